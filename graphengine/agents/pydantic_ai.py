@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -13,8 +13,10 @@ from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.run_scope import CURRENT, Piece
 from graphengine.errors import DefinitionError, NotRecordable, install_command
-from graphengine.models.base import Message, Request, usage_of, usage_of_failure
-from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, translated
+from graphengine.graph.templates import as_text
+from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
+from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, show, translated, whole
+from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.capabilities import AbstractCapability
 
+    from graphengine.agents.live_events import Live
     from graphengine.agents.run_scope import Scope
     from graphengine.state.json_values import JsonObject, JsonValue
 
@@ -29,18 +32,20 @@ O = TypeVar("O")  # noqa: E741 - the output
 
 
 def pydantic_ai_node(
-    agent: Agent[Any, O], prompt: Callable[..., str], *, deps: Callable[..., object] | None = None
+    agent: Agent[Any, O], prompt: Callable[..., object], *, deps: Callable[..., object] | None = None
 ) -> Callable[..., Awaitable[O]]:
     """Return a node function that runs an agent of pydantic-ai, and returns its output.
 
     Each answer of its model and each result of its tools is recorded, priced and limited as part of the run: a run that
     is resumed after a crash does not call the model or a tool again. Tool results must be JSON values, as after a
-    resume they are read from the record. Node retries apply to failed calls.
+    resume they are read from the record. Node retries apply to failed calls. Answers are streamed if the model can,
+    and watchers of the run see their text and the calls of tools.
 
     Args:
         agent: The agent. Its model may be replaced with `agent.override(model=…)`.
-        prompt: A function of fields of the state that returns the prompt.
-        deps: A function of fields that returns the agent's dependencies.
+        prompt: A function of fields of the state that returns the prompt: a text, or a list of texts and `Media`. It
+            may be async.
+        deps: A function of fields that returns the agent's dependencies; it may be async too.
 
     Raises:
         DefinitionError: The `prompt` is not a function.
@@ -61,11 +66,11 @@ def pydantic_ai_node(
     wanted = [list(inspect.signature(function).parameters) for function in functions]
 
     async def node(**fields: object) -> O:
-        made = [
-            function(**{name: fields[name] for name in names})
-            for function, names in zip(functions, wanted, strict=True)
-        ]
-        return await _run(agent, str(made[0]), made[1] if deps is not None else None)
+        made: list[object] = []
+        for function, names in zip(functions, wanted, strict=True):
+            value = function(**{name: fields[name] for name in names})
+            made.append(await value if inspect.isawaitable(value) else value)
+        return await _run(agent, made[0], made[1] if deps is not None else None)
 
     parameters = {
         name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -78,20 +83,41 @@ def pydantic_ai_node(
     return node
 
 
-async def _run(agent: Agent[Any, O], prompt: str, deps: object) -> O:
+async def _run(agent: Agent[Any, O], prompt: object, deps: object) -> O:
+    asked = _prompt(prompt)
     scope = CURRENT.get()
     if scope is None:
-        return (await agent.run(prompt, deps=deps)).output
-    key = scope.place(
-        f"agent {agent.name or 'pydantic_ai'}", hashlib.blake2b(prompt.encode(), digest_size=9).hexdigest()
-    )
-    with scope.group(key):
-        found = await agent.run(prompt, deps=deps, capabilities=[_recording(scope, agent.name or "pydantic_ai")])
+        return (await agent.run(asked, deps=deps)).output
+    name = agent.name or "pydantic_ai"
+    what = prompt.encode() if isinstance(prompt, str) else to_json(prompt)
+    key = scope.place(f"agent {name}", hashlib.blake2b(what, digest_size=9).hexdigest())
+    live = scope.live(name)
+    if live is not None:
+        live.call = key
+    with scope.group(key), nullcontext() if live is None else live:
+        found = await agent.run(asked, deps=deps, capabilities=[_recording(scope, name, live)])
         return found.output
 
 
-def _recording(scope: Scope, agent: str) -> AbstractCapability[Any]:
-    """Return what records the calls of one run of an agent.
+def _prompt(given: object) -> str | list[Any]:
+    """Return a prompt in the form of pydantic-ai.
+
+    Raises:
+        DefinitionError: It is neither a text nor a list of texts and media.
+    """
+    if isinstance(given, str):
+        return given
+    parts: list[Any] = []
+    for part in given if isinstance(given, (list, tuple)) else [given]:
+        if not isinstance(part, (str, Media)):
+            message = f"the prompt of pydantic_ai_node is {type(given).__name__}, with {part!r}"
+            raise DefinitionError(message, repair="return a text, or a list of texts and Media")
+        parts.append(part if isinstance(part, str) else binary(part))
+    return parts
+
+
+def _recording(scope: Scope, agent: str, live: Live | None) -> AbstractCapability[Any]:
+    """Return what records and shows the calls of one run of an agent.
 
     Raises:
         DefinitionError: pydantic-ai is not installed.
@@ -100,64 +126,115 @@ def _recording(scope: Scope, agent: str) -> AbstractCapability[Any]:
         from pydantic_ai.capabilities import AbstractCapability  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise DefinitionError("pydantic_ai_node needs pydantic-ai", repair=install_command(EXTRA)) from error
-    from pydantic_ai.exceptions import AgentRunError, ModelRetry, ToolRetryError, UserError  # noqa: PLC0415 - as above
-    from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - as above
-
     turns = count(1)
 
     class Recording(AbstractCapability[Any]):
+        def get_wrapper_model(self, model: Any) -> Any:
+            return None if live is None else _shown(model, live, agent)
+
         async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> Any:
-            model = PydanticAIModel(request_context.model)
-            await scope.may_call(model)
+            return await _turn(scope, agent, live, next(turns), request_context, handler)
 
-            async def make() -> Piece:
-                text = to_json(request_context.messages, fallback=repr, bytes_mode="base64").decode()
-                request = Request(agent, "", [Message(role="user", text=text)])
-                used = reserved.enter_context(await scope.reserved(model, request))
-                try:
-                    found = await handler(request_context)
-                except (AgentRunError, UserError) as error:
-                    failed = translated(error, model.name)
-                    scope.paid(usage_of_failure(failed))
-                    raise failed from error
-                response = model.response_of(found)
-                used(usage_of(response))
-                record: JsonValue = {
-                    "text": str(response.content),
-                    "stop": response.stop,
-                    "pydantic_ai": ModelMessagesTypeAdapter.dump_python([found], mode="json"),
-                }
-                by = {"agent": agent, "model": response.model or model.name}
-                return Piece(record, len(to_json(record)), usage_of(response), by)
-
-            with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
-                record: JsonObject = await scope.piece("turn", str(next(turns)), make)
-            return ModelMessagesTypeAdapter.validate_python(record["pydantic_ai"])[0]
-
-        async def wrap_tool_execute(
-            self,
-            ctx: Any,
-            *,
-            call: Any,
-            tool_def: Any,
-            args: Any,
-            handler: Any,
-        ) -> Any:
-            async def make() -> Piece:
-                try:
-                    with scope.call(f"{call.tool_name}:{call.tool_call_id}"):
-                        record: JsonValue = {"value": _json(await handler(args), call.tool_name)}
-                except (ModelRetry, ToolRetryError) as again:
-                    part = getattr(again, "tool_retry", None)
-                    record = {"retry": str(again if part is None else part.content)}
-                return Piece(record, len(to_json(record)))
-
-            record: JsonObject = await scope.piece(f"tool {call.tool_name}", call.tool_call_id, make)
-            if "retry" in record:
-                raise ModelRetry(record["retry"])
-            return record["value"]
+        async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
+            return await _tool_result(scope, live, call, lambda: handler(args))
 
     return Recording()
+
+
+async def _turn(  # noqa: PLR0913 - the parts of a call
+    scope: Scope, agent: str, live: Live | None, turn: int, asked: Any, handler: Callable[[Any], Awaitable[Any]]
+) -> Any:
+    """Return an answer of the model, from its record if there is one."""
+    from pydantic_ai.exceptions import AgentRunError, UserError  # noqa: PLC0415 - an extra
+    from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - as above
+
+    model = PydanticAIModel(asked.model)
+    await scope.may_call(model)
+    if live is not None:
+        live.begin(turn)
+
+    async def make() -> Piece:
+        text = to_json(asked.messages, fallback=repr, bytes_mode="base64").decode()
+        request = Request(agent, "", [Message(role="user", text=text)])
+        used = reserved.enter_context(await scope.reserved(model, request))
+        try:
+            found = await handler(asked)
+        except (AgentRunError, UserError) as error:
+            failed = translated(error, model.name)
+            scope.paid(usage_of_failure(failed))
+            if live is not None:
+                live.reset(failed.message)
+            raise failed from error
+        response = model.response_of(found)
+        used(usage_of(response))
+        record: JsonValue = {
+            "text": str(response.content),
+            "stop": response.stop,
+            "pydantic_ai": ModelMessagesTypeAdapter.dump_python([found], mode="json"),
+        }
+        by = {"agent": agent, "model": response.model or model.name}
+        return Piece(record, len(to_json(record)), usage_of(response), by)
+
+    with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
+        record: JsonObject = await scope.piece("turn", str(turn), make)
+    if live is not None:
+        live.end()
+    return ModelMessagesTypeAdapter.validate_python(record["pydantic_ai"])[0]
+
+
+async def _tool_result(scope: Scope, live: Live | None, call: Any, made: Callable[[], Awaitable[object]]) -> Any:
+    """Return the result of a tool, from its record if there is one.
+
+    Raises:
+        ModelRetry: The tool asks the model to call it again.
+    """
+    from pydantic_ai.exceptions import ModelRetry, ToolRetryError  # noqa: PLC0415 - an extra
+
+    async def make() -> Piece:
+        shown = ToolCall(id=call.tool_call_id, name=call.tool_name, arguments=call.args_as_json_str())
+        if live is not None:
+            live.called(shown)
+        try:
+            with scope.call(f"{call.tool_name}:{call.tool_call_id}"):
+                record: JsonObject = {"value": _json(await made(), call.tool_name)}
+        except (ModelRetry, ToolRetryError) as again:
+            part = getattr(again, "tool_retry", None)
+            record = {"retry": str(again if part is None else part.content)}
+        if live is not None:
+            live.returned(shown, as_text(record.get("retry", record.get("value"))), is_error="retry" in record)
+        return Piece(record, len(to_json(record)))
+
+    record: JsonObject = await scope.piece(f"tool {call.tool_name}", call.tool_call_id, make)
+    if "retry" in record:
+        raise ModelRetry(str(record["retry"]))
+    return record["value"]
+
+
+def _shown(model: Any, live: Live, agent: str) -> Any:
+    """Return a model that streams its answers, to show them; None if it cannot stream."""
+    from pydantic_ai.models import Model  # noqa: PLC0415 - loaded by `_recording`
+    from pydantic_ai.models.wrapper import WrapperModel  # noqa: PLC0415 - as above
+
+    if not _streams(model, Model.request_stream):
+        return None
+    request = Request(agent, "", [], on_text=live.text, on_thinking=live.thinking)
+
+    class Shown(WrapperModel):
+        async def request(self, messages: Any, model_settings: Any, model_request_parameters: Any) -> Any:
+            async with self.wrapped.request_stream(messages, model_settings, model_request_parameters) as stream:
+                async for event in stream:
+                    show(event, request)
+            return whole(stream)
+
+    return Shown(model)
+
+
+def _streams(model: Any, missing: object) -> bool:
+    """Return whether a model, and those that it wraps or falls back on, can stream."""
+    inner = [*getattr(model, "models", ()), *([model.wrapped] if hasattr(model, "wrapped") else [])]
+    if inner:
+        return all(_streams(each, missing) for each in inner)
+    return type(model).request_stream is not missing and getattr(model, "stream_function", model) is not None
 
 
 def _json(value: object, tool: str) -> JsonValue:

@@ -5,8 +5,8 @@ other field takes JSON; if the field also allows text, a value that is not valid
 JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, read by its kind
 (`graphengine.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder` adds a
 `TextFile` for each file in it to a list. `@photo.png` is a `Media` for a field of that type. An address, `https://…`,
-is a `TextFile` of that page for such a field. A leading `@@` means a literal `@`. `key:=value` is JSON for every field,
-so that a text can be None: `name:=null`.
+is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a literal `@`. `key:=value`
+is JSON for every field, so that a text can be None: `name:=null`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from graphengine.state.secret import is_secret
 from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
+    from graphengine.briefs.web import Web
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import StateType
 
 S = TypeVar("S", bound=BaseModel)
+T = TypeVar("T")
 
 PRIVATE: Final[set[str]] = set()
 """Hosts whose pages are read although their addresses are private; a test adds its own server."""
@@ -203,19 +205,28 @@ def _files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> lis
 
 def _page(url: str, kind: type[TextFile], where: str) -> TextFile:
     """Return a page of the web, as robots.txt allows, within limits, and never from a private network."""
+    found = _from_web(url, lambda web: web.fetch(url), where)
+    return kind(path=found.path, text=found.text)
+
+
+def _from_web(url: str, fetch: Callable[[Web], Awaitable[T]], where: str) -> T:
+    """Return what is fetched from the web.
+
+    Raises:
+        InputError: It cannot be fetched, or must not be.
+    """
     import asyncio
 
     from graphengine.briefs.web import PageRefused, SearchFailed, Web
 
-    async def fetched() -> TextFile:
+    async def fetched() -> T:
         async with Web(PRIVATE) as web:
-            return await web.fetch(url)
+            return await fetch(web)
 
     try:
-        found = asyncio.run(fetched())
+        return asyncio.run(fetched())
     except (PageRefused, SearchFailed) as error:
         raise InputError(f"{url}: {error.message}", where=where, repair=error.repair) from error
-    return kind(path=found.path, text=found.text)
 
 
 @contextmanager
@@ -241,6 +252,8 @@ def _value(raw: str, form: Form, where: str) -> object:
         return _page(raw, form.file, where)
     elif raw.startswith("@") and form.media:
         return _media(raw[1:], where)
+    elif form.media and not form.is_text and raw.startswith(_ADDRESSES):
+        return _from_web(raw, lambda web: web.media(raw), where)
     elif raw.startswith("@"):
         text = read_text(raw[1:], where)
         return text if "string" in form.kinds else _parsed(text, form, where)

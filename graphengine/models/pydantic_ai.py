@@ -6,7 +6,6 @@ than text and calls goes back in pydantic-ai's own form.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -36,11 +35,12 @@ if TYPE_CHECKING:
 
     from pydantic_ai import messages as parts
     from pydantic_ai.models import Model as PydanticModel
-    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.models import ModelRequestParameters, StreamedResponse
     from pydantic_ai.settings import ModelSettings
 
     from graphengine.models.base import Message, Request
     from graphengine.models.lane import Lane
+    from graphengine.state.media import Media
 
 EXTRA: Final = "pydantic-ai"
 _STOPS: Final[dict[str, Stop]] = {"length": "cut", "content_filter": "refused"}
@@ -105,7 +105,7 @@ class PydanticAIModel:
         await load("pydantic_ai", EXTRA)
         await load("pydantic_ai.direct", EXTRA)
         from pydantic_ai import direct  # noqa: PLC0415 - loaded now
-        from pydantic_ai.exceptions import AgentRunError, UnexpectedModelBehavior, UserError  # noqa: PLC0415
+        from pydantic_ai.exceptions import AgentRunError, UserError  # noqa: PLC0415
 
         began = False
         try:
@@ -121,10 +121,8 @@ class PydanticAIModel:
                 async with direct.model_request_stream(model, sent, **options) as stream:
                     async for event in stream:
                         began = True
-                        _show(event, request)
-                found = stream.get()
-                if found.usage.unmeasured_requests and "finish_reason" not in (found.provider_details or {}):
-                    raise UnexpectedModelBehavior("the stream ended before the answer was complete")
+                        show(event, request)
+                found = whole(stream)
         except (AgentRunError, UserError, NotImplementedError, LookupError, TypeError, ValueError) as error:
             raise translated(error, self.name, began=began, key=_key(self._model)) from None
         return self.response_of(found)
@@ -314,12 +312,17 @@ def _question_parts(message: Message, names: Mapping[str, str]) -> Sequence[part
 
 
 def _media(message: Message) -> list[Any]:
-    from pydantic_ai.messages import BinaryContent  # noqa: PLC0415 - loaded by `answer`
-
     found: list[Any] = []
     for mark, one in message.labelled_media():
-        found += [mark, BinaryContent(base64.b64decode(one.data), media_type=one.type)]
+        found += [mark, binary(one)]
     return found
+
+
+def binary(one: Media) -> parts.BinaryContent:
+    """Return a medium in the form of pydantic-ai."""
+    from pydantic_ai.messages import BinaryContent  # noqa: PLC0415 - loaded by the caller
+
+    return BinaryContent(one.content, media_type=one.type)
 
 
 def _answer_parts(message: Message) -> list[parts.ModelResponsePart]:
@@ -329,7 +332,21 @@ def _answer_parts(message: Message) -> list[parts.ModelResponsePart]:
     return [TextPart(utf8_text(message.text)), *calls] if message.text or not calls else [*calls]
 
 
-def _show(event: object, request: Request) -> None:
+def whole(stream: StreamedResponse) -> parts.ModelResponse:
+    """Return the answer of a stream that has ended.
+
+    Raises:
+        UnexpectedModelBehavior: It ended before the answer was complete.
+    """
+    from pydantic_ai.exceptions import UnexpectedModelBehavior  # noqa: PLC0415 - loaded by the caller
+
+    found = stream.get()
+    if found.usage.unmeasured_requests and "finish_reason" not in (found.provider_details or {}):
+        raise UnexpectedModelBehavior("the stream ended before the answer was complete")
+    return found
+
+
+def show(event: object, request: Request) -> None:
     """Pass on what an event of the stream adds to the text or the thinking."""
     request.began()
     part = getattr(event, "part", None) if getattr(event, "event_kind", "") == "part_start" else None
@@ -351,4 +368,4 @@ def _cost(found: parts.ModelResponse) -> float | None:
         return None
 
 
-__all__ = ["EXTRA", "PydanticAIModel", "translated"]
+__all__ = ["EXTRA", "PydanticAIModel", "binary", "show", "translated", "whole"]

@@ -7,7 +7,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,11 +29,20 @@ _BEGINNING: Final = 64  # characters of base64, which hold all signatures
 _KILOBYTE: Final = 1000
 
 
+_ADDRESSES: Final = ("http://", "https://")
+_NO_ADDRESS: Final = (
+    "media are bytes, not an address: fetch it once, in a node of its own, with `await web.media(url)` of "
+    "graphengine.briefs.web.Web"
+)
+
+
 def _as_base64(given: object) -> object:
     """Return bytes as base64; text must be base64 already."""
     if isinstance(given, (bytes, bytearray, memoryview)):
         return base64.b64encode(given).decode("ascii")
     if isinstance(given, str):
+        if given.startswith(_ADDRESSES):
+            raise ValueError(_NO_ADDRESS)
         try:
             binascii.a2b_base64(given, strict_mode=True)
         except (ValueError, binascii.Error) as error:
@@ -67,6 +76,15 @@ class Media(BaseModel):
     if TYPE_CHECKING:  # the validator of `data` takes bytes, which checkers cannot see
 
         def __init__(self, *, data: bytes | str, type: str = "", name: str = "") -> None: ...  # noqa: A002 - the field
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_address(cls, given: object) -> object:
+        """Refuse an address in place of the data."""
+        address = given.get("url") if isinstance(given, dict) and "data" not in given else given
+        if isinstance(address, str) and address.startswith(_ADDRESSES):
+            raise ValueError(_NO_ADDRESS)
+        return given
 
     @field_validator("type")
     @classmethod

@@ -226,6 +226,17 @@ def test_an_address_is_the_page_for_a_text_file_field(pair: str, monkeypatch: py
         assert site.asked == ["/robots.txt", "/tides"]
 
 
+def test_an_address_is_the_picture_for_a_field_of_media(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetched once, before the run."""
+    pytest.importorskip("httpx2")
+    monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
+    with serving({"/photo.png": Page(PNG, "image/png")}) as site:
+        url = f"{site.address}/photo.png"
+        found = parse_pairs([f"picture={url}", f"pictures={url}"], forms_of(State), "--input")
+    media = Media(data=PNG, name="photo.png")
+    assert found == {"picture": media, "pictures": [media]}
+
+
 def test_an_address_of_this_network_is_refused() -> None:
     """The error is at the option, and nothing is asked."""
     pytest.importorskip("httpx2")

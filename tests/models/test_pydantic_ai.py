@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 pytest.importorskip("pydantic_ai", reason="pydantic-ai is not installed")
@@ -11,18 +13,20 @@ from pydantic_ai import Agent as TheirAgent
 from pydantic_ai import ModelRetry
 from pydantic_ai.exceptions import ModelHTTPError, UserError
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ThinkingPart, ToolCallPart
-from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 from pydantic_ai.models.openai import OpenAIChatModel as TheirChatModel
 from pydantic_ai.models.test import TestModel as EchoModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.usage import RequestUsage
 
-from graphengine import Agent, Limits, Retry, Runner
+from graphengine import Agent, Limits, Media, Retry, Runner
 from graphengine.agents import pydantic_ai_node
+from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ToolCalled, ToolReturned
 from graphengine.errors import DefinitionError, ModelUnavailable, RateLimited, UnknownModel
 from graphengine.models import PydanticAIModel, Request, model_of
 from graphengine.models.base import Model
 from graphengine.models.pydantic_ai import translated
+from graphengine.testing import FakeClock
 from graphengine.testing.model_kit import question
 from graphengine.testing.model_scenes import Service
 from tests.agents.run_kits import add, failing, names, one, within
@@ -149,3 +153,58 @@ async def test_their_agents_are_nodes_whose_work_is_recorded() -> None:
     assert limited.status == "stopped"
     with pytest.raises(DefinitionError, match="pydantic_ai_node"):
         pydantic_ai_node(theirs.agent, "Write.")  # type: ignore[arg-type]
+
+
+async def test_watchers_see_what_their_agents_do() -> None:
+    """Text, tool calls and results are live events, and a failed call takes its text back; nothing is shown twice."""
+    calls = 0
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            yield {0: DeltaToolCall("look", '{"word": "tides"}', tool_call_id="c1")}
+        else:
+            yield "about "
+            if calls == 2:
+                raise ModelHTTPError(503, "m", "later")
+            yield "tides"
+
+    agent = TheirAgent(FunctionModel(stream_function=stream), name="theirs")
+    agent.tool_plain(look)
+    async with Runner(clock=FakeClock()) as runner:
+        run = runner.start(one(pydantic_ai_node(agent, ask), retry=Retry(attempts=2, initial_seconds=0.001)))
+        found = [event async for event in run.events() if isinstance(event, OfTurn)]
+        assert (await within(run)).state.draft == "about tides"
+    assert [type(event) for event in found] == [
+        ToolCalled, ToolReturned, TextDelta, AnswerReset, TextDelta, TextDelta
+    ]  # fmt: skip
+    assert [(event.turn, event.attempt) for event in found] == [(1, 1), (1, 1), (2, 1), (2, 1), (2, 2), (2, 2)]
+    assert isinstance(found[1], ToolReturned)
+    assert (found[1].text, found[1].agent) == ("seen tides", "theirs")
+
+
+def look(word: str) -> str:
+    """Look."""
+    return f"seen {word}"
+
+
+async def test_a_prompt_may_be_awaited_and_show_media() -> None:
+    """A list of texts and media; what is neither is an error, not its repr."""
+    seen: list[ModelMessage] = []
+
+    def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        seen.extend(messages)
+        return ModelResponse([TextPart("a cat")])
+
+    async def shows(task: str) -> list[str | Media]:
+        return [f"Describe {task}:", Media(data=b"%PDF-1")]
+
+    agent = TheirAgent(FunctionModel(speak))
+    async with Runner() as runner:
+        assert (await within(runner.start(one(pydantic_ai_node(agent, shows))))).state.draft == "a cat"
+        wrong = await failing(runner.start(one(pydantic_ai_node(agent, lambda: {"a": 1}))))
+    (part,) = seen[0].parts
+    text, shown = part.content  # type: ignore[misc,union-attr]
+    assert (text, shown.data, shown.media_type) == ("Describe rhyme:", b"%PDF-1", "application/pdf")  # type: ignore[union-attr]
+    assert "a list of texts and Media" in str(wrong.error)

@@ -11,11 +11,15 @@ import asyncio
 import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote, urlsplit
 from urllib.robotparser import RobotFileParser
+
+from pydantic import ValidationError
 
 from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library
 from graphengine.errors import GraphEngineError, SourceUnreadable
 from graphengine.sources.kinds import source_from_bytes
+from graphengine.state.media import Media
 from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 AGENT: Final = "graphengine"
 MOST_BYTES: Final = 5_000_000
+MOST_MEDIA_BYTES: Final = 20_000_000
 MOST_CHARACTERS: Final = 200_000  # of the text of a page; the rest is left out
 MOST_REDIRECTS: Final = 5
 ROBOTS_BYTES: Final = 500_000
@@ -81,20 +86,36 @@ class Web:
             PageRefused: It cannot be fetched, or must not be.
         """
         if url not in self._pages:
-            self._pages[url] = await self._fetched(url)
+            self._pages[url] = _text(url, *await self._fetched(url, MOST_BYTES))
         return self._pages[url]
 
-    async def _fetched(self, url: str) -> TextFile:
+    async def media(self, url: str) -> Media:
+        """Return a picture, a PDF document or a piece of sound, named after the last part of its address.
+
+        A node or `ctx.step` that returns it fetches it once: the run records it, and models are sent what was there.
+
+        Raises:
+            PageRefused: It cannot be fetched, must not be, or is something else.
+        """
+        _, content = await self._fetched(url, MOST_MEDIA_BYTES)
+        try:
+            return Media(data=content, name=unquote(urlsplit(url).path.rpartition("/")[2]))
+        except ValidationError as error:
+            repair = "name a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file"
+            raise PageRefused("it is no picture, document or sound", where=url, repair=repair) from error
+
+    async def _fetched(self, url: str, most_bytes: int) -> tuple[str, bytes]:
+        """Return the type and the content at an address."""
         at = url
         for _ in range(MOST_REDIRECTS + 1):
             await self._check_robots(at)
-            status, headers, content = await self._get(at, MOST_BYTES)
+            status, headers, content = await self._get(at, most_bytes)
             if "location" in headers and status // 100 == 3:  # noqa: PLR2004 - the class of redirects
                 at = str(client_library().URL(at).join(headers["location"]))
                 continue
             if status >= _CLIENT_ERROR:
                 raise PageRefused(f"the server answered with status {status}", where=at, repair="name another page")
-            return _text(url, headers.get("content-type", ""), content)
+            return headers.get("content-type", ""), content
         raise PageRefused(f"it redirects more than {MOST_REDIRECTS} times", where=url, repair="name another page")
 
     async def _get(self, url: str, most_bytes: int) -> tuple[int, dict[str, str], bytes]:

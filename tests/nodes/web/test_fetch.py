@@ -8,6 +8,7 @@ import pytest
 from graphengine.briefs.text.passages import read
 from graphengine.briefs.web import PageRefused, Web
 from graphengine.briefs.web.fetch import MOST_BYTES, MOST_CHARACTERS, MOST_REDIRECTS, is_public
+from graphengine.state.media import Media
 from tests.kit.pages import Page, Site, serving
 
 pytest.importorskip("html_to_markdown")
@@ -44,6 +45,16 @@ async def test_a_page_is_fetched_once_and_the_client_says_who_it_is(site: Site) 
     assert site.asked == ["/robots.txt", "/tides", "/waves"]
     assert all(one["user-agent"].startswith("graphengine ") for one in site.headers)
     assert all(one["host"] == site.address.removeprefix("http://") for one in site.headers)
+
+
+async def test_a_picture_is_fetched_as_media(site: Site) -> None:
+    """Named after its address; what is no picture, document or sound is refused."""
+    site.pages["/a%20report.pdf"] = Page("%PDF-1.7", "application/octet-stream")
+    async with Web(OURS) as web:
+        found = await web.media(f"{site.address}/a%20report.pdf?size=1")
+        assert found == Media(data=b"%PDF-1.7", name="a report.pdf")
+        with pytest.raises(PageRefused, match="it is no picture, document or sound"):
+            await web.media(f"{site.address}/tides")
 
 
 @pytest.mark.parametrize(
