@@ -24,6 +24,9 @@ class NodeExecutor(Executor, ABC):
     counts_time = True
     """Whether `begin` ends a call at its time. Otherwise the Runner counts, from when it calls `begin`."""
 
+    has_channel = False
+    """Whether its nodes can send messages to the Runner and get replies, and so have the whole Context."""
+
     def open(self) -> None:
         """Prepare what takes time, such as starting processes. Called in a thread before the first call."""
 
@@ -32,12 +35,21 @@ class NodeExecutor(Executor, ABC):
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
     @abstractmethod
-    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
+    def begin(
+        self, packed: bytes, timeout_seconds: float | None, on_message: Callable[[bytes], object] | None = None
+    ) -> Future[bytes]:
         """Run a packed call in another process, as `load_packed(packed)()` does, and return at once.
 
         The time counts from when the call is loaded there. When it is over, the work is ended, and then the future
         raises TimeoutError.
+
+        With `on_message`, which needs `has_channel`, the call gets a `Channel`: `load_packed(packed)(channel)`.
+        `on_message` is called in a thread with each message, in their order, before the outcome.
         """
+
+    def send(self, future: Future[bytes], message: bytes) -> None:
+        """Send a message to a call that has a channel; nothing happens if the call is over. Called in a thread."""
+        raise NotImplementedError
 
     @abstractmethod
     def end(self, future: Future[bytes]) -> None:
@@ -77,7 +89,12 @@ class OtherExecutor(NodeExecutor):
         self._executor, self._is_ours = self._make(), True
         return self._executor.submit(function, *args, **kwargs)
 
-    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
+    def begin(
+        self,
+        packed: bytes,
+        timeout_seconds: float | None,  # noqa: ARG002 - the Runner counts
+        on_message: Callable[[bytes], object] | None = None,  # noqa: ARG002 - it has no channel
+    ) -> Future[bytes]:
         """Submit the call. The time is not counted: the Runner does, from now on."""
         return self.submit(run_packed, packed)
 

@@ -15,10 +15,11 @@ import os
 import pickle
 import sys
 import threading
+from contextlib import nullcontext
 from functools import cache, partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from graphengine.agents.run_scope import CURRENT
+from graphengine.agents.run_scope import CURRENT, as_outcome
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error
 from graphengine.engine.failures import FailedElsewhere, error_of
@@ -28,14 +29,51 @@ from graphengine.graph.runnable import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from graphengine.agents.run_scope import Scope
 
 
+class Channel(Protocol):
+    """The way from a node in another process to its Runner.
+
+    Attributes:
+        on_message: Called with each message of the Runner, in a thread of the channel.
+    """
+
+    on_message: Callable[[bytes], None]
+
+    def send(self, message: bytes) -> None:
+        """Send a message to the Runner, from any thread."""
+        ...
+
+    def dumps(self, value: object) -> bytes:
+        """Return a value as bytes, which `pickle.loads` reads in the Runner's process."""
+        ...
+
+
+class NodeContext(Protocol):
+    """A context in another process that uses a channel."""
+
+    def __init__(self, facts: Facts, channel: Channel) -> None: ...
+
+    def running(self) -> AbstractContextManager[None]:
+        """Mark where the node's code runs in its event loop."""
+        ...
+
+    def end(self, error: BaseException | None = None) -> bool:
+        """End the attempt. Return whether the exception that ended it came from recorded work."""
+        ...
+
+
 def packed(
-    function: Callable[..., object], values: Mapping[str, object], facts: Facts, dumps: Callable[[object], bytes]
+    function: Callable[..., object],
+    values: Mapping[str, object],
+    facts: Facts,
+    dumps: Callable[[object], bytes],
+    whole: type[NodeContext] | None = None,
 ) -> bytes:
-    """Return a call as bytes. An argument named in `facts.context` becomes the `DetachedContext`.
+    """Return a call as bytes. An argument named in `facts.context` becomes a `whole` context, or a `DetachedContext`.
 
     Raises:
         NotPicklable: An argument, or the function, cannot be pickled.
@@ -50,7 +88,7 @@ def packed(
             repair="pass plain values, and open files, connections and locks inside the function",
         ) from error
     module = getattr(function, "__module__", None) or ""
-    return pickle.dumps((module, getattr(sys.modules.get(module), "__file__", None), call, facts))
+    return pickle.dumps((module, getattr(sys.modules.get(module), "__file__", None), call, facts, whole))
 
 
 def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exception | None:
@@ -85,47 +123,65 @@ def run_packed(packed: bytes) -> bytes:
     return load_packed(packed)()
 
 
-def load_packed(packed: bytes) -> Callable[[], bytes]:
-    """Load a packed call, with the modules that it needs, and return a function that runs it.
+def load_packed(packed: bytes) -> Callable[..., bytes]:
+    """Load a packed call, with the modules that it needs, and return a function that runs it, given a `Channel` if any.
 
     What cannot be loaded is the outcome of that function.
     """
-    module, file, call, facts = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
+    module, file, call, facts, whole = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     try:
         function, values = _loaded(module, file, call)
     except NotPicklable as error:
-        return partial(_failed, error)
-    return partial(_run, function, values, facts)
+        return partial(_refused, error)
+    return partial(_run, function, values, facts, whole)
 
 
-def _run(function: Callable[..., object], values: dict[str, object], facts: Facts) -> bytes:
+def _refused(error: NotPicklable, channel: Channel | None = None) -> bytes:  # noqa: ARG001 - as `_run`
+    return _failed(error)
+
+
+def _run(
+    function: Callable[..., object],
+    values: dict[str, object],
+    facts: Facts,
+    whole: type[NodeContext] | None,
+    channel: Channel | None = None,
+) -> bytes:
+    context = None if whole is None or channel is None else whole(facts, channel)
     try:
         if facts.context is not None:
-            values[facts.context] = DetachedContext(facts)
+            values[facts.context] = context or DetachedContext(facts)
         CURRENT.set(cast("Scope", DetachedContext(facts)))  # agents raise an error that explains
-        result = call_here(function, values)
+        result = call_here(function, values, nullcontext if context is None else context.running)
+        if context is not None:
+            context.end()
     except BaseException as error:  # noqa: BLE001 - a node may raise anything
         reraise_interrupt(error)
-        return _failed(error)
+        return _failed(error, is_from_work=context is not None and context.end(error))
     try:
-        return pickle.dumps((result, None), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((result, None, False), pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
         text = f"the result of {facts.node}, a {type(result).__name__}, cannot be pickled: {error}"
         lost = NotPicklable(text, where=f"node {facts.path}", repair="return plain values")
         return _failed(lost)
 
 
-def call_here(function: Callable[..., object], values: Mapping[str, object]) -> object:
-    """Call a function, and run the coroutine of an async one in an event loop of its own."""
+def call_here(
+    function: Callable[..., object],
+    values: Mapping[str, object],
+    running: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> object:
+    """Call a function, and run the coroutine of an async one in an event loop of its own, inside of `running()`."""
 
     async def awaited(result: object = None) -> object:
-        made = function(**values) if result is None else result
-        return await made if inspect.isawaitable(made) else made
+        with running():
+            made = function(**values) if result is None else result
+            return await made if inspect.isawaitable(made) else made
 
     if is_async(function):
-        return asyncio.run(awaited())
+        return asyncio.run(as_outcome(awaited())).result()  # its traceback has no frames of asyncio
     result = function(**values)
-    return asyncio.run(awaited(result)) if inspect.isawaitable(result) else result
+    return asyncio.run(as_outcome(awaited(result))).result() if inspect.isawaitable(result) else result
 
 
 def outcome_of(packed: bytes, node: str) -> object:
@@ -136,7 +192,7 @@ def outcome_of(packed: bytes, node: str) -> object:
         NotPicklable: The result cannot be read here.
     """
     try:
-        result, failure = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
+        result, failure, is_from_work = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     except Exception as error:
         text = f"the result of {node} cannot be read back: {type(error).__name__}: {error}"
         repair = "return plain values, or classes that can be copied with pickle"
@@ -144,7 +200,7 @@ def outcome_of(packed: bytes, node: str) -> object:
     if failure is None:
         return result
     facts, raised = failure
-    raise FailedElsewhere(Error(*facts)._replace(raised=_unpickled(raised)))
+    raise FailedElsewhere(Error(*facts)._replace(raised=_unpickled(raised)), is_from_work=is_from_work)
 
 
 def _unpickled(raised: bytes | None) -> BaseException | None:
@@ -156,14 +212,14 @@ def _unpickled(raised: bytes | None) -> BaseException | None:
     return found if isinstance(found, BaseException) else None
 
 
-def _failed(error: BaseException) -> bytes:
+def _failed(error: BaseException, *, is_from_work: bool = False) -> bytes:
     facts = error_of(error)._replace(raised=None)
     raised: bytes | None
     try:
         raised = pickle.dumps(error)
     except Exception:  # noqa: BLE001 - it may hold anything
         raised = None
-    return pickle.dumps((None, (tuple(facts), raised)))
+    return pickle.dumps((None, (tuple(facts), raised), is_from_work))
 
 
 def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
@@ -224,6 +280,7 @@ def end_with_parent() -> None:
 
 
 __all__ = [
+    "Channel",
     "Facts",
     "call_here",
     "end_with_parent",

@@ -11,6 +11,9 @@ from graphengine.errors import DefinitionError
 _OF_NODES: Final = ("step", "ask", "receive", "sleep", "sleep_until", "send", "runs", "emit", "usage")
 """What only a Context has. Anything else that is asked of it is asked by an agent."""
 
+_REPAIR_AGENT: Final = "do it in a node without on=, before or after this one, and pass the value through the state"
+_REPAIR: Final = f"run it on a graphengine.executors.ProcessExecutor; or {_REPAIR_AGENT}"
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -34,7 +37,7 @@ class Facts:
 
 
 class DetachedContext:
-    """The Context of a node that runs in another process.
+    """The Context of a node that runs in another process, where its executor has no channel to the Runner.
 
     It has `run_id`, `node`, `path`, `visit`, `attempt`, `idempotency_key`, `random` and `now()`, with the values that
     they have in the Runner's process. Everything else needs the run, and raises an error.
@@ -96,5 +99,5 @@ class DetachedContext:
         raise DefinitionError(
             f"{what}, and {facts.node} runs on {facts.on!r}, in another process",
             where=f"node {facts.path}",
-            repair="do it in a node without on=, before or after this one, and pass the value through the state",
+            repair=_REPAIR if name in _OF_NODES else _REPAIR_AGENT,
         )

@@ -87,7 +87,12 @@ class RayExecutor(NodeExecutor):
         """Call a function as a task, as `Executor.submit` does."""
         return self._begin(partial(partial, function, *args, **kwargs), None)
 
-    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
+    def begin(
+        self,
+        packed: bytes,
+        timeout_seconds: float | None,
+        on_message: Callable[[bytes], object] | None = None,  # noqa: ARG002 - it has no channel
+    ) -> Future[bytes]:
         """Run a packed call as a task, whose worker process is ended when the time is over."""
         return self._begin(partial(load_packed, packed), timeout_seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Call, Plan
     from graphengine.executors.base import NodeExecutor
     from graphengine.runner.context import Context
+    from graphengine.runner.context_server import ContextServer
 
 # `graphengine.executors` is imported when a graph with heavy nodes is first run: most programs have none.
 
@@ -96,6 +98,8 @@ class Executors:
             FailedElsewhere: It raised.
         """
         from graphengine.executors import calls  # noqa: PLC0415 - see above
+        from graphengine.runner.child_context import ChildContext  # noqa: PLC0415 - see above
+        from graphengine.runner.context_server import ContextServer  # noqa: PLC0415 - see above
 
         executor = self._of(call.on)
         if isinstance(executor, ThreadPoolExecutor):
@@ -114,10 +118,15 @@ class Executors:
             context=name,
         )
         plain = {key: value for key, value in values.items() if key != name}
-        packed = calls.packed(call.function, plain, facts, executor.dumps)
+        server = ContextServer(context, executor) if name is not None and executor.has_channel else None
+        whole = None if server is None else ChildContext
+        packed = calls.packed(call.function, plain, facts, executor.dumps, whole)
+        begin = executor.begin if server is None else server.begin
         try:
-            outcome = await _result_of(executor, executor.begin(packed, seconds))
+            outcome = await _result_of(executor, begin(packed, seconds), server)
         except TimeoutError as error:
+            if server is not None:
+                await server.cut_off()
             raise NodeTimeout(
                 f"{call.body.name} ran longer than {seconds} s on {call.on!r}, and was ended",
                 where=f"node {call.body.name}",
@@ -132,6 +141,9 @@ class Executors:
                 where=f"node {call.body.name}",
                 repair="see its output for the reason, such as too little memory; retry= tries it again in a new one",
             ) from error
+        finally:
+            if server is not None:
+                server.close()
         return calls.outcome_of(outcome, context.path)
 
     def _of(self, name: str) -> ThreadPoolExecutor | NodeExecutor:
@@ -176,12 +188,15 @@ def _not_an_executor(name: str, what: str) -> DefinitionError:
     return DefinitionError(text, where="Runner(executors=…)", repair=repair)
 
 
-async def _result_of(executor: NodeExecutor, future: Future[bytes]) -> bytes:
+async def _result_of(executor: NodeExecutor, future: Future[bytes], server: ContextServer | None) -> bytes:
     """Return the outcome of a call. If this task is cancelled, end the call first."""
     waiting = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
+        if server is not None:
+            with contextlib.suppress(asyncio.CancelledError):  # cancelled for another reason too: do not wait
+                await server.unwind(waiting)
         ending = asyncio.ensure_future(asyncio.to_thread(executor.end, future))
         while not ending.done():
             try:

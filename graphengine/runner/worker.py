@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
+from graphengine.runner.lifecycle import release
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import RunFailed
 from graphengine.runner.ticker import Ticker
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
     from graphengine.runner.runner import Runner
     from graphengine.stores.base import RunInfo, Taken
 
@@ -272,7 +274,7 @@ class Worker:
         """Resume a run, and drive it until it ends, waits, or is released."""
         info, now = taken.info, self._runner.clock.now()
         try:
-            run = self._runner.resume_taken(self._graphs[info.graph], taken)
+            run = await self._resumed(taken)
             is_taken = await run.is_taken()
             if is_taken:
                 self._on_event(Took(info, _why(info, now)))
@@ -290,6 +292,15 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others
             self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
             self._on_event(Refused(info, error))
+
+    async def _resumed(self, taken: Taken) -> Run[Any]:
+        """Resume a run that was taken; if that is refused at once, release it for the other workers."""
+        try:
+            return self._runner.resume_taken(self._graphs[taken.info.graph], taken)
+        except BaseException:
+            if taken.fence is not None:
+                await release(self._runner.store, taken.info.id, taken.fence)
+            raise
 
 
 def _why(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"]:

@@ -132,7 +132,6 @@ async def test_what_cannot_travel_is_named(processes: ProcessExecutor) -> None:
     cases = [
         (lock, "not_picklable", "the argument 'n' (generator) cannot be pickled"),
         (graph(heavy.returns_a_lambda, "out", on="cpu"), "not_picklable", "the result of work, a function"),
-        (graph(heavy.steps_there, "out", on="cpu"), "graphengine.errors.DefinitionError", "ctx.step needs the run"),
         (graph(heavy.asks_an_agent, "out", on="cpu"), "graphengine.errors.DefinitionError", "an agent needs the run"),
     ]
     async with Runner(executors={"cpu": processes}) as runner:
@@ -143,6 +142,11 @@ async def test_what_cannot_travel_is_named(processes: ProcessExecutor) -> None:
             assert error is not None
             assert error.kind == kind
             assert text in error.message
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        async with Runner(executors={"cpu": pool}) as runner:
+            with pytest.raises(RunFailed, match=r"ctx\.step needs the run") as caught:
+                await runner.start(graph(heavy.steps_there, "out", on="cpu")).result()
+    assert "ProcessExecutor" in str(caught.value)
 
 
 VICTIM = """

@@ -266,6 +266,30 @@ async def test_a_run_that_cannot_be_resumed_does_not_block_others(timed: Runner,
     assert (await timed.store.info("c")).status == "running"
 
 
+async def test_a_run_that_is_refused_at_once_is_released(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If `resume_taken` raises, another process can claim the run while this worker goes on."""
+    steps = Steps()
+    await runner.start(steps.graph, queue="nights", run_id="r").result()
+
+    def refuse(*_: object) -> None:
+        text = "its executor is gone"
+        raise DefinitionError(text)
+
+    monkeypatch.setattr(runner, "resume_taken", refuse)
+    claimed: list[asyncio.Task[int]] = []
+
+    def tell(event: WorkerEvent) -> None:
+        if isinstance(event, Refused):
+            claimed.append(asyncio.ensure_future(runner.store.claim("r")))
+
+    worker = Worker(runner, {"steps": steps.graph}, poll_seconds=HOUR, on_event=tell)
+    working = asyncio.create_task(worker.run())
+    await until(lambda: bool(claimed))
+    await runner.store.release("r", await claimed[0])
+    worker.stop()
+    await working
+
+
 async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
     """The node in flight is finished and recorded, no other begins, and the next worker continues after it."""
     steps = Steps()
