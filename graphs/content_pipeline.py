@@ -1,4 +1,4 @@
-"""Research, write, edit, list and publish a post once a person approves; each step that can fail has a fallback.
+"""Research, write, edit, list, check and publish a post once a person approves; each step that can fail has a fallback.
 
 `graphengine run content_pipeline` runs it on an example, by rules unless `--model anthropic` or `--model openai` names
 a set of `MODELS`; `--input topic=…` on pages of the web or `--input sources=@file.md`, and `--input site=…`, for your
@@ -61,6 +61,7 @@ class Piece(BaseModel):
     manuscript: Manuscript | None = None
     edited: Edited | None = None
     listing: Listing | None = None
+    checked: str = ""  # a verdict on each claim
     decisions: Annotated[list[Decision], append] = []
     form: Literal["none", "post", "markdown"] = "none"
     published: Published | None = None
@@ -74,7 +75,7 @@ def content_pipeline(
     """Return the pipeline with these agents.
 
     Args:
-        team: Researcher, writer, editor and publisher.
+        team: Researcher, writer, editor, publisher, and a fact checker or None.
         cms: Returns the site of a name, to survey and to publish on.
         revisions: How often a person can send a post back.
         answer_seconds: How long to wait for that person; after that the post counts as rejected. None: for ever.
@@ -106,7 +107,11 @@ def content_pipeline(
     graph.add_edge("research", "write")
     graph.add_path("survey", "write", "edit", "list")
     graph.add_edge("list", "as_markdown", when=failed(Exception), label="no listing")
-    graph.add_path("list", "approve")
+    if team.fact_checker is None:
+        graph.add_path("list", "approve")
+    else:
+        graph.add_node("check", team.fact_checker, writes="checked", retry=again, fallback="")
+        graph.add_path("list", "check", "approve")
     graph.add_edge("as_markdown", END, label="as Markdown")
     verdict = value("decisions[-1].verdict")
     graph.add_edge("approve", "publish", when=verdict == "approve", label="approved")

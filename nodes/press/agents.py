@@ -1,4 +1,4 @@
-"""The four agents of a publishing desk: researcher, writer, editor, publisher.
+"""The agents of a publishing desk: researcher, writer, editor, publisher, and the orchestrator's fact checker.
 
 Each has instructions for one job, only the tools that the job needs (here none: the sources are in the question, and a
 function publishes, see `site.py`), the smallest token limit that fits its answers, and an answer type that the next one
@@ -17,7 +17,9 @@ from graphengine.briefs.draft import citations
 from graphengine.briefs.evidence import check_findings
 from graphengine.briefs.publishing import CHARACTERS, TAGS, Listing, Site
 from graphengine.briefs.text.words import count_words
-from graphengine.graph.templates import DATA_NOTE
+from graphengine.graph.templates import DATA_NOTE, labelled
+from nodes.orchestration import agents as orchestration
+from nodes.orchestration import specialists
 from nodes.press.rules import compose, enter, gather, tidy
 from nodes.press.stages import Edited, Manuscript
 from nodes.review.agents import ask_researcher
@@ -183,6 +185,35 @@ publisher = Agent(
 )
 
 
+def ask_fact_checker(findings: Findings, edited: Edited) -> str:
+    """Return the fact checker's question: the findings, and the text."""
+    return labelled(_to_compare(findings, edited))
+
+
+def check_checked(answer: str, findings: Findings, edited: Edited) -> None:
+    """Check that an answer has a verdict for each claim of the text.
+
+    Raises:
+        ValueError: A verdict is missing.
+    """
+    specialists.check_checked(answer, _to_compare(findings, edited))
+
+
+def check_facts(findings: Findings, edited: Edited) -> str:
+    """Check facts by rules; see `nodes.orchestration.specialists.check_facts`."""
+    return specialists.check_facts(_to_compare(findings, edited))
+
+
+def _to_compare(findings: Findings, edited: Edited) -> dict[str, str]:
+    return {"findings": findings.model_dump_json(), "text": edited.text}
+
+
+fact_checker = orchestration.fact_checker.but(
+    prompt=ask_fact_checker, check=check_checked, cache=True, offline=check_facts
+)
+"""The fact checker of the orchestrator, for the edited text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Team:
     """The agents that work on a post; `Team(writer=writer.but(model=…))` replaces one of them."""
@@ -191,6 +222,7 @@ class Team:
     writer: Agent[Manuscript] = writer
     editor: Agent[Edited] = editor
     publisher: Agent[Listing] = publisher
+    fact_checker: Agent[str] | None = fact_checker  # None: a person gets the text unchecked
 
 
 TEAM = Team()

@@ -51,11 +51,18 @@ def as_markdown(edited: Edited, sources: Sequence[TextFile]) -> AsMarkdown:
     return AsMarkdown(form="markdown", listing=None, output=with_footnotes(edited.text, sources)[0] + "\n")
 
 
-def question(listing: Listing, edited: Edited, manuscript: Manuscript, on_site: Site, site: str) -> str:
+def question(  # noqa: PLR0913 - the fields of the state
+    listing: Listing, edited: Edited, manuscript: Manuscript, on_site: Site, site: str, checked: str
+) -> str:
     """Return the question to a person before a post is published: all of it, and how it was made."""
     notes = [] if edited.is_edited else ["No editor has seen it."]
     notes += [f"Edited: {change}" for change in edited.changes if edited.is_edited]
     notes += [f"Open: {each}" for each in manuscript.open_questions]
+    verdicts = [line for line in checked.splitlines() if line.startswith("- ")]
+    wrong = [line for line in verdicts if not line.startswith("- supported")]
+    notes.append(f"Facts checked: {len(verdicts) - len(wrong)} of {len(verdicts)} are supported." if verdicts else
+                 "The facts were not checked.")  # fmt: skip
+    notes += wrong
     cited, posts = len(citations(edited.text)), len(on_site.titles)
     notes.append(f"Words: {count_words(edited.text)}. Places cited: {cited}. Posts in {site}: {posts}.")
     rows = [f"Title: {listing.title}", f"Description: {listing.description}", f"Tags: {', '.join(listing.tags)}"]

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import BaseModel
+
 from graphengine import TextFile
 from graphengine.briefs.article import Fact, Findings
 from graphengine.briefs.publishing import Listing
@@ -33,22 +35,26 @@ DESCRIPTION = (
     "What that means for whoever lives, sails or builds by the sea"
 )
 LISTED = Listing(title="Why the sea rises twice a day", description=DESCRIPTION, tags=["tides", "moon", "sea"])
+CHECKED = "- supported: The moon pulls the sea [tides.md:3]\n- supported: Most coasts see two tides [tides.md:4]"
 ANSWERS: Mapping[str, Sequence[object]] = {
     "researcher": [FOUND],
     "writer": [WRITTEN],
     "editor": [EDITED],
     "publisher": [LISTED],
+    "fact_checker": [CHECKED],
 }
 COUNTED = Counted(input_tokens=1000, cache_read_tokens=500, output_tokens=50)
 
 
 def by_role(received: Received) -> Says:
     """Return the answer of the agent that sent a request, recognised by its instructions; the order is not fixed."""
-    roles = {
+    roles: dict[str, BaseModel | str] = {
         "You find out": FOUND,
         "You write posts": WRITTEN,
         "You edit a": EDITED,
         "You list a": LISTED,
+        "You check a text": CHECKED,
     }
     (answer,) = (value for words, value in roles.items() if words in received.system)
-    return Says(answer.model_dump_json(), counted=COUNTED)
+    text = answer if isinstance(answer, str) else answer.model_dump_json()
+    return Says(text, counted=COUNTED)

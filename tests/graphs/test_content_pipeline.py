@@ -26,7 +26,20 @@ from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.content_pipeline import MODELS, Piece, content_pipeline, example, graph
 from nodes.press.agents import Team, researcher
-from tests.graphs.press_kit import ANSWERS, COUNTED, EDITED, FOUND, GIVEN, LISTED, SOURCE, TEXT, TOPIC, WRITTEN, by_role
+from tests.graphs.press_kit import (
+    ANSWERS,
+    CHECKED,
+    COUNTED,
+    EDITED,
+    FOUND,
+    GIVEN,
+    LISTED,
+    SOURCE,
+    TEXT,
+    TOPIC,
+    WRITTEN,
+    by_role,
+)
 from tests.models.edge_server import EdgeServer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -211,7 +224,8 @@ async def test_if_the_editor_fails_the_draft_is_published_unedited(site: Path) -
 
 async def test_if_the_publisher_fails_the_result_is_the_text(site: Path) -> None:
     """It fails after its attempts, each with an error message; no person is asked, and nothing is published."""
-    script = {**ANSWERS, "publisher": [NOT_JSON, LISTED.model_dump() | {"title": "T" * 70}, NOT_JSON]}
+    script: dict[str, Sequence[object]] = {**ANSWERS, "fact_checker": []}
+    script |= {"publisher": [NOT_JSON, LISTED.model_dump() | {"title": "T" * 70}, NOT_JSON]}
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}) as runner:
             result = await decided(runner, site, [])
@@ -279,14 +293,16 @@ async def test_if_the_writer_fails_the_findings_are_kept(site: Path, tmp_path: P
 
 
 async def test_each_agent_retries_transient_errors(site: Path) -> None:
-    """Each of the four models is late twice, and none gives up."""
+    """Each of the models is late twice, and none gives up."""
     script = {name: [ModelTimeout("late"), ModelTimeout("late"), *answers] for name, answers in ANSWERS.items()}
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}, clock=FakeClock()) as runner:
             result = await decided(runner, site)
             attempts = [step.node for step in await runner.history("r") if step.kind == "attempt"]
     assert (label(result), result.state.errors) == ("published", [])
-    assert {name: attempts.count(name) for name in attempts} == dict.fromkeys(("research", "write", "edit", "list"), 2)
+    assert {name: attempts.count(name) for name in attempts} == dict.fromkeys(
+        ("research", "write", "edit", "list", "check"), 2
+    )
 
 
 async def test_a_site_that_cannot_be_surveyed_counts_as_empty(site: Path) -> None:
@@ -398,15 +414,35 @@ async def test_a_kill_between_publishing_and_recording_publishes_once(site: Path
     assert result.state.published.was_there
 
 
+async def test_a_person_sees_what_the_fact_checker_found(site: Path) -> None:
+    """A checker that fails does not stop the post; a run that waited before there was one continues."""
+    against = CHECKED.replace("supported: Most", "contradicted: Most") + " (it says a few)"
+    script = {name: [answers[0]] * 2 for name, answers in ANSWERS.items()}
+    script |= {"researcher": [FOUND], "fact_checker": [against, BadRequest("no such setting")]}
+    async with Runner(models={"*": ScriptedModel(script)}) as runner:
+        first = await decided(runner, site, [])
+        assert "Facts checked: 1 of 2 are supported.\n- contradicted: Most coasts" in str(first.waits[0].question)
+        await runner.answer("r", AGAIN)
+        second = await runner.resume(graph, "r").result()
+    assert "The facts were not checked." in str(second.waits[0].question)
+    assert [failure.path for failure in second.state.errors] == ["check"]
+    without = content_pipeline(Team(fact_checker=None))
+    async with Runner(models={"*": ScriptedModel(ANSWERS)}) as runner:
+        waiting = await decided(runner, site, [], graph=without)
+        assert waiting.status == "waiting"
+        await runner.answer("r", YES)
+        assert label(await runner.resume(graph, "r").result()) == "published"
+
+
 async def test_a_run_that_was_stopped_anywhere_repeats_no_call(site: Path, tmp_path: Path) -> None:
     """It is stopped after each step up to the question."""
-    for steps in (1, 2, 3, 4):
+    for steps in (1, 2, 3, 4, 5):
         with ScriptedModel(ANSWERS) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
                 run = runner.start(graph, {**GIVEN, "site": str(site)}, limits=Limits(steps=steps))
                 assert (await run.result()).status == "stopped"
                 result = await runner.resume(graph, run.id, limits=Limits(steps=20)).result()
-        assert (result.status, result.usage.calls) == ("waiting", 4)
+        assert (result.status, result.usage.calls) == ("waiting", 5)
 
 
 # -- by rules, and through a server
@@ -423,7 +459,7 @@ async def test_rules_do_the_work_without_a_model(site: Path) -> None:
             await run.result()
             await runner.answer(run.id, YES)
             result = await runner.resume(graph, run.id).result()
-        assert (label(result), result.usage.offline_calls) == ("published", 4)
+        assert (label(result), result.usage.offline_calls) == ("published", 5)
         assert "No language model wrote this text" in str(result.output)
         assert result.state.published is not None
         titles.append(result.state.published.post.title)
@@ -461,27 +497,27 @@ async def test_a_text_that_holds_nothing_fails_at_the_research(site: Path, text:
 
 
 async def test_through_a_server_with_its_cost(provider: EdgeServer, site: Path) -> None:
-    """Each of the four is called once, with its limit; none has a tool, and none sees more than it needs."""
+    """Each of the five is called once, with its limit; none has a tool, and none sees more than it needs."""
     provider.answer(by_role)
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         result = await decided(runner, site)
     assert label(result) == "published"
     received = provider.received()
-    assert [each.max_tokens for each in received] == [3072, 4096, 4096, 512]
+    assert [each.max_tokens for each in received] == [3072, 4096, 4096, 512, 4096]
     assert not any(each.tools for each in received)
     assert SOURCE.text.splitlines()[2] not in received[2].turns[-1].text
-    assert (result.usage.calls, result.usage.output_tokens) == (4, 4 * COUNTED.output_tokens)
-    assert result.usage.cost_usd == pytest.approx(4 * (500 * 1e-6 + 500 * 0.1e-6 + 50 * 5e-6))
+    assert (result.usage.calls, result.usage.output_tokens) == (5, 5 * COUNTED.output_tokens)
+    assert result.usage.cost_usd == pytest.approx(5 * (500 * 1e-6 + 500 * 0.1e-6 + 50 * 5e-6))
 
 
 async def test_bad_json_through_a_server_is_asked_for_again(provider: EdgeServer, site: Path) -> None:
     """The second answer is valid and is used."""
     provider.play(*(Says(each.model_dump_json()) for each in (FOUND, WRITTEN, EDITED)))
-    provider.play(Says(NOT_JSON), Says(f"```json\n{LISTED.model_dump_json()}\n```"))
+    provider.play(Says(NOT_JSON), Says(f"```json\n{LISTED.model_dump_json()}\n```"), Says(CHECKED))
     models = {"*": "openai:gpt-5-mini", "writer": "anthropic:claude-haiku-4-5"}
     async with Runner(models=models) as runner:
         result = await decided(runner, site)
-    assert (label(result), result.usage.calls, result.usage.cost_usd) == ("published", 5, None)
+    assert (label(result), result.usage.calls, result.usage.cost_usd) == ("published", 6, None)
     assert "cannot be used" in provider.received()[4].turns[-1].text
     for names in MODELS.values():
         assert set(names) == {"*", "writer"}
@@ -504,7 +540,7 @@ async def test_a_tool_is_for_the_hand_that_needs_it(site: Path) -> None:
         async with Runner(models={"*": model}) as runner:
             result = await decided(runner, site, graph=content_pipeline(team))
     tools = {request.agent: [tool.name for tool in request.tools] for request in model.requests}
-    assert tools == {"researcher": ["search"], "writer": [], "editor": [], "publisher": []}
+    assert tools == {"researcher": ["search"], "writer": [], "editor": [], "publisher": [], "fact_checker": []}
     assert label(result) == "published"
 
 

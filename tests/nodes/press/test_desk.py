@@ -5,7 +5,7 @@ from graphengine.briefs.publishing import Site
 from graphengine.patterns import Decision
 from nodes.press.desk import as_markdown, notes_of, question, unedited
 from nodes.press.stages import Edited
-from tests.graphs.press_kit import EDITED, LISTED, SOURCE, TEXT, WRITTEN
+from tests.graphs.press_kit import CHECKED, EDITED, LISTED, SOURCE, TEXT, WRITTEN
 
 
 def test_an_unedited_text_is_marked() -> None:
@@ -24,19 +24,21 @@ def test_a_text_without_a_listing_is_markdown() -> None:
 
 def test_a_person_is_shown_what_is_to_be_published() -> None:
     """The question has title, description, tags, text, edits, open questions and the site's posts."""
-    asked = question(LISTED, EDITED, WRITTEN, Site(titles=["Ebb"]), "blog")
+    asked = question(LISTED, EDITED, WRITTEN, Site(titles=["Ebb"]), "blog", f"{CHECKED}\n- not found: Whales like it.")
     for expected in (
         f"Title: {LISTED.title}",
         f"Description: {LISTED.description}",
         "Tags: tides, moon, sea",
         "Edited: Coasts are said to be most coasts.",
         "Open: What the sun does.",
+        "Facts checked: 2 of 3 are supported.\n- not found: Whales like it.",
         "Words: 19. Places cited: 2. Posts in blog: 1.",
         "Most coasts see two tides [tides.md:4].",
     ):
         assert expected in asked
     assert "# How tides work" not in asked
-    assert "No editor has seen it." in question(LISTED, Edited(text=TEXT, is_edited=False), WRITTEN, Site(), "blog")
+    bare = question(LISTED, Edited(text=TEXT, is_edited=False), WRITTEN, Site(), "blog", "")
+    assert "No editor has seen it.\nOpen: What the sun does.\nThe facts were not checked." in bare
 
 
 @pytest.mark.parametrize(
