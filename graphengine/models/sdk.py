@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 CALLS_AT_ONCE: Final = 100
 """The most calls that a lane of these models has in flight if none is given; further calls wait."""
 
+KEPT_OPEN: Final = 100
+"""The most idle connections kept for later calls: at each call the pool asks the system about every idle one."""
+
 CONNECT_SECONDS: Final = 10.0
 """The longest time to connect to a server."""
 
@@ -116,7 +119,7 @@ def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None
     import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
 
     client: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30),
+        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=KEPT_OPEN, keepalive_expiry=30),
         timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS), pool=None),
         event_hooks={"response": [_note_limits]},
     )
