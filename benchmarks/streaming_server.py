@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 PIECE: Final = " word"
 _PIECE: Final = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": PIECE}}
-_MESSAGE: Final = {
+_MESSAGE: Final[Mapping[str, object]] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
