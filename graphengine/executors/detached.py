@@ -12,7 +12,7 @@ _OF_NODES: Final = ("step", "ask", "receive", "sleep", "sleep_until", "send", "r
 """What only a Context has. Anything else that is asked of it is asked by an agent."""
 
 _REPAIR_AGENT: Final = "do it in a node without on=, before or after this one, and pass the value through the state"
-_REPAIR: Final = f"run it on a graphengine.executors.ProcessExecutor; or {_REPAIR_AGENT}"
+_REPAIR: Final = f"run it on a ProcessExecutor or a RayExecutor; or {_REPAIR_AGENT}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from uuid import uuid4
 
 from graphengine.errors import DefinitionError, install_command
 from graphengine.executors.base import NodeExecutor
@@ -15,6 +19,8 @@ from graphengine.executors.calls import load_packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from graphengine.executors.calls import Channel
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +52,8 @@ class RayExecutor(NodeExecutor):
         >>> runner = Runner(executors={"gpu": executor})  # doctest: +SKIP
     """
 
+    has_channel = True
+
     def __init__(  # noqa: PLR0913 - what Ray places a task by
         self,
         *,
@@ -68,6 +76,7 @@ class RayExecutor(NodeExecutor):
         self._options |= {} if resources is None else {"resources": dict(resources)}
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="graphengine-ray")
         self._calls: dict[Future[Any], _Call] = {}
+        self._mail: Any = None
 
     def open(self) -> None:
         """Connect to the cluster."""
@@ -91,10 +100,16 @@ class RayExecutor(NodeExecutor):
         self,
         packed: bytes,
         timeout_seconds: float | None,
-        on_message: Callable[[bytes], object] | None = None,  # noqa: ARG002 - it has no channel
+        on_message: Callable[[bytes], object] | None = None,
     ) -> Future[bytes]:
         """Run a packed call as a task, whose worker process is ended when the time is over."""
-        return self._begin(partial(load_packed, packed), timeout_seconds)
+        return self._begin(partial(load_packed, packed), timeout_seconds, on_message)
+
+    def send(self, future: Future[bytes], message: bytes) -> None:
+        """Send a message to the task of a call."""
+        call = self._calls.get(future)
+        if call is not None:
+            call.send(message)
 
     def end(self, future: Future[bytes]) -> None:
         """End the worker process of a call."""
@@ -117,12 +132,90 @@ class RayExecutor(NodeExecutor):
                 call.end()
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
-    def _begin(self, load: Callable[[], Callable[[], T]], seconds: float | None) -> Future[T]:
-        call = _Call(self._ray, self._options)
+    def _begin(
+        self,
+        load: Callable[[], Callable[..., T]],
+        seconds: float | None,
+        on_message: Callable[[bytes], object] | None = None,
+    ) -> Future[T]:
+        talk = None if on_message is None else (on_message, self._mailbox)
+        call = _Call(self._ray, self._options, talk)
         future = self._threads.submit(call.run, load, seconds)
         self._calls[future] = call
         future.add_done_callback(lambda done: self._calls.pop(done, None))
         return future
+
+    def _mailbox(self) -> Any:  # noqa: ANN401 - of Ray
+        """Return the actor that has the messages to tasks."""
+        with _CONNECTING:
+            if self._mail is None:
+                self._mail = self._ray.remote(num_cpus=0, max_concurrency=_CALLS * 2)(_Mailbox).remote()
+            return self._mail
+
+
+class _Mailbox:
+    """An actor with the messages to tasks, by the key of the call."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, asyncio.Queue[bytes]] = {}
+
+    async def put(self, key: str, message: bytes) -> None:
+        """Add a message."""
+        self._queues.setdefault(key, asyncio.Queue()).put_nowait(message)
+
+    async def take(self, key: str) -> bytes:
+        """Wait for the next message, and return it."""
+        return await self._queues.setdefault(key, asyncio.Queue()).get()
+
+    async def close(self, key: str) -> None:
+        """Send the empty message that ends a channel, and forget it."""
+        self._queues.pop(key, asyncio.Queue()).put_nowait(b"")
+
+
+class _Channel:
+    """The channel of a task: what it sends is yielded by the task, and a thread takes what it is sent."""
+
+    def __init__(self, ray: Any, mail: Any, key: str) -> None:  # noqa: ANN401 - of Ray
+        self.on_message: Callable[[bytes], None] = _ignore
+        self.dumps = ray.cloudpickle.dumps
+        self.sent: SimpleQueue[tuple[bytes, bool] | BaseException] = SimpleQueue()
+        self._ray, self._mail, self._key = ray, mail, key
+
+    def send(self, message: bytes) -> None:
+        """Send a message."""
+        self.sent.put((message, False))
+
+    def run(self, work: Callable[[Channel], bytes]) -> None:
+        """Run the call, and send its outcome."""
+        try:
+            self.sent.put((work(self), True))
+        except BaseException as error:  # noqa: BLE001 - the task raises it
+            self.sent.put(error)
+
+    def read(self) -> None:
+        """Hand over messages until the end of the channel."""
+        while message := self._ray.get(self._mail.take.remote(self._key)):
+            self.on_message(message)
+
+
+def _ignore(message: bytes) -> None:
+    """Ignore a message: the call could not be begun."""
+
+
+def _talking(load: Callable[[], Callable[[Channel], bytes]], mail: Any, key: str) -> Iterator[object]:  # noqa: ANN401 - of Ray
+    """Load a call, report that it has begun, then return its messages and its outcome."""
+    work = load()
+    yield None
+    channel = _Channel(importlib.import_module("ray"), mail, key)
+    for target in (channel.read, partial(channel.run, work)):
+        threading.Thread(target=target, name="graphengine channel", daemon=True).start()
+    while True:
+        found = channel.sent.get()
+        if isinstance(found, BaseException):
+            raise found
+        yield found
+        if found[1]:
+            return
 
 
 class _Call:
@@ -131,7 +224,15 @@ class _Call:
     The task is a generator: it first reports that it has begun, since only then its time counts.
     """
 
-    def __init__(self, ray: Any, options: dict[str, Any]) -> None:  # noqa: ANN401 - the module, which may be missing
+    def __init__(  # `ray` is the module, which may be missing
+        self,
+        ray: Any,  # noqa: ANN401
+        options: dict[str, Any],
+        talk: tuple[Callable[[bytes], object], Callable[[], Any]] | None,
+    ) -> None:
+        self._talk = talk
+        self._mail: Any = None
+        self._key = uuid4().hex
         self._ray = ray
         self._options = options
         self._task: Any = None
@@ -139,23 +240,38 @@ class _Call:
         self._lock = threading.Lock()
         self.over = threading.Event()
 
-    def run(self, load: Callable[[], Callable[[], T]], seconds: float | None) -> T:
+    def run(self, load: Callable[[], Callable[..., T]], seconds: float | None) -> T:
         """Run the task, and return its result."""
         try:
             with self._lock:
                 if self._is_unwanted:
                     raise TimeoutError
-                remote = self._ray.remote(max_retries=0, num_returns="streaming", **self._options)(_reporting)
-                self._task = remote.remote(load)
+                self._mail = None if self._talk is None else self._talk[1]()
+                function, more = (_reporting, ()) if self._talk is None else (_talking, (self._mail, self._key))
+                remote = self._ray.remote(max_retries=0, num_returns="streaming", **self._options)(function)
+                self._task = remote.remote(load, *more)
             self._ray.get(next(self._task))
-            if seconds is not None and not self._ray.wait([self._task], timeout=seconds)[0]:
-                self.end()
-                self._wait_for_end()
-                raise TimeoutError
-            result: T = self._ray.get(next(self._task))
-            return result
+            until = None if seconds is None else time.monotonic() + seconds
+            while True:
+                left = None if until is None else max(0.0, until - time.monotonic())
+                if left is not None and not self._ray.wait([self._task], timeout=left)[0]:
+                    self.end()
+                    self._wait_for_end()
+                    raise TimeoutError
+                found: Any = self._ray.get(next(self._task))
+                if self._talk is None or found[1]:
+                    result: T = found if self._talk is None else found[0]
+                    return result
+                self._talk[0](found[0])
         finally:
+            if self._mail is not None:
+                self._mail.close.remote(self._key)
             self.over.set()
+
+    def send(self, message: bytes) -> None:
+        """Send a message to the task."""
+        if self._mail is not None and not self.over.is_set():
+            self._mail.put.remote(self._key, message)
 
     def end(self) -> None:
         """End its worker process."""
@@ -166,7 +282,8 @@ class _Call:
 
     def _wait_for_end(self) -> None:
         try:
-            self._ray.get(next(self._task))
+            while True:
+                self._ray.get(next(self._task))
         except (self._ray.exceptions.RayError, StopIteration):
             return
 

@@ -268,3 +268,9 @@ def hang(folder: str) -> None:
         Path(folder, "hang").unlink()
         write_pid(folder)
         time.sleep(600)
+
+
+async def asks_after_work(ctx: Context, folder: str) -> int:
+    """Record work, and ask."""
+    await ctx.step(mark, folder, "once")
+    return await ctx.ask("How many?", int)
