@@ -9,7 +9,8 @@ from contextlib import ExitStack, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pydantic_core import to_json, to_jsonable_python
+from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from graphengine.agents.run_scope import CURRENT, Piece
 from graphengine.errors import DefinitionError, NotRecordable, install_command
@@ -37,9 +38,9 @@ def pydantic_ai_node(
     """Return a node function that runs an agent of pydantic-ai, and returns its output.
 
     Each answer of its model and each result of its tools is recorded, priced and limited as part of the run: a run that
-    is resumed after a crash does not call the model or a tool again. Tool results must be JSON values, as after a
-    resume they are read from the record. Node retries apply to failed calls. Answers are streamed if the model can,
-    and watchers of the run see their text and the calls of tools.
+    is resumed after a crash does not call the model or a tool again. Tool results must be JSON values or pydantic-ai's
+    own types, as after a resume they are read from the record. Node retries apply to failed calls. Answers are streamed
+    if the model can, and watchers of the run see their text and the calls of tools.
 
     Args:
         agent: The agent. Its model may be replaced with `agent.override(model=…)`.
@@ -188,6 +189,7 @@ async def _tool_result(scope: Scope, live: Live | None, call: Any, made: Callabl
     Raises:
         ModelRetry: The tool asks the model to call it again.
     """
+    from pydantic_ai import ToolReturn  # noqa: PLC0415 - an extra
     from pydantic_ai.exceptions import ModelRetry, ToolRetryError  # noqa: PLC0415 - an extra
 
     async def make() -> Piece:
@@ -196,18 +198,19 @@ async def _tool_result(scope: Scope, live: Live | None, call: Any, made: Callabl
             live.called(shown)
         try:
             with scope.call(f"{call.tool_name}:{call.tool_call_id}"):
-                record: JsonObject = {"value": _json(await made(), call.tool_name)}
+                record: JsonObject = _recorded(await made(), call.tool_name)
         except (ModelRetry, ToolRetryError) as again:
             part = getattr(again, "tool_retry", None)
             record = {"retry": str(again if part is None else part.content)}
         if live is not None:
-            live.returned(shown, as_text(record.get("retry", record.get("value"))), is_error="retry" in record)
+            live.returned(shown, as_text(record.get("retry", record.get("value", ""))), is_error="retry" in record)
         return Piece(record, len(to_json(record)))
 
     record: JsonObject = await scope.piece(f"tool {call.tool_name}", call.tool_call_id, make)
     if "retry" in record:
         raise ModelRetry(str(record["retry"]))
-    return record["value"]
+    read = TypeAdapter(ToolReturn).validate_python({**record.get("more", {}), "return_value": record["value"]})
+    return read if "more" in record else read.return_value
 
 
 def _shown(model: Any, live: Live, agent: str) -> Any:
@@ -237,17 +240,22 @@ def _streams(model: Any, missing: object) -> bool:
     return type(model).request_stream is not missing and getattr(model, "stream_function", model) is not None
 
 
-def _json(value: object, tool: str) -> JsonValue:
-    """Return a tool's result as JSON.
+def _recorded(value: object, tool: str) -> JsonObject:
+    """Return a tool's result as JSON: its value, and what a `ToolReturn` has more.
 
     Raises:
         NotRecordable: It has no JSON form.
     """
+    from pydantic_ai import ToolReturn  # noqa: PLC0415 - an extra
+
+    whole = value if isinstance(value, ToolReturn) else ToolReturn(return_value=cast("Any", value))
     try:
-        return cast("JsonValue", to_jsonable_python(value))
+        more: dict[str, Any] = TypeAdapter(ToolReturn).dump_python(whole, mode="json")
     except ValueError as error:
         message = f"the result of the tool {tool}, {type(value).__name__}, has no JSON form"
         raise NotRecordable(message, where=f"tool {tool}", repair="return text or a JSON value") from error
+    record: JsonObject = {"value": more.pop("return_value")}
+    return record if whole is not value else {**record, "more": more}
 
 
 __all__ = ["pydantic_ai_node"]

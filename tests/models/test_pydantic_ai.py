@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,7 @@ pytest.importorskip("pydantic_ai", reason="pydantic-ai is not installed")
 
 from pydantic import BaseModel
 from pydantic_ai import Agent as TheirAgent
-from pydantic_ai import ModelRetry
+from pydantic_ai import BinaryContent, ModelRetry, ToolReturn
 from pydantic_ai.exceptions import ModelHTTPError, UserError
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ThinkingPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
@@ -187,6 +188,41 @@ async def test_watchers_see_what_their_agents_do() -> None:
 def look(word: str) -> str:
     """Look."""
     return f"seen {word}"
+
+
+PICTURE = BinaryContent(b"\x89PNG", media_type="image/png")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        ToolReturn("seen", content=["Look:", PICTURE], metadata={"for": "us"}),
+        PICTURE,
+        ["a", PICTURE],
+        {"n": 1},
+    ],
+    ids=["return", "picture", "list", "json"],
+)
+async def test_results_of_their_tools_reach_the_model_as_without_a_run(result: object) -> None:
+    """With media, and without what is not for the model."""
+    seen: list[list[object]] = []
+
+    def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if len(messages) == 1:
+            return ModelResponse([ToolCallPart("show", {}, "c1")])
+        seen.append([getattr(part, "content", None) for part in messages[-1].parts])
+        return ModelResponse([TextPart("done")])
+
+    agent = TheirAgent(FunctionModel(speak))
+
+    @agent.tool_plain
+    def show() -> object:
+        return result
+
+    await agent.run("Look.")
+    async with Runner() as runner:
+        await within(runner.start(one(pydantic_ai_node(agent, ask))))
+    assert repr(seen[0]).replace("BinaryContent", "BinaryImage") == re.sub(r", _identifier='\w+'", "", repr(seen[1]))
 
 
 async def test_a_prompt_may_be_awaited_and_show_media() -> None:
