@@ -96,7 +96,7 @@ class Graph(GraphDefinition[S]):
         Args:
             state: The initial state, or a mapping of its fields.
             options: `limits=` in place of the graph's own, `store=` (the path of a SQLite database, or a Store),
-                `run_id=`, `models=` and `resources=` as in `Runner`.
+                `run_id=`, `models=`, `resources=` and `executors=` as in `Runner`.
 
         Returns:
             The result: `finished`, `stopped` at a limit, or `waiting` for an answer or a message, which can no longer

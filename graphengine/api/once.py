@@ -11,6 +11,7 @@ from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from concurrent.futures import Executor
     from os import PathLike
 
     from graphengine.api.graph import Graph
@@ -32,6 +33,7 @@ class RunOptions(TypedDict, total=False):
         run_id: The run's id; generated if not given.
         models: Models that replace agents' own, as in `Runner`.
         resources: Ready-made resources that replace the graph's own, by name.
+        executors: Where heavy nodes run, by the names of `add_node(…, on=…)`, as in `Runner`.
     """
 
     limits: Limits | None
@@ -39,6 +41,7 @@ class RunOptions(TypedDict, total=False):
     run_id: str | None
     models: Mapping[str, Model | str] | None
     resources: Mapping[str, object] | None
+    executors: Mapping[str, Executor | Callable[[], Executor]] | None
 
 
 @ends_at_caller
@@ -51,9 +54,10 @@ async def run_once(  # noqa: PLR0913 - the run options
     run_id: str | None = None,
     models: Mapping[str, Model | str] | None = None,
     resources: Mapping[str, object] | None = None,
+    executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
 ) -> Result[S]:
     """Run a graph once, and return its result. Raises: as `Run.result`."""
-    async with Runner(store, models=models, resources=resources) as runner:
+    async with Runner(store, models=models, resources=resources, executors=executors) as runner:
         return await runner.run_here(graph, state, run_id=run_id, limits=limits)
 
 

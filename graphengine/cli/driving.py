@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli import notices, options
 from graphengine.cli.executors import executors_of
-from graphengine.cli.observing import telemetry_of
+from graphengine.cli.observing import line_of, telemetry_of
 from graphengine.cli.places import place_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import file_of, graph_of
@@ -91,11 +91,16 @@ def driven(job: Job, begin: Begin) -> Ended:
     Raises:
         GraphEngineError: The run cannot be started or recorded.
     """
-    with Stopper() as stopper, notices.shown(job.session), telemetry_of(job.session) as telemetry:
+    with stopper_of(job.session) as stopper, notices.shown(job.session), telemetry_of(job.session) as telemetry:
         stopper.wipes = job.session.err.is_live and not job.session.json
         stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
         return run_loop(_drive(job, begin, stopper, telemetry))
+
+
+def stopper_of(session: Session) -> Stopper:
+    """Return what handles the signals of a command, and says so in its log if that is JSON."""
+    return Stopper(line_of if session.log_format == "json" else None)
 
 
 def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
@@ -103,6 +108,8 @@ def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
     if session.json:
         number = session.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
+    if session.log_format == "json":
+        return [(2, line_of(error.message, code=error.code, where=error.where, repair=error.repair))]
     return [(2, f"{error.message}\n{'resume: ' if error.where else ''}{error.repair}\n")]
 
 

@@ -92,20 +92,22 @@ async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bo
 
 def _show(session: Session, run: Exported, place: Place, *, is_new: bool) -> None:
     from graphengine.cli.places import command as to_paste
-    from graphengine.cli.places import graph_words, shown
+    from graphengine.cli.places import graph_words, shown, worker_command
     from graphengine.cli.steps import counted
 
     info = run.info
     if not is_new:
         session.out.line("run ", (info.id, "bold"), f" is already in {shown(place.database)}; nothing was done")
         return
-    status = "interrupted" if info.status == "running" else info.status
+    status = "queued" if info.queued else "interrupted" if info.status == "running" else info.status
     session.out.line(
         "run ", (info.id, "bold"), f" of {info.graph}, {counted(len(run.steps), 'step')}, {status}: recorded"
     )
     if info.parent is not None:
         text = f"it branched from {info.parent} after step {info.parent_seq}"
         session.err.line(f"{text}; it includes the steps that they share, and the parent itself is not imported")
-    if info.status != "finished":
+    if info.queued:
+        session.err.line(("worker: ", "dim"), worker_command(info.queue, graph_words(info.graph), place))
+    elif info.status != "finished":
         resume = to_paste("resume", info.id, *graph_words(info.graph), place=place)
         session.err.line(("resume: ", "dim"), resume)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 )
 @options.model
 @options.database
+@options.observed
 @options.common
 @click.pass_obj
 def command(  # noqa: PLR0913 - one for each option
@@ -81,6 +83,7 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine import __version__
     from graphengine.cli import notices
+    from graphengine.cli.observing import telemetry_of
     from graphengine.cli.places import place_of
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
@@ -90,7 +93,7 @@ def command(  # noqa: PLR0913 - one for each option
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    _check_options(references, models, is_driving=drive, is_read_only=read_only)
+    _check_options(session, references, models, is_driving=drive, is_read_only=read_only)
     place = place_of(database, _file_of(references))
     drives = _drives(session, place, references, models) if drive else None
 
@@ -103,7 +106,8 @@ def command(  # noqa: PLR0913 - one for each option
             click.launch(url)
 
     paste = partial(_paste, place)
-    with suppress(KeyboardInterrupt), notices.shown(session):
+    with suppress(KeyboardInterrupt), notices.shown(session), telemetry_of(session) as telemetry:
+        drives = replace(drives, telemetry=telemetry) if drives is not None else None
         settings = Settings(place.database, place.reader(), paste, __version__, port, read_only, drives)
         for info in serve(settings, opened):
             session.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
@@ -111,15 +115,15 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def _check_options(
-    references: tuple[str, ...], models: tuple[str, ...], *, is_driving: bool, is_read_only: bool
+    session: Session, references: tuple[str, ...], models: tuple[str, ...], *, is_driving: bool, is_read_only: bool
 ) -> None:
     """Check that no option contradicts another one.
 
     Raises:
         click.UsageError: One does.
     """
-    if not is_driving and (references or models):
-        option = "--graph" if references else "--model"
+    if not is_driving and (references or models or session.otel):
+        option = "--graph" if references else "--model" if models else "--otel"
         raise click.UsageError(f"{option} needs --drive")
     if is_driving and is_read_only:
         raise click.UsageError("--drive and --read-only exclude each other")

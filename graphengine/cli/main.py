@@ -13,6 +13,7 @@ from contextlib import ExitStack, redirect_stderr
 from difflib import get_close_matches
 from importlib import import_module
 from io import StringIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import click
@@ -131,6 +132,8 @@ class Program(click.Group):
             stdout = stack.enter_context(reserved_stdout()) if wants_json else sys.stdout
             out, err = Channel(stdout, must_arrive=True), Channel(sys.stderr, must_arrive=False)
             session = Session(out, err, json=wants_json, debug="--debug" in flags)
+            if "--log-format=json" in flags or ("--log-format", "json") in pairwise(words):
+                session.log_format = "json"  # also for a mistake in the options
             code = self._guarded(session, words, options)
         sys.exit(int(code))
 
@@ -168,7 +171,7 @@ def _failed(session: Session, error: GraphEngineError) -> int:
 
 
 def _misused(session: Session, error: click.ClickException) -> int:
-    if not session.json:
+    if not session.json and session.log_format != "json":
         error.show(file=sys.stderr)
         return Exit.USAGE
     context = error.ctx if isinstance(error, click.UsageError) else None

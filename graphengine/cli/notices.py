@@ -6,8 +6,6 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -27,11 +25,8 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def shown(session: Session) -> Generator[None]:
-    """Show the engine's warnings while active, or the whole log if the command has options for that."""
+    """Show the engine's warnings while active; nothing if the options of the command show its whole log already."""
     if session.log_format or session.log_level:
-        from graphengine.cli.observing import logged
-
-        click.get_current_context().with_resource(logged(session))  # to the end of the command, for its report
         yield
         return
     log, lines = logging.getLogger("graphengine"), _Lines(session)

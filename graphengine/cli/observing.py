@@ -67,6 +67,13 @@ def _of_span() -> dict[str, str]:
     return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
 
 
+def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
+    """Return what a command tells people as a line of JSON, without the log; safe in a handler of signals."""
+    record = logging.LogRecord("graphengine.cli", level, "", 0, text, None, None)
+    vars(record).update(fields)
+    return JsonLines().format(record) + "\n"
+
+
 class _Logged(io.StringIO):
     """A stream whose lines are records of the log; it keeps nothing."""
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphengine.cli.folders import Database
+    from graphengine.cli.session import Session
     from graphengine.graph.options import Limits
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -194,9 +195,21 @@ _log_level = click.option(
 def observed(function: F) -> F:
     """Add `--otel`, `--log-format` and `--log-level`, which the session keeps.
 
-    The command calls `notices.shown` and `observing.telemetry_of`.
+    The log is shown from before the command begins until it has returned. The command calls `notices.shown` and
+    `observing.telemetry_of`.
     """
-    return _otel(_log_format(_log_level(function)))
+
+    @wraps(function)
+    def call(*words: Any, **given: Any) -> object:  # noqa: ANN401 - as click gives them
+        session: Session = click.get_current_context().obj
+        if not (session.log_format or session.log_level):
+            return function(*words, **given)
+        from graphengine.cli.observing import logged
+
+        with logged(session):
+            return function(*words, **given)
+
+    return _otel(_log_format(_log_level(cast("F", call))))
 
 
 def driving(function: Callable[..., int]) -> Callable[..., int]:

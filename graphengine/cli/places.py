@@ -92,6 +92,11 @@ def command(name: str, run_id: str, *words: str, place: Place, arguments: Sequen
     return shlex.join([*program(), name, *([] if last else first), *words, *place.words, *last])
 
 
+def worker_command(queue: str, words: Sequence[str], place: Place) -> str:
+    """Return the command of a worker that drives the runs of a queue; `words` name the graph, if that is needed."""
+    return shlex.join([*program(), "worker", "--queue", queue, *words, *place.words])
+
+
 def graph_words(graph: str) -> list[str]:
     """Return the options that a command needs to find a run's graph, judged by the text of files without running them.
 

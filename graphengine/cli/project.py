@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.calls.import_guard import RunAtImport, importing
 from graphengine.cli.folders import graph_files, project_of
-from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
+from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -219,6 +219,14 @@ def _all_of(file: Path) -> list[Found]:
     return [Found(graph, file, module, "") for _, graph in graphs_of(module)]
 
 
+def _why(error: GraphEngineError) -> str:
+    """Return an error on one line; of a graph that does not compile, its first problem."""
+    if isinstance(error, CompileError):
+        first = next(problem for problem in error.problems if not problem.warning)
+        return f"{first.where}: {first.message}; see `graphengine check`"
+    return error.message.splitlines()[0]
+
+
 def _add_project(graphs: dict[str, Found]) -> list[str]:
     """Add the graphs of the current project; return what cannot be used, and why."""
     root = project_of(Path.cwd())
@@ -235,7 +243,7 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
             try:
                 graph.compile()
             except GraphEngineError as error:
-                unread.append(f"{graph.name} of {_shown(file)} is left out: {error.message.splitlines()[0]}")
+                unread.append(f"{graph.name} of {_shown(file)} is left out: {_why(error)}")
                 continue
             if graph.name not in graphs or (file.stem == graph.name and graph.name not in named):
                 graphs[graph.name] = each

@@ -124,6 +124,7 @@ def _enqueue(job: Job, begin: Begin) -> int:
     import asyncio
 
     from graphengine.cli.places import command as to_paste
+    from graphengine.cli.places import worker_command
     from graphengine.history.json_document import SCHEMA
     from graphengine.runner import Runner
 
@@ -146,7 +147,7 @@ def _enqueue(job: Job, begin: Begin) -> int:
         session.document({"schema": SCHEMA, **facts, "status": "queued"})
         return 0
     session.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")
-    session.err.line(("worker: ", "dim"), to_paste("worker", "--queue", info.queue, place=job.place))
+    session.err.line(("worker: ", "dim"), worker_command(info.queue, job.graph_words, job.place))
     session.err.line(("follow: ", "dim"), to_paste("watch", info.id, place=job.place))
     return 0
 

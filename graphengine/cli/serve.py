@@ -101,14 +101,14 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine import __version__
     from graphengine.cli import notices
-    from graphengine.cli.driving import last_words
+    from graphengine.cli.driving import last_words, stopper_of
     from graphengine.cli.executors import executors_of, with_executors
     from graphengine.cli.models import models_for_all
     from graphengine.cli.observing import telemetry_of
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.cli.session import Interrupted
-    from graphengine.cli.signals import Stopper, run_loop
+    from graphengine.cli.signals import run_loop
     from graphengine.cli.worker import show_event
     from graphengine.errors import InputError, install_command
 
@@ -129,7 +129,7 @@ def command(  # noqa: PLR0913 - one for each option
     place = place_of(database, file)
     given |= {"models": models_for_all(models, found.found), "executors": executors}
     given["on_event"] = lambda event: show_event(session, place, event)
-    with Stopper() as stopper, notices.shown(session), telemetry_of(session) as telemetry:
+    with stopper_of(session) as stopper, notices.shown(session), telemetry_of(session) as telemetry:
         settings = Settings(place.database, found.graphs, access, __version__, **given, telemetry=telemetry)
         serving = Serving(settings)
         stopper.action = "releasing the runs after the nodes in flight"

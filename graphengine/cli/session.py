@@ -6,6 +6,8 @@ error.
 
 from __future__ import annotations
 
+import logging
+import sys
 import traceback
 from dataclasses import dataclass
 from enum import IntEnum
@@ -89,17 +91,24 @@ class Session:
 
     def fail(self, error: GraphEngineError) -> None:
         """Report an error that ended the command."""
-        if self.debug and not isinstance(error, CompileError):  # its problems name the lines
+        is_traced = self.debug and not isinstance(error, CompileError)  # its problems name the lines
+        if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
         if self.json:
             from graphengine.history.json_document import error_document
 
             self.document(error_document(error))
         else:
-            self.show(error)
+            self.show(error, _traceback_of(error) if is_traced else "")
 
-    def show(self, error: GraphEngineError) -> None:
-        """Show an error as text: its code, message, place and repair."""
+    def show(self, error: GraphEngineError, trace: str = "") -> None:
+        """Show an error as text: its code, message, place and repair; as one line of JSON if the log is JSON."""
+        if self.log_format == "json":
+            from graphengine.cli.observing import line_of
+
+            facts = {"code": error.code, "where": error.where, "repair": error.repair, "exception": trace}
+            sys.stderr.write(line_of(error.message, logging.ERROR, **facts))
+            return
         self.err.prose(("error", "bold red"), " ", (error.code, "red"), ": ", error.message)
         if error.where:
             self.err.prose(("  at: ", "dim"), error.where)

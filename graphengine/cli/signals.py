@@ -50,10 +50,12 @@ class Stopper:
         action: The stop in words, shown when the signal arrives.
         last_words: What to write to which file descriptor before the process ends at once.
         wipes: Whether to erase a transient line on the terminal before writing.
+        line_of: Returns the line of a text in a log of JSON; None if stderr is text.
         asked_by: The signal that requested the stop; "" before one arrives.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, line_of: Callable[[str], str] | None = None) -> None:
+        self.line_of = line_of
         self.action = STOPPING
         self.wipes = False
         self.last_words: Sequence[tuple[int, str]] = ()
@@ -94,7 +96,8 @@ class Stopper:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop)  # before the message: its reader may react at once
             wipe = WIPE if self.wipes else ""
-            _say(2, f"{wipe}{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.action}; {again}\n")
+            text = f"{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.action}; {again}"
+            _say(2, self.line_of(text) if self.line_of is not None else f"{wipe}{text}\n")
         elif number == signal.SIGINT:
             for descriptor, text in self.last_words:
                 _say(descriptor, (WIPE if self.wipes else "") + text)

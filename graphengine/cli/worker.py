@@ -102,14 +102,14 @@ def command(  # noqa: PLR0913 - one for each option
     released to other workers. A second Ctrl-C ends it at once (130).
     """
     from graphengine.cli import notices
-    from graphengine.cli.driving import last_words
+    from graphengine.cli.driving import last_words, stopper_of
     from graphengine.cli.executors import executors_of, with_executors
     from graphengine.cli.models import models_for_all
     from graphengine.cli.observing import telemetry_of
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.cli.session import Interrupted
-    from graphengine.cli.signals import Stopper, run_loop
+    from graphengine.cli.signals import run_loop
     from graphengine.cli.steps import counted
 
     executors = executors_of(file_of(references[0]) if references else None)
@@ -118,7 +118,7 @@ def command(  # noqa: PLR0913 - one for each option
         session.err.line(("warning ", "bold yellow"), problem)
     chosen = models_for_all(models, found.found)
     place = place_of(database, file_of(references[0]) if references else None)
-    with Stopper() as stopper, notices.shown(session), telemetry_of(session) as telemetry:
+    with stopper_of(session) as stopper, notices.shown(session), telemetry_of(session) as telemetry:
         stopper.action = "releasing the runs after the nodes in flight"
         safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
         stopper.last_words = last_words(session, safe)

@@ -12,7 +12,8 @@ from graphengine.runner.model_routing import ALL
 from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
     from os import PathLike
 
     from graphengine.api.graph import Graph
@@ -35,6 +36,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
     store: str | PathLike[str] | Store | None = None,
     run_id: str | None = None,
     concurrency: int = CONCURRENCY,
+    executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
 ) -> Report:
     """Run a graph on every case, score the results, and return the report.
 
@@ -48,6 +50,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
         store: The path of a SQLite database, or a Store; in memory if not given.
         run_id: The run's id. If such an evaluation is recorded, it is resumed, and nothing that finished runs again.
         concurrency: How many cases of a version run at a time.
+        executors: Where heavy nodes of the graph run, as in `Runner`.
 
     Raises:
         InputError: A case does not fit, or the run was recorded with other cases.
@@ -75,7 +78,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
     routed = routes(SUBJECT, models or {}) | dict(judges or {})
     if other is not None:
         routed |= routes(AGAINST, (models or {}) if other is against else {**(models or {}), **_models(against)})
-    async with Runner(store, models=routed) as runner:
+    async with Runner(store, models=routed, executors=executors) as runner:
         names = [graph.name] if against is None else [graph.name, _name(against)]
         run = await begin(runner, whole, EvaluationState(cases=list(cases), versions=names), run_id)
         result = await run.result()

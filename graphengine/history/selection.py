@@ -32,6 +32,7 @@ class Wanted:
         tag: A tag of theirs.
         older_seconds: The least age of their last step, in seconds.
         newer_seconds: The greatest age of their last step, in seconds.
+        before: The id of a run; only those after it in this order.
     """
 
     limit: int
@@ -40,6 +41,7 @@ class Wanted:
     tag: str | None = None
     older_seconds: float | None = None
     newer_seconds: float | None = None
+    before: str | None = None
 
     def __str__(self) -> str:
         """Return the criteria in words, to follow `no runs`; "" if there are none."""
@@ -89,7 +91,7 @@ async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
 async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
     """Yield the runs that match as far as the store checks, page by page."""
     status = stored_status(wanted.status)
-    before: str | None = None
+    before = wanted.before
     while True:
         page = await store.runs(limit=_PAGE, status=status, graph=wanted.graph, tag=wanted.tag, before=before)
         for info in page:

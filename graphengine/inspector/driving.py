@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner.run import Event
     from graphengine.stores.base import RunInfo, Store
+    from graphengine.telemetry import Telemetry
 
 _GRACE_SECONDS: Final = 5.0
 _BEGIN_SECONDS: Final = 5.0
@@ -77,12 +78,14 @@ class Drives:
         models: The models that replace agents' own.
         left_out: The graphs of the project that cannot be driven, each with the reason.
         executors: The executors of heavy nodes.
+        telemetry: The traces and metrics of its runs.
     """
 
     graphs: Mapping[str, Drivable]
     models: Mapping[str, Model | str]
     left_out: Sequence[str] = ()
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
+    telemetry: Telemetry | None = None
 
 
 class Driver:
@@ -135,7 +138,8 @@ class Driver:
     async def opened(self) -> AsyncIterator[None]:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
         drives = self.drives
-        async with Runner(self._database, models=drives.models, executors=drives.executors) as self._runner:
+        parts: Any = {"models": drives.models, "executors": drives.executors, "telemetry": drives.telemetry}
+        async with Runner(self._database, **parts) as self._runner:
             try:
                 yield
             finally:

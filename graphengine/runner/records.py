@@ -235,7 +235,13 @@ class Records(ABC):
         await self.store.limit_queue(queue, limits)
 
     async def runs(
-        self, *, status: str | None = None, graph: str | None = None, tag: str | None = None, limit: int = 100
+        self,
+        *,
+        status: str | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[RunInfo]:
         """Return the recorded runs, the newest first, whichever process drives them.
 
@@ -246,9 +252,11 @@ class Records(ABC):
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
             limit: The maximum number.
+            before: The id of the last run of a page, for the next page.
 
         Raises:
             InputError: There is no such status, or the limit is below 1.
+            UnknownRun: There is no run `before`.
 
         Example:
             >>> async def main() -> None:
@@ -264,7 +272,7 @@ class Records(ABC):
         if limit < 1:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
-        return await newest(self.store, Wanted(limit, status, graph, tag))
+        return await newest(self.store, Wanted(limit, status, graph, tag, before=before))
 
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""

@@ -439,7 +439,13 @@ class SyncRunner:
         self._portal.call(lambda: self._runner.limit_queue(queue, limits))
 
     def runs(
-        self, *, status: str | None = None, graph: str | None = None, tag: str | None = None, limit: int = 100
+        self,
+        *,
+        status: str | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[RunInfo]:
         """Return the recorded runs, the newest first, whichever process drives them.
 
@@ -450,11 +456,14 @@ class SyncRunner:
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
             limit: The maximum number.
+            before: The id of the last run of a page, for the next page.
 
         Raises:
             InputError: There is no such status, or the limit is below 1.
+            UnknownRun: There is no run `before`.
         """
-        return self._portal.call(lambda: self._runner.runs(status=status, graph=graph, tag=tag, limit=limit))
+        chosen: Any = {"status": status, "graph": graph, "tag": tag}
+        return self._portal.call(lambda: self._runner.runs(**chosen, limit=limit, before=before))
 
     def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""

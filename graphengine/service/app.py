@@ -165,16 +165,19 @@ class Service:
 
     async def runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
-        query = Parameters(request.query_params, ("graph", "status", "tag", "limit"))
+        query = Parameters(request.query_params, ("graph", "status", "tag", "limit", "before"))
         graph, limit = query.text("graph"), query.number("limit", 100, 1, _MOST_RUNS)
         if graph is not None and graph not in self._graphs:
             near = did_you_mean(graph, self._graphs)
             raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
+        before = query.text("before")
+        if before is not None:
+            await self._info_of(before)
         found: list[RunInfo] = []
         for name in self._graphs if graph is None else (graph,):
-            chosen = {"status": query.text("status"), "graph": name, "tag": query.text("tag")}
+            chosen = {"status": query.text("status"), "graph": name, "tag": query.text("tag"), "before": before}
             found += await self._runner.runs(**chosen, limit=limit)
-        found = sorted(found, key=lambda info: info.created_at, reverse=True)[:limit]
+        found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[:limit]
         waiting = {}
         for info in found:
             if info.status == "waiting":
@@ -235,7 +238,9 @@ class Service:
 
     async def _info(self, request: Request) -> RunInfo:
         """Return the row of a run of one of the graphs."""
-        run_id = request.path_params["run_id"]
+        return await self._info_of(request.path_params["run_id"])
+
+    async def _info_of(self, run_id: str) -> RunInfo:
         info = await self._runner.info(run_id)
         if info.graph not in self._graphs:
             message = f"this service has no run {run_id!r}"

@@ -148,6 +148,7 @@ def _paths(graphs: Sequence[str]) -> dict[str, Any]:
         _parameter("status", {"enum": list(STATUSES)}, "only runs with this status"),
         _parameter("tag", _TEXT, "only runs with this tag"),
         _parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "the most runs"),
+        _parameter("before", _TEXT, "the next page: only runs that began before this run, the last of a page"),
     ]
     after = _parameter("after", _SEQ, "leave out the steps up to this one")
     last = {"name": "Last-Event-ID", "in": "header", "schema": _TEXT, "description": "continue after this event"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -46,6 +47,28 @@ def ran(*words: str, code: int = 0) -> str:
     found = CliRunner().invoke(main, words)
     assert found.exit_code == code, found.output
     return found.stdout
+
+
+def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> None:
+    """After `run --queue`, and after an import of the queued run, which has its queue, priority and key there."""
+    queued = CliRunner().invoke(main, ["run", "flow.py", "--run-id", "r", "--queue", "-q", "--key", "acme"])
+    assert queued.exit_code == 0
+    assert " worker --queue -q --graph flow.py\n" in queued.stderr
+    ran("export", "r", "-o", "r.json")
+    done = CliRunner().invoke(main, ["import", "r.json", "--db", "other.db"])
+    assert "run r of flow, 1 step, queued: recorded" in done.stdout
+    line = next(line for line in done.stderr.splitlines() if line.startswith("worker: "))
+    assert line.endswith(" worker --queue -q --graph FILE --db other.db")
+    (listed,) = json.loads(ran("runs", "--status", "queued", "--db", "other.db", "--json"))["runs"]
+    assert (listed["queue"], listed["key"]) == ("-q", "acme")
+    words = shlex.split(line.partition(" ")[2].replace("FILE", "flow.py"))
+    words = words[words.index("worker") :]
+    with subprocess.Popen(
+        [sys.executable, "-m", "graphengine", *words, "--json"], cwd=project, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert [json.loads(worker.stdout.readline())["event"] for _ in range(2)] == ["goes_on", "ended"]
+        worker.terminate()
 
 
 def test_a_run_is_queued_listed_and_driven(project: Path) -> None:

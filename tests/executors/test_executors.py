@@ -9,6 +9,7 @@ import pytest
 
 from graphengine import END, START, Context, Graph, Runner, choose
 from graphengine.errors import DefinitionError, InputError
+from graphengine.evaluation import Case, evaluate
 from graphengine.executors import ProcessExecutor
 from graphengine.runner import Worker
 from graphengine.testing import run_node
@@ -24,10 +25,27 @@ def graph(function: Any, **options: Any) -> Graph[heavy.Job]:
     return made
 
 
+def is_even(out: int) -> bool:
+    """Score an even number."""
+    return out % 2 == 0
+
+
 async def thread_name(ctx: Context) -> int:
     """Emit the name of the thread."""
     ctx.emit(threading.current_thread().name, record=True)
     return 5
+
+
+async def test_a_run_and_an_evaluation_of_their_own_take_executors() -> None:
+    """`Graph.run` and `evaluate` have `executors=`, as a Runner does."""
+    scored = Graph("scored", heavy.Job, result="out")
+    scored.add_node("work", heavy.double, writes="out", on="gpu")
+    scored.add_path(START, "work", END)
+    with ThreadPoolExecutor(1) as threads:
+        result = await graph(heavy.double).run(heavy.Job(n=4), executors={"gpu": threads})
+        case = Case(name="one", input={"n": 5})
+        report = await evaluate(scored, [case], {"even": is_even}, executors={"gpu": lambda: threads})
+    assert (result.state.out, report.subject.mean("even")) == (8, 1.0)
 
 
 async def test_names_are_checked_before_anything_is_recorded(tmp_path: Path) -> None:

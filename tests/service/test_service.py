@@ -45,7 +45,10 @@ def test_runs_are_listed(service: Service) -> None:
         service.settled(run_id)
     found = service.call("GET", "/runs?tag=listed&status=waiting&graph=posts")[1]["runs"]
     assert ([run["run_id"] for run in found], found[0]["waits"][0]["question"]) == (ids[::-1], "Publish Two?")
-    assert len(service.call("GET", "/runs?limit=1")[1]["runs"]) == 1
+    (last,) = service.call("GET", "/runs?tag=listed&limit=1")[1]["runs"]
+    rest = service.call("GET", f"/runs?tag=listed&before={last['run_id']}")[1]["runs"]
+    assert [last["run_id"], *(run["run_id"] for run in rest)] == ids[::-1]
+    assert service.call("GET", "/runs?before=nowhere")[0] == 404
     assert service.call("GET", "/runs?tag=nowhere")[1]["runs"] == []
 
 

@@ -3,13 +3,17 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from graphengine import END, START, Graph, Retry, Runner
+from graphengine.cli.main import main
 from graphengine.runner import RunFailed
 from tests.telemetry.test_relay import ROOT, receiving
 from tests.telemetry.test_spans import KEY, Desk
@@ -75,6 +79,31 @@ async def test_runs_and_failed_attempts_are_logged(caplog: pytest.LogCaptureFixt
     ]
     assert {"run": "r1", "node": "a", "attempt": 2, "code": "ValueError"}.items() <= vars(caplog.records[2]).items()
     assert any(isinstance(each, logging.NullHandler) for each in logging.getLogger("graphengine.runs").handlers)
+
+
+def test_all_that_a_worker_says_is_json(tmp_path: Path) -> None:
+    """What it says before its work, at a signal and about its failure, and a mistake in its options."""
+    (tmp_path / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["."]\n')
+    (tmp_path / "words.py").write_text(GRAPH + 'cut = Graph("cut", Text)\ncut.add_edge(START, "nowhere")\n')
+    settings = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    words = [sys.executable, "-m", "graphengine", "worker", "--log-format", "json", "--db", "runs.db"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, cwd=tmp_path, env=settings, **pipes) as worker:
+        assert worker.stderr is not None
+        first = [worker.stderr.readline(), worker.stderr.readline()]
+        worker.send_signal(signal.SIGTERM)
+        _, rest = worker.communicate(timeout=60)
+    left_out, begun, asked, ended = (json.loads(line)["message"] for line in [*first, *rest.splitlines()])
+    assert left_out.startswith("warning cut of words.py is left out: ")
+    assert "nowhere" in left_out
+    assert begun.startswith("worker for 1 graph (words) in ")
+    assert asked.startswith("SIGTERM: releasing the runs")
+    assert ended.startswith("worker stopped")
+    for mistake, code in ((["--graph", "none.py"], "graph_not_found"), (["--pol", "1"], "usage")):
+        done = CliRunner().invoke(main, ["worker", "--log-format", "json", *mistake])
+        assert (done.exit_code, done.stdout) == (2, "")
+        line = json.loads(done.stderr)
+        assert (line["level"], line["code"], bool(line["repair"])) == ("error", code, True)
 
 
 def test_a_missing_exporter_is_named(tmp_path: Path) -> None:
