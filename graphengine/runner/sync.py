@@ -462,8 +462,9 @@ class SyncRunner:
             InputError: There is no such status, or the limit is below 1.
             UnknownRun: There is no run `before`.
         """
-        chosen: Any = {"status": status, "graph": graph, "tag": tag}
-        return self._portal.call(lambda: self._runner.runs(**chosen, limit=limit, before=before))
+        return self._portal.call(
+            lambda: self._runner.runs(status=status, graph=graph, tag=tag, limit=limit, before=before)
+        )
 
     def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
