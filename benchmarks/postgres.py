@@ -170,7 +170,7 @@ async def wake(settings: Settings, address: str) -> Outcome:
         for _ in range(settings.count(50, 3)):
             run = here.start(graph)
             await run.result()
-            await asyncio.sleep(0.1)  # the worker rests
+            await asyncio.sleep(0.1)  # nothing to do for the worker
             began = time.perf_counter()
             await here.answer(run.id, "yes")
             while (await here.store.info(run.id)).status != "finished":  # noqa: ASYNC110 - it ends elsewhere

@@ -97,14 +97,14 @@ class Agent(Generic[T]):
         cache: Whether the provider should cache what calls share, as `Settings(cache=…)`.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
             reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`.
-        history: Chooses what of the memory is sent, as at a handoff to this agent: a function of the messages that
-            returns those it needs, such as `without_tools`. The memory keeps all of them.
+        history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
+            the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
         offline: A function that answers by rules when no language model is used. Its parameters name what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
-            meanwhile. For the items of a map, and for nodes that nobody waits for.
+            meanwhile. For the items of a map, and for nodes whose result is not urgent.
 
     Raises:
         DefinitionError: An argument is invalid.

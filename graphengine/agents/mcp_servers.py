@@ -59,7 +59,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     approve: Approve | Collection[str] | Mapping[str, Approve] = False,
     media: bool = False,
     serial: bool | Collection[str] = False,
-    on_error: OnError = "tell",
+    on_error: OnError = "report",
 ) -> McpServer:
     """Return the tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
 
@@ -79,8 +79,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         serial: Whether no call runs at the same time as another call of its turn, as for `tool`; or the tools of which
             this is true, by the server's names.
         on_error: What a call does that gets no result, because the server cannot be started, ends, does not answer in
-            time or refuses the call: `"tell"` tells the model, `"raise"` fails the node. A result that the server marks
-            as an error always goes to the model.
+            time or refuses the call: `"report"` gives the error to the model, `"raise"` fails the node. A result that
+            the server marks as an error always goes to the model.
 
     Returns:
         A source of tools; nothing is started yet.
@@ -99,8 +99,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         raise _refused("env= is for a command, headers= for a url", "use the other one")
     if isinstance(only, str) or isinstance(approve, str) or isinstance(serial, str):
         raise _refused("only=, approve= and serial= take several names", "give a list: only=['read_file']")
-    if on_error not in ("tell", "raise"):
-        raise _refused(f"on_error={on_error!r}", 'give "tell", for the model, or "raise"')
+    if on_error not in ("report", "raise"):
+        raise _refused(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
     if not is_seconds(timeout_seconds):
         raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}))
@@ -125,7 +125,7 @@ class McpServer:
     approve: Approve | Mapping[str, Approve]
     media: bool = False
     serial: bool | tuple[str, ...] = False
-    on_error: OnError = "tell"
+    on_error: OnError = "report"
     _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
     )

@@ -58,7 +58,7 @@ log = logging.getLogger("graphengine.agents")
 P = ParamSpec("P", default=...)
 R_co = TypeVar("R_co", covariant=True, default=object)
 
-OnError: TypeAlias = Literal["tell", "raise"]
+OnError: TypeAlias = Literal["report", "raise"]
 
 _PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable, ModelTransient, ModelNotReady)
 """Errors that are not the tool's: the run cannot continue, or the model of an agent in the tool could not be called."""
@@ -82,8 +82,8 @@ class Tool(Generic[P, R_co]):
             its thread until it returns or the program ends. Its side effects still happen, its result is dropped.
         serial: Whether a call never runs at the same time as another call of the same turn: it begins when those before
             it have ended, and those after it begin when it has ended.
-        on_error: What an exception of the function, or a timeout, does: `"tell"` gives its text to the model, `"raise"`
-            raises it from the agent, so that its node fails or is retried.
+        on_error: What an exception of the function, or a timeout, does: `"report"` gives its text to the model,
+            `"raise"` raises it from the agent, so that its node fails or is retried.
         inputs: The parameters that are read from the state, not described to models: their names, if they are those of
             fields, or a dict of parameter to path.
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
@@ -100,7 +100,7 @@ class Tool(Generic[P, R_co]):
     approve: Approve = False
     timeout_seconds: float | None = None
     serial: bool = False
-    on_error: OnError = "tell"
+    on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
     approval: Approval | None = field(init=False, repr=False, compare=False)
@@ -181,7 +181,7 @@ class Tool(Generic[P, R_co]):
             asyncio.CancelledError: This call was cancelled. It waited for a sync function, if `blocking` does that.
             StoreError, RunnerClosed, WorkNotRepeatable: Raised by the function: the run cannot continue.
             ModelTransient, ModelNotReady: The model of an agent in the function could not be called.
-            Exception: Whatever the function raised, and TimeoutError, with `on_error="raise"`.
+            Exception: What the function raised, and TimeoutError, with `on_error="raise"`.
         """
         try:
             call = self._bound(arguments, given)
@@ -199,9 +199,9 @@ class Tool(Generic[P, R_co]):
             return failed(error)
 
     def _passing(self, error: Exception) -> Exception | None:
-        """Return the error to raise instead of telling it to the model, None if there is none."""
+        """Return the error to raise instead of reporting it to the model; None if there is none."""
         passes = next((each for each in leaves(error) if isinstance(each, _PASSES)), None)
-        return passes if passes is not None or self.on_error == "tell" else error
+        return passes if passes is not None or self.on_error == "report" else error
 
     def written(self, arguments: str) -> dict[str, JsonValue]:
         """Return a model's arguments, which fit, as it wrote them."""
@@ -388,7 +388,8 @@ def tool(  # noqa: PLR0913 - the options of a tool
             `Approval` for more.
         timeout_seconds: How long a call may take; see `Tool` for the effect on a sync function.
         serial: Whether a call never runs at the same time as another call of the same turn.
-        on_error: Whether the model is told of an exception of the function, as is usual, or the agent raises it.
+        on_error: What an exception of the function does: `"report"`, the default, gives its text to the model,
+            `"raise"` raises it from the agent.
         inputs: The parameters that are read from the state, by name, or a dict of parameter to path.
 
     Returns:
@@ -436,7 +437,7 @@ def tool(  # noqa: PLR0913 - the options of a tool
         approve=approve,
         timeout_seconds=timeout_seconds,
         serial=serial,
-        on_error=on_error or "tell",
+        on_error=on_error or "report",
         inputs=inputs,
     )
 
@@ -574,8 +575,8 @@ def _check(made: Tool) -> None:
     seconds = made.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
         raise DefinitionError(f"timeout_seconds={seconds!r}", where=where, repair="give seconds above 0, or None")
-    if made.on_error not in ("tell", "raise"):
-        repair = 'give "tell", for the model, or "raise"'
+    if made.on_error not in ("report", "raise"):
+        repair = 'give "report", for the model, or "raise"'
         raise DefinitionError(f"on_error={made.on_error!r}", where=where, repair=repair)
 
 
@@ -602,7 +603,7 @@ def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
     names = [each.name for each in signature.parameters]
     for name in made.inputs:
         if name not in names:
-            text, repair = f"it has no parameter {name!r}, as inputs= says", did_you_mean(name, names)
+            text, repair = f"it has no parameter {name!r}, which inputs= names", did_you_mean(name, names)
             raise DefinitionError(f"tool {made.name}: {text}", where=f"tool {made.name}", repair=repair)
 
 

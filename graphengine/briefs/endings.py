@@ -12,7 +12,7 @@ TOO_LONG = "context_full"
 
 
 def lacks_research(errors: Sequence[Failure]) -> bool:
-    """Return whether a researcher failed, so that nobody knows what the brief lacks."""
+    """Return whether a researcher failed, so that it is unknown what the brief lacks."""
     return bool(_of_research(errors))
 
 

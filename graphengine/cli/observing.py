@@ -1,4 +1,4 @@
-"""What operators of a command see: its log, as text or as JSON on each line, and its traces."""
+"""What the operator of a command sees: its log, as text or as JSON on each line, and its traces."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class _Logged(io.StringIO):
 
 @contextmanager
 def logged(session: Session) -> Generator[None]:
-    """Write the log of the whole process to stderr while active; as JSON, also what a command tells people there."""
+    """Write the log of the whole process to stderr while active; as JSON, also the command's own lines."""
     root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
     is_json, err, level = session.log_format == "json", session.err, root.level
     handler.setFormatter(JsonLines() if is_json else logging.Formatter("%(levelname)-7s %(name)s: %(message)s"))
@@ -104,7 +104,7 @@ def logged(session: Session) -> Generator[None]:
 
 @contextmanager
 def telemetry_of(session: Session) -> Generator[Telemetry | None]:
-    """Yield the telemetry of a command with `--otel`, and send what is left in the end.
+    """Yield the telemetry of a command with `--otel`, and export the rest of it at the end.
 
     The SDK is configured by its OTEL_* variables. Under `opentelemetry-instrument` it is configured already.
 

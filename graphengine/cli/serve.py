@@ -207,4 +207,4 @@ def _webhook_key(variable: str | None) -> bytes | None:
         return key_of(secret)
     except ValueError:
         repair = "copy it again from the settings of the sender"
-        raise InputError(f"the secret in {variable} is no base64 after whsec_", where=where, repair=repair) from None
+        raise InputError(f"{variable} has no base64 key after whsec_", where=where, repair=repair) from None

@@ -1,4 +1,4 @@
-"""A node's call as bytes, and its outcome: what travels between the Runner and another process.
+"""A node's call as bytes, and its outcome: what is sent between the Runner and another process.
 
 The executor carries bytes only. So an argument, a result or an exception that cannot be pickled never breaks its pool,
 and a failure is described there as the Runner would describe it here, with the traceback of the node's code.

@@ -17,7 +17,7 @@ _REPAIR: Final = f"run it on a ProcessExecutor or a RayExecutor; or {_REPAIR_AGE
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The facts of an attempt, as they travel.
+    """The facts of an attempt, as they are sent.
 
     Attributes:
         on: The name of the executor.

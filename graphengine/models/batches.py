@@ -38,7 +38,7 @@ MOST_REQUESTS: Final = 10_000
 """The most requests of a batch; Anthropic allows 100,000 and OpenAI 50,000, but also limits their bytes."""
 FIRST_POLL_SECONDS: Final = 30.0
 LONGEST_POLL_SECONDS: Final = 3600.0
-_SHARE: Final = 0.25  # of the time that a batch has taken, so that a day takes about forty looks
+_SHARE: Final = 0.25  # of the time that a batch has taken, so that a day takes about forty requests
 _FRESH_SECONDS: Final = 5.0
 _KEPT_ANSWERS: Final = 4
 SKEW_SECONDS: Final = 300.0
@@ -104,17 +104,19 @@ class _Group:
         began: When it was made, epoch seconds.
         recovers: Whether a process that died may have submitted it.
         requests: Its requests by their ids, as they join.
+        joins: How many have joined it, also those that have left.
+        closed: Set when no more can join.
         joined: Set when a request joins.
-        closed: Done when no more can join.
         ready: The members that have recorded their tickets.
-            changed: Set when a member is ready, or leaves.
         submission: The task that submits it.
+        changed: Set when a member is ready, or leaves.
     """
 
     name: str
     began: float
     recovers: bool
     requests: dict[str, Request] = field(default_factory=dict)
+    joins: int = 0
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     joined: asyncio.Event = field(default_factory=asyncio.Event)
     ready: set[str] = field(default_factory=set)
@@ -141,7 +143,8 @@ class Desk:
     async def join(self, request: Request) -> Ticket:
         """Join a group, and return the place in it once the group is closed."""
         group = self._joined("", request)
-        item = f"{group.name}_{len(group.requests)}"
+        item = f"{group.name}_{group.joins}"  # not its size: a member that left would give its id to another one
+        group.joins += 1
         group.requests[item] = request
         group.joined.set()
         try:
@@ -177,6 +180,8 @@ class Desk:
         if group is not None and ticket.item not in group.ready:
             group.requests.pop(ticket.item, None)
             group.changed.set()
+            if not group.requests:
+                self._groups.pop(ticket.batch, None)
 
     async def ended(self, batch: str) -> bool:
         """Return whether a batch has ended; many callers share one question."""
@@ -211,14 +216,16 @@ class Desk:
     async def _close(self, key: tuple[int, str], group: _Group) -> None:
         """Close a group when no request has joined for a while, or it is full."""
         deadline = time.monotonic() + LONGEST_SECONDS
-        while time.monotonic() < deadline and len(group.requests) < MOST_REQUESTS:
-            group.joined.clear()
-            try:
-                async with asyncio.timeout(QUIET_SECONDS):
-                    await group.joined.wait()
-            except TimeoutError:
-                break
-        self._open.pop(key, None)
+        try:
+            while time.monotonic() < deadline and len(group.requests) < MOST_REQUESTS:
+                group.joined.clear()
+                try:
+                    async with asyncio.timeout(QUIET_SECONDS):
+                        await group.joined.wait()
+                except TimeoutError:
+                    break
+        finally:  # an event loop that ends here leaves no group to a later one with the same id
+            self._open.pop(key, None)
         self._groups[group.name] = group
         group.closed.set()
 
@@ -266,7 +273,7 @@ def batches_of(model: Model, agent: str) -> Batches | None:
 
 
 def poll_seconds(ticket: Ticket) -> float:
-    """Return how long to sleep before the next look at a batch: longer, the longer it has taken."""
+    """Return how long to sleep before asking for the state of a batch again: the longer it has taken, the longer."""
     return min(max(FIRST_POLL_SECONDS, (time.time() - ticket.at) * _SHARE), LONGEST_POLL_SECONDS)
 
 

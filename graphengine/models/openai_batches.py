@@ -88,7 +88,7 @@ class OpenAIBatches:
             found = await client.batches.retrieve(batch)
             if found.output_file_id:
                 content = (await client.files.content(found.output_file_id)).text
-                rows = [json.loads(line) for line in content.splitlines() if line.strip()]
+                rows = [json.loads(line) for line in content.split("\n") if line.strip()]
         answered = [row for row in rows if inside(row, "response").get("status_code") == _OK]
         return {
             text(row, "custom_id"): await self.response(inside(inside(row, "response"), "body")) for row in answered

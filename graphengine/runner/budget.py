@@ -10,7 +10,7 @@ proportion to the length of the question if it is longer. For a first call it is
 most tokens of the answer, and the model's price. If that is unknown, the call goes alone.
 
 Reservations are not recorded: a call that was in flight in a process that died is made again, and reserved again. A
-call in a provider's batch goes on while its node sleeps, and keeps its reservation; in a new process it reserves all
+call in a provider's batch continues while its node sleeps, and keeps its reservation; in a new process it reserves all
 that is left, as the estimate is not known any more.
 """
 

@@ -271,8 +271,8 @@ class Opener:
         crashed = snapshot.status == "running" and held
         facts = driver.time.now(), crashed, wanted, plan.fingerprint, pause, fitted.shift
         company = self._opening > 1 or bool(self._driven.keys() - {run.id})
-        rests = mover_of(snapshot) is None  # else a part that failed may still be handled, as by a fallback
-        event = Resumed(*facts, company=company, asked=rests and not run.due_only)
+        is_idle = mover_of(snapshot) is None  # else a part that failed may still be handled, as by a fallback
+        event = Resumed(*facts, company=company, asked=is_idle and not run.due_only)
         inbox = await self._store.inbox([run.id]) if taken is None else taken.inbox
         driver.deliver([message for message in inbox if message.kind != "stop"])
         stale = [message.id for message in inbox if message.kind == "stop"]

@@ -221,10 +221,10 @@ class Driver:
             ready = self._all_ready()
             while self.is_driving:
                 if self._mail:
-                    rested = snapshot.status == "waiting"
+                    had_waited = snapshot.status == "waiting"
                     session.recheck(task.frame for task in ready)
                     await self._take_mail()
-                    ready = self._all_ready() if rested else self._newly_ready()
+                    ready = self._all_ready() if had_waited else self._newly_ready()
                 if len(ready) == 1 and not jobs and not snapshot.waiting and session.call_in is None:
                     await self._run_sequence(tasks, ready[0])
                     ready = self._all_ready()

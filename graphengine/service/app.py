@@ -71,7 +71,7 @@ class Service:
 
     Args:
         runner: An open Runner.
-        graphs: The graphs whose runs are served, by name. Other runs of the database do not exist here.
+        graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
         queue: The queue in which runs are started, unless a request names one.
         worker: The worker that drives the runs of that queue in this process; None if others do.
         version: This package's version.
@@ -116,7 +116,7 @@ class Service:
         return Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint})
 
     async def health(self, request: Request) -> Response:
-        """Return whether the service works; needs no token, so it has no names of runs."""
+        """Return whether the service works. It needs no token, so it names no runs."""
         del request
         works, status, code = True, "working", None
         if self._worker is not None:
@@ -284,7 +284,7 @@ class Service:
         await self._stopping.wait()
 
     async def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
-        """Yield the events of a run until it is over, with something in between so that a connection is not closed."""
+        """Yield the events of a run until it is over, with heartbeats in between."""
         yield b"retry: 1000\n\n"
         events = self._runner.watch(info.id, self._graphs[info.graph], after=after)
         stopped = asyncio.create_task(self._wait_for_stop())

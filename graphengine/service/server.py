@@ -47,7 +47,7 @@ class Settings:
         host: The address to listen on.
         port: The port; 0 for a free one.
         concurrency: The most runs that this process drives at a time.
-        poll_seconds: How long its worker waits before it looks again for runs that other processes made due.
+        poll_seconds: How long its worker waits before the next poll for runs that other processes made due.
         models: The models that replace agents' own.
         on_event: Called with each event of the worker.
         executors: The executors of heavy nodes.

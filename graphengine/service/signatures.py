@@ -26,14 +26,17 @@ def key_of(secret: str) -> bytes:
     """Return the key of a secret: base64 after `whsec_`, as Standard Webhooks write it, else its bytes.
 
     Raises:
-        ValueError: It is no base64.
+        ValueError: It is not base64, or empty: anyone could sign with an empty key.
     """
     if not secret.startswith(_PREFIX):
         return secret.encode()
     try:
-        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from error
+    if not key:
+        raise ValueError("the key is empty")
+    return key
 
 
 def has_signature(headers: Headers) -> bool:

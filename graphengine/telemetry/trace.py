@@ -69,7 +69,7 @@ _OVER: Final = ("finished", "stopped", "failed")
 _PAGE: Final = 256
 """How many steps to read at a time."""
 _CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""The environment variable with which instrumentations of model clients are told to include messages."""
+"""The environment variable that makes instrumentations of model clients include messages."""
 
 
 class Telemetry:
@@ -220,12 +220,15 @@ class RunTrace:
 
         Nodes that run in parallel record their work in parallel, so a step can come before an earlier one.
         """
+        if self._is_broken:
+            return  # the steps of a long run would be kept for nothing
         self._early |= {step.seq: step for step in steps}
         while not self._is_broken and (step := self._early.pop(self._visits.snapshot.seq + 1, None)) is not None:
             try:
                 self._see(step)
             except Exception:
                 self._is_broken = True
+                self._early.clear()
                 log.exception("the trace of run %s ends at step %d", self._run.get(names.RUN), step.seq)
 
     def _see(self, step: Step) -> None:

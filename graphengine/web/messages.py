@@ -34,7 +34,7 @@ async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body again."""
+    """Return a `receive` that returns the body that was read."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -52,13 +52,13 @@ async def send_json(send: Send, status: int, content: object, headers: Sequence[
 
 
 def json_answer(content: object, status: int = 200) -> Response:
-    """Return an answer in JSON, which no cache keeps."""
+    """Return an answer in JSON, which caches do not store."""
     body = to_json(content, inf_nan_mode="null")
     return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""The headers of a stream of events: no cache keeps it, and no proxy holds it back."""
+"""The headers of a stream of events: caches do not store it, and proxies do not buffer it."""
 
 HEARTBEAT_SECONDS: Final = 15.0
 """How often a stream of events sends something, so that a connection that broke is noticed."""

@@ -38,8 +38,8 @@ class Bank:
         return one(Agent("writer", prompt="{task}", tools=[tool(self.pay, approve=approve, **options)]))
 
 
-def told(model: ScriptedModel) -> str:
-    """Return what the model was told about its last call."""
+def last_result(model: ScriptedModel) -> str:
+    """Return the text that the model got for its last call."""
     return model.requests[-1].messages[-1].text
 
 
@@ -56,7 +56,7 @@ def told(model: ScriptedModel) -> str:
     ],
 )
 async def test_a_person_approves_refuses_or_changes_the_arguments(answer: Any, paid: Any, text: str) -> None:
-    """The model is told of a refusal and its reason, and of the arguments with which the call was made."""
+    """The model gets a refusal with its reason, and the arguments with which the call was made."""
     bank, model = Bank(), ScriptedModel([calls(PAY), "done"])
     graph = bank.graph(approve=True)
     async with Runner(models={"writer": model}) as runner:
@@ -67,7 +67,7 @@ async def test_a_person_approves_refuses_or_changes_the_arguments(answer: Any, p
         await runner.answer(run.id, answer)
         assert (await within(runner.resume(graph, run.id))).state.draft == "done"
     assert [call[:2] for call in bank.paid] == ([paid] if paid else [])
-    assert text in told(model)
+    assert text in last_result(model)
     assert model.requests[-1].messages[-1].is_error is (paid is None)
 
 
@@ -98,12 +98,12 @@ async def test_changed_arguments_have_to_fit_and_have_a_key_of_their_own() -> No
         await within(runner.resume(graph, run.id))
         await runner.answer(run.id, YES)
         assert (await within(runner.resume(graph, run.id))).state.draft == "done"
-    assert told(model) == "paid 4"
+    assert last_result(model) == "paid 4"
     assert len(set(keys)) == 2  # services refuse a key that comes again with other arguments
 
 
 async def test_a_rule_over_the_arguments_decides_whether_a_person_is_asked() -> None:
-    """Once a person was asked, or the call was made, the rule decides nothing any more, whatever it would say."""
+    """Once a person was asked, or the call was made, the rule decides nothing more."""
     limit, ruled = [100], list[int]()
 
     def large(amount: int, ctx: Context) -> bool:
@@ -142,7 +142,7 @@ async def test_after_its_deadline_a_call_is_refused_or_made(*, default: bool, ma
         clock.move(7300)
         assert (await within(runner.resume(graph, run.id))).state.draft == "done"
     assert len(bank.paid) == made
-    assert ("The reason: no person answered within 2 hours" in told(model)) is not default
+    assert ("The reason: no person answered within 2 hours" in last_result(model)) is not default
 
 
 async def test_what_a_person_sees_is_a_table_or_what_the_tool_shows(tmp_path: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from graphengine import END, START, Agent, CompileError, Graph, Limits, RunFailed, Runner, ScriptedModel, Settings
 from graphengine.errors import DefinitionError
-from graphengine.models import OpenAIModel, Price, Request, Response, Router, ToolCall, batches
-from graphengine.models.batches import Batches, Ticket
+from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
+from graphengine.models.batches import Batches, Desk, Ticket
+from graphengine.models.openai_batches import OpenAIBatches
 from graphengine.models.prices import Prices, Spent
 from tests.agents.run_kits import Work, add, one, within
 from tests.kit.runs import SOON
@@ -21,7 +25,7 @@ from tests.kit.runs import SOON
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gather for a moment, and look again soon."""
+    """Gather for a moment, and poll soon."""
     monkeypatch.setattr(batches, "QUIET_SECONDS", 0.02)
     monkeypatch.setattr(batches, "FIRST_POLL_SECONDS", 0.05)
     monkeypatch.setattr(batches, "_FRESH_SECONDS", 0.0)
@@ -41,7 +45,7 @@ class Provider:
         self.changed = asyncio.Event()
 
     async def looked(self, count: int) -> None:
-        """Return when its batches were looked at so often."""
+        """Return when its batches were read so often."""
         async with asyncio.timeout(SOON):
             while self.looks < count:
                 self.changed.clear()
@@ -163,6 +167,54 @@ async def test_a_batch_keeps_its_part_of_a_limit() -> None:
         provider.is_open = False
         result = await within(run)
     assert (result.state.draft, result.state.other, seen) == ("SLOW", "FAST", [1])
+
+
+async def test_a_member_that_leaves_gives_its_id_to_no_other() -> None:
+    """A request that is cancelled while the group is open; the next one has an id and an answer of its own."""
+    provider = Provider()
+    desk = Desk(provider)
+    requests = [Request("a", "", [Message(role="user", text=word)]) for word in ("one", "two", "three", "four")]
+    joins = [asyncio.create_task(desk.join(request)) for request in requests[:3]]
+    await asyncio.sleep(0)
+    joins[1].cancel()
+    await asyncio.wait([joins[1]])
+    joins[1] = asyncio.create_task(desk.join(requests[3]))
+    tickets = await asyncio.gather(*joins)
+    sent = [requests[0], requests[3], requests[2]]
+    submits = [asyncio.create_task(desk.submitted(each, of)) for each, of in zip(tickets, sent, strict=True)]
+    (batch,) = set(await asyncio.gather(*submits))
+    assert [provider.submitted[batch][ticket.item] for ticket in tickets] == sent
+
+
+def test_a_loop_that_ends_leaves_no_open_group() -> None:
+    """A later event loop can have the same id; its requests would wait for a group that no task closes."""
+    desk = Desk(Provider())
+
+    async def leave() -> None:
+        join = asyncio.create_task(desk.join(Request("a", "", [Message(role="user", text="one")])))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        join.cancel()
+
+    asyncio.run(leave())
+    assert desk._open == {}  # noqa: SLF001 - the ids of event loops cannot be chosen
+
+
+async def test_an_answer_with_a_line_separator_is_one_line() -> None:
+    """OpenAI's file is one JSON object on each line, and a text in it may have U+2028."""
+    row = {"custom_id": "a", "response": {"status_code": 200, "body": {"text": "one\u2028two"}}}
+
+    async def found(_: str) -> SimpleNamespace:
+        return SimpleNamespace(output_file_id="f", text=json.dumps(row, ensure_ascii=False) + "\n")
+
+    async def client() -> Any:
+        return SimpleNamespace(batches=SimpleNamespace(retrieve=found), files=SimpleNamespace(content=found))
+
+    async def response(body: Mapping[str, Any]) -> Response:
+        return Response(body["text"])
+
+    batch = OpenAIBatches("/responses", client, lambda _: {}, response, nullcontext)
+    assert (await batch.answers("b"))["a"].content == "one\u2028two"
 
 
 async def test_refusals() -> None:

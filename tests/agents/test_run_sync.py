@@ -35,7 +35,7 @@ def test_an_agent_answers_without_an_event_loop() -> None:
     assert agent.run_sync(task="plan it") == Question(text="When?")
 
 
-async def test_in_an_event_loop_the_error_names_the_way() -> None:
+async def test_in_an_event_loop_the_error_names_the_repair() -> None:
     """A sync node has none: the call there is a part of the run."""
     agent = planner(Question(text="Why?"))
     with pytest.raises(DefinitionError, match="which it would block") as caught:

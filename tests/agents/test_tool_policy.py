@@ -1,4 +1,4 @@
-"""The policy of a tool: one call at a time, whom its errors reach, what it reads of the state, threads of its own."""
+"""The policy of a tool: one call at a time, where its errors go, what it reads of the state, threads of its own."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_a_serial_call_runs_at_the_same_time_as_no_other() -> None:
 
 
 async def test_errors_of_a_tool_that_raises_fail_the_node_which_repeats_the_call() -> None:
-    """The model is told nothing; the next attempt keeps the turn, and the call keeps its idempotency key."""
+    """The model gets no text; the next attempt keeps the turn, and the call keeps its idempotency key."""
     keys: list[str] = []
 
     def pay(ctx: Context, amount: int) -> str:
@@ -231,7 +231,7 @@ async def test_sync_tools_that_hang_hold_up_nothing_else() -> None:
     assert (await called(tool(hang, timeout_seconds=SOON), {"n": 5})).text == "5"
 
 
-async def test_so_many_calls_of_a_tool_run_at_the_same_time_and_the_others_wait() -> None:
+async def test_only_some_calls_of_a_tool_run_at_the_same_time_and_the_others_wait() -> None:
     """A call that is made from within one of them does not wait for a thread, which would wait for it."""
     threads, release = ToolThreads(), threading.Event()
     under_way = threading.Semaphore(0)

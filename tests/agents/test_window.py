@@ -271,7 +271,7 @@ def test_a_window_has_room(wrong: dict[str, Any]) -> None:
         Window(**wrong)
 
 
-async def test_a_handoff_takes_the_history_that_one_chooses() -> None:
+async def test_a_handoff_takes_the_chosen_history() -> None:
     """The other agent gets the customer's words once, without the first one's tools; the memory keeps all."""
     said: list[Message] = [
         Message(role="user", text="My bill is wrong."), answer("", calls="1"), result("1", "customer 7"),

@@ -49,7 +49,7 @@ def test_the_command_line_finds_executors_in_the_settings(project: Path, invoke:
 
 
 def test_a_worker_leaves_out_graphs_whose_executor_it_lacks(project: Path) -> None:
-    """Of the project's graphs it drives the others, and says why; alone, such a graph is an error of the worker."""
+    """Of the project's graphs it drives the others, and warns; alone, such a graph is an error of the worker."""
     (project / "flows" / "heavy.py").write_text(FLOW)
     kept = with_executors(graphs_to_drive([]), executors_of())
     assert list(kept.graphs) == ["counter"]

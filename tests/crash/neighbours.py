@@ -4,7 +4,7 @@ The deadly node waits until the three are in flight in the same process, and kil
 once. The others wait until there were two deaths. With several workers, of which each may get some of the runs, the
 deadly node waits at most a second. It writes down how many runs its worker drives.
 
-Usage: python -m tests.crash.neighbours FOLDER worker|recover|crew DATABASE
+Usage: python -m tests.crash.neighbours FOLDER worker|recover|workers DATABASE
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from graphengine import END, START, Graph, RunFailed, Runner, Worker
 
 HERE = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 GOOD = ("good1", "good2", "good3")
-WAIT_SECONDS = 1.0 if "crew" in sys.argv else 1000.0
+WAIT_SECONDS = 1.0 if "workers" in sys.argv else 1000.0
 WORKERS: list[Worker] = []
 
 

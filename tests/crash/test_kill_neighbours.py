@@ -47,7 +47,7 @@ async def test_three_workers_let_it_die_alone(tmp_path: Path, database: str) -> 
     async def worker() -> list[int]:
         codes: list[int] = []
         while not codes or codes[-1]:
-            words = ["-m", "tests.crash.neighbours", str(tmp_path), "crew", database]
+            words = ["-m", "tests.crash.neighbours", str(tmp_path), "workers", database]
             process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
             codes.append(await process.wait())
         return codes

@@ -33,7 +33,7 @@ PATIENCE_SECONDS: Final = 60.0
 """Without any progress for this long, something hangs."""
 
 
-class Crew:
+class Workers:
     """The workers at work, and two more that have loaded everything and wait."""
 
     def __init__(self, database: str, effects: Path) -> None:
@@ -96,19 +96,19 @@ def database(server: PostgresServer | None, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def crew(database: str, tmp_path: Path) -> AsyncIterator[Crew]:
+async def workers(database: str, tmp_path: Path) -> AsyncIterator[Workers]:
     """Three workers over a database with many orphaned runs."""
     async with Runner(database) as runner:
         for number in range(RUNS):
             runner.start(small(), run_id=f"r{number}")
             await runner.release(f"r{number}")  # before any node begins
-    crew = Crew(database, tmp_path / "effects")
-    yield crew
-    crew.close()
+    workers = Workers(database, tmp_path / "effects")
+    yield workers
+    workers.close()
 
 
 async def test_all_runs_end_whichever_worker_is_killed(
-    tmp_path: Path, crew: Crew, database: str, server: PostgresServer | None
+    tmp_path: Path, workers: Workers, database: str, server: PostgresServer | None
 ) -> None:
     """Each step is recorded once, and only work in flight at a kill is repeated. The server dies too."""
     random = Random(SEED)  # noqa: S311 - repeatable, not for security
@@ -120,14 +120,14 @@ async def test_all_runs_end_whichever_worker_is_killed(
             await reach(effects, moment)
             await asyncio.sleep(random.uniform(0, WORK_SECONDS))
             last, _ = done(effects)[-1]  # a process with a recent effect has work in flight
-            busy = [each for each, worker in enumerate(crew.at_work) if worker.pid == last]
+            busy = [each for each, worker in enumerate(workers.at_work) if worker.pid == last]
             if server is not None and number % 2 == 0:
                 server.kill()
                 await asyncio.to_thread(server.start)
-            crew.kill(busy[0] if busy and random.random() < 0.5 else random.randrange(WORKERS))
+            workers.kill(busy[0] if busy and random.random() < 0.5 else random.randrange(WORKERS))
         await all_over(runner, effects)
         logs = [await runner.history(f"r{number}") for number in range(RUNS)]
-    again = check(done(effects), logs, crew.dead)
+    again = check(done(effects), logs, workers.dead)
     text = f"{RUNS} runs, {KILLS} kills of {WORKERS} workers in {time.monotonic() - began:.1f} s, SEED={SEED}: "
     steps = sum(map(len, logs))
     sys.stdout.write(f"{text}{steps} steps recorded once each, {again} of {RUNS * EFFECTS} works done twice\n")

@@ -54,8 +54,8 @@ def calls(work: Callable[[], object]) -> int:
     return count
 
 
-def test_an_answer_costs_the_same_beside_few_and_many_open_questions() -> None:
-    """To decide, fold and list it, no other wait is looked at, whichever of them is answered."""
+def test_an_answer_costs_the_same_with_few_and_many_open_questions() -> None:
+    """To decide, fold and list it, no other wait is read, whichever of them is answered."""
 
     def cost(session: Session, item: int) -> int:
         name = f"each[{item}]"

@@ -1,7 +1,7 @@
 """A server with the batch APIs of Anthropic and OpenAI on a free port of 127.0.0.1, in a thread.
 
 It answers a question with its words in capitals. A question with `expires` or `errors` gets no answer in a batch. A
-batch has ended when it was looked at `looks` times. `paid` counts how often each question was answered, and `batches`
+batch has ended when it was read `looks` times. `paid` counts how often each question was answered, and `batches`
 has the questions of each batch, so that tests see what was paid twice.
 """
 
@@ -28,7 +28,7 @@ class BatchServer:
     """The server.
 
     Args:
-        looks: How often a batch is looked at before it has ended.
+        looks: How often a batch is read before it has ended.
     """
 
     def __init__(self, looks: int = 2) -> None:

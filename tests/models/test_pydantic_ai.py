@@ -90,7 +90,7 @@ async def test_any_model_of_theirs_answers_our_agents() -> None:
     assert (found.content, "".join(pieces), echo.name) == ("one two", "one two", "pydantic-ai:test:test")
 
 
-async def test_a_name_says_what_is_missing() -> None:
+async def test_the_error_names_what_is_missing() -> None:
     """The provider's key, or the provider."""
     model = model_of("pydantic-ai:nobody:x")
     with pytest.raises(ModelUnavailable, match="pydantic-ai:nobody:x cannot be used"):

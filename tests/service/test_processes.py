@@ -94,6 +94,7 @@ async def test_runs_go_into_a_queue_for_workers(serve: Callable[..., Service], p
         ([FLOWS], {"GRAPHENGINE_TOKEN": ""}, "16 or more"),
         ([FLOWS, "--webhook-secret-env", "NOWHERE"], {}, "NOWHERE is empty"),
         ([FLOWS, "--webhook-secret-env", "HOOK"], {"HOOK": "whsec_%"}, "no base64"),
+        ([FLOWS, "--webhook-secret-env", "HOOK"], {"HOOK": "whsec_"}, "no base64 key"),
         ([FLOWS, "--port", "PORT"], {}, "--port 0 finds a free one"),
         ([FLOWS, "--host", "256.0.0.1", "--port", "0"], {}, "cannot be used"),
         (["nowhere.py"], {}, "nowhere.py does not exist"),
@@ -104,7 +105,7 @@ async def test_runs_go_into_a_queue_for_workers(serve: Callable[..., Service], p
 def test_every_mistake_at_the_start_is_a_clear_error(
     words: list[str], env: dict[str, str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends with an exit code and says what to do."""
+    """It ends with an exit code and names the repair."""
     monkeypatch.chdir(tmp_path)
     for name, value in {"GRAPHENGINE_TOKEN": TOKEN, **env}.items():
         monkeypatch.setenv(name, value)

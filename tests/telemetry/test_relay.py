@@ -46,7 +46,7 @@ def receiving() -> Iterator[tuple[str, list[tuple[str, Span]]]]:
 
 
 def test_a_run_over_three_processes_is_one_trace(tmp_path: Path) -> None:
-    """One asks, one is killed in a node, one finishes; each span arrives once, from who recorded its end."""
+    """One asks, one is killed in a node, one finishes; each span arrives once, from the process that ended it."""
     program, database = str(Path(__file__).with_name("relay.py")), str(tmp_path / "runs.db")
     with receiving() as (address, got):
         settings = {"PYTHONPATH": str(ROOT), "OTEL_EXPORTER_OTLP_ENDPOINT": address, "PATH": os.environ["PATH"]}

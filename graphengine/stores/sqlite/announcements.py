@@ -1,6 +1,6 @@
 """Announcements between the processes of one database: the time of the folder of owners.
 
-Whatever posts, releases or queues sets it, and whatever listens looks at it 40 times a second. That costs a system
+A process that posts, releases or queues sets it, and one that listens reads it 40 times a second. That costs a system
 call, where the database would have to be read in its own thread. Steps, by far most of the writes, announce nothing.
 Owners that come and go change it too. An announcement can be missed, as on a file system without such times: it only
 ends a wait for the next poll.
