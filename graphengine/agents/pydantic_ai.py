@@ -16,7 +16,7 @@ from graphengine.agents.run_scope import CURRENT, Piece
 from graphengine.errors import DefinitionError, NotRecordable, install_command
 from graphengine.graph.templates import as_text
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
-from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, show, translated, whole
+from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
 from graphengine.state.media import Media
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
         try:
             found = await handler(asked)
         except (AgentRunError, UserError) as error:
-            failed = translated(error, model.name)
+            failed = translated(error, model.name, key=key_of(asked.model))
             scope.paid(usage_of_failure(failed))
             if live is not None:
                 live.reset(failed.message)

@@ -185,11 +185,11 @@ class Desk:
 
     async def ended(self, batch: str) -> bool:
         """Return whether a batch has ended; many callers share one question."""
-        asked, task = self._ended.get(batch, (0.0, None))
-        if task is None or time.monotonic() - asked > _FRESH_SECONDS:
-            task = asyncio.ensure_future(self._batches.ended(batch))
-            self._ended = {batch: (time.monotonic(), task), **{k: v for k, v in self._ended.items() if k != batch}}
-        return await asyncio.shield(task)
+        now = time.monotonic()
+        self._ended = {each: found for each, found in self._ended.items() if now - found[0] <= _FRESH_SECONDS}
+        if batch not in self._ended:
+            self._ended[batch] = now, asyncio.ensure_future(self._batches.ended(batch))
+        return await asyncio.shield(self._ended[batch][1])
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
         """Return the answers of a batch that has ended; many callers share them."""

@@ -122,7 +122,7 @@ def _tool(name: Kind, options: Mapping[str, Any], extra: Mapping[str, JsonValue]
     for option in ("max_uses", "max_content_tokens"):
         number = options.get(option)
         if number is not None and not (type(number) is int and number >= 1):
-            raise DefinitionError(f"{name}({option}={number!r})", repair="give a whole number from 1 on")
+            raise DefinitionError(f"{name}({option}={number!r})", repair="give a whole number, 1 or more")
     given = {option: value for option, value in options.items() if value not in (None, [])}
     return HostedTool(name, given, dict(extra or {}))
 

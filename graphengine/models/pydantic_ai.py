@@ -124,7 +124,7 @@ class PydanticAIModel:
                         show(event, request)
                 found = whole(stream)
         except (AgentRunError, UserError, NotImplementedError, LookupError, TypeError, ValueError) as error:
-            raise translated(error, self.name, began=began, key=_key(self._model)) from None
+            raise translated(error, self.name, began=began, key=key_of(self._model)) from None
         return self.response_of(found)
 
     async def close(self) -> None:
@@ -244,7 +244,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
     return made
 
 
-def _key(model: PydanticModel | None) -> str:
+def key_of(model: PydanticModel | None) -> str:
     """Return the key of a model's provider, to be hidden in errors; "" if it is not known."""
     client = getattr(getattr(model, "provider", None), "client", None)
     key = getattr(client, "api_key", "")
@@ -368,4 +368,4 @@ def _cost(found: parts.ModelResponse) -> float | None:
         return None
 
 
-__all__ = ["EXTRA", "PydanticAIModel", "binary", "show", "translated", "whole"]
+__all__ = ["EXTRA", "PydanticAIModel", "binary", "key_of", "show", "translated", "whole"]

@@ -174,7 +174,7 @@ class Worker:
                     self._trouble = error
                     self._on_event(Refused(None, error))
                 is_first = False
-                await self._rest()
+                await self._wait_for_poll()
         finally:
             await self._drain()
 
@@ -240,7 +240,7 @@ class Worker:
         if not self._is_alone or not self._driven:
             self._begin(taken)
 
-    async def _rest(self) -> None:
+    async def _wait_for_poll(self) -> None:
         """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
         clock = self._runner.clock
         waker = asyncio.ensure_future(self._stopping.wait())

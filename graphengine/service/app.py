@@ -64,6 +64,7 @@ _MOST_PRIORITY: Final = 1_000_000
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
 _OVER: Final = ("finished", "stopped", "failed")
+_FAILED: Final = "the service failed; its log has the cause"
 
 
 class Service:
@@ -303,6 +304,10 @@ class Service:
                 yield stream_event(event_document(event, info), number=_number(event))
         except GraphEngineError as error:
             yield stream_event({**error_document(error), "event": "trouble"})
+        except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
+            _LOG.exception("the stream of run %s failed", info.id)
+            failed = ServiceFailed(_FAILED, where=f"run {info.id!r}")
+            yield stream_event({**error_document(failed), "event": "trouble"})
         finally:
             await _cancelled(following, stopped)
             await events.aclose()
@@ -333,8 +338,7 @@ def _endpoint(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
             return json_answer(error_document(error), _status_of(error))
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
             _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
-            text = "the service failed; its log has the cause"
-            return json_answer(error_document(ServiceFailed(text, where=request.url.path)), 500)
+            return json_answer(error_document(ServiceFailed(_FAILED, where=request.url.path)), 500)
 
     return endpoint
 

@@ -9,7 +9,10 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from graphengine import Runner
 from graphengine.cli.schemas import Serving
+from graphengine.service import app
+from tests.service import flows
 from tests.service.client import SECRET, TOKEN, Service
 
 
@@ -91,6 +94,25 @@ def test_events_continue_after_the_last_one(service: Service) -> None:
     assert found == [*map(str, range(1, 7)), "6.ended"]
     assert (rest[-1][1]["event"], rest[-1][1]["stop"]["label"]) == ("ended", "refused")
     assert list(service.events(run["run_id"], "6.ended")) == []
+
+
+async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Its client gets an event without the cause; the server has no log of its own."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app, "event_document", broken)
+    async with Runner() as runner:
+        run = runner.start(flows.vault, {"token": "hunter-2-hunter"})
+        await run.result()
+        served = app.Service(
+            runner, {"vault": flows.vault}, queue="default", worker=None, version="", takes_webhooks=False
+        )
+        info = await runner.info(run.id)
+        last = [event async for event in served._stream(info, 0)][-1]  # noqa: SLF001 - without a server
+    assert b'"service_failed"' in last
+    assert [record.getMessage() for record in caplog.records] == [f"the stream of run {run.id} failed"]
 
 
 def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
