@@ -204,7 +204,8 @@ def _work(address: str, poll_seconds: float, ready: Event) -> None:
 
 async def _begin(address: str, count: int, poll_seconds: float) -> Callable[[], None]:
     """Start worker processes, wait until they have looked for runs, and return what ends them."""
-    context = get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.postgres"])  # the package is imported once for all workers
     events = [context.Event() for _ in range(count)]
     workers = [context.Process(target=_work, args=(address, poll_seconds, ready), daemon=True) for ready in events]
     for worker in workers:
