@@ -17,7 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
 TAGS = ROOT / "tests" / "wheel_tags.txt"
-OF_USERS = ("anthropic", "openai", "mcp", "otel", "postgres", "render", "sandbox", "secrets", "sources", "workflows")
+OF_USERS = (
+    *("anthropic", "bedrock", "mcp", "openai", "otel", "postgres", "pydantic-ai", "render", "sandbox", "secrets"),
+    *("serve", "sources", "vertex", "workflows"),
+)
 """Without `ray`, which has no wheels for macOS on Intel: its package is chosen with a cluster in mind."""
 OLDEST_PYTHON = "3.11"
 HEADER = """\
