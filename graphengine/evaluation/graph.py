@@ -174,17 +174,22 @@ def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
         f"trial_{graph.name}", state, result="trial", collect_errors="errors", secret_key=graph.secret_key
     )
     whole = graph.but(result=None, limits=graph.limits)
-    result = graph.result or "."
-    trial.add_node(RUN, whole, inputs=_inputs(graph), writes={"final": ".", "output": result, "label": _label})
+    written: dict[str, Any] = {"final": ".", "label": _label} | ({"output": graph.result} if graph.result else {})
+    trial.add_node(RUN, whole, inputs=_inputs(graph), writes=written)
     trial.add_edge(START, RUN)
     trial.add_edge(RUN, "fail", when=SURVIVED)
     for name, scorer in scorers.items():
         trial.add_node(name, surviving(_reading(scorer, graph)), writes={"scores": _writer(name)})
-    trial.add_node("trial", _finished, writes="trial", thread=False)
+    trial.add_node("trial", _finished, inputs={"output": _output(graph)}, writes="trial", thread=False)
     trial.add_node("fail", _failed(list(scorers)), writes="trial", thread=False)
     trial.add_path(RUN, *scorers, "trial", END)
     trial.add_edge("fail", END, label="failed")
     return trial
+
+
+def _output(graph: Graph[Any]) -> str:
+    """Return the field with the result: for a graph without `result=` that of the final state."""
+    return "output" if graph.result else "final"
 
 
 def _label(ending: Ending) -> str:
@@ -228,10 +233,12 @@ def _reading(scorer: Runnable, graph: Graph[Any]) -> Node:
     body = inner.body() if isinstance(inner, HasBody) else FunctionBody.of(inner, thread=None)
     given: dict[str, Any] = {}
     if getattr(body, "takes_all", False):  # an agent without a prompt
-        given = {"case": "case", "expected": "case.expected", "output": "output"}
+        given = {"case": "case", "expected": "case.expected", "output": _output(graph)}
     for parameter in body.parameters:
         root = parameter.name.split(".")[0].split("[")[0]
-        if root == "expected":
+        if root == "output":
+            given[root] = _output(graph)
+        elif root == "expected":
             given[root] = _expected(parameter.annotation if root == parameter.name else Any)
         elif root not in _OWN and root in graph.state.model_fields:
             given[root] = f"final.{root}"

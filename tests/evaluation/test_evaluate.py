@@ -72,6 +72,18 @@ async def test_scorers_read_the_final_state_the_result_the_label_and_what_is_exp
     assert (report.graph, report.scorers, report.against) == ("shout", ["exact", "brief"], None)
 
 
+async def test_the_result_of_a_graph_without_one_is_its_final_state() -> None:
+    """Scorers get it as `output`; the report has it as JSON."""
+
+    def is_upper(output: Words) -> bool:
+        return output.text == "HO"
+
+    graph = version(upper).but(result=None)
+    (trial,) = (await evaluate(graph, [Case(name="one", input={"text": "ho"})], [is_upper])).subject.trials
+    assert (trial.output, trial.failure) == ({"text": "HO", "files": [], "tone": "plain"}, "")
+    assert trial.scores["is_upper"].value == 1.0
+
+
 async def test_a_case_that_fails_counts_as_0_and_does_not_stop_the_others() -> None:
     """The report names the failure."""
     report = await evaluate(version(upper), CASES, [exact])
