@@ -16,6 +16,8 @@ from graphengine.briefs.researcher import research
 from graphengine.briefs.text.language import in_language_of
 from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
 from graphengine.graph.templates import labelled
+from graphengine.models.base import KnowsWindow, Model
+from graphengine.runner.context import Context
 from graphengine.state.text_file import TextFile
 
 LONG_BYTES = 400_000  # of all sources together: some 100,000 tokens, so that they fit into windows of 128,000
@@ -25,6 +27,7 @@ BESIDE_TOKENS = 28_000  # for instructions, line numbers and the answer
 PART_BYTES = 40_000
 MOST_PARTS = 200  # longer sources get longer parts
 QUOTATIONS = 8  # of one part
+RESEARCHERS = ("researcher", "sceptic", "scout", "skeptic")  # agents that read all sources at once
 _HEADING = re.compile(r"#{1,6} ")
 
 
@@ -86,6 +89,18 @@ def divide(sources: Sequence[TextFile]) -> list[Part]:
         if size:
             parts.append(Part(source=number, first=first, last=len(lines)))
     return parts
+
+
+async def divided(sources: list[TextFile], ctx: Context) -> list[Part]:
+    """Return the parts of sources that are too long for a researcher; none if they fit into its window."""
+    return divide(sources) if are_long(sources, await window_of(RESEARCHERS, ctx)) else []
+
+
+async def window_of(agents: Sequence[str], ctx: Context) -> int | None:
+    """Return the smallest window of the models that the run has for some agents; None if none is known."""
+    models: set[Model] = {ctx.model_for(agent, "offline") for agent in agents}
+    known = [await model.window_tokens() for model in models if isinstance(model, KnowsWindow)]
+    return min((window for window in known if window), default=None)
 
 
 def lines_of(part: Part, sources: Sequence[TextFile]) -> TextFile:

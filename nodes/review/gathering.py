@@ -5,26 +5,23 @@ become sources like files: the researchers quote them, and every quotation is ch
 fit into one question are read in parts, in parallel, and what their readers quote becomes the sources.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Agent, Context, Graph, Retry, TextFile, value
+from graphengine import END, START, Agent, Graph, Retry, TextFile, value
 from graphengine.briefs import excerpts
-from graphengine.briefs.excerpts import Part, Quoted, are_long, may_be_long
+from graphengine.briefs.excerpts import Part, Quoted, divided, may_be_long
 from graphengine.briefs.text.words import subject_words
 from graphengine.briefs.web import Hit, PageRefused, SearchEngine, SearchFailed, Web, engine_from_environment
 from graphengine.errors import ModelTransient
 from graphengine.graph.templates import DATA_NOTE
-from graphengine.models.base import KnowsWindow, Model
 
 PAGES = 6  # that become sources; more are not read with care
 HITS = 10  # of one search
 SHOWN = 3_000  # characters of a page that the librarian looks at
 TURNS = 8
 READERS = 8  # of parts at a time
-RESEARCHERS = ("researcher", "sceptic", "scout", "skeptic")  # agents that read all sources at once
 
 
 class Chosen(BaseModel):
@@ -91,18 +88,6 @@ def reading_in_parts(reader: Agent[Quoted] = reader) -> Graph[Long]:
     return graph
 
 
-async def divided(sources: list[TextFile], ctx: Context) -> list[Part]:
-    """Return the parts of sources that are too long for a researcher; none if they fit into its window."""
-    return excerpts.divide(sources) if are_long(sources, await window_of(RESEARCHERS, ctx)) else []
-
-
-async def window_of(agents: Sequence[str], ctx: Context) -> int | None:
-    """Return the smallest window of the models that the run has for some agents; None if none is known."""
-    models: set[Model] = {ctx.model_for(agent, "offline") for agent in agents}
-    known = [await model.window_tokens() for model in models if isinstance(model, KnowsWindow)]
-    return min((window for window in known if window), default=None)
-
-
 def add_gathering(graph: Graph[Any], first: str, topic: str = "task") -> None:
     """Let a graph begin at a node; without sources with a search of the web, with long ones by reading them in parts.
 
@@ -115,10 +100,9 @@ def add_gathering(graph: Graph[Any], first: str, topic: str = "task") -> None:
     graph.add_node("gather", gather, inputs={"task": topic}, writes="sources", retry=again)
     given = {"task": topic, "sources": "sources"}
     graph.add_node("read_in_parts", reading_in_parts(), inputs=given, writes={"sources": "sources"})
-    long = value(may_be_long).is_true()
     graph.add_edge(START, "gather", when=value("sources").length() == 0, label="no sources")
     for before in (START, "gather"):
-        graph.add_edge(before, "read_in_parts", when=long, label="long sources")
+        graph.add_edge(before, "read_in_parts", when=value(may_be_long).is_true(), label="long sources")
         graph.add_edge(before, first)
     graph.add_edge("read_in_parts", first)
 

@@ -96,7 +96,7 @@ def test_labels_of_arrows_stay_in_their_frame() -> None:
     }
     longest = {arrow.id: max((len(line.text) for line in arrow.lines), default=0) * 5 for arrow in drawing.arrows}
     inner = {cluster: arrows for cluster, arrows in arrows_by_cluster(drawing).items() if cluster}
-    assert len(inner) == 3
+    assert len(inner) == 4
     for cluster, arrows in inner.items():
         for arrow in arrows:
             for x in begins[arrow.id]:
