@@ -312,14 +312,22 @@ async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
     assert steps.ran == ["first", "second"]
 
 
-async def test_a_cancelled_worker_releases_its_runs_too(runner: Runner) -> None:
+async def test_a_cancelled_worker_releases_its_runs_too(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancelling is stopping: it ends no run."""
     steps = Steps()
+    released: list[str] = []
+    release = runner.release
+
+    async def noted(run_id: str) -> None:
+        released.append(run_id)
+        await release(run_id)
+
     await orphan(runner, steps.graph, "r")
+    monkeypatch.setattr(runner, "release", noted)
     working = asyncio.create_task(Worker(runner, {"steps": steps.graph}).run())
     await steps.begun.wait()
     working.cancel()
-    await turns()
+    await until(lambda: released == ["r"])
     steps.gate.set()
     with pytest.raises(asyncio.CancelledError):
         await working
