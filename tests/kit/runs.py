@@ -13,7 +13,7 @@ from graphengine import END, START, Graph
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.run import Run
 
-SOON = 5  # seconds that a test can hang before it fails
+SOON = 20  # seconds that a test can hang before it fails
 WEEK = 7 * 86_400  # seconds
 
 StateT = TypeVar("StateT", bound=BaseModel)
