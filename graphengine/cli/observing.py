@@ -68,7 +68,7 @@ def _of_span() -> dict[str, str]:
 
 
 def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
-    """Return what a command tells people as a line of JSON, without the log; safe in a handler of signals."""
+    """Return a message of a command as a line of JSON, without the log; safe in a handler of signals."""
     record = logging.LogRecord("graphengine.cli", level, "", 0, text, None, None)
     vars(record).update(fields)
     return JsonLines().format(record) + "\n"

@@ -9,17 +9,17 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from graphengine.compile.type_fit import can_write, fits, is_mapping
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.elsewhere import PARAMETERS
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody
-from graphengine.reducers import Replace
 from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.immutable import unrecordable
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from graphengine.graph.runnable import Body
     from graphengine.state.schema import StateType
 
-_NUMBERS = (int, float)
 _RESERVED = ("ctx", "error", "state", "result", "ending")
 _CONCURRENCY = 16
 _TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*\{.*\}.*)\]")
@@ -431,7 +430,7 @@ class Binder:
             return
         if all(_item_of(m) is None for m in members(found.info.annotation)):
             text = f"{name} gets the list of the items' results, but is {type_name(found.info.annotation)}"
-            if _is_dict(found.info.annotation):
+            if is_mapping(found.info.annotation):
                 repair = f"write one key per item, '{name}[{{{item}}}]', or make the field a list"
             else:
                 repair = "write to a list field, or give the field a reducer"
@@ -489,7 +488,7 @@ class Binder:
         if len(path.parts) > 1 or kind != "item":
             message = f"writes {text!r}, which is neither a field nor one key of it"
             self.report("bad_write", where, message, "write a field, or one key of it: 'field[key]'")
-        elif found is not None and not _is_dict(found.info.annotation):
+        elif found is not None and not is_mapping(found.info.annotation):
             message = f"writes {text!r}, but {path.root} is not a dict"
             self.report("bad_write", where, message, "make the field dict[str, …]")
         return Target(path.root, str(key))
@@ -547,7 +546,7 @@ class Binder:
             annotation = items[0] if len(items) == 1 else Any
         elif found.reducer is not None and found.operation is None:
             return
-        if not _can_write(call.body.returns, annotation, found.info.annotation):
+        if not can_write(call.body.returns, annotation, found.info.annotation):
             message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
             repair = "write it to a field of its type"
             if found.operation == "append":
@@ -604,56 +603,3 @@ def _has_keys(kind: object) -> bool:
 
 def _nothing() -> None:
     """Do nothing: the function of a node without a runnable."""
-
-
-def _is_dict(annotation: object) -> bool:
-    kinds = [get_origin(m) or m for m in members(annotation)]
-    return any(k is Any or (isinstance(k, type) and issubclass(k, Mapping)) for k in kinds)
-
-
-def _can_write(returns: object, update: object, whole: object) -> bool:
-    """Return whether some result can be an update of a field, or a `Replace` of the whole field; True if unknown."""
-    sets = [kind for kind in members(returns) if (get_origin(kind) or kind) is Replace]
-    if any(fits(members((get_args(kind) or (Any,))[0]), whole) for kind in sets):
-        return True
-    return fits([kind for kind in members(returns) if kind not in sets], update)
-
-
-def fits(have: Sequence[object], want: object) -> bool:
-    """Return whether some value of the types in `have` can be passed as `want`; True if unknown."""
-    wanted = members(want)
-    return any(_fits_one(h, w) for h in have for w in wanted)
-
-
-def _fits_one(have: object, want: object) -> bool:
-    if (
-        Any in (have, want)
-        or object in (have, want)
-        or isinstance(have, (TypeVar, str))
-        or isinstance(want, (TypeVar, str))
-    ):
-        return True
-    if get_origin(have) is Annotated or get_origin(want) is Annotated:
-        return True
-    have_kinds, want_kinds = _kinds(have), _kinds(want)
-    return any(_related(h, w) for h in have_kinds for w in want_kinds)
-
-
-def _kinds(annotation: object) -> list[object]:
-    if annotation is None:
-        return [type(None)]
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return [type(v) for v in get_args(annotation)]
-    return [origin or annotation]
-
-
-def _related(have: object, want: object) -> bool:
-    if not isinstance(have, type) or not isinstance(want, type):
-        return True
-    if have in _NUMBERS and want in _NUMBERS:
-        return True
-    try:
-        return issubclass(have, want) or issubclass(want, have)
-    except TypeError:
-        return True

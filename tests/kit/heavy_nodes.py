@@ -103,7 +103,7 @@ def sleeps_at_first(folder: str) -> int:
 
 
 def notes_its_key(ctx: Context, folder: str) -> int:
-    """Note the key of the attempt; hang in the process that is told to."""
+    """Note the key of the attempt; hang if there is a file `hang`."""
     with Path(folder, "keys").open("a") as file:
         file.write(f"{ctx.idempotency_key}\n")
     if Path(folder, "hang").exists():
