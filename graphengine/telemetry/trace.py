@@ -67,6 +67,7 @@ log = logging.getLogger("graphengine.telemetry")
 
 _OVER: Final = ("finished", "stopped", "failed")
 _PAGE: Final = 256
+_CUT: Final = "the trace of run %s ends at step %d"
 """How many steps to read at a time."""
 _CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """The environment variable that makes instrumentations of model clients include messages."""
@@ -139,8 +140,7 @@ class Telemetry:
         if info is None:
             made.links = links
         else:
-            made.begin(info.id, info.graph, info.created_at, links)
-            await made.catch_up(store)
+            await made.resume(store, info, links)
         return made
 
     async def watch_queues(self, store: Store) -> None:
@@ -193,7 +193,20 @@ class RunTrace:
             self._root, self._context = root, root.get_span_context()
             self.trace_id = f"{self._ids.trace:032x}"
 
-    async def catch_up(self, store: Store) -> None:
+    async def resume(self, store: Store, info: RunInfo, links: Sequence[Link]) -> None:
+        """Begin the span of a run that is recorded already."""
+        try:
+            self.begin(info.id, info.graph, info.created_at, links)
+            await self._catch_up(store)
+        except Exception:
+            self._stop()
+            log.exception(_CUT, info.id, info.seq)
+
+    def _stop(self) -> None:
+        self._is_broken = True
+        self._early.clear()
+
+    async def _catch_up(self, store: Store) -> None:
         """Read the resumes since the first open attempt could begin: they are a part of the ids of attempts."""
         snapshot = self._visits.snapshot
         open_frames = [f for f in snapshot.frames.values() if not isinstance(f.phase, (Ended, Forked, Leaving))]
@@ -227,9 +240,8 @@ class RunTrace:
             try:
                 self._see(step)
             except Exception:
-                self._is_broken = True
-                self._early.clear()
-                log.exception("the trace of run %s ends at step %d", self._run.get(names.RUN), step.seq)
+                self._stop()
+                log.exception(_CUT, self._run.get(names.RUN), step.seq)
 
     def _see(self, step: Step) -> None:
         self._begins(step)

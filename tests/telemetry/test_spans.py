@@ -11,13 +11,14 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, SamplingResult, StaticSampler
 from opentelemetry.trace import StatusCode
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel
 from graphengine.models import Response, ToolCall
 from graphengine.runner import RunFailed, Worker
+from graphengine.stores.memory import MemoryStore
 from graphengine.telemetry import Telemetry
 from tests.telemetry.kit import Spans, id_of, links_of
 
@@ -298,6 +299,26 @@ async def test_a_fault_of_a_processor_does_not_reach_the_run(caplog: pytest.LogC
     async with Runner(telemetry=Telemetry(tracer_provider=provider)) as runner:
         assert (await runner.start(graph, run_id="r7").result()).state.text == "y"
     assert [record.getMessage() for record in caplog.records] == ["the trace of run r7 ends at step 2"]
+
+
+async def test_a_fault_of_a_sampler_does_not_reach_a_run_that_is_resumed(caplog: pytest.LogCaptureFixture) -> None:
+    """The run's span begins with the resume: it is logged that the run has no spans, and the run finishes."""
+
+    class Broken(StaticSampler):
+        def should_sample(self, *_arguments: Any, **_more: Any) -> SamplingResult:
+            raise OSError
+
+    graph = Graph("g", Desk, limits=Limits(steps=1), secret_key=KEY)
+    graph.add_node("a", lambda: "x", writes="text")
+    graph.add_node("b", lambda: "y", writes="text")
+    graph.add_path(START, "a", "b", END)
+    store = MemoryStore()
+    async with Runner(store) as runner:
+        assert (await runner.start(graph, run_id="r8").result()).status == "stopped"
+    provider = TracerProvider(sampler=Broken(Decision.RECORD_AND_SAMPLE))
+    async with Runner(store, telemetry=Telemetry(tracer_provider=provider)) as runner:
+        assert (await runner.resume(graph, "r8", limits=Limits(steps=3)).result()).state.text == "y"
+    assert [record.getMessage() for record in caplog.records] == ["the trace of run r8 ends at step 3"]
 
 
 async def test_workers_measure_queues(
