@@ -236,7 +236,7 @@ class RunTrace:
         if self._is_broken:
             return  # the steps of a long run would be kept for nothing
         self._early |= {step.seq: step for step in steps}
-        while not self._is_broken and (step := self._early.pop(self._visits.snapshot.seq + 1, None)) is not None:
+        while (step := self._early.pop(self._visits.snapshot.seq + 1, None)) is not None:
             try:
                 self._see(step)
             except Exception:
