@@ -18,6 +18,7 @@ from tests.crash.deaths import done
 from tests.crash.life_of_workers import EFFECTS, small
 from tests.crash.test_workers_life import check, reach
 from tests.kit.postgres import PostgresServer, execute
+from tests.kit.postgres_recipes import address_of, promote, standby_of, wait_for_standby
 
 RUNS: Final = 24
 PATIENCE_SECONDS: Final = 60.0
@@ -44,8 +45,8 @@ def primary(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
 @pytest.fixture
 def standby(primary: PostgresServer) -> Iterator[PostgresServer]:
     """A synchronous standby of it."""
-    server = PostgresServer(primary.template, is_safe=True, copy_of=primary)
-    execute(primary.address(), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+    server = standby_of(primary)
+    wait_for_standby(primary)
     yield server
     server.remove()
 
@@ -54,10 +55,8 @@ async def test_a_synchronous_standby_that_is_promoted_has_every_step(
     primary: PostgresServer, standby: PostgresServer, effects: Path
 ) -> None:
     """The primary is killed under running and queued runs; the process uses the other host, and does nothing twice."""
-    hosts = ",".join(str(server.folder).replace("/", "%2F") for server in (primary, standby))
-    address = f"postgresql://tester@{hosts}/postgres?target_session_attrs=read-write"
     graph = small()
-    store = PostgresStore(address, lease_seconds=2, patience_seconds=PATIENCE_SECONDS)
+    store = PostgresStore(address_of(primary, standby), lease_seconds=2, patience_seconds=PATIENCE_SECONDS)
     async with Runner(store) as runner, asyncio.timeout(PATIENCE_SECONDS):
         await wait_for_replication(primary)
         names = [f"r{number}" for number in range(RUNS)]
@@ -68,7 +67,7 @@ async def test_a_synchronous_standby_that_is_promoted_has_every_step(
         working = asyncio.create_task(worker.run())
         await reach(effects, RUNS * EFFECTS // 3)
         primary.kill()
-        await asyncio.to_thread(standby.promote)
+        await asyncio.to_thread(promote, standby)
         await asyncio.gather(*(run.result() for run in runs))
         while not all(info.status == "finished" for info in await store.infos(names)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -81,7 +80,7 @@ async def test_a_synchronous_standby_that_is_promoted_has_every_step(
 
 async def wait_for_replication(primary: PostgresServer) -> None:
     """Wait until commits wait for the standby."""
-    while execute(primary.address(), "SELECT sync_state FROM pg_stat_replication") != [("sync",)]:  # noqa: ASYNC110
+    while execute(primary.address(), "SELECT sync_state FROM pg_stat_replication") != [("quorum",)]:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 

@@ -16,6 +16,7 @@ from tests.crash import life_of_workers
 from tests.crash.life_of_workers import small
 from tests.crash.test_workers_life import reach
 from tests.kit.postgres import PostgresServer, execute
+from tests.kit.postgres_recipes import BACKUP, DATA, archived, base_backup, dump_and_restore, restoring
 
 RUNS = 20
 PATIENCE_SECONDS = 60.0
@@ -59,22 +60,46 @@ async def test_a_dump_of_postgres(postgres_server: PostgresServer, postgres: str
     """`pg_dump` and `pg_restore` into another database."""
     base, _, schema = postgres.partition("?schema=")
     there, file = postgres_server.address(schema, database=f"db_{schema}"), postgres_server.folder / f"{schema}.dump"
-    socket = ["-h", str(postgres_server.folder), "-U", "tester"]
-
-    def copy() -> None:
-        postgres_server.run("pg_dump", "-Fc", "-n", schema, "-f", file, base)
-        postgres_server.run("createdb", *socket, f"db_{schema}")
-        postgres_server.run("pg_restore", "-d", there.partition("?")[0], file)
-
     async with Runner(postgres) as runner:
         for number in range(RUNS):
             await runner.start(small(), run_id=f"r{number}", queue="q").result()
         driving = asyncio.create_task(drive(postgres))
         await reach(effects, RUNS)
-        await asyncio.gather(driving, asyncio.to_thread(copy))
+        await asyncio.gather(driving, asyncio.to_thread(dump_and_restore, schema, file, base, postgres_server))
     assert postgres_doctor.examine(there).is_sound
     await check(postgres, there)
     execute(base, f"DROP DATABASE db_{schema}")
+
+
+async def test_a_base_backup_and_an_archive(
+    postgres_server: PostgresServer, effects: Path, request: pytest.FixtureRequest
+) -> None:
+    """They restore a moment after the backup: what was recorded before it is there, what came after is not."""
+    primary = PostgresServer(postgres_server.template, is_safe=True)
+    request.addfinalizer(primary.remove)
+    archive, backup = primary.folder / "archive", primary.folder / "backup"
+    archive.mkdir()
+    primary.own(archive)
+    primary.restart(*archived(archive))
+    async with Runner(primary.address()) as runner:
+        for number in range(RUNS):
+            await runner.start(small(), run_id=f"r{number}", queue="q").result()
+        words = [backup if word == BACKUP else word for word in base_backup("Backups", primary)]
+        await asyncio.gather(drive(primary.address()), asyncio.to_thread(lambda: primary.run(*words)))
+        await runner.start(small(), run_id="archived", queue="q").result()
+        logs = {info.id: await runner.history(info.id) for info in await runner.runs()}
+        ((until,),) = execute(primary.address(), "SELECT clock_timestamp()::text")
+        await runner.start(small(), run_id="later", queue="q").result()
+    primary.stop()  # it has archived the rest by then
+    (backup / "recovery.signal").touch()
+    copying: list[str | Path] = ["/bin/cp", "-a", backup, DATA]
+    restored = PostgresServer(primary.template, *restoring(archive, str(until)), copied=(copying, DATA))
+    request.addfinalizer(restored.remove)
+    assert postgres_doctor.examine(restored.address()).is_sound
+    async with Runner(restored.address()) as runner:
+        assert {info.id for info in await runner.runs()} == set(logs)
+        for name, log in logs.items():
+            assert await runner.history(name) == log
 
 
 @pytest.mark.parametrize("program", ["sqlite3", "python"])

@@ -55,11 +55,15 @@ class PostgresServer:
         template: A folder that keeps what `initdb` makes, for the next server: it takes seconds.
         settings: Settings of the server, `name=value`, besides those that make it fast and unsafe.
         is_safe: Whether it keeps what was committed when it is killed.
-        copy_of: A server to be a standby of.
+        copied: The words of a program that writes its data instead of `initdb`, and the folder that they name.
     """
 
     def __init__(
-        self, template: Path, *settings: str, is_safe: bool = False, copy_of: PostgresServer | None = None
+        self,
+        template: Path,
+        *settings: str,
+        is_safe: bool = False,
+        copied: tuple[list[str | Path], str] | None = None,
     ) -> None:
         found = binaries()
         assert found is not None
@@ -71,11 +75,12 @@ class PostgresServer:
         self._settings = [*(() if is_safe else _SPEEDY), *settings]
         self._process: subprocess.Popen[bytes] | None = None
         self.own(self.folder)
-        if copy_of is None:
+        if copied is None:
             self._make_data()
         else:
-            source = ["-h", str(copy_of.folder), "-U", "tester"]
-            self.run("pg_basebackup", "-D", self._data, "-R", "--no-sync", "-c", "fast", *source)
+            words, folder = copied
+            program, *rest = (self._data if word == folder else word for word in words)
+            self.run(program, *rest)
         self.start()
 
     def _make_data(self) -> None:
@@ -140,14 +145,11 @@ class PostgresServer:
         process.wait()
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
-    def restart(self) -> None:
-        """Start it again after `kill`, `stop` or nothing."""
+    def restart(self, *settings: str) -> None:
+        """Start it again after `kill`, `stop` or nothing, with more settings."""
         self.stop()
+        self._settings += settings
         self.start()
-
-    def promote(self) -> None:
-        """Make a standby a primary server."""
-        self.run("pg_ctl", "-D", self._data, "promote", "-w")
 
     def stop(self) -> None:
         """Stop it at once, in order."""
@@ -168,7 +170,7 @@ class PostgresServer:
             return False
         return True
 
-    def run(self, program: str, *words: str | Path) -> None:
+    def run(self, program: str | Path, *words: str | Path) -> None:
         """Run a program of PostgreSQL, as the user of the server."""
         made = subprocess.run(
             [self._bin / program, *words],

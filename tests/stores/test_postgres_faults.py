@@ -28,6 +28,7 @@ from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.sessions import Server
 from graphengine.testing.store_kit import append, batch, new_run, run_info, same, step, steps
 from tests.kit.postgres import PostgresServer, execute
+from tests.kit.postgres_recipes import standby_of
 
 Opening = Callable[..., Awaitable[PostgresStore]]
 
@@ -206,7 +207,7 @@ async def test_a_standby(own_server: PostgresServer) -> None:
     primary = PostgresStore(address)
     await primary.open()
     fence = await new_run(primary, count=2)
-    standby = PostgresServer(own_server.template, is_safe=True, copy_of=own_server)
+    standby = standby_of(own_server)
     try:
         there = address.replace(str(own_server.folder).replace("/", "%2F"), str(standby.folder).replace("/", "%2F"))
         error = await refusal(PostgresStore(there))
