@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf
@@ -21,7 +22,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.history.selection import NEWEST, other_words
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
@@ -37,6 +38,9 @@ _LISTED: Final = 5
 _BEFORE: Final = 1000
 _OF_MAPS: Final = 20_000
 """How many steps are searched for the ended items of a map."""
+
+_AT_A_TIME: Final = 1000
+"""How many steps of a run are read at a time."""
 
 _NEAR: Final = 0.75  # ids created in the same minute are similar, and must not match
 
@@ -74,6 +78,27 @@ def read(place: Place, reading: Callable[[Store], Awaitable[T]]) -> T:
             await store.close()
 
     return asyncio.run(whole())
+
+
+@contextmanager
+def steps_of(place: Place, info: RunInfo) -> Iterator[Iterator[Step]]:
+    """Open the store, and read the steps of a run one after the other, a part of them at a time.
+
+    Raises:
+        UnknownRun, StoreError: Also while they are read.
+    """
+    store = place.reader()
+
+    def reading(loop: asyncio.Runner) -> Iterator[Step]:
+        for after in range(0, info.seq, _AT_A_TIME):
+            yield from loop.run(store.steps(info.id, after, min(after + _AT_A_TIME, info.seq)))
+
+    with asyncio.Runner() as loop:
+        loop.run(store.open())
+        try:
+            yield reading(loop)
+        finally:
+            loop.run(store.close())
 
 
 def run_id_of(session: Session, place: Place, given: str) -> str:

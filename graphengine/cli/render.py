@@ -11,20 +11,17 @@ import click
 from graphengine.cli import charts, completing, helping, options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graphengine.api.graph import Graph
     from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.engine.outline import Outline
-    from graphengine.engine.steps import Step
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunInfo, Store
 
-    Drawn: TypeAlias = tuple[Outline, Sequence[Step]]
+    Drawn: TypeAlias = tuple[Outline, RunInfo]
 
 
 @click.command(
@@ -126,6 +123,7 @@ def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> 
     """Draw a graph, or a run on it."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
+    from graphengine.cli.recorded import steps_of
     from graphengine.render import render_outline
 
     recorded = _recorded(place, reference) if file_of(reference) is None else None
@@ -133,10 +131,11 @@ def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> 
     if isinstance(drawn, Graph):
         drawn.render(picture.output, fold=picture.fold, theme=picture.theme, detail=picture.detail)
     else:
-        outline, steps = drawn
-        render_outline(
-            outline, picture.output, steps=steps, fold=picture.fold, theme=picture.theme, detail=picture.detail
-        )
+        outline, info = drawn
+        with steps_of(place, info) as steps:
+            render_outline(
+                outline, picture.output, steps=steps, fold=picture.fold, theme=picture.theme, detail=picture.detail
+            )
 
 
 def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn:
@@ -168,14 +167,14 @@ def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn
 
 
 def _recorded(place: Place, run_id: str) -> Drawn | None:
-    """Return the outline and the steps of a run; None if there is no such run."""
+    """Return the outline and the row of a run; None if there is no such run."""
     from graphengine.cli.recorded import read
     from graphengine.errors import UnknownRun
     from graphengine.history.load import outline_of
 
     async def reading(store: Store) -> Drawn:
         info = await store.info(run_id)
-        return await outline_of(store, info.fingerprint) or {}, await store.steps(run_id)
+        return await outline_of(store, info.fingerprint) or {}, info
 
     if not place.exists:
         return None

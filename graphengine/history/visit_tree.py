@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import Attempt, AttemptEnded, Failed, Node, Recorded, failure_of, ops_of, usage_of
@@ -27,8 +28,7 @@ Status: TypeAlias = Literal["open", "done", "failed", "dropped"]
 """`open` until it ends; `failed` for good, until a resume opens it again; `dropped` with the frame it was in."""
 
 
-@dataclass(slots=True, eq=False)
-class Edge:
+class Edge(Struct, eq=False):
     """An outgoing edge that was taken, or a join's.
 
     Attributes:
@@ -50,8 +50,7 @@ class Edge:
     arms: Sequence[Track] = ()
 
 
-@dataclass(slots=True, eq=False)
-class Wait:
+class Wait(Struct, eq=False):
     """One thing that a visit waited for.
 
     Attributes:
@@ -75,8 +74,7 @@ class Wait:
     by: str = ""
 
 
-@dataclass(slots=True, eq=False)
-class Nested:
+class Nested(Struct, eq=False):
     """The map or graph that a visit was inside.
 
     Attributes:
@@ -95,11 +93,10 @@ class Nested:
     seq: int
     until: float | None = None
     end: int = 0
-    tracks: dict[int, Track] = field(default_factory=dict)
+    tracks: dict[int, Track] = {}
 
 
-@dataclass(slots=True, eq=False)
-class Track:
+class Track(Struct, eq=False):
     """One frame from its beginning to its end.
 
     Attributes:
@@ -121,7 +118,7 @@ class Track:
     index: int = 0
     choice: str = ""
     edge: Edge | None = None
-    visits: list[Visit] = field(default_factory=list)
+    visits: list[Visit] = []
     live: Frame | None = None
 
     @property
@@ -140,6 +137,8 @@ class Track:
     @property
     def place(self) -> Place:
         """Where the graph is that it walks."""
+        if self.parent is None:
+            return ()
         graph = self.graph
         if graph.parent is None or graph.around is None:
             return ()
@@ -152,8 +151,7 @@ class Track:
         return around.path if around is not None else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Struct, frozen=True):
     """An attempt of a visit that ended.
 
     Attributes:
@@ -177,8 +175,7 @@ class Tried:
     due: float | None
 
 
-@dataclass(slots=True, eq=False)
-class Visit:
+class Visit(Struct, eq=False):
     """A visit of a node; one item of a map is a visit too.
 
     Attributes:
@@ -205,9 +202,9 @@ class Visit:
     status: Status = "open"
     completed: bool = False
     edge: Edge | None = None
-    waits: list[Wait] = field(default_factory=list)
-    insides: list[Nested] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
+    waits: list[Wait] = []
+    insides: list[Nested] = []
+    entries: list[Entry] = []
 
     @property
     def path(self) -> str:
@@ -257,8 +254,7 @@ class Visit:
         return next((ops_of(step) for step in ends), ())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class Entry(Struct, frozen=True, eq=False):
     """A step, and what is known about it once it is folded.
 
     Attributes:
@@ -291,8 +287,7 @@ class Entry:
         return Tried(step.attempt, self.began, step.at, step.seq, failure_of(step), fallback, retried, due)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """A run began, branched off, was resumed, or stopped.
 
     Attributes:
@@ -320,7 +315,7 @@ class Turn:
 
 def end_waits(visit: Visit, at: float, seq: int, ended: tuple[str, str]) -> None:
     """End everything that a visit waits for; `ended` is the wait that was answered, and by what."""
-    for wait in visit.waiting:
+    for wait in visit.waiting if visit.waits else ():
         wait.until, wait.end = at, seq
         wait.by = ended[1] if wait.name == ended[0] else ""
 

@@ -40,7 +40,6 @@ from graphengine.history.load import load_snapshot, outline_of
 from graphengine.history.visits import Visits
 from graphengine.inspector.pictures import Atlas
 from graphengine.render.scopes import path_at
-from graphengine.render.standings import standings_of
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
 
@@ -78,19 +77,17 @@ class Book:
         self.atlas = atlas
         self.visits = Visits(start)
         self.rows: list[Row] = []
-        self._tally = Tally(atlas.scopes)
+        self._tally = Tally(atlas.scopes, self.visits)
 
     def feed(self, steps: Sequence[Step]) -> None:
         """Take the next steps."""
         for step in steps:
-            entry = self.visits.feed(step)
-            self.rows.append(_row(entry, self._tally.add(entry), self.atlas))
+            entry, counted = self._tally.feed(step)
+            self.rows.append(_row(entry, counted, self.atlas))
 
     def standings(self) -> dict[int, dict[str, Any]]:
         """Return where the run is after its last step, by the number of the node."""
-        places = {frame: track.place for frame, track in self.visits.live.items()}
-        found = standings_of(self.visits.snapshot, places, self._tally.moves)
-        spots = self.atlas.spots
+        spots, found = self.atlas.spots, self._tally.standings()
         return {spots[spot]: {"how": each.how, "notes": each.notes} for spot, each in found.items() if spot in spots}
 
     def find(self, text: str) -> list[int]:

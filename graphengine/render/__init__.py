@@ -23,7 +23,7 @@ from graphengine.render.plain import plain_text
 from graphengine.render.writing import write_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from os import PathLike
 
     from graphengine.engine.outline import Outline
@@ -42,7 +42,7 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
     outline: Outline,
     path: str | PathLike[str],
     *,
-    steps: Sequence[Step] | None = None,
+    steps: Iterable[Step] | None = None,
     fold: Fold = None,
     theme: Theme = "auto",
     detail: Detail = "full",
@@ -52,7 +52,7 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
     Args:
         outline: The graph's outline, from its plan or from a store.
         path: The file; its ending, one of `ENDINGS`, selects the format.
-        steps: All steps of a run from seq 1 on; None draws the graph alone.
+        steps: All steps of a run from seq 1 on, which are read once; None draws the graph alone.
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
             these paths, as `["articles", "desk/article"]`.
         theme: The colours; see `Theme`.
@@ -87,19 +87,19 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
     write_picture(target, made)
 
 
-def to_dot(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None, detail: Detail = "full") -> str:
+def to_dot(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full") -> str:
     """Return the picture as DOT text; arguments and errors as for `render_outline`."""
     return dot_text(in_columns(drawing_of(outline, steps, fold=fold, detail=detail)))
 
 
 def to_mermaid(
-    outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+    outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
 ) -> str:
     """Return the picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
     return mermaid_text(in_columns(drawing_of(outline, steps, fold=fold, detail=detail)))
 
 
-def to_text(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
+def to_text(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None) -> str:
     """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_outline`."""
     return plain_text(drawing_of(outline, steps, fold=fold))
 

@@ -27,7 +27,7 @@ from graphengine.render.trace import trace_of
 from graphengine.render.words import counted, head_of, lines_of, listed, notes_of, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.engine.outline import NodeOutline, Outline
     from graphengine.engine.steps import Step
@@ -47,7 +47,7 @@ _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting":
 
 
 def drawing_of(
-    outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+    outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
 ) -> Drawing:
     """Draw a graph, and a run on it.
 

@@ -8,10 +8,15 @@ edges share these, the number of conditions checked before one held distinguishe
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
-from graphengine.engine.steps import Attempt, Entered, Failed, Node, Started, falls_back, usage_of
+import msgspec
+from msgspec import Struct
+
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.steps import Attempt, Failed, Node, Shift, falls_back, usage_of
 from graphengine.graph.options import START
 from graphengine.history.visits import Visits
 from graphengine.render.accounts import Account
@@ -20,17 +25,20 @@ from graphengine.render.standings import standings_of
 from graphengine.render.words import counted, times_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Edge, Entry, Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.scopes import Scope, Spot
-    from graphengine.render.standings import Move, Standing
+    from graphengine.render.standings import Standing
 
 _ITEMS: Final = ("done", "failed for good")
-_MOVES: Final = ("started", "entered", "node", "failed", "left", "joined")
+_MOVES: Final = frozenset(("started", "entered", "node", "failed", "left", "joined"))
+_BEGINNINGS: Final = frozenset(("started", "entered"))
+_SHIFTS: Final = frozenset(("resumed", "branched"))
+_TIMED: Final = frozenset(("node", "attempt", "failed"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,8 @@ class Trace:
     account: Account
 
 
-def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
-    """Trace these steps on the graphs of an outline.
+def trace_of(scopes: Mapping[Place, Scope], steps: Iterable[Step]) -> Trace:
+    """Trace these steps on the graphs of an outline. They are counted one by one, and none is kept.
 
     Args:
         scopes: The graphs of the outline.
@@ -75,24 +83,23 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
     Raises:
         RenderError: The steps do not follow each other from 1 on.
     """
-    run = visits_of(steps)
-    tally = Tally(scopes)
-    for entry in run.entries:
-        tally.add(entry)
+    run = Visits(keeps=False)
+    tally = Tally(scopes, run)
+    with _read_as_a_run():
+        for step in steps:
+            tally.feed(step)
     snapshot = run.snapshot
-    standings = standings_of(snapshot, {frame: track.place for frame, track in run.live.items()}, tally.moves)
+    standings = tally.standings()
     whole = Account(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
     return Trace(
         run_id=snapshot.run_id,
         summary="; ".join(part for part in (_summary(snapshot), whole.in_words()) if part),
-        visits=tally.visits,
+        visits=tally.visits(),
         facts=tally.facts(standings),
         standings=standings,
-        taken=tally.taken,
-        reasons=tally.reasons,
-        picked=tally.picked,
-        forked=tally.forked,
-        accounts=tally.accounts,
+        **tally.edges(),
+        picked=tally.picked(),
+        accounts=tally.accounts(),
         account=whole,
     )
 
@@ -108,18 +115,25 @@ def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | Non
         RenderError: The steps do not follow each other from 1 on.
     """
     run = Visits()
-    try:
+    with _read_as_a_run():
         for step in steps:
             entry = run.feed(step)
             if seen is not None:
                 seen(run, entry)
+    return run
+
+
+@contextmanager
+def _read_as_a_run() -> Iterator[None]:
+    """Raise a `RenderError` for steps that do not follow each other."""
+    try:
+        yield
     except (ValueError, LookupError) as error:
         raise RenderError(
             f"the steps do not make a run: {error}",
             where="steps=",
             repair="pass every step from seq 1 on; a branch begins with its parent's",
         ) from error
-    return run
 
 
 def _summary(snapshot: Snapshot) -> str:
@@ -138,47 +152,226 @@ class Counted(NamedTuple):
     edges: Sequence[tuple[Place, int]]
 
 
+class _At(Struct):
+    """What happened at a node."""
+
+    visits: int = 0
+    picked: Counter[str] = msgspec.field(default_factory=Counter)
+    events: Counter[str] = msgspec.field(default_factory=Counter)
+    seconds: float | None = None
+    usage: Mapping[str, float | None] = {}
+    waited: float = 0.0
+
+    def spend(self, seconds: float | None, usage: Mapping[str, float | None], waited: float) -> None:
+        """Add time and cost."""
+        if seconds is not None:
+            self.seconds = seconds if self.seconds is None else self.seconds + seconds
+        if usage:
+            self.usage = add_usage(self.usage, usage)
+        self.waited += waited
+
+    def add(self, other: _At) -> None:
+        """Add what happened under another name of the node."""
+        self.visits += other.visits
+        self.picked += other.picked
+        self.events += other.events
+        self.spend(other.seconds, other.usage, other.waited)
+
+
+class _EdgeKey(NamedTuple):
+    """What identifies an edge in the steps that took it; `order` is the number of conditions before its own."""
+
+    place: Place
+    source: str
+    to: tuple[str, ...]
+    label: str
+    is_failure: bool
+    order: int
+
+
+def _key_of(place: Place, edge: Edge) -> _EdgeKey:
+    return _EdgeKey(place, edge.source, tuple(edge.to), edge.label, edge.is_failure, edge.why.count("; "))
+
+
+class _Taken(Struct):
+    """How often an edge was taken, its drawn edges by their numbers, and its last step with the explanation there."""
+
+    indices: Sequence[int]
+    times: int = 0
+    last: int = 0
+    why: str = ""
+
+
+class _Edges(TypedDict):
+    """The members of a `Trace` about edges."""
+
+    taken: dict[Place, list[int]]
+    reasons: dict[tuple[Place, int], str]
+    forked: Counter[tuple[Spot, int]]
+
+
 class Tally:
-    """The counts of a run's steps, one step at a time; see `Trace` for what it counts."""
+    """The counts of a run's steps, one step at a time; see `Trace` for what it counts.
 
-    def __init__(self, scopes: Mapping[Place, Scope]) -> None:
+    Nodes have their present names: where a step renames some, what was counted before is renamed too.
+
+    Args:
+        scopes: The graphs of the outline.
+        run: The visits, which the tally feeds.
+    """
+
+    def __init__(self, scopes: Mapping[Place, Scope], run: Visits) -> None:
         self.scopes = scopes
-        self.moves: dict[str, Move] = {}
-        self.visits: Counter[Spot] = Counter()
-        self.taken = {place: [0] * len(scope.edges) for place, scope in scopes.items()}
-        self.reasons: dict[tuple[Place, int], str] = {}
-        self.picked: Counter[tuple[Spot, str]] = Counter()
-        self.forked: Counter[tuple[Spot, int]] = Counter()
-        self.accounts: dict[Spot, Account] = {}
-        self._events: Counter[tuple[Spot, str]] = Counter()
+        self.run = run
+        self._spots: dict[Spot, _At] = {}
+        self._edges: dict[_EdgeKey, _Taken] = {}
+        self._moves: dict[str, tuple[Place, str, str]] = {}
 
-    def add(self, entry: Entry) -> Counted:
-        """Count one step; return the visits and edges that it added."""
-        step, facts, visit, track, edge = entry.step, entry.step.data, entry.visit, entry.track, entry.edge
-        begins = isinstance(facts, (Started, Entered))
+    def feed(self, step: Step) -> tuple[Entry, Counted]:
+        """Take the next step; return what is known about it, and what it added.
+
+        Raises:
+            ValueError, LookupError: As `Visits.feed`.
+        """
+        is_shift = step.kind in _SHIFTS and isinstance(step.data, Shift) and bool(step.data.renamed)
+        rename = self._renaming(step.data) if is_shift and isinstance(step.data, Shift) else None
+        entry = self.run.feed(step)
+        if rename is not None:
+            rename()
+        return entry, self._add(entry)
+
+    def _add(self, entry: Entry) -> Counted:
+        """Count one step."""
+        step, visit, track, edge = entry.step, entry.visit, entry.track, entry.edge
+        kind, facts = step.kind, step.data
+        place = track.place if track is not None else ()
+        begins = kind in _BEGINNINGS and track is not None
         visited: list[Spot] = []
-        if begins and track is not None:
-            visited.append((track.place, START))
+        if begins:
+            visited.append((place, START))
         if visit is not None:
-            spot = (visit.track.place, visit.node)
-            if step.kind == "node" or (isinstance(facts, Failed) and not facts.has_failed):
+            spot = (place if visit.track is track else visit.track.place, visit.node)
+            if kind == "node" or (kind == "failed" and isinstance(facts, Failed) and not facts.has_failed):
                 visited.append(spot)
-            if isinstance(facts, Node) and facts.choice:
-                self.picked[spot, facts.choice] += 1
-            self._pay(spot, entry)
-            for what in _what(entry):
-                self._events[spot, what] += 1
-        self.visits.update(visited)
-        taken = self._take(edge) if edge is not None else ()
-        if track is not None and step.kind in _MOVES:
+            self._note(spot, entry)
+        for each in visited:
+            self._at(each).visits += 1
+        taken = self._take(place, edge, step.seq) if edge is not None and edge.source else ()
+        if track is not None and kind in _MOVES:
             source = START if begins else visit.node if visit is not None else ""
-            self.moves[track.frame] = (edge.source, edge.to[0]) if edge is not None else (source, "")
-        return Counted(visited, taken)
+            self._moves[track.frame] = (place, edge.source, edge.to[0]) if edge is not None else (place, source, "")
+        return Counted(visited, [(place, index) for index in taken])
+
+    def _note(self, spot: Spot, entry: Entry) -> None:
+        """Count what a step did at its node, how long it took, and what it spent.
+
+        The time of items is in the time of their map. Asking a question is not work: its node reports how long it was
+        open, once it is answered.
+        """
+        step = entry.step
+        kind, facts = step.kind, step.data
+        is_timed = kind in _TIMED or (kind == "waiting" and not self._asks(spot))
+        took, usage = entry.took if is_timed else None, usage_of(step)
+        if took is not None or usage or entry.waited:
+            self._at(spot).spend(took, usage, entry.waited)
+        if isinstance(facts, Node) and facts.choice:
+            self._at(spot).picked[facts.choice] += 1
+        for what in _what(step):
+            self._at(spot).events[what] += 1
+
+    def _at(self, spot: Spot) -> _At:
+        found = self._spots.get(spot)
+        if found is None:
+            found = self._spots[spot] = _At()
+        return found
+
+    def _asks(self, spot: Spot) -> bool:
+        """Return whether a node is a question."""
+        scope = self.scopes.get(spot[0])
+        facts = scope.nodes.get(spot[1]) if scope is not None else None
+        return facts is not None and facts.get("kind") == "ask"
+
+    def _take(self, place: Place, edge: Edge, seq: int) -> Sequence[int]:
+        """Count a taken edge, and return its drawn edges; a fork's arms count for themselves, so a join counts none."""
+        taken = self._edge(_key_of(place, edge))
+        taken.times += 1
+        taken.last, taken.why = seq, edge.why
+        return taken.indices
+
+    def _edge(self, key: _EdgeKey) -> _Taken:
+        found = self._edges.get(key)
+        if found is None:
+            scope = self.scopes.get(key.place)
+            edges = scope.edges if scope is not None else ()
+            indices = {index for target in key.to if (index := _index_of(edges, key, target)) is not None}
+            found = self._edges[key] = _Taken(sorted(indices))
+        return found
+
+    def _renaming(self, shift: Shift) -> Callable[[], None]:
+        """Return a function that renames nodes and frames in what was counted; call it after the step is folded."""
+        names = {self.run.live[frame].place: each for frame, each in shift.renamed.items() if frame in self.run.live}
+        frames = {track.frame: track for track in self.run.live.values()}
+
+        def name(place: Place, node: str) -> str:
+            return names.get(place, {}).get(node, node)
+
+        def moved(place: Place) -> Place:
+            return tuple((name(place[:at], node), choice) for at, (node, choice) in enumerate(place))
+
+        def rename() -> None:
+            spots, edges, moves = self._spots, self._edges, self._moves
+            self._spots, self._edges, self._moves = {}, {}, {}
+            for (place, node), at in spots.items():
+                self._at((moved(place), name(place, node))).add(at)
+            for key, taken in edges.items():
+                where = key.place
+                to = tuple(name(where, target) for target in key.to)
+                found = self._edge(key._replace(place=moved(where), source=name(where, key.source), to=to))
+                found.times += taken.times
+                found.last, found.why = max((found.last, found.why), (taken.last, taken.why))
+            for frame, (place, source, target) in moves.items():
+                now = frames[frame].frame if frame in frames else frame
+                self._moves[now] = moved(place), name(place, source), name(place, target)
+
+        return rename
+
+    def standings(self) -> dict[Spot, Standing]:
+        """Return where the run is after its last step."""
+        places = {frame: track.place for frame, track in self.run.live.items()}
+        moves = {frame: (source, target) for frame, (_, source, target) in self._moves.items()}
+        return standings_of(self.run.snapshot, places, moves)
+
+    def visits(self) -> dict[Spot, int]:
+        """Return how often each node was visited."""
+        return {spot: each.visits for spot, each in self._spots.items() if each.visits}
+
+    def picked(self) -> dict[tuple[Spot, str], int]:
+        """Return how often each choice was picked."""
+        return {(spot, choice): times for spot, each in self._spots.items() for choice, times in each.picked.items()}
+
+    def accounts(self) -> dict[Spot, Account]:
+        """Return the time and cost of each node that used any."""
+        found = {spot: Account(each.seconds, each.usage, each.waited) for spot, each in self._spots.items()}
+        return {spot: each for spot, each in found.items() if each != Account()}
+
+    def edges(self) -> _Edges:
+        """Return how often edges and forks were taken, and the explanations of the last time."""
+        taken = {place: [0] * len(scope.edges) for place, scope in self.scopes.items()}
+        found = _Edges(taken=taken, reasons={}, forked=Counter())
+        for key, edge in sorted(self._edges.items(), key=lambda each: each[1].last):
+            drawn = {index: self.scopes[key.place].edges[index] for index in edge.indices}
+            for index, each in drawn.items():
+                taken[key.place][index] += edge.times
+                found["reasons"][key.place, index] = _reason(each, edge.why)
+            for order in {each.order for each in drawn.values() if each.fork}:
+                found["forked"][(key.place, key.source), order] += edge.times
+        return found
 
     def facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
         """Return retries, fallbacks, failures, refusals and items by node, in words, unless its standing has them."""
         facts: dict[Spot, list[str]] = {}
-        for (spot, what), times in self._events.items():
+        events = ((spot, what, times) for spot, at in self._spots.items() for what, times in at.events.items())
+        for spot, what, times in events:
             standing = standings.get(spot)
             is_shown = standing is not None and standing.how == "failed" and what == "failed"
             count = times - is_shown
@@ -190,51 +383,23 @@ class Tally:
                 facts.setdefault(spot, []).append(f"{what} {times_in_words(count)}")
         return facts
 
-    def _pay(self, spot: Spot, entry: Entry) -> None:
-        """Count how long a step took, and what it spent; the time of items is in the time of their map.
 
-        Asking a question is not work: its node reports how long it was open, once it is answered.
-        """
-        scope, kind = self.scopes.get(spot[0]), entry.step.kind
-        facts = scope.nodes.get(spot[1]) if scope is not None else None
-        asks = facts is not None and facts.get("kind") == "ask"
-        timed = kind in ("node", "attempt", "failed") or (kind == "waiting" and not asks)
-        took = entry.took if timed else None
-        usage = usage_of(entry.step)
-        if took is not None or usage or entry.waited:
-            self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage, entry.waited)
-
-    def _take(self, edge: Edge) -> Sequence[tuple[Place, int]]:
-        """Count the drawn edges of a taken edge; a fork's arms count for themselves, so that a join counts none."""
-        place = edge.track.place
-        scope = self.scopes.get(place)
-        if scope is None or not edge.source:
-            return ()
-        found = {index for target in edge.to if (index := _index_of(scope.edges, edge, target)) is not None}
-        for index in found:
-            self.taken[place][index] += 1
-            self.reasons[place, index] = _reason(scope.edges[index], edge.why)
-        drawn = (scope.edges[index] for index in found)
-        self.forked.update({((place, edge.source), each.order) for each in drawn if each.fork})
-        return [(place, index) for index in sorted(found)]
-
-
-def _what(entry: Entry) -> Iterator[str]:
+def _what(step: Step) -> Iterator[str]:
     """Yield what happened in a step in addition to the visit."""
-    step = entry.step
-    if isinstance(step.data, Attempt) and step.data.due_at is not None:
-        yield "tried again"
-    elif step.kind == "item":
+    kind = step.kind
+    if kind == "item":
         yield "done"
-    elif step.kind == "failed":
+    elif kind == "failed":
         yield "failed for good" if step.frame.endswith("]") else "failed"
-    elif step.kind == "refused":
+    elif kind == "refused":
         yield "refused an answer"
+    elif kind == "attempt" and isinstance(step.data, Attempt) and step.data.due_at is not None:
+        yield "tried again"
     if falls_back(step):
         yield "fell back"
 
 
-def _index_of(edges: Sequence[DrawnEdge], edge: Edge, target: str) -> int | None:
+def _index_of(edges: Sequence[DrawnEdge], edge: _EdgeKey, target: str) -> int | None:
     """Return the index of the drawn edge of a taken edge to a target; None if the graph has none (any longer)."""
     found = [
         index
@@ -242,8 +407,7 @@ def _index_of(edges: Sequence[DrawnEdge], edge: Edge, target: str) -> int | None
         if (drawn.source, drawn.target, drawn.failure) == (edge.source, target, edge.is_failure)
         and edge.label in drawn.recorded
     ]
-    order = edge.why.count("; ")
-    return next((index for index in found if edges[index].order == order), found[0] if found else None)
+    return next((index for index in found if edges[index].order == edge.order), found[0] if found else None)
 
 
 class Tried(NamedTuple):
@@ -259,7 +423,8 @@ def tried_edges(scope: Scope, edge: Edge) -> list[Tried]:
 
     Those after the one that was taken have no explanation: their conditions were not evaluated.
     """
-    indices = {_index_of(scope.edges, edge, target) for target in edge.to}
+    key = _key_of((), edge)
+    indices = {_index_of(scope.edges, key, target) for target in edge.to}
     taken = [each for index, each in enumerate(scope.edges) if index in indices]
     last = min((each.order for each in taken), default=0)
     parts = edge.why.split("; ")

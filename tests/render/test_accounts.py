@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Graph, Migration, Runner, ask
+from graphengine import END, FAIL, START, Graph, Migration, Runner, ask, value
 from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Kind, Step
 from graphengine.render.accounts import Account, cost, took
@@ -110,6 +110,30 @@ async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
     assert lines_of(drawing_of(outline_of(after), [altered(timed[0], at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
         "1 visit, 0.25 s"
     )
+
+
+async def test_a_renamed_node_keeps_its_edges_and_the_end_of_its_arm() -> None:
+    """A branch of a run that waits renames the node of an arm that failed, after its edges were counted."""
+
+    def graph(name: str, migrate: dict[int, Migration] | None = None) -> Graph[Job]:
+        made = Graph("g", Job, version=len(migrate or {}) + 1, migrate=migrate)
+        made.add_node(name, lambda task: task, writes="answer", thread=False)
+        made.add_node("wait", ask("Well?", str), writes="second")
+        made.add_fork(START, [name, "wait"], join=END)
+        made.add_edge(name, FAIL, when=value("task") == "")
+        made.add_edge(name, END)
+        made.add_edge("wait", END)
+        return made
+
+    async with Runner() as runner:
+        await runner.start(graph("old"), run_id="r").result()
+        after = graph("new", {1: Migration(renamed={"old": "new"})})
+        await runner.branch(after, "r", 3, run_id="b").result()
+        drawn = drawing_of(outline_of(after), await runner.history("b"))
+    assert lines_of(drawn, "FAIL") == ["FAIL", "ended here"]
+    assert [arrow.spoken for arrow in drawn.arrows if arrow.spoken.startswith("new to FAIL")] == [
+        "new to FAIL: 1. task == ''; taken once, because task '' == '': yes"
+    ]
 
 
 async def test_an_answered_question_shows_how_long_it_was_open() -> None:
