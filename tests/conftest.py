@@ -85,9 +85,11 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 
 @pytest.fixture
-def postgres(postgres_server: PostgresServer) -> str:
-    """The address of a new schema; the server is removed at the end with all of them."""
-    return postgres_server.new_address()
+def postgres(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a schema without rows; the server is removed at the end with all of them."""
+    address = postgres_server.empty_address()
+    yield address
+    postgres_server.give_back(address)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -94,7 +94,10 @@ def test_the_doctor_finds_damage(invoke: Invoke, address: str, postgres: str) ->
     assert "sound" in checked(invoke("doctor", "--db", address))
     base, _, schema = postgres.partition("?schema=")
     with psycopg.connect(base, autocommit=True, options=f"-csearch_path={schema}") as connection:
-        connection.execute("UPDATE steps SET body = replace(body, 'more', 'less') WHERE seq = 2 AND run = 1")
+        connection.execute(
+            """UPDATE steps SET body = replace(body, 'more', 'less')
+                WHERE seq = 2 AND run = (SELECT key FROM runs WHERE id = 'one')"""
+        )
         connection.execute("UPDATE runs SET status = 'failed' WHERE id = 'two'")
         connection.execute(
             """UPDATE runs SET summary = replace(summary, '"visits":', '"visits":1') WHERE id = 'three'"""
@@ -181,6 +184,7 @@ def test_a_database_that_refuses_is_one_clear_error(
 
 def test_a_database_of_another_version(invoke: Invoke, address: str, postgres: str) -> None:
     """An older one is read as it is and migrated by the first command that writes; a newer one is refused."""
+    execute(postgres, f"DROP SCHEMA IF EXISTS {parse(postgres).schema} CASCADE")
     with Server(parse(postgres), 0.0).connect() as connection:
         prepare(connection, parse(postgres), upto=1)
     assert "no runs" in checked(invoke("runs", "--db", address)).lower()

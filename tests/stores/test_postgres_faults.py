@@ -34,6 +34,12 @@ Opening = Callable[..., Awaitable[PostgresStore]]
 
 
 @pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of a schema that does not exist yet."""
+    return postgres_server.new_address()
+
+
+@pytest.fixture
 async def opening(postgres: str) -> AsyncIterator[Opening]:
     """A function that opens stores, by default on a new schema, and closes them at the end."""
     opened: list[PostgresStore] = []
