@@ -107,6 +107,12 @@ def writer() -> Graph[Pages]:
 
 
 @pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of a schema that does not exist yet."""
+    return postgres_server.new_address()
+
+
+@pytest.fixture
 def full(postgres_server: PostgresServer, postgres: str) -> Iterator[Path]:
     """A schema whose tables are on a small disk of their own."""
     disk = postgres_server.folder / "disk"

@@ -114,9 +114,9 @@ class Server:
 class Session:
     """One connection, for one thread at a time, replaced when it breaks."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, connection: Connection | None = None) -> None:
         self._server = server
-        self._connection: Connection | None = None
+        self._connection = connection
 
     def run(self, work: Work[T]) -> T:
         """Call `work`; repeat it on a new connection if the connection is lost.
@@ -183,16 +183,22 @@ class Sessions:
     """Some sessions, each on its own thread while it works.
 
     Args:
-        server: Where to connect to.
+        server: Where they connect to.
         count: The most sessions that work at the same time.
         name: The beginning of the threads' names.
     """
 
     def __init__(self, server: Server, count: int, name: str) -> None:
-        self._server = server
+        self.server = server
         self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._idle: deque[Session] = deque()
         self._pending: set[asyncio.Future[Any]] = set()
+
+    def first_connect(self) -> Connection:
+        """Open the first connection, which a session then works with; see `Server.first_connect`."""
+        connection = self.server.first_connect()
+        self._idle.append(Session(self.server, connection))
+        return connection
 
     async def run(self, work: Work[T]) -> T:
         """Call `work` on a thread. If the caller is cancelled, it ends there nevertheless.
@@ -222,11 +228,11 @@ class Sessions:
         try:
             session = self._idle.pop()
         except IndexError:
-            session = Session(self._server)
+            session = Session(self.server)
         try:
             return session.run(work)
         except psycopg.Error as error:
-            raise explain(error, self._server.address) from None
+            raise explain(error, self.server.address) from None
         finally:
             self._idle.append(session)
             if self._threads is None:  # closed meanwhile

@@ -141,7 +141,7 @@ class PostgresStore:
                 readers = Sessions(server, _READERS, "graphengine-read")
                 try:
                     has_trash = await readers.call(
-                        partial(self._connect, server, asyncio.get_running_loop(), threading.current_thread())
+                        partial(self._connect, readers, asyncio.get_running_loop(), threading.current_thread())
                     )
                 except BaseException:
                     readers.abandon()
@@ -153,16 +153,16 @@ class PostgresStore:
                 if has_trash:
                     self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
 
-    def _connect(self, server: Server, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread) -> bool:
+    def _connect(self, readers: Sessions, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread) -> bool:
         """Check and prepare the schema, and take the lease. Return whether rows of removed runs are left."""
         try:
-            with server.first_connect() as connection:
-                if self._read_only:
-                    self._format = opening.check_readable(connection, self.address)
-                    return False
-                opening.prepare(connection, self.address)
-                has_trash = removal.has_trash(connection)
-            lease = Lease(server, self._lease_seconds, partial(self._hear, loop))
+            connection = readers.first_connect()
+            if self._read_only:
+                self._format = opening.check_readable(connection, self.address)
+                return False
+            opening.prepare(connection, self.address)
+            has_trash = removal.has_trash(connection)
+            lease = Lease(readers.server, self._lease_seconds, partial(self._hear, loop))
             lease.connect()
         except (psycopg.Error, OSError) as error:
             raise explain(error, self.address) from None
