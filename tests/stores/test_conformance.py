@@ -12,6 +12,7 @@ from graphengine.stores.memory import MemoryStore
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.conformance import StoreConformance
+from tests.kit.postgres import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,11 @@ class TestPostgresStore(StoreConformance):
     async def abandon_store(self, store: Store) -> None:
         """The server notices that its session has ended, and its row remains."""
         assert isinstance(store, PostgresStore)
+        assert store.lease is not None
+        owner = store.lease.id
         await asyncio.to_thread(store.abandon)
+        while (True,) in execute(self.address, f"SELECT is_alive(o) FROM owners AS o WHERE id = '{owner}'"):  # noqa: ASYNC110, S608
+            await asyncio.sleep(0.01)
 
 
 def test_a_suite_that_makes_no_store_is_refused() -> None:

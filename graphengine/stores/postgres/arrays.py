@@ -135,6 +135,16 @@ _DUMPERS: Final[dict[type, type[Dumper]]] = {
 }
 
 
+def packed(value: object) -> tuple[bytes | None, int]:
+    """Return a parameter as the server reads it, and its format: a list of this file, a text, a number or None."""
+    dumper = _DUMPERS.get(type(value))
+    if dumper is not None:
+        return bytes(dumper(type(value)).dump(value) or b""), Format.BINARY
+    if isinstance(value, str):
+        return value.encode(), Format.BINARY  # libpq would cut a text with NUL, which the server refuses
+    return None if value is None else repr(value).encode(), Format.TEXT
+
+
 def register(context: AdaptContext) -> None:
     """Let a connection take these lists as parameters."""
     adapters = context.adapters

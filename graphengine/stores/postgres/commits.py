@@ -1,8 +1,9 @@
 """Group commit: all queued writes are sent in one round trip and committed in one transaction.
 
-While one transaction is on its way, the next writes gather in a queue; the writing thread takes all of them at once.
-Appends to different runs become one call, and all calls of a transaction are sent as one pipeline, after a statement
-that locks the rows of all its runs in order of their ids, so that two processes never wait for each other in a circle.
+While one transaction is on its way, the next writes gather in a queue, of which up to `_MOST` are taken at once.
+Appends to different runs become one call. If a transaction is one call, the event loop sends it (`direct.py`).
+Otherwise, and if that failed, the writing thread sends all its calls as one pipeline, after a statement that locks the
+rows of all its runs in order of their ids, so that two processes never wait for each other in a circle.
 
 A refusal is an answer of its call and concerns only that write. If the server fails, every write of the transaction
 fails with that cause. Any other error concerns the values of one write: then each is written by itself.
@@ -11,30 +12,43 @@ fails with that cause. Any other error concerns the values of one write: then ea
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import deque
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.stores.postgres.arrays import Strings
+from graphengine.stores.postgres.direct import Direct
 from graphengine.stores.postgres.faults import explain, is_of_the_medium
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import fits
-from graphengine.stores.postgres.writes import Addition, Call, is_repeated, many_steps, one_step, refusal, were_written
+from graphengine.stores.postgres.writes import (
+    Addition,
+    Call,
+    is_repeated,
+    many_runs,
+    many_steps,
+    one_step,
+    refusal,
+    were_written,
+)
 from graphengine.stores.promises import Promise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from graphengine.stores.addresses import Address
     from graphengine.stores.postgres.sessions import Connection, Sessions
 
-    Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
-
 T = TypeVar("T")
+
+_MOST: Final = 500
+"""The most writes of one transaction. The server writes these while the event loop continues the runs of others."""
 
 
 class Job(Promise[T]):
@@ -64,7 +78,11 @@ class GroupCommit:
         self._address = address
         self._owner = owner
         self._loop = asyncio.get_running_loop()
+        self._direct = Direct(self._loop)
         self._queue: list[Job[Any]] = []
+        self._sent: list[Job[Any]] = []  # what is being written
+        self._is_doubtful = False  # whether it may have been written, without an answer
+        self._woken: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, write: Call[T]) -> asyncio.Future[T]:
@@ -84,27 +102,71 @@ class GroupCommit:
         if self._task is None or self._task.done():
             # in a new context: the context of the calling node would otherwise live as long as the task
             self._task = self._loop.create_task(self._drain(), context=Context())
+        elif len(self._queue) >= _MOST and not self._sent:
+            self._send_next()  # the server works while the event loop continues the other runs
         return future
 
     async def drain(self) -> None:
         """Wait until everything that was queued is durable or has failed."""
         while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
+        self._direct.leave()
+
+    def abandon(self) -> None:
+        """Stop watching the connection, which is about to be closed; called from another thread."""
+        with suppress(RuntimeError):  # the loop was closed
+            self._loop.call_soon_threadsafe(self._direct.leave)
 
     async def _drain(self) -> None:
         """Write until the queue is empty; continue when cancelled, as every task is when the loop ends."""
-        while self._queue:
-            jobs, self._queue = self._queue, []
-            error = await self._written(jobs)
-            for job in jobs:
-                if error is not None and not job.is_done:
-                    job.error = explain(error, self._address) if isinstance(error, StoreError) else error
-                job.settle()
+        while self._queue or self._sent:
+            if not self._sent:
+                self._send_next()
+            if self._direct.is_busy:
+                self._woken = self._loop.create_future()
+                with suppress(asyncio.CancelledError):
+                    await self._woken
+            elif self._sent:
+                self._settle(await self._written(self._sent))
+
+    def _send_next(self) -> None:
+        """Take the next writes; if they are one statement, the event loop sends it."""
+        self._sent, self._queue = self._queue[:_MOST], self._queue[_MOST:]
+        self._is_doubtful = False
+        try:
+            groups = list(grouped(self._sent))
+            if len(groups) == 1:
+                self._direct.send(*self._statement_of(groups[0]), self._answered)
+        except (ValueError, TypeError, OverflowError, struct.error):
+            return  # of values that cannot be sent: the writing thread tells whose they are
+
+    def _answered(self, rows: Sequence[Sequence[Any]] | None) -> None:
+        """Accept the rows of the statement that was sent, and send the next one."""
+        try:
+            is_written = rows is not None and self._finish(self._sent, rows)
+        except Exception:  # noqa: BLE001 - the writing thread meets it too, and reports it
+            rows, is_written = None, False
+        if is_written:
+            self._settle(None)
+            if self._queue:
+                self._send_next()
+        else:
+            self._is_doubtful = rows is None
+        if not self._direct.is_busy and self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def _settle(self, error: Exception | None) -> None:
+        jobs, self._sent = self._sent, []
+        for job in jobs:
+            if error is not None and not job.is_done:
+                job.error = explain(error, self._address) if isinstance(error, StoreError) else error
+            job.settle()
 
     async def _written(self, jobs: Sequence[Job[Any]]) -> Exception | None:
-        """Write jobs; return why those that are not done failed."""
+        """Write jobs on the writing thread; return why those that are not done failed."""
+        self._direct.leave()
         try:
-            writing = self._sessions.begin(partial(self._write, jobs))
+            writing = self._sessions.begin(partial(self._write, jobs, is_doubtful=self._is_doubtful))
             while not writing.done():
                 try:
                     await asyncio.wait([writing])
@@ -115,8 +177,12 @@ class GroupCommit:
             return error
         return None
 
-    def _write(self, jobs: Sequence[Job[Any]], connection: Connection, *, again: bool) -> None:
+    def _write(
+        self, jobs: Sequence[Job[Any]], connection: Connection, *, again: bool, is_doubtful: bool = False
+    ) -> None:
         """Write jobs in one transaction; on the writing thread."""
+        self._direct.use(connection)
+        again = again or is_doubtful
         for job in jobs:
             job.result = job.error = None
             job.is_done = False
@@ -136,52 +202,76 @@ class GroupCommit:
 
     def _transact(self, jobs: Sequence[Job[Any]], connection: Connection, *, again: bool) -> None:
         groups = list(grouped(jobs))
+        statements = [self._statement_of(group) for group in groups]
         if len(groups) == 1:
-            answers = [self._send(groups[0], connection)]
+            answers = [connection.execute(*statements[0])]
         else:
             run_ids = {run_id for job in jobs for run_id in _locked(job.write) if fits(run_id)}
             with connection.pipeline():
                 connection.execute("BEGIN")
                 connection.execute(SQL["lock"], (Strings(sorted(run_ids)),))
-                answers = [self._send(group, connection) for group in groups]
+                answers = [connection.execute(*statement) for statement in statements]
                 connection.execute("COMMIT")
         for group, answer in zip(groups, answers, strict=True):
-            self._finish(group, answer, connection, again=again)
+            rows = answer.fetchall()
+            if not self._finish(group, rows):
+                # Nothing was written: this returns why.
+                rows = connection.execute(*many_steps(_additions(group), self._owner)).fetchall()
+                self._finish_many(group, rows)
+            if again:
+                _accept_repeated(group, rows, connection)
             for job in group:
                 job.is_done = True
 
-    def _send(self, group: Sequence[Job[Any]], connection: Connection) -> Cursor:
+    def _statement_of(self, group: Sequence[Job[Any]]) -> tuple[bytes, Sequence[Any]]:
         write = group[0].write
         if isinstance(write, Call):
-            return connection.execute(write.statement, write.values)
+            new = [job.write.row for job in group if isinstance(job.write, Call) and job.write.row is not None]
+            return many_runs(new) if len(group) > 1 else (write.statement, write.values)
         if len(group) == 1 and write.is_plain:
-            return connection.execute(*one_step(write, self._owner))
-        return connection.execute(
-            *many_steps([job.write for job in group if isinstance(job.write, Addition)], self._owner)
-        )
+            return one_step(write, self._owner)
+        return many_steps(_additions(group), self._owner)
 
-    def _finish(self, group: Sequence[Job[Any]], cursor: Cursor, connection: Connection, *, again: bool) -> None:
-        """Give each job of a group its result."""
-        rows = cursor.fetchall()
+    def _finish(self, group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]]) -> bool:
+        """Give each job of a group its result; return False for one step that was refused for an unknown reason."""
         write = group[0].write
-        if isinstance(write, Call):
+        if isinstance(write, Call) and len(group) == 1:
             group[0].finish(rows[0])
-            if again and write.confirm is not None and write.confirmed is not None and group[0].error is not None:
-                found = connection.execute(SQL["was_created"], write.confirm).fetchone()
-                if found is not None:
-                    group[0].result, group[0].error = write.confirmed(found[0]), None
-            return
-        if len(group) == 1 and write.is_plain:
-            if rows[0][0]:
-                return
-            # Nothing was written: this returns why.
-            rows = connection.execute(*many_steps([write], self._owner)).fetchall()
+        elif isinstance(write, Call):
+            answers = {run_id: answer for run_id, *answer in rows}
+            for job in group:
+                job.finish(answers[_first_run(job)])
+        elif len(group) > 1 or not write.is_plain:
+            self._finish_many(group, rows)
+        elif not rows or not rows[0][0]:
+            return False
+        return True
+
+    def _finish_many(self, group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]]) -> None:
         refused = {row[0]: row for row in rows}
         for job in group:
             if isinstance(job.write, Addition) and job.write.key in refused:
-                answer = refused[job.write.key]
-                if not (again and _was_written(job.write, answer, connection)):
-                    job.error = refusal(job.write, answer, self._owner)
+                job.error = refusal(job.write, refused[job.write.key], self._owner)
+
+
+def _additions(group: Sequence[Job[Any]]) -> Sequence[Addition]:
+    return [job.write for job in group if isinstance(job.write, Addition)]
+
+
+def _accept_repeated(group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]], connection: Connection) -> None:
+    """Accept what was refused only because the call whose answer was lost has written it."""
+    for job in group:
+        write = job.write
+        if job.error is None:
+            continue
+        if isinstance(write, Addition):
+            answer = next(row for row in rows if row[0] == write.key)
+            if _was_written(write, answer, connection):
+                job.error = None
+        elif write.confirm is not None and write.confirmed is not None:
+            found = connection.execute(SQL["was_created"], write.confirm).fetchone()
+            if found is not None:
+                job.result, job.error = write.confirmed(found[0]), None
 
 
 def _was_written(addition: Addition, answer: Sequence[Any], connection: Connection) -> bool:
@@ -193,30 +283,44 @@ def _was_written(addition: Addition, answer: Sequence[Any], connection: Connecti
 
 
 def grouped(jobs: Sequence[Job[Any]]) -> Iterator[list[Job[Any]]]:
-    """Yield what is sent as one statement each: appends to different runs together, any other write by itself.
+    """Yield what is sent as one statement each: appends to different runs together, new runs, and any other by itself.
 
     The order of the writes of one run is kept.
     """
     appends: list[Job[Any]] = []
+    creations: dict[bytes, list[Job[Any]]] = {}  # by their statement
     calls: deque[Job[Any]] = deque()
-    after: set[str] = set()  # runs whose next append must come after what is in `appends` and `calls`
+    after: set[str] = set()  # runs whose next append must come after what is in these
     for job in jobs:
         write = job.write
         if isinstance(write, Call):
-            calls.append(job)
+            if write.row is not None and after.isdisjoint(write.run_ids):
+                creations.setdefault(write.row.statement, []).append(job)
+            else:
+                calls.append(job)
             after.update(write.run_ids)
             continue
         if write.run_id in after:
-            if appends:
-                yield appends
-            yield from ([call] for call in calls)
-            appends, after = [], set()
+            yield from _gathered(appends, creations, calls)
+            appends, creations, after = [], {}, set()
             calls.clear()
         appends.append(job)
         after.add(write.run_id)
+    yield from _gathered(appends, creations, calls)
+
+
+def _gathered(
+    appends: list[Job[Any]], creations: dict[bytes, list[Job[Any]]], calls: Iterable[Job[Any]]
+) -> Iterator[list[Job[Any]]]:
     if appends:
         yield appends
+    # In order of their ids: two processes that create the same runs never wait for each other in a circle.
+    yield from (sorted(each, key=_first_run) for each in creations.values())
     yield from ([call] for call in calls)
+
+
+def _first_run(job: Job[Any]) -> str:
+    return _locked(job.write)[0]
 
 
 def _locked(write: Call[Any] | Addition) -> Sequence[str]:

@@ -16,8 +16,19 @@ SELECT append_last(
     %s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8, %s::text
 );
 
--- name: append_one
-SELECT append_one(%s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8);
+-- name: append_step
+-- One step of a run that stays `running`; no row if nothing was written, for `append` to return why. It needs no
+-- function: after a wait for the run's row, the server checks that row anew. The last step is then read as it was
+-- before, but a step that was inserted meanwhile has the same primary key. `CASE` keeps the indexes of drivers and of
+-- statuses out: a plan made while the table is small would read all runs of the owner ever after.
+INSERT INTO steps (run, seq, at, sum, body)
+SELECT r.key, %s::integer, %s::float8, %s::integer, %s::text FROM runs AS r
+WHERE r.key = %s::bigint AND CASE WHEN r.fence = %s::integer AND r.driver = %s::text AND r.status = 'running' THEN
+    %s::integer = 1 + coalesce(
+        (SELECT s.seq FROM steps AS s WHERE s.run = r.key ORDER BY s.seq DESC LIMIT 1), r.parent_seq
+    )
+END
+FOR NO KEY UPDATE OF r RETURNING true;
 
 -- name: written
 -- How many of these steps are recorded exactly so.
@@ -30,6 +41,31 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
     %b, %b, %b, %b,  %b, %b, %b, %b, %b
 );
+
+-- name: create_many
+-- Runs of one step, without a parent, tags and long texts; their outlines are sent once.
+SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
+FROM (SELECT %s::text AS owner, %b::text[] AS prints, %b::text[] AS bodies, %b::integer[] AS sums) AS o, unnest(
+    %b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::float8[],
+    %b::integer[], %b::float8[], %b::integer[], %b::text[]
+) AS x (outline, token, id, graph, status, created_at, due_at, seq, at, sum, body), create_run(
+    o.owner, x.token, x.id, x.graph, o.prints[x.outline], o.bodies[x.outline], o.sums[x.outline],
+    x.status, x.created_at, x.due_at, NULL, 0, '{}', ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
+    '{}', '{}', '{}', '{}', '{}'
+) AS c;
+
+-- name: create_many_in_queue
+SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
+FROM (SELECT %s::text AS owner, %b::text[] AS prints, %b::text[] AS bodies, %b::integer[] AS sums) AS o, unnest(
+    %b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::float8[],
+    %b::integer[], %b::float8[], %b::integer[], %b::text[],
+    %b::text[], %b::integer[], %b::text[], %b::text[], %b::boolean[], %b::text[]
+) AS x (outline, token, id, graph, status, created_at, due_at, seq, at, sum, body,
+        queue, priority, key, summary, is_queued, channel), create_in_queue(
+    o.owner, x.token, x.id, x.graph, o.prints[x.outline], o.bodies[x.outline], o.sums[x.outline],
+    x.status, x.created_at, x.due_at, NULL, 0, '{}', ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
+    '{}', '{}', '{}', '{}', '{}', x.queue, x.priority, x.key, x.summary, x.is_queued, x.channel
+) AS c;
 
 -- name: create_in_queue
 SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_in_queue(

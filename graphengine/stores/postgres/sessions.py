@@ -2,7 +2,8 @@
 
 A session replaces its connection when it breaks, and repeats the call that was cut off: the server can have written it
 before the answer was lost, so every write can be repeated (`schema/0001_runs.sql`). A restart of the server is a pause
-for the runs, and no error, as long as it is shorter than `patience_seconds`.
+for the runs, and no error, as long as it is shorter than `patience_seconds`. `direct.py` borrows the connection of the
+writing thread between its calls.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`PostgresStore`: the store that a Runner uses for an address `postgresql://…`.
 
 Reading order: `schema/0001_runs.sql` (what may be written is decided there), `writes.py` and `reads.py` (the calls),
-`commits.py` (how writes share a transaction), `sessions.py` (connections and threads), `owners.py` (which process
-drives a run), then this file, which only encodes, queues and awaits.
+`commits.py` (how writes share a transaction), `direct.py` and `sessions.py` (connections and threads), `owners.py`
+(which process drives a run), then this file, which only encodes, queues and awaits.
 """
 
 from __future__ import annotations
@@ -222,8 +222,11 @@ class PostgresStore:
         server, self._server = self._server, None
         writer, self._writer = self._writer, None
         lease, self.lease = self.lease, None
-        self._commits = self._sweeping = None
+        commits, self._commits = self._commits, None
+        self._sweeping = None
         self._driven.clear()
+        if commits is not None:
+            commits.abandon()
         if server is not None:
             server.stopped.set()
         if lease is not None:

@@ -62,6 +62,7 @@ class Call(Generic[T]):
         read: Returns the result for the first row of the answer, or raises the reason why it was refused.
         confirm: The values of the statement `was_created`, for a new run; None for any other write.
         confirmed: Returns the result of a new run that was refused when the call was repeated, given its key.
+        row: A new run as a row of one statement for many, if it can be.
     """
 
     run_ids: Sequence[str]
@@ -70,6 +71,25 @@ class Call(Generic[T]):
     read: Callable[[Sequence[Any]], T]
     confirm: Sequence[Any] | None = None
     confirmed: Callable[[int], T] | None = None
+    row: NewRun | None = None
+
+
+class NewRun(NamedTuple):
+    """A new run of one step, without a parent, tags and long texts.
+
+    Attributes:
+        statement: The statement for many.
+        owner: The owner that creates it.
+        fingerprint: The fingerprint of its graph.
+        outline: The JSON of its outline, and the checksum.
+        columns: Its other values, in the order of the statement.
+    """
+
+    statement: bytes
+    owner: str
+    fingerprint: str
+    outline: tuple[str, int | None]
+    columns: tuple[Any, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -104,9 +124,10 @@ class Addition:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is one step and nothing else."""
+        """Whether it is one step, and at most the status changes."""
         alone = len(self.rows) == 1 and not self.rows[0].texts
-        return alone and not self.consume and self.shot is None and self.fingerprint is None
+        alone = alone and not self.consume and self.shot is None and self.fingerprint is None
+        return alone and (self.status == "running" or self.summary is not None)
 
 
 def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
@@ -158,10 +179,11 @@ def addition_of(batch: Append, driven: Claimed) -> Addition:
 def one_step(addition: Addition, owner: str) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for a plain addition, which answers with whether it was written."""
     (row,) = addition.rows
+    if addition.summary is None:
+        values = row.seq, row.at, row.sum, row.body.decode(), addition.key, addition.fence, owner, row.seq
+        return SQL["append_step"], values
     facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body.decode()
-    if addition.summary is not None:
-        return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
-    return SQL["append_one"], (*facts, addition.status, addition.due_at)
+    return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
 
 
 def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequence[Any]]:
@@ -209,6 +231,24 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         return SQL["append"], values
     summaries = Bigints(each.key for each in summed), Strings(each.summary for each in summed)
     return SQL["append_and_sum"], (*values, *summaries)
+
+
+_COLUMNS: Final = (
+    Bigints, Strings, Strings, Strings, Floats, Floats, Ints, Floats, Ints, Strings,
+    Strings, Ints, Strings, Strings, Bools, Strings,
+)  # fmt: skip
+
+
+def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement for new runs, which answers with a row for each: its id, then as the statement for one."""
+    outlines = {each.fingerprint: each.outline for each in runs}
+    places = {fingerprint: place for place, fingerprint in enumerate(outlines, 1)}
+    bodies = Strings(body for body, _ in outlines.values()), Ints(checksum for _, checksum in outlines.values())
+    columns = zip(_COLUMNS, zip(*(each.columns for each in runs), strict=True), strict=False)
+    numbers = Ints(places[each.fingerprint] for each in runs)
+    return runs[0].statement, (
+        runs[0].owner, Strings(outlines), *bodies, numbers, *(kind(column) for kind, column in columns)
+    )  # fmt: skip
 
 
 def refusal(addition: Addition, answer: Sequence[Any], owner: str) -> StoreError:
@@ -287,11 +327,27 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
     def confirmed(key: int) -> Claimed:
         return Claimed(key, fence, Tail())
 
-    if (info.queue, info.priority, info.key, info.summary, info.queued) == (DEFAULT_QUEUE, 0, None, None, False):
-        return Call([info.id], SQL["create"], values, read, confirm, confirmed)
-    summary = None if info.summary is None else summary_text(info.summary)
-    in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
-    return Call([info.id], SQL["create_in_queue"], (*values, *in_queue), read, confirm, confirmed)
+    call = Call([info.id], SQL["create"], values, read, confirm, confirmed)
+    many = SQL["create_many"]
+    in_queue: tuple[Any, ...] = ()
+    if (info.queue, info.priority, info.key, info.summary, info.queued) != (DEFAULT_QUEUE, 0, None, None, False):
+        summary = None if info.summary is None else summary_text(info.summary)
+        in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
+        call.statement, call.values = SQL["create_in_queue"], (*values, *in_queue)
+        many = SQL["create_many_in_queue"]
+    call.row = _new_run(many, values, info, rows, in_queue)
+    return call
+
+
+def _new_run(
+    statement: bytes, values: Sequence[Any], info: RunInfo, rows: Sequence[Row], in_queue: Sequence[Any]
+) -> NewRun | None:
+    if info.parent is not None or info.tags or len(rows) != 1 or rows[0].texts:
+        return None
+    owner, token, _, _, fingerprint, body, checksum, *_ = values
+    facts = token, info.id, info.graph, info.status, info.created_at, info.due_at
+    step = rows[0].seq, rows[0].at, rows[0].sum, rows[0].body
+    return NewRun(statement, owner, fingerprint, (body, checksum), (*facts, *step, *in_queue))
 
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
