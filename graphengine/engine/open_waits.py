@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import WaitRecord
@@ -25,11 +25,12 @@ class OpenWaits:
         count: How many waits there are.
     """
 
-    __slots__ = ("_dues", "_frames", "_holders", "count")
+    __slots__ = ("_dues", "_frames", "_holders", "_named", "count")
 
     def __init__(self, frames: Mapping[str, Frame]) -> None:
         self._frames = frames
         self._holders: dict[str, str] = {}  # the frame of each wait, by the wait's id
+        self._named: dict[str, dict[str, None]] = {}  # the ids of the waits of each name, in order
         self._dues: list[tuple[float, str, str]] = []  # a heap; it can contain waits that are over
         self.count = 0
         for frame in frames.values():
@@ -40,19 +41,30 @@ class OpenWaits:
         self.count += len(waits)
         for name, wait in waits.items():
             self._holders[wait.id] = frame
+            self._named.setdefault(name, {})[wait.id] = None
             if wait.due is not None:
                 heappush(self._dues, (wait.due, frame, name))
 
     def remove(self, waits: Mapping[str, WaitRecord]) -> None:
         """Remove the waits of a frame that waits no longer."""
         self.count -= len(waits)
-        for wait in waits.values():
+        for name, wait in waits.items():
             self._holders.pop(wait.id, None)
+            named = self._named.get(name)
+            if named is not None:
+                named.pop(wait.id, None)
+                if not named:
+                    del self._named[name]
 
     def holder(self, name: str, identity: str) -> Frame | None:
         """Return the frame that has the wait with this name and id; None if no frame has it."""
         frame = self._frames.get(self._holders.get(identity, "\0"))
         return frame if frame is not None and name in frame.waits and frame.waits[name].id == identity else None
+
+    def named(self, name: str) -> Sequence[WaitRecord]:
+        """Return the waits of a name."""
+        holders = (self.holder(name, identity) for identity in self._named.get(name, ()))
+        return [holder.waits[name] for holder in holders if holder is not None]
 
     def next_due(self) -> float | None:
         """Return when the first wait times out, epoch seconds; None if none does."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from graphengine.engine.stored import encode_snapshot
+STEP_BYTES: Final = 1024
+"""The bytes that a step is assumed to add, in addition to its weight: small values are not weighed at all."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ class RunState:
         snapshot: The run's position and state. Only the fold changes it.
         checks: Whether to detect functions that change their arguments in place.
         sizes: The size limits of an update and of the state; None for no limits.
-        size_bytes: An upper bound of the state's size as JSON after the step `measured_at`; 0 if it has no limit.
+        size_bytes: An upper bound of the state's size as JSON after the step `measured_at`; -1 if it was not measured.
         observer: The observer of taken edges, if any.
     """
 
@@ -55,6 +56,10 @@ class RunState:
         self.checks = checks
         self.observer = observer
         self.sizes = sizes
-        limited = sizes is not None and sizes.state_bytes is not None
-        self.size_bytes = len(encode_snapshot(snapshot)) if limited and snapshot.frames else 0
+        self.size_bytes = -1 if snapshot.frames else 0
         self.measured_at = snapshot.seq
+
+    @property
+    def size_bound(self) -> int:
+        """An upper bound of the state's size now; -1 if it was not measured."""
+        return -1 if self.size_bytes < 0 else self.size_bytes + (self.snapshot.seq - self.measured_at) * STEP_BYTES

@@ -111,6 +111,10 @@ class Session(RunState):
         """Let the next `take_tasks` return the tasks of these frames too: they were taken, and not started."""
         self._changed += frames
 
+    def forget_changes(self) -> None:
+        """Let the next `take_tasks` return only what later commits make ready."""
+        self._changed = []
+
     def take_all_tasks(self) -> list[Task]:
         """Return all tasks that are ready; `take_tasks` then does not return them again."""
         self._changed = []

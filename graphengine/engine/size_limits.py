@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 _encode: Final = msgspec.json.Encoder().encode
 
-_STEP_BYTES: Final = 1024
-"""The bytes that a step is assumed to add, in addition to its weight: small values are not weighed at all."""
-
 MEASURED_STEPS: Final = 1024
 """How often to check a step whose writes are all small: once in this many steps."""
 
@@ -80,7 +77,9 @@ def added(run: RunState, weight: int) -> int:
 
 def _bound(run: RunState, weight: int) -> int:
     """Return an upper bound of the state's size after a step of this weight."""
-    return run.size_bytes + weight + (run.snapshot.seq - run.measured_at) * _STEP_BYTES
+    if run.size_bytes < 0:
+        run.size_bytes, run.measured_at = len(encode_snapshot(run.snapshot)), run.snapshot.seq
+    return run.size_bound + weight
 
 
 def _largest(ops: Sequence[Op]) -> str:

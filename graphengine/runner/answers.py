@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import WaitRecord
+    from graphengine.runner.kept import KeptSnapshots
     from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import Store
 
 
 class TooLargeInput(InputError):
@@ -34,11 +36,28 @@ _INSTEAD: Final = {
 """What to do with a run that has no question, by its status."""
 
 
+_ASKING: Final = ("ask", "pause", "crash")
+"""The kinds of waits that an answer ends."""
+
+
 class Asked(NamedTuple):
     """A wait to be answered."""
 
     name: str
     facts: WaitRecord
+
+
+async def asked(store: Store, kept: KeptSnapshots, run_id: str, question: str | None) -> Asked:
+    """Return the wait of a run that an answer is for; see `check_answer`.
+
+    Thousands of answers may be waiting to be taken. So they are only read if the name alone does not decide.
+    """
+    if question is not None:
+        named = (await kept.read(run_id)).open_waits.named(question)
+        if len(named) == 1 and named[0].kind in _ASKING:
+            return Asked(question, named[0])
+    given = {message.payload["id"] for message in await store.inbox([run_id]) if message.kind == "answer"}
+    return check_answer(await kept.read(run_id), question, given)
 
 
 def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[str] = ()) -> Asked:
@@ -54,7 +73,7 @@ def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[
     """
     where = f"run {snapshot.run_id}"
     every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
-    asks = [asked for asked in every if asked.facts.kind in ("ask", "pause", "crash")]
+    asks = [asked for asked in every if asked.facts.kind in _ASKING]
     open_ones = [asked for asked in asks if asked.facts.id not in answered]
     names = list(dict.fromkeys(asked.name for asked in open_ones))
     if not open_ones:

@@ -35,6 +35,7 @@ from graphengine.errors import (
 from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of, snapshot_of
 from graphengine.runner.answers import TooLargeInput
+from graphengine.runner.kept import Kept, KeptSnapshots
 from graphengine.runner.loop import Driver
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
@@ -85,6 +86,7 @@ class Opener:
         self._sizes = sizes
         self._checks = checks
         self.turns = Turns()
+        self.kept = KeptSnapshots(store)
         self.telemetry: Telemetry | None = None  # set by the Runner
         self._opening = 0  # how many runs are being resumed
         self._plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()  # by fingerprint
@@ -185,18 +187,18 @@ class Opener:
         info = await self._store.info(run.id)
         check_name(plan, info.graph, run.id)
         if plan.secret:  # a wrong key must not touch the run
-            check_secrets(plan, await load_snapshot(self._store, run.id, None))
+            check_secrets(plan, await self.kept.read(run.id))
         if info.status == "finished" or (run.due_only and info.status not in ("running", "waiting")):
             run.recorded()
-            return result_of(plan, await load_snapshot(self._store, run.id, None))
+            return result_of(plan, await self.kept.read(run.id))
         if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
-            there = await load_snapshot(self._store, run.id, None)
+            there = await self.kept.read(run.id)
             if run.due_only or not has_failed_parts(there):
                 run.recorded()
                 return result_of(plan, there)
         self._check_free(run)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-            await self._refit(plan, await load_snapshot(self._store, run.id, None))
+            await self._refit(plan, await self.kept.read(run.id))
         fence = await self._store.claim(run.id)
         try:
             if (await self._store.info(run.id)).seq == info.seq:
@@ -215,15 +217,16 @@ class Opener:
         try:
             self._check_free(run)
             check_name(plan, info.graph, run.id)
-            there = await self._snapshot(taken)
+            kept = await self._kept(taken)
             if plan.secret:
-                check_secrets(plan, there)
+                check_secrets(plan, kept.snapshot)
             due = info.due_at is not None and info.due_at <= self._clock.now()
             if info.status == "waiting" and not due and not taken.inbox and info.fingerprint == plan.fingerprint:
                 await release(self._store, run.id, fence)
                 run.recorded()
-                return result_of(plan, there)
-            return await self._resumed(run, plan, fence, None, None, held=False, taken=taken)
+                self.kept.keep(*kept)
+                return result_of(plan, kept.snapshot)
+            return await self._resumed(run, plan, fence, None, None, held=False, taken=taken, kept=kept)
         except BaseException:
             await release(self._store, run.id, fence)
             raise
@@ -233,11 +236,9 @@ class Opener:
         if run.id in self._driven:
             raise RunIsDriven(run.id, "this Runner", math.inf)
 
-    async def _snapshot(self, taken: Taken) -> Snapshot:
+    async def _kept(self, taken: Taken) -> Kept:
         run_id = taken.info.id
-        if taken.loaded is None:
-            return await load_snapshot(self._store, run_id, None)
-        return snapshot_of(taken.loaded, run_id)
+        return await self.kept.take(run_id) if taken.loaded is None else Kept(snapshot_of(taken.loaded, run_id))
 
     async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
         """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
@@ -254,15 +255,17 @@ class Opener:
         *,
         held: bool,
         taken: Taken | None = None,
+        kept: Kept | None = None,
     ) -> Driver:
         """Record the resume of a claimed run, and return its driver. Earlier requests to stop it are discarded.
 
         If the run was `held` before it was claimed, the process that held it has died.
         """
-        snapshot = await load_snapshot(self._store, run.id, None) if taken is None else await self._snapshot(taken)
+        snapshot, size_bytes = kept or await self.kept.take(run.id)
         changed = snapshot.fingerprint != plan.fingerprint
         fitted = await self._refit(plan, snapshot)
         driver = self._driver(run, plan, snapshot)
+        driver.session.size_bytes = size_bytes
         if self.telemetry is not None:
             info = await self._store.info(run.id) if taken is None else taken.info
             driver.trace = await self._trace(run, snapshot, info)

@@ -300,8 +300,10 @@ class Driver:
 
     def _all_ready(self) -> list[Task]:
         """Return all tasks to do now; of a run that waits, only those that are due."""
-        ready = self.session.take_all_tasks()
-        return [] if self._halting else self._due_now(ready)
+        if self._halting or (self.snapshot.status == "waiting" and not self._is_time()):
+            self.session.forget_changes()
+            return []
+        return self._due_now(self.session.take_all_tasks())
 
     def _due_now(self, ready: list[Task]) -> list[Task]:
         """Leave out what a run that waits is to do later: it is released meanwhile, and resumed when the time comes."""
@@ -312,10 +314,12 @@ class Driver:
 
     def _is_due(self) -> bool:
         """Return whether a run that waits has something to do now."""
+        return not self._halting and self._is_time() and bool(self._due_now(self.session.tasks()))
+
+    def _is_time(self) -> bool:
+        """Return whether one of the waits of a run is over, of which there can be thousands."""
         due = next_due(self.snapshot)
-        if self._halting or due is None or due > self._clock.now():
-            return False  # none of thousands of waits is over
-        return bool(self._due_now(self.session.tasks()))
+        return due is not None and due <= self._clock.now()
 
     def _newly_ready(self) -> list[Task]:
         """Return the tasks that the last steps made ready; all others are in flight already."""

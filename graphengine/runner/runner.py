@@ -8,6 +8,7 @@ import math
 import os
 import secrets
 from contextvars import copy_context
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.agents.run_scope import CURRENT
@@ -15,9 +16,8 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.contexts import in_context
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
-from graphengine.history.load import load_snapshot
 from graphengine.runner import retention as pruning
-from graphengine.runner.answers import as_record, check_against, check_answer, fitting
+from graphengine.runner.answers import as_record, asked, check_against, fitting
 from graphengine.runner.arguments import checked_id, new_id, place_in, sizes_of, store_of
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
@@ -418,7 +418,7 @@ class Runner(Records):
         """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
         self._usable()
         await self.store.open()
-        return await self.store.take(pick)
+        return await self.store.take(replace(pick, kept=self._supervisor.opener.kept.ids))
 
     def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> Run[S]:
         """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here."""
@@ -511,15 +511,13 @@ class Runner(Records):
             5
         """
         await self._known(run_id)
-        snapshot = await load_snapshot(self.store, run_id, None)
-        given = {m.payload["id"] for m in await self.store.inbox([run_id]) if m.kind == "answer"}
-        asked = check_answer(snapshot, question, given)
-        record = as_record(fitting(value, asked.facts.schema), "the answer", self._sizes.message_bytes)
-        check_against(asked, record)
-        identity = asked.facts.id
-        payload = {"wait": asked.name, "id": identity, "value": record}
-        if not await self.store.post(run_id, "answer", payload, key=f"answer {identity}"):
-            raise InputError(f"{asked.name!r} was answered already", where=f"run {run_id}", repair="look at the run")
+        wait = await asked(self.store, self._supervisor.opener.kept, run_id, question)
+        record = as_record(fitting(value, wait.facts.schema), "the answer", self._sizes.message_bytes)
+        check_against(wait, record)
+        payload = {"wait": wait.name, "id": wait.facts.id, "value": record}
+        if not await self.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
+            text = f"{wait.name!r} of run {run_id} was answered already"
+            raise InputError(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
         await self._look(run_id)
 
     async def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:

@@ -15,7 +15,6 @@ from graphengine.agents.run_scope import CURRENT, FROM_THREAD
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed, StoreError
-from graphengine.history.load import load_snapshot
 from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.alarms import Alarms
 from graphengine.runner.attempt import TaskRunner
@@ -220,18 +219,19 @@ class Supervisor:
             dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
             sleeps = bool(result.waits) and all(wait.kind == "sleep" for wait in result.waits)
             seq, due = result.seq, min(dues, default=math.inf) if sleeps and run.waits_out else None
-            del result, opened  # frees the state and the driver: many runs can wait here
+            left = result if due is None else None
+            del result, opened  # frees the state and the driver: many runs can sleep here
             if not await self._sleep(run, seq, due):
                 run.is_parked = True
                 if self.closed and not run.is_awaited:  # thousands may sleep: they are read when they are asked for
                     run.read = functools.partial(self._late_result, run, plan)
                     return None
-                return await self._current_result(run, plan)
+                return left or await self._current_result(run, plan)
             opened = await self._resume(run, plan)
 
     async def _current_result(self, run: Run[S], plan: Plan[S]) -> Result[S]:
         """Return the recorded result of a run, even if the Runner closes while it is read."""
-        loading = asyncio.ensure_future(load_snapshot(self._store, run.id, None))
+        loading = asyncio.ensure_future(self.opener.kept.read(run.id))
         while not loading.done():
             try:
                 await asyncio.wait((loading,))
@@ -310,12 +310,18 @@ class Supervisor:
         await _end_trace(driver, self._store)
         if self.closed and (is_cut or driver.snapshot.status == "running"):
             return await self._released(run, driver)
-        result = result_of(driver.plan, driver.snapshot, driver.cause)
-        driver.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the driver
+        result: Result[S] = self._result_of(driver)
         missed = driver.missed_stop
         if result.status == "waiting" and missed is not None and not self.closed:
             await self.opener.stop(run.id, *missed)
             return await self._current_result(run, driver.plan)
+        return result
+
+    def _result_of(self, driver: Driver) -> Result[Any]:
+        """Return the result of a run that is driven no longer."""
+        result: Result[Any] = result_of(driver.plan, driver.snapshot, driver.cause)
+        self.opener.kept.keep(driver.snapshot, driver.session.size_bound)
+        driver.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the driver
         return result
 
     async def _released(self, run: Run[S], driver: Driver) -> Result[S]:

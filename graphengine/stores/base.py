@@ -170,6 +170,7 @@ class Pick:
         graphs: Only runs of these graphs; None for all.
         queues: Only runs of these queues; None for all.
         aside: Not these runs.
+        kept: Runs that the caller need not have loaded.
     """
 
     now: float
@@ -177,6 +178,7 @@ class Pick:
     graphs: Sequence[str] | None = None
     queues: Sequence[str] | None = None
     aside: Collection[str] = ()
+    kept: Collection[str] = ()
 
 
 class Taken(NamedTuple):

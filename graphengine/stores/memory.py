@@ -344,7 +344,8 @@ class MemoryStore:
         for run_id in map(str, chosen.ids):
             info = self._info(self._logs[run_id])
             fence = await self.claim(run_id)
-            taken.append(Taken(info, fence, await self.load(run_id), await self.inbox([run_id])))
+            loaded = None if run_id in pick.kept else await self.load(run_id)
+            taken.append(Taken(info, fence, loaded, await self.inbox([run_id])))
         return taken
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:

@@ -9,6 +9,7 @@ made once the log has grown by half, so that making snapshots costs O(1) per ste
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,18 @@ class Tail:
     rows: int = 0
     row_bytes: int = 0
     due_bytes: float = 0
+
+    @classmethod
+    def of_claimed(cls, rows: int, row_bytes: int, snapshot_bytes: int) -> Tail:
+        """Return the tail of a run that is claimed.
+
+        Its last driver may have made a snapshot too early, which is not recorded. So the next one is made at the next
+        power of the growth, not right after each claim.
+        """
+        due = float(MIN_RATIO * snapshot_bytes)
+        if rows >= MIN_ROWS:
+            due = max(due, _RETRY_GROWTH ** math.ceil(math.log(max(row_bytes, 1), _RETRY_GROWTH)))
+        return cls(rows, row_bytes, due)
 
     def grow(self, rows: int, row_bytes: int) -> bool:
         """Count new steps. Return whether to make a snapshot now and pass its size to `settle`."""

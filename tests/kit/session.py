@@ -511,6 +511,7 @@ def check_waits(kept: Snapshot, again: Snapshot) -> None:
     assert kept.open_waits.count == len(waits)
     assert next_due(kept) == min((wait.due for _, wait, _ in waits if wait.due is not None), default=None)
     assert all(kept.open_waits.holder(name, wait.id) is frame for name, wait, frame in waits)
+    assert all(wait in kept.open_waits.named(name) for name, wait, _ in waits)
 
 
 def place(step: Step) -> tuple[object, ...]:

@@ -49,7 +49,7 @@ def take(connection: Connection, *, again: bool, pick: Pick, own: Own, token: in
         run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in _rows(connection, "tails", keys)
     }
     infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys], own)]
-    logs = reads.logs(connection, list(claimed), own)
+    logs = reads.logs(connection, [run_id for run_id in claimed if run_id not in pick.kept], own)
     inbox = reads.inbox(connection, list(claimed))
     taken = [
         Taken(

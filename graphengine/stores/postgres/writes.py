@@ -17,7 +17,7 @@ from graphengine.stores.long_texts import cut
 from graphengine.stores.postgres.arrays import Bigints, Bools, Bytes, Floats, Ints, Strings
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import clamped, fits, signed
-from graphengine.stores.snapshots import MIN_RATIO, Tail
+from graphengine.stores.snapshots import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -482,4 +482,4 @@ def _outline_sum(fingerprint: str | None, body: bytes | None) -> int | None:
 def tail_of(found: Sequence[int]) -> Tail:
     """Return what was recorded since the last snapshot, from the columns of `tail`."""
     rows, row_bytes, shot_bytes = found
-    return Tail(rows, row_bytes, MIN_RATIO * shot_bytes)
+    return Tail.of_claimed(rows, row_bytes, shot_bytes)

@@ -375,7 +375,7 @@ class SQLiteStore:
         pending = commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=onlooker))
         try:
             haul = await asyncio.shield(pending)
-            taken = await self._read(partial(taking.read, taken=haul.taken, onlooker=onlooker))
+            taken = await self._read(partial(taking.read, taken=haul.taken, kept=pick.kept, onlooker=onlooker))
         except (asyncio.CancelledError, GraphEngineError):
             pending.add_done_callback(self._give_back)
             raise

@@ -17,7 +17,7 @@ from graphengine.stores.sqlite.writes import Claimed, tail
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.stores.base import Pick, QueueLimits, RunInfo
     from graphengine.stores.sqlite.owners import Lease, Onlooker
@@ -68,15 +68,17 @@ def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onl
     return Haul(taken, claimed)
 
 
-def read(connection: sqlite3.Connection, taken: Sequence[Taken], onlooker: Onlooker) -> list[Taken]:
-    """Return what was taken, with the logs and messages of the runs that are driven here now."""
+def read(
+    connection: sqlite3.Connection, taken: Sequence[Taken], kept: Collection[str], onlooker: Onlooker
+) -> list[Taken]:
+    """Return what was taken, with the logs, unless they are kept, and messages of the runs that are driven here now."""
     ids = [each.info.id for each in taken if each.fence is not None]
     inbox = reads.inbox(connection, ids) if ids else []
     found: list[Taken] = []
     for each in taken:
         run_id = each.info.id
         loaded = None
-        if each.fence is not None:
+        if each.fence is not None and run_id not in kept:
             with suppress(StoreError):  # `load` reports it when the run is resumed
                 loaded = reads.load(connection, run_id, None, onlooker)
         found.append(each._replace(loaded=loaded, inbox=[message for message in inbox if message.run_id == run_id]))

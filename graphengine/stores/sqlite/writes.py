@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
-from graphengine.stores.snapshots import MIN_RATIO, Tail
+from graphengine.stores.snapshots import Tail
 from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
@@ -235,17 +235,15 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
     """Return the steps after the newest snapshot that a load at `seq` finds, the parents' included."""
-    found = Tail()
+    rows = row_bytes = shot_bytes = 0
     for part in lineage(connection, key, seq, snapshots=True):
         low = part.low
         if part.shot is not None:
             low = part.shot
-            (size,) = connection.execute(SQL["snapshot_bytes"], (part.id_of(low),)).fetchone()
-            found.due_bytes = MIN_RATIO * size
-        rows, row_bytes = connection.execute(SQL["steps_bytes"], (part.id_of(low), part.id_of(part.high))).fetchone()
-        found.rows += rows
-        found.row_bytes += row_bytes
-    return found
+            (shot_bytes,) = connection.execute(SQL["snapshot_bytes"], (part.id_of(low),)).fetchone()
+        more = connection.execute(SQL["steps_bytes"], (part.id_of(low), part.id_of(part.high))).fetchone()
+        rows, row_bytes = rows + more[0], row_bytes + more[1]
+    return Tail.of_claimed(rows, row_bytes, shot_bytes)
 
 
 def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:

@@ -1,0 +1,106 @@
+"""A run with many open questions is loaded once: then an answer and a resume read only the steps since."""
+
+import asyncio
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner, Worker, ask
+from graphengine.engine.stored import encode_snapshot
+from graphengine.errors import InputError
+from graphengine.history.load import load_snapshot
+from graphengine.runner import kept
+from graphengine.runner.kept import KeptSnapshots
+from graphengine.stores.base import RunInfo, Store
+
+COUNT = 80
+LOAD = "graphengine.stores.sqlite.reads.load"
+
+
+class Batch(BaseModel):
+    """Items, and what people said about them."""
+
+    items: list[int] = []
+    labels: list[str] = []
+
+
+def labelling() -> Graph[Batch]:
+    """Return a graph that asks about each item."""
+    graph = Graph("labelling", Batch)
+    graph.add_node("label", ask("What is {item}?", str), each={"item": "items"}, writes="labels", concurrency=COUNT)
+    graph.add_path(START, "label", END)
+    return graph
+
+
+def waits(info: RunInfo) -> int:
+    """Return for how much a run waits."""
+    return COUNT if info.summary is None else info.summary.waits or COUNT
+
+
+STATE = Batch(items=list(range(COUNT)))
+
+
+async def same(kept: KeptSnapshots, store: Store, run_id: str) -> bool:
+    """Return whether what is kept of a run is what is recorded."""
+    return encode_snapshot(await kept.read(run_id)) == encode_snapshot(await load_snapshot(store, run_id, None))
+
+
+async def test_answers_load_nothing(tmp_path: Path) -> None:
+    """Neither `answer` nor `resume` nor a worker loads the run again; double answers are refused without the inbox."""
+    graph = labelling()
+    async with Runner(tmp_path / "runs.db") as runner:
+        first = await runner.start(graph, STATE, run_id="r").result()
+        with patch(LOAD, side_effect=AssertionError):
+            await runner.answer("r", "moon", question="label[7]")
+            with pytest.raises(InputError, match="answered already"):
+                await runner.answer("r", "sun", question="label[7]")
+            await runner.resume(graph, "r").result()
+            await runner.answer("r", "sun", question="label[8]")
+            worker = Worker(runner, {graph.name: graph})
+            working = asyncio.create_task(worker.run())
+            while waits(await runner.info("r")) > COUNT - 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            worker.stop()
+            await working
+        assert len(await runner.waits("r")) == COUNT - 2
+        for wait in await runner.waits("r"):
+            await runner.answer("r", wait.name, question=wait.name)
+        last = await runner.resume(graph, "r").result()
+    assert (last.status, last.state.labels[6:10]) == ("finished", ["label[6]", "moon", "sun", "label[9]"])
+    assert (first.status, len(first.waits), bytes(first.recorded["labels"])) == ("waiting", COUNT, b"[]")
+
+
+async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:
+    """Steps of another Runner are read before the snapshot is used; a run that was removed is loaded as a whole."""
+    graph = labelling()
+    async with Runner(tmp_path / "runs.db") as one, Runner(tmp_path / "runs.db") as other:
+        await one.start(graph, STATE, run_id="r").result()
+        mine = KeptSnapshots(one.store)
+        assert await same(mine, one.store, "r")
+        for number in (3, 60):
+            await other.answer("r", "moon", question=f"label[{number}]")
+            await other.resume(graph, "r").result()
+            assert await same(mine, one.store, "r")
+        with patch(LOAD, side_effect=AssertionError):
+            taken = await mine.take("r")
+        assert (taken.snapshot.open_waits.count, mine.ids) == (COUNT - 2, frozenset())
+        mine.keep(taken.snapshot)
+        await one.stop("r")
+        await one.store.remove([await one.info("r")])
+        await one.start(graph, Batch(items=list(range(COUNT - 5))), run_id="r").result()
+        assert await same(mine, one.store, "r")
+
+
+async def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only runs with many open waits, and of those only the ones used last."""
+    monkeypatch.setattr(kept, "_RUNS", 2)
+    graph = labelling()
+    async with Runner() as runner:
+        mine = KeptSnapshots(runner.store)
+        for name, count in (("a", COUNT), ("b", COUNT), ("small", 3), ("c", COUNT)):
+            await runner.start(graph, Batch(items=list(range(count))), run_id=name).result()
+            await mine.read(name)
+            await mine.read("a")
+    assert mine.ids == {"a", "c"}
