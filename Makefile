@@ -43,7 +43,13 @@ SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference tests/inspector
 SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 check = @$(call shown,$(1))
-types = $(call shown,mypy) && { $(call shown,basedpyright --pythonpath $(BIN)/python); }
+
+# Both type checkers, side by side; what basedpyright reports is shown after mypy's. `typed` is 0 if both find nothing.
+types = $(BIN)/basedpyright --pythonpath $(BIN)/python >.types.log 2>&1 & second=$$!; \
+  trap 'kill $$second 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
+  $(call shown,mypy); typed=$$?; \
+  wait $$second || typed=1; \
+  printf '\n== %s\n' basedpyright; cat .types.log; rm -f .types.log
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -69,17 +75,15 @@ check: style ## the inner loop, under a minute: style, types by mypy, the scenar
 	@printf '\n== %s\n' 'pytest tests/scenarios tests/engine, few random cases'
 	@SCENES=300 $(BIN)/pytest -q $(PARALLEL) $(ARGS) tests/scenarios tests/engine
 
-# SCENES is the number of random graphs; `make soak` and the tests alone take more.
-test: style ## every check: style, then the tests, and in parallel the types
-	@printf '\n== %s\n' 'pytest, and in parallel the types, reported after it'
-	@{ $(types); } >.types.log 2>&1 & types=$$!; \
-	trap 'kill $$types 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
-	SCENES=$${SCENES:-600} $(BIN)/pytest -q $(PARALLEL); tests=$$?; \
-	wait $$types; typed=$$?; \
-	cat .types.log; rm -f .types.log; failed=; \
+# The types come first, since some tests run mypy too, with what it has learned here. SCENES is the number of random
+# graphs; `make soak` and the tests alone take more.
+test: style ## every check: style, then the types, then the tests
+	@$(types); \
+	printf '\n== %s\n' pytest; \
+	SCENES=$${SCENES:-600} $(BIN)/pytest -q $(PARALLEL); tests=$$?; failed=; \
 	[ $$tests -eq 0 ] || failed=' the tests'; \
 	[ $$typed -eq 0 ] || failed="$$failed the types"; \
-	printf '\n== %s\n' "$${failed:+FAILED:}$${failed:-all passed: style, tests, types}"; \
+	printf '\n== %s\n' "$${failed:+FAILED:}$${failed:-all passed: style, types, tests}"; \
 	[ -z "$$failed" ]
 
 coverage: .venv/ready-test ## which lines and branches no test runs, and a failure if they become more
@@ -93,7 +97,7 @@ style: .venv/ready-test ## style and layers: seconds
 	$(call check,lint-imports --no-logo)
 
 types: .venv/ready-test ## types, by mypy and by basedpyright
-	@$(types)
+	@$(types); exit $$typed
 
 pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 	$(BIN)/pytest $(ARGS)

@@ -11,6 +11,7 @@ from graphengine.cli.new import NoPlaceForProject, name_of, project_files, write
 from graphengine.cli.places import picture_ending
 from tests.cli.programs import ROOT, Invoke, call, document
 from tests.kit import forks
+from tests.kit.type_checks import run_mypy
 
 FILES = [
     ".gitignore",
@@ -38,12 +39,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tool(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run a tool of this environment there, as a user would."""
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-    # What mypy learned of the libraries is kept for the next time.
-    settings["MYPY_CACHE_DIR"] = str(ROOT / ".mypy_cache" / "new")
     settings.pop("FORCE_COLOR", None)
     start = () if words[0].startswith("-") else ("-m",)
     words = (sys.executable, *start, *words)
     return subprocess.run(words, cwd=folder, env=settings, text=True, capture_output=True, check=False, timeout=240)
+
+
+def assert_clean(folder: Path, scratch: Path) -> None:
+    """Expect that a project's own checks of style and types find nothing."""
+    style = (tool(folder, "ruff", *words, "--no-cache") for words in (["check"], ["format", "--check"]))
+    for found in (*style, run_mypy(folder, scratch / "mypy")):
+        assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_a_new_project_lists_checks_runs_draws_and_resumes(made: Path) -> None:
@@ -94,14 +100,12 @@ def test_a_new_project_passes_its_own_tests(made: Path, is_there: bool) -> None:
     assert "warning" not in reported.lower()
 
 
-def test_a_new_project_is_clean(made: Path) -> None:
+def test_a_new_project_is_clean(made: Path, tmp_path: Path) -> None:
     """Its own checks of types and style find nothing."""
-    for words in (("ruff", "check", "--no-cache"), ("ruff", "format", "--check", "--no-cache"), ("mypy",)):
-        found = tool(made, *words)
-        assert found.returncode == 0, found.stdout + found.stderr
+    assert_clean(made, tmp_path)
 
 
-def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path) -> None:
+def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path, tmp_path: Path) -> None:
     """It has the modules that its graph imports, and no other workflow; its own checks find nothing."""
     made = document(invoke("new", "copied", "--from", "handoff", "--json").stdout)
     assert {"graphs/handoff.py", "nodes/press/agents.py", "nodes/press/rules.py"} <= set(made["files"])
@@ -112,9 +116,7 @@ def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path) -> 
         "graphengine run handoff",
         f"graphengine render handoff -o handoff.{picture_ending()}",
     ]
-    for words in (("ruff", "check", "--no-cache"), ("ruff", "format", "--check", "--no-cache"), ("mypy",)):
-        found = tool(project / "copied", *words)
-        assert found.returncode == 0, found.stdout + found.stderr
+    assert_clean(project / "copied", tmp_path)
 
 
 PLACED = """

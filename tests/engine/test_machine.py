@@ -1,7 +1,5 @@
 """The table of the machine: it is complete, the scenario pages follow it, and the docs draw it."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +9,7 @@ from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.steps import AnyFacts, Continued, Message, Stopped
 from scripts import machine_docs
 from tests.kit.scenario import Scenario, played
+from tests.kit.type_checks import run_mypy
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = ROOT / "graphengine" / "engine"
@@ -61,9 +60,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         shadow = tmp_path / f"{number}.py"
         shadow.write_text(source.replace(old, text), encoding="utf-8")
         shadows += ["--shadow-file", str(file.relative_to(ROOT)), str(shadow)]
-    cache = ("--cache-dir", str(ROOT / ".mypy_cache" / "machine"))  # its own: `make types` may run in parallel
-    command = [sys.executable, "-m", "mypy", *cache, *shadows, "graphengine/engine", "graphengine/history/replay"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = run_mypy(ROOT, tmp_path / "mypy", *shadows, "graphengine/engine", "graphengine/history/replay")
     unhandled = [line for line in ended.stdout.splitlines() if 'incompatible type "Paused"; expected "Never"' in line]
     assert {line.partition(":")[0] for line in unhandled} == {
         "graphengine/engine/fold.py",
