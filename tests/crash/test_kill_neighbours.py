@@ -2,16 +2,27 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from graphengine import Runner
 from tests.crash.neighbours import GOOD, GRAPHS, State
+from tests.kit import forks
 from tests.kit.facts import said
 
-ROOT = Path(__file__).resolve().parents[2]
+
+async def life(*words: str) -> int:
+    """Return how a process of `neighbours.py` ended."""
+    process = forks.start("tests.crash.neighbours", *words, loads=["graphengine.stores.postgres"])
+    try:
+        async with asyncio.timeout(120):
+            while (code := process.poll()) is None:  # noqa: ASYNC110 - it waits for a process
+                await asyncio.sleep(0.01)
+            return code
+    finally:
+        process.kill()
+        process.end()
 
 
 @pytest.mark.parametrize("how", ["worker", "recover"])
@@ -23,10 +34,7 @@ async def test_a_run_that_kills_its_process_is_given_up_alone(tmp_path: Path, ho
             await runner.release(name)  # before anything is in flight
     codes: list[int] = []
     while not codes or codes[-1]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.crash.neighbours", str(tmp_path), how, str(tmp_path / "runs.db"), cwd=ROOT
-        )
-        codes.append(await asyncio.wait_for(process.wait(), 120))
+        codes.append(await life(str(tmp_path), how, str(tmp_path / "runs.db")))
         assert codes[-1] in (0, -signal.SIGKILL)
     assert codes == [-signal.SIGKILL] * 3 + [0]
     await check(str(tmp_path / "runs.db"))
@@ -47,9 +55,7 @@ async def test_three_workers_let_it_die_alone(tmp_path: Path, database: str) -> 
     async def worker() -> list[int]:
         codes: list[int] = []
         while not codes or codes[-1]:
-            words = ["-m", "tests.crash.neighbours", str(tmp_path), "workers", database]
-            process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
-            codes.append(await process.wait())
+            codes.append(await life(str(tmp_path), "workers", database))
         return codes
 
     async with asyncio.timeout(120):

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from graphengine import Runner
 from graphengine.stores.base import QueueLimits
 from tests.crash.queue_worker import NODES, flow
+from tests.kit import forks
 
 RUNS = 40
 KILLS = 4
@@ -27,13 +26,11 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return address
 
 
-def worker(database: str, file: Path) -> subprocess.Popen[str]:
+def worker(database: str, file: Path) -> forks.Started:
     """Start a worker, and return when it has opened the database."""
-    words = [sys.executable, "-m", "tests.crash.queue_worker", database, str(file)]
-    started = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert started.stdout is not None
-    with started.stdout as lines:
-        assert lines.readline() == "ready\n"
+    loads = ["graphengine.stores.postgres", "graphengine.runner.worker"]
+    started = forks.start("tests.crash.queue_worker", database, str(file), loads=loads)
+    assert started.stdout.readline() == "ready\n"
     return started
 
 
@@ -55,7 +52,7 @@ async def test_killed_workers_lose_no_queued_run(database: str, tmp_path: Path) 
                 assert len(driven) <= MOST
                 killed = workers.pop(0)
                 killed.kill()
-                await asyncio.to_thread(killed.wait)
+                killed.end()
                 workers.append(await asyncio.to_thread(worker, database, notes))
             async with asyncio.timeout(60):
                 while sum(each.runs for each in await runner.store.counts() if each.status == "finished") < RUNS:  # noqa: ASYNC110
@@ -63,7 +60,7 @@ async def test_killed_workers_lose_no_queued_run(database: str, tmp_path: Path) 
         finally:
             for each in workers:
                 each.kill()
-                each.wait()
+                each.end()
         for number in range(RUNS):
             result = await runner.get(f"r{number}", flow()).result()
             assert (result.status, result.state.seen) == ("finished", list(range(NODES)))

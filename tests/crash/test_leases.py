@@ -6,8 +6,6 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +20,8 @@ from graphengine import Runner
 from graphengine.engine.steps import Step
 from graphengine.stores.addresses import is_postgres
 from tests.crash.deaths import done
+from tests.kit import forks
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("holder.py")
 LONG_SECONDS = 30.0
 SHORT_SECONDS = 1.0
@@ -37,18 +35,12 @@ class Holder:
     """A process of `holder.py`."""
 
     def __init__(self, database: str, folder: Path, lease_seconds: float, *words: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), database, str(folder), str(lease_seconds), *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        given = (database, str(folder), str(lease_seconds), *words)
+        self.process = forks.start(PROGRAM, *given, loads=["graphengine.stores.postgres"])
         self.pid = self.process.pid
 
     def line(self, beginning: str = "") -> str:
         """Return its next line with this beginning; end a process that never writes one."""
-        assert self.process.stdout is not None
         watchdog = threading.Timer(30, self.process.kill)
         watchdog.start()
         try:
@@ -57,12 +49,16 @@ class Holder:
                     return line.strip()
         finally:
             watchdog.cancel()
-        pytest.fail(f"no line {beginning!r}: {self.process.communicate()[1]}")
+        pytest.fail(f"no line {beginning!r}: {self.process.end()[1]}")
 
     def end(self) -> tuple[str, str]:
         """Return the rest of its stdout and stderr, up to its end."""
-        out, err = self.process.communicate(timeout=30)
-        return out, err
+        watchdog = threading.Timer(30, self.process.kill)
+        watchdog.start()
+        try:
+            return self.process.end()
+        finally:
+            watchdog.cancel()
 
 
 Start: TypeAlias = Callable[..., Holder]
@@ -85,21 +81,18 @@ def start(database: str, tmp_path: Path) -> Iterator[Start]:
 
     yield starting
     for holder in started:
-        if holder.process.poll() is None:
-            os.kill(holder.pid, signal.SIGCONT)
-            holder.process.kill()
-        holder.process.communicate()
+        holder.process.kill()
+        holder.process.end()
 
 
 def suspend(holder: Holder, database: str) -> None:
     """Stop it with SIGSTOP while it neither reads nor commits, since it would otherwise keep a lock of SQLite."""
     if is_postgres(database):
-        os.kill(holder.pid, signal.SIGSTOP)
+        holder.process.stop()
         return
     with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as probe:
         while True:
-            os.kill(holder.pid, signal.SIGSTOP)
-            os.waitid(os.P_PID, holder.pid, os.WSTOPPED | os.WNOWAIT)
+            holder.process.stop()
             ((is_busy, *_),) = probe.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if not is_busy:
                 return

@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 import time
 from collections import Counter, defaultdict, deque
@@ -20,10 +19,10 @@ from graphengine import Runner
 from graphengine.engine.steps import Step
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import CONCURRENCY, EFFECTS, WORK_SECONDS, small
+from tests.kit import forks
 from tests.kit.facts import said
 from tests.kit.postgres import PostgresServer
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = Path(__file__).with_name("life_of_workers.py")
 RUNS: Final = int(os.environ.get("RUNS", "16"))
 KILLS: Final = int(os.environ.get("KILLS", "3"))
@@ -41,7 +40,6 @@ class Workers:
         self.dead: set[int] = set()
         self._spares = deque(self._load() for _ in range(WORKERS + 2))
         for spare in self._spares:
-            assert spare.stdout is not None
             assert spare.stdout.readline() == "ready\n"
         self.at_work = [self._enter() for _ in range(WORKERS)]
 
@@ -58,23 +56,20 @@ class Workers:
         for worker in (*self.at_work, *self._spares):
             self._end(worker)
 
-    def _enter(self) -> "subprocess.Popen[str]":
+    def _enter(self) -> forks.Started:
         worker = self._spares.popleft()
         self._spares.append(self._load())
-        assert worker.stdin is not None
         worker.stdin.write("go\n")  # a worker that has not loaded yet finds the line later
         worker.stdin.flush()
         return worker
 
-    def _load(self) -> "subprocess.Popen[str]":
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        words = [sys.executable, str(PROGRAM), *self._words]
-        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    def _load(self) -> forks.Started:
+        return forks.start(PROGRAM, *self._words, loads=["graphengine.stores.postgres"])
 
     @staticmethod
-    def _end(worker: "subprocess.Popen[str]") -> None:
+    def _end(worker: forks.Started) -> None:
         worker.kill()
-        worker.communicate()
+        worker.end()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

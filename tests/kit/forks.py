@@ -2,14 +2,17 @@
 
 For programs whose own life and death matter, and not how Python starts: most of the time of a process is imports. Each
 test process has one server, which has opened nothing and has one thread. For each line of its stdin, an `Order`, it
-forks a child, which runs the program as `python PROGRAM` or `python -m MODULE` would, and writes how the child ended.
+forks a child, which runs the program as `python PROGRAM` or `python -m MODULE` would. `run` waits for its end; `start`
+returns at once, with pipes to the child, so that many run next to each other.
 """
 
+import contextlib
 import gc
 import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -23,7 +26,10 @@ from weakref import finalize
 ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 60
 """A program that takes longer is killed by SIGALRM."""
+LONG_SECONDS: Final = 1800
+"""The same for a program that is started: by then its test was killed, and left it behind."""
 LOADED: Final = ("graphengine.agents", "graphengine.cli.driving", "graphengine.cli.main", "graphengine.stores.sqlite")
+PIPES: Final = ("report", "stdin", "stdout", "stderr")
 
 
 class Order(NamedTuple):
@@ -35,6 +41,7 @@ class Order(NamedTuple):
         folder: The current folder.
         variables: All environment variables.
         loads: Modules that the server imports first, for this program and all later ones.
+        pipes: The folder of the named pipes of a program that is not waited for, which are named as in `PIPES`.
     """
 
     program: str
@@ -42,6 +49,64 @@ class Order(NamedTuple):
     folder: str
     variables: Mapping[str, str]
     loads: Sequence[str] = ()
+    pipes: str = ""
+
+
+class Started:
+    """A program that is running, used as a `subprocess.Popen` with pipes to all its streams."""
+
+    def __init__(self, folder: Path) -> None:
+        self._report = (folder / "report").open(encoding="ascii")
+        self.pid = int(self._report.readline())
+        self.stdin = (folder / "stdin").open("w", encoding="utf-8")
+        self.stdout = (folder / "stdout").open(encoding="utf-8")
+        self.stderr = (folder / "stderr").open(encoding="utf-8")
+        self._code: int | None = None
+
+    def kill(self) -> None:
+        """Kill it as `kill -9` does, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Send SIGSTOP, and return when it has stopped."""
+        os.kill(self.pid, signal.SIGSTOP)
+        assert self._report.readline() == "stopped\n", "it ended"
+
+    def poll(self) -> int | None:
+        """Return its exit code if it has ended."""
+        has_ended = self._code is not None or select.select([self._report], [], [], 0)[0]
+        return self.wait() if has_ended else None
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code: minus the signal that killed it."""
+        if self._code is None:
+            self._code = int(self._report.readline())
+        return self._code
+
+    def end(self) -> tuple[str, str]:
+        """Wait for its end, close its pipes, and return the rest of its stdout and of its short stderr."""
+        texts = "", ""
+        if not self.stdout.closed:
+            self.stdin.close()
+            texts = self.stdout.read(), self.stderr.read()
+        self.wait()
+        for pipe in (self._report, self.stdout, self.stderr):
+            pipe.close()
+        return texts
+
+
+def start(program: Path | str, *words: str, loads: Sequence[str] = ()) -> Started:
+    """Start a program, and return when it runs; the test ends it."""
+    server = _server()
+    assert server.stdin is not None
+    with tempfile.TemporaryDirectory() as folder:  # the pipes stay while they are open
+        for name in PIPES:
+            os.mkfifo(Path(folder, name))
+        given = {**os.environ, "PYTHONPATH": str(ROOT)}
+        server.stdin.write(json.dumps(Order(str(program), words, str(ROOT), given, loads, folder)) + "\n")
+        server.stdin.flush()
+        return Started(Path(folder))
 
 
 def run(
@@ -84,10 +149,16 @@ def _serve() -> None:
         for name in order.loads:
             importlib.import_module(name)
         gc.freeze()  # a child then copies fewer pages
+        if order.pipes:
+            if _keep(order, answers):
+                return
+            continue
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
             child = os.fork()
             if child == 0:
-                _live(order, output, errors)
+                signal.alarm(SECONDS)
+                with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 - a file descriptor is needed
+                    _live(order, [nothing.fileno(), output.fileno(), errors.fileno()])
                 return
             _, status = os.waitpid(child, 0)
             texts = [_text(file) for file in (output, errors)]
@@ -100,13 +171,33 @@ def _text(file: TextIO) -> str:
     return file.read()
 
 
-def _live(order: Order, output: TextIO, errors: TextIO) -> None:
-    """Run a program in this process, a child."""
-    signal.alarm(SECONDS)
-    with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 - a file descriptor is needed
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(output.fileno(), 1)
-    os.dup2(errors.fileno(), 2)
+def _keep(order: Order, answers: TextIO) -> bool:
+    """Fork a keeper, which forks the program, waits for its end and reports it. Return whether this is the program."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass  # earlier keepers
+    if os.fork():
+        return False
+    answers.close()
+    child = os.fork()
+    if child:
+        os.close(1)
+        with Path(order.pipes, "report").open("w", encoding="ascii", buffering=1) as report:
+            report.write(f"{child}\n")
+            while os.WIFSTOPPED(status := os.waitpid(child, os.WUNTRACED)[1]):
+                report.write("stopped\n")
+            report.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        os._exit(0)
+    signal.alarm(LONG_SECONDS)
+    ways = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
+    _live(order, [os.open(Path(order.pipes, name), way) for name, way in zip(PIPES[1:], ways, strict=True)])
+    return True
+
+
+def _live(order: Order, streams: Sequence[int]) -> None:
+    """Run a program in this process, a child, with these as stdin, stdout and stderr."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
     os.environ.clear()
     os.environ.update(order.variables)
     os.chdir(order.folder)

@@ -18,9 +18,9 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreLocked, StoreReadOnly
 from graphengine.runner import StepRecorded
 from graphengine.stores.sqlite import SQLiteStore, doctor
+from tests.kit import forks
 from tests.stores.one_run import RUN
 from tests.stores.recorded import State, everything, record
-from tests.stores.support import ROOT
 
 NOBODY = 65534
 HOLD = """
@@ -58,9 +58,9 @@ def holders() -> Iterator[list[Holder]]:
 
 def drive(path: Path, what: str, *, most_bytes: int = 0) -> list[str]:
     """Drive the run in another process. Return its output."""
-    words = [sys.executable, str(Path(__file__).with_name("one_run.py")), str(path), what, str(most_bytes), "1"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(words, capture_output=True, text=True, check=True, env=env, timeout=120).stdout.splitlines()
+    done = forks.run(Path(__file__).with_name("one_run.py"), str(path), what, str(most_bytes), "1")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:

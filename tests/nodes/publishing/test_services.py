@@ -178,7 +178,11 @@ async def test_a_kill_at_any_request_leaves_one_post(kind: Kind, kill: tuple[int
     (tmp_path / "life.py").write_text(PROGRAM)
     with running(service):
         died = forks.run(
-            tmp_path / "life.py", str(tmp_path), kind.server.__name__, service.address, loads=("httpx2", "markdown_it")
+            tmp_path / "life.py",
+            str(tmp_path),
+            kind.server.__name__,
+            service.address,
+            loads=("tests.nodes.publishing.test_services", "httpx2", "markdown_it"),
         )
         assert died.returncode == -9, died.stderr
         service.kill = (0, "")
