@@ -35,7 +35,7 @@ SEARCHES = (
     "nodes/test_reviewer_sees.py::test_one_changed_claim_costs_the_approval",
     "patterns/test_kills.py",
     "runner/waits/test_kept.py::test_a_waiting_run_holds_nothing",
-    "runner/waits/test_kept.py::test_five_hundred_runs_may_wait_at_once",
+    "runner/waits/test_kept.py::test_a_hundred_runs_may_wait_at_once",
     "runner/waits/test_kept.py::test_many_sleepers_wake_in_order",
     "stateful",
     "stores/test_random_prunes.py",

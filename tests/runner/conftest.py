@@ -1,5 +1,12 @@
-"""A runner over each store, and one on a fake clock."""
+"""A runner over each store, and one on a fake clock.
 
+The tests of the files in `ENGINE` ask what happens in a process, whichever store keeps it: values, failures, context,
+what a changed graph does. They run in memory and in a file. What a server does differently (commits, claims, reads,
+branches, prunes, messages, queues, notifications) is in the other files, and in `tests/stores/test_conformance.py`.
+`STORES=all` runs every test over every store.
+"""
+
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +16,35 @@ from graphengine import Runner
 from graphengine.testing import FakeClock
 
 STORES = ["memory", "sqlite", "postgres"]
+ENGINE = frozenset(
+    (
+        "migration/test_changed_graphs.py",
+        "recorded_work/test_again.py",
+        "recorded_work/test_calls.py",
+        "recorded_work/test_errors.py",
+        "test_causes.py",
+        "test_clock.py",
+        "test_context_variables.py",
+        "test_exits.py",
+        "test_forks.py",
+        "test_maps.py",
+        "test_sizes.py",
+        "test_subgraphs.py",
+        "test_sync.py",
+        "waits/test_in_nodes.py",
+        "waits/test_in_races.py",
+        "waits/test_in_time.py",
+    )
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test over each store that can make a difference to it."""
+    file = metafunc.definition.path.relative_to(Path(__file__).parent).as_posix()
+    kinds = STORES[:2] if file in ENGINE and os.environ.get("STORES") != "all" else STORES
+    for name, stores in (("runner", kinds), ("timed", kinds), ("database", kinds[1:])):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, stores, indirect=True)
 
 
 def place_of(request: pytest.FixtureRequest, file: Path) -> Path | str | None:
@@ -19,13 +55,13 @@ def place_of(request: pytest.FixtureRequest, file: Path) -> Path | str | None:
     return None if request.param == "memory" else file
 
 
-@pytest.fixture(params=STORES[1:])
+@pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     """Return where runs are stored that other Runners read too: a file, then a schema of PostgreSQL."""
     return place_of(request, tmp_path / "runs.db") or ""
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture
 async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Runner]:
     """Yield a Runner over each store."""
     async with Runner(place_of(request, tmp_path / "runs.db")) as made:
@@ -38,7 +74,7 @@ def clock() -> FakeClock:
     return FakeClock(start=1000.0)
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture
 async def timed(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Runner]:
     """Yield a Runner on a fake clock, over each store."""
     async with Runner(place_of(request, tmp_path / "timed.db"), clock=clock) as made:
