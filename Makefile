@@ -80,7 +80,7 @@ check: style ## the inner loop, under a minute: style, types by mypy, the scenar
 test: style ## every check: style, then the types, then the tests
 	@$(types); \
 	printf '\n== %s\n' pytest; \
-	SCENES=$${SCENES:-600} $(BIN)/pytest -q $(PARALLEL); tests=$$?; failed=; \
+	SCENES=$${SCENES:-300} $(BIN)/pytest -q $(PARALLEL); tests=$$?; failed=; \
 	[ $$tests -eq 0 ] || failed=' the tests'; \
 	[ $$typed -eq 0 ] || failed="$$failed the types"; \
 	printf '\n== %s\n' "$${failed:+FAILED:}$${failed:-all passed: style, types, tests}"; \

@@ -1,10 +1,7 @@
 """The chat of the documentation runs for ever: its default limits do not end it, and an exchange costs the same."""
 
 import re
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from graphengine import Graph, Runner, ScriptedModel
 from graphengine.engine.steps import Step
@@ -31,12 +28,11 @@ def answers(request: Request) -> str:
     return f"{len(request.messages)} messages. " + "These are some words of an answer. " * 8
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_a_long_chat_costs_the_same_at_every_exchange(kind: str, tmp_path: Path) -> None:
+async def test_a_long_chat_costs_the_same_at_every_exchange() -> None:
     """No limit ends it; neither the state nor what an exchange records and sends grows with its length."""
     chat = documented()
     model = ScriptedModel(answers)
-    async with Runner(tmp_path / "chats.db" if kind == "sqlite" else None, models={"assistant": model}) as runner:
+    async with Runner(models={"assistant": model}) as runner:
         await (await runner.start_or_send(chat, "long", "said", "Hello")).result()
         for n in range(EXCHANGES):
             await runner.send("long", "said", f"message {n}, with some more words than these")

@@ -54,7 +54,7 @@ def test_a_kill_during_work_repeats_only_that_work(
 
 def test_the_main_job_survives_kills_at_random_moments() -> None:
     """Run the script for users, with quick agents and few kills."""
-    words = [sys.executable, "scripts/kill_review_loop.py", "--kills", "3", "--seed", "11"]
+    words = [sys.executable, "scripts/kill_review_loop.py", "--kills", "1", "--seed", "11"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLOW_SECONDS": "0.2"}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=120)
     assert "0 outcomes differ" in done.stdout, done.stdout + done.stderr

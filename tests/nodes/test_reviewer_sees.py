@@ -34,7 +34,7 @@ DOCS = {
     "guide.md": "A guide to graphs, nodes and edges",
 }
 BRIEFS = ["example", "sourdough.md", "gears.md", "lighthouses.txt", *DOCS]
-MUTATIONS_A_BRIEF = 4
+MUTATIONS_A_BRIEF = 2
 
 Mutation = Callable[[str, random.Random], str]
 
@@ -88,10 +88,10 @@ def held_out() -> list[TextFile]:
 
 
 def test_no_sentence_of_held_out_texts_is_called_false() -> None:
-    """Each quotable sentence of every other text supports itself: there is no false alarm in a thousand."""
+    """Each quotable sentence of every other text supports itself: there is no false alarm in hundreds."""
     texts = [text for text in held_out() if len(text.text) > 300]
-    sentences = [one.text for text in texts[::4] for one in statements(text)]
-    assert len(sentences) > 1000
+    sentences = [one.text for text in texts[::8] for one in statements(text)]
+    assert len(sentences) > 500
     assert [one for one in sentences if complaints(one, one)] == []
 
 
@@ -265,9 +265,9 @@ UNRELATED = [
 def test_no_brief_is_approved_for_another_task(name: str) -> None:
     """Neither the existing brief, nor one that the writer makes for that task from these findings.
 
-    Each brief gets every other task; all eight together get each task four times.
+    Each brief gets some of the tasks; all eight together get each task once.
     """
-    run, tasks = brief(name), UNRELATED[BRIEFS.index(name) % 2 :: 2]
+    run, tasks = brief(name), UNRELATED[BRIEFS.index(name) :: len(BRIEFS)]
     approved = [task for task in tasks if review(task, run.drafts[-1], run.findings, []).approved]
     approved += [
         task for task in tasks if review(task, write(task, run.findings, 350, [], ""), run.findings, []).approved

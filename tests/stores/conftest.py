@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from graphengine.stores.sqlite import SQLiteStore
+from tests.stores.recorded import record
 from tests.stores.support import Clock, OpenStore, OtherProcess
 
 
@@ -16,6 +18,22 @@ from tests.stores.support import Clock, OpenStore, OtherProcess
 def path(tmp_path: Path) -> Path:
     """The path for a new database."""
     return tmp_path / "runs.db"
+
+
+@pytest.fixture(scope="session")
+def recorded_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a database of real runs."""
+    file = tmp_path_factory.mktemp("recorded") / "runs.db"
+    asyncio.run(record(file))
+    return file.read_bytes()
+
+
+@pytest.fixture
+def made(recorded_bytes: bytes, path: Path) -> Path:
+    """The path of a new database of real runs."""
+    path.write_bytes(recorded_bytes)
+    path.chmod(0o600)
+    return path
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""Random trees of runs and random prunes, against a small model."""
+"""Random trees of runs and random prunes, against a small model: `EXAMPLES=500` tries as many."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +141,7 @@ async def play(store: Store, asked: Sequence[Ask]) -> int:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @given(chapters=CHAPTERS)
-@settings(max_examples=50)
+@settings(max_examples=int(os.environ.get("EXAMPLES", "20")))
 def test_a_prune_removes_exactly_the_runs_of_the_model(
     kind: Literal["memory", "sqlite"], chapters: list[tuple[list[Made], Rule]]
 ) -> None:

@@ -18,16 +18,9 @@ from graphengine.stores.sqlite import SQLiteStore, doctor
 from graphengine.stores.sqlite.doctor import salvage
 from graphengine.stores.sqlite.files import migrate
 from graphengine.testing.store_kit import new_run
-from tests.stores.recorded import facts_of, finish, record
+from tests.stores.recorded import facts_of, finish
 
 FORMATS = Path(__file__).with_name("formats")
-
-
-@pytest.fixture
-async def made(path: Path) -> Path:
-    """The path of a database of real runs."""
-    await record(path)
-    return path
 
 
 def change(path: Path, *statements: str) -> None:
