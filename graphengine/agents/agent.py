@@ -142,6 +142,7 @@ class Agent(Generic[T]):
     checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
     hosted: tuple[HostedTool, ...] = field(init=False, repr=False, compare=False)
     chosen: Settings = field(init=False, repr=False, compare=False)
+    roots: frozenset[str] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         for invalid, repair in _invalid(self):
@@ -150,12 +151,15 @@ class Agent(Generic[T]):
             text = getattr(self, name)
             if isinstance(text, str):
                 object.__setattr__(self, name, utf8_text(text))
-        object.__setattr__(self, "chosen", _chosen(self))
         object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
         object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
         kit, hosted = split_tools(self.tools)
         object.__setattr__(self, "kit", kit)
         object.__setattr__(self, "hosted", hosted)
+        chosen = _chosen(self)
+        if chosen.cache and (kit or self.memory):  # the conversation is sent again, so caching covers it
+            chosen = chosen.but(cache="conversation")
+        object.__setattr__(self, "chosen", chosen)
         named = [each.name for each in self.kit if isinstance(each, Tool)]
         if len(named) == len(self.kit):  # the tools of a server are known when it is opened
             named += [each.name for each in hosted]
@@ -228,7 +232,7 @@ class Agent(Generic[T]):
             text, media = await self._made("prompt", self.prompt, scope, inputs)
         else:
             text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(inputs), media)
-        if not any(guard.on == "input" for guard in self.checks):
+        if not (self.checks and any(guard.on == "input" for guard in self.checks)):
             return text, media
         guarded = functools.partial(check_text, self.checks, text, "input", where=f"agent {self.name}")
         return cast("str", await scope.blocking(guarded)), media
@@ -265,8 +269,13 @@ class Agent(Generic[T]):
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
-        read = {parse(parameter.name).root for parameter in self.body().parameters}
-        return {name: value for name, value in inputs.items() if name not in read} if self.prompt else {}
+        if not (self.prompt and self.kit):
+            return {}
+        read = self.roots
+        if read is None:
+            read = frozenset(parse(parameter.name).root for parameter in self.body().parameters)
+            object.__setattr__(self, "roots", read)
+        return {name: value for name, value in inputs.items() if name not in read}
 
     def _stand_in(self, scope: Scope, inputs: Mapping[str, object]) -> Callable[[], Any]:
         function = cast("Callable[..., object]", self.offline)

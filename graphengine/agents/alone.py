@@ -71,7 +71,7 @@ class Alone:
         """Return the values that its tools can read."""
         return self._given
 
-    def place(self, name: str, what: str) -> str:  # noqa: ARG002 - nothing is recorded
+    def place(self, name: str, what: Callable[[], str]) -> str:  # noqa: ARG002 - nothing is recorded
         """Return "": nothing is recorded, so no key is needed."""
         return ""
 

@@ -31,7 +31,7 @@ from graphengine.agents.hooks import around_model, around_tool
 from graphengine.agents.reading import KEY
 from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
 from graphengine.agents.run_scope import Outcome, Piece, as_outcome
-from graphengine.agents.tools import ToolOutcome, ToolSource, by_name, check_choice
+from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
     BadAnswer,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.run_scope import Scope
-    from graphengine.agents.tools import Tool
+    from graphengine.agents.tools import ToolSource
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.state.json_values import JsonObject, JsonValue
 
@@ -118,7 +118,7 @@ class Conversation(Generic[T]):
         self.messages: list[Message] = []
         self._key = ""
         if self._is_made and not isinstance(self._model, OfflineModel):
-            self._key = scope.place(f"agent {agent.name}", self._identity(_steady(inputs)))
+            self._key = scope.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
         self.usage: dict[str, float | None] = {}
 
@@ -307,7 +307,9 @@ class Conversation(Generic[T]):
             answered = await batched(self._scope, model, request)
             if answered is not None:
                 return answered
-        asked = replace(request, on_spent=self._spent, waits=self._scope.waits)
+        asked = request
+        if request.on_spent != self._spent or request.waits is None:  # a hook or a summary made the request
+            asked = replace(request, on_spent=self._spent, waits=self._scope.waits)
         for tries in count(1):
             try:
                 return await paced(model, asked, beginning=_beginning(model, request))
@@ -361,22 +363,21 @@ class Conversation(Generic[T]):
             on_text=None if self._live is None else self._live.text,
             on_thinking=None if self._live is None else self._live.thinking,
             on_reset=None if self._live is None else self._live.reset,
+            on_spent=self._spent,
+            waits=self._scope.waits,
             stand_in=self._stand_in,
         )
 
     def _settings(self) -> Settings:
         """Return the settings of this turn.
 
-        A call of a tool can be required in the first turn alone, as the model could never answer otherwise. Caching
-        covers the conversation if it is sent again.
+        A call of a tool can be required in the first turn alone, as the model could never answer otherwise.
         """
-        agent, settings = self._agent, self._agent.chosen
+        settings = self._agent.chosen
         if self._is_last:
             settings = settings.but(tool_choice="none")
-        elif self._turn > 1 and settings.tool_choice != "none":
+        elif self._turn > 1 and settings.tool_choice not in {None, "none"}:
             settings = settings.but(tool_choice=None)
-        if settings.cache and (agent.kit or agent.memory):
-            settings = settings.but(cache="conversation")
         return settings
 
     # Reading answers.
@@ -427,7 +428,7 @@ class Conversation(Generic[T]):
         self._given = self._scope.given()
         tools: list[Tool] = []
         for source in self._agent.kit:
-            tools += await self._opened(source, stack) if isinstance(source, ToolSource) else [source]
+            tools += [source] if isinstance(source, Tool) else await self._opened(source, stack)
         self._tools = by_name(tools)
         named = [*self._tools, *(tool.name for tool in self._agent.hosted)]
         check_choice(self._agent.chosen.tool_choice, named, where=f"agent {self._agent.name}")
@@ -575,7 +576,7 @@ class Conversation(Generic[T]):
         inputs, and continues with the recorded question. Earlier versions identified such calls by the question too.
         """
         name = f"agent {self._agent.name}"
-        by_question = self._scope.place(name, self._identity())
+        by_question = self._scope.place(name, self._identity)
         if not self._key or (self._scope.recorded(by_question) and not self._scope.recorded(self._key)):
             return by_question
         for record in self._scope.recorded(self._key):

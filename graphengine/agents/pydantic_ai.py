@@ -91,7 +91,7 @@ async def _run(agent: Agent[Any, O], prompt: object, deps: object) -> O:
         return (await agent.run(asked, deps=deps)).output
     name = agent.name or "pydantic_ai"
     what = prompt.encode() if isinstance(prompt, str) else to_json(prompt)
-    key = scope.place(f"agent {name}", hashlib.blake2b(what, digest_size=9).hexdigest())
+    key = scope.place(f"agent {name}", lambda: hashlib.blake2b(what, digest_size=9).hexdigest())
     live = scope.live(name)
     if live is not None:
         live.call = key

@@ -138,8 +138,13 @@ class Scope(Protocol):
         """Return what tools can read by name: `ctx`, and the resources of the graph."""
         ...
 
-    def place(self, name: str, what: str) -> str:
-        """Return a unique key for an activity of several pieces of work, independent of concurrent activities."""
+    def place(self, name: str, what: Callable[[], str]) -> str:
+        """Return a unique key for an activity of several pieces of work, independent of concurrent activities.
+
+        Args:
+            name: The kind of activity.
+            what: Returns a text that distinguishes it from others of that name; not called if nothing is recorded.
+        """
         ...
 
     def recorded(self, place: str) -> Sequence[JsonValue]:

@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import json
 import re
 import unicodedata
@@ -54,10 +55,11 @@ _WORDLESS: Final = (
 )
 
 
-def holes(text: str) -> list[str]:
+@functools.lru_cache(256)  # an agent has one or two, and asks for the paths of each several times a call
+def holes(text: str) -> tuple[str, ...]:
     """Return the paths in a prompt, each once, in order. `{{` and `}}` are braces."""
     found = [match.group(1).strip() for match in _HOLE.finditer(text) if match.group(1) is not None]
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 def missing(text: str, values: Mapping[str, object]) -> list[str]:
@@ -85,6 +87,8 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
         >>> fill("Rate {draft} from 1 to {most}.", {"draft": "It rains.", "most": 10})
         'Rate <draft>It rains.</draft> from 1 to 10.'
     """
+    if not _HOLE.search(text):
+        return text
     shown = {hole: _shown(_at(hole, values), media=media) for hole in holes(text)}
     tags = _Tags([value.text for value in shown.values()])
     pieces = {hole: tags.around(hole, _tag(hole), value) for hole, value in shown.items()}
@@ -236,6 +240,7 @@ def _folded(text: str) -> str:
     return _UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
+@functools.lru_cache(256)
 def _tag(path: str) -> str:
     """Return a readable tag for a path: `history[-1].score` becomes history_last_score."""
     words = path.replace("[-1]", "[last]")
@@ -261,7 +266,7 @@ def _shown(value: object, *, lenient: bool = False, media: list[Media] | None = 
     """Return a value as text. `lenient`: no model reads it, so bytes are allowed too."""
     if value is None:
         return _Shown("", bare=True)
-    if shown := _media_of(value):
+    if not isinstance(value, str) and (shown := _media_of(value)):
         return _shown_media(shown, media, lenient=lenient)
     if isinstance(value, enum.Enum):  # the program, not the data, defines its text
         inner = _shown(value.value, lenient=lenient)

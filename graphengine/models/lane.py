@@ -315,7 +315,9 @@ class _Watched:
         wanted = request.on_begin
         if turn.is_trial or writes:  # the only reasons to stream an answer without a listener
             wanted = self._begin
-        self.request = replace(request, on_begin=wanted, on_text=None if self._on_text is None else self._text)
+        self.request = request
+        if wanted is not request.on_begin or self._on_text is not None:
+            self.request = replace(request, on_begin=wanted, on_text=None if self._on_text is None else self._text)
 
     def _begin(self) -> None:
         if not self.has_begun:

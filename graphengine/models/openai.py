@@ -178,6 +178,8 @@ class OpenAIModel(ServedModel):
         searches = [item for item in items if item.get("type") == "web_search_call"]
         fetched = [item for item in searches if text(inside(item, "action"), "type") in _FREE]
         code = any(item.get("type") == "code_interpreter_call" for item in items)
+        if not (searches or code):
+            return spent
         return replace(spent, web_searches=len(searches) - len(fetched), is_special=spent.is_special or code)
 
     def _items(self, message: Message) -> Iterator[JsonValue]:

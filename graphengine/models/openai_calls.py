@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
@@ -29,6 +28,7 @@ from graphengine.models.sdk import (
     Clients,
     Failures,
     Key,
+    Translates,
     http_address,
     http_client,
     load,
@@ -39,7 +39,8 @@ from graphengine.models.server_events import ServerEvents
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from openai import AsyncOpenAI, AsyncStream
     from openai._types import RequestOptions
@@ -107,6 +108,7 @@ class Server:
         self._clients: Clients[AsyncOpenAI] = Clients(self._make)
         self.lane = lane or lane_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
         self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
+        self._guards = Translates(self._too_deep)
 
     async def whole(self, path: str, body: JsonObject, headers: Mapping[str, str]) -> JsonObject:
         """Return the answer to one call, a JSON object.
@@ -212,21 +214,16 @@ class Server:
         """Return the error for an answer that is incomplete or unreadable."""
         return self.failures.of(AnswerTorn, what, text)
 
-    @contextmanager
-    def failing(self) -> Iterator[None]:
-        """Raise the SDK's errors as `ModelError`s."""
-        try:
-            yield
-        except self._errors as error:
-            raise raised(error, self.failures) from None
+    def failing(self) -> AbstractContextManager[None]:
+        """Return a block that raises the SDK's errors as `ModelError`s."""
+        return Translates(lambda error: raised(error, self.failures) if isinstance(error, self._errors) else None)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Guard the reading of an answer: raise `AnswerTorn` if it is nested too deeply."""
-        try:
-            yield
-        except RecursionError:
-            raise self.torn("returned an answer that is nested too deeply") from None
+    def reading(self) -> AbstractContextManager[None]:
+        """Return a block that guards the reading of an answer: it raises `AnswerTorn` for one nested too deeply."""
+        return self._guards
+
+    def _too_deep(self, error: Exception) -> ModelError | None:
+        return self.torn("returned an answer that is nested too deeply") if isinstance(error, RecursionError) else None
 
     async def client(self) -> AsyncOpenAI:
         """Return the SDK's client."""
@@ -347,8 +344,9 @@ class ServedModel(ABC):
     async def _counted(self, response: Response, whole: JsonObject, *, is_batch: bool = False) -> Response:
         """Return the response with the model that answered, its tokens and their cost."""
         spent = used(inside(whole, "usage"), *self._tokens)
-        spent = self._with_fees(replace(spent, is_special=text(whole, "service_tier") in _SPECIAL_TIERS), whole)
-        spent = replace(spent, is_batch=is_batch)
+        if is_batch or text(whole, "service_tier") in _SPECIAL_TIERS:
+            spent = replace(spent, is_special=text(whole, "service_tier") in _SPECIAL_TIERS, is_batch=is_batch)
+        spent = self._with_fees(spent, whole)
         answered = utf8_text(text(whole, "model"))
         return replace(
             response,

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from graphengine.models.sdk import kept_by_schema
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -46,6 +48,7 @@ class _NoStrictFormError(Exception):
     """The schema has no strict form."""
 
 
+@kept_by_schema
 def strict_schema(schema: Mapping[str, JsonValue], *, optional: bool) -> JsonObject | None:
     """Return the schema's strict form, or None if it has none.
 

@@ -9,6 +9,7 @@ that is sent or recorded encodable as UTF-8.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import importlib
 import json
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
@@ -47,7 +48,7 @@ from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import ModuleType
+    from types import ModuleType, TracebackType
 
     import httpx2
     from pydantic import JsonValue
@@ -75,6 +76,11 @@ SHORTEST_KEY: Final = 4
 
 LONGEST_KEY: Final = 400
 """How many characters at the end of a cut text may be the first part of a key."""
+
+_MOST_SCHEMAS: Final = 256
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _loaded: dict[str, ModuleType] = {}
 _loading = threading.Lock()  # SDKs share packages: two concurrent imports could each see a half-loaded module
@@ -174,6 +180,27 @@ def schema_in_words(request: Request) -> str:
     )
 
 
+def kept_by_schema(make: Callable[P, R]) -> Callable[P, R]:
+    """Keep what a function makes of a JSON Schema, its first argument: one agent sends the same in every call.
+
+    It is kept by the schema's text. The callers share the result, and must not change it.
+    """
+
+    @functools.lru_cache(_MOST_SCHEMAS)
+    def kept(text: str, *options: object, **named: object) -> R:
+        return make(json.loads(text), *options, **named)  # type: ignore[arg-type]
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            text = json.dumps(args[0])
+        except (TypeError, ValueError, RecursionError):  # no JSON, or nested too deeply
+            return make(*args, **kwargs)
+        return kept(text, *args[1:], **kwargs)  # type: ignore[arg-type]
+
+    return made
+
+
 class _Client(Protocol):
     async def close(self) -> None: ...
 
@@ -235,6 +262,31 @@ class Clients(Generic[C]):
                     del self._places[ended]  # its client references the loop, so its weak key would never expire
                 place = self._places[loop] = _Place()
             return place
+
+
+class Translates:
+    """A block that raises exceptions of an SDK as `ModelError`s; it may be entered any number of times at once.
+
+    The originals are no causes of the errors: they hold the request with its key.
+
+    Args:
+        translated: Returns the error for an exception, None for one that is raised unchanged.
+    """
+
+    __slots__ = ("_translated",)
+
+    def __init__(self, translated: Callable[[Exception], ModelError | None]) -> None:
+        self._translated = translated
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, ModelError):
+            found = self._translated(error)
+            if found is not None:
+                raise found from None
 
 
 class Key:
@@ -363,10 +415,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
-_STATED: Final = (  # what is left, and when it is whole again; of Anthropic, and of OpenAI and servers like it
-    ("anthropic-ratelimit-{}-remaining", "anthropic-ratelimit-{}-reset"),
-    ("x-ratelimit-remaining-{}", "x-ratelimit-reset-{}"),
-)
+_STATED: Final = {  # what is left, and when it is whole again; of Anthropic, and of OpenAI and servers like it
+    what: (
+        (f"anthropic-ratelimit-{what}-remaining", f"anthropic-ratelimit-{what}-reset"),
+        (f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}"),
+    )
+    for what in ("requests", "tokens")
+}
 
 
 def limits_stated(headers: Mapping[str, str]) -> tuple[Left, Left]:
@@ -378,11 +433,12 @@ def limits_stated(headers: Mapping[str, str]) -> tuple[Left, Left]:
 
 
 def _stated(headers: Mapping[str, str], what: str) -> Left:
-    for left_name, reset_name in _STATED:
-        left = _number(headers.get(left_name.format(what)))
-        seconds = _until_reset(headers.get(reset_name.format(what)))
-        if left is not None and seconds is not None:
-            return int(left), min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+    for left_name, reset_name in _STATED[what]:
+        left = headers.get(left_name)
+        number = None if left is None else _number(left)
+        seconds = None if number is None else _until_reset(headers.get(reset_name))
+        if number is not None and seconds is not None:
+            return int(number), min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
     return None
 
 
@@ -550,9 +606,11 @@ __all__ = [
     "Clients",
     "Failures",
     "Key",
+    "Translates",
     "hidden",
     "http_address",
     "http_client",
+    "kept_by_schema",
     "kind_of_status",
     "limits_stated",
     "load",

@@ -468,9 +468,9 @@ class Context:
         """Return what tools can take by name: `ctx`, and the resources of the graph."""
         return {**self._surroundings.resources(self._frame), "ctx": self}
 
-    def place(self, name: str, what: str) -> str:
+    def place(self, name: str, what: Callable[[], str]) -> str:
         """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self._work("").place(name, what)
+        return self._work("").place(name, what())
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""

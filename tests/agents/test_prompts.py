@@ -170,7 +170,7 @@ def test_tags_of_the_author_stay() -> None:
 def test_braces_and_values_are_unchanged() -> None:
     """Doubled braces are braces, and values are not searched for braces."""
     assert fill("{{{a}}} {{b}}", {"a": "{b}", "b": "no"}) == "{<a>{b}</a>} {b}"
-    assert holes("{a} {{b}} { a } {c.d}") == ["a", "c.d"]
+    assert holes("{a} {{b}} { a } {c.d}") == ("a", "c.d")
 
 
 def test_a_lone_surrogate_is_replaced() -> None:
