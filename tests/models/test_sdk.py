@@ -4,8 +4,9 @@ import math
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from graphengine.models.sdk import (
     Key,
     hidden,
     http_address,
+    kept_by_schema,
     kind_of_status,
     load,
     retry_after,
@@ -325,3 +327,23 @@ class TestFailures:
     def test_an_address_loses_its_last_slash(self) -> None:
         """Both forms are equal."""
         assert http_address(" http://127.0.0.1:8080/v1/ ") == "http://127.0.0.1:8080/v1"
+
+
+def test_a_schema_is_translated_once() -> None:
+    """Equal schemas share what is made of them; one that is no JSON is translated each time."""
+    translated: list[object] = []
+
+    @kept_by_schema
+    def title(schema: Mapping[str, object], *, upper: bool = False) -> str:
+        translated.append(schema)
+        return str(schema["title"]).upper() if upper else str(schema["title"])
+
+    assert [title({"title": "Review"}), title({"title": "Review"}), title({"title": "Draft"})] == [
+        "Review",
+        "Review",
+        "Draft",
+    ]
+    assert title({"title": "Review"}, upper=True) == "REVIEW"
+    assert len(translated) == 3
+    assert title({"title": Decimal(1)}) == title({"title": Decimal(1)}) == "1"
+    assert len(translated) == 5
