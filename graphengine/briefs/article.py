@@ -188,7 +188,7 @@ class Review(_Frozen):
         points: The score before it was rounded down to a whole number, 0 to 100.
         remarks: The issues again, item by item.
         measures: The figures behind the score.
-        mended: Remarks of earlier reviews that this draft has settled.
+        mended: Remarks of earlier reviews that this draft has fixed.
         deductions: What the draft lost of a hundred points, and what limits its score; by rules only.
     """
 

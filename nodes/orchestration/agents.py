@@ -28,7 +28,7 @@ SUMMARY_WORDS = 150
 DUTIES = {
     Role.RESEARCHER: "quotes facts from the sources; a step of its may name the sources to read, by their paths",
     Role.CODER: "writes or quotes code that the job asks for",
-    Role.WRITER: "writes the text from the findings it needs; given a text and its review, it mends that text",
+    Role.WRITER: "writes the text from the findings it needs; given a text and its review, it fixes that text",
     Role.REVIEWER: "judges a text by the findings; it needs both",
     Role.SUMMARIZER: "sums up a text, or findings, in a few points",
     Role.ANALYST: "computes with the figures of the findings it needs: shares, differences, means, comparisons",
@@ -300,12 +300,12 @@ validator = Agent(
     "validator",
     system=(
         "You say whether the results of a team's work answer the task they were asked.\n"
-        "- `outcome` is `accept` where they do, `retry` where another plan could mend what is missing or wrong, and "
+        "- `outcome` is `accept` where they do, `retry` where another plan could fix what is missing or wrong, and "
         "`give up` where these workers and sources never can.\n"
         "- `reasons` name each thing that is missing or wrong in a sentence, for whoever plans again. A step that "
         "failed matters only if the answer lacks something for it.\n"
         "- `redo` has the ids of steps whose results are wrong and must not be used.\n"
-        "- `score` goes from 1 (of no use) to 10 (nothing to mend).\n\n" + DATA_NOTE
+        "- `score` goes from 1 (of no use) to 10 (nothing to fix).\n\n" + DATA_NOTE
     ),
     prompt=ask_about_results,
     output=Verdict,

@@ -73,7 +73,7 @@ def _in_short(review: Review) -> dict[str, object]:
 
 
 def check_verdict(review: Review) -> None:
-    """Check that a review is consistent: its approval with its score, its issues with the ones it calls mended.
+    """Check that a review is consistent: its approval with its score, its issues with the ones it calls fixed.
 
     Raises:
         ValueError: It is not.
@@ -147,7 +147,7 @@ writer = Agent(
         "What a caveat limits is not stated without it.\n"
         "- Where there are earlier briefs, do not go over their ground at length; the opening paragraph may name one "
         "by its title. They are no evidence, and nothing rests on them.\n"
-        "- Where there is a last draft with its review, mend every point that the review names and leave the rest "
+        "- Where there is a last draft with its review, fix every point that the review names and leave the rest "
         "as it is.\n"
         "Answer with the brief alone."
     ),
@@ -162,7 +162,7 @@ writer = Agent(
 
 REVIEWING = (
     "You judge the draft of a brief by the findings it should rest on, which are all that counts as true here.\n"
-    "- `score` goes from 1 (of no use) to 10 (nothing to mend). Most of it is for content: areas and key terms "
+    "- `score` goes from 1 (of no use) to 10 (nothing to fix). Most of it is for content: areas and key terms "
     "that are treated, claims that a finding supports. The rest is for form: short sentences, nothing said twice, "
     f"a title, sections, sources. `approved` is whether the score is {rubric.APPROVED_FROM} or more. A draft with "
     f"less than {rubric.SUPPORT_NEEDED:.0%} of its claims supported by what it cites scores "
@@ -171,7 +171,7 @@ REVIEWING = (
     "the findings that the draft leaves out, by their names.\n"
     "- `remarks` has the faults once more for a program: words and topics as the findings have them, sentences as "
     "the draft has them.\n"
-    "- `mended` names faults of earlier reviews that are gone. Do not raise again what has been mended, and do "
+    "- `mended` names faults of earlier reviews that are gone. Do not raise again what has been fixed, and do "
     "not ask now for the contrary of what you asked for then.\n"
     "- `summary` is the verdict in a sentence or two. Leave out `points` and `measures`: they are for counts that "
     "you do not make."

@@ -251,7 +251,7 @@ async def test_the_reviewer_reads_its_earlier_points_and_their_fixes() -> None:
     assert "The wind is missing." in questions[1]
     assert '"mended": [\n      "The wind is missing."' in questions[2]
     instructions = next(request for request in played.model.requests if request.agent == "reviewer").system
-    assert "Do not raise again what has been mended" in instructions
+    assert "Do not raise again what has been fixed" in instructions
 
 
 async def test_a_point_cannot_be_fixed_and_raised_in_one_review() -> None:
