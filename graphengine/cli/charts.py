@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-Kind: TypeAlias = Literal["timeline", "scores", "branches", "beside"]
+Kind: TypeAlias = Literal["timeline", "scores", "branches", "comparison"]
 
-_KINDS: Final[tuple[Kind, ...]] = ("timeline", "scores", "branches", "beside")
+_KINDS: Final[tuple[Kind, ...]] = ("timeline", "scores", "branches", "comparison")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ def wanted(run: str, other: str | None, **chosen: str | bool | None) -> Wanted |
     Raises:
         UsageError: Several are selected.
     """
-    asked = {**chosen, "beside": other}
+    asked = {**chosen, "comparison": other}
     kinds: list[Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
     if len(kinds) > 1:
-        names = [f"--{kind}" if kind != "beside" else "a second run" for kind in kinds]
+        names = [f"--{kind}" if kind != "comparison" else "a second run" for kind in kinds]
         raise click.UsageError(f"{' and '.join(names)} are separate pictures: draw one at a time")
     if not kinds:
         return None
@@ -113,12 +113,12 @@ def _run_id(session: Session, place: Place, given: str) -> str:
 
 async def _chart(store: Store, what: Wanted, run_id: str, other: str) -> Chart:
     from graphengine.history.load import outline_of
-    from graphengine.render.charts import beside, branches, family_of, pair_of, scores, timeline
+    from graphengine.render.charts import branches, comparison, family_of, pair_of, scores, timeline
 
     if what.kind == "branches":
         return branches(await family_of(store, run_id))
-    if what.kind == "beside":
-        return beside(await pair_of(store, run_id, other))
+    if what.kind == "comparison":
+        return comparison(await pair_of(store, run_id, other))
     info, steps = await store.info(run_id), await store.steps(run_id)
     if what.kind == "timeline":
         return timeline(steps)

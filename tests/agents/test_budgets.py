@@ -98,7 +98,7 @@ async def test_a_limit_on_tokens_holds_too() -> None:
 
 
 async def test_a_dear_call_exceeds_a_limit_by_itself_alone() -> None:
-    """Its surprise is the only one: no call begins that does not fit beside it."""
+    """Its surprise is the only one: no call begins that does not fit next to it."""
     server = Server(cost_usd=lambda number: 0.5 if number == 5 else 0.01)
     async with Runner(models={"writer": server}) as runner:
         result = await within(runner.start(mapped(4), {"items": MANY}, limits=Limits(cost_usd=0.1)))

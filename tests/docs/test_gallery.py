@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from graphengine.cli.main import main
 from graphengine.history.export import read_file
 from graphengine.render import render_outline
-from graphengine.render.charts import Chart, beside, branches, family_of, pair_of, scores, timeline
+from graphengine.render.charts import Chart, branches, comparison, family_of, pair_of, scores, timeline
 from graphengine.render.parts import Detail
 from tests.kit.gallery import GALLERY, NAMES, graph_of
 from tests.render.relatives import relatives
@@ -66,7 +66,7 @@ async def charts() -> AsyncIterator[Mapping[str, Chart]]:
             "timeline": timeline(steps),
             "scores": scores(graph.compile().outline, steps),
             "branches": branches(await family_of(runner.store, "mine")),
-            "beside": beside(await pair_of(runner.store, "tides", "again")),
+            "comparison": comparison(await pair_of(runner.store, "tides", "again")),
         }
 
 
@@ -81,10 +81,10 @@ def test_a_chart_is_the_same_to_the_byte(name: str, charts: Mapping[str, Chart],
 def test_two_runs_next_to_each_other_have_the_same_text(charts: Mapping[str, Chart], tmp_path: Path) -> None:
     """Positions depend on the painter."""
     now = tmp_path / "now.svg"
-    now.write_bytes(charts["beside"].svg().encode())
-    picture = kept("beside", now)
+    now.write_bytes(charts["comparison"].svg().encode())
+    picture = kept("comparison", now)
     assert said(picture) == said(now)
-    assert charts["beside"].title in picture.read_text(encoding="utf-8")
+    assert charts["comparison"].title in picture.read_text(encoding="utf-8")
 
 
 def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +98,6 @@ def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPat
         assert about in text, name
         assert f"## {name} " in text
     pictures = re.findall(r"\]\(../pictures/gallery/(\w+)\.svg\)", page())
-    wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches", "beside"]
+    wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches", "comparison"]
     assert sorted(pictures) == sorted(wanted)
     assert sorted(path.stem for path in PICTURES.iterdir()) == sorted(wanted)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from graphengine import END, START, Graph, Runner, value
-from graphengine.render.charts import RenderError, beside, branches, family_of, pair_of
+from graphengine.render.charts import RenderError, branches, comparison, family_of, pair_of
 from tests.render.relatives import relatives
 from tests.render.samples import read_xml
 from tests.render.timed import Paper
@@ -17,7 +17,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 async def test_the_divergence_shows_each_runs_edge_and_why() -> None:
     """The chart shows the shared steps, the first edge that differs in each run, and the fields that differ."""
     async with relatives() as runner:
-        chart = beside(await pair_of(runner.store, "tides", "again"))
+        chart = comparison(await pair_of(runner.store, "tides", "again"))
     assert chart.spoken[0] == "they share steps 1 to 13, and part: A at step 14, B at step 16"
     assert chart.spoken[1] == "A tides: waiting after 9 visits; 5 visits in 6.6 s since they parted"
     assert chart.spoken[2].endswith("since they parted; branched off with draft")
@@ -31,7 +31,7 @@ async def test_the_divergence_shows_each_runs_edge_and_why() -> None:
 async def test_one_graph_shows_both_runs_with_the_divergence_marked() -> None:
     """Where they differ, it has the counts of both; the mark names each run's step."""
     async with relatives() as runner:
-        root = read_xml(beside(await pair_of(runner.store, "tides", "again")).svg().encode())
+        root = read_xml(comparison(await pair_of(runner.store, "tides", "again")).svg().encode())
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))
     assert len(list(root.iter(f"{SVG}svg"))) == 2
@@ -52,7 +52,7 @@ async def test_one_graph_shows_both_runs_with_the_divergence_marked() -> None:
 async def test_a_run_that_ends_where_the_other_continues_has_no_step() -> None:
     """A branch that has not moved yet has no step to mark."""
     async with relatives() as runner:
-        chart = beside(await pair_of(runner.store, "mine", "again"))
+        chart = comparison(await pair_of(runner.store, "mine", "again"))
     assert "they share steps 1 to 14, then went the same way for 1 step, and part: B at step 19" in chart.spoken
     assert "A ends before" in chart.spoken
 
@@ -65,7 +65,7 @@ async def test_runs_with_the_same_path_do_not_diverge() -> None:
     async with Runner() as runner:
         for name in ("a", "b"):
             await runner.start(graph, Paper(), run_id=name).result()
-        chart = beside(await pair_of(runner.store, "a", "b"))
+        chart = comparison(await pair_of(runner.store, "a", "b"))
     assert chart.spoken[0] == "they share no step, but went the same way for 2 steps, and never part"
     assert "Their states are the same" in chart.spoken
     assert "part at" not in chart.svg()
@@ -81,7 +81,7 @@ async def test_long_paths_and_many_fields_are_truncated() -> None:
     async with Runner() as runner:
         await runner.start(graph, Paper(draft="x" * 39), run_id="a").result()
         await runner.start(graph, Paper(topics=[str(n) for n in range(30)]), run_id="b").result()
-        chart = beside(await pair_of(runner.store, "a", "b"))
+        chart = comparison(await pair_of(runner.store, "a", "b"))
     assert "B: 28 more" in chart.spoken
     assert "18 more; `graphengine diff` has all" in chart.svg()
 
@@ -108,7 +108,7 @@ async def test_without_a_renderer_two_graphs_cannot_be_drawn(monkeypatch: pytest
     async with relatives() as runner:
         pair, family = await pair_of(runner.store, "tides", "mine"), await family_of(runner.store, "tides")
     with pytest.raises(RenderError, match=r"graphengine\[render\]"):
-        beside(pair)
+        comparison(pair)
     assert branches(family).svg()
 
 
@@ -135,7 +135,7 @@ async def test_the_mark_fits_ellipses_and_nodes_of_nested_graphs() -> None:
         for graph in (forking("flat"), outer):
             for number, draft in enumerate(("x", "xxxxx")):
                 await runner.start(graph, Paper(draft=draft), run_id=f"{graph.name}{number}").result()
-            chart = beside(await pair_of(runner.store, f"{graph.name}0", f"{graph.name}1"))
+            chart = comparison(await pair_of(runner.store, f"{graph.name}0", f"{graph.name}1"))
             assert re.findall(r">(.) parts at step", chart.svg()) == ["A", "B"]
 
 
@@ -147,7 +147,7 @@ async def test_a_graph_that_changed_is_drawn_for_each_run() -> None:
     async with Runner() as runner:
         await runner.start(forking("flat"), Paper(draft="x"), run_id="a").result()
         await runner.start(changed, Paper(draft="xxxxx"), run_id="b").result()
-        chart = beside(await pair_of(runner.store, "a", "b"))
+        chart = comparison(await pair_of(runner.store, "a", "b"))
     root = read_xml(chart.svg().encode())
     assert len(list(root.iter(f"{SVG}svg"))) == 3
     assert chart.svg().count(">parts at step") > 0

@@ -51,7 +51,7 @@ class _Column:
     wide: float
 
 
-def beside(pair: Pair) -> Chart:
+def comparison(pair: Pair) -> Chart:
     """Draw two runs next to each other.
 
     Args:
