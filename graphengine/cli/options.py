@@ -76,6 +76,25 @@ graph = click.option(
     shell_complete=completing.graphs,
     help="The run's graph, if it cannot be found by name.",
 )
+poll = click.option(
+    "--poll",
+    "poll_seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    default=1.0,
+    show_default=True,
+    help="How long to wait before the next poll if no run is due.",
+)
+
+
+def concurrency(default: int) -> Callable[[F], F]:
+    """Return the option for the number of runs that a process drives at a time."""
+    kind = click.IntRange(min=1)
+    return click.option(
+        "--concurrency", type=kind, default=default, show_default=True, help="Maximum runs driven at a time."
+    )
+
+
 no_resume = click.option(
     "--no-resume",
     is_flag=True,

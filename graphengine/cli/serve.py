@@ -48,18 +48,8 @@ _LEAST_TOKEN: Final = 16
     metavar="NAME",
     help="Drive no run here: put all runs into this queue, from which workers take them.",
 )
-@click.option(
-    "--concurrency", type=click.IntRange(min=1), default=16, show_default=True, help="Maximum runs driven at a time."
-)
-@click.option(
-    "--poll",
-    "poll_seconds",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True, max=86_400),
-    default=1.0,
-    show_default=True,
-    help="How long to wait before the next poll for runs that other processes made due.",
-)
+@options.concurrency(16)
+@options.poll
 @click.option(
     "--webhook-secret-env",
     metavar="VARIABLE",

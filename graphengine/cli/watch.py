@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _LAST: Final = 5
 """The number of past steps that are shown without --from."""
-_OVER: Final = ("finished", "stopped", "failed")
 
 
 @click.command(
@@ -151,6 +150,7 @@ class _Watching:
         """
         from contextlib import aclosing
 
+        from graphengine.engine.steps import OVER
         from graphengine.history.polling import polled
         from graphengine.history.selection import status_of
 
@@ -164,7 +164,7 @@ class _Watching:
                 for step in steps:
                     self._view.step(visits.feed(step), is_past=False)
                 status = status_of(info)
-                if status in _OVER or (self._ends_idle and status != "running"):
+                if status in OVER or (self._ends_idle and status != "running"):
                     self._view.ends(info, snapshot)
                     return _exit_code(status)
                 standing = (status, info.seq, info.driver)

@@ -45,16 +45,8 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     """,
     exits={0: "stopped by SIGTERM or Ctrl-C; another worker can continue its runs"},
 )
-@click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Maximum runs at a time.")
-@click.option(
-    "--poll",
-    "poll_seconds",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True, max=86_400),
-    default=1.0,
-    show_default=True,
-    help="How long to wait before the next poll if no run is due.",
-)
+@options.concurrency(4)
+@options.poll
 @click.option(
     "--graph",
     "references",

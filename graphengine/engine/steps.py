@@ -47,6 +47,8 @@ Kind: TypeAlias = Literal[
     "branched",
 ]
 RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
+OVER: Final = ("finished", "stopped", "failed")
+"""The statuses of a run that has ended."""
 Number: TypeAlias = int | float
 """Kept as recorded: 1 and 1.0 are different JSON."""
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]

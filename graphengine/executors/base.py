@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pickle
 from abc import ABC, abstractmethod
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
-from graphengine.executors.calls import run_packed
+from graphengine.executors.calls import load_packed, run_packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +25,6 @@ class NodeExecutor(Executor, ABC):
     counts_time = True
     """Whether `begin` ends a call at its time. Otherwise the Runner counts, from when it calls `begin`."""
 
-    has_channel = False
-    """Whether its nodes can send messages to the Runner and get replies, and so have the whole Context."""
-
     def open(self) -> None:
         """Prepare what takes time, such as starting processes. Called in a thread before the first call."""
 
@@ -35,21 +33,12 @@ class NodeExecutor(Executor, ABC):
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
     @abstractmethod
-    def begin(
-        self, packed: bytes, timeout_seconds: float | None, on_message: Callable[[bytes], object] | None = None
-    ) -> Future[bytes]:
+    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
         """Run a packed call in another process, as `load_packed(packed)()` does, and return at once.
 
         The time counts from when the call is loaded there. When it is over, the work is ended, and then the future
         raises TimeoutError.
-
-        With `on_message`, which needs `has_channel`, the call gets a `Channel`: `load_packed(packed)(channel)`.
-        `on_message` is called in a thread with each message, in their order, before the outcome.
         """
-
-    def send(self, future: Future[bytes], message: bytes) -> None:
-        """Send a message to a call that has a channel; nothing happens if the call is over. Called in a thread."""
-        raise NotImplementedError
 
     @abstractmethod
     def end(self, future: Future[bytes]) -> None:
@@ -58,6 +47,89 @@ class NodeExecutor(Executor, ABC):
     @abstractmethod
     def why_died(self, error: BaseException) -> str:
         """Return how the process of a call ended, if that is what the error means; "" otherwise."""
+
+
+class Ongoing(Protocol):
+    """A call on its way, for which a thread waits."""
+
+    def send(self, message: bytes) -> None:
+        """Send a message to the call, as long as it runs."""
+        ...
+
+    def end(self) -> None:
+        """End the process of the call. Its thread then returns."""
+        ...
+
+
+C = TypeVar("C", bound=Ongoing)
+
+
+class ChannelExecutor(NodeExecutor, Generic[C]):
+    """An executor with a thread here for each call, whose nodes exchange messages with the Runner.
+
+    So they have the whole Context.
+
+    Args:
+        count: How many calls can be on their way at a time.
+        name: What the names of the threads begin with.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._calls: dict[Future[Any], C] = {}
+
+    @abstractmethod
+    def _new(self, on_message: Callable[[bytes], object] | None) -> C:
+        """Return a call that has not begun."""
+
+    @abstractmethod
+    def _run(self, load: Callable[[], Callable[..., T]], seconds: float | None, call: C) -> T:
+        """Run a call in another process, from its thread, and return its result."""
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function in another process, as `Executor.submit` does."""
+        return self._begin(partial(partial, function, *args, **kwargs), None, None)
+
+    def begin(
+        self, packed: bytes, timeout_seconds: float | None, on_message: Callable[[bytes], object] | None = None
+    ) -> Future[bytes]:
+        """Run a packed call in another process, which is ended when the time is over.
+
+        With `on_message` the call gets a `Channel`: `load_packed(packed)(channel)`. `on_message` is called in a thread
+        with each message, in their order, before the outcome.
+        """
+        return self._begin(partial(load_packed, packed), timeout_seconds, on_message)
+
+    def send(self, future: Future[bytes], message: bytes) -> None:
+        """Send a message to a call that has a channel; nothing happens if the call is over. Called in a thread."""
+        call = self._calls.get(future)
+        if call is not None:
+            call.send(message)
+
+    def end(self, future: Future[bytes]) -> None:
+        """End the process of a call, and return when it is gone."""
+        call = self._calls.get(future)
+        if call is not None and not future.cancel():
+            call.end()
+            wait([future])  # its thread returns when the process is gone
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
+        """Accept nothing more; end the calls, if they are cancelled."""
+        for call in list(self._calls.values()) if cancel_futures else ():
+            call.end()
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _begin(
+        self,
+        load: Callable[[], Callable[..., T]],
+        seconds: float | None,
+        on_message: Callable[[bytes], object] | None,
+    ) -> Future[T]:
+        call = self._new(on_message)
+        future = self._threads.submit(self._run, load, seconds, call)
+        self._calls[future] = call
+        future.add_done_callback(lambda done: self._calls.pop(done, None))
+        return future
 
 
 class OtherExecutor(NodeExecutor):
@@ -89,12 +161,7 @@ class OtherExecutor(NodeExecutor):
         self._executor, self._is_ours = self._make(), True
         return self._executor.submit(function, *args, **kwargs)
 
-    def begin(
-        self,
-        packed: bytes,
-        timeout_seconds: float | None,  # noqa: ARG002 - the Runner counts
-        on_message: Callable[[bytes], object] | None = None,  # noqa: ARG002 - it has no channel
-    ) -> Future[bytes]:
+    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
         """Submit the call. The time is not counted: the Runner does, from now on."""
         return self.submit(run_packed, packed)
 

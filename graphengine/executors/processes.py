@@ -13,22 +13,20 @@ import pickle
 import signal
 import threading
 import time
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.errors import DefinitionError
-from graphengine.executors.base import NodeExecutor
-from graphengine.executors.calls import end_with_parent, load_packed
+from graphengine.executors.base import ChannelExecutor
+from graphengine.executors.calls import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext, SpawnContext
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _BEGUN: Final = b""
@@ -43,7 +41,7 @@ class ChildDied(BrokenExecutor):
     """A child process ended before it returned an outcome."""
 
 
-class ProcessExecutor(NodeExecutor):
+class ProcessExecutor(ChannelExecutor["_Call"]):
     """Runs heavy nodes in child processes of this machine.
 
     Unlike `concurrent.futures.ProcessPoolExecutor` it ends the child whose node ran out of time, or is no longer
@@ -63,8 +61,6 @@ class ProcessExecutor(NodeExecutor):
         ...     runner = Runner(executors={"cpu": executor})
     """
 
-    has_channel = True
-
     def __init__(
         self,
         max_workers: int | None = None,
@@ -78,33 +74,9 @@ class ProcessExecutor(NodeExecutor):
                 raise DefinitionError(f"ProcessExecutor({name}={value})", repair="give 1 or more")
         self._max_tasks = max_tasks
         self._initializer = initializer
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="graphengine-child")
+        super().__init__(count, "graphengine-child")
         self._idle: list[_Child] = []
-        self._calls: dict[Future[Any], _Call] = {}
         atexit.register(self._close_idle)  # before multiprocessing waits for them
-
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in a child, as `Executor.submit` does."""
-        return self._begin(partial(partial, function, *args, **kwargs), None)
-
-    def begin(
-        self, packed: bytes, timeout_seconds: float | None, on_message: Callable[[bytes], object] | None = None
-    ) -> Future[bytes]:
-        """Run a packed call in a child, which is killed when the time is over."""
-        return self._begin(partial(load_packed, packed), timeout_seconds, on_message)
-
-    def send(self, future: Future[bytes], message: bytes) -> None:
-        """Send a message to the child of a call."""
-        call = self._calls.get(future)
-        if call is not None:
-            call.send(message)
-
-    def end(self, future: Future[bytes]) -> None:
-        """Kill the child of a call."""
-        call = self._calls.get(future)
-        if call is not None and not future.cancel():
-            call.end()
-            wait([future])  # its thread returns when the child is gone
 
     def why_died(self, error: BaseException) -> str:
         """Return how a child ended."""
@@ -112,24 +84,13 @@ class ProcessExecutor(NodeExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
         """Accept nothing more, and end the children: after their calls, or at once if these are cancelled."""
-        for call in list(self._calls.values()) if cancel_futures else ():
-            call.end()
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        super().shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             self._close_idle()
             atexit.unregister(self._close_idle)
 
-    def _begin(
-        self,
-        load: Callable[[], Callable[..., T]],
-        seconds: float | None,
-        on_message: Callable[[bytes], object] | None = None,
-    ) -> Future[T]:
-        call = _Call(on_message)
-        future = self._threads.submit(self._run, load, seconds, call)
-        self._calls[future] = call
-        future.add_done_callback(lambda done: self._calls.pop(done, None))
-        return future
+    def _new(self, on_message: Callable[[bytes], object] | None) -> _Call:
+        return _Call(on_message)
 
     def _run(self, load: Callable[[], Callable[..., T]], seconds: float | None, call: _Call) -> T:
         """Run a call in an idle or a new child, from its thread."""

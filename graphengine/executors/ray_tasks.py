@@ -7,22 +7,20 @@ import importlib
 import os
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
 from graphengine.errors import DefinitionError, install_command
-from graphengine.executors.base import NodeExecutor
-from graphengine.executors.calls import load_packed
+from graphengine.executors.base import ChannelExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from graphengine.executors.calls import Channel
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _CONNECTING: Final = threading.Lock()
@@ -30,7 +28,7 @@ _CALLS: Final = 1000
 """How many calls can be on their way at a time; each takes a thread, which waits for Ray."""
 
 
-class RayExecutor(NodeExecutor):
+class RayExecutor(ChannelExecutor["_Call"]):
     """Runs heavy nodes as tasks of a Ray cluster. Needs the extra `ray`, here and on the cluster.
 
     A cluster that the program has not connected to is connected to at the first call: the one at `address`, the one
@@ -52,8 +50,6 @@ class RayExecutor(NodeExecutor):
         >>> runner = Runner(executors={"gpu": executor})  # doctest: +SKIP
     """
 
-    has_channel = True
-
     def __init__(  # noqa: PLR0913 - what Ray places a task by
         self,
         *,
@@ -74,8 +70,7 @@ class RayExecutor(NodeExecutor):
         self._options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, **(options or {})}
         self._options |= {} if memory is None else {"memory": memory}
         self._options |= {} if resources is None else {"resources": dict(resources)}
-        self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="graphengine-ray")
-        self._calls: dict[Future[Any], _Call] = {}
+        super().__init__(_CALLS, "graphengine-ray")
         self._mail: Any = None
 
     def open(self) -> None:
@@ -92,32 +87,6 @@ class RayExecutor(NodeExecutor):
         found: bytes = self._ray.cloudpickle.dumps(value)
         return found
 
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function as a task, as `Executor.submit` does."""
-        return self._begin(partial(partial, function, *args, **kwargs), None)
-
-    def begin(
-        self,
-        packed: bytes,
-        timeout_seconds: float | None,
-        on_message: Callable[[bytes], object] | None = None,
-    ) -> Future[bytes]:
-        """Run a packed call as a task, whose worker process is ended when the time is over."""
-        return self._begin(partial(load_packed, packed), timeout_seconds, on_message)
-
-    def send(self, future: Future[bytes], message: bytes) -> None:
-        """Send a message to the task of a call."""
-        call = self._calls.get(future)
-        if call is not None:
-            call.send(message)
-
-    def end(self, future: Future[bytes]) -> None:
-        """End the worker process of a call."""
-        call = self._calls.get(future)
-        if call is not None and not future.cancel():
-            call.end()
-            call.over.wait()
-
     def why_died(self, error: BaseException) -> str:
         """Return how a worker process ended."""
         errors = self._ray.exceptions
@@ -127,23 +96,13 @@ class RayExecutor(NodeExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
         """Accept nothing more. The connection to the cluster stays: the program may use it too."""
-        if cancel_futures:
-            for call in list(self._calls.values()):
-                call.end()
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        super().shutdown(wait, cancel_futures=cancel_futures)
 
-    def _begin(
-        self,
-        load: Callable[[], Callable[..., T]],
-        seconds: float | None,
-        on_message: Callable[[bytes], object] | None = None,
-    ) -> Future[T]:
-        talk = None if on_message is None else (on_message, self._mailbox)
-        call = _Call(self._ray, self._options, talk)
-        future = self._threads.submit(call.run, load, seconds)
-        self._calls[future] = call
-        future.add_done_callback(lambda done: self._calls.pop(done, None))
-        return future
+    def _new(self, on_message: Callable[[bytes], object] | None) -> _Call:
+        return _Call(self._ray, self._options, None if on_message is None else (on_message, self._mailbox))
+
+    def _run(self, load: Callable[[], Callable[..., T]], seconds: float | None, call: _Call) -> T:
+        return call.run(load, seconds)
 
     def _mailbox(self) -> Any:  # noqa: ANN401 - of Ray
         """Return the actor that has the messages to tasks."""
@@ -238,7 +197,7 @@ class _Call:
         self._task: Any = None
         self._is_unwanted = False
         self._lock = threading.Lock()
-        self.over = threading.Event()
+        self._is_over = False
 
     def run(self, load: Callable[[], Callable[..., T]], seconds: float | None) -> T:
         """Run the task, and return its result."""
@@ -266,11 +225,11 @@ class _Call:
         finally:
             if self._mail is not None:
                 self._mail.close.remote(self._key)
-            self.over.set()
+            self._is_over = True
 
     def send(self, message: bytes) -> None:
         """Send a message to the task."""
-        if self._mail is not None and not self.over.is_set():
+        if self._mail is not None and not self._is_over:
             self._mail.put.remote(self._key, message)
 
     def end(self) -> None:

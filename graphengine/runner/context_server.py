@@ -14,7 +14,7 @@ from graphengine.calls.interrupts import reraise_interrupt
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from graphengine.executors.base import NodeExecutor
+    from graphengine.executors.base import ChannelExecutor
     from graphengine.runner.context import Context
     from graphengine.runner.recorded_work import Work
 
@@ -34,7 +34,7 @@ class ContextServer:
         executor: Where the node runs.
     """
 
-    def __init__(self, context: Context, executor: NodeExecutor) -> None:
+    def __init__(self, context: Context, executor: ChannelExecutor[Any]) -> None:
         self._context = context
         self._executor = executor
         self._work: Work = context.work or context.own()

@@ -98,6 +98,7 @@ class Executors:
             FailedElsewhere: It raised.
         """
         from graphengine.executors import calls  # noqa: PLC0415 - see above
+        from graphengine.executors.base import ChannelExecutor  # noqa: PLC0415 - see above
         from graphengine.runner.child_context import ChildContext  # noqa: PLC0415 - see above
         from graphengine.runner.context_server import ContextServer  # noqa: PLC0415 - see above
 
@@ -118,7 +119,7 @@ class Executors:
             context=name,
         )
         plain = {key: value for key, value in values.items() if key != name}
-        server = ContextServer(context, executor) if name is not None and executor.has_channel else None
+        server = ContextServer(context, executor) if name and isinstance(executor, ChannelExecutor) else None
         whole = None if server is None else ChildContext
         packed = calls.packed(call.function, plain, facts, executor.dumps, whole)
         begin = executor.begin if server is None else server.begin

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from graphengine.engine.steps import OVER
 from graphengine.errors import (
     GraphEngineError,
     GraphNotFound,
@@ -63,7 +64,6 @@ _MOST_RUNS: Final = 1000
 _MOST_PRIORITY: Final = 1_000_000
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
-_OVER: Final = ("finished", "stopped", "failed")
 _FAILED: Final = "the service failed; its log has the cause"
 
 
@@ -228,7 +228,7 @@ class Service:
         query = Parameters(request.query_params, ("after",))
         info, after = await self._info(request), query.number("after", 0, 0, 1 << 32)
         last = request.headers.get("last-event-id", "")
-        if last == f"{info.seq}{_LAST}" and info.status in _OVER:
+        if last == f"{info.seq}{_LAST}" and info.status in OVER:
             return Response(status_code=204)  # a browser does not connect again
         number = last.removesuffix(_LAST)
         if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):

@@ -26,6 +26,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from graphengine.engine.phases import Collecting, Ended, Forked, Inside, Leaving
 from graphengine.engine.snapshot import children
 from graphengine.engine.steps import (
+    OVER,
     Attempt,
     AttemptEnded,
     Branched,
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.telemetry")
 
-_OVER: Final = ("finished", "stopped", "failed")
 _PAGE: Final = 256
 _CUT: Final = "the trace of run %s ends at step %d"
 """How many steps to read at a time."""
@@ -299,7 +299,7 @@ class RunTrace:
 
     def _resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
         """Note which attempts continue in spans of their own, as `see_resumes` does with recorded steps."""
-        if snapshot.status in _OVER:
+        if snapshot.status in OVER:
             self._ids.resumes.append((step.at, step.seq))
         elif facts.retries:
             for frame in snapshot.frames.values():
@@ -468,7 +468,7 @@ class RunTrace:
     async def left(self, store: Store) -> None:
         """Export the run's span, if the run is over. Called when this process drives it no longer."""
         snapshot = self._visits.snapshot
-        if self._is_broken or snapshot.status not in _OVER:
+        if self._is_broken or snapshot.status not in OVER:
             return
         try:
             turns = await self._turns(store)
@@ -505,7 +505,7 @@ class RunTrace:
         }
         if snapshot.stop is not None and snapshot.stop.label:
             more[names.ENDING] = snapshot.stop.label
-        again = [turn for turn in turns if turn.kind == "resumed" and turn.status in _OVER]
+        again = [turn for turn in turns if turn.kind == "resumed" and turn.status in OVER]
         span = self._root
         if again:  # the root was exported when the run was over for the first time
             ids = self._ids.trace, self._ids.span("run", again[-1].seq)
