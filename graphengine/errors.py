@@ -206,6 +206,12 @@ class RunnerClosed(GraphEngineError):
     code = "runner_closed"
 
 
+class WatcherTooSlow(GraphEngineError):
+    """A watcher of a run did not read its events, and too many waited. The run is not affected."""
+
+    code = "watcher_too_slow"
+
+
 class StoreError(GraphEngineError):
     """The store cannot complete the operation. Nothing that was recorded is lost."""
 

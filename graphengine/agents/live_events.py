@@ -259,8 +259,8 @@ class Live:
         return {"call": self.call, "turn": self.turn, "attempt": self._attempt}
 
     def _clear(self) -> None:
-        self._text = _Kept()
-        self._thinking = _Kept()
+        self._text = Kept()
+        self._thinking = Kept()
         self._next_partial = 1
 
     def _called(self, call: ToolCall) -> ToolCalled:
@@ -286,7 +286,7 @@ class Live:
         return _NONE if value is _NONE else self._hide(value)
 
 
-class _Kept:
+class Kept:
     """A text that grows, and of which the end is kept."""
 
     __slots__ = ("_pieces", "length", "skipped")
@@ -297,6 +297,7 @@ class _Kept:
         self.skipped = 0
 
     def add(self, piece: str) -> None:
+        """Add a piece."""
         self._pieces.append(piece)
         self.length += len(piece)
         if self.length - self.skipped > 2 * MOST_KEPT:
@@ -325,6 +326,7 @@ __all__ = [
     "MOST_KEPT",
     "AgentEvent",
     "AnswerReset",
+    "Kept",
     "Live",
     "OfTurn",
     "PartialAnswer",

@@ -6,10 +6,11 @@ times a second and, when its seq has changed, its new steps.
 
 from __future__ import annotations
 
-from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.errors import GraphEngineError, UnknownRun
+from graphengine.engine.steps import OVER
+from graphengine.errors import GraphEngineError, UnknownRun, WatcherTooSlow
 from graphengine.history.load import load_snapshot
 from graphengine.history.polling import polled
 from graphengine.history.visits import Visits
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
-
-_OVER: Final = ("finished", "stopped", "failed")
 
 
 class Follower:
@@ -81,7 +80,7 @@ class Follower:
                             ended = event
                         else:
                             yield event
-                if ended is not None and (ended.result.status in _OVER or not self._wait_out):
+                if ended is not None and (ended.result.status in OVER or not self._wait_out):
                     yield ended
                     return
             async with aclosing(self._polled()) as recorded:
@@ -94,13 +93,17 @@ class Follower:
     async def _live(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """Yield the events of a handle. If the run could not be begun or claimed here, there are none."""
         async with aclosing(events):
-            with suppress(GraphEngineError):
+            try:
                 async for event in events:
                     if isinstance(event, StepRecorded):
                         if event.seq <= self._last:
                             continue
                         self._last = event.seq
                     yield event
+            except WatcherTooSlow:
+                raise
+            except GraphEngineError:
+                return
 
     async def _polled(self) -> AsyncGenerator[Event, None]:
         """Yield what another process records, until the run is over, or is driven here."""
@@ -116,7 +119,7 @@ class Follower:
                         visits.feed(step)
                     yield StepRecorded(step.seq, step)
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
-                if row.status in _OVER or (is_idle and not self._wait_out):
+                if row.status in OVER or (is_idle and not self._wait_out):
                     yield RunEnded(self._result(snapshot, row))
                     return
                 waits = tuple(waits_of(snapshot))

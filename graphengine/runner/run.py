@@ -14,6 +14,7 @@ from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.graph.elsewhere import not_of_a_run
 from graphengine.runner.live_events import NodeBegan
 from graphengine.runner.result import unless_failed
+from graphengine.runner.watcher import Watcher
 
 if TYPE_CHECKING:
     import contextvars
@@ -221,7 +222,7 @@ class Run(Generic[S]):
         Returns as soon as that is clear. Call it right after the run was started or resumed: it watches the run from
         the call on, whenever the coroutine is awaited.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        events = Watcher()
         self.watchers.append(events)
         return self._is_taken(events)
 
@@ -241,10 +242,14 @@ class Run(Generic[S]):
         agents' calls in flight have shown of their current turn, in one piece each, at most the last 100,000
         characters; what was shown of earlier turns is in the recorded steps.
 
+        A watcher that does not keep up loses no recorded step. The pieces of a text that it has not read become one
+        piece, of which the last 100,000 characters are kept.
+
         Raises:
+            WatcherTooSlow: When iterated, if more than 10,000 other live events wait.
             GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded.
         """
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        queue = Watcher()
         for live in self.in_flight:
             for event in live.so_far():
                 queue.put_nowait(event)
@@ -257,31 +262,46 @@ class Run(Generic[S]):
         if queue in self.watchers:
             self.watchers.remove(queue)
 
-    async def _events(self, queue: asyncio.Queue[Event | None], after: int) -> AsyncGenerator[Event, None]:
+    async def _events(self, queue: Watcher, after: int) -> AsyncGenerator[Event, None]:
         last = after
         try:
             await self.begun()
             if not self._recorded:
                 yield RunEnded(await self._ended_with())
                 return
-            for step in () if self._store is None else await self._store.steps(self.id, after):
+            for step in await self._steps(after):
                 last = step.seq
                 yield StepRecorded(step.seq, step)
             while not (self._task is not None and self._task.done() and queue.empty()):
-                event = await queue.get()
-                if event is None:
+                events = await self._next(queue, last)
+                if events is None:
                     break
-                if isinstance(event, StepRecorded):
-                    if event.seq <= last:
-                        continue
-                    last = event.seq
-                if isinstance(event, NodeBegan) and event.after < last:
-                    continue  # its end was among the recorded steps
-                yield event
+                for event in events:
+                    if isinstance(event, StepRecorded):
+                        last = event.seq
+                    yield event
+            for step in await self._steps(last) if queue.is_behind else ():
+                yield StepRecorded(step.seq, step)
+            queue.check(self.id)
             if not self._started().cancelled():  # else the event loop ends: there is no result
                 yield RunEnded(await self._ended_with())
         finally:
             self._unwatched(queue)
+
+    async def _next(self, queue: Watcher, last: int) -> Sequence[Event] | None:
+        """Return the next event, with the steps that were left out before it; none if it is old, None at the end."""
+        event = await queue.get()
+        if isinstance(event, StepRecorded):
+            left_out = await self._steps(last, event.seq - 1)
+            return [*(StepRecorded(step.seq, step) for step in left_out), event] if event.seq > last else ()
+        if isinstance(event, NodeBegan) and event.after < last:
+            return ()  # its end was among the recorded steps
+        return None if event is None else (event,)
+
+    async def _steps(self, after: int, upto: int | None = None) -> Sequence[Step]:
+        if self._store is None or (upto is not None and upto <= after):
+            return ()
+        return await self._store.steps(self.id, after, upto)
 
     async def _ended_with(self) -> Result[S]:
         """Return the result, or raise the error because of which the run could not be begun or claimed.
