@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from graphengine.engine.redaction import Guard
     from graphengine.models.base import ToolCall
 
 MOST_KEPT: Final = 100_000
@@ -155,7 +156,7 @@ class Live:
         show: Shows an event to the watchers.
         is_watched: Returns whether there are any.
         in_flight: The calls in flight in this run.
-        hide: Removes secrets from a value; None if the run has none.
+        guard: Hides secrets; None if the run has none.
 
     Attributes:
         call: The call's key, set when it is known.
@@ -172,7 +173,7 @@ class Live:
         show: Callable[[AgentEvent], None],
         is_watched: Callable[[], bool],
         in_flight: set[Live],
-        hide: Callable[[Any], Any] | None,
+        guard: Guard | None,
     ) -> None:
         self._agent = agent
         self._path = path
@@ -180,7 +181,8 @@ class Live:
         self._show = show
         self._is_watched = is_watched
         self._in_flight = in_flight
-        self._hide: Callable[[Any], Any] = hide or _unchanged
+        self._guard = guard
+        self._hide: Callable[[Any], Any] = _unchanged if guard is None else guard.hide
         self._tools: dict[str, ToolCall] = {}
         self.call = ""
         self.turn = 0
@@ -205,7 +207,7 @@ class Live:
         """Show a piece of the answer."""
         self._text.add(piece)
         if self._is_watched():
-            self._show(TextDelta(self._path, self._agent, self._hide(piece), **self._place))
+            self._show_piece(TextDelta, self._text, piece)
             if self.structured and self._text.length >= self._next_partial:
                 self._partial()
 
@@ -213,10 +215,21 @@ class Live:
         """Show a piece of the thinking."""
         self._thinking.add(piece)
         if self._is_watched():
-            self._show(ThinkingDelta(self._path, self._agent, self._hide(piece), **self._place))
+            self._show_piece(ThinkingDelta, self._thinking, piece)
+
+    def _show_piece(self, kind: type[TextDelta | ThinkingDelta], kept: Kept, piece: str) -> None:
+        """Show a piece without an end that may begin a secret: that is shown with the next piece, or at the end."""
+        if self._guard is not None:
+            piece, kept.held_back = self._guard.screened(kept.held_back + piece)
+        if piece:
+            self._show(kind(self._path, self._agent, piece, **self._place))
 
     def end(self) -> None:
-        """End the turn: the answer is recorded. Its last partial answer is shown."""
+        """End the turn: the answer is recorded. Its last partial answer is shown, and what was held back."""
+        if self._is_watched():
+            for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
+                if kept.held_back:
+                    self._show(kind(self._path, self._agent, kept.held_back, **self._place))
         if self.structured and self._text.length and self._is_watched():
             self._partial()
         self._clear()
@@ -249,7 +262,9 @@ class Live:
         for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
             if kept.length:
                 end, skipped = kept.end()
-                found.append(kind(self._path, self._agent, self._hide(end), skipped, **self._place))
+                if self._guard is not None:
+                    end, kept.held_back = self._guard.screened(end)
+                found.append(kind(self._path, self._agent, end, skipped, **self._place))
         if self.structured and self._text.length and (value := self._read()) is not _NONE:
             found.append(PartialAnswer(self._path, self._agent, value, **self._place))
         return [*found, *map(self._called, self._tools.values())]
@@ -278,7 +293,9 @@ class Live:
         if self._text.skipped:
             return _NONE
         try:
-            value = from_json(unfenced(self._text.text()), allow_partial="trailing-strings")
+            text = self._text.text()
+            text = text if self._guard is None else self._guard.screened(text)[0]
+            value = from_json(unfenced(text), allow_partial="trailing-strings")
         except ValueError:
             return _NONE
         if self.key and isinstance(value, dict):
@@ -289,12 +306,13 @@ class Live:
 class Kept:
     """A text that grows, and of which the end is kept."""
 
-    __slots__ = ("_pieces", "length", "skipped")
+    __slots__ = ("_pieces", "held_back", "length", "skipped")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self.length = 0
         self.skipped = 0
+        self.held_back = ""
 
     def add(self, piece: str) -> None:
         """Add a piece."""

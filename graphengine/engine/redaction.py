@@ -93,6 +93,13 @@ class Guard:
         """Return live data with clear texts hidden."""
         return scrubbed(shown, worth_scrubbing(self._texts()))
 
+    def screened(self, text: str) -> tuple[str, str]:
+        """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
+        secrets = worth_scrubbing(self._texts())
+        safe = str(scrubbed(text, secrets))
+        longest = max((_begun_at_end(secret, safe) for secret in secrets), default=0)
+        return safe[: len(safe) - longest], safe[len(safe) - longest :]
+
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
         """Check that a record contains no clear text of the run's secrets, nor any of the texts in `more`.
 
@@ -122,6 +129,12 @@ class Guard:
     def _texts(self) -> Iterator[str]:
         for frame, inner in _frames(self.plan, self.snapshot):
             yield from _texts_in(inner.state, frame)
+
+
+def _begun_at_end(secret: str, text: str) -> int:
+    """Return how many characters at the end of a text are the beginning of a secret."""
+    lengths = range(min(len(secret) - 1, len(text)), 0, -1)
+    return next((length for length in lengths if text.endswith(secret[:length])), 0)
 
 
 def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values

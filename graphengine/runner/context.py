@@ -564,8 +564,7 @@ class Context:
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
         host, guard = self._surroundings.host, self._surroundings.guard
-        hide = None if guard is None else guard.hide
-        return Live(agent, self.path, self.attempt, host.show, lambda: host.is_watched, host.in_flight, hide)
+        return Live(agent, self.path, self.attempt, host.show, lambda: host.is_watched, host.in_flight, guard)
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
-from graphengine import Agent, Retry, Runner, ScriptedModel
+from graphengine import END, START, Agent, Graph, Retry, Runner, ScriptedModel
 from graphengine.agents import Hooks, forbidden, max_characters
 from graphengine.agents.live_events import (
     MOST_KEPT,
@@ -117,6 +117,57 @@ async def test_a_late_watcher_gets_what_was_shown_so_far() -> None:
         assert (first.text, first.skipped, last.text) == (half[-MOST_KEPT:], max(0, len(half) - MOST_KEPT), ' in"}')
         values = [each.value for each in found if isinstance(each, PartialAnswer)]
         assert values[0]["title"] == "The tide comes"  # type: ignore[index, call-overload]
+
+
+class Secretive(BaseModel):
+    """A state with a secret."""
+
+    token: SecretStr = SecretStr("sesame-open-up")
+    draft: str = ""
+
+
+class Told(BaseModel):
+    """An answer."""
+
+    text: str
+
+
+async def test_a_secret_in_several_pieces_is_hidden() -> None:
+    """Also from a watcher that comes in the middle of it; what only begins like one is shown with the next piece."""
+    pytest.importorskip("cryptography")
+
+    class Piecemeal:
+        name = "piecemeal"
+        pieces = ('{"text": "', "it is s", "esame-", "open", "-u", "p, or ses", "amite: s", "esam", 'e"}', "\ns")
+
+        def __init__(self) -> None:
+            self.middle, self.may = asyncio.Event(), asyncio.Event()
+
+        async def answer(self, request: Request) -> Response:
+            for number, piece in enumerate(self.pieces):
+                request.emit_text(piece)
+                if number == 3:
+                    self.middle.set()
+                    await self.may.wait()
+            return Response('{"text": "done"}', cost_usd=0.0)
+
+    graph = Graph("g", Secretive, secret_key="0-0123456789-abcdefghijklmnopqrstuvwxyz")  # noqa: S106 - of this test
+    agent = Agent("writer", prompt="go", output=Told, model=(model := Piecemeal()))
+    graph.add_node("work", agent, writes={"draft": "text"})
+    graph.add_path(START, "work", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        watched = run.events()
+        await model.middle.wait()
+        late = run.events()
+        model.may.set()
+        for events in (watched, late):
+            found = await shown(events)
+            pieces = [event.text for event in found if isinstance(event, TextDelta)]
+            assert "".join(pieces) == '{"text": "it is **********, or sesamite: sesame"}\ns'
+            partial = [json.dumps(event.value) for event in found if isinstance(event, PartialAnswer)]
+            assert partial
+            assert not [text for text in partial if "sesame-" in text]
 
 
 async def test_a_failed_call_resets_what_it_has_shown() -> None:
