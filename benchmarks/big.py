@@ -4,9 +4,10 @@
 own write functions, in a temporary folder by default, measures, and prints the results. The program `big` of
 `python -m benchmarks` is a small version.
 
-Every run has the recorded steps of one real run of a small graph; one in a hundred is a branch of the run before it.
-They have twenty graphs, all statuses, and tags of which one is frequent and one rare. `writer` is a second process that
-appends a step every few milliseconds and reports how long it had to wait.
+Every run has the recorded steps of a real run of a small graph that ended with its status; one in a hundred is a branch
+of the run before it. They have twenty graphs, all statuses, and tags of which one is frequent and one rare.
+
+`writer` is a second process that appends a step every few milliseconds and reports how long it had to wait.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 from msgspec import structs
+from pydantic_core import to_json
 
-from benchmarks.everyday import command_seconds
+from benchmarks.commands import cost_of
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Counter, Visits, counting, counting_noted
-from graphengine import Limits, Runner
+from graphengine import END, START, Graph, Limits, RunFailed, Runner, ask, value
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.stores.base import Append, RunInfo
@@ -39,7 +41,6 @@ from graphengine.stores.sqlite import SQLiteStore, writes
 from graphengine.testing.store_kit import append, new_run, step
 
 if TYPE_CHECKING:
-    from graphengine.engine.steps import Step
     from graphengine.stores.base import Status
 
 T = TypeVar("T")
@@ -52,9 +53,12 @@ _FREQUENT, _RARE = "nightly", "release"
 _FIRST: Final = "first"
 _BUILDER: Final = "the builder"
 _TEMPLATE, _PARENT = "template", "parent"
-_STOPPED: Final = 30  # the number of a run whose status matches its steps
+_QUICK: Final = ("runs", "doctor")
+_WHOLE: Final = ("prune --dry-run", "doctor --quick", "doctor")
+"""Commands that read all runs."""
+
+_SHOWN: Final = 2  # the number, in a hundred, of a run that is finished and no branch
 _BEGAN: Final = 1_700_000_000.0
-_OUTLINE: Final = '{"nodes":[]}'
 _SECONDS_BETWEEN_STEPS: Final = 0.002
 
 
@@ -119,8 +123,9 @@ def _opened(path: Path) -> Runner:
 
 async def build(path: Path, size: Size) -> None:
     """Build the database."""
-    rows = await _recorded_rows(size.steps)
-    branched = await _branched_rows(size.steps)
+    templates = {kind: await _recorded(kind, size.steps) for kind in ("finished", "failed", "waiting", "due")}
+    templates["stopped"] = await _recorded("stopped", size.steps)
+    templates["branch"] = await _branched(size.steps)
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
         await runner.start(counting(NEVER), Counter(), run_id=_FIRST, limits=Limits(steps=size.steps)).result()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -128,41 +133,87 @@ async def build(path: Path, size: Size) -> None:
         for first in range(0, size.runs, 200):
             connection.execute("BEGIN IMMEDIATE")
             for number in range(first, min(first + 200, size.runs)):
-                _add_run(connection, number, size, (rows, branched))
+                _add_run(connection, number, size, templates)
             connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-async def _recorded_rows(count: int) -> list[writes.Row]:
-    """Return this many rows of a run of the counting graph that stopped at its limit."""
+class _Asked(Counter):
+    """The counter, with an answer."""
+
+    answer: bool = False
+
+
+class _Template(NamedTuple):
+    """A run to copy: its steps, its status, and when its first timer is due."""
+
+    rows: Sequence[writes.Row]
+    status: Status
+    due_at: float | None
+    outline: str
+
+
+def _ending(kind: str, steps: int) -> Graph[_Asked]:
+    """Return a graph whose run has that many steps, and ends as `kind` says."""
+    last = steps - 2
+
+    async def increase(count: int) -> int:
+        if count == last and kind == "failed":
+            message = "the benchmark fails here"
+            raise ValueError(message)
+        return count + 1
+
+    graph = Graph("counting", _Asked, limits=Limits(steps=None))
+    seconds = 1e9 if kind == "waiting" else 3600.0
+    graph.add_node("increase", increase, writes="count")
+    graph.add_node("agree", ask("Continue?", bool, timeout_seconds=seconds), writes="answer")
+    graph.add_edge(START, "increase")
+    graph.add_edge("increase", END, when=value("count") >= (last + 1 if kind == "finished" else NEVER))
+    graph.add_edge("increase", "agree", when=value("count") >= (last if kind in ("waiting", "due") else NEVER))
+    graph.add_edge("increase", "increase")
+    graph.add_edge("agree", END)
+    return graph
+
+
+async def _recorded(kind: str, steps: int) -> _Template:
+    """Record a run that ends as `kind` says: with a status, or as `due`, waiting for a timer that is due soon."""
     async with Runner() as runner:
-        await runner.start(counting(NEVER), Counter(), run_id=_TEMPLATE, limits=Limits(steps=count - 2)).result()
-        return _rows(await runner.history(_TEMPLATE))
+        graph = _ending(kind, steps)
+        limits = Limits(steps=steps - 2 if kind == "stopped" else None)
+        with suppress(RunFailed):
+            await runner.start(graph, _Asked(), run_id=_TEMPLATE, limits=limits).result()
+        return await _template(runner, 0)
 
 
-async def _branched_rows(count: int) -> list[writes.Row]:
-    """Return the rows of a branch that leaves such a run in the middle, without those of its parent."""
-    graph = counting(NEVER)
+async def _branched(steps: int) -> _Template:
+    """Record a branch that leaves such a run in the middle, without the steps of its parent."""
+    graph = _ending("stopped", steps)
     async with Runner() as runner:
-        await runner.start(graph, Counter(), run_id=_PARENT, limits=Limits(steps=count - 2)).result()
-        limits = Limits(steps=count - 3)
-        await runner.branch(graph, _PARENT, count // 2, run_id=_TEMPLATE, limits=limits).result()
-        return _rows(await runner.history(_TEMPLATE))[count // 2 :]
+        await runner.start(graph, _Asked(), run_id=_PARENT, limits=Limits(steps=steps - 2)).result()
+        limits = Limits(steps=steps - 3)
+        await runner.branch(graph, _PARENT, steps // 2, run_id=_TEMPLATE, limits=limits).result()
+        return await _template(runner, steps // 2)
 
 
-def _rows(history: Sequence[Step]) -> list[writes.Row]:
-    return [writes.Row(each.seq, each.at, encode_step(each)) for each in history]
+async def _template(runner: Runner, shared: int) -> _Template:
+    history = (await runner.history(_TEMPLATE))[shared:]
+    info = await runner.store.info(_TEMPLATE)
+    outline = to_json(await runner.store.outline(info.fingerprint)).decode()
+    return _Template(
+        [writes.Row(each.seq, each.at, encode_step(each)) for each in history], info.status, info.due_at, outline
+    )
 
 
 def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
-    """Return the rows as those of this run, which the first row names."""
-    first = decode_step(rows[0].seq, rows[0].body)
+    """Return the rows as those of this run, which the first row names, with its time."""
+    first = structs.replace(decode_step(rows[0].seq, rows[0].body), at=info.created_at)
     facts = first.data
     if isinstance(facts, Started):
         facts = structs.replace(facts, run_id=info.id, graph=info.graph, fingerprint=info.fingerprint)
     elif isinstance(facts, Branched) and info.parent is not None:
         facts = structs.replace(facts, run_id=info.id, parent=info.parent, fingerprint=info.fingerprint)
-    return [rows[0]._replace(body=encode_step(structs.replace(first, data=facts))), *rows[1:]]
+    body = encode_step(structs.replace(first, data=facts))
+    return [rows[0]._replace(at=info.created_at, body=body), *rows[1:]]
 
 
 def run_name(number: int) -> str:
@@ -170,33 +221,27 @@ def run_name(number: int) -> str:
     return f"{number:011x}-{number * 2654435761 % 2**32:08x}"
 
 
-def _add_run(
-    connection: sqlite3.Connection,
-    number: int,
-    size: Size,
-    templates: tuple[Sequence[writes.Row], Sequence[writes.Row]],
-) -> None:
+def _add_run(connection: sqlite3.Connection, number: int, size: Size, templates: Mapping[str, _Template]) -> None:
     """Add one run with all its steps, with one of the statuses."""
     is_old = number < size.pruned
-    graph = _OLD if is_old else f"g{number % _GRAPHS}"
-    status = _status(number) if not is_old else "finished"
+    is_branch = number % 100 == 99 and not is_old  # noqa: PLR2004
+    of = (number - is_branch) % _GRAPHS
     tags = tuple(tag for tag, every in ((_FREQUENT, 4), (_RARE, 5000)) if number % every == 1)
-    parent, shared = (run_name(number - 1), size.steps // 2) if number % 100 == 99 and not is_old else (None, 0)  # noqa: PLR2004
+    parent, shared = (run_name(number - 1), size.steps // 2) if is_branch else (None, 0)
     created_at = _BEGAN + number
     info = RunInfo(
-        run_name(number), graph, f"f{number % _GRAPHS}", "running", shared, created_at, created_at, parent, shared,
-        tags=tags,
+        run_name(number), _OLD if is_old else f"g{of}", f"f{of}", "running", shared, created_at, created_at,
+        parent, shared, tags=tags,
     )  # fmt: skip
-    rows = _named(templates[0 if parent is None else 1], info)
-    created = writes.create(connection, info, rows, _OUTLINE, _BUILDER)
-    due_at = created_at + (0 if number % 7 else 1e9)
-    ended = writes.Addition(info.id, created.key, created.fence, _BUILDER, (), status, (), None, None, None, due_at)
-    writes.append(connection, ended)
+    template = templates["finished" if is_old else "branch" if is_branch else _kind(number)]
+    created = writes.create(connection, info, _named(template.rows, info), template.outline, _BUILDER)
+    end = template.status, (), None, None, None, template.due_at
+    writes.append(connection, writes.Addition(info.id, created.key, created.fence, _BUILDER, (), *end))
 
 
-def _status(number: int) -> Status:
-    """Return `finished` for most runs, and each other status for a few."""
-    kinds: dict[int, Status] = {10: "failed", 30: "stopped", 50: "waiting"}
+def _kind(number: int) -> str:
+    """Return how a run ends: most are finished, and a few are in each other status."""
+    kinds = {10: "failed", 30: "stopped", 50: "due" if number % 7 else "waiting"}
     return kinds.get(number % 100, "finished")
 
 
@@ -223,7 +268,7 @@ async def _pages(store: object, size: Size) -> dict[str, Figure]:
             ask = partial(store.runs, limit=_PAGE, before=before, **given)  # type: ignore[arg-type]  # values of each
             label = f"{where} of runs, {name}"
             found[f"page {label}"] = await _timed(label, size.rounds, ask)
-    found["due"] = await _timed("what is due, 100 runs", size.rounds, lambda: store.due(time.time()))
+    found["due"] = await _timed("what is due, 100 runs", size.rounds, lambda: store.due(time.time() + 7200))
     return found
 
 
@@ -246,7 +291,7 @@ async def _loads(path: Path, size: Size) -> dict[str, Figure]:
         await store.load(run_name(chance.randrange(size.pruned, size.runs)))
         await store.close()
 
-    run_id = run_name(_STOPPED)
+    run_id, other = (run_name(size.pruned + _SHOWN + more) for more in (0, _GRAPHS))
     commands = {
         "runs": ["runs"],
         "runs of a misspelt tag": ["runs", "--tag", "nihgtly"],
@@ -254,11 +299,21 @@ async def _loads(path: Path, size: Size) -> dict[str, Figure]:
         "show by the beginning of an id": ["show", run_id[:-1]],
         "watch": ["watch", run_id],
         "render, a picture": ["render", run_id, "-o", str(path.with_name("run.svg"))],
+        "diff": ["diff", run_id, other],
+        "render, two runs": ["render", run_id, other, "-o", str(path.with_name("runs.svg"))],
+        "export": ["export", run_id],
+        "prune --dry-run": ["prune", "--keep-last", "100", "--dry-run"],
+        "doctor --quick": ["doctor", "--quick"],
+        "doctor": ["doctor"],
     }
     found = {"load": await _timed("open the database and load a run", size.rounds, load)}
-    for name, words in commands.items():
-        times = [command_seconds(path, *words) * MILLI for _ in range(min(size.rounds, 5))]
-        found[name] = Figure(f"graphengine {name}, a process", "ms", tuple(times))
+    for name in _QUICK if size.rounds == 1 else commands:
+        words = commands[name]
+        costs = [cost_of(path, *words) for _ in range(min(size.rounds, 5 if name not in _WHOLE else 1))]
+        found[name] = Figure(f"graphengine {name}, CPU time", "ms", tuple(each.cpu_ms for each in costs))
+        if name in _WHOLE:
+            peak = max(each.peak_mb for each in costs)
+            found[f"memory of {name}"] = Figure(f"graphengine {name}, peak memory", "MB", (max(peak, 1.0),))
     return found
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import BaseModel
+
+from benchmarks.commands import Cost, cost_of
 from benchmarks.measure import KILO, MILLI, Figure, Outcome, Settings, Target
 from benchmarks.ours import NEVER, Counter, counting, sleeping
 from graphengine import END, START, Graph, Limits, Runner, value
@@ -21,10 +22,14 @@ from graphengine.engine.stored import encode_snapshot
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SHORT, LONG = "short", "long"
 _AT_ONCE: Final = 500
 _SLEEP_SECONDS: Final = 86_400.0
 _DRAFTS: Final = 10
+_DRAFT_BYTES: Final = 300_000
 _SOURCE: Final = "lorem ipsum dolor sit amet, " * 37_500
 _MEGA: Final = 1_000_000
 _STATUS: Final = Path("/proc/self/status")
@@ -34,7 +39,8 @@ async def long_run(settings: Settings) -> Outcome:
     """Commands on a run of 100,000 steps and on one of 1,000, each a process of its own, in turns.
 
     `show` lists the last 200 steps, `watch` follows the run to its end, and a picture counts all visits. The database
-    is built by the store's own `append`, in batches, with the snapshots that its policy asks for.
+    is built by the store's own `append`, in batches, with the snapshots that its policy asks for. Times are the CPU
+    time of the process; memory is its peak.
     """
     sizes = {SHORT: settings.count(1000, 20), LONG: settings.count(100_000, 60)}
     with tempfile.TemporaryDirectory() as name:
@@ -47,24 +53,35 @@ async def long_run(settings: Settings) -> Outcome:
             "show --step": ["show", "--step", "10"],
             "watch": ["watch"],
             "render": ["render", "-o", str(Path(name) / "run.svg")],
-            "render text": ["render", "-o", str(Path(name) / "run.txt")],
         }
-        times: dict[tuple[str, str], list[float]] = {}
-        for _ in range(settings.count(5, 1)):
+        slower = {
+            "render text": ["render", "-o", str(Path(name) / "run.txt")],
+            "timeline": ["render", "--timeline", "-o", str(Path(name) / "run.svg")],
+            "export": ["export", "-o", str(Path(name) / "run.json")],
+        }
+        words |= {} if settings.quick else slower
+        costs: dict[tuple[str, str], list[Cost]] = {}
+        for _ in range(settings.count(3, 1)):
             for (command, given), run_id in itertools.product(words.items(), sizes):
                 first, *rest = given
-                times.setdefault((command, run_id), []).append(command_seconds(path, first, run_id, *rest) * MILLI)
-    figures = {
-        f"{command} {run_id}": Figure(f"{command}, {sizes[run_id]:,} steps", "ms", tuple(found))
-        for (command, run_id), found in times.items()
-    }
+                costs.setdefault((command, run_id), []).append(cost_of(path, first, run_id, *rest))
+    figures: dict[str, Figure] = {}
+    for (command, run_id), found in costs.items():
+        label = f"{command}, {sizes[run_id]:,} steps"
+        figures[f"{command} {run_id}"] = Figure(label, "ms", tuple(each.cpu_ms for each in found))
+        if command in ("render", "export"):
+            peaks = tuple(max(each.peak_mb, 1) for each in found)
+            figures[f"memory of {command} {run_id}"] = Figure(f"peak memory of {label}", "MB", peaks)
     targets = [
         Target(f"`{command}` on the long run, against the short one", _ratio(figures, command), "≤", limit)
         for command, limit in (("show", 1.5), ("show --step", 1.5), ("watch", 1.5))
     ]
+    memory = _ratio(figures, "memory of render")
+    targets.append(Target("memory of a picture of the long run, against the short one", memory, "≤", 1.5))
     more = figures[f"render {LONG}"].median - figures[f"render {SHORT}"].median
     a_step = max(more, 0.001) / (sizes[LONG] - sizes[SHORT]) * KILO
     figures["a step"] = Figure("what each step more adds to a picture", "µs", (a_step,))
+    targets.append(Target("what each step more adds to a picture", a_step, "≤", 20.0, "µs"))
     return Outcome("Commands on a long run", figures, targets)
 
 
@@ -92,14 +109,6 @@ async def _record(runner: Runner, run_id: str, count: int) -> None:
         written = store.append(Append(run_id, fence, batch, status, snapshot=lambda: encode_snapshot(snapshot)))
         if written is not None:
             await written
-
-
-def command_seconds(path: Path, *words: str) -> float:
-    """Return how long a command of `graphengine` takes on a database, as a process."""
-    began = time.perf_counter()
-    command = [sys.executable, "-m", "graphengine", *words, "--db", str(path)]
-    subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
-    return time.perf_counter() - began
 
 
 async def sleepers(settings: Settings) -> Outcome:
@@ -201,26 +210,104 @@ def resident_bytes() -> int:
 
 
 async def sources(settings: Settings) -> Outcome:
-    """The database of 100 runs over one source of 1 MB, each of which sets its draft ten times to that text.
+    """The database of 100 runs over one source of 1 MB, and of runs that record long texts in other shapes.
 
-    Every run records the source in its first step and in ten drafts; the database holds the text once.
+    The first sets its draft ten times to the source, so that it stands in eleven steps. A draft of 300 KB in 60
+    paragraphs is written ten times with one paragraph changed, once as a text and once as a list of paragraphs. A
+    document of 1 MB is given to each of 200 items of a map. A list has 100 texts of 10 KB, and one more in each of ten
+    visits, which set the whole list. The target is the first; what a text as a whole differs by is stored.
     """
-    runs = settings.count(100, 3)
-    graph = _drafts()
+    runs, few = settings.count(100, 3), settings.count(10, 1)
+    figures: dict[str, Figure] = {}
+    shapes: dict[str, tuple[int, Graph[Any], dict[str, Any], float]] = {
+        "sources": (runs, _drafts(), {"name": _SOURCE}, (_DRAFTS + 1) * len(_SOURCE)),
+        "edited": (few, _edited(as_list=False), {}, _DRAFTS * _DRAFT_BYTES),
+        "paragraphs": (few, _edited(as_list=True), {}, _DRAFTS * _DRAFT_BYTES),
+        "items": (few, _mapped(), {"items": list(range(settings.count(200, 4))), "text": _SOURCE}, 200 * len(_SOURCE)),
+        "texts": (few, _listed(), {}, sum(10_000 * (100 + more) for more in range(_DRAFTS))),
+    }
+    labels = {
+        "sources": f"{runs} runs, the source in each draft",
+        "edited": f"{few} runs, one paragraph of a text changed in each draft",
+        "paragraphs": f"{few} runs, one of a list of paragraphs changed",
+        "items": f"{few} runs, the source given to each item of a map",
+        "texts": f"{few} runs, a list of texts that grows",
+    }
+    for name, (count, graph, given, told) in shapes.items():
+        size, seconds = await _recorded(graph, given, count)
+        figures[name] = Figure(f"the database, {labels[name]}", "MB", (size,))
+        figures[f"{name}, told"] = Figure("what these runs recorded of texts", "MB", (count * told / _MEGA,))
+        if name == "sources":
+            figures["run"] = Figure("a run", "ms", (seconds / count * MILLI,))
+    size = figures["sources"].median
+    return Outcome("100 runs over one source of 1 MB", figures, [Target("the database", size, "≤", 5.0, "MB")])
+
+
+async def _recorded(graph: Graph[Any], given: dict[str, Any], count: int) -> tuple[float, float]:
+    """Return the megabytes of the database of so many runs, and the seconds that they took."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "runs.db"
         async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
             began = time.perf_counter()
-            for _ in range(runs):
-                await runner.start(graph, Counter(name=_SOURCE)).result()
+            for _ in range(count):
+                await runner.start(graph, given).result()
             seconds = time.perf_counter() - began
-        size = path.stat().st_size / _MEGA
-    figures = {
-        "size": Figure(f"the database, {runs} runs", "MB", (size,)),
-        "run": Figure("a run", "ms", (seconds / runs * MILLI,)),
-        "text": Figure("what the runs recorded of that text", "MB", (runs * (_DRAFTS + 1) * len(_SOURCE) / _MEGA,)),
-    }
-    return Outcome("100 runs over one source of 1 MB", figures, [Target("the database", size, "≤", 5.0, "MB")])
+        return path.stat().st_size / _MEGA, seconds
+
+
+class _Draft(BaseModel):
+    """A text, or its parts, and items."""
+
+    count: int = 0
+    text: str = ""
+    parts: list[str] = []
+    items: list[int] = []
+    lengths: list[int] = []
+
+
+def _paragraphs(changed: int, bytes_each: int, count: int) -> list[str]:
+    """Return paragraphs that differ from each other, one of them as changed by the visit with this number."""
+    words = [f"paragraph {number} of the draft " for number in range(count)]
+    words[changed % count] += f"changed in visit {changed} "
+    return [(each * (bytes_each // len(each) + 1))[:bytes_each] for each in words]
+
+
+def _edited(*, as_list: bool) -> Graph[_Draft]:
+    """Return a graph that writes a draft ten times with one paragraph changed."""
+
+    def draft(count: int) -> dict[str, object]:
+        parts = _paragraphs(count, _DRAFT_BYTES // 60, 60)
+        return {"count": count + 1, **({"parts": parts} if as_list else {"text": "\n".join(parts)})}
+
+    return _looping(draft, "parts" if as_list else "text")
+
+
+def _listed() -> Graph[_Draft]:
+    """Return a graph that sets a list of texts which has one text more in each visit."""
+
+    def collect(count: int) -> dict[str, object]:
+        return {"count": count + 1, "parts": _paragraphs(0, 10_000, 100 + count)}
+
+    return _looping(collect, "parts")
+
+
+def _looping(node: Callable[..., dict[str, object]], field: str) -> Graph[_Draft]:
+    graph = Graph("texts", _Draft)
+    graph.add_node("draft", node, writes=(field, "count"), thread=False)
+    graph.add_edge(START, "draft")
+    graph.add_edge("draft", END, when=value("count") >= _DRAFTS)
+    graph.add_edge("draft", "draft")
+    return graph
+
+
+def _mapped() -> Graph[_Draft]:
+    """Return a graph that gives a text to each item of a map."""
+    graph = Graph("mapped", _Draft)
+    graph.add_node(
+        "measure", lambda item, text: len(text) + item, each={"item": "items"}, writes="lengths", thread=False
+    )
+    graph.add_path(START, "measure", END)
+    return graph
 
 
 def _drafts() -> Graph[Counter]:

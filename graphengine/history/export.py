@@ -30,7 +30,7 @@ from graphengine.stores.base import DEFAULT_QUEUE, Append, RunInfo, Status
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphengine.engine.outline import Outline
@@ -109,17 +109,23 @@ def to_json_text(run: Exported, version: str) -> str:
         run: The run.
         version: The version of graphengine that writes the file.
     """
-    content = _content(run)
     head: dict[str, JsonValue] = {"format": FORMAT, "version": version}
-    head["digest"] = digest_of_content({**head, **content})
-    parts = [f" {_compact(name)}: {_compact(value)}" for name, value in head.items()]
-    parts += [f" {_compact(name)}: {_compact(content[name])}" for name in ("run", "outlines", "inbox")]
-    steps = ",\n".join(f"  {_compact(step)}" for step in content["steps"])
-    parts.append(f' "steps": [\n{steps}\n ]')
+    facts = _facts(run)
+    lines: list[str] = []
+
+    def rows() -> Iterator[dict[str, JsonValue]]:
+        for row in _rows(run):
+            lines.append(f"  {_compact(row)}")
+            yield row
+
+    head["digest"] = _digest({**head, **facts}, rows())
+    parts = [f" {_compact(name)}: {_compact(value)}" for name, value in {**head, **facts}.items()]
+    parts.append(' "steps": [\n' + ",\n".join(lines) + "\n ]")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def _content(run: Exported) -> dict[str, Any]:
+def _facts(run: Exported) -> dict[str, Any]:
+    """Return all members of a file about a run but its steps."""
     info = run.info
     parent = {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None
     made: dict[str, JsonValue] = {
@@ -137,10 +143,14 @@ def _content(run: Exported) -> dict[str, Any]:
         },
         "outlines": dict(run.outlines),
         "inbox": [{"kind": kind, "payload": payload} for kind, payload in run.inbox],
-        "steps": [{"seq": step.seq, **from_json(encode_step(step))} for step in run.steps],
     }
     found: dict[str, Any] = from_json(to_json(made))
     return found
+
+
+def _rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
+    """Yield the steps as a file has them."""
+    return ({"seq": step.seq, **from_json(encode_step(step))} for step in run.steps)
 
 
 def _queue(info: RunInfo) -> dict[str, JsonValue]:
@@ -152,12 +162,26 @@ def _queue(info: RunInfo) -> dict[str, JsonValue]:
 
 def digest_of_content(content: Mapping[str, JsonValue]) -> str:
     """Return the digest of a file's content, independent of blanks and of the order of its keys."""
-    body = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return f"sha256:{hashlib.sha256(body.encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(_canonical(content)).hexdigest()}"
 
 
-def _compact(value: JsonValue) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+def _digest(facts: Mapping[str, JsonValue], rows: Iterable[dict[str, JsonValue]]) -> str:
+    """Return what `digest_of_content` returns for these facts and steps, with one step at a time in memory."""
+    before = _canonical({name: fact for name, fact in facts.items() if name < "steps"})
+    after = _canonical({name: fact for name, fact in facts.items() if name > "steps"})
+    found = hashlib.sha256(before[:-1] + b',"steps":[')
+    for number, row in enumerate(rows):
+        found.update(b"," * bool(number) + _canonical(row))
+    found.update(b"]," + after[1:] if len(after) > len(b"{}") else b"]}")
+    return f"sha256:{found.hexdigest()}"
+
+
+_sorted: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_compact: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _canonical(value: JsonValue) -> bytes:
+    return _sorted(value).encode()
 
 
 def read_file(path: Path) -> Exported:
@@ -390,7 +414,7 @@ async def _is_recorded(store: Store, run: Exported) -> bool:
         return False
     if not _queue(run.info):  # a file of a version that did not export it
         known = replace(known, info=replace(known.info, queue=DEFAULT_QUEUE, priority=0, key=None, queued=False))
-    if digest_of_content(_content(known)) == digest_of_content(_content(run)):
+    if _digest(_facts(known), _rows(known)) == _digest(_facts(run), _rows(run)):
         return True
     message = f"another run is already recorded as {run.info.id}"
     repair = "import into another database with --db PATH, or keep the recorded run"

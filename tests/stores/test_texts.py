@@ -22,8 +22,10 @@ from graphengine.reducers import append
 from graphengine.stores import long_texts
 from graphengine.stores.long_texts import LEAST_BYTES, cut
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import SQLiteStore, texts
 from graphengine.stores.sqlite.doctor import examine, repair
+from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
 from graphengine.testing.store_kit import append as write
 from graphengine.testing.store_kit import batch, new_run, refused, same, step
 from tests.stores.recorded import small_snapshots
@@ -163,6 +165,26 @@ async def test_a_hundred_runs_over_one_source_take_its_place_once(open_store: Op
     assert (await store.weigh(["r1"]))["r1"] < 1000
     await store.close()
     assert path.stat().st_size < 2_000_000
+
+
+async def test_a_reader_keeps_only_some_of_the_texts_that_it_meets(
+    open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check of a run of many drafts does not hold all of them, and reads each step whole."""
+    monkeypatch.setattr(texts, "_KEPT_BYTES", 13_000)
+    store = await open_store()
+    fence = await new_run(store, "r")
+    drafts = [f"draft {number} " * 700 for number in range(4)]
+    await write(store, batch("r", fence, [step(at + 1, value=draft) for at, draft in enumerate(drafts)], "finished"))
+    await store.close()
+    asked: list[str] = []
+    with closing(sqlite3.connect(path)) as connection:
+        reader = texts.Texts(connection)
+        found = connection.execute(SQL["steps"], (1 << KEY_BITS, 2 << KEY_BITS)).fetchall()
+        connection.set_trace_callback(asked.append)
+        for row, body, recorded, listed in [*found, found[0], found[0]]:
+            assert drafts[(row & SEQ_MASK) - 1].encode() in reader.whole(row, body, listed, recorded)
+    assert len(asked) == len(drafts) + 1  # the first was not kept until it was wanted again
 
 
 async def test_a_text_is_deleted_with_the_last_row_that_holds_it(open_store: OpenStore, path: Path) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DIGEST_BYTES: Final = 16
+_KEPT_BYTES: Final = 64_000_000
+"""How much of the texts that it met a reader keeps: a run of a thousand drafts can have more than fits into memory."""
+
 _listed: Final = msgspec.json.Decoder(list[tuple[int, int]])
 
 
@@ -64,7 +67,7 @@ def digest_of(text: bytes) -> bytes:
 
 
 class Texts:
-    """The texts that one read has met, each read once.
+    """The texts that one read has met; each is read once, unless there are very many.
 
     Args:
         connection: In a transaction.
@@ -73,6 +76,7 @@ class Texts:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._found: dict[int, bytes] = {}
+        self._bytes = 0
 
     def put_back(self, body: bytes, listed: str) -> bytes:
         """Return the whole body of a row with texts, given its columns `body` and `texts`.
@@ -101,7 +105,12 @@ class Texts:
             if row is None:
                 message = f"its text {key} is missing"
                 raise ValueError(message)
-            text = self._found[key] = row[0]
+            text = row[0]
+            if self._bytes + len(text) > _KEPT_BYTES:
+                self._found.clear()
+                self._bytes = 0
+            self._found[key] = text
+            self._bytes += len(text)
         return text
 
 
