@@ -11,6 +11,7 @@ from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.calls.user_frames import user_traceback
 from graphengine.engine.failures import text_of
+from graphengine.graph.templates import has_media, marked
 from graphengine.state.json_values import utf8_text
 from graphengine.state.media import Media, joined
 
@@ -25,6 +26,8 @@ MAX_ERROR_CHARACTERS: Final = 10_000
 
 _BEGINNING: Final = 2_000
 _MOST_UTF8_BYTES: Final = 4  # of one character
+_MEDIA: Final = b'"data":"'
+"""What the JSON of a medium contains; a search for it is faster than one for media."""
 _NOTHING: Final = "(done; there is no result)"
 
 
@@ -50,8 +53,8 @@ class ToolOutcome:
 def outcome_of(tool: str, value: object) -> ToolOutcome:
     """Return the outcome for the value that a tool's function returned.
 
-    Text is unchanged, media and lists of texts and media are shown, any other value becomes JSON. A value without a
-    JSON form, or one that is too long, is an error.
+    Text is unchanged, media and lists of texts and media are shown, any other value becomes JSON, in which a mark such
+    as `[media 1: photo.png]` stands for each medium. A value without a JSON form, or one that is too long, is an error.
     """
     if isinstance(value, ToolOutcome):
         return replace(_passable(tool, value.text, is_error=value.is_error), media=tuple(value.media))
@@ -60,8 +63,12 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
     if len(parts) == len(items) and any(isinstance(part, Media) for part in parts):
         text, media = joined(parts)
         return replace(_passable(tool, text), media=tuple(media))
+    shown: list[Media] = []
     try:
-        return _passable(tool, _text(value))
+        written = _text(value)
+        if isinstance(written, bytes) and _MEDIA in written and has_media(value):
+            written = _text(marked(value, shown))
+        return replace(_passable(tool, written), media=tuple(shown))
     except (ValueError, RecursionError) as error:
         kind = type(value).__name__
         text = f"{tool} did its work, but its result, a {kind}, cannot be written as JSON: {text_of(error)}"

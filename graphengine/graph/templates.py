@@ -281,8 +281,8 @@ def _shown(value: object, *, lenient: bool = False, media: list[Media] | None = 
     if isinstance(value, str):
         text = utf8_text(value)
         return _Shown(text, lines=len(text.splitlines()) > 1)
-    if media is not None and _has_media(value):
-        value = _marked(value, media)
+    if media is not None and has_media(value):
+        value = marked(value, media)
     messages = _messages(value)
     return _Shown(conversation(messages) if messages else _json(value, "base64" if lenient else "utf8"), lines=True)
 
@@ -327,7 +327,7 @@ def _parts(message: MessageLike, called: Mapping[str, str]) -> list[tuple[str, s
 
 def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
     try:
-        if bytes_mode == "utf8" and _has_media(value):
+        if bytes_mode == "utf8" and has_media(value):
             repair = "name the media themselves in the prompt, as {report.picture}, or give the model its other fields"
             raise DefinitionError(f"a prompt cannot show media inside {type(value).__name__}", repair=repair)
         value = _sorted(value) if _has_set(value) else value
@@ -360,24 +360,26 @@ def _has_set(value: object) -> bool:
     return isinstance(value, (set, frozenset)) or any(_has_set(item) for item in _inside(value))
 
 
-def _has_media(value: object) -> bool:
+def has_media(value: object) -> bool:
+    """Return whether a value is a medium, or has one inside."""
     if value is None or isinstance(value, (str, int, float)):
         return False
-    return isinstance(value, Media) or any(_has_media(item) for item in _inside(value))
+    return isinstance(value, Media) or any(has_media(item) for item in _inside(value))
 
 
-def _marked(value: object, media: list[Media]) -> object:
+def marked(value: object, media: list[Media]) -> object:
     """Return a value with the text that stands for each medium in its place; the media are added to the others."""
     if isinstance(value, Media):
         return mark(value, media)
     if isinstance(value, BaseModel):
-        fields = {**vars(value), **(value.model_extra or {})}
-        return {name: _marked(item, media) for name, item in fields.items()}
+        known = type(value).model_fields
+        fields = {name: item for name, item in vars(value).items() if name in known and not known[name].exclude}
+        return {name: marked(item, media) for name, item in (fields | (value.model_extra or {})).items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _marked(getattr(value, field.name), media) for field in dataclasses.fields(value)}
+        return {field.name: marked(getattr(value, field.name), media) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {key: _marked(item, media) for key, item in value.items()}
-    return [_marked(item, media) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: marked(item, media) for key, item in value.items()}
+    return [marked(item, media) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _sorted(value: object) -> object:
@@ -402,7 +404,9 @@ __all__ = [
     "conversation",
     "fill",
     "fill_plainly",
+    "has_media",
     "holes",
     "labelled",
+    "marked",
     "missing",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graphengine import END, START, Agent, CompileError, Graph, Media, Runner, ScriptedModel, Window, tool
 from graphengine.agents.tools import ToolOutcome
@@ -43,6 +43,14 @@ class Scanner(BaseModel):
 
     scan: bytes = b""
     answer: str = ""
+
+
+class Shot(BaseModel):
+    """A result of a tool with a picture, and with a field that only the program reads."""
+
+    note: str = "sharp"
+    camera: str = Field(default="serial number 7", exclude=True)
+    picture: Media
 
 
 def graph_of(agent: Any, **options: Any) -> Graph[Desk]:
@@ -129,10 +137,12 @@ class TestTools:
             (PHOTO, "[media 1: photo.png]"),
             (["Now: ", PHOTO], "Now: [media 1: photo.png]"),
             (ToolOutcome("It is [media 1: photo.png].", media=[PHOTO]), "It is [media 1: photo.png]."),
+            ({"shots": [PHOTO], "of": 3}, '{"shots":["[media 1: photo.png]"],"of":3}'),
+            (Shot(picture=PHOTO), '{"note":"sharp","picture":"[media 1: photo.png]"}'),
         ],
     )
     async def test_a_tool_returns_media(self, result: object, text: str) -> None:
-        """Alone, in a list with texts, or in an outcome."""
+        """Alone, in a list with texts, in an outcome, or inside another value, whose excluded fields stay excluded."""
         agent = Agent("eye", prompt="{task}", tools=[tool(lambda: result, name="shoot")])
         model = ScriptedModel([calls(("shoot", {})), "A boat."])
         await agent.but(model=model).run(task="Look.")
