@@ -1,13 +1,28 @@
-"""The promise of a write's result, which is kept once its transaction is durable."""
+"""The promise of a write's result, which is kept once its transaction is durable, and who awaits answers for it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import asyncio
+    from weakref import WeakSet
 
 T = TypeVar("T")
+
+
+class Sender(Protocol):
+    """Sends writes from an event loop, which is idle until the answer comes."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is awaited."""
+        ...
+
+
+SENDERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Sender]]] = WeakKeyDictionary()
+"""The senders of each event loop. The clock of a test does not jump while one of them awaits an answer."""
 
 
 class Promise(Generic[T]):

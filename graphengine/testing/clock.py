@@ -9,8 +9,8 @@ moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sleeps u
 changes nor waits for.
 
 The event loop has nothing else to do if its queue is empty for a whole turn, except for other clocks that check too,
-and no thread of a pool or of the SQLite store is at work. Threads are checked several times before they count as idle,
-since work that was just submitted to a thread is not visible yet.
+no write to PostgreSQL awaits its answer, and no thread of a pool or of the SQLite store is at work. Threads are checked
+several times before they count as idle, since work that was just submitted to a thread is not visible yet.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from weakref import WeakKeyDictionary
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
+from graphengine.stores.promises import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sized
@@ -135,7 +136,8 @@ class FakeClock:
             self._looker = None
             return
         threads = _threads()
-        self._quiet = 0 if _is_busy(loop) or any(threads) else self._quiet + 1
+        is_quiet = not (_is_busy(loop) or any(threads) or any(sender.is_busy for sender in SENDERS.get(loop, ())))
+        self._quiet = self._quiet + 1 if is_quiet else 0
         if self._quiet >= (_QUIET_LOOKS if threads else 2):  # once more: sockets are read between two turns
             self._quiet = 0
             self._set(self._sleepers[0][0])

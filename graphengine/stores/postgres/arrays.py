@@ -58,8 +58,11 @@ class _ArrayDumper(Dumper):
         """Return the array as PostgreSQL reads it."""
         if not obj:
             return _HEAD.pack(0, 0, self.item)
-        has_null = None in obj
-        packed = self.items_of(obj) if has_null else self.full(obj)
+        first, has_null = obj[0], None in obj
+        if not isinstance(first, float) and obj.count(first) == len(obj):  # 0.0 equals -0.0
+            packed = self.items_of([first]) * len(obj)  # a column of a batch, such as the statuses, is often so
+        else:
+            packed = self.items_of(obj) if has_null else self.full(obj)
         return _HEAD.pack(1, has_null, self.item) + _SIZE.pack(len(obj), 1) + packed
 
     def full(self, items: list[Any]) -> bytes:

@@ -14,12 +14,14 @@ import re
 from contextvars import Context
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import psycopg
 from psycopg.adapt import Transformer
 from psycopg.pq import ExecStatus
 
 from graphengine.stores.postgres.arrays import packed
+from graphengine.stores.promises import SENDERS
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,6 +51,7 @@ class Direct:
         self._preparing: tuple[bytes, bytes, Sequence[bytes | None], Sequence[int]] | None = None
         self._results: list[PGresult] = []
         self._done: Callable[[Sequence[Sequence[Any]] | None], None] | None = None
+        SENDERS.setdefault(loop, WeakSet()).add(self)
 
     @property
     def is_busy(self) -> bool:
