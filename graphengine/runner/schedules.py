@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic_core import to_jsonable_python
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Missed: TypeAlias = Literal["skip", "one", "all"]
 
 _NEVER: Final = float("inf")
+_NONE: Final = timedelta()
+_SET_BACK_SECONDS: Final = 3 * 3600
+"""More than clocks are set back by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +117,18 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
     except (KeyError, ValueError, OSError) as error:
         repair = "use a name of the IANA database, such as Europe/Berlin"
         raise InputError(f"there is no time zone {schedule.zone!r}", where=where, repair=repair) from error
+    # 1. At 2:50 a process plans a daily run at 2:30: it is due tomorrow. 2. At 3:00 the clocks are set back to 2:00.
+    # 3. At 2:10 another process plans it. From 2:10 on, the next 2:30 would be today, for the second time.
+    now, earlier = datetime.fromtimestamp(after, zone), datetime.fromtimestamp(after - _SET_BACK_SECONDS, zone)
+    is_set_back = (now.utcoffset() or _NONE) < (earlier.utcoffset() or _NONE)
     try:
-        found = CronSim(schedule.cron, datetime.fromtimestamp(after, zone))
+        found = CronSim(schedule.cron, earlier if is_set_back else now)
     except CronSimError as error:
         repair = 'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00'
         raise InputError(f"{schedule.cron!r} are no times: {error}", where=where, repair=repair) from error
     for tick in found:
-        yield tick.timestamp()
+        if tick.timestamp() > after:
+            yield tick.timestamp()
 
 
 def run_id_of(name: str, tick: float) -> str:

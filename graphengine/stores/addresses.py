@@ -24,6 +24,8 @@ SCHEMA: Final = "graphengine"
 # A `Path` drops one of the two slashes. A single letter before the colon is a Windows drive.
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/(/?)")
 _POSTGRES: Final = ("postgresql", "postgres")
+_LIKE_ADDRESS: Final = re.compile(r"^postgres(ql)?:|[^\s/\\:@]{2,}:[^/\\@]*@|\bpassword\s*=", re.IGNORECASE)
+"""What no path has, as far as anyone knows, but an address with a typo, or libpq's other form: `host=… password=…`."""
 _EXAMPLE: Final = "postgresql://user@host:5432/database"
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.%]+\]|(?:%2[Ff])[^@/?#:\s]*")
@@ -125,7 +127,8 @@ def refuse_address(given: str | PathLike[str]) -> None:
         given: The name that the caller passed.
 
     Raises:
-        StoreNotSupported: It is an address, `scheme://…`. The message leaves out the rest, which can hold a password.
+        StoreNotSupported: It is an address, `scheme://…`, or looks like one with a typo. The message leaves out the
+            rest, which can hold a password.
 
     Example:
         >>> refuse_address("runs.db")
@@ -144,6 +147,10 @@ def refuse_address(given: str | PathLike[str]) -> None:
             message += ": this needs the path of a file"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where=shown, repair=repair)
+    if _LIKE_ADDRESS.search(os.fsdecode(given)):
+        message = "this is no path of a file, and no address that can be read; it may have a password and is not shown"
+        repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
+        raise StoreNotSupported(message, where="the name of the database", repair=repair)
 
 
 def parse(given: str) -> Address:

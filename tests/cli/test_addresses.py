@@ -13,6 +13,11 @@ ADDRESSES = [
     "oracle://me:secret@db.example:5432/runs",
     "postgresql+asyncpg://me:secret@db.example/runs?password=secret",
     "mysql://host/secret",
+    "postgresql:/me:secret@db.example/runs",
+    "postgresql:me:secret@db.example/runs",
+    "//me:secret@db.example/runs",
+    "me:secret@db.example/runs",
+    "host=db.example user=me password=secret",
     "sqlite:///secret.db",
     "file:///secret.db",
 ]

@@ -13,7 +13,7 @@ from graphengine import END, START, Graph, Runner
 from graphengine.errors import InputError
 from graphengine.history.load import load_snapshot
 from graphengine.runner import Schedule
-from graphengine.runner.schedules import ticks
+from graphengine.runner.schedules import next_tick, ticks
 from graphengine.runner.ticker import Ticker
 from graphengine.runner.worker import Worker
 from graphengine.testing import FakeClock
@@ -253,3 +253,6 @@ def test_ticks_follow_the_clocks_of_the_zone() -> None:
     before = datetime(2026, 10, 24, 12, 0, tzinfo=UTC).timestamp()
     found = [datetime.fromtimestamp(at, UTC) for at, _ in zip(ticks(daily, before), range(2), strict=False)]
     assert [each.strftime("%m-%d %H:%M") for each in found] == ["10-25 00:30", "10-26 01:30"]
+    for minute in range(0, 60, 10):  # of the hour that comes a second time
+        planned = datetime(2026, 10, 25, 1, minute, tzinfo=UTC).timestamp()
+        assert next_tick(daily, planned) == found[1].timestamp()
