@@ -53,7 +53,7 @@ from graphengine.testing.store_kit import (
 from graphengine.testing.waiting_runs import WaitingRuns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from graphengine.engine.outline import Outline
     from graphengine.state.json_values import JsonValue
@@ -82,14 +82,37 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
         """Every method of a closed store raises RunnerClosed."""
         fence = await new_run(store)
         await store.close()
-        with refused(RunnerClosed):
-            await append(store, batch("r", fence, [step(1)]))
-        with refused(RunnerClosed):
-            await store.info("r")
-        with refused(RunnerClosed):
-            await store.due(0.0)
-        with refused(RunnerClosed):
-            await new_run(store, "other")
+        asked: Sequence[Callable[[], Awaitable[object]]] = (
+            lambda: append(store, batch("r", fence, [step(1)])),
+            lambda: new_run(store, "other"),
+            lambda: store.claim("r"),
+            lambda: store.info("r"),
+            lambda: store.seqs(["r"]),
+            lambda: store.infos(["r"]),
+            store.pulse,
+            store.counts,
+            lambda: store.ids(""),
+            lambda: store.load("r"),
+            lambda: store.steps("r"),
+            store.runs,
+            lambda: store.branches(["r"]),
+            lambda: store.outline("f1"),
+            lambda: store.due(0.0),
+            lambda: store.limit_queue("q", None),
+            store.queue_limits,
+            store.queue_counts,
+            lambda: store.drop_schedule("s"),
+            store.schedules,
+            lambda: store.move_schedule("s", 0.0, 1.0),
+            lambda: store.set_role({}),
+            store.owners,
+            lambda: store.post("r", "answer", 1, "key"),
+            lambda: store.inbox(["r"]),
+            lambda: store.weigh(["r"]),
+        )
+        for ask in asked:
+            with refused(RunnerClosed):
+                await ask()
 
     # -- runs and their facts
 
@@ -345,12 +368,14 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_release_is_ignored(self, store: Store) -> None:
-        """Releasing with an old fence does not take the run from its driver."""
+        """Releasing with an old fence does not take the run from its driver; without a driver nothing happens."""
         old = await new_run(store)
         await store.release("r", old)
         fence = await store.claim("r")
         await store.release("r", old)
         await append(store, batch("r", fence, [step(1)]))
+        await append(store, batch("r", fence, [step(2)], "waiting"))
+        await store.release("r", fence)
 
     # -- branches
 
