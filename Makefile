@@ -118,8 +118,10 @@ pin: .venv-pin/ready ## write constraints.txt and tests/wheel_tags.txt anew, wit
 	.venv-pin/bin/python scripts/pin.py
 
 docs: .venv/ready-docs ## build the documentation as a site in build/site; warnings are errors
+	@rm -f build/site-ready
 	$(BIN)/python scripts/site_pages.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@touch build/site-ready # tests then read this site and build none
 
 dist: .venv/ready-test ## build the wheel and the source distribution in dist/
 	@rm -rf dist

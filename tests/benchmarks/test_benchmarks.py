@@ -1,13 +1,46 @@
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.measure import Figure, Settings, Target, alternate
 from benchmarks.programs import PROGRAMS
 from benchmarks.report import report
+from tests.kit import forks
 
 QUICK = Settings(quick=True, peers=False)
 
 
+@pytest.fixture
+def forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the Python programs that benchmarks wait for as forks: what a test checks is that each runs, not its time."""
+
+    def run(
+        words: Sequence[str],
+        *,
+        check: bool,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        **_: Any,
+    ) -> "subprocess.CompletedProcess[str]":
+        python, option, program, *rest = words
+        assert python == sys.executable
+        if option == "-c":
+            (tmp_path / "program.py").write_text(program, encoding="utf-8")
+            program = str(tmp_path / "program.py")
+        ended = forks.run(program, *rest, folder=cwd, variables=env)
+        if check:
+            assert ended.returncode == 0, ended.stderr
+        return ended
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("name", PROGRAMS)
 async def test_every_program_gives_figures(name: str) -> None:
     """Our side of each program runs, returns a positive figure per round, and is in the report."""
