@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -76,7 +76,7 @@ def test_the_site_is_whole(tmp_path: Path) -> None:
     assert (lost, missing) == ([], [])
 
 
-def unnamed(module: str, page: Path, anchors: list[str]) -> Iterator[str]:
+def unnamed(module: str, page: Path, anchors: Collection[str]) -> Iterator[str]:
     """Yield the public names of a module that its page does not show with an anchor, and doctests outside blocks."""
     html = page.read_text(encoding="utf-8")
     text = re.sub(r"<[^>]+>", "", html)
