@@ -10,16 +10,16 @@ made once the log has grown by half, so that making snapshots costs O(1) per ste
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MIN_ROWS: Final = 256
 MIN_RATIO: Final = 2
 _RETRY_GROWTH: Final = 1.5
 
 
-@dataclass(slots=True)
-class Tail:
+class Tail(Struct, gc=False):
     """The steps of one run recorded since its last snapshot.
 
     Attributes:

@@ -7,6 +7,9 @@ jobs fail:
 - a `GraphEngineError` is a rejection, raised before anything was written: only that job fails;
 - an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that cause;
 - any other error concerns the values of one job: the transaction is rolled back and repeated without that job.
+
+Appends in a row are written by one statement, which fails if one of them is refused. The transaction is then rolled
+back and repeated with one job after the other.
 """
 
 from __future__ import annotations
@@ -15,14 +18,16 @@ import asyncio
 import sqlite3
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from graphengine.errors import GraphEngineError, RunnerClosed
 from graphengine.stores.promises import Promise
 from graphengine.stores.sqlite.faults import explain, is_of_the_medium
+from graphengine.stores.sqlite.writes import Addition, append_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from graphengine.stores.sqlite.checkpoints import Checkpoints
     from graphengine.stores.sqlite.files import Place
@@ -133,28 +138,56 @@ class GroupCommit:
             self._written.extend(jobs)
 
     def _transact(self, connection: sqlite3.Connection, jobs: Iterable[Job[object]]) -> None:
-        waiting = list(jobs)
+        waiting, together = list(jobs), True
         while waiting:
             connection.execute("BEGIN IMMEDIATE")
-            spoiler = _first_spoiler(connection, waiting)
+            works = _together(waiting) if together else ((job, job.work) for job in waiting)
+            spoiler = _first_spoiler(connection, works)
             if spoiler is None:
                 connection.execute("COMMIT")
                 return
             _undo(connection)
-            waiting.remove(spoiler)
-            spoiler.error = explain(spoiler.error, self._place.path) if spoiler.error else None
+            if not together:
+                waiting.remove(spoiler)
+                spoiler.error = explain(spoiler.error, self._place.path) if spoiler.error else None
+            together = False  # each on its own tells which one it was, and why
             for job in waiting:
                 job.error = None
 
 
-def _first_spoiler(connection: sqlite3.Connection, jobs: Iterable[Job[object]]) -> Job[object] | None:
-    """Run the jobs up to the first that fails because of its own values, and return that one.
+def _together(jobs: Iterable[Job[object]]) -> Iterator[tuple[Job[object], Callable[[sqlite3.Connection], object]]]:
+    """Yield the jobs with their work, but of appends in a row only the first, which does the work of all."""
+    row: list[Job[object]] = []
+    released: set[int] = set()  # by appends of that row: `append` refuses a later one of these runs
+    for job in jobs:
+        work = job.work
+        if isinstance(work, Addition) and work.rows and work.key not in released:
+            row.append(job)
+            if work.status != "running":
+                released.add(work.key)
+            continue
+        if row:
+            yield row[0], _all_of(row)
+            row, released = [], set()
+        yield job, work
+    if row:
+        yield row[0], _all_of(row)
+
+
+def _all_of(row: Iterable[Job[object]]) -> Callable[[sqlite3.Connection], None]:
+    return partial(append_all, additions=[cast("Addition", job.work) for job in row])
+
+
+def _first_spoiler(
+    connection: sqlite3.Connection, works: Iterable[tuple[Job[object], Work]]
+) -> Job[object] | None:
+    """Do the work of jobs up to the first that fails because of its own values, and return that one.
 
     The transaction must then be rolled back.
     """
-    for job in jobs:
+    for job, work in works:
         try:
-            job.result = job.work(connection)
+            job.result = work(connection)
         except GraphEngineError as refusal:
             job.error = refusal
         except Exception as error:  # raise errors of the medium; keep the job's own error with the job

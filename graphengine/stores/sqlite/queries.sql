@@ -76,7 +76,7 @@ INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, paren
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
     ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
-);
+) ON CONFLICT (id) DO NOTHING;
 
 -- name: set_queue
 UPDATE runs SET queue = ?, priority = ?, queue_key = ? WHERE key = ?;
@@ -109,6 +109,15 @@ FROM runs AS r WHERE r.key = ?;
 
 -- name: add_step
 INSERT INTO steps (id, at, body, sum, texts) VALUES (?, ?, CAST(? AS TEXT), ?, ?);
+
+-- name: add_next_step
+-- Fails, since the time is NULL, unless the run has this driver, fence and status, and this step before it. A status
+-- of NULL is any. A SELECT in place of VALUES would go through a temporary table.
+INSERT INTO steps (id, at, body, sum, texts) VALUES (?, (
+    SELECT ? FROM runs AS r
+    WHERE r.key = ? AND r.id = ? AND r.fence = ? AND r.driver = ? AND r.status = coalesce(?, r.status)
+      AND EXISTS (SELECT 1 FROM steps AS s WHERE s.id = ?)
+), CAST(? AS TEXT), ?, ?);
 
 -- name: add_snapshot
 INSERT INTO snapshots (id, body, sum, texts) VALUES (?, CAST(? AS TEXT), ?, ?);

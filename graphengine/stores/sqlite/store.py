@@ -299,7 +299,7 @@ class SQLiteStore:
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
         addition, written_bytes = _encode(batch, driven, lease.id)
-        pending = commits.submit(addition.write, written_bytes)
+        pending = commits.submit(addition, written_bytes)
         if batch.status != "running":
             pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
         return pending
