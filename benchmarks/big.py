@@ -213,7 +213,7 @@ def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
     elif isinstance(facts, Branched) and info.parent is not None:
         facts = structs.replace(facts, run_id=info.id, parent=info.parent, fingerprint=info.fingerprint)
     body = encode_step(structs.replace(first, data=facts))
-    return [rows[0]._replace(at=info.created_at, body=body), *rows[1:]]
+    return [structs.replace(rows[0], at=info.created_at, body=body), *rows[1:]]
 
 
 def run_name(number: int) -> str:

@@ -50,12 +50,11 @@ class _SteadyClock:
     """A clock that counts passing time."""
 
     def __init__(self, start: float) -> None:
-        self._passed = time.monotonic if _STEADY is None else partial(time.clock_gettime, _STEADY)
-        self._offset = start - self._passed()
+        self._offset = start - _passed()
 
     def now(self) -> float:
         """Return the time, epoch seconds, provided the machine's clock was right at the start."""
-        return self._offset + self._passed()
+        return self._offset + _passed()
 
     async def sleep_until(self, when: float) -> None:
         """Return at that time."""
@@ -79,3 +78,4 @@ async def _until(now: Callable[[], float], when: float) -> None:
 _STEADY: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 """The clock that also counts while the machine is suspended: on Linux CLOCK_BOOTTIME, on macOS CLOCK_MONOTONIC. Windows
 has neither."""
+_passed: Final = time.monotonic if _STEADY is None else partial(time.clock_gettime, _STEADY)

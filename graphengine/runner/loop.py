@@ -73,7 +73,6 @@ class Driver:
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         run: The callers' handle on it.
-        cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
         trace: Gets its steps once they are durable.
     """
 
@@ -109,21 +108,31 @@ class Driver:
         self._task: asyncio.Task[Any] | None = None
         self._asleep: dict[str, Task] = {}
         self._mail: dict[int, Message] = {}
-        self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._broken: StoreError | None = None
         self._completions: list[Completion] = []
         self._next_completion: asyncio.Future[None] | None = None  # set by the next completion
-        self.cut_off: list[str] = []
         self.trace: RunTrace | None = None  # set by the opener if the Runner has telemetry
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
+    # What most runs never need is made when it is first used: thousands of runs may be in progress.
+
     @cached_property
     def _pending(self) -> deque[Job]:
         """The jobs that have not begun."""
         return deque()
+
+    @cached_property
+    def _known(self) -> set[int]:
+        """The ids of delivered messages: a poll of the inbox may return one again that is just being recorded."""
+        return set()
+
+    @cached_property
+    def cut_off(self) -> list[str]:
+        """The paths of the nodes that were in flight when the Runner closed, or a stop cut them."""
+        return []
 
     @property
     def snapshot(self) -> Snapshot:

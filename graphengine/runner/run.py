@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from graphengine.calls.caller_line import ends_at_caller
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent, Live
     from graphengine.engine.steps import RunStatus, Step
     from graphengine.runner.live_events import Emitted
+    from graphengine.runner.loop import Driver
     from graphengine.runner.result import Result, Wait
     from graphengine.stores.base import Store, Taken
 
@@ -102,11 +103,13 @@ class Run(Generic[S]):
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner
         self.released = False  # released, for another process to resume; set by the runner
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
-        self.so_far: Callable[[], str] | None = None  # its display while it is driven here; set by the supervisor
+        self.driver: Driver | None = None  # what drives it here; set by the supervisor
         self._store = store
         self._task: asyncio.Task[Result[S] | None] | None = None
         self.read: Callable[[], Awaitable[Result[S]]] | None = None  # its result, if it slept when the runner closed
-        self._callers = 0  # how many wait for its result
+        self._waiters: list[asyncio.Future[None]] = []  # of those who wait for its end
+        self._callers = 0  # how many of them wait for its result
+        self._when_over: Callable[[Run[S]], object] = _nothing
         self._recorded = False
         self._begun: asyncio.Event | None = None  # created by the first caller that waits for it
 
@@ -120,8 +123,10 @@ class Run(Generic[S]):
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
-        if self.so_far is not None:
-            return self.so_far()
+        if self.driver is not None:
+            from graphengine.runner.display import run_html  # noqa: PLC0415 - only notebooks need the renderer
+
+            return run_html(self.driver.plan, self.driver.snapshot)
         if self._task is None or not self._task.done() or self._task.cancelled() or self._task.exception() is not None:
             return None
         result = self._task.result()
@@ -129,16 +134,22 @@ class Run(Generic[S]):
 
     def start(self, work: Coroutine[Any, Any, Result[S] | None], over: Callable[[Run[S]], object]) -> None:
         """Drive it in the background, and call `over` when it has ended; called by the runner, once."""
-        self._task = asyncio.get_running_loop().create_task(work, name=f"graphengine run {self.id}")
-        self._task.add_done_callback(partial(self._over, over))
+        context = copy_context()
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(work, name=f"graphengine run {self.id}", context=context)
+        self._when_over = over
+        self._task.add_done_callback(self._over, context=context)
 
-    def _over(self, over: Callable[[Run[S]], object], task: asyncio.Task[Result[S] | None]) -> None:
+    def _over(self, task: asyncio.Task[Result[S] | None]) -> None:
         if not task.cancelled():
             task.exception()  # marks it as retrieved, so that asyncio does not warn if `result` is never called
         self._set_begun()
         for queue in self.watchers:
             queue.put_nowait(None)
-        over(self)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._when_over(self)
 
     def recorded(self) -> None:
         """Record that its first step is durable; called by the runner."""
@@ -188,9 +199,22 @@ class Run(Generic[S]):
             raise RuntimeError(message)
         return self._task
 
+    def _waiter(self) -> asyncio.Future[None]:
+        """Return a future that is done when its task is; the caller removes it from the waiters."""
+        task = self._started()
+        over: asyncio.Future[None] = task.get_loop().create_future()
+        self._waiters.append(over)
+        if task.done():
+            over.set_result(None)
+        return over
+
     async def ended(self) -> None:
         """Return when it is no longer driven, for whatever reason."""
-        await _over(self._started())
+        over = self._waiter()
+        try:
+            await over
+        finally:
+            self._waiters.remove(over)
 
     async def result(self) -> Result[S]:
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
@@ -202,11 +226,12 @@ class Run(Generic[S]):
             RunnerClosed: The runner was closed before the run was recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        task = self._started()
+        over = self._waiter()
         self._callers += 1
         try:
-            await _over(task)
+            await over
         finally:
+            self._waiters.remove(over)
             self._callers -= 1
         return unless_failed(await self._ended_with())
 
@@ -322,18 +347,5 @@ class Run(Generic[S]):
         return result
 
 
-async def _over(task: asyncio.Task[Any]) -> None:
-    """Return when a task is over, as `asyncio.wait` does, with less work."""
-    if task.done():
-        return
-    over: asyncio.Future[None] = task.get_loop().create_future()
-
-    def wake(_: object) -> None:
-        if not over.done():
-            over.set_result(None)
-
-    task.add_done_callback(wake)
-    try:
-        await over
-    finally:
-        task.remove_done_callback(wake)
+def _nothing(_: object) -> None:
+    """Do nothing."""

@@ -104,6 +104,7 @@ class Supervisor:
         self.closed = False
         self._readers = 0  # of results after the Runner was closed
         self._alarms = Alarms(clock)
+        self._past = functools.partial(past_runs, store)
         self._quieter = asyncio.Event()  # set when a run was opened, or is no longer driven here
         self._grace_seconds = 0.0
         self.opener = Opener(store, clock, self.drivers, sizes, checks=check)
@@ -199,7 +200,22 @@ class Supervisor:
         self._quieter.set()
         run.due_only = True  # if it ends in another process while it sleeps here, that end is not retried
         try:
-            return await self._until_end(run, plan, opened)
+            while True:
+                result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
+                if result.status != "waiting":
+                    return result
+                dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
+                sleeps = bool(result.waits) and all(wait.kind == "sleep" for wait in result.waits)
+                seq, due = result.seq, min(dues, default=math.inf) if sleeps and run.waits_out else None
+                left = result if due is None else None
+                del result, opened  # frees the state and the driver: many runs can sleep here
+                if not await self._sleep(run, seq, due):
+                    run.is_parked = True
+                    if self.closed and not run.is_awaited:  # thousands may sleep: they are read when they are asked for
+                        run.read = functools.partial(self._late_result, run, plan)
+                        return None
+                    return left or await self._current_result(run, plan)
+                opened = await self._resume(run, plan)
         except asyncio.CancelledError:
             if not self.closed:
                 raise
@@ -210,24 +226,6 @@ class Supervisor:
         alarm = self.sleeping.get(run_id)
         if alarm is not None and not alarm.done():
             alarm.set_result(None)
-
-    async def _until_end(self, run: Run[S], plan: Plan[S], opened: Driver | Result[S]) -> Result[S] | None:
-        while True:
-            result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
-            if result.status != "waiting":
-                return result
-            dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
-            sleeps = bool(result.waits) and all(wait.kind == "sleep" for wait in result.waits)
-            seq, due = result.seq, min(dues, default=math.inf) if sleeps and run.waits_out else None
-            left = result if due is None else None
-            del result, opened  # frees the state and the driver: many runs can sleep here
-            if not await self._sleep(run, seq, due):
-                run.is_parked = True
-                if self.closed and not run.is_awaited:  # thousands may sleep: they are read when they are asked for
-                    run.read = functools.partial(self._late_result, run, plan)
-                    return None
-                return left or await self._current_result(run, plan)
-            opened = await self._resume(run, plan)
 
     async def _current_result(self, run: Run[S], plan: Plan[S]) -> Result[S]:
         """Return the recorded result of a run, even if the Runner closes while it is read."""
@@ -278,7 +276,7 @@ class Supervisor:
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run that was opened, and return its result."""
         self.drivers[run.id] = driver
-        run.so_far = functools.partial(_html, driver)
+        run.driver = driver
         if len(self.drivers) == 1:
             self.opener.turns.begin()
         if run.released or self.closed:
@@ -302,7 +300,7 @@ class Supervisor:
         finally:
             CURRENT.set(None)  # otherwise this asyncio task keeps the last node's context alive
             self.drivers.pop(run.id, None)
-            run.so_far = None
+            run.driver = None
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
@@ -398,7 +396,7 @@ class Supervisor:
             threads=self._pool,
             now=driver.time.now,
             wall=self._clock.now,
-            past=functools.partial(past_runs, self._store),
+            past=self._past,
             clock=MACHINE_CLOCK if isinstance(self._clock, SystemClock) else self._clock,
             executors=None if self._executors.are_replaced else self._executors,
             trace=driver.trace,
@@ -433,10 +431,3 @@ async def _end_trace(driver: Driver, store: Store) -> None:
     trace, driver.trace = driver.trace, None
     if trace is not None:
         await trace.left(store)
-
-
-def _html(driver: Driver) -> str:
-    """Return what a notebook shows of a run that is driven."""
-    from graphengine.runner.display import run_html  # noqa: PLC0415 - only notebooks need the renderer
-
-    return run_html(driver.plan, driver.snapshot)

@@ -64,6 +64,7 @@ class GroupCommit:
         self._queue: deque[Job[object]] = deque()
         self._written: deque[Job[object]] = deque()
         self._unsettled = 0
+        self._is_alone = False  # the last job shared no transaction, and none came meanwhile: the next is not held back
         self._drained: asyncio.Future[None] | None = None
 
     def submit(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> asyncio.Future[T]:
@@ -74,9 +75,12 @@ class GroupCommit:
         future: asyncio.Future[T] = self._loop.create_future()
         job = Job(work, future, written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
-        if not self._unsettled:
-            self._loop.call_soon(self._begin)  # not at once: jobs of the same turn share the transaction
         self._unsettled += 1
+        if self._unsettled == 1:
+            if self._is_alone:
+                self._begin()
+            else:
+                self._loop.call_soon(self._begin)  # not at once: jobs of the same turn share the transaction
         return future
 
     async def drain(self) -> None:
@@ -103,15 +107,15 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
+        self._is_alone = len(self._written) == self._unsettled == 1
+        self._unsettled -= len(self._written)
         while self._written:
-            job = self._written.popleft()
-            self._unsettled -= 1
-            job.settle()
+            self._written.popleft().settle()
         if self._checkpoints.are_due:
             with suppress(RunnerClosed):
                 self._worker.post(self._checkpoints.make)
         if self._unsettled:
-            self._begin()
+            self._loop.call_soon(self._begin)  # after those that go on now, which may write too
         elif self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
@@ -179,7 +183,7 @@ def _all_of(row: Iterable[Job[object]]) -> Callable[[sqlite3.Connection], None]:
 
 
 def _first_spoiler(
-    connection: sqlite3.Connection, works: Iterable[tuple[Job[object], Work]]
+    connection: sqlite3.Connection, works: Iterable[tuple[Job[object], Callable[[sqlite3.Connection], object]]]
 ) -> Job[object] | None:
     """Do the work of jobs up to the first that fails because of its own values, and return that one.
 

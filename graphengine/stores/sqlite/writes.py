@@ -12,6 +12,7 @@ from msgspec import Struct
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
+from graphengine.stores.long_texts import LEAST_BYTES
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.queries import SQL
@@ -77,6 +78,7 @@ class Addition(Struct, gc=False):
     summary: str | None = None
 
     def __call__(self, connection: sqlite3.Connection) -> None:
+        """Write it; see `append`."""
         append(connection, self)
 
     @property
@@ -148,10 +150,10 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
     for each in additions:
         first, status = each.key << KEY_BITS, None if each.changes_status else "running"
         for row in each.rows:
-            row_id = first | row.seq
-            body, listed = texts.store(connection, row_id, row.body)
-            guard = each.key, each.run_id, each.fence, each.owner, status, row_id - 1
-            rows.append((row_id, row.at, *guard, body, sum_of(row_id, row.body), listed))
+            row_id, body = first | row.seq, row.body
+            short, listed = (body, None) if len(body) < LEAST_BYTES else texts.store(connection, row_id, body)
+            facts = each.key, each.run_id, each.fence, each.owner, status, row_id - 1
+            rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
     connection.executemany(_ADD_NEXT_STEP, rows)
     for each in additions:
         if each.changes_status or each.snapshot is not None or each.consume or each.fingerprint is not None:
