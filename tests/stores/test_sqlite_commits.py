@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +56,43 @@ async def test_jobs_queued_together_are_committed_together(worker: Worker, path:
     assert await asyncio.gather(*(commits.submit(partial(note, word=word)) for word in expected)) == expected
     assert len(transactions) <= 2
     assert await worker.run(words) == expected
+
+
+async def test_a_lone_job_is_written_at_once(worker: Worker, path: Path) -> None:
+    """After a job that shared its transaction with none, the next one does not wait for the end of the loop's turn."""
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    await commits.submit(partial(note, word="first"))
+    second = commits.submit(partial(note, word="second"))
+    with closing(sqlite3.connect(path)) as other:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and words(other) != ["first", "second"]:
+            time.sleep(0.001)  # noqa: ASYNC251 - the turn does not end
+        assert words(other) == ["first", "second"]
+    await second
+
+
+async def test_what_follows_a_commit_shares_the_next_transaction(worker: Worker, path: Path) -> None:
+    """Two callers that write one job after the other come to share their transactions, instead of taking turns."""
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    transactions = await worker.run(begins)
+    goes_on = threading.Event()
+
+    def wait(_: sqlite3.Connection) -> None:
+        goes_on.wait(30)
+
+    async def write(first: Callable[[sqlite3.Connection], object], word: str) -> None:
+        await commits.submit(first)
+        await commits.submit(partial(note, word=word))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write(wait, "a"))
+        while not transactions:  # noqa: ASYNC110 - the thread has no event of the loop
+            await asyncio.sleep(0)
+        group.create_task(write(partial(note, word="b"), "c"))
+        await asyncio.sleep(0)
+        goes_on.set()
+    assert await worker.run(words) == ["b", "a", "c"]
+    assert len(transactions) == 3
 
 
 async def test_draining_continues_when_it_is_cancelled(worker: Worker, path: Path) -> None:

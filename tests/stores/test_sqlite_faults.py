@@ -32,6 +32,7 @@ from graphengine.testing.store_kit import (
     run_info,
     seqs,
     step,
+    steps,
 )
 from tests.kit.facts import altered
 from tests.stores.support import OpenStore, OtherProcess
@@ -112,6 +113,45 @@ async def test_a_stale_batch_does_not_undo_its_neighbours(store: SQLiteStore) ->
     pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
     assert await outcomes(*pending) == [None, LeaseLost, None]
     assert [(await store.info(run_id)).seq for run_id in fences] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "first", "error"),
+    [
+        ("UPDATE runs SET fence = fence + 1 WHERE id = 'b'", 2, LeaseLost),
+        ("UPDATE runs SET driver = 'another' WHERE id = 'b'", 2, LeaseLost),
+        ("UPDATE runs SET id = 'another' WHERE id = 'b'", 2, LeaseLost),
+        ("UPDATE runs SET graph = 'h' WHERE id = 'b'", 3, StoreError),
+        ("UPDATE runs SET graph = 'h' WHERE id = 'b'", 1, StoreError),
+        ("UPDATE runs SET status = 'waiting' WHERE id = 'b'", 2, None),
+    ],
+)
+async def test_appends_in_one_statement_are_refused_one_by_one(
+    store: SQLiteStore, changed: str, first: int, error: type[StoreError] | None
+) -> None:
+    """The statement with all appends of a transaction fails, but only the wrong append gets an error, its own."""
+    fences = {run_id: await new_run(store, run_id, count=1) for run_id in ("a", "b", "c")}
+    change(store.path, changed)
+    added = {"a": steps(2, 3), "b": steps(first, first + 1), "c": [step(2, value="long" * 2000)]}
+    pending = [store.append(batch(run_id, fence, added[run_id])) for run_id, fence in fences.items()]
+    assert await outcomes(*pending) == [None, error, None]
+    assert [seqs(await store.steps(run_id)) for run_id in "ac"] == [[1, 2, 3], [1, 2]]
+    if error is None:
+        assert ((await store.info("b")).status, (await store.info("b")).seq) == ("running", 3)
+
+
+async def test_an_append_after_the_one_that_ends_the_run_is_refused(store: SQLiteStore) -> None:
+    """Also if both share a transaction, and a statement."""
+    fences = {run_id: await new_run(store, run_id, count=1) for run_id in ("a", "b")}
+    pending = [
+        store.append(batch("a", fences["a"], [step(2)])),
+        store.append(batch("a", fences["a"], [step(3)], "finished")),
+        store.append(batch("a", fences["a"], [step(4)])),
+        store.append(batch("b", fences["b"], [step(2)])),
+    ]
+    assert await outcomes(*pending) == [None, None, LeaseLost, None]
+    assert ((await store.info("a")).seq, (await store.info("a")).status) == (3, "finished")
+    assert (await store.info("b")).seq == 2
 
 
 async def test_a_step_that_another_program_wrote_is_not_doubled(store: SQLiteStore) -> None:
