@@ -3,6 +3,9 @@
 -- name: run_facts
 SELECT * FROM run_facts WHERE id = ?;
 
+-- name: has_run
+SELECT 1 FROM runs WHERE id = ?;
+
 -- name: seqs
 -- CROSS JOIN: look up each of the ids.
 SELECT f.id, f.seq FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
@@ -76,7 +79,7 @@ INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, paren
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
     ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
-) ON CONFLICT (id) DO NOTHING;
+);
 
 -- name: set_queue
 UPDATE runs SET queue = ?, priority = ?, queue_key = ? WHERE key = ?;

@@ -193,6 +193,9 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], o
         UnknownStep: The parent has no such step.
         StoreError: The steps do not directly follow the parent's.
     """
+    if connection.execute(SQL["has_run"], (info.id,)).fetchone() is not None:
+        message = f"a run {info.id} is already recorded"
+        raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
     parent = None if info.parent is None else find(connection, info.parent)
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
@@ -203,9 +206,6 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], o
     parent_key = None if parent is None else parent.key
     summary = None if info.summary is None else summary_text(info.summary)
     added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner, summary))
-    if not added.rowcount:
-        message = f"a run {info.id} is already recorded"
-        raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
     key = added.lastrowid or 0
     if (info.queue, info.priority, info.key) != (DEFAULT_QUEUE, 0, None):
         connection.execute(SQL["set_queue"], (info.queue, info.priority, info.key or "", key))
