@@ -117,8 +117,6 @@ class Driver:
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
-    # What most runs never need is made when it is first used: thousands of runs may be in progress.
-
     @cached_property
     def _pending(self) -> deque[Job]:
         """The jobs that have not begun."""
