@@ -108,6 +108,7 @@ class Driver:
         self._task: asyncio.Task[Any] | None = None
         self._asleep: dict[str, Task] = {}
         self._mail: dict[int, Message] = {}
+        self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._broken: StoreError | None = None
         self._completions: list[Completion] = []
         self._next_completion: asyncio.Future[None] | None = None  # set by the next completion
@@ -121,11 +122,6 @@ class Driver:
     def _pending(self) -> deque[Job]:
         """The jobs that have not begun."""
         return deque()
-
-    @cached_property
-    def _known(self) -> set[int]:
-        """The ids of delivered messages: a poll of the inbox may return one again that is just being recorded."""
-        return set()
 
     @cached_property
     def cut_off(self) -> list[str]:
