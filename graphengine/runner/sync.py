@@ -627,7 +627,11 @@ class SyncRun(Generic[S]):
         agents' calls in flight have shown of their current turn, in one piece each, at most the last 100,000
         characters; what was shown of earlier turns is in the recorded steps.
 
+        A watcher that does not keep up loses no recorded step. The pieces of a text that it has not read become one
+        piece, of which the last 100,000 characters are kept.
+
         Raises:
+            WatcherTooSlow: When iterated, if more than 10,000 other live events wait.
             GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded.
         """
         return self._portal.iterate(lambda: self._run.events(after))
