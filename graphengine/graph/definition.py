@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
-from graphengine.graph.elsewhere import missing, named_node, with_our_keywords
+from graphengine.graph.elsewhere import NAMES, missing, named_node, refuses, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -183,6 +183,7 @@ class Compiled:
     inner: Sequence[tuple[GraphDefinition[Any], int]]
 
 
+@refuses(NAMES, missing)
 @ends_at_caller
 class GraphDefinition(Generic[S]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
@@ -199,9 +200,6 @@ class GraphDefinition(Generic[S]):
                 name = args[0].__name__
                 raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
             return super().__new__(cls)
-
-        def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name)
 
     @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph

@@ -6,12 +6,13 @@ import asyncio
 import weakref
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
-from graphengine.graph.elsewhere import not_of_a_run
+from graphengine.graph.elsewhere import OF_A_RESULT, not_of_a_run, refuses
 from graphengine.runner.live_events import NodeBegan
 from graphengine.runner.result import unless_failed
 from graphengine.runner.watcher import Watcher
@@ -78,6 +79,7 @@ class InQueue:
 Event: TypeAlias = "NodeBegan | Emitted | AgentEvent | StepRecorded | StatusChanged | RunEnded"
 
 
+@refuses(OF_A_RESULT, partial(not_of_a_run, repair="result = await run.result()"))
 @ends_at_caller
 class Run(Generic[S]):
     """A run that is being driven in the background.
@@ -115,11 +117,6 @@ class Run(Generic[S]):
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
-
-    if not TYPE_CHECKING:  # type checkers know what it has
-
-        def __getattr__(self, name: str) -> NoReturn:
-            not_of_a_run(self, name, "result = await run.result()")
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
