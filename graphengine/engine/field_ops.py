@@ -26,11 +26,10 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
-        try:
-            operate = _OPS[kind]
-        except KeyError as error:
+        operate = _OPS.get(kind)
+        if operate is None:
             message = f"unknown operation {kind!r}; a newer version may have written it"
-            raise ValueError(message) from error
+            raise ValueError(message)
         operate(frame, op)
         if typed is None:
             frame.typed.pop(name, None)
@@ -80,7 +79,8 @@ def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
 
 def _set(frame: Frame, op: Op) -> None:
     frame.values[op[1]] = op[2]
-    frame.owned.discard(op[1])
+    if frame.owned:
+        frame.owned.discard(op[1])
 
 
 def _append(frame: Frame, op: Op) -> None:

@@ -72,7 +72,10 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     if now > snapshot.now and snapshot.status == "running" and type(facts) not in _BEGINNINGS:
         snapshot.elapsed_seconds += now - snapshot.now  # the time of a stop or a wait is not driven time
     snapshot.now = now
-    _fold(snapshot, step)
+    if type(facts) is steps.Node:  # the common case first
+        _node(snapshot, step, facts)
+    else:
+        _fold(snapshot, step)
     snapshot.seq = step.seq
     if snapshot.waiting:
         _settle(snapshot)
@@ -271,7 +274,10 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
         apply_ops(frame, step.update, step.typed)
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
-    _count_visit(snapshot, frame, step.node)
+    frame.counts[step.node] = frame.counts.get(step.node, 0) + 1
+    snapshot.steps += 1
+    if frame.sub is not None:
+        _count_in_graphs(frame.sub)
     if frame.phase is not READY or frame.memos:
         _end_visit(snapshot, frame)
     if facts.marks:
@@ -527,7 +533,13 @@ def _count_visit(snapshot: Snapshot, frame: Frame, node: str) -> None:
     """Count a completed visit, for the run and for the graphs around the frame."""
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
-    sub = frame.sub
+    if frame.sub is not None:
+        _count_in_graphs(frame.sub)
+
+
+def _count_in_graphs(inner: Frame) -> None:
+    """Count a completed visit for the graphs that a frame is inside."""
+    sub: Frame | None = inner
     while sub is not None:
         sub.steps += 1
         sub = sub.up.sub if sub.up is not None else None
@@ -550,4 +562,4 @@ def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
             sub = sub.up.sub if sub.up is not None else None
 
 
-_BEGINNINGS: Final = (steps.Started, steps.Resumed, steps.Branched)
+_BEGINNINGS: Final = frozenset((steps.Started, steps.Resumed, steps.Branched))

@@ -11,6 +11,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from graphengine.engine.events import NodeFailed, NodeFinished
     from graphengine.engine.plan import Plan
+    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Usage
 
@@ -39,25 +40,30 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
     return graph
 
 
-def view_of(plan: Plan[Any], frame: Frame) -> View:
+def view_of(plan: Plan[Any], frame: Frame, *, checks: bool = True) -> View:
     """Return the view of a frame; `plan` is the one it walks."""
     each = plan.nodes[frame.at].each if frame.kind == "item" else None
-    return View(plan.state if each is None else each.state, frame)
+    return View(plan.state if each is None else each.state, frame, checks)
 
 
-def set_facts(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | NodeFailed) -> None:
-    """Set what conditions can read in addition to the state: usage, elapsed time, the node that completes."""
-    view.node = view.completing = event.node
-    view.until = frame.until
-    view.usage = frame.usage if frame.base is None else usage_of(frame)
+def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished | NodeFailed) -> View:
+    """Return the view of a frame, `plan` being the one it walks, with the facts that conditions can read after a visit.
+
+    These are the usage, the elapsed time, and the node that completes.
+    """
+    snapshot = run.snapshot
+    usage = frame.usage if frame.base is None else usage_of(frame)
     if frame.phase is not READY:
         for key in children(frame):
-            view.usage = add_usage(view.usage, _spent_below(snapshot, snapshot.frames[key]))
+            usage = add_usage(usage, _spent_below(snapshot, snapshot.frames[key]))
     if event.usage:
-        view.usage = add_usage(view.usage, event.usage)
-    view.elapsed_seconds = snapshot.elapsed_seconds if frame.up is None else elapsed(snapshot, frame)
+        usage = add_usage(usage, event.usage)
+    seconds = snapshot.elapsed_seconds if frame.up is None else elapsed(snapshot, frame)
     if event.now > snapshot.now and snapshot.status == "running":
-        view.elapsed_seconds += event.now - snapshot.now
+        seconds += event.now - snapshot.now
+    each = plan.nodes[frame.at].each if frame.kind == "item" else None
+    state = plan.state if each is None else each.state
+    return View(state, frame, run.checks, event.node, event.node, frame.until, usage, seconds)
 
 
 def usage_of(frame: Frame) -> Usage:

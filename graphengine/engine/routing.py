@@ -71,7 +71,7 @@ def find_edge(  # noqa: PLR0913 - as take_edge
     condition: Condition | str | None
     for edge in edges if observer is None else observer.watched(plan, view.node, edges):
         try:
-            if isinstance(edge, EdgePlan):
+            if type(edge) is EdgePlan:
                 target, label, condition = edge.target, edge.label, edge.condition
                 held, why = condition.evaluate(view) if condition is not None else _OTHERWISE
             elif isinstance(edge, SwitchPlan):
@@ -94,12 +94,14 @@ def find_edge(  # noqa: PLR0913 - as take_edge
                 where=f"edge out of {view.node}",
                 repair="fix the function and resume; the node's work is recorded and is not done again",
             ) from error
-        reasons.append(why)
         if held:
             if observer is not None:
                 observer.took(plan, view.node, edges, edge, label)
-            arrive(facts, frame, target, label, condition, "; ".join(reasons))
+            if reasons:
+                why = "; ".join([*reasons, why])
+            arrive(facts, frame, target, label, condition, why)
             return
+        reasons.append(why)
     raise NoEdge(
         f"no edge out of {view.node} holds: {'; '.join(reasons)}",
         where=f"node {view.node}",

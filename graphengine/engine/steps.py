@@ -549,7 +549,7 @@ def outcome_of(step: Step) -> Outcome:
 
 def failure_of(step: Step) -> FailureRecord | None:
     """Return the failure that a step records, if any."""
-    return step.data.error if isinstance(step.data, (Outcome, Stopped)) else None
+    return step.data.error if type(step.data) is Node or isinstance(step.data, (Outcome, Stopped)) else None
 
 
 def usage_of(step: Step) -> Usage:

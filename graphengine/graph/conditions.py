@@ -229,14 +229,18 @@ class Fact(Quantity):
 class Value(Quantity):
     """The value at a path of the state, or the result of a function of fields."""
 
-    __slots__ = ("measure", "reading")
+    __slots__ = ("_field", "measure", "reading")
 
     def __init__(self, source: Source, measure: Literal["", "length"] = "") -> None:
         self.reading = Reading.of(source)
         self.measure = measure
+        path = self.reading.path
+        self._field = path.root if path is not None and not path.parts and not measure else ""
 
     @override
     def now(self, view: View) -> object:
+        if self._field:
+            return view.get(self._field)
         if not self.measure:
             return self.reading.read(view)
         if self.reading.path is not None:
@@ -293,13 +297,14 @@ class Comparison(Condition):
     def evaluate(self, view: View) -> tuple[bool, str]:
         left = self.quantity.now(view)
         note = ""
-        if self._compare is not None:
+        compare, other = self._compare, self.other
+        if compare is not None:
             if left is None:
                 held = False
             else:
-                like = left if type(left) is type(self.other) else _like(left, self.other)
+                like = left if type(left) is type(other) else _like(left, other)
                 try:
-                    held = bool(self._compare(like, self.other))
+                    held = bool(compare(like, other))
                 except TypeError:
                     held = False
                     note = f" ({type(left).__name__} cannot be compared with {type(self.other).__name__})"

@@ -13,7 +13,7 @@ import inspect
 import random
 from contextvars import copy_context
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.interrupts import reraise_interrupt
@@ -147,7 +147,8 @@ class TaskRunner:
 
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
-        began = self._now()
+        now = self._now
+        began = now()
         mode = task.mode
         if mode != "run" and mode not in ("fallback", "crash_loop"):
             self.context = copy_context()  # no node runs: the caller finds it unchanged
@@ -155,7 +156,7 @@ class TaskRunner:
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
         choice = ""
-        CURRENT.set(context)  # never reset: the next task sets its own
+        _SET_CURRENT(context)  # never reset: the next task sets its own
         if self._trace is not None:
             self._trace.enter(frame)
         self.context = copy_context()
@@ -164,8 +165,8 @@ class TaskRunner:
                 return self._failed(task, began, _crash_loop(task, frame), context, choice)
             plan = self._plan if frame.up is None else plan_of(self._plan, frame)
             node = plan.nodes[task.node]
-            view = View(plan.state, frame) if frame.up is None else view_of(plan, frame)
-            view.checks = self._checks
+            checks = self._checks
+            view = View(plan.state, frame, checks) if frame.up is None else view_of(plan, frame, checks=checks)
             plain = node.plain or (node.plain_items and frame.kind == "item")
             call = node.call if plain and mode == "run" else None
             if call is None:
@@ -206,7 +207,7 @@ class TaskRunner:
                 return self._waits(task, began, context)
             more = context.more()
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
-        ended = self._now()
+        ended = now()
         return NodeFinished(
             task.frame, task.node, task.visit, task.attempt, began, ended, result, context.usage, choice, chance, more
         )
@@ -369,6 +370,9 @@ class TaskRunner:
         if name == "state":
             return view.instance()
         return self._resources[id(plan_of(self._plan, frame))][name]
+
+
+_SET_CURRENT: Final = CURRENT.set
 
 
 def _given(plan: Plan[Any], resources: Mapping[int, Mapping[str, object]], frame: Frame) -> Mapping[str, object]:

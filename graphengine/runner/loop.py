@@ -355,7 +355,7 @@ class Driver:
             del event
             if done.durable is not None:
                 await done.durable
-            elif snapshot.seq % _TURN_STEPS == 0 or self._turns.over:
+            elif snapshot.seq % _TURN_STEPS == 0 or self._turns.over():
                 await self._turns.yield_loop()
             if status != "running":
                 self.is_driving = False
@@ -511,7 +511,7 @@ class Driver:
             self.is_driving = False
         if self.run.watchers or self.trace is not None:  # before the turn ends: another node's work may be recorded
             self.show_steps(done.steps)
-        if done.durable is None and (self.snapshot.seq % _TURN_STEPS == 0 or self._turns.over):
+        if done.durable is None and (self.snapshot.seq % _TURN_STEPS == 0 or self._turns.over()):
             await self._turns.yield_loop()
 
     def deliver(self, messages: Sequence[Message]) -> None:

@@ -235,7 +235,7 @@ class Runner(Records):
 
         Raises: as `start` and `Run.result`.
         """
-        if HERE.turns.over:  # otherwise runs one after the other, none of which suspends, would hold the event loop
+        if HERE.turns.over():  # otherwise runs one after the other, none of which suspends, would hold the event loop
             await HERE.turns.yield_loop()
         run, plan, opening = self._new(graph, state, run_id, limits)
         run.is_hidden = True

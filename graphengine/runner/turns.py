@@ -24,7 +24,6 @@ class Turns:
     cancelled: set[asyncio.Task[None]] = field(default_factory=set)
     _began: float = field(default_factory=time.monotonic)
 
-    @property
     def over(self) -> bool:
         """Whether the runs have occupied the event loop for long enough."""
         return time.monotonic() - self._began > _TURN_SECONDS

@@ -162,7 +162,7 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
 
 async def test_a_watcher_gets_steps_of_parallel_nodes_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node whose step ends the run's turn shows it before another node records its work."""
-    monkeypatch.setattr("graphengine.runner.turns.Turns.over", True)
+    monkeypatch.setattr("graphengine.runner.turns.Turns.over", lambda _: True)
 
     async def work(n: int, ctx: Context) -> None:
         for number in range(len(ctx.node)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error, NodeFailed, NodeFinished
 from graphengine.engine.failures import error_of, failure_record
-from graphengine.engine.lookup import StaleEvent, plan_of, set_facts
+from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
 from graphengine.engine.rules.items import collect
 from graphengine.engine.rules.visit import give_up, leave
@@ -87,9 +87,8 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Step:
         first = facts.failed[min(facts.failed, key=int)]
         error = Error(first.error.kind, first.names, first.error.message, retryable=not first.lasting)
         return give_up(run, frame, NodeFailed(*visit, error), first.error)
-    view = View(plan.state, frame)
-    view.checks = run.checks
-    view.node = frame.at
+    done = NodeFinished(*visit, result=None)  # the items' updates are the change
+    view = view_after(run, plan, frame, done)
     trouble, change = event.error, NO_CHANGE
     try:
         if trouble is None and facts.count:
@@ -104,8 +103,6 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Step:
     if trouble is not None:
         failure = failure_record(trouble, path_of(frame.id, frame.at), frame.attempt)
         return give_up(run, frame, NodeFailed(*visit, trouble), failure)
-    done = NodeFinished(*visit, result=None)  # the items' updates are the change
-    set_facts(run.snapshot, frame, view, done)
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
     sent = [message for index in sorted(facts.sent, key=int) for message in facts.sent[index]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished, Written
 from graphengine.engine.failures import error_of, fail_with, failure_record, survived
-from graphengine.engine.lookup import elapsed, plan_of, set_facts, usage_of, view_of
+from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after
 from graphengine.engine.misfits import cause_of
 from graphengine.engine.phases import Fallback, Leaving
 from graphengine.engine.redaction import Guard
@@ -47,8 +47,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     snapshot = run.snapshot
     inner = run.plan if frame.up is None else plan_of(run.plan, frame)
     node = inner.nodes[event.node]
-    view = View(inner.state, frame) if frame.up is None else view_of(inner, frame)
-    view.checks = run.checks
+    view = view_after(run, inner, frame, event)
     is_item = frame.kind == "item"
     facts = Item(writes=()) if is_item else Node()
     if event.usage or event.choice or event.more is not None:
@@ -61,7 +60,8 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
                 updates = [*updates, (inner.collect_errors, survived(cause))]
-        if isinstance(facts, Item):
+        if is_item:
+            facts = cast("Item", facts)
             facts.writes = item_writes(inner.state, view, updates)
             if run.plan.secret:
                 _guard(run, inner, facts.writes, event)
@@ -79,7 +79,6 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
         misfit = NodeFailed(*visit, raised, event.usage, event.choice, event.chance)
         return node_failed(run, frame, misfit)
-    set_facts(snapshot, frame, view, event)
     if inner.epochs or inner.samples:
         track(inner, view, event.node, change.ops)
     if stop is not None:
@@ -177,9 +176,7 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureReco
         fail_with(facts, frame, failure, error.names, lasting=error.lasts)
         return step_of(snapshot, event, facts)
     node = plan.nodes[event.node]
-    view = View(plan.state, frame)
-    view.checks = run.checks
-    set_facts(snapshot, frame, view, event)
+    view = view_after(run, plan, frame, event)
     view.failure = error.names
     try:
         change = (
