@@ -284,8 +284,10 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
         _set_marks(frame, facts)
     if facts.sent:
         _keep_messages(snapshot, facts.sent)
-    ended = facts.inside.label if facts.inside is not None else ""  # an edge that is chosen later may test this label
-    _leave_by(snapshot, frame, facts, ended)
+    if facts.status == "failed":  # an edge that is chosen later may test how the graph at the node ended
+        fail_frame(snapshot, frame, Leaving(facts.inside.label if facts.inside is not None else ""), facts)
+    else:
+        move(snapshot, frame, facts)
 
 
 def _left(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:

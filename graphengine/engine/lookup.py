@@ -47,9 +47,9 @@ def view_of(plan: Plan[Any], frame: Frame, *, checks: bool = True) -> View:
 
 
 def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished | NodeFailed) -> View:
-    """Return the view of a frame, `plan` being the one it walks, with the facts that conditions can read after a visit.
+    """Return the view with which the edge after a visit is chosen; `plan` is the one that the frame walks.
 
-    These are the usage, the elapsed time, and the node that completes.
+    It has what conditions can read in addition to the state: usage, elapsed time, the node that completes.
     """
     snapshot = run.snapshot
     usage = frame.usage if frame.base is None else usage_of(frame)
@@ -58,17 +58,20 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
             usage = add_usage(usage, _spent_below(snapshot, snapshot.frames[key]))
     if event.usage:
         usage = add_usage(usage, event.usage)
-    seconds = snapshot.elapsed_seconds if frame.up is None else elapsed(snapshot, frame)
-    if event.now > snapshot.now and snapshot.status == "running":
-        seconds += event.now - snapshot.now
-    each = plan.nodes[frame.at].each if frame.kind == "item" else None
-    state = plan.state if each is None else each.state
-    return View(state, frame, run.checks, event.node, event.node, frame.until, usage, seconds)
+    seconds = snapshot.elapsed_seconds if frame.sub is None else elapsed(snapshot, frame)
+    passed = event.now - snapshot.now
+    if passed > 0 and snapshot.status == "running":
+        seconds += passed
+    node = event.node
+    return View(plan.state, frame, run.checks, node, node, frame.until, usage, seconds)
 
 
 def usage_of(frame: Frame) -> Usage:
     """Return what was spent in a frame and in the frames it has its state from, without other arms."""
-    return frame.usage if frame.base is None else add_usage(usage_of(frame.base), frame.usage)
+    if frame.base is None:
+        return frame.usage
+    below = usage_of(frame.base)
+    return add_usage(below, frame.usage) if frame.usage else below
 
 
 def _spent_below(snapshot: Snapshot, frame: Frame) -> Usage:

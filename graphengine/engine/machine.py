@@ -125,12 +125,12 @@ def decide(run: RunState, event: Event) -> Step:
         StaleEvent: The frame is at another visit or attempt, or in a phase in which the event is not legal.
         InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
     """
-    if not run.has_plan:
-        if isinstance(event, events.StopAsked):
-            return without_secrets(None, run.snapshot, stop_asked(run.snapshot, event))
-        raise TypeError(type(event))
-    step = _decide(run, event)
-    return without_secrets(run.plan, run.snapshot, step) if run.plan.secret else step
+    if run.has_plan:
+        step = _decide(run, event)
+        return without_secrets(run.plan, run.snapshot, step) if run.plan.secret else step
+    if isinstance(event, events.StopAsked):
+        return without_secrets(None, run.snapshot, stop_asked(run.snapshot, event))
+    raise TypeError(type(event))
 
 
 def _decide(run: RunState, event: Event) -> Step:  # noqa: C901, PLR0911, PLR0912 - one case for each event

@@ -49,9 +49,14 @@ def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]
         return []
     frames = snapshot.frames
     tasks: list[Task] = []
-    for key in frames if only is None else only if len(only) == 1 else dict.fromkeys(only):
-        if key in frames:  # a frame that changed may have been dropped by a later step of the same commit
-            task = task_of(snapshot, frames[key])
+    if only is None:
+        only = frames
+    elif len(only) > 1:
+        only = dict.fromkeys(only)
+    for key in only:
+        frame = frames.get(key)
+        if frame is not None:  # a frame that changed may have been dropped by a later step of the same commit
+            task = task_of(snapshot, frame)
             if task is not None and (task.mode != "limit" or all(task.frame != other.frame for other in tasks)):
                 tasks.append(task)
     return tasks

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphengine.state.view import View
 
 _OTHERWISE: Final = (True, "otherwise")
+_ENDS: Final = frozenset((END, FAIL))
 _FAILED: Final = [exception_name(kind) for kind in FailReached.__mro__ if issubclass(kind, BaseException)]
 
 
@@ -53,7 +54,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
             facts.samples = tuple(view.new_samples)
 
 
-def find_edge(  # noqa: PLR0913 - as take_edge
+def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind of edge
     facts: Outcome,
     plan: Plan[Any],
     edges: Sequence[Outgoing],
@@ -71,7 +72,7 @@ def find_edge(  # noqa: PLR0913 - as take_edge
     condition: Condition | str | None
     for edge in edges if observer is None else observer.watched(plan, view.node, edges):
         try:
-            if type(edge) is EdgePlan:
+            if isinstance(edge, EdgePlan):
                 target, label, condition = edge.target, edge.label, edge.condition
                 held, why = condition.evaluate(view) if condition is not None else _OTHERWISE
             elif isinstance(edge, SwitchPlan):
@@ -158,8 +159,10 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
     facts: Outcome, frame: Frame, target: str, label: str, condition: Condition | str | None, why: str
 ) -> None:
     """Record that a frame moves to a target: another node, the join of the fork it is an arm of, or its end."""
-    facts.to, facts.why, facts.edge = (target,), why, label
-    if target not in (END, FAIL) or target == frame.until:
+    facts.to, facts.why = (target,), why
+    if label:
+        facts.edge = label
+    if target not in _ENDS or target == frame.until:
         return
     words = "" if condition is None else str(condition)
     if target == END:

@@ -85,7 +85,7 @@ class Session(RunState):
             InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
         """
         steps: list[Step] = []
-        snapshot = self.snapshot
+        snapshot, changed = self.snapshot, self._changed
         for event in events:
             try:
                 step = decide(self, event) if self.call_in is None else self.decide(event)
@@ -94,7 +94,7 @@ class Session(RunState):
             evolve(snapshot, step)
             if step.weight:
                 self.size_bytes, self.measured_at = step.weight, step.seq
-            self._changed += snapshot.changed
+            changed += snapshot.changed
             steps.append(step)
         return Commit(steps, append(steps) if steps else None)
 
@@ -104,7 +104,8 @@ class Session(RunState):
 
     def take_tasks(self) -> list[Task]:
         """Return the tasks that became ready by what was committed since this was last called."""
-        changed, self._changed = self._changed, []
+        changed = self._changed
+        self._changed = []
         return ready(self.snapshot, changed)
 
     def recheck(self, frames: Iterable[str]) -> None:

@@ -168,10 +168,11 @@ class Limits:
 
     def given(self) -> dict[str, float | None]:
         """Return the limits that are set, by name."""
-        named = {name: getattr(self, name) for name in ("steps", "tokens", "cost_usd", "seconds")}
+        named = (("steps", self.steps), ("tokens", self.tokens), ("cost_usd", self.cost_usd), ("seconds", self.seconds))
+        given = {name: limit for name, limit in named if limit is not None}
         if self.unknown_cost:
-            named["unknown_cost"] = 1
-        return {name: limit for name, limit in named.items() if limit is not None}
+            given["unknown_cost"] = 1
+        return given
 
     def __post_init__(self) -> None:
         for name in ("steps", "tokens", "cost_usd", "seconds"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +22,14 @@ _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
 _LONGEST_ID: Final = 200  # characters
 
 
+_RANDOM: Final = random.Random()  # noqa: S311 - ids are no secrets; a seed from the system, without a call of it for each
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_RANDOM.seed)
+
+
 def new_id(now: float) -> str:
     """Return a new, unique run id that sorts by time of creation, to the millisecond."""
-    return f"{int(now * 1000):011x}-{os.urandom(4).hex()}"
+    return f"{int(now * 1000):011x}-{_RANDOM.getrandbits(32):08x}"
 
 
 def checked_id(run_id: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import secrets
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -89,7 +89,11 @@ class Opener:
         self.kept = KeptSnapshots(store)
         self.telemetry: Telemetry | None = None  # set by the Runner
         self._opening = 0  # how many runs are being resumed
-        self._plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()  # by fingerprint
+
+    @cached_property
+    def _plans(self) -> WeakValueDictionary[str, Plan[Any]]:
+        """The plans of runs that were opened here, by fingerprint."""
+        return WeakValueDictionary()
 
     async def begin(  # noqa: PLR0913 - what a run begins with
         self,
@@ -440,7 +444,8 @@ class Opener:
         return await self.telemetry.trace(self._store, snapshot, info, parent=parent, caller=caller)
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
-        self._plans[plan.fingerprint] = plan
+        if not run.is_hidden:
+            self._plans[plan.fingerprint] = plan
         facts = plan, snapshot, self._store, self._clock, run, self.turns
         return Driver(*facts, sizes=self._sizes, checks=self._checks)
 

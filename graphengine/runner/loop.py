@@ -449,7 +449,7 @@ class Driver:
             failure = failure_of(step)
             if failure is not None:
                 self._take_failure(step, failure)
-            if step.update:
+            if step.typed:
                 step.typed = None  # the frame has them now, and no store should keep them
         if self._jobs:  # a join may have dropped arms that are still in flight
             for frame in [key for key in self._jobs if key not in snapshot.frames]:

@@ -208,8 +208,11 @@ def recorded_result_of(snapshot: Snapshot) -> Result[RecordedState]:
 
 
 def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseException | None) -> Result[S]:
-    failed = (frame.failure for frame in snapshot.frames.values() if frame.failure is not None)
-    failure = snapshot.failure or next(failed, None)  # a failed part is reported while others still wait
+    failure = snapshot.failure
+    for frame in snapshot.frames.values() if failure is None else ():
+        if frame.failing is not None:  # a failed part is reported while others still wait
+            failure = frame.failing.error
+            break
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
@@ -223,7 +226,7 @@ def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseExceptio
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
-        waits=waits_of(snapshot),
+        waits=waits_of(snapshot) if snapshot.waiting else [],
         cause=cause,
         recorded=snapshot.root.values,
     )

@@ -114,7 +114,7 @@ class StateType(Generic[S]):
         Raises:
             InputError: The state does not validate, names unknown fields, or cannot be recorded.
         """
-        if is_state(self.model, given) and not isinstance(given, self.model):
+        if not isinstance(given, self.model) and is_state(self.model, given):
             given = given_in(given)
         instance = given if isinstance(given, self.model) else self._validated(given, where)
         if self.secrets:
@@ -203,8 +203,9 @@ class StateType(Generic[S]):
             return self._apply_whole(view, updates)
         ops: list[Op] = []
         typed: list[object] = []
+        fields = self.fields
         for name, value in updates:
-            field = self.fields[name]
+            field = fields[name]
             kind = field.assigned
             if kind is type(value) and ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
                 if kind is str and len(value) > LONG:  # type: ignore[arg-type]

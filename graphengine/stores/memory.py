@@ -210,8 +210,8 @@ class MemoryStore:
 
     def append(self, batch: Append) -> None:
         """Add steps immediately; see `Store.append`."""
-        run_id, steps, status = batch.run_id, batch.steps, batch.status
-        log = self._logs.get(run_id)
+        steps, status = batch.steps, batch.status
+        log = self._logs.get(batch.run_id)
         if log is None or log.driver_fence != batch.fence:
             raise self._refusal(batch)
         expected = log.next_seq
@@ -219,7 +219,7 @@ class MemoryStore:
         if len(steps) == 1 and steps[0].seq == expected:
             log.steps.append(steps[0])
         else:
-            _check_dense(run_id, steps, expected)
+            _check_dense(batch.run_id, steps, expected)
             log.steps.extend(steps)
         log.next_seq = expected + len(steps)
         if batch.summary is not None:

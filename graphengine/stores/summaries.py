@@ -46,7 +46,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
             reason = stop.label or stop.explanation
     usage = snapshot.usage
     return Summary(
-        _one_line(reason, _CHARACTERS),
+        _one_line(reason, _CHARACTERS) if reason else "",
         kind,
         waits,
         usage.get("cost_usd", 0.0),

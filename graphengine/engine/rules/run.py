@@ -44,7 +44,7 @@ def begun(run: RunState, event: Begun) -> Step:
     )
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
-    return Step(1, event.now, facts, update=update, typed=[event.typed[op[1]] for op in update])
+    return Step(1, event.now, facts, update=update, typed=[event.typed[name] for name in event.values])
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
@@ -56,11 +56,12 @@ def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, giv
 
 def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
     """Return the view of a frame that has just begun, with its first marks."""
-    view = View(plan.state, frame)
-    view.node = START
-    changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
-    view.new_marks.update(default_marks(plan, changes))
-    sample(plan, view, given)
+    view = View(plan.state, frame, node=START)
+    if plan.epochs:
+        changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
+        view.new_marks.update(default_marks(plan, changes))
+    if plan.samples:
+        sample(plan, view, given)
     return view
 
 

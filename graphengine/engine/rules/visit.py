@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished, Written
 from graphengine.engine.failures import error_of, fail_with, failure_record, survived
-from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after
+from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
 from graphengine.engine.misfits import cause_of
 from graphengine.engine.phases import Fallback, Leaving
 from graphengine.engine.redaction import Guard
@@ -47,8 +47,8 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     snapshot = run.snapshot
     inner = run.plan if frame.up is None else plan_of(run.plan, frame)
     node = inner.nodes[event.node]
-    view = view_after(run, inner, frame, event)
     is_item = frame.kind == "item"
+    view = view_of(inner, frame, checks=run.checks) if is_item else view_after(run, inner, frame, event)
     facts = Item(writes=()) if is_item else Node()
     if event.usage or event.choice or event.more is not None:
         _note(facts, event)
