@@ -25,7 +25,7 @@ writes-functions, sources of maps. Each condition is evaluated once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never, cast, get_args
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from graphengine.engine import events, steps
 from graphengine.engine.events import AttemptEvent, FrameEvent
@@ -111,7 +111,6 @@ AFTER: Final[dict[type[Facts], Phases]] = {
 }
 """The phases that a frame can be in after its step. After a step of the run its frames can be in any phase."""
 _LEGAL: Final = {row.event: frozenset(p for r in TABLE if r.event is row.event for p in r.phases) for row in TABLE}
-_OF_ATTEMPTS: Final = frozenset(get_args(AttemptEvent))
 
 
 def decide(run: RunState, event: Event) -> Step:
@@ -190,11 +189,9 @@ def _frame(snapshot: Snapshot, event: FrameEvent) -> Frame:
         StaleEvent: The frame is gone, in another phase, or at another visit or attempt.
     """
     frame = snapshot.frames.get(event.frame)
-    kind = type(event)  # `isinstance` takes ten times as long for these classes
-    if frame is None or type(frame.phase) not in _LEGAL[kind]:
+    if frame is None or type(frame.phase) not in _LEGAL[type(event)]:  # `isinstance` is slow for these classes
         raise StaleEvent(event)
-    if kind in _OF_ATTEMPTS:
-        event = cast("AttemptEvent", event)
+    if type(event) is events.NodeFinished or isinstance(event, AttemptEvent):
         if frame.visit != event.visit or frame.attempt != event.attempt or frame.at != event.node:
             raise StaleEvent(event)
     elif isinstance(event, events.Settled) and frame.failing is not None:

@@ -169,7 +169,7 @@ class Limits:
     def given(self) -> dict[str, float | None]:
         """Return the limits that are set, by name."""
         named = (("steps", self.steps), ("tokens", self.tokens), ("cost_usd", self.cost_usd), ("seconds", self.seconds))
-        given = {name: limit for name, limit in named if limit is not None}
+        given: dict[str, float | None] = {name: limit for name, limit in named if limit is not None}
         if self.unknown_cost:
             given["unknown_cost"] = 1
         return given
