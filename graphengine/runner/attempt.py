@@ -75,6 +75,7 @@ class TaskRunner:
         clock: The clock of the lanes of models.
         executors: Where nodes with `on=` run; None to run them in place.
         trace: Gets the span of each attempt to be the current one.
+        loop: The event loop, if the caller has it.
     """
 
     __slots__ = (
@@ -105,6 +106,7 @@ class TaskRunner:
         clock: Clock = MACHINE_CLOCK,
         executors: Executors | None = None,
         trace: RunTrace | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._executors = executors
         self._trace = trace
@@ -112,7 +114,6 @@ class TaskRunner:
         self._threads = threads
         self._now = now
         self._wall = wall
-        loop = asyncio.get_running_loop()
         plan, snapshot, sizes = run.plan, run.snapshot, run.sizes or Sizes()
         self._plan = plan
         self._snapshot = snapshot
@@ -126,7 +127,7 @@ class TaskRunner:
             now=now,
             wall=wall,
             threads=threads,
-            loop=loop,
+            loop=loop or asyncio.get_running_loop(),
             past=past,
             snapshot=snapshot,
             resources=given,

@@ -73,6 +73,7 @@ class Driver:
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         run: The callers' handle on it.
+        loop: Its event loop. To ask asyncio for it is a system call in Python 3.11.
         trace: Gets its steps once they are durable.
     """
 
@@ -116,7 +117,7 @@ class Driver:
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
-        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     @cached_property
     def _pending(self) -> deque[Job]:
@@ -219,7 +220,7 @@ class Driver:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
         session, snapshot, jobs = self.session, self.snapshot, self._jobs
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self.loop)
         try:
             ready = self._all_ready()
             while self.is_driving:
@@ -276,11 +277,11 @@ class Driver:
             self._begin_pending(tasks)
         elif pending and self._starter is None:
             self._create_task(self._run_pending(tasks))
-            self._starter = self._loop.call_soon(self._begin_pending, tasks)  # after that one, in the same turn
+            self._starter = self.loop.call_soon(self._begin_pending, tasks)  # after that one, in the same turn
         return events
 
     def _create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self._loop.create_task(work, context=self.run.context.copy())
+        return self.loop.create_task(work, context=self.run.context.copy())
 
     def _begin_pending(self, tasks: TaskRunner) -> None:
         """Begin each job that has not begun in an asyncio task of its own."""
@@ -293,7 +294,7 @@ class Driver:
 
     async def _run_pending(self, tasks: TaskRunner) -> None:
         """Run the jobs that have not begun, until one suspends: then `_begin_pending` has begun the others."""
-        within = asyncio.current_task(self._loop)
+        within = asyncio.current_task(self.loop)
         while self._starter is not None and self._pending:
             job = self._pending.popleft()
             job.within = within
@@ -406,7 +407,7 @@ class Driver:
     async def _next_events(self) -> list[Event]:
         """Wait until anything has ended, and return the events of all that has."""
         if not self._completions:
-            self._next_completion = self._loop.create_future()
+            self._next_completion = self.loop.create_future()
             await self._next_completion
         found, self._completions = self._completions, []
         events: list[Event] = []
@@ -608,7 +609,7 @@ class Driver:
             self.show(Emitted(path, data))
         else:
             with suppress(RuntimeError):  # the event loop is closed, and so are all watchers
-                self._loop.call_soon_threadsafe(self.show, Emitted(path, data))
+                self.loop.call_soon_threadsafe(self.show, Emitted(path, data))
 
     def show_steps(self, steps: Sequence[Step]) -> None:
         """Show durable steps to all watchers, and trace them."""

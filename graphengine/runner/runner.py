@@ -239,7 +239,7 @@ class Runner(Records):
             await HERE.turns.yield_loop()
         run, plan, opening = self._new(graph, state, run_id, limits)
         run.is_hidden = True
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if not self._in_memory or task is None or task.cancelling():
             return await self._live(run, plan, opening).result()
         result = await in_context(copy_context(), self._supervisor.supervise(run, plan, opening))

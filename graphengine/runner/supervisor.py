@@ -291,7 +291,7 @@ class Supervisor:
             except ResourceFailed as error:
                 await driver.fail(error)
             else:
-                with WATCH.over(asyncio.get_running_loop()):
+                with WATCH.over(driver.loop):
                     await driver.drive(tasks)
         except asyncio.CancelledError:
             if not self.closed:
@@ -400,6 +400,7 @@ class Supervisor:
             clock=MACHINE_CLOCK if isinstance(self._clock, SystemClock) else self._clock,
             executors=None if self._executors.are_replaced else self._executors,
             trace=driver.trace,
+            loop=driver.loop,
         )
 
     def _start_inbox(self) -> None:
