@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.measure import KILO, Figure, Outcome, Settings, Target
 from benchmarks.ours import Asked, Numbers, asking, mapping, sleeping
 from graphengine import Runner
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_events import StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

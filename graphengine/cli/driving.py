@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
     from graphengine.runner import Run
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
     from graphengine.telemetry import Telemetry
 
 

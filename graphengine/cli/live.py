@@ -11,7 +11,7 @@ from graphengine.cli.progress import Progress
 from graphengine.cli.steps import explained
 from graphengine.cli.terminal import STATUS_STYLES, Channel
 from graphengine.runner.result import RunFailed
-from graphengine.runner.run import RunEnded
+from graphengine.runner.run_events import RunEnded
 
 if TYPE_CHECKING:
     from graphengine.runner.result import Result

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Part
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
 
 _VERBS: Final = {
     "started": "bold",
@@ -184,7 +184,7 @@ class Progress:
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         else:
-            from graphengine.runner.run import StepRecorded
+            from graphengine.runner.run_events import StepRecorded
 
             if isinstance(event, StepRecorded):
                 self.recorded(self.visits.feed(event.step))

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from graphengine.inspector.feed import Feed
     from graphengine.inspector.queries import Query
     from graphengine.models.base import Model
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo, Store
     from graphengine.telemetry import Telemetry
 

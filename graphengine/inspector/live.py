@@ -16,7 +16,7 @@ from graphengine.runner import AnswerReset, NodeBegan, StepRecorded, TextDelta
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
 
 _CHARACTERS: Final = 200_000
 """How much of a text is kept; the whole answer is recorded."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from graphengine.runner.previous_runs import PastRun
     from graphengine.runner.result import Result, RunFailed, Usage, Wait
     from graphengine.runner.retention import Pruned, Vacuumed
-    from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
+    from graphengine.runner.run import Run
+    from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
     from graphengine.runner.runner import Runner
     from graphengine.runner.schedules import Schedule
     from graphengine.runner.sync import SyncRun, SyncRunner
@@ -46,7 +47,8 @@ else:
             "previous_runs": ("PastRun",),
             "retention": ("Pruned", "Vacuumed"),
             "result": ("Result", "RunFailed", "Usage", "Wait"),
-            "run": ("Run", "RunEnded", "StatusChanged", "StepRecorded"),
+            "run": ("Run",),
+            "run_events": ("RunEnded", "StatusChanged", "StepRecorded"),
             "runner": ("Runner",),
             "schedules": ("Schedule",),
             "sync": ("SyncRun", "SyncRunner"),

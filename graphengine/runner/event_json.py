@@ -21,14 +21,14 @@ from graphengine.runner.live_events import (
     ToolCalled,
     ToolReturned,
 )
-from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphengine.agents.live_events import AgentEvent
     from graphengine.runner.result import Result, Usage
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 

@@ -15,14 +15,15 @@ from graphengine.history.load import load_snapshot
 from graphengine.history.polling import polled
 from graphengine.history.visits import Visits
 from graphengine.runner.result import RunFailed, waits_of
-from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.run import Run
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.runner.result import Result
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")

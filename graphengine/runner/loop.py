@@ -32,7 +32,7 @@ from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
 from graphengine.runner.jobs import Job
 from graphengine.runner.live_events import Emitted, NodeBegan
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.run_log import log_failure
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
@@ -202,7 +202,7 @@ class Driver:
 
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
-        log_failure(self, step, failure)
+        log_failure(self.snapshot, self.trace, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
         failure.raised = None

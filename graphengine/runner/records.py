@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from graphengine.history.usage import Spent
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result
-    from graphengine.runner.run import Event, Run
+    from graphengine.runner.run import Run
+    from graphengine.runner.run_events import Event
     from graphengine.stores.base import QueueLimits, RunInfo, Store
 
 S = TypeVar("S")

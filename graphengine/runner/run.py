@@ -1,4 +1,4 @@
-"""A Run: the handle on a run that is being driven, and its events."""
+"""A Run: the handle on a run that is being driven."""
 
 from __future__ import annotations
 
@@ -7,64 +7,28 @@ import weakref
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from graphengine.calls.caller_line import ends_at_caller
-from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.graph.elsewhere import OF_A_RESULT, not_of_a_run, refuses
 from graphengine.runner.live_events import NodeBegan
 from graphengine.runner.result import unless_failed
+from graphengine.runner.run_events import RunEnded, StepRecorded
 from graphengine.runner.watcher import Watcher
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 
-    from graphengine.agents.live_events import AgentEvent, Live
-    from graphengine.engine.steps import RunStatus, Step
-    from graphengine.runner.live_events import Emitted
+    from graphengine.agents.live_events import Live
+    from graphengine.engine.steps import Step
     from graphengine.runner.loop import Driver
-    from graphengine.runner.result import Result, Wait
+    from graphengine.runner.result import Result
+    from graphengine.runner.run_events import Event
     from graphengine.stores.base import Store, Taken
 
 S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class StepRecorded:
-    """A step is durable. Each subscriber gets all of them, in order of seq."""
-
-    seq: int
-    step: Step
-
-    def __str__(self) -> str:
-        step = self.step
-        to = f" → {', '.join(step.data.to)}" if isinstance(step.data, Outcome) and step.data.to else ""
-        visit = f" {step.path} (visit {step.visit}, attempt {step.attempt})" if step.node else ""
-        return f"{self.seq} {step.kind}{visit}{to}"
-
-
-@dataclass(frozen=True, slots=True)
-class StatusChanged:
-    """The status, the driver or the waits of a run are these now; only for runs that are not driven here.
-
-    Attributes:
-        status: As of the last step.
-        driver: The process that drives it; None if none does, or if the process of a `running` one has died.
-        waits: What it waits for.
-    """
-
-    status: RunStatus
-    driver: str | None
-    waits: Sequence[Wait]
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnded:
-    """The run is over, waits, or is released: the last event, with the result. A failed run has its error there."""
-
-    result: Result[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +38,6 @@ class InQueue:
     queue: str
     priority: int
     key: str | None
-
-
-Event: TypeAlias = "NodeBegan | Emitted | AgentEvent | StepRecorded | StatusChanged | RunEnded"
 
 
 @refuses(OF_A_RESULT, partial(not_of_a_run, repair="result = await run.result()"))

@@ -14,41 +14,46 @@ from typing import TYPE_CHECKING
 from graphengine.engine.steps import Attempt, Failed
 
 if TYPE_CHECKING:
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
-    from graphengine.runner.loop import Driver
+    from graphengine.telemetry.trace import RunTrace
 
 log = logging.getLogger("graphengine.runs")
 log.addHandler(logging.NullHandler())
 
 
-def log_begin(driver: Driver) -> None:
+def log_begin(snapshot: Snapshot, trace: RunTrace | None) -> None:
     """Log that a run is driven here from now on."""
     if log.isEnabledFor(logging.INFO):
-        facts = _facts(driver)
+        facts = _facts(snapshot, trace)
         log.info("run %s of graph %s is driven here", facts["run"], facts["graph"], extra=facts)
 
 
-def log_end(driver: Driver) -> None:
+def log_end(snapshot: Snapshot, trace: RunTrace | None) -> None:
     """Log that a run is driven here no longer."""
-    snapshot = driver.snapshot
     level = logging.WARNING if snapshot.status == "failed" else logging.INFO
     if log.isEnabledFor(level):
-        facts = {**_facts(driver), "status": snapshot.status}
+        facts = {**_facts(snapshot, trace), "status": snapshot.status}
         verb = "released" if snapshot.status == "running" else snapshot.status
         log.log(level, "run %s is %s after step %d", facts["run"], verb, snapshot.seq, extra=facts)
 
 
-def log_failure(driver: Driver, step: Step, failure: FailureRecord) -> None:
+def log_failure(snapshot: Snapshot, trace: RunTrace | None, step: Step, failure: FailureRecord) -> None:
     """Log an attempt that failed."""
     if not (step.node and isinstance(step.data, (Attempt, Failed)) and log.isEnabledFor(logging.WARNING)):
         return
-    facts = {**_facts(driver), "node": step.path, "attempt": step.attempt, "code": failure.kind, "seq": step.seq}
+    facts = {
+        **_facts(snapshot, trace),
+        "node": step.path,
+        "attempt": step.attempt,
+        "code": failure.kind,
+        "seq": step.seq,
+    }
     then = "it is repeated" if isinstance(step.data, Attempt) else "it is not repeated"
     text = "node %s of run %s failed in attempt %d: %s; %s"
     log.warning(text, step.path, facts["run"], step.attempt, failure.kind, then, extra=facts)
 
 
-def _facts(driver: Driver) -> dict[str, object]:
-    trace_id = driver.trace.trace_id if driver.trace is not None else ""
-    snapshot = driver.snapshot
+def _facts(snapshot: Snapshot, trace: RunTrace | None) -> dict[str, object]:
+    trace_id = trace.trace_id if trace is not None else ""
     return {"run": snapshot.run_id, "graph": snapshot.graph, "seq": snapshot.seq, "trace_id": trace_id}

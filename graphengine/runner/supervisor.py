@@ -282,7 +282,7 @@ class Supervisor:
         if run.released or self.closed:
             driver.release()
         run.recorded()
-        log_begin(driver)
+        log_begin(driver.snapshot, driver.trace)
         is_cut = False
         try:
             self._start_inbox()
@@ -304,7 +304,7 @@ class Supervisor:
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
-        log_end(driver)
+        log_end(driver.snapshot, driver.trace)
         await _end_trace(driver, self._store)
         if self.closed and (is_cut or driver.snapshot.status == "running"):
             return await self._released(run, driver)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from graphengine.runner import retention as pruning
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result, Wait
-    from graphengine.runner.run import Event, Run
+    from graphengine.runner.run import Run
+    from graphengine.runner.run_events import Event
     from graphengine.runner.schedules import Schedule
     from graphengine.stores.base import QueueLimits, RunInfo, Store
     from graphengine.telemetry import Telemetry

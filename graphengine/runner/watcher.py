@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from graphengine.agents.live_events import AnswerReset, Kept, PartialAnswer, TextDelta, ThinkingDelta
 from graphengine.errors import WatcherTooSlow
 from graphengine.runner.live_events import NodeBegan
+from graphengine.runner.run_events import StepRecorded
 
 if TYPE_CHECKING:
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
 
 JOINED_FROM: Final = 1_000
 MOST_WAITING: Final = 10_000
@@ -95,8 +96,6 @@ class Watcher(asyncio.Queue["Event | None"]):
 
     def _make_room(self) -> None:
         """Leave out recorded steps, and nodes that began before them; if too little is gained, everything."""
-        from graphengine.runner.run import StepRecorded  # noqa: PLC0415 - it has watchers
-
         kept = [item for item in self._queue if not isinstance(item, (StepRecorded, NodeBegan))]
         self.is_behind = True
         self._lost = len(kept) > MOST_WAITING // 2

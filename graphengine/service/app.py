@@ -30,7 +30,7 @@ from graphengine.history.json_document import error_document, run_now_document, 
 from graphengine.history.load import load_snapshot
 from graphengine.runner.event_json import event_document
 from graphengine.runner.health import health_of
-from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.service.openapi import description
 from graphengine.service.requests import (
     Parameters,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.runner import Runner
-    from graphengine.runner.run import Event
+    from graphengine.runner.run_events import Event
     from graphengine.runner.worker import Worker
     from graphengine.stores.base import RunInfo
 

@@ -13,7 +13,7 @@ pytest.importorskip("cryptography")
 
 from graphengine import RunFailed, Runner
 from graphengine.history.load import load_snapshot
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_events import StepRecorded
 from tests.cli import secret_graph
 from tests.cli.programs import Invoke
 from tests.cli.secret_graph import CANARY, KEY, made

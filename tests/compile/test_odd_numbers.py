@@ -28,7 +28,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.models import AnthropicModel, Lane, OpenAIChatModel
 from graphengine.patterns import circuit_breaker
 from graphengine.patterns.circuits import Guarded
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.sqlite import SQLiteStore
 from tests.kit.runs import alone
 

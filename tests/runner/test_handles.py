@@ -24,7 +24,7 @@ from graphengine.runner import (
     Usage,
     event_document,
 )
-from graphengine.runner.run import Event
+from graphengine.runner.run_events import Event
 from graphengine.stores.memory import MemoryStore
 from tests.kit.documents import check_document
 

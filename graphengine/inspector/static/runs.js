@@ -108,9 +108,11 @@ export function Runs({ filters, session }) {
       }
     }
   };
+  const asked = useRef(key);
   useEffect(() => {
     setRuns([]);
-    setSearch(searchText(filters));
+    if (asked.current !== key) setSearch(searchText(filters)); // not at first: it would undo what is typed meanwhile
+    asked.current = key;
     document.title = "runs · graphengine inspector";
     counted.current = 0;
     refresh();

@@ -17,7 +17,8 @@ from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.errors import GraphChanged, RunIsDriven
 from graphengine.runner import loop as drive
 from graphengine.runner import supervisor
-from graphengine.runner.run import Run, StepRecorded
+from graphengine.runner.run import Run
+from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Message, RunInfo
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock

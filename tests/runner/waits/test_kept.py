@@ -9,7 +9,7 @@ import pytest
 
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, iterations
 from graphengine.engine.snapshot import Snapshot
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock

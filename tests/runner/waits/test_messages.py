@@ -12,7 +12,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import InputError, UnknownRun
 from graphengine.graph.conditions import Condition
 from graphengine.reducers import append, merge
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_events import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
 from tests.kit.runs import SOON, row

@@ -8,7 +8,7 @@ import pytest
 
 from graphengine import END, START, Graph, Runner, ask, choose, value
 from graphengine.errors import DefinitionError, InputError, UnknownRun
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_events import StepRecorded
 from tests.kit.facts import said
 from tests.kit.recorded import Odd
 from tests.kit.runs import SOON
