@@ -7,9 +7,12 @@ rounds, so that a slowdown of both sides does not change it.
 
 from __future__ import annotations
 
+import gc
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from graphengine.__main__ import COLLECT_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -20,6 +23,23 @@ KILO = 1_000
 
 Side: TypeAlias = "Callable[[], Coroutine[None, None, float]]"
 """One side of a comparison: runs one round and returns its figure."""
+
+
+AS_COMMAND = ", collecting garbage as often as `graphengine worker`"
+
+
+def as_command(side: Side) -> Side:
+    """Let Python look for garbage as seldom during a side as in the processes of the command line."""
+
+    async def seldom() -> float:
+        before = gc.get_threshold()
+        gc.set_threshold(COLLECT_AFTER, 20, 20)
+        try:
+            return await side()
+        finally:
+            gc.set_threshold(*before)
+
+    return seldom
 
 
 @dataclass(frozen=True, slots=True)
