@@ -16,7 +16,7 @@ unexport TASK SOURCES
 RUN_ARGS ?= --output brief.md
 ARGS ?=
 
-# How many processes run the tests of `make test`, `make check` and `make coverage`: by default three for two cores, see
+# How many processes run the tests of `make test`, `make check` and `make coverage`: by default two for a core, see
 # tests/conftest.py. A process that has none left takes tests from another.
 WORKERS ?= auto
 PARALLEL = -n $(WORKERS) --dist worksteal
