@@ -144,6 +144,9 @@ async def values(settings: Settings) -> Outcome:
     summary. LangGraph's state is a TypedDict, which validates nothing; ours is validated, checked for changes in place,
     and separated from the objects of the nodes. In SQLite, `synchronous` is `NORMAL` on both
     sides, and LangGraph runs with `durability="sync"`. All figures are CPU time of the process.
+
+    In a profile of the deep items in memory, 27 % is encoding, as the input of a node is encoded again to see whether
+    the node changed it in place, 25 % is decoding, as each node gets objects of its own, and 16 % are the nodes.
     """
     figures: dict[str, Figure] = {}
     targets: list[Target] = []
