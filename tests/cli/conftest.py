@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from graphengine.cli.main import main
 from tests.cli.programs import COUNTER, STARTED, Invoke
 from tests.cli.scratch import scratch
+from tests.kit.forks import Started
 from tests.models.conftest import aimock, aimock_process, edge, edge_process
 
 __all__ = ["aimock", "aimock_process", "edge", "edge_process"]
@@ -83,6 +84,8 @@ def _no_process_is_left() -> Iterator[None]:
         if process.poll() is None:
             process.kill()
             process.communicate()
+        if isinstance(process, Started):
+            process.end()
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()

@@ -143,14 +143,24 @@ graph.add_node("nap", nap, writes="told")
 graph.add_path(START, "nap", END)
 """
 
-STARTED: "list[subprocess.Popen[str]]" = []
+Process: TypeAlias = "subprocess.Popen[str] | forks.Started"
+
+STARTED: list[Process] = []
 """The processes that the current test has started; `conftest` ends those that are left."""
 
 Invoke: TypeAlias = Callable[..., Result]
 
 
-def start(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]":
-    """Start the command line as a process of its own."""
+def start(folder: Path, *words: str) -> forks.Started:
+    """Start the command line in a process of its own, a fork of one that has loaded it."""
+    process = forks.start("graphengine", *words, folder=folder, variables=VARIABLES)
+    process.stdin.close()
+    STARTED.append(process)
+    return process
+
+
+def launch(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]":
+    """Start the command line in an interpreter of its own, with these options of `Popen`."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, **VARIABLES}
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment, **options}
@@ -165,7 +175,7 @@ def call(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return forks.run("graphengine", *words, folder=folder, variables=VARIABLES)
 
 
-def read_until(process: "subprocess.Popen[str]", text: str) -> str:
+def read_until(process: Process, text: str) -> str:
     """Read a process's stderr up to the line with the text; end a process that never writes it."""
     assert process.stderr is not None
     lines = []
@@ -181,7 +191,7 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> str:
     pytest.fail(f"{text!r} never came: {''.join(lines)}")
 
 
-def read_line(process: "subprocess.Popen[str]") -> str:
+def read_line(process: Process) -> str:
     """Return the next line of a process's stdout; end a process that never writes one."""
     assert process.stdout is not None
     watchdog = Timer(30, process.kill)

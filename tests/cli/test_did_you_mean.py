@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from graphengine.cli.main import main
 from graphengine.cli.session import Exit
-from tests.cli.programs import GATED, call, document, read_until, start
+from tests.cli.programs import GATED, call, document, launch, read_until
 
 MISSPELT = [
     ("sho tides", "'show'"),
@@ -93,7 +93,7 @@ def test_a_driven_run_and_an_interrupt_have_exit_codes_of_their_own(tmp_path: Pa
     """6, and 130 for the second Ctrl-C."""
     (tmp_path / "gated.py").write_text(GATED)
     (tmp_path / "blocking").touch()
-    process = start(tmp_path, "run", "gated.py", "--run-id", "r")
+    process = launch(tmp_path, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     assert call(tmp_path, "resume", "r", "--graph", "gated.py").returncode == Exit.DRIVEN
     process.send_signal(signal.SIGINT)

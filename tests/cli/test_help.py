@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from graphengine.cli.helping import Command
 from graphengine.cli.main import COMMANDS, MODULES, main
 from graphengine.cli.session import Exit
-from tests.cli.programs import ROOT, read_until, start
+from tests.cli.programs import ROOT, launch, read_until
 from tests.cli.scratch import RUNS
 
 ENDLESS = {"worker": "worker for ", "inspect": "inspecting ", "serve": "serving "}
@@ -40,7 +40,7 @@ def test_every_example_works(tried: Path, name: str) -> None:
         words = words_of(line)
         assert words[0] == name
         if name in ENDLESS:
-            process = start(tried, *words, *FOR_TESTS.get(name, []))
+            process = launch(tried, *words, *FOR_TESTS.get(name, []))
             read_until(process, ENDLESS[name])
             process.terminate()
             assert process.wait(30) == 0

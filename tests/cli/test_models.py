@@ -2,6 +2,7 @@ import os
 import pty
 import re
 import shlex
+import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from graphengine.models.names import model_of
 from graphengine.testing.model_scenes import Babbles, Counted, Fails, Received, Says
 from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
-from tests.cli.programs import ROOT, Invoke, call, document, start
+from tests.cli.programs import ROOT, Invoke, call, document, launch, start
 from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE
 from tests.kit.review_team import QUESTIONS, Team, answers
 from tests.models.aimock_server import Aimock
@@ -425,13 +426,12 @@ def test_a_worker_takes_models_for_the_graphs_that_have_the_agents(
     refused = invoke("worker", "--model", "askr=offline")
     assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
     worker = start(folder, "worker", "--model", "answerer=anthropic:claude-haiku-4-5", "--poll", "0.05")
-    assert worker.stdout is not None
     ends = {"r": "finished", "c": "waiting"}
     while ends:
         verb, run_id = worker.stdout.readline().partition(":")[0].split()[:2]
         if verb != "resumes":
             assert ends.pop(run_id) == verb
-    worker.terminate()
+    worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=30)
     assert document(invoke("show", "r", "--json").stdout)["state"]["second"] == "A cloud."
 
@@ -440,7 +440,7 @@ def test_a_models_text_is_shown_live(folder: Path, edge: EdgeServer) -> None:
     """On a terminal, before the answer is complete; afterwards it is erased."""
     edge.play(*says("What is it?"), Says("Clouds are water.", held=True))
     master, slave = pty.openpty()
-    process = start(folder, "run", "asking", "--model", "openai-chat:llama", stderr=slave)
+    process = launch(folder, "run", "asking", "--model", "openai-chat:llama", stderr=slave)
     os.close(slave)
     seen = b""
     while b"Clouds" not in seen:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import COUNTER, GATED, call, document, read_until, start
+from tests.cli.programs import COUNTER, GATED, call, document, launch, read_until, start
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,7 +54,7 @@ def open_gate(folder: Path) -> None:
 
 def test_ctrl_c_once_stops_after_the_node_in_flight(folder: Path) -> None:
     """The node in flight finishes and is recorded, the next one is not started, and a resume continues with it."""
-    process = start(folder, "run", "gated.py", "--run-id", "r")
+    process = launch(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     process.send_signal(signal.SIGINT)
     read_until(process, "stopping after the node in flight; Ctrl-C again ends at once")
@@ -99,7 +99,6 @@ def test_a_worker_continues_what_sigterm_released(folder: Path) -> None:
     open_gate(folder)
     process.communicate(timeout=60)
     worker = start(folder, "worker", "--graph", "gated.py")
-    assert worker.stdout is not None
     while "finished" not in worker.stdout.readline():
         pass
     worker.send_signal(signal.SIGTERM)
@@ -140,7 +139,7 @@ def test_ctrl_c_twice_under_json_is_a_document(folder: Path) -> None:
 
 def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Path) -> None:
     """After kill -9 a resume continues at once; the finished node is not run again, the one in flight is."""
-    process = start(folder, "run", "gated.py", "--run-id", "r")
+    process = launch(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     process.kill()
     process.communicate(timeout=60)
@@ -174,7 +173,7 @@ def test_another_process_stops_a_run_and_stops_it_again(folder: Path) -> None:
     """`stop` reaches the process that drives the run, after a resume as well."""
     (folder / "endless.py").write_text(ENDLESS)
     for words in (["run", "endless.py", "--run-id", "r"], ["resume", "r", "--graph", "endless.py"]):
-        process = start(folder, *words, stderr=subprocess.DEVNULL)
+        process = launch(folder, *words, stderr=subprocess.DEVNULL)
         while call(folder, "stop", "r").returncode != 0:
             assert process.poll() is None
         process.communicate(timeout=60)
@@ -185,8 +184,6 @@ def test_a_closed_pipe_is_not_an_error(folder: Path) -> None:
     """With stdout and stderr closed by their readers, the run is still finished and recorded."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
-    assert process.stdout is not None
-    assert process.stderr is not None
     process.stdout.close()
     process.stderr.close()
     open_gate(folder)
@@ -199,9 +196,7 @@ def test_a_listing_into_head_is_no_traceback(folder: Path) -> None:
     open_gate(folder)
     call(folder, "run", "gated.py", "--run-id", "r")
     process = start(folder, "show", "r", "--json")
-    assert process.stdout is not None
     process.stdout.close()
-    assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(timeout=60) == 0
@@ -212,7 +207,7 @@ def test_a_result_that_cannot_be_written_is_an_error(folder: Path) -> None:
     """A full disk under stdout is reported as one error."""
     open_gate(folder)
     with Path("/dev/full").open("w") as full:
-        process = start(folder, "run", "gated.py", stdout=full)
+        process = launch(folder, "run", "gated.py", stdout=full)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "error output_failed" in err
@@ -268,7 +263,7 @@ def test_on_a_narrow_terminal_nothing_is_broken_in_mid_word(folder: Path) -> Non
 def on_terminal(folder: Path, *words: str) -> str:
     """Return the output on a terminal."""
     ours, theirs = pty.openpty()
-    process = start(folder, *words, stdout=theirs, stderr=theirs)
+    process = launch(folder, *words, stdout=theirs, stderr=theirs)
     os.close(theirs)
     seen = b""
     while True:
@@ -284,7 +279,9 @@ def on_terminal(folder: Path, *words: str) -> str:
 def test_a_locale_without_our_characters_is_not_an_error(folder: Path) -> None:
     """Characters that the encoding of stdout cannot represent are escaped."""
     (folder / "codes.py").write_text(COUNTER.replace('text: str = ""', 'text: str = "→ ü"'))
-    process = start(folder, "run", "codes.py", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)})
+    process = launch(
+        folder, "run", "codes.py", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    )
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "\\u2192 \\xfc\n")
 

@@ -13,7 +13,7 @@ from graphengine.cli.schemas import DOCUMENTS, Failed, Kind, schema_of
 from graphengine.history import run_schemas
 from graphengine.history.json_document import DETAILS
 from graphengine.history.run_schemas import Detail
-from tests.cli.programs import COUNTER, start
+from tests.cli.programs import COUNTER, launch
 from tests.kit.documents import check_document
 
 CALLS: dict[str, list[tuple[str, str]]] = {
@@ -143,7 +143,7 @@ def test_a_graph_that_does_not_compile_reports_all_its_problems(tried: Path) -> 
 def test_a_watched_runs_lines_match_their_models(tried: Path) -> None:
     """One document per line: while the run waits, and when that ends the watching."""
     union: Any = TypeAdapter(run_schemas.Stepped | run_schemas.Stands | run_schemas.WatchEnded)
-    process = start(tried, "watch", "post", "--json")
+    process = launch(tried, "watch", "post", "--json")
     assert process.stdout is not None
     lines = list(CliRunner().invoke(main, ["watch", "post", "--no-wait", "--json"]).stdout.splitlines())
     while '"stands"' not in lines[-1]:
@@ -162,7 +162,7 @@ def test_a_workers_lines_match_their_models(tried: Path) -> None:
     for line in ("answer post yes --no-resume", "send desk tips one --no-resume", "send lost tips x --no-resume"):
         assert CliRunner().invoke(main, line.split()).exit_code == 0
     (tried / "flows" / "desk.py").write_text((tried / "flows" / "desk.py").read_text().replace('"listen"', '"heard"'))
-    process = start(tried, "worker", "--json")
+    process = launch(tried, "worker", "--json")
     assert process.stdout is not None
     union: Any = TypeAdapter(schemas.GoesOn | schemas.Ended | schemas.Refused)
     seen = set[str]()

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from graphengine import Runner
 from tests.cli.programs import ASKING, GATED, NAPPING, call, document, read_line, read_until, start
+from tests.kit.forks import Started
 
 FIRST = (
     GATED.replace(
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def worker(folder: Path, *words: str) -> "subprocess.Popen[str]":
+def worker(folder: Path, *words: str) -> Started:
     """Start a worker that polls often, and wait until it is at work."""
     process = start(folder, "worker", "--poll", "0.05", *words)
     read_until(process, "worker for ")

@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from threading import Timer
 from typing import Final, NamedTuple, TextIO
 from weakref import finalize
 
@@ -61,7 +62,13 @@ class Started:
         self.stdin = (folder / "stdin").open("w", encoding="utf-8")
         self.stdout = (folder / "stdout").open(encoding="utf-8")
         self.stderr = (folder / "stderr").open(encoding="utf-8")
-        self._code: int | None = None
+        self.returncode: int | None = None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Kill it as `kill -9` does, unless it has ended."""
@@ -75,38 +82,53 @@ class Started:
 
     def poll(self) -> int | None:
         """Return its exit code if it has ended."""
-        has_ended = self._code is not None or select.select([self._report], [], [], 0)[0]
+        has_ended = self.returncode is not None or select.select([self._report], [], [], 0)[0]
         return self.wait() if has_ended else None
 
-    def wait(self) -> int:
-        """Wait for its end, and return its exit code: minus the signal that killed it."""
-        if self._code is None:
-            self._code = int(self._report.readline())
-        return self._code
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, at most this many seconds, and return its exit code: minus the signal that killed it."""
+        if self.returncode is None:
+            if not select.select([self._report], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            self.returncode = int(self._report.readline())
+        return self.returncode
+
+    def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
+        """Do the same as `end`; kill a program that takes longer, which is then its exit code."""
+        watchdog = Timer(timeout, self.kill)
+        watchdog.start()
+        try:
+            return self.end()
+        finally:
+            watchdog.cancel()
 
     def end(self) -> tuple[str, str]:
         """Wait for its end, close its pipes, and return the rest of its stdout and of its short stderr."""
-        texts = "", ""
-        if not self.stdout.closed:
-            self.stdin.close()
-            texts = self.stdout.read(), self.stderr.read()
+        self.stdin.close()
+        output, errors = ("" if pipe.closed else pipe.read() for pipe in (self.stdout, self.stderr))
         self.wait()
         for pipe in (self._report, self.stdout, self.stderr):
             pipe.close()
-        return texts
+        return output, errors
 
 
-def start(program: Path | str, *words: str, loads: Sequence[str] = ()) -> Started:
-    """Start a program, and return when it runs; the test ends it."""
+def start(
+    program: Path | str,
+    *words: str,
+    folder: Path = ROOT,
+    variables: Mapping[str, str] | None = None,
+    loads: Sequence[str] = (),
+) -> Started:
+    """Start a program, and return when it runs; the test ends it. The arguments are those of `run`."""
     server = _server()
     assert server.stdin is not None
-    with tempfile.TemporaryDirectory() as folder:  # the pipes stay while they are open
+    with tempfile.TemporaryDirectory() as pipes:  # the pipes stay while they are open
         for name in PIPES:
-            os.mkfifo(Path(folder, name))
-        given = {**os.environ, "PYTHONPATH": str(ROOT)}
-        server.stdin.write(json.dumps(Order(str(program), words, str(ROOT), given, loads, folder)) + "\n")
+            os.mkfifo(Path(pipes, name))
+        given = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
+        server.stdin.write(json.dumps(Order(str(program), words, str(folder), given, loads, pipes)) + "\n")
         server.stdin.flush()
-        return Started(Path(folder))
+        return Started(Path(pipes))
 
 
 def run(
