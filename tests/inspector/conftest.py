@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from starlette.types import ASGIApp
 
 from graphengine.history.selection import status_of
@@ -23,6 +23,8 @@ from tests.inspector.graphs import write_some
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 Opened: TypeAlias = Callable[..., Page]
+PATIENT = 20_000
+"""Milliseconds for what a page or another process does, on a machine that does much else."""
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +97,7 @@ def browser() -> Iterator[Browser]:
     """The distribution's Chromium. Its event loop counts as running in this thread until the module is done."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium, or name it in CHROMIUM")
+    expect.set_options(timeout=PATIENT)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
@@ -116,7 +119,7 @@ def visit(browser: Browser) -> Iterator[Opened]:
         context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **more})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(PATIENT)
         page.on("pageerror", lambda error: problems.append(str(error)))
         expected = "status of 400" if is_refused else "net::ERR_"
         page.on("console", lambda said: problems.append(said.text) if is_problem(said, expected) else None)
