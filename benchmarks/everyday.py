@@ -212,7 +212,7 @@ def resident_bytes() -> int:
 async def sources(settings: Settings) -> Outcome:
     """The database of 100 runs over one source of 1 MB, and of runs that record long texts in other shapes.
 
-    The first sets its draft ten times to the source, so that it stands in eleven steps. A draft of 300 KB in 60
+    The first sets its draft ten times to the source, so that eleven steps contain it. A draft of 300 KB in 60
     paragraphs is written ten times with one paragraph changed, once as a text and once as a list of paragraphs. A
     document of 1 MB is given to each of 200 items of a map. A list has 100 texts of 10 KB, and one more in each of ten
     visits, which set the whole list. The target is the first; what a text as a whole differs by is stored.
@@ -233,10 +233,10 @@ async def sources(settings: Settings) -> Outcome:
         "items": f"{few} runs, the source given to each item of a map",
         "texts": f"{few} runs, a list of texts that grows",
     }
-    for name, (count, graph, given, told) in shapes.items():
+    for name, (count, graph, given, recorded) in shapes.items():
         size, seconds = await _recorded(graph, given, count)
         figures[name] = Figure(f"the database, {labels[name]}", "MB", (size,))
-        figures[f"{name}, told"] = Figure("what these runs recorded of texts", "MB", (count * told / _MEGA,))
+        figures[f"{name}, recorded"] = Figure("what these runs recorded of texts", "MB", (count * recorded / _MEGA,))
         if name == "sources":
             figures["run"] = Figure("a run", "ms", (seconds / count * MILLI,))
     size = figures["sources"].median

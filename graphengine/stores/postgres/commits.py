@@ -138,7 +138,7 @@ class GroupCommit:
             if len(groups) == 1:
                 self._direct.send(*self._statement_of(groups[0]), self._answered)
         except (ValueError, TypeError, OverflowError, struct.error):
-            return  # of values that cannot be sent: the writing thread tells whose they are
+            return  # values that cannot be sent: the writing thread reports whose they are
 
     def _answered(self, rows: Sequence[Sequence[Any]] | None) -> None:
         """Accept the rows of the statement that was sent, and send the next one."""

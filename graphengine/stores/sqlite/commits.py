@@ -154,7 +154,7 @@ class GroupCommit:
             if not together:
                 waiting.remove(spoiler)
                 spoiler.error = explain(spoiler.error, self._place.path) if spoiler.error else None
-            together = False  # each on its own tells which one it was, and why
+            together = False  # written one by one, the refused one and its reason show
             for job in waiting:
                 job.error = None
 

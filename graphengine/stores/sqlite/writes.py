@@ -141,7 +141,7 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
     """Add steps to several runs, under their fences; each has steps, and after one that releases a run, none has it.
 
     Each row checks the run's fence and owner, and that it follows the log, as it is inserted: one statement for all
-    rows costs half as much as two for each. `append` then tells what is wrong.
+    rows costs half as much as two for each. `append` then reports what is wrong.
 
     Raises:
         sqlite3.IntegrityError: `append` refuses one of them. The transaction must then be rolled back.
