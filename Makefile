@@ -46,7 +46,7 @@ check = @$(call shown,$(1))
 
 # Both type checkers, side by side; what basedpyright reports is shown after mypy's. `typed` is 0 if both find nothing.
 types = $(BIN)/basedpyright --pythonpath $(BIN)/python >.types.log 2>&1 & second=$$!; \
-  trap 'kill $$second $$early 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
+  trap 'kill $$second 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
   $(call shown,mypy); typed=$$?; \
   wait $$second || typed=1; \
   printf '\n== %s\n' basedpyright; cat .types.log; rm -f .types.log
@@ -76,12 +76,9 @@ check: style ## the inner loop, under a minute: style, types by mypy, the scenar
 	@SCENES=300 $(BIN)/pytest -q $(PARALLEL) $(ARGS) tests/scenarios tests/engine
 
 # The types come first, since some tests run mypy too, with what it has learned here. SCENES is the number of random
-# graphs; `make soak` and the tests alone take more. In a fresh clone, one process compiles all tests meanwhile, `early`;
-# otherwise each worker would. What it finds does not matter here: the tests report it.
+# graphs; `make soak` and the tests alone take more.
 test: style ## every check: style, then the types, then the tests
-	@early=; [ -d tests/__pycache__ ] || { $(BIN)/pytest --collect-only -q >/dev/null 2>&1 & early=$$!; }; \
-	$(types); \
-	wait $$early; \
+	@$(types); \
 	printf '\n== %s\n' pytest; \
 	SCENES=$${SCENES:-300} $(BIN)/pytest -q $(PARALLEL); tests=$$?; failed=; \
 	[ $$tests -eq 0 ] || failed=' the tests'; \

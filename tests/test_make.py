@@ -69,14 +69,6 @@ def test_any_failure_is_one_of_the_whole(tmp_path: Path, target: str, failing: s
         assert "pytest" in called  # the tests ran all the same
 
 
-def test_a_fresh_clone_compiles_the_tests_once(tmp_path: Path) -> None:
-    """One process collects them before the workers do, which else compile the same files; later there is no need."""
-    assert made("test", tmp_path)[2].count("pytest") == 2
-    (tmp_path / "calls").unlink()
-    (tmp_path / "tests" / "__pycache__").mkdir(parents=True)
-    assert made("test", tmp_path)[2].count("pytest") == 1
-
-
 PIP = """Looking in indexes: https://index.example/simple
 Obtaining file:///project
   Installing build dependencies: started
