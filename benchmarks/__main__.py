@@ -15,7 +15,7 @@ from benchmarks.measure import Settings
 from benchmarks.programs import PROGRAMS
 from benchmarks.report import report
 
-PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai")
+PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai", "pydantic_graph", "burr", "dbos")
 
 
 def main() -> None:
@@ -24,10 +24,10 @@ def main() -> None:
     missing = [name for name in PEERS if find_spec(name) is None]
     if missing:
         print(
-            f"other libraries are skipped, since {', '.join(missing)} is not installed; `make bench` installs them",
+            f"skipped, since not installed: {', '.join(missing)}; `make bench` installs all other libraries",
             file=sys.stderr,
         )
-    settings = Settings(quick=arguments.quick, peers=not missing)
+    settings = Settings(quick=arguments.quick)
     outcomes = {}
     for name in arguments.names or PROGRAMS:
         began = time.monotonic()

@@ -80,7 +80,7 @@ async def call(settings: Settings) -> Outcome:
         Target("an agent's call against the SDK's", ours.against(alone), "≤", 1.05),
         Target("what an agent's call adds to the SDK's", more.median, "≤", 1000.0, "µs"),
     ]
-    if settings.peers:
+    if settings.has("langchain_anthropic", "pydantic_ai"):
         targets.append(Target("pydantic-ai's agent against ours", found[PYDANTIC_AI].against(ours), "≥", 1.0))
         targets.append(Target("LangChain's model call against our agent", found[LANGCHAIN].against(ours), "≥", 1.0))
     return Outcome("One call of an agent", found, targets)
@@ -143,7 +143,7 @@ async def slow_calls_at_once(settings: Settings) -> Outcome:
 def _askings(settings: Settings) -> dict[str, Asking]:
     """Return the sides by name; each takes a server and yields its call."""
     ours: dict[str, Asking] = {SDK: _sdk, OURS: _ours}
-    if not settings.peers:
+    if not settings.has("langchain_anthropic", "pydantic_ai"):
         return ours
     from benchmarks import agent_peers as peers  # noqa: PLC0415 - installed for the benchmarks only
 

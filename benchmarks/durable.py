@@ -54,7 +54,7 @@ async def _durable(settings: Settings, synchronous: Synchronous, limit: float) -
         runner = await stack.enter_async_context(Runner(store))
         raw = await stack.enter_async_context(aiosqlite.connect(folder / "raw.db"))
         sides = {OURS: _ours(runner, steps), RAW: await _raw(raw, steps, synchronous, await _row_bytes(runner))}
-        if settings.peers and synchronous == "NORMAL":
+        if settings.has("langgraph") and synchronous == "NORMAL":
             from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
             few = settings.count(40, 5)

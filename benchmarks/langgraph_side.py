@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import itertools
 import operator
+import sqlite3
 import time
 import types
-from contextlib import asynccontextmanager
+import uuid
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import aiosqlite
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 from pydantic import BaseModel
 
-from benchmarks.ours import Counter, Pair
+from benchmarks.ours import NEVER, Counter, Pair
+from benchmarks.peers import STEPS, at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from benchmarks.peers import Library, Run
     from benchmarks.values import Work
 
 
@@ -187,7 +192,7 @@ def mapping() -> Any:  # noqa: ANN401 - as above
     return graph.compile()
 
 
-def fanning(arms: int, rounds: int) -> Any:  # noqa: ANN401 - as above
+def fanning(arms: int, rounds: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401 - as above
     """Return a graph with a fan-out to this many nodes and an edge that waits for all, run for this many rounds."""
 
     async def plan(_: Sum) -> dict[str, int]:
@@ -212,7 +217,7 @@ def fanning(arms: int, rounds: int) -> Any:  # noqa: ANN401 - as above
     graph.add_edge(START, "plan")
     graph.add_edge(names, "join")
     graph.add_conditional_edges("join", ahead, ["plan", END])
-    return graph.compile()
+    return graph.compile(checkpointer=saver)
 
 
 def wide(work: Work, rounds: int, ballast: Sequence[str], saver: object) -> Any:  # noqa: ANN401 - as above
@@ -278,7 +283,71 @@ async def saving(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
         yield saver
 
 
-def _loop(state: type, node: Callable[..., object], ahead: Callable[..., str], saver: AsyncSqliteSaver | None) -> Any:  # noqa: ANN401
+@asynccontextmanager
+async def side(folder: Path | None) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield the workloads of `benchmarks.peers`, in memory or stored in this folder."""
+    if folder is None:
+        yield {
+            "LangGraph": _workloads(None),
+            "LangGraph, TypedDict": {"loop": lambda visits: _counted(counting_unvalidated(visits))},
+        }
+        return
+    async with saving(folder / "langgraph.db") as saver:
+        with closing(sqlite3.connect(folder / "langgraph_plain.db", check_same_thread=False)) as connection:
+            plain = SqliteSaver(connection)
+            plain.setup()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            yield {
+                "LangGraph": _workloads(saver),
+                "LangGraph, without async": {"loop": lambda visits: _counted_plainly(visits, plain)},
+            }
+
+
+def _workloads(saver: AsyncSqliteSaver | None) -> Library:
+    kept: dict[str, Any] = {} if saver is None else {"durability": "sync"}
+
+    def loop(visits: int) -> Run:
+        return _counted(counting(visits, saver), **kept)
+
+    return {
+        "chain": lambda nodes: _counted(chain(nodes, saver), **kept),
+        "loop": loop,
+        "fork": lambda arms: _counted(fanning(arms, 1, saver), Sum(), "total", **kept),
+        "at once": lambda runs: at_once(loop(STEPS), runs),
+    }
+
+
+def _counted(app: Any, first: BaseModel | None = None, field: str = "count", **options: object) -> Run:  # noqa: ANN401
+    state = (first or Counter()).model_dump()
+
+    async def run() -> int:
+        counted: int = (await app.ainvoke(state, _new_thread(), **options))[field]
+        return counted
+
+    return run
+
+
+def _counted_plainly(visits: int, saver: SqliteSaver) -> Run:
+    def increase(state: Counter) -> dict[str, int]:
+        return {"count": state.count + 1}
+
+    def ahead(state: Counter) -> str:
+        return "__end__" if state.count >= visits else "increase"
+
+    app, first = _loop(Counter, increase, ahead, saver), Counter().model_dump()
+
+    async def run() -> int:
+        counted: int = app.invoke(first, _new_thread(), durability="sync")["count"]
+        return counted
+
+    return run
+
+
+def _new_thread() -> dict[str, object]:
+    return {"recursion_limit": NEVER, "configurable": {"thread_id": uuid.uuid4().hex}}
+
+
+def _loop(state: type, node: Callable[..., object], ahead: Callable[..., str], saver: object) -> Any:  # noqa: ANN401
     graph = StateGraph(state)
     name = node.__name__
     graph.add_node(name, node)

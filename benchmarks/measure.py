@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gc
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from graphengine.__main__ import COLLECT_AFTER
@@ -48,7 +49,7 @@ class Settings:
 
     Attributes:
         quick: Only a few steps and rounds, to check that everything works; the figures mean little.
-        peers: Whether other libraries are measured too.
+        peers: Whether other libraries are measured too, as far as they are installed.
     """
 
     quick: bool = False
@@ -57,6 +58,10 @@ class Settings:
     def count(self, full: int, quick: int) -> int:
         """Return the full or the quick number."""
         return quick if self.quick else full
+
+    def has(self, *packages: str) -> bool:
+        """Return whether the sides that need these packages take part."""
+        return self.peers and all(find_spec(name) is not None for name in packages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +114,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The results of a program."""
+    """The results of a program.
+
+    Attributes:
+        compared: For the side of a figure the side that its ratio is to, in a column of its own.
+    """
 
     title: str
     figures: Mapping[str, Figure]
     targets: Sequence[Target] = ()
+    compared: Mapping[str, str] = field(default_factory=dict)
 
 
 async def alternate(sides: Mapping[str, Side], unit: str, rounds: int) -> dict[str, Figure]:

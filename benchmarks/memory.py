@@ -30,11 +30,11 @@ async def step(settings: Settings) -> Outcome:
         return (time.perf_counter() - began) / steps * MICRO
 
     sides: dict[str, Side] = {OURS: ours}
-    if settings.peers:
+    if settings.has("langgraph"):
         sides.update(_langgraph(settings.count(150, 5)))
     found = await alternate(sides, "µs", settings.count(31, 2))
     targets = [Target("a step in memory", found[OURS].median, "≤", 8.0, "µs")]
-    if settings.peers:
+    if settings.has("langgraph"):
         ratio = found[VALIDATED].against(found[OURS])
         targets.append(Target("LangGraph's step against ours", ratio, "≥", 30.0))
     return Outcome("In-memory step: pydantic state of 3 fields, validated update, one condition", found, targets)
@@ -80,7 +80,7 @@ async def long_list(settings: Settings) -> Outcome:
 
     full = f"appending to {items:,} items"
     sides: dict[str, Side] = {"plain step": plain_step, "appending to an empty list": empty_list, full: full_list}
-    if settings.peers:
+    if settings.has("langgraph"):
         sides[f"LangGraph, {full}"] = _langgraph_list(long, settings.count(100, 5))
     found = await alternate(sides, "µs", settings.count(9, 2))
     against = f"a step {full}, against a plain one"

@@ -87,7 +87,7 @@ async def step(settings: Settings, address: str) -> Outcome:
             return visits.seconds_a_step() * MICRO
 
         sides: dict[str, Side] = {OURS: ours, RAW: raw}
-        if settings.peers:
+        if settings.has("langgraph"):
             from benchmarks import langgraph_side as peer  # noqa: PLC0415
 
             app = peer.counting(steps, await stack.enter_async_context(saving(address)))
@@ -153,11 +153,11 @@ async def many(settings: Settings, address: str) -> Outcome:
             await asyncio.gather(*(peer.run(app, Counter().model_dump(), steps, durability="sync") for _ in range(few)))
             return few * steps / (time.perf_counter() - began)
 
-    sides: dict[str, Side] = {OURS: ours} | ({PEER: langgraph} if settings.peers else {})
+    sides: dict[str, Side] = {OURS: ours} | ({PEER: langgraph} if settings.has("langgraph") else {})
     sides |= {f"{name}{AS_COMMAND}": as_command(side) for name, side in sides.items()}
     found = await alternate(sides, "steps/s", settings.count(3, 1))
     targets = [Target("steps/s of 2,000 runs", found[OURS].median, "≥", 5000, "steps/s")]
-    if settings.peers:
+    if settings.has("langgraph"):
         for how in ("", AS_COMMAND):
             ratio = found[f"{OURS}{how}"].against(found[f"{PEER}{how}"])
             targets.append(Target(f"steps/s, against LangGraph's{how}", ratio, "≥", 25))

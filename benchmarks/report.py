@@ -27,11 +27,14 @@ _LIBRARIES: Final = (
     "langgraph-checkpoint-sqlite",
     "langchain-anthropic",
     "pydantic-ai-slim",
+    "pydantic-graph",
+    "apache-burr",
+    "dbos",
 )
 _HEAD: Final = """# Benchmarks
 
 The cost of a step, a run and a start. `make bench` measures and prints this page, `make bench ARGS="--write
-docs/explain/benchmarks.md"` writes it; the programs are in `benchmarks/`. Both sides of a comparison run in one process
+docs/explain/benchmarks.md"` writes it; the programs are in `benchmarks/`. The sides of a comparison run in one process
 and take turns, round by round. A figure is the median of its rounds, shown with the smallest and the largest; a ratio
 is the median of the ratios of neighbouring rounds.
 """
@@ -74,8 +77,14 @@ def targets(outcomes: Mapping[str, Outcome]) -> str:
 
 def figures(outcome: Outcome) -> str:
     """Return the figures of each side of a program."""
-    rows = [(f.side, amount(f.median, f.unit), f.spread, str(len(f.rounds))) for f in outcome.figures.values()]
-    return _table(("side", "median", "range", "rounds"), rows)
+    head = ["side", "median", "range", "rounds"]
+    rows = [[f.side, amount(f.median, f.unit), f.spread, str(len(f.rounds))] for f in outcome.figures.values()]
+    if outcome.compared:
+        head.append("against ours")
+        for row, figure in zip(rows, outcome.figures.values(), strict=True):
+            ours = outcome.compared.get(figure.side)
+            row.append("" if ours is None else amount(figure.against(outcome.figures[ours]), "times"))
+    return _table(head, rows)
 
 
 def method(name: str) -> str:

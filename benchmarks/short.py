@@ -52,7 +52,7 @@ async def short(settings: Settings) -> Outcome:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = await stack.enter_async_context(Runner(SQLiteStore(folder / "ours.db", synchronous="NORMAL")))
         savers: dict[str, Any] = {}
-        if settings.peers:
+        if settings.has("langgraph"):
             from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
             savers["SQLite"] = await stack.enter_async_context(peer.saving(folder / "peer.db"))
@@ -64,7 +64,7 @@ async def short(settings: Settings) -> Outcome:
             sides: dict[str, Side] = {name: _repeated(run, runs)}
             if nodes == 1 and place == "memory":
                 sides[_STEP] = _steps_in_memory(settings)
-            if settings.peers:
+            if settings.has("langgraph"):
                 theirs = _langgraph(nodes, savers.get(place))
                 sides[f"LangGraph: {name}"] = _repeated(theirs, max(runs // 4, 1))
             found = await alternate(sides, "µs", settings.count(21, 1))
@@ -72,7 +72,7 @@ async def short(settings: Settings) -> Outcome:
             if _STEP in sides:
                 ratio = found[name].against(found[_STEP])
                 targets.append(Target(f"a run of {name}, against a step", ratio, "≤", _STEPS))
-            if settings.peers:
+            if settings.has("langgraph"):
                 ratio = found[f"LangGraph: {name}"].against(found[name])
                 targets.append(Target(f"LangGraph's run of {name}, against ours", ratio, "≥", least[nodes]))
     return Outcome("Short runs", figures, targets)
@@ -104,7 +104,7 @@ async def shapes(settings: Settings) -> Outcome:
     for name, graph, state, least in measured:
         graph.compile()
         sides = {name: _repeated(partial(_run, graph, state), 1)}
-        if settings.peers:
+        if settings.has("langgraph"):
             from benchmarks import langgraph_side as peer  # noqa: PLC0415
 
             apps: dict[str, Callable[[int], Any]] = {
@@ -118,7 +118,7 @@ async def shapes(settings: Settings) -> Outcome:
             )
         found = await alternate(sides, "µs", settings.count(9, 1))
         figures |= found
-        if settings.peers:
+        if settings.has("langgraph"):
             ratio = found[f"LangGraph: {name}"].against(found[name])
             targets.append(Target(f"LangGraph: {name}, against ours", ratio, "≥", least))
     return Outcome("Graphs of other shapes", figures, targets)

@@ -31,7 +31,7 @@ async def size(settings: Settings) -> Outcome:
         async with Runner(SQLiteStore(folder / "ours.db", synchronous="NORMAL")) as runner:
             await runner.start(writing(steps, MESSAGE, _nothing)).result()
         figures["graphengine"] = Figure("graphengine", "MB", (_megabytes(folder, "ours.db"),))
-        if settings.peers:
+        if settings.has("langgraph"):
             from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
             async with peer.saving(folder / "peer.db") as saver:

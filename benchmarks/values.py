@@ -155,7 +155,7 @@ async def values(settings: Settings) -> Outcome:
         with tempfile.TemporaryDirectory() as folder:
             found = await alternate(await _sides(settings, small, Path(folder)), "ms", settings.count(7, 1))
         figures |= {f"{shape.name}, {side}": _named(shape, figure) for side, figure in found.items()}
-        if settings.peers:
+        if settings.has("langgraph"):
             claim = f"{shape.name}: LangGraph's"
             in_memory = found["InMemorySaver"].against(found["in memory"])
             durable = found["AsyncSqliteSaver"].against(found["SQLite"])
@@ -190,7 +190,7 @@ async def _sides(settings: Settings, shape: Shape, folder: Path) -> dict[str, Si
         return seconds * MILLI
 
     sides: dict[str, Side] = {"in memory": in_memory, "SQLite": durable}
-    if settings.peers:
+    if settings.has("langgraph"):
         from langgraph.checkpoint.memory import InMemorySaver  # noqa: PLC0415 - installed for the benchmarks only
 
         from benchmarks import langgraph_side as peer  # noqa: PLC0415

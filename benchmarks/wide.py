@@ -42,7 +42,7 @@ async def mapped(settings: Settings) -> Outcome:
         return seconds / count * MICRO
 
     sides: dict[str, Side] = {OURS: ours}
-    if settings.peers:
+    if settings.has("langgraph"):
         from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
         app = peer.mapping()
@@ -118,7 +118,7 @@ async def fork(settings: Settings) -> Outcome:
         return seconds / rounds * MICRO
 
     sides: dict[str, Side] = {OURS: ours}
-    if settings.peers:
+    if settings.has("langgraph"):
         from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
         few = settings.count(10, 2)
@@ -130,7 +130,7 @@ async def fork(settings: Settings) -> Outcome:
         sides[PEER] = langgraph
     found = await alternate(sides, "µs", settings.count(15, 2))
     targets = []
-    if settings.peers:
+    if settings.has("langgraph"):
         ratio = found[PEER].against(found[OURS])
         targets.append(Target("LangGraph's fork and join of 10 arms, against ours", ratio, "≥", 10.0))
     return Outcome("Fork of 10 arms and their join, in memory", found, targets)

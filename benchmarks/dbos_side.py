@@ -1,0 +1,133 @@
+"""The workloads of `benchmarks.peers` as a user of DBOS writes them. Needs the packages of `.[bench]`.
+
+A workflow is a function, and a step one that it calls: DBOS records the workflow's input, what each step returned, and
+the result. It connects to no server but its database, since no key for its Conductor is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING, Any
+
+from dbos import DBOS
+
+from benchmarks.peers import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from benchmarks.peers import Library, Run
+
+
+class _Connection(sqlite3.Connection):
+    """A connection at the `synchronous` of the other libraries, for which DBOS has no setting."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - those of `sqlite3.connect`
+        super().__init__(*arguments, **options)
+        self.execute("PRAGMA synchronous = NORMAL")
+
+
+@asynccontextmanager
+async def side(folder: Path) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield the workloads, stored in this folder."""
+    path = folder / "dbos.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # SQLite keeps it in the file
+    DBOS(
+        config={
+            "name": "benchmarks",
+            "system_database_url": f"sqlite:///{path}",
+            "db_engine_kwargs": {"connect_args": {"factory": _Connection}},
+            "log_level": "ERROR",
+        }
+    )
+    DBOS.launch()
+    try:
+        yield {
+            "DBOS": {"chain": _loop, "loop": _loop, "fork": _fork, "at once": _at_once},
+            "DBOS, without async": {"loop": _loop_plainly, "at once": _at_once_plainly},
+        }
+    finally:
+        DBOS.destroy()
+
+
+async def _increase(count: int) -> int:
+    return count + 1
+
+
+def _increase_plainly(count: int) -> int:
+    return count + 1
+
+
+async def _one() -> int:
+    return 1
+
+
+async def _counting(visits: int) -> int:
+    count = 0
+    while count < visits:
+        count = await _step(count)
+    return count
+
+
+def _counting_plainly(visits: int) -> int:
+    count = 0
+    while count < visits:
+        count = _plain_step(count)
+    return count
+
+
+async def _forking(arms: int) -> int:
+    await _step(0)
+    return sum(await asyncio.gather(*(_arm() for _ in range(arms))))
+
+
+_step, _plain_step, _arm = DBOS.step()(_increase), DBOS.step()(_increase_plainly), DBOS.step()(_one)
+_workflow, _plain_workflow = DBOS.workflow()(_counting), DBOS.workflow()(_counting_plainly)
+_fork_workflow = DBOS.workflow()(_forking)
+
+
+def _loop(visits: int) -> Run:
+    async def run() -> int:
+        counted: int = await _workflow(visits)
+        return counted
+
+    return run
+
+
+def _loop_plainly(visits: int) -> Run:
+    async def run() -> int:
+        counted: int = await asyncio.to_thread(_plain_workflow, visits)
+        return counted
+
+    return run
+
+
+def _fork(arms: int) -> Run:
+    async def run() -> int:
+        counted: int = await _fork_workflow(arms)
+        return counted
+
+    return run
+
+
+def _at_once(runs: int) -> Run:
+    async def run() -> int:
+        started = [await DBOS.start_workflow_async(_workflow, STEPS) for _ in range(runs)]
+        return sum([await each.get_result() for each in started])
+
+    return run
+
+
+def _at_once_plainly(runs: int) -> Run:
+    def start_all() -> int:
+        started = [DBOS.start_workflow(_plain_workflow, STEPS) for _ in range(runs)]
+        return sum(each.get_result() for each in started)
+
+    async def run() -> int:
+        return await asyncio.to_thread(start_all)
+
+    return run

@@ -1,0 +1,230 @@
+"""Workloads that several libraries have, with each of them in turns: in memory, and stored in SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from benchmarks.measure import MICRO, Outcome, Settings, alternate
+from benchmarks.ours import Counter, Sum, chain, counting, fanning
+from graphengine import Runner
+from graphengine.stores.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from benchmarks.measure import Figure, Side
+    from graphengine import Graph
+
+Kind: TypeAlias = Literal["chain", "loop", "fork", "at once"]
+Run: TypeAlias = "Callable[[], Awaitable[int]]"
+"""Run a workload once. Return what its nodes counted, so that a wrong run is noticed."""
+Library: TypeAlias = "Mapping[Kind, Callable[[int], Run]]"
+"""For each kind of workload that a library has, a function that prepares one of this size."""
+
+OURS: Final = "graphengine"
+STEPS: Final = 10
+"""The steps of each run of the kind `at once`."""
+_IN_MEMORY: Final = {"langgraph": "langgraph_side", "burr": "burr_side", "pydantic_graph": "pydantic_graph_side"}
+_STORED: Final = {"langgraph": "langgraph_side", "burr": "burr_side", "dbos": "dbos_side"}
+"""The packages that take part, and our modules that use them: each has `side`, as `_ours` below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload.
+
+    Attributes:
+        title: What its figure measures.
+        kind: Its shape.
+        size: How many nodes, visits, arms or runs it has.
+        parts: How many parts the time of a run is divided by.
+    """
+
+    title: str
+    kind: Kind
+    size: int
+    parts: int = 1
+
+    @property
+    def counted(self) -> int:
+        """What the nodes count together."""
+        return self.size * (STEPS if self.kind == "at once" else 1)
+
+
+async def peers(settings: Settings) -> Outcome:
+    """CPU time of the process from the call to the result, of workloads that several libraries have, in memory.
+
+    A node is an async function that adds one to a field of a state of three. The workloads are nodes in a row, a loop
+    of one node under a condition, and a node with ten after it in parallel and their join. Graphs are built once.
+
+    The libraries do not do the same work. Ours validates each update, records each step in its in-memory store and
+    checks that nodes do not change their input; the others record nothing here. LangGraph, without a checkpointer,
+    validates the pydantic state that it passes to a node, not the update. Burr, without a persister or a tracker,
+    validates what an action reads and writes (`action.pydantic`); each run builds an `Application` of the graph, as
+    Burr requires; the fork is `MapActions` over a plain `State`. pydantic-graph's nodes change one state in place, a
+    pydantic model that validates assignments; its loop is a step and a decision. Variants of the loop: LangGraph with a
+    `TypedDict` and Burr with a plain `State` validate nothing; pydantic-graph with a class as a node needs no decision.
+    """
+    nodes, visits, arms = settings.count(100, 4), settings.count(200, 5), settings.count(10, 3)
+    workloads = [
+        Workload("a run of 1 node", "chain", 1),
+        Workload("a run of 10 nodes", "chain", 10),
+        Workload(f"a run of {nodes} nodes", "chain", nodes),
+        Workload(f"a visit in a loop of {visits}", "loop", visits, visits),
+        Workload(f"a fork of {arms} nodes and their join", "fork", arms),
+    ]
+    return await _measured(settings, "Other libraries, in memory", _IN_MEMORY, None, workloads)
+
+
+async def durable_peers(settings: Settings) -> Outcome:
+    """CPU time of the process from the call to the result, of such workloads, each step durable in SQLite.
+
+    Each library has an open database in WAL mode at `synchronous = NORMAL`. What it commits before the next node
+    starts: ours the validated update, LangGraph a checkpoint of the whole state (`durability="sync"`), Burr the whole
+    state (`AsyncSQLitePersister`), DBOS what the step returned. The state is that of `peers`. DBOS has none: a step
+    takes the number and returns the next, the condition is a line of the workflow, and the fork is `asyncio.gather`
+    over steps. Each action of Burr's fork is an application with rows of its own. Runs at once are started together in
+    one process (DBOS: `start_workflow`); their time is divided by all steps.
+
+    "Without async": plain functions and the library's synchronous calls. These switch less between threads, but block
+    the thread that calls them. DBOS has no settings for WAL mode and `synchronous`; the program sets them, since with
+    SQLite's defaults each commit waits for the disk several times. For production, DBOS recommends Postgres, and Burr
+    a database other than SQLite; neither is measured here. DBOS's own threads take less than 1 % of a core, which is in
+    all figures. pydantic-graph 2.68 stores nothing and does not take part.
+    """
+    nodes, visits = settings.count(10, 3), settings.count(100, 5)
+    arms, runs = settings.count(10, 3), settings.count(100, 3)
+    workloads = [
+        Workload("a run of 1 node", "chain", 1),
+        Workload(f"a run of {nodes} nodes", "chain", nodes),
+        Workload(f"a visit in a loop of {visits}", "loop", visits, visits),
+        Workload(f"a fork of {arms} nodes and their join", "fork", arms),
+        Workload(f"a step of {runs} runs of {STEPS} at once", "at once", runs, runs * STEPS),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        return await _measured(settings, "Other libraries, in SQLite", _STORED, Path(folder), workloads)
+
+
+async def _measured(
+    settings: Settings, title: str, modules: Mapping[str, str], folder: Path | None, workloads: Sequence[Workload]
+) -> Outcome:
+    """Let the libraries take turns at each workload."""
+    figures: dict[str, Figure] = {}
+    compared: dict[str, str] = {}
+    async with AsyncExitStack() as stack:
+        libraries = dict(await stack.enter_async_context(_ours(folder)))
+        for package, module in modules.items():
+            if settings.has(package):
+                try:
+                    side = import_module(f"benchmarks.{module}").side
+                    libraries |= await stack.enter_async_context(side(folder))
+                except Exception as error:  # noqa: BLE001 - another library must not hide the others
+                    _report(package, error)
+        for workload in workloads:
+            sides: dict[str, Side] = {}
+            for name, library in libraries.items():
+                if workload.kind in library:
+                    run = library[workload.kind](workload.size)
+                    if name == OURS or await _works(name, workload, run):
+                        times = 1 if workload.parts > 1 else settings.count(20 if folder is None else 10, 1)
+                        sides[f"{workload.title}: {name}"] = _side(run, workload, times)
+            figures |= await alternate(sides, "µs", settings.count(15 if folder is None else 9, 1))
+            ours = f"{workload.title}: {OURS}"
+            compared |= {name: ours for name in sides if name != ours}
+    return Outcome(title, figures, compared=compared)
+
+
+def _side(run: Run, workload: Workload, times: int) -> Side:
+    async def side() -> float:
+        gc.collect()  # what other sides left
+        began = time.process_time()
+        counted = [await run() for _ in range(times)]
+        seconds = time.process_time() - began
+        _check(workload, counted)
+        return seconds / times / workload.parts * MICRO
+
+    return side
+
+
+async def _works(name: str, workload: Workload, run: Run) -> bool:
+    """Return whether a side of another library works; report why not."""
+    try:
+        _check(workload, [await run()])
+    except Exception as error:  # noqa: BLE001 - as above
+        _report(f"{name}: {workload.title}", error)
+        return False
+    return True
+
+
+def _check(workload: Workload, counted: list[int]) -> None:
+    if set(counted) != {workload.counted}:
+        message = f"its nodes counted {counted}, not {workload.counted}"
+        raise RuntimeError(message)
+
+
+def _report(name: str, error: Exception) -> None:
+    print(f"{name} is left out: {error!r}", file=sys.stderr)
+
+
+@asynccontextmanager
+async def _ours(folder: Path | None) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield our workloads, in memory or stored in this folder."""
+    if folder is None:
+        yield {OURS: {"chain": _prepared(chain), "loop": _prepared(counting), "fork": _forked()}}
+        return
+    async with Runner(SQLiteStore(folder / "graphengine.db", synchronous="NORMAL")) as runner:
+        loop = _prepared(counting, runner)
+        yield {
+            OURS: {
+                "chain": _prepared(chain, runner),
+                "loop": loop,
+                "fork": _forked(runner),
+                "at once": lambda runs: at_once(loop(STEPS), runs),
+            }
+        }
+
+
+def at_once(one: Run, runs: int) -> Run:
+    """Return the workload of so many runs at once."""
+
+    async def run() -> int:
+        return sum(await asyncio.gather(*(one() for _ in range(runs))))
+
+    return run
+
+
+def _prepared(build: Callable[[int], Graph[Counter]], runner: Runner | None = None) -> Callable[[int], Run]:
+    def prepare(size: int) -> Run:
+        graph = build(size)
+        graph.compile()
+
+        async def run() -> int:
+            ended = graph.run(Counter()) if runner is None else runner.start(graph, Counter()).result()
+            return (await ended).state.count
+
+        return run
+
+    return prepare
+
+
+def _forked(runner: Runner | None = None) -> Callable[[int], Run]:
+    def prepare(arms: int) -> Run:
+        graph = fanning(arms, 1)
+        graph.compile()
+
+        async def run() -> int:
+            ended = graph.run(Sum()) if runner is None else runner.start(graph, Sum()).result()
+            return (await ended).state.total
+
+        return run
+
+    return prepare
