@@ -30,7 +30,7 @@ from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import add
 from graphengine.stores import long_texts, snapshots
 from graphengine.stores.base import KeptSchedule, Pick, QueueLimits
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import SQLiteStore, direct
 from graphengine.testing.crash_points import CrashPoints, Point
 
 RUNS: Final = ("main", "branch", "after", "short")
@@ -51,10 +51,12 @@ class Order(BaseModel):
     Attributes:
         folder: The folder of its files.
         die_at: The point, by name and number; None to survive.
+        queued: Whether the writing thread makes all writes, and the event loop none.
     """
 
     folder: Path
     die_at: tuple[str, int] | None = None
+    queued: bool = False
 
 
 EFFECTS: list[Path] = []
@@ -377,6 +379,8 @@ async def answer_all(runner: Runner, run_id: str) -> None:
 
 async def spend(order: Order, points: CrashPoints) -> None:
     """Live one life, in its folder."""
+    if order.queued:
+        direct.MOST_BYTES = -1  # type: ignore[misc]  # a constant
     store = SQLiteStore(order.folder / "runs.db", synchronous="NORMAL")  # everything survives the death of a process
     async with Runner(points.watched(store)) as runner:
         await live(runner)

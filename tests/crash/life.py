@@ -115,11 +115,12 @@ class MortalStore(SQLiteStore):
     """A store that can die at an append."""
 
     def __init__(self, death: Death) -> None:
-        super().__init__(death.orders.database)
+        # The thread writes, or the event loop. Either way, everything survives the death of a process.
+        super().__init__(death.orders.database, synchronous="NORMAL" if death.orders.what == "start" else "FULL")
         self.death = death
         self._stuck = False
 
-    def append(self, batch: Append) -> asyncio.Future[None]:
+    def append(self, batch: Append) -> asyncio.Future[None] | None:
         """Append, or die."""
         if self.death.is_due("before"):
             self.death.strike()
@@ -134,7 +135,9 @@ class MortalStore(SQLiteStore):
             loop.call_soon(self.death.strike)  # when the writing thread has the batch
         dies = self.death.is_due("durable")
         self.death.note_over(batch)
-        return asyncio.ensure_future(self._die_after(pending)) if dies else pending
+        if dies and pending is None:
+            self.death.strike()
+        return pending if pending is None or not dies else asyncio.ensure_future(self._die_after(pending))
 
     async def _die_after(self, pending: asyncio.Future[None]) -> None:
         await pending

@@ -6,6 +6,7 @@ time, `CRASH_POINTS=40 SEED=7` about that many, drawn at random; there, one deat
 """
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -44,10 +45,11 @@ TRIES: Final = 20
 
 
 class Nursery:
-    """Children that live one life each, one after another."""
+    """Children that live one life each, one after another; in every second one, the writing thread makes all writes."""
 
     def __init__(self) -> None:
         self.kills = 0
+        self._queued = itertools.cycle((False, True))
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("features.py"))],
             stdin=subprocess.PIPE,
@@ -60,7 +62,8 @@ class Nursery:
         """Let a child live in a folder. Return its process id and its exit code."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(Order(folder=folder, die_at=die_at).model_dump_json() + "\n")
+        order = Order(folder=folder, die_at=die_at, queued=next(self._queued))
+        self._process.stdin.write(order.model_dump_json() + "\n")
         self._process.stdin.flush()
         pid, code = self._process.stdout.readline().split()
         return int(pid), int(code)

@@ -183,8 +183,10 @@ class File:
         if sweeping is not None:
             sweeping.cancel()
         lose(writer)
-        checkpoints = store._checkpoints  # noqa: SLF001
+        checkpoints, direct = store._checkpoints, store._direct  # noqa: SLF001
         assert checkpoints is not None
+        assert direct is not None
+        direct.close()
         await writer.run(lambda _: checkpoints.close())
         await writer.close()  # work queued after the current transaction is lost with it
         if sweeping is not None:

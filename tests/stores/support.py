@@ -21,6 +21,12 @@ def content_of(path: Path) -> bytes:
     return subprocess.check_output(["cat", path])
 
 
+def queued(pending: Awaitable[None] | None) -> Awaitable[None]:
+    """Return what `append` returned for a write that the thread makes."""
+    assert pending is not None
+    return pending
+
+
 class OtherProcess:
     """A process running `driver.py`."""
 

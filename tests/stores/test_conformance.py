@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from graphengine.errors import DefinitionError
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite.files import Synchronous
 from graphengine.testing.conformance import StoreConformance
 from tests.kit.postgres import execute
 
@@ -31,6 +33,7 @@ class TestMemoryStore(StoreConformance):
 class TestSQLiteStore(StoreConformance):
     """Runs in a file."""
 
+    synchronous: Synchronous = "NORMAL"
     folder: Path
 
     @pytest.fixture(autouse=True)
@@ -39,17 +42,25 @@ class TestSQLiteStore(StoreConformance):
 
     async def make_store(self) -> Store:
         """Return a store on a new file."""
-        return SQLiteStore(self.folder / "runs.db", synchronous="NORMAL")
+        return SQLiteStore(self.folder / "runs.db", synchronous=self.synchronous)
 
     async def make_second_store(self, first: Store) -> Store:
         """Return another store on the same file."""
         assert isinstance(first, SQLiteStore)
-        return SQLiteStore(first.path, synchronous="NORMAL")
+        return SQLiteStore(first.path, synchronous=self.synchronous)
 
     async def abandon_store(self, store: Store) -> None:
         """The system frees its locks, and its row remains."""
         assert isinstance(store, SQLiteStore)
         await asyncio.to_thread(store.abandon)
+
+
+if os.environ.get("STORES") == "all":
+
+    class TestSQLiteStoreAtFull(TestSQLiteStore):
+        """The same, where the thread makes all writes and waits for the disk."""
+
+        synchronous = "FULL"
 
 
 class TestPostgresStore(StoreConformance):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from graphengine.errors import (
     StoreLocked,
 )
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import SQLiteStore, direct
 from graphengine.testing.store_kit import (
     SnapshotProbe,
     append,
@@ -35,7 +35,7 @@ from graphengine.testing.store_kit import (
     steps,
 )
 from tests.kit.facts import altered
-from tests.stores.support import OpenStore, OtherProcess
+from tests.stores.support import OpenStore, OtherProcess, queued
 
 
 @contextmanager
@@ -53,9 +53,15 @@ def change(path: Path, statement: str) -> None:
         assert connection.execute(statement).rowcount == 1
 
 
-async def outcomes(*pending: asyncio.Future[None]) -> list[type[BaseException] | None]:
+@pytest.fixture(autouse=True)
+def no_direct_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave all writes to the thread."""
+    monkeypatch.setattr(direct, "MOST_BYTES", -1)
+
+
+async def outcomes(*pending: Awaitable[None] | None) -> list[type[BaseException] | None]:
     """Return the exception of each of them."""
-    results = await asyncio.gather(*pending, return_exceptions=True)
+    results = await asyncio.gather(*map(queued, pending), return_exceptions=True)
     return [None if result is None else type(result) for result in results]
 
 
@@ -68,7 +74,7 @@ async def test_a_failed_commit_fails_every_job_in_it(open_store: OpenStore, path
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
     with locked(path):
         pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
-        errors = await asyncio.gather(*pending, return_exceptions=True)
+        errors = await asyncio.gather(*map(queued, pending), return_exceptions=True)
     assert [type(error) for error in errors] == [StoreLocked] * 3
     assert len({id(error) for error in errors}) == 3
     for error in errors:

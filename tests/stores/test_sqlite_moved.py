@@ -13,7 +13,7 @@ import pytest
 from graphengine.errors import StoreMoved
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import OpenStore, OtherProcess
+from tests.stores.support import OpenStore, OtherProcess, queued
 
 
 def log_of(path: Path) -> Path:
@@ -53,7 +53,7 @@ async def test_no_step_is_acknowledged_that_cannot_be_found(
     errors = []
     for each in pending:
         with refused(StoreMoved) as caught:
-            await each
+            await queued(each)
         errors.append(caught[0])
     assert errors[0] is not errors[1]
     assert errors[0].code == "store_moved"

@@ -48,6 +48,9 @@ class Checkpoints:
     Args:
         path: The database.
         synchronous: The same as for the writing connection.
+
+    Attributes:
+        restart: Whether the next commit can be the first of a log that begins anew, whose header it syncs.
     """
 
     def __init__(self, path: Path, synchronous: str) -> None:
@@ -55,22 +58,21 @@ class Checkpoints:
         self._synchronous = synchronous
         self._mover: sqlite3.Connection | None = None
         self._pages = 0
-        self._changes = 0
+        self.restart = False
 
     @property
     def are_due(self) -> bool:
         """Whether the log has reached its length limit."""
         return self._pages >= LOG_PAGES
 
-    def count(self, connection: sqlite3.Connection, written_bytes: int) -> None:
-        """Count a commit."""
-        changes = connection.total_changes
-        self._pages += _PAGES_A_COMMIT + written_bytes // _PAGE_BYTES + (changes - self._changes) // _ROWS_A_PAGE
-        self._changes = changes
+    def count(self, rows: int, written_bytes: int) -> None:
+        """Count a commit by the rows that it changed and roughly the bytes that it wrote."""
+        self.restart = False
+        self._pages += _PAGES_A_COMMIT + written_bytes // _PAGE_BYTES + rows // _ROWS_A_PAGE
 
     def make(self, connection: sqlite3.Connection) -> None:
         """Move the log. A failure is only logged: it affects no committed data, and the next turn tries again."""
-        self._pages = 0
+        self._pages, self.restart = 0, True
         try:
             self._move(connection)
         except sqlite3.Error as error:  # the disk is full, or another process writes for long

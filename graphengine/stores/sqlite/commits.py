@@ -8,6 +8,8 @@ jobs fail:
 - an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that cause;
 - any other error concerns the values of one job: the transaction is rolled back and repeated without that job.
 
+What is short and alone is written by the event loop, if the store's level of syncing allows that: see `direct.py`.
+
 Appends in a row are written by one statement, which fails if one of them is refused. The transaction is then rolled
 back and repeated with one job after the other.
 """
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from graphengine.errors import GraphEngineError, RunnerClosed
 from graphengine.stores.promises import Promise
+from graphengine.stores.sqlite.direct import NotWritten
 from graphengine.stores.sqlite.faults import explain, is_of_the_medium
 from graphengine.stores.sqlite.writes import Addition, append_all
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from graphengine.stores.sqlite.checkpoints import Checkpoints
+    from graphengine.stores.sqlite.direct import Direct
     from graphengine.stores.sqlite.files import Place
     from graphengine.stores.sqlite.worker import Worker
 
@@ -56,8 +60,9 @@ class GroupCommit:
     and the thread lets the loop settle the jobs.
     """
 
-    def __init__(self, worker: Worker, place: Place, checkpoints: Checkpoints) -> None:
+    def __init__(self, worker: Worker, place: Place, checkpoints: Checkpoints, direct: Direct | None = None) -> None:
         self._worker = worker
+        self._direct = direct
         self._checkpoints = checkpoints
         self._place = place
         self._loop = asyncio.get_running_loop()
@@ -67,12 +72,19 @@ class GroupCommit:
         self._is_alone = False  # the last job shared no transaction, and none came meanwhile: the next is not held back
         self._drained: asyncio.Future[None] | None = None
 
-    def submit(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> asyncio.Future[T]:
+    def submit(
+        self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
+    ) -> asyncio.Future[T]:
         """Queue a job. Its future is done when its transaction is durable or has failed.
 
         Cancelling the future does not cancel the job. `written_bytes` is roughly how much it writes, if that is much.
+        If `run_id` is the only run that it concerns, and nothing is queued, the loop may write it now (`Direct`).
         """
         future: asyncio.Future[T] = self._loop.create_future()
+        if self._direct is not None and run_id is not None and not self._unsettled:
+            with suppress(NotWritten):
+                future.set_result(self._direct.write(run_id, _alone(work), written_bytes))
+                return future
         job = Job(work, future, written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
         self._unsettled += 1
@@ -132,8 +144,9 @@ class GroupCommit:
             jobs.append(self._queue.popleft())
         try:
             self._place.check()
+            changes = connection.total_changes
             self._transact(connection, jobs)
-            self._checkpoints.count(connection, sum(job.written_bytes for job in jobs))
+            self._checkpoints.count(connection.total_changes - changes, sum(job.written_bytes for job in jobs))
         except Exception as error:  # noqa: BLE001  # every waiter gets it, translated
             _undo(connection)
             for job in jobs:
@@ -176,6 +189,12 @@ def _together(jobs: Iterable[Job[object]]) -> Iterator[tuple[Job[object], Callab
         yield job, work
     if row:
         yield row[0], _all_of(row)
+
+
+def _alone(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+    """Return the work of a job that shares its transaction with none."""
+    as_one = partial(append_all, additions=(work,)) if isinstance(work, Addition) and work.rows else work
+    return cast("Callable[[sqlite3.Connection], T]", as_one)
 
 
 def _all_of(row: Iterable[Job[object]]) -> Callable[[sqlite3.Connection], None]:

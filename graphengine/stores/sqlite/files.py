@@ -105,7 +105,7 @@ class Place:
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
-        self._files: Final = [(each, _identity(each)) for each in (path, log_of(path))]
+        self._files: Final = [(each, _identity(each)) for each in (str(path), str(log_of(path)))]
 
     def check(self) -> None:
         """Check that the files are still those at their paths; it costs a `stat` of each.
@@ -123,9 +123,9 @@ class Place:
                 raise StoreMoved(message, where=str(path), repair=repair)
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: str) -> tuple[int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - before each commit: half the time of Path.stat
     except OSError:
         return 0, 0
     return found.st_dev, found.st_ino

@@ -31,6 +31,7 @@ from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.announcements import Announcements
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
+from graphengine.stores.sqlite.direct import Direct
 from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.faults import explain
 from graphengine.stores.sqlite.owners import Lease, LeaseOptions, Onlooker
@@ -116,6 +117,7 @@ class SQLiteStore:
         self._writer: Worker | None = None
         self._commits: GroupCommit | None = None
         self._checkpoints: Checkpoints | None = None
+        self._direct: Direct | None = None
         self.lease: Lease | None = None
         self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, encoded once
         self._sweeping: asyncio.Task[None] | None = None
@@ -180,6 +182,8 @@ class SQLiteStore:
             await worker.run(partial(files.set_up, path=path, synchronous=self._synchronous))
             await worker.run(partial(_register, lease=lease))
             has_trash = await worker.run(removal.has_trash)
+            place, checkpoints = files.Place(path), Checkpoints(path, self._synchronous)
+            direct = await worker.run(lambda _: Direct(place, checkpoints)) if self._synchronous == "NORMAL" else None
         except BaseException as error:
             await worker.close()
             lease.release_lock()
@@ -187,11 +191,10 @@ class SQLiteStore:
                 raise explain(error, path) from error
             raise
         self._announcements = Announcements(self._options.folder)  # what was announced before has been done
-        self._writer, self.lease = worker, lease
-        self._checkpoints = Checkpoints(path, self._synchronous)
-        lease.place = files.Place(path)
-        self._commits = GroupCommit(worker, lease.place, self._checkpoints)
-        lease.keep(threading.current_thread(), partial(_abandon, worker, reader, self._checkpoints))
+        self._writer, self.lease, self._checkpoints, self._direct = worker, lease, checkpoints, direct
+        lease.place = place
+        self._commits = GroupCommit(worker, place, checkpoints, direct)
+        lease.keep(threading.current_thread(), partial(_abandon, worker, reader, checkpoints, direct))
         return has_trash
 
     async def close(self) -> None:
@@ -212,6 +215,9 @@ class SQLiteStore:
             return
         retired = commits.submit(lease.retire)
         await commits.drain()
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            direct.close()
         await reader.close()
         failure = retired.exception()
         if failure is not None:
@@ -236,7 +242,8 @@ class SQLiteStore:
         self._driven.clear()
         if lease is not None:
             lease.stop()
-        _abandon(writer, reader, self._checkpoints)
+        direct, self._direct = self._direct, None
+        _abandon(writer, reader, self._checkpoints, direct)
         if lease is not None:
             lease.release_lock()
 
@@ -248,21 +255,22 @@ class SQLiteStore:
         if body is None:
             body = self._outlines[info.fingerprint] = _json(outline)
         work = partial(writes.create, info=info, rows=rows, outline=body, owner=lease.id)
+        row_bytes = sum(len(row.body) for row in rows)
+        pending = commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
         if info.queued:
-            fence = (await commits.submit(work)).fence
+            fence = (await pending).fence
             self._announcements.announce()
             return fence
-        return await self._drive(info.id, commits, work)
+        return await self._drive(info.id, pending)
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
         commits, lease = self._writing()
-        return await self._drive(run_id, commits, partial(writes.claim, run_id=run_id, lease=lease))
+        return await self._drive(run_id, commits.submit(partial(writes.claim, run_id=run_id, lease=lease)))
 
-    async def _drive(self, run_id: str, commits: GroupCommit, work: Callable[[sqlite3.Connection], Claimed]) -> int:
-        pending = commits.submit(work)
+    async def _drive(self, run_id: str, pending: asyncio.Future[Claimed]) -> int:
         try:
-            claimed = await asyncio.shield(pending)
+            claimed = pending.result() if pending.done() else await asyncio.shield(pending)
         except asyncio.CancelledError:
             # The caller does not get the fence, so nothing would drive the run although it counts as driven.
             pending.add_done_callback(partial(self._owe_release, run_id))
@@ -288,18 +296,22 @@ class SQLiteStore:
     async def _release(self, run_id: str, fence: int) -> None:
         commits, lease = self._writing()
         lease.owed.add((run_id, fence))
-        await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease))
+        await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
         lease.owed.discard((run_id, fence))
         self._announcements.announce()
 
-    def append(self, batch: Append) -> asyncio.Future[None]:
-        """Encode and queue steps. The future is done when they are durable; see `Store.append`."""
+    def append(self, batch: Append) -> asyncio.Future[None] | None:
+        """Encode and write or queue steps. The future is done when they are durable; see `Store.append`."""
         commits, lease = self._writing()
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
         addition, written_bytes = _encode(batch, driven, lease.id)
-        pending = commits.submit(addition, written_bytes)
+        pending = commits.submit(addition, written_bytes, run_id=batch.run_id)
+        if pending.done():
+            if batch.status != "running":
+                self._forget_released(batch.run_id, driven, pending)
+            return None
         if batch.status != "running":
             pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
         return pending
@@ -448,7 +460,7 @@ class SQLiteStore:
         """Put a message into a run's inbox; see `Store.post`."""
         commits, lease = self._writing()
         message = writes.Post(run_id, kind, _json(payload), key, lease.now())
-        is_new = await commits.submit(partial(writes.post, message=message))
+        is_new = await commits.submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
         self._announcements.announce()
         return is_new
 
@@ -564,7 +576,9 @@ def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkp
         checkpoints.close()
 
 
-def _abandon(writer: Worker | None, reader: Reader, checkpoints: Checkpoints | None) -> None:
+def _abandon(writer: Worker | None, reader: Reader, checkpoints: Checkpoints | None, direct: Direct | None) -> None:
+    if direct is not None:
+        direct.close()
     if writer is not None:
         writer.abandon(None if checkpoints is None else checkpoints.close)
     reader.abandon()

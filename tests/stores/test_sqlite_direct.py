@@ -1,0 +1,130 @@
+"""Writes that the event loop makes itself, at NORMAL: short ones, of one run in a turn, if nothing is in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import LeaseLost, RunExists
+from graphengine.stores.sqlite import SQLiteStore, checkpoints, direct
+from graphengine.stores.sqlite.direct import Direct, NotWritten
+from graphengine.stores.sqlite.files import Place
+from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.stores.support import OpenStore, queued
+
+
+def last_id(path: Path) -> int:
+    """Return the id of the newest step, as another process reads it."""
+    with closing(sqlite3.connect(path)) as connection:
+        (found,) = connection.execute("SELECT max(id) & 0xFFFFFFFF FROM steps").fetchone()
+        return int(found)
+
+
+async def test_a_lone_step_is_durable_when_the_call_returns(store: SQLiteStore) -> None:
+    """Nothing is awaited, so the run goes on in the same turn; several steps of it, too."""
+    fence = await new_run(store, count=1)
+    for seq in (2, 3, 4):
+        assert store.append(batch("r", fence, [step(seq)])) is None
+        assert last_id(store.path) == seq
+    assert store.append(batch("r", fence, [step(5)], "finished")) is None
+    assert ((await store.info("r")).status, (await store.info("r")).driver) == ("finished", None)
+
+
+async def test_other_runs_share_the_next_transaction(store: SQLiteStore) -> None:
+    """In one turn only the first run is written by itself; in the next turn it can be another one."""
+    fences = {run_id: await new_run(store, run_id, count=1) for run_id in ("a", "b", "c")}
+    await asyncio.sleep(0)
+    first, *others = [store.append(batch(run_id, fence, [step(2)])) for run_id, fence in fences.items()]
+    assert first is None
+    await asyncio.gather(*map(queued, others))
+    assert store.append(batch("b", fences["b"], [step(3)])) is None
+
+
+async def test_long_writes_are_the_threads(store: SQLiteStore) -> None:
+    """A value of many pages does not hold up the event loop."""
+    fence = await new_run(store, count=1)
+    await queued(store.append(batch("r", fence, [step(2, value="x" * direct.MOST_BYTES)])))
+    assert store.append(batch("r", fence, [step(3)])) is None
+
+
+async def test_at_full_every_write_is_the_threads(open_store: OpenStore) -> None:
+    """There a commit waits for the disk."""
+    store = await open_store(synchronous="FULL")
+    fence = await new_run(store, count=1)
+    await queued(store.append(batch("r", fence, [step(2)])))
+
+
+async def test_the_event_loop_waits_for_no_lock(store: SQLiteStore) -> None:
+    """While another process writes, the step is queued, and the thread waits for the lock."""
+    fence = await new_run(store, count=1)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        pending = queued(store.append(batch("r", fence, [step(2)])))
+        other.execute("ROLLBACK")
+    await pending
+    assert seqs(await store.steps("r")) == [1, 2]
+
+
+async def test_what_is_refused_is_reported_as_by_the_thread(store: SQLiteStore) -> None:
+    """Nothing of it is written, and the next write is direct again."""
+    fence = await new_run(store, count=1)
+    with refused(RunExists):
+        await new_run(store)
+    with closing(sqlite3.connect(store.path)) as other, other:
+        other.execute("UPDATE runs SET fence = fence + 1")
+    with refused(LeaseLost):
+        await append(store, batch("r", fence, [step(2)]))
+    with closing(sqlite3.connect(store.path)) as other, other:
+        other.execute("UPDATE runs SET fence = fence - 1")
+    assert store.append(batch("r", fence, [step(2)])) is None
+    assert seqs(await store.steps("r")) == [1, 2]
+
+
+async def test_the_first_commit_after_a_checkpoint_is_the_threads(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins the log anew, and syncs it."""
+    monkeypatch.setattr(checkpoints, "LOG_PAGES", 100)
+    fence = await new_run(store, count=1)
+    by_thread = []
+    for seq in range(2, 102):
+        pending = store.append(batch("r", fence, [step(seq)]))
+        if pending is not None:
+            by_thread.append(seq)
+            await pending
+            assert store._writer is not None  # noqa: SLF001
+            await store._writer.run(lambda _: None)  # noqa: SLF001 - the log is moved
+    assert len(by_thread) == 2 * 3  # the commit that finds the log long enough, and the one after it was moved
+    assert all(second == first + 1 for first, second in zip(by_thread[::2], by_thread[1::2], strict=True))
+
+
+async def test_an_interrupt_leaves_no_transaction(store: SQLiteStore) -> None:
+    """Ctrl-C can arrive between any two statements."""
+    fence = await new_run(store, count=1)
+    own = Direct(Place(store.path), checkpoints.Checkpoints(store.path, "NORMAL"))
+
+    def interrupted(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM runs")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        own.write("r", interrupted, 0)
+    assert store.append(batch("r", fence, [step(2)])) is None
+    own.close()
+    with pytest.raises(NotWritten):
+        own.write("r", lambda _: None, 0)
+
+
+async def test_two_stores_that_write_at_once_lose_nothing(open_store: OpenStore) -> None:
+    """Each finds the other's lock, or its pages, and both logs are whole."""
+    stores = [await open_store(), await open_store()]
+    fences = [await new_run(store, f"r{number}", count=1) for number, store in enumerate(stores)]
+    for seq in range(2, 51):
+        for number, store in enumerate(stores):
+            await append(store, batch(f"r{number}", fences[number], [step(seq)]))
+    for number, store in enumerate(reversed(stores)):
+        assert seqs(await store.steps(f"r{number}")) == list(range(1, 51))
