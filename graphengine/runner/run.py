@@ -61,6 +61,7 @@ class Run(Generic[S]):
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
         self.place: InQueue | None = None  # the queue in which it is to begin; set by the runner
         self.taken: Taken | None = None  # what a worker took, to be resumed; set by the runner
+        self.is_of_worker = False  # once it waits, only `Store.take` may continue it; set by the runner
         self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
         self.is_hidden = False  # its first events have no watcher; set by the runner
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner

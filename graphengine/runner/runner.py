@@ -427,7 +427,7 @@ class Runner(Records):
         self.check_names(plan)
         run = self._run(taken.info.id, graph)
         run.taken = taken
-        run.waits_out = False
+        run.is_of_worker = True
         run.due_only = True  # if another worker was faster and the run failed there, do not retry it
         return self._live(run, plan, self._supervisor.opener.resume(run, plan))
 

@@ -340,7 +340,7 @@ class Supervisor:
         after it sets the alarm. In the other order, a message between the two would be missed.
         """
         try:
-            if run.released or self.closed:
+            if run.released or self.closed or run.is_of_worker:
                 return False
             alarm = self.sleeping[run.id] = asyncio.get_running_loop().create_future()
             if not await self._store.inbox([run.id]):

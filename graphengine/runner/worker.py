@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.calls.caller_line import ends_at_caller
-from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
+from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
 from graphengine.runner.lifecycle import release
 from graphengine.runner.plans import plan_of
@@ -137,7 +137,8 @@ class Worker:
         self._poll_seconds = poll_seconds
         self._on_event = on_event
         self._driven: dict[str, asyncio.Task[None]] = {}
-        self._aside: dict[str, float] = {}
+        self._aside: dict[str, float] = {}  # runs that could not be resumed, and until when they are left alone
+        self._elsewhere: dict[str, float] = {}  # the same, since another worker was faster
         self._is_alone = False  # the run that is driven must be the only one
         self._awaits_idle = False  # such a run was found: take no others until it can be driven
         self._ticker = Ticker(runner, self._graphs)
@@ -212,9 +213,10 @@ class Worker:
             if room <= 0 or (self._driven and (self._is_alone or self._awaits_idle)):
                 return
             now = self._runner.clock.now()
-            self._aside = {run_id: until for run_id, until in self._aside.items() if until > now}
-            aside = {*self._aside, *self._driven}
-            pick = Pick(now, 1 if self._awaits_idle else room, list(self._graphs), self._queues, aside)
+            self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
+            aside = {*self._aside, *self._elsewhere, *self._driven}
+            count = 1 if self._awaits_idle else room
+            pick = Pick(now, count, list(self._graphs), self._queues, aside, refused=self._aside)
             taken = await self._runner.take(pick)
             self._is_alone = self._awaits_idle = False
             for each in taken:
@@ -285,10 +287,13 @@ class Worker:
             if is_taken:
                 self._on_event(Ended(info, result))
         except RunIsDriven:
-            self._aside[info.id] = now + self._poll_seconds  # another worker was faster
+            self._elsewhere[info.id] = now + self._poll_seconds  # another worker was faster
         except RunnerClosed:
             self._stopping.set()
             raise
+        except LeaseLost as error:  # this process was suspended, and another one has the run
+            self._elsewhere[info.id] = self._runner.clock.now() + self._poll_seconds
+            self._on_event(Refused(info, error))
         except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others
             self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
             self._on_event(Refused(info, error))
@@ -301,6 +306,10 @@ class Worker:
             if taken.fence is not None:
                 await release(self._runner.store, taken.info.id, taken.fence)
             raise
+
+
+def _later(until: Mapping[str, float], now: float) -> dict[str, float]:
+    return {run_id: at for run_id, at in until.items() if at > now}
 
 
 def _why(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"]:

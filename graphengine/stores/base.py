@@ -171,6 +171,7 @@ class Pick:
         queues: Only runs of these queues; None for all.
         aside: Not these runs.
         kept: Runs that the caller need not have loaded.
+        refused: Those in `aside` that could not be resumed. If their process died, they take no place in their queue.
     """
 
     now: float
@@ -179,6 +180,7 @@ class Pick:
     queues: Sequence[str] | None = None
     aside: Collection[str] = ()
     kept: Collection[str] = ()
+    refused: Collection[str] = ()
 
 
 class Taken(NamedTuple):
@@ -450,8 +452,9 @@ class Store(Protocol):
         """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
 
         In each queue, the higher `priority` comes first, then runs that have been driven before, longest due first,
-        then queued runs, whose keys take turns. Queues take turns. The limits of the queues hold over all owners; runs
-        of dead owners that are due are exempt, come first, and are returned without being claimed.
+        then queued runs, whose keys take turns. Queues take turns. The limits of the queues hold over all owners. Runs
+        of dead owners that are due come first, and are returned without being claimed; limits do not hold them back,
+        and count them as driven, unless they are of other graphs or `refused`.
 
         Its cost does not depend on how many runs are queued or have ended; with limits for keys it depends on the
         number of keys that have queued runs.

@@ -302,11 +302,13 @@ class QueuedRuns(StoreSuite):
         await queue_run(second, "r1")
         await second.take(pick(limit=1))
         await self.abandon_store(second)
-        while (await store.info("r0")).driver is not None:  # noqa: ASYNC110 - the death is not announced here
+        while not (taken := await store.take(pick())):  # noqa: ASYNC110 - the death is not announced here
             await asyncio.sleep(0.01)
-        first, other = await store.take(pick())
+        (first,) = taken
         assert (first.info.id, first.fence, first.info.held, first.info.driver) == ("r0", None, True, None)
-        assert (other.info.id, other.fence is not None) == ("r1", True)
+        assert await ids(store, pick(aside=["r0"])) == [], "it keeps its place, also while it is being claimed"
+        assert await ids(store, pick(graphs=["other"])) == []
+        assert await ids(store, pick(aside=["r0"], refused=["r0"])) == ["r1"]
         assert await store.claim("r0") > 0
 
     # -- schedules

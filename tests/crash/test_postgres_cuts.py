@@ -18,7 +18,11 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, Worker, ask
 from graphengine.errors import LeaseLost
-from graphengine.stores.postgres import PostgresStore
+from graphengine.stores import dispatch
+from graphengine.stores.base import QueueLimits
+from graphengine.stores.postgres import PostgresStore, sessions, taking
+from graphengine.testing.queued_runs import ids, pick, queue_run
+from graphengine.testing.store_kit import new_run
 from tests.crash import life_of_workers
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import EFFECTS, effect
@@ -171,3 +175,51 @@ async def test_a_frozen_connection_costs_the_lease(proxy: Proxy, postgres: str) 
     assert [step.seq for step in log] == list(range(1, len(log) + 1))
     assert Counter(step.node for step in log if step.kind == "node") == Counter(["first", "second", "third"])
     assert begun == ["first", "second", "second", "second"], "the third node ran once, in the other process"
+
+
+async def test_a_process_that_connects_again_keeps_its_runs(proxy: Proxy, postgres: str) -> None:
+    """Its connections are cut: others see its lock free for a moment, and take its runs only if it stays so."""
+    held, other = PostgresStore(proxy.address(postgres.partition("?schema=")[2])), PostgresStore(postgres)
+    await held.open()
+    await other.open()
+    fence = await new_run(held)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for _ in range(3):
+            assert held.lease is not None
+            before = held.lease._connection  # noqa: SLF001 - what was cut
+            proxy.cut()
+            while held.lease._connection in (before, None):  # noqa: SLF001
+                assert await other.take(pick()) == []
+        await held.release("r", fence)
+        assert await ids(other, pick()) == ["r"]
+    await held.close()
+    await other.close()
+
+
+async def test_a_process_that_disappears_in_a_transaction_keeps_no_lock(
+    proxy: Proxy, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its network freezes while it takes a run from a queue with a limit; the server ends the session."""
+    monkeypatch.setattr(sessions, "_OPTIONS", sessions._OPTIONS.replace("=10s", "=300ms"))  # noqa: SLF001 - no waiting
+    gone, other = PostgresStore(proxy.address(postgres.partition("?schema=")[2])), PostgresStore(postgres)
+    await gone.open()
+    await other.open()
+    await other.limit_queue("default", QueueLimits(concurrency=1))
+    await queue_run(other, "r")
+    locked, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def frozen(*given: Any) -> Any:
+        monkeypatch.setattr(taking, "choose", dispatch.choose)
+        proxy.freeze()  # before this thread sends anything more
+        loop.call_soon_threadsafe(locked.set)
+        return dispatch.choose(*given)
+
+    monkeypatch.setattr(taking, "choose", frozen)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        lost = asyncio.create_task(gone.take(pick()))
+        await locked.wait()
+        assert await ids(other, pick()) == ["r"]
+        proxy.thaw()
+        assert await lost == [], "the call was repeated"
+    await gone.close()
+    await other.close()

@@ -1,7 +1,7 @@
 """Workers, and releasing runs: a run that is due is resumed, once, and the end of a worker does not end it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, ask
-from graphengine.errors import DefinitionError, RunnerClosed, StoreMissing
+from graphengine import END, START, Context, Graph, Limits, Retry, Run, RunFailed, Runner, ask
+from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
 from graphengine.runner.worker import Ended, Refused, Took, Worker, WorkerEvent
@@ -190,19 +190,25 @@ async def test_a_run_with_an_answer_or_a_message_continues(runner: Runner) -> No
 
 
 async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> None:
-    """The run that a worker took is claimed anew: its first claim ended when it began to wait."""
+    """The run is taken again, since the limits of its queue may have given its place to another one."""
 
     class Late(MemoryStore):
         async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-            if run_ids and (await self.info(run_ids[0])).status == "waiting":
-                await self.post("r", "message", {"topic": "news", "payload": "late"}, "k")
+            await self._late()
             return await super().inbox(run_ids)
+
+        async def take(self, pick: Pick) -> Sequence[Taken]:
+            await self._late()
+            return await super().take(pick)
+
+        async def _late(self) -> None:
+            if (await self.info("r")).status == "waiting":
+                await self.post("r", "message", {"topic": "news", "payload": "late"}, "k")
 
     async with Runner(Late()) as runner:
         await runner.start(hearing(), run_id="r", queue="default").result()
-        events = await work(runner, hearing())
-        assert [type(each) for each in events] == [Took, Ended]
-        assert ends(events) == [("r", "finished")]
+        events = await work(runner, hearing(), enough=2)
+        assert ends(events) == [("r", "waiting"), ("r", "finished")]
         assert (await runner.state_at("r"))["seen"] == ["late"]
 
 
@@ -251,10 +257,20 @@ async def test_a_run_that_fails_is_left_failed(runner: Runner) -> None:
     assert failed.error.message == "no luck"
 
 
-async def test_a_run_that_cannot_be_resumed_does_not_block_others(timed: Runner, clock: FakeClock) -> None:
-    """A graph that no longer fits is reported, and retried a minute later, not sooner."""
+async def test_a_run_that_cannot_be_resumed_does_not_block_others(
+    timed: Runner, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that no longer fits is reported, and retried a minute later. It keeps no place in its queue."""
     steps, changed = Steps(), Steps("changed")
     steps.gate.set()
+    refused: list[set[str]] = []
+    store_take = timed.store.take
+
+    def take(pick: Pick) -> Awaitable[Sequence[Taken]]:
+        refused.append(set(pick.refused))
+        return store_take(pick)
+
+    monkeypatch.setattr(timed.store, "take", take)
     await orphan(timed, changed.graph, "c")
     await orphan(timed, steps.graph, "r")
     began = clock.now()
@@ -264,6 +280,30 @@ async def test_a_run_that_cannot_be_resumed_does_not_block_others(timed: Runner,
     assert "was changed" in str(events[0].error)
     assert 60 <= clock.now() - began < 65
     assert (await timed.store.info("c")).status == "running"
+    assert refused[0] == set()
+    assert {"c"} in refused
+
+
+async def test_a_run_that_another_worker_took_over_is_left_to_it_only_while_it_lives(
+    timed: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was suspended for too long reports it, and takes the run again as soon as it is free."""
+    steps = Steps()
+    steps.gate.set()
+    await orphan(timed, steps.graph, "r")
+    lost = [LeaseLost("the run is no longer driven from here")]
+    resume = timed.resume_taken
+
+    def resume_taken(graph: Graph[Log], taken: Taken) -> Run[Log]:
+        if lost:
+            raise lost.pop()
+        return resume(graph, taken)
+
+    monkeypatch.setattr(timed, "resume_taken", resume_taken)
+    began = timed.clock.now()
+    events = await work(timed, steps.graph, enough=2, poll_seconds=1.0)
+    assert [type(each).__name__ for each in events] == ["Refused", "Took", "Ended"]
+    assert timed.clock.now() - began < 5
 
 
 async def test_a_run_that_is_refused_at_once_is_released(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

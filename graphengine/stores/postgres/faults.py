@@ -107,6 +107,9 @@ _STARTING: Final = ("the database system is starting up", "the database system i
 _AGAIN: Final = frozenset({"40001", "40P01"})
 """The server undid the transaction for the sake of another one: it can be repeated at once."""
 
+_ENDED: Final = frozenset({"25P03", "57P01", "57P02", "57P03", "57P05", "53300"})
+"""The server ended the session, or refuses a new one for now."""
+
 _MEDIUM: Final = ("08", "25", "28", "3D", "42501", "53", "54", "55", "57", "58", "F0", "XX")
 """Codes and classes of errors that concern the server as a whole, and not the values of one statement."""
 
@@ -114,7 +117,7 @@ _MEDIUM: Final = ("08", "25", "28", "3D", "42501", "53", "54", "55", "57", "58",
 def is_lost(error: Exception) -> bool:
     """Return whether the connection was lost, so that it is unknown what was written: the call can be repeated."""
     code = getattr(error, "sqlstate", None) or ""
-    if isinstance(error, OSError) or code[:2] == "08" or code in {"57P01", "57P02", "57P03", "57P05", "53300"}:
+    if isinstance(error, OSError) or code[:2] == "08" or code in _ENDED:
         return True
     return isinstance(error, psycopg.InterfaceError | psycopg.OperationalError) and not code
 

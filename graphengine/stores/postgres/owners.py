@@ -36,6 +36,8 @@ log = logging.getLogger("graphengine.stores")
 _RENEWALS_PER_LEASE: Final = 3
 _TICK_SECONDS: Final = 0.2  # how soon the thread notices that an owner died, or that the event loop's thread has ended
 _PAUSE_SECONDS: Final = 0.1
+_DEATH_SECONDS: Final = 1.0
+"""How long an owner must look dead. A process whose connections were all cut connects again within this time."""
 _LOCK_BITS: Final = 63
 
 WAKE: Final = "due"
@@ -55,6 +57,7 @@ class Lease:
         channel: The channel on which it is announced that runs need attention.
         owed: Released runs, with their fences, whose release is not recorded yet. Each renewal tries again, so that no
             run stays with a live owner that does not drive it. The loop's thread adds pairs, both threads remove them.
+        dead: The owners with runs that looked dead for long enough: their runs can be taken over.
     """
 
     def __init__(self, server: Server, lease_seconds: float, on_news: Callable[[], None]) -> None:
@@ -66,7 +69,8 @@ class Lease:
         self._on_news = on_news
         self._lock: Final = secrets.randbits(_LOCK_BITS)
         self._connection: Connection | None = None
-        self._known_dead: frozenset[str] = frozenset()
+        self.dead: frozenset[str] = frozenset()
+        self._dead_since: dict[str, float] = {}  # on the monotonic clock
         self._is_retired = False
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -136,11 +140,13 @@ class Lease:
                     due = time.monotonic() + interval
                     self._renew(self._connection)
             except (psycopg.Error, OSError) as error:
-                if self._connection is not None:  # only the first time
-                    address = self._server.address
-                    log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
+                if self._connection is None:
+                    self._stopped.wait(_PAUSE_SECONDS)
+                    continue
+                address = self._server.address  # only the first time
+                log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
                 self._disconnect()
-                self._stopped.wait(_PAUSE_SECONDS)
+                self.dead, self._dead_since = frozenset(), {}  # what cut this connection can have cut theirs
 
     def _listen(self, connection: Connection | None) -> None:
         """Wait for notifications, but not for long."""
@@ -154,10 +160,12 @@ class Lease:
         """Look for owners that died with runs since the last time."""
         if connection is None or self._stopped.is_set():
             return
-        dead = frozenset(row[0] for row in connection.execute(SQL["dead"], (self.id,)).fetchall())
-        if dead - self._known_dead:
+        seconds, now = min(_DEATH_SECONDS, self._seconds / _RENEWALS_PER_LEASE), time.monotonic()
+        found = connection.execute(SQL["dead"], (self.id,)).fetchall()
+        self._dead_since = {owner: self._dead_since.get(owner, now) for (owner,) in found}
+        known, self.dead = self.dead, frozenset(o for o, since in self._dead_since.items() if now - since >= seconds)
+        if self.dead - known:
             self._on_news()
-        self._known_dead = dead
 
     def _renew(self, connection: Connection | None) -> None:
         if connection is None or self._is_retired:

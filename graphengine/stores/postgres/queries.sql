@@ -243,8 +243,13 @@ WHERE f.name IS NOT NULL AND (%(queues)b::text[] IS NULL OR f.name = ANY (%(queu
 SELECT l.name, l.limits FROM queues AS l WHERE l.name = ANY (%b) ORDER BY l.name FOR UPDATE;
 
 -- name: driven_of
+-- Also the runs of dead owners that are about to be resumed.
 SELECT r.queue, r.queue_key, count(*) FROM runs AS r
-WHERE r.driver IS NOT NULL AND r.driver <> ALL (%(dead)b::text[]) AND r.queue = ANY (%(queues)b::text[]) GROUP BY 1, 2;
+WHERE r.driver IS NOT NULL AND r.queue = ANY (%(names)b::text[]) AND (
+    r.driver <> ALL (%(dead)b::text[])
+    OR (r.status = 'running' OR r.wanted_at IS NOT NULL OR r.due_at <= %(now)s::float8)
+        AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(refused)b::text[])
+) GROUP BY 1, 2;
 
 -- name: rates_of
 SELECT queue, queue_key, until FROM rates WHERE queue = ANY (%b);

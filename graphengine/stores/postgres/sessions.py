@@ -44,8 +44,11 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 _STARTING_PAUSE_SECONDS: Final = 0.1
 _OPTIONS: Final = (
     "-csearch_path={schema} -cenable_seqscan=off -cjit=off -cdefault_transaction_isolation=read\\ committed"
+    " -cidle_in_transaction_session_timeout=10s"
 )
-"""Every statement is made for an index. A plan made while a table is small would read it whole ever after."""
+"""Every statement is made for an index. A plan made while a table is small would read it whole ever after.
+
+A process that disappears in the middle of a transaction, as with its host, must not keep its locks."""
 _KEEPALIVES: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,

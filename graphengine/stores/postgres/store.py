@@ -356,7 +356,7 @@ class PostgresStore:
         """Become the driver of due runs that no process drives; see `Store.take`."""
         _, lease = self._writing()
         own = Own(lease.id, ())
-        work = partial(taking.take, pick=pick, own=own, token=writes.new_token())
+        work = partial(taking.take, pick=pick, own=own, dead=lease.dead, token=writes.new_token())
         pending = self._check_open().begin(work)
         try:
             haul = await asyncio.shield(pending)

@@ -17,7 +17,7 @@ from graphengine.stores.postgres.values import clamped, fits
 from graphengine.stores.postgres.writes import Claimed, tail_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.stores.base import Pick
     from graphengine.stores.postgres.reads import Own
@@ -31,8 +31,10 @@ class Haul(NamedTuple):
     claimed: Mapping[str, Claimed]
 
 
-def take(connection: Connection, *, again: bool, pick: Pick, own: Own, token: int) -> Haul:
-    """Take due runs that no process drives; see `Store.take`.
+def take(  # noqa: PLR0913 - what a transaction needs to know
+    connection: Connection, *, again: bool, pick: Pick, own: Own, dead: Collection[str], token: int
+) -> Haul:
+    """Take due runs that no process drives; see `Store.take`. `dead` are the owners whose runs can be taken over.
 
     Raises:
         StoreCorrupt: A message is damaged.
@@ -44,7 +46,7 @@ def take(connection: Connection, *, again: bool, pick: Pick, own: Own, token: in
             [row[0] for row in connection.execute(SQL["take_again"], {"owner": owner, "token": token})] if again else []
         )
         if not keys:
-            orphans, keys = _taken(connection, pick, owner, token)
+            orphans, keys = _taken(connection, pick, owner, dead, token)
     claimed = {
         run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in _rows(connection, "tails", keys)
     }
@@ -69,16 +71,19 @@ def _rows(connection: Connection, statement: str, keys: Sequence[int]) -> list[t
     return connection.execute(SQL[statement], (Bigints(keys),)).fetchall() if keys else []
 
 
-def _taken(connection: Connection, pick: Pick, owner: str, token: int) -> tuple[list[int], list[int]]:
+def _taken(
+    connection: Connection, pick: Pick, owner: str, known: Collection[str], token: int
+) -> tuple[list[int], list[int]]:
     """Return the keys of due runs of dead owners, and of the runs that were taken, in their order."""
     named = None if pick.queues is None else _strings(pick.queues)
-    dead = Strings(row[0] for row in connection.execute(SQL["dead"], (owner,)))
+    dead = Strings(row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known)
     values: dict[str, Any] = {
         "now": pick.now,
         "limit": max(clamped(pick.limit), 0),
         "graphs": None if pick.graphs is None else _strings(pick.graphs),
         "queues": named,
         "aside": _strings(pick.aside),
+        "refused": _strings(pick.refused),
         "dead": dead,
         "blocked": Strings(),
         "by_key": False,
@@ -89,7 +94,7 @@ def _taken(connection: Connection, pick: Pick, owner: str, token: int) -> tuple[
         return orphans, []
     work = connection.execute(SQL["queues_with_work"], {"queues": named}).fetchall()
     limited = sorted(name for name, limits in work if limits is not None)
-    load = _load(connection, limited, dead) if limited else NO_LOAD
+    load = _load(connection, limited, values) if limited else NO_LOAD
     free = Strings(name for name, _ in work if name not in load.limits)
     found = _candidates(connection, {**values, "names": free}) if free else []
     for queue, limits in load.limits.items():
@@ -120,11 +125,11 @@ def _candidates(connection: Connection, values: Mapping[str, Any]) -> list[Candi
     return [Candidate(key, *others) for key, *others in connection.execute(SQL["candidates"], values)]
 
 
-def _load(connection: Connection, queues: Sequence[str], dead: Strings) -> Load:
+def _load(connection: Connection, queues: Sequence[str], values: Mapping[str, Any]) -> Load:
     """Return what the limits of queues depend on, which no other worker can change until the transaction ends."""
     names = Strings(queues)
     limits = {name: read_limits(text) for name, text in connection.execute(SQL["lock_limits"], (names,))}
-    driven = connection.execute(SQL["driven_of"], {"queues": names, "dead": dead})
+    driven = connection.execute(SQL["driven_of"], {**values, "names": names})
     rates = connection.execute(SQL["rates_of"], (names,))
     return Load(
         limits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -34,20 +35,19 @@ class Haul(NamedTuple):
 
 def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onlooker) -> Haul:
     """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
-    taken: list[Taken] = []
     claimed: dict[str, Claimed] = {}
     dead = [
         driver
         for driver, expires_at in connection.execute(SQL["drivers"]).fetchall()
         if not onlooker.sees_alive(connection, driver, expires_at)
     ]
-    taken = [Taken(info, None) for info in _orphans(connection, pick, dead, onlooker)]
+    taken, driven = _offered(_orphans(connection, pick, dead, onlooker), pick)
     room = pick.limit - len(taken)
     if room <= 0:
         return Haul(taken, claimed)
     work = connection.execute(SQL["queues_with_work"]).fetchall()
     work = [(name, limits) for name, limits in work if pick.queues is None or name in pick.queues]
-    load = _load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead)
+    load = _load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead, driven)
     found: list[Candidate] = []
     for name, _ in work:
         if not load.is_full(name):
@@ -85,23 +85,30 @@ def read(
     return found
 
 
-def _orphans(connection: sqlite3.Connection, pick: Pick, dead: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
-    """Return the due runs of dead owners."""
+def _orphans(connection: sqlite3.Connection, pick: Pick, dead: Sequence[str], onlooker: Onlooker) -> Iterator[RunInfo]:
+    """Yield the due runs of dead owners, also those that are aside."""
     rows = (row for driver in dead for row in connection.execute(SQL["facts_of_driver"], (driver,)))
     infos = ((row, reads.from_row(connection, row, onlooker).info) for row in rows)
-    return list(
-        islice(
-            (
-                info
-                for row, info in infos
-                if (info.status == "running" or row[14] is not None or (info.due_at or pick.now + 1) <= pick.now)
-                and (pick.graphs is None or info.graph in pick.graphs)
-                and (pick.queues is None or info.queue in pick.queues)
-                and info.id not in pick.aside
-            ),
-            max(pick.limit, 0),
-        )
+    return (
+        info
+        for row, info in infos
+        if (info.status == "running" or row[14] is not None or (info.due_at or pick.now + 1) <= pick.now)
+        and (pick.graphs is None or info.graph in pick.graphs)
+        and (pick.queues is None or info.queue in pick.queues)
     )
+
+
+def _offered(orphans: Iterable[RunInfo], pick: Pick) -> tuple[list[Taken], Counter[tuple[str, str]]]:
+    """Return the orphans to offer, and the places of all of them, by queue and key, if more runs can be taken."""
+    taken: list[Taken] = []
+    places: Counter[tuple[str, str]] = Counter()
+    for info in orphans:
+        if len(taken) >= pick.limit:
+            break
+        if info.id not in pick.aside:
+            taken.append(Taken(info, None))
+        places[info.queue, info.key or ""] += info.id not in pick.refused
+    return taken, places
 
 
 def _candidates(connection: sqlite3.Connection, pick: Pick, queue: str, load: Load, room: int) -> Iterator[Candidate]:
@@ -131,13 +138,17 @@ def _candidates(connection: sqlite3.Connection, pick: Pick, queue: str, load: Lo
             yield from fitting(connection.execute(SQL["queued_of_key"], (queue, key)), each if key else room)
 
 
-def _load(connection: sqlite3.Connection, limits: Mapping[str, QueueLimits], dead: Sequence[str]) -> Load:
-    """Return what the limits of queues depend on."""
-    driven: dict[tuple[str, str], int] = {}
+def _load(
+    connection: sqlite3.Connection,
+    limits: Mapping[str, QueueLimits],
+    dead: Sequence[str],
+    driven: Counter[tuple[str, str]],
+) -> Load:
+    """Return what the limits of queues depend on, and count in `driven` what live owners drive."""
     rates: dict[tuple[str, str], float] = {}
     for queue, key, driver, count in connection.execute(SQL["driven_of"]) if limits else ():
         if queue in limits and driver not in dead:
-            driven[queue, key] = driven.get((queue, key), 0) + count
+            driven[queue, key] += count
     for name in limits:
         rates |= {(queue, key): until for queue, key, until in connection.execute(SQL["rates_of"], (name,))}
     return Load(limits, driven, rates)
