@@ -18,7 +18,10 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 GRAPH = ROOT / "scripts" / "slow_review_loop.py"
@@ -35,20 +38,21 @@ class Outcome:
     resumes: int
 
 
-def command(*words: str, database: Path) -> list[str]:
-    """Return a command line of graphengine on this database."""
-    return [sys.executable, "-m", "graphengine", *words, "--db", str(database)]
+def begin(*words: str) -> subprocess.Popen[str]:
+    """Start the command line; its stderr can be read."""
+    words = (sys.executable, "-m", "graphengine", *words)
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def call(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    words = (sys.executable, "-m", "graphengine", *words)
+    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def start(run_id: str, database: Path) -> subprocess.Popen[str]:
     """Start the main job and return once its first step is durable and its first node has begun."""
-    process = subprocess.Popen(
-        command("run", str(GRAPH), "--run-id", run_id, database=database),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
+    process = begin("run", str(GRAPH), "--run-id", run_id, "--db", str(database))
     for line in process.stderr or ():
         if "research" in line:
             break
@@ -57,10 +61,7 @@ def start(run_id: str, database: Path) -> subprocess.Popen[str]:
 
 def recorded(run_id: str, database: Path) -> Outcome:
     """Return the log of a run."""
-    shown = subprocess.run(
-        command("show", run_id, "--json", database=database), capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    document = json.loads(shown.stdout)
+    document = json.loads(call("show", run_id, "--json", "--db", str(database)).stdout)
     steps = document["steps"]
     visits = sorted((step["path"], step["visit"]) for step in steps if step["kind"] == "node")
     resumes = sum(step["kind"] == "resumed" for step in steps)
@@ -69,8 +70,7 @@ def recorded(run_id: str, database: Path) -> Outcome:
 
 def resume(run_id: str, database: Path) -> None:
     """Resume a killed run at once."""
-    words = command("resume", run_id, "--graph", str(GRAPH), database=database)
-    subprocess.run(words, capture_output=True, cwd=ROOT, check=True)
+    call("resume", run_id, "--graph", str(GRAPH), "--db", str(database)).check_returncode()
 
 
 def undisturbed(database: Path) -> tuple[Outcome, float]:
@@ -81,7 +81,7 @@ def undisturbed(database: Path) -> tuple[Outcome, float]:
     for line in process.stderr or ():
         if line.startswith("finished"):
             seconds = time.monotonic() - began
-    process.wait()
+    process.communicate()
     return recorded("undisturbed", database), seconds
 
 
@@ -97,12 +97,12 @@ def killed(run_id: str, after_seconds: float, database: Path) -> tuple[int, bool
     return before.last_seq, before.status == "running", recorded(run_id, database)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Kill, resume, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     chance = random.Random(given.seed)  # noqa: S311
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "runs.db"

@@ -1,7 +1,9 @@
 """The wheel alone, without extras, in a clean environment: what it has, what it can do, and what it says is missing."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -9,10 +11,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from graphengine.cli.bundled import names
 from graphengine.errors import install_command
-from tests.kit.clean_environment import ROOT, Environment, add, built, environment
+from tests.kit.clean_environment import ROOT, Environment, built, environment, link
 
 EXTRAS = {  # a module of each extra
     "anthropic": "anthropic",
@@ -81,7 +84,7 @@ if __name__ == "__main__":
 """
 CHECKS = """
 import os, sys
-import graphengine.agents, graphengine.cli.driving  # in the parent, once
+import graphengine.agents.agent, graphengine.briefs.reviewer, graphengine.cli.driving  # in the parent, once
 from graphengine.cli.main import main
 
 def run(folder, *words):
@@ -101,24 +104,47 @@ WORKFLOWS = ("sentencex", "snowballstemmer", "stopwordsiso", "markdown-it-py", "
 """What the extra of this name requires."""
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all test processes, locked while one of them makes what is missing there."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "wheel"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            environment(folder / "venv", built(folder))
+            (folder / "made").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(shared: Path) -> Path:
     """The wheel of this source tree."""
-    return built(tmp_path_factory.mktemp("dist"))
+    (found,) = shared.glob("*.whl")
+    return found
 
 
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+@pytest.fixture(scope="session")
+def clean(shared: Path) -> Environment:
     """An environment with the wheel and what it requires without extras."""
-    return environment(tmp_path_factory.mktemp("clean") / "venv", wheel)
+    return Environment(shared / "venv")
 
 
-@pytest.fixture(scope="module")
-def with_pytest(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
-    """Another one that has pytest too."""
-    made = environment(tmp_path_factory.mktemp("tested") / "venv", wheel)
-    add(made, "pytest")
-    return made
+@pytest.fixture
+def with_pytest(clean: Environment, tmp_path: Path) -> Environment:
+    """The same with pytest too."""
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    link(beside, "pytest")
+    return Environment(clean.folder, beside)
+
+
+@pytest.fixture
+def with_workflows(with_pytest: Environment) -> Environment:
+    """The same with what all bundled workflows need too."""
+    assert with_pytest.beside is not None
+    link(with_pytest.beside, *WORKFLOWS)
+    return with_pytest
 
 
 def test_the_wheel_has_the_package_its_data_and_the_bundled_workflows(wheel: Path) -> None:
@@ -148,45 +174,43 @@ def test_no_extra_is_installed(clean: Environment, tmp_path: Path) -> None:
     """Otherwise the tests below would show nothing."""
     modules = (*EXTRAS.values(), "resvg_py", "genai_prices", "pytest", "pip")
     program = f"from importlib.util import find_spec\nprint(*[find_spec(name) for name in {modules}])"
-    ended = clean.run("python", "-c", program, where=tmp_path)
+    ended = clean.execute("python", "-c", program, where=tmp_path)
     assert ended.stdout.split() == ["None"] * len(modules), ended.stdout + ended.stderr
 
 
 def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_path: Path) -> None:
     """With pytest alone, which the project's own README installs."""
-    made = with_pytest.run("graphengine", "new", "flows", where=tmp_path)
+    made = with_pytest.execute("graphengine", "new", "flows", where=tmp_path)
     assert made.returncode == 0, made.stderr
-    ran = with_pytest.run("graphengine", "run", "review_loop", where=tmp_path / "flows")
+    ran = with_pytest.execute("graphengine", "run", "review_loop", where=tmp_path / "flows")
     assert (ran.returncode, ran.stdout[:6]) == (0, "Tides:"), ran.stderr
-    tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path / "flows")
+    tested = with_pytest.execute("python", "-m", "pytest", "-q", where=tmp_path / "flows")
     assert tested.returncode == 0, tested.stdout
     assert "12 passed" in tested.stdout
 
 
-def test_a_copied_workflow_passes_its_tests(with_pytest: Environment, tmp_path: Path) -> None:
+def test_a_copied_workflow_passes_its_tests(with_workflows: Environment, tmp_path: Path) -> None:
     """They run its example, once the extra for the bundled workflows is installed, which `new` names."""
-    copied(with_pytest, tmp_path, "review_loop")
-    tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path / "flows")
+    copied(with_workflows, tmp_path, "review_loop")
+    tested = with_workflows.run("pytest", "-q", where=tmp_path / "flows")
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
 
 
-def test_every_copied_workflow_needs_only_that_extra(with_pytest: Environment, tmp_path: Path) -> None:
+def test_every_copied_workflow_needs_only_that_extra(with_workflows: Environment, tmp_path: Path) -> None:
     """Its graph is loaded and checked; tests/cli/test_new.py runs the tests of each."""
-    add(with_pytest, *WORKFLOWS)
-    ended = with_pytest.run("python", "-c", CHECKS, *names(), where=tmp_path)
+    ended = with_workflows.execute("python", "-c", CHECKS, *names(), where=tmp_path)
     assert (ended.returncode, ended.stdout.count("0 errors")) == (0, len(names())), ended.stdout + ended.stderr
 
 
-def test_a_copied_workflow_runs_by_its_name(with_pytest: Environment, tmp_path: Path) -> None:
+def test_a_copied_workflow_runs_by_its_name(with_workflows: Environment, tmp_path: Path) -> None:
     """The command line finds it in the project, and runs it until it asks."""
-    copied(with_pytest, tmp_path, "content_pipeline")
-    ran = with_pytest.run("graphengine", "run", "content_pipeline", "--json", where=tmp_path / "flows")
+    copied(with_workflows, tmp_path, "content_pipeline")
+    ran = with_workflows.run("graphengine", "run", "content_pipeline", "--json", where=tmp_path / "flows")
     assert (ran.returncode, len(json.loads(ran.stdout)["waits"])) == (3, 1), ran.stderr
 
 
 def copied(made: Environment, folder: Path, name: str) -> None:
-    """Copy a bundled workflow to `flows`, in an environment with what all of them need."""
-    add(made, *WORKFLOWS)
+    """Copy a bundled workflow to `flows`."""
     ended = made.run("graphengine", "new", "flows", "--from", name, where=folder)
     assert ended.returncode == 0, ended.stderr
 
@@ -198,10 +222,10 @@ def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_pat
     (tmp_path / "test_first.py").write_text("from first import graph\n" + tests, encoding="utf-8")
     drawn = with_pytest.run("graphengine", "render", "first.py", "-o", "first.txt", where=tmp_path)
     assert (drawn.returncode, drawn.stdout) == (0, ""), drawn.stderr
-    tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path)
+    tested = with_pytest.run("pytest", "-q", where=tmp_path)
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
     assert not (tmp_path / "checkpoints").exists()
-    assert "Hello!! - good enough" in with_pytest.run("python", "first.py", where=tmp_path).stdout
+    assert "Hello!! - good enough" in with_pytest.run(str(tmp_path / "first.py"), where=tmp_path).stdout
     assert (tmp_path / "checkpoints" / "runs.db").exists()
 
 
@@ -241,7 +265,7 @@ def test_a_model_names_the_extra_that_it_needs(clean: Environment, tmp_path: Pat
 def test_a_program_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path, extra: str, source: str) -> None:
     """With the command that installs it under the name that is ours."""
     (tmp_path / "program.py").write_text(source, encoding="utf-8")
-    ended = clean.run("python", "program.py", where=tmp_path)
+    ended = clean.run(str(tmp_path / "program.py"), where=tmp_path)
     assert (ended.returncode, install_command(extra) in ended.stderr) == (1, True), ended.stderr
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from graphengine.cli.main import main
 from tests.cli.programs import COUNTER, STARTED, Invoke
 from tests.cli.scratch import scratch
-from tests.kit.forks import Started
+from tests.kit.forks import Child
 from tests.models.conftest import aimock, aimock_process, edge, edge_process
 
 __all__ = ["aimock", "aimock_process", "edge", "edge_process"]
@@ -83,9 +83,10 @@ def _no_process_is_left() -> Iterator[None]:
         process = STARTED.pop()
         if process.poll() is None:
             process.kill()
-            process.communicate()
-        if isinstance(process, Started):
+        if isinstance(process, Child):
             process.end()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+        else:
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()

@@ -145,7 +145,7 @@ graph.add_path(START, "nap", END)
 
 Process: TypeAlias = "subprocess.Popen[str] | forks.Started"
 
-STARTED: list[Process] = []
+STARTED: "list[subprocess.Popen[str] | forks.Child]" = []
 """The processes that the current test has started; `conftest` ends those that are left."""
 
 Invoke: TypeAlias = Callable[..., Result]

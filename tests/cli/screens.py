@@ -1,4 +1,4 @@
-"""A terminal for tests: a process on a pty of a given size, and the resulting screen.
+"""A terminal for tests: a fork on a pty of a given size, and the resulting screen.
 
 The screen knows what our command line uses: lines, carriage returns, colours and the emptying of a line. Any other
 control sequence is an error, so that a test fails when a new one is used.
@@ -9,8 +9,6 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
 from fcntl import ioctl
@@ -19,14 +17,11 @@ from typing import Final
 
 import pytest
 
-from tests.cli.programs import ROOT, STARTED
+from tests.cli.programs import STARTED
+from tests.kit import forks
 
 _PATIENCE_SECONDS: Final = 60.0
 _SEQUENCE: Final = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
-_OWN_TERMINAL: Final = (
-    "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
-)
-"""Makes the pty the terminal that Ctrl-C comes from, then becomes the program."""
 
 
 class Terminal:
@@ -42,15 +37,11 @@ class Terminal:
     def __init__(self, folder: Path, *words: str, columns: int = 80, **settings: str | None) -> None:
         self._ours, theirs = pty.openpty()
         ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        changed = {"PYTHONPATH": path, "TERM": "xterm-256color", "NO_COLOR": None, "FORCE_COLOR": None, **settings}
+        changed = {"TERM": "xterm-256color", "NO_COLOR": None, "FORCE_COLOR": None, **settings}
         changed |= dict.fromkeys(("COLUMNS", "LINES"))
-        environment = {name: text for name, text in {**os.environ, **changed}.items() if text is not None}
-        program = [sys.executable, "-c", _OWN_TERMINAL, sys.executable, "-m", "graphengine", *words]
-        self.process = subprocess.Popen(
-            program, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
-        )
-        STARTED.append(self.process)  # type: ignore[arg-type]  # also a process, but without streams
+        variables = {name: text for name, text in {**os.environ, **changed}.items() if text is not None}
+        self.process = forks.start_on(os.ttyname(theirs), "graphengine", *words, folder=folder, variables=variables)
+        STARTED.append(self.process)
         os.close(theirs)
         self.columns = columns
         self.raw = ""

@@ -1,13 +1,13 @@
 """Processes that are killed: recorded work is kept, the other work is repeated, and nothing else."""
 
-import os
 import subprocess
-import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from scripts import kill_review_loop
 from tests.kit import forks
 
 HERE = Path(__file__).resolve().parent
@@ -52,9 +52,15 @@ def test_a_kill_during_work_repeats_only_that_work(
         assert not missing
 
 
-def test_the_main_job_survives_kills_at_random_moments() -> None:
-    """Run the script for users, with quick agents and few kills."""
-    words = [sys.executable, "scripts/kill_review_loop.py", "--kills", "1", "--seed", "11"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLOW_SECONDS": "0.2"}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=120)
-    assert "0 outcomes differ" in done.stdout, done.stdout + done.stderr
+def test_the_main_job_survives_kills_at_random_moments(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run the script for users, with quick agents and few kills; its processes are forks."""
+    quick = {"SLOW_SECONDS": "0.2"}
+    loads = ("graphengine.briefs.areas",)
+    begin = partial(forks.start, "graphengine", folder=ROOT, variables=quick, loads=loads)
+    call = partial(forks.run, "graphengine", folder=ROOT, variables=quick, loads=loads)
+    monkeypatch.setattr(kill_review_loop, "begin", begin)
+    monkeypatch.setattr(kill_review_loop, "call", call)
+    assert kill_review_loop.main(["--kills", "1", "--seed", "11"]) == 0
+    assert "0 outcomes differ" in capsys.readouterr().out

@@ -2,11 +2,13 @@
 
 A code block that begins with a comment `# FILE` is a file to write; `# FILE, at its end` and `# FILE, above LINE`
 are added to it. In a console block, a line that begins with `$ ` is typed into one shell that stays open; the lines
-below it are its output. `…` matches anything: on a line of its own any lines, within a line any text.
+below it are its output. `graphengine` and `pytest` run in forks, in the shell's current folder. `…` matches anything:
+on a line of its own any lines, within a line any text.
 """
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +17,12 @@ from shutil import which
 
 import pytest
 
+from tests.kit import forks
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "use" / "tutorial.md"
+PROGRAMS = {"graphengine": ("graphengine.__main__", "main()"), "pytest": ("pytest", "raise SystemExit(main())")}
+"""The module of each, and the call that runs it."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 HEADER = re.compile(r"# (?P<file>[\w./-]+)(?P<end>, at its end)?(, above (?P<line>.+))?\n+")
 
@@ -35,9 +41,25 @@ class Shell:
             text=True,
         )
         self._code = 0
+        self._output = folder / "output"
+        self._environment = environment
 
     def type(self, command: str) -> str:
         """Type a command and return its output."""
+        program, *words = shlex.split(command)
+        return self._fork(program, words) if program in PROGRAMS else self._typed(command)
+
+    def _fork(self, program: str, words: list[str]) -> str:
+        where = Path(self._typed("pwd").strip())
+        file = self._typed(f"command -v {program}").strip()
+        self._output.write_text("", encoding="utf-8")
+        variables = {**self._environment, "PATH": self._typed('echo "$PATH"').strip()}
+        child = forks.start_on(self._output, file, *words, folder=where, variables=variables)
+        self._code = child.wait()
+        child.end()
+        return self._output.read_text(encoding="utf-8")
+
+    def _typed(self, command: str) -> str:
         end = "end-of-output"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -59,10 +81,9 @@ class Shell:
 def scripts(folder: Path) -> Path:
     """Make a folder with the programs of an activated environment, and the script that activates it."""
     folder.mkdir(parents=True)
-    for name, module in {"graphengine": "graphengine.__main__", "pytest": "pytest"}.items():
-        call = "raise SystemExit(main())" if name == "pytest" else "main()"
+    for name, (module, call) in PROGRAMS.items():
         program = folder / name
-        program.write_text(f"#!{sys.executable} -P\nfrom {module} import main\n{call}\n", encoding="utf-8")
+        program.write_text(f"from {module} import main\n{call}\n", encoding="utf-8")
         program.chmod(0o755)
     (folder / "python").symlink_to(sys.executable)
     (folder / "activate").write_text(f'PATH="{folder}:$PATH"\n', encoding="utf-8")

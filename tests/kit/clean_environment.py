@@ -16,14 +16,22 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.kit.forks import Order, run_order
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A virtual environment, and how to run its programs."""
+    """A virtual environment, and how to run its programs.
+
+    Attributes:
+        folder: Where it is.
+        beside: A folder with further packages, of one test.
+    """
 
     folder: Path
+    beside: Path | None = None
 
     @property
     def packages(self) -> Path:
@@ -31,11 +39,21 @@ class Environment:
         (found,) = self.folder.glob("lib/python*/site-packages")
         return found
 
-    def run(self, *words: str, where: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """Run a program of the environment in a folder; PATH has its programs and no others, unless it is given."""
-        settings = {"PATH": str(self.folder / "bin"), "HOME": str(where), "NO_COLOR": "1", "COLUMNS": "200"} | variables
+    def run(self, program: str, *words: str, where: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Run a module or a file in a folder, in a fork of the environment's interpreter."""
+        order = Order(program, words, str(where), self._variables(where) | variables)
+        return run_order(order, str(self.folder / "bin" / "python"))
+
+    def execute(self, *words: str, where: Path) -> "subprocess.CompletedProcess[str]":
+        """Execute a program of the environment."""
         words = (str(self.folder / "bin" / words[0]), *words[1:])
-        return subprocess.run(words, cwd=where, env=settings, text=True, capture_output=True, check=False, timeout=240)
+        variables = self._variables(where)
+        return subprocess.run(words, cwd=where, env=variables, text=True, capture_output=True, check=False, timeout=240)
+
+    def _variables(self, home: Path) -> dict[str, str]:
+        """PATH has the programs of the environment and no others."""
+        found = {"PATH": str(self.folder / "bin"), "HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"}
+        return found if self.beside is None else {**found, "PYTHONPATH": str(self.beside)}
 
 
 def built(folder: Path, source: Path = ROOT) -> Path:
@@ -51,17 +69,17 @@ def environment(folder: Path, wheel: Path) -> Environment:
     venv.create(folder, with_pip=False)
     made = Environment(folder)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet"]
-    subprocess.run([*pip, "--no-index", "--no-deps", str(wheel)], check=True, capture_output=True)
+    subprocess.run([*pip, "--no-index", "--no-deps", "--no-compile", str(wheel)], check=True, capture_output=True)
     (metadata,) = made.packages.glob("durable_graphengine-*.dist-info")
-    add(made, *required(Distribution.at(metadata)))
+    link(made.packages, *required(Distribution.at(metadata)))
     return made
 
 
-def add(made: Environment, *names: str) -> None:
-    """Link distributions of the environment that runs the tests, and what they require."""
+def link(packages: Path, *names: str) -> None:
+    """Link distributions of the environment that runs the tests, and what they require, into a folder."""
     for each in closure(names):
         for part in {file.parts[0] for file in each.files or () if file.parts[0] not in ("..", "__pycache__")}:
-            source, target = Path(str(each.locate_file(part))), made.packages / part
+            source, target = Path(str(each.locate_file(part))), packages / part
             if source.exists() and not target.exists():
                 target.symlink_to(source)
 

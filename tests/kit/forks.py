@@ -3,7 +3,7 @@
 For programs whose own life and death matter, and not how Python starts: most of the time of a process is imports. Each
 test process has one server, which has opened nothing and has one thread. For each line of its stdin, an `Order`, it
 forks a child, which runs the program as `python PROGRAM` or `python -m MODULE` would. `run` waits for its end; `start`
-returns at once, with pipes to the child, so that many run next to each other.
+returns at once, with pipes to the child, so that many run next to each other; `start_on` gives it a terminal.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Timer
-from typing import Final, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, TextIO, TypeVar
 from weakref import finalize
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -29,8 +29,15 @@ SECONDS: Final = 60
 """A program that takes longer is killed by SIGALRM."""
 LONG_SECONDS: Final = 1800
 """The same for a program that is started: by then its test was killed, and left it behind."""
-LOADED: Final = ("graphengine.agents", "graphengine.cli.driving", "graphengine.cli.main", "graphengine.stores.sqlite")
+LOADED: Final = (
+    "graphengine.agents.agent",
+    "graphengine.cli.driving",
+    "graphengine.cli.main",
+    "graphengine.stores.sqlite",
+    "filelock",
+)
 PIPES: Final = ("report", "stdin", "stdout", "stderr")
+Runs = TypeVar("Runs", bound="Child")
 
 
 class Order(NamedTuple):
@@ -43,6 +50,7 @@ class Order(NamedTuple):
         variables: All environment variables.
         loads: Modules that the server imports first, for this program and all later ones.
         pipes: The folder of the named pipes of a program that is not waited for, which are named as in `PIPES`.
+        screen: A terminal, which becomes the program's own, or a file: its stdin, stdout and stderr instead of pipes.
     """
 
     program: str
@@ -51,17 +59,15 @@ class Order(NamedTuple):
     variables: Mapping[str, str]
     loads: Sequence[str] = ()
     pipes: str = ""
+    screen: str = ""
 
 
-class Started:
-    """A program that is running, used as a `subprocess.Popen` with pipes to all its streams."""
+class Child:
+    """A program that is running, used as a `subprocess.Popen` without streams."""
 
     def __init__(self, folder: Path) -> None:
         self._report = (folder / "report").open(encoding="ascii")
         self.pid = int(self._report.readline())
-        self.stdin = (folder / "stdin").open("w", encoding="utf-8")
-        self.stdout = (folder / "stdout").open(encoding="utf-8")
-        self.stderr = (folder / "stderr").open(encoding="utf-8")
         self.returncode: int | None = None
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -93,6 +99,21 @@ class Started:
             self.returncode = int(self._report.readline())
         return self.returncode
 
+    def end(self) -> Any:
+        """Wait for its end, and close what it holds here."""
+        self.wait()
+        self._report.close()
+
+
+class Started(Child):
+    """The same with pipes to all its streams."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.stdin = (folder / "stdin").open("w", encoding="utf-8")
+        self.stdout = (folder / "stdout").open(encoding="utf-8")
+        self.stderr = (folder / "stderr").open(encoding="utf-8")
+
     def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
         """Do the same as `end`; kill a program that takes longer, which is then its exit code."""
         watchdog = Timer(timeout, self.kill)
@@ -106,8 +127,8 @@ class Started:
         """Wait for its end, close its pipes, and return the rest of its stdout and of its short stderr."""
         self.stdin.close()
         output, errors = ("" if pipe.closed else pipe.read() for pipe in (self.stdout, self.stderr))
-        self.wait()
-        for pipe in (self._report, self.stdout, self.stderr):
+        super().end()
+        for pipe in (self.stdout, self.stderr):
             pipe.close()
         return output, errors
 
@@ -120,15 +141,24 @@ def start(
     loads: Sequence[str] = (),
 ) -> Started:
     """Start a program, and return when it runs; the test ends it. The arguments are those of `run`."""
+    given = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
+    return _started(Started, Order(str(program), words, str(folder), given, loads))
+
+
+def start_on(screen: Path | str, program: Path | str, *words: str, folder: Path, variables: Mapping[str, str]) -> Child:
+    """Start a program with all its variables on a terminal or a file, and return when it has opened that."""
+    return _started(Child, Order(str(program), words, str(folder), variables, screen=str(screen)))
+
+
+def _started(kind: type[Runs], order: Order) -> Runs:
     server = _server()
     assert server.stdin is not None
     with tempfile.TemporaryDirectory() as pipes:  # the pipes stay while they are open
         for name in PIPES:
             os.mkfifo(Path(pipes, name))
-        given = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
-        server.stdin.write(json.dumps(Order(str(program), words, str(folder), given, loads, pipes)) + "\n")
+        server.stdin.write(json.dumps(order._replace(pipes=pipes)) + "\n")
         server.stdin.flush()
-        return Started(Path(pipes))
+        return kind(Path(pipes))
 
 
 def run(
@@ -140,8 +170,12 @@ def run(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a program to its end or its death; the arguments are as in `Order`, `variables` are set as well."""
     given = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
-    order = Order(str(program), words, str(folder or Path.cwd()), given, loads)
-    server = _server()
+    return run_order(Order(str(program), words, str(folder or Path.cwd()), given, loads))
+
+
+def run_order(order: Order, python: str = sys.executable) -> "subprocess.CompletedProcess[str]":
+    """Do the same with all variables of the program, in a fork of an interpreter that may have other packages."""
+    server = _server(python)
     assert server.stdin is not None
     assert server.stdout is not None
     server.stdin.write(json.dumps(order) + "\n")
@@ -149,13 +183,13 @@ def run(
     answer = server.stdout.readline()
     assert answer, f"the server of forks ended at {order.program}"
     code, output, errors = json.loads(answer)
-    return subprocess.CompletedProcess([order.program, *words], code, output, errors)
+    return subprocess.CompletedProcess([order.program, *order.words], code, output, errors)
 
 
 @cache
-def _server() -> "subprocess.Popen[str]":
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, __file__]
+def _server(python: str = sys.executable) -> "subprocess.Popen[str]":
+    variables = {**os.environ, "PYTHONPATH": str(ROOT) if python == sys.executable else ""}
+    words = [python, __file__]
     server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, text=True)
     finalize(server, server.communicate)
     return server
@@ -201,9 +235,12 @@ def _keep(order: Order, answers: TextIO) -> bool:
     if os.fork():
         return False
     answers.close()
+    opened = os.pipe()
     child = os.fork()
     if child:
         os.close(1)
+        os.close(opened[1])
+        os.read(opened[0], 1)  # until a child on a terminal has opened it
         with Path(order.pipes, "report").open("w", encoding="ascii", buffering=1) as report:
             report.write(f"{child}\n")
             while os.WIFSTOPPED(status := os.waitpid(child, os.WUNTRACED)[1]):
@@ -211,8 +248,14 @@ def _keep(order: Order, answers: TextIO) -> bool:
             report.write(f"{os.waitstatus_to_exitcode(status)}\n")
         os._exit(0)
     signal.alarm(LONG_SECONDS)
+    if order.screen:
+        os.setsid()  # so that the terminal becomes its own, and Ctrl-C comes from there
+    screen = os.open(order.screen, os.O_RDWR) if order.screen else None
+    for end in opened:
+        os.close(end)
     ways = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
-    _live(order, [os.open(Path(order.pipes, name), way) for name, way in zip(PIPES[1:], ways, strict=True)])
+    pipes = zip((Path(order.pipes, name) for name in PIPES[1:]), ways, strict=True)
+    _live(order, [os.open(*each) for each in pipes] if screen is None else [screen] * 3)
     return True
 
 
@@ -223,7 +266,9 @@ def _live(order: Order, streams: Sequence[int]) -> None:
     os.environ.clear()
     os.environ.update(order.variables)
     os.chdir(order.folder)
-    if order.program.endswith(".py"):
+    further = order.variables.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path += [each for each in further if each and each not in sys.path]
+    if os.sep in order.program:
         sys.argv[:] = [order.program, *order.words]
         sys.path[0] = str(Path(order.program).parent)
         runpy.run_path(order.program, run_name="__main__")
