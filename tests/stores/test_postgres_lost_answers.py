@@ -1,7 +1,7 @@
 """A connection can break after the commit and before the answer: a repeated write is recognised, and not made twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from graphengine.errors import LeaseLost, RunExists, RunIsDriven
+from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreUnreachable
 from graphengine.stores.base import Append, Pick
 from graphengine.stores.postgres import PostgresStore, sessions
 from graphengine.stores.postgres.direct import Direct
+from graphengine.testing.queued_runs import ids, pick, queue_run
 from graphengine.testing.store_kit import (
     SnapshotProbe,
     append,
@@ -226,3 +227,34 @@ async def test_messages_tags_and_removals(store: PostgresStore, cuts: Cuts) -> N
     cuts.left = 1
     await store.sweep()
     assert await store.ids("") == []
+
+
+async def test_what_a_failed_call_took_is_released(cuts: Cuts, postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is lost, and the server stays away: nothing here knows that the run was taken."""
+    store, other = PostgresStore(postgres, lease_seconds=0.6, patience_seconds=0.0), PostgresStore(postgres)
+    await store.open()
+    await other.open()
+    await queue_run(other, "q")
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "q": lambda: store.take(pick()),
+        "claimed": lambda: store.claim("claimed"),
+        "created": lambda: new_run(store, "created", count=1),
+    }
+    await other.release("claimed", await new_run(other, "claimed"))
+
+    def away(_: sessions.Server) -> None:
+        message = "the server is away"
+        raise psycopg.OperationalError(message)
+
+    for run_id, call in calls.items():
+        await store.tag("q", [run_id])  # the event loop has a connection
+        cuts.left = 1
+        with monkeypatch.context() as patch, refused(StoreUnreachable):
+            patch.setattr(sessions.Server, "connect", away)
+            await call()
+        async with asyncio.timeout(30):
+            while (await other.info(run_id)).held:  # noqa: ASYNC110 - the lease's thread releases it
+                await asyncio.sleep(0.01)
+    assert sorted(await ids(other, pick())) == ["claimed", "created", "q"]
+    await store.close()
+    await other.close()

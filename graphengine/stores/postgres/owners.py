@@ -18,11 +18,13 @@ import socket
 import threading
 import time
 import uuid
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from graphengine.stores.postgres.arrays import Bigints
 from graphengine.stores.postgres.faults import words_of
 from graphengine.stores.postgres.queries import SQL
 
@@ -38,6 +40,7 @@ _TICK_SECONDS: Final = 0.2  # how soon the thread notices that an owner died, or
 _PAUSE_SECONDS: Final = 0.1
 _DEATH_SECONDS: Final = 1.0
 """How long an owner must look dead. A process whose connections were all cut connects again within this time."""
+_UNTOLD: Final = 100
 _LOCK_BITS: Final = 63
 
 WAKE: Final = "due"
@@ -57,6 +60,8 @@ class Lease:
         channel: The channel on which it is announced that runs need attention.
         owed: Released runs, with their fences, whose release is not recorded yet. Each renewal tries again, so that no
             run stays with a live owner that does not drive it. The loop's thread adds pairs, both threads remove them.
+        untold: The tokens of calls that failed, though they may have made this owner the driver of runs. Each renewal
+            releases those runs, since no caller knows that it has them.
         dead: The owners with runs that looked dead for long enough: their runs can be taken over.
     """
 
@@ -64,6 +69,7 @@ class Lease:
         self.id: Final = uuid.uuid4().hex
         self.channel: Final = f"graphengine {server.address.schema}"
         self.owed: set[tuple[str, int]] = set()
+        self.untold: deque[int] = deque(maxlen=_UNTOLD)
         self._server = server
         self._seconds = lease_seconds
         self._on_news = on_news
@@ -176,6 +182,8 @@ class Lease:
         for run_id, fence in self.owed.copy():
             connection.execute(SQL["release"], (self.id, run_id, fence, self.channel))
             self.owed.discard((run_id, fence))
+        if self.untold:  # also next time: the server can still be at work on a call whose connection was cut
+            connection.execute(SQL["release_untold"], (self.channel, self.id, Bigints(self.untold.copy())))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

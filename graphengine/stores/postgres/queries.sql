@@ -81,6 +81,9 @@ SELECT key, fence, driven_by, until, rows, row_bytes, shot_bytes FROM claim(%s::
 -- name: release
 SELECT release_run(%s::text, %s::text, %s::integer, %s::text);
 
+-- name: release_untold
+SELECT release_run(r.driver, r.id, r.fence, %s::text) FROM runs AS r WHERE r.driver = %s::text AND r.token = ANY (%b);
+
 -- name: retire
 SELECT retire(%s::text, %s::text);
 

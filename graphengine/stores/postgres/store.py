@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import psycopg
 from pydantic_core import from_json, to_json
 
-from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
+from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreError, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
 from graphengine.stores.base import KeptSchedule, OwnerInfo, Page, QueueCount
@@ -251,6 +251,7 @@ class PostgresStore:
 
     async def _drive(self, run_id: str, commits: GroupCommit, work: Call[Claimed]) -> int:
         pending = commits.submit(work)
+        pending.add_done_callback(partial(self._note_untold, work.values[1]))
         try:
             claimed = await asyncio.shield(pending)
         except asyncio.CancelledError:
@@ -261,6 +262,11 @@ class PostgresStore:
             raise
         self._driven[run_id] = claimed
         return claimed.fence
+
+    def _note_untold(self, token: int, taken: asyncio.Future[object]) -> None:
+        """Note a call that failed, but may have been done: the answer was lost, and the server stayed away."""
+        if self.lease is not None and not taken.cancelled() and isinstance(taken.exception(), StoreError):
+            self.lease.untold.append(token)
 
     def _owe_release(self, run_id: str, taken: asyncio.Future[Claimed]) -> None:
         """Mark a claim for release, so that it is released even if the caller is cancelled again."""
@@ -355,9 +361,10 @@ class PostgresStore:
     async def take(self, pick: Pick) -> Sequence[Taken]:
         """Become the driver of due runs that no process drives; see `Store.take`."""
         _, lease = self._writing()
-        own = Own(lease.id, ())
-        work = partial(taking.take, pick=pick, own=own, dead=lease.dead, token=writes.new_token())
+        own, token = Own(lease.id, ()), writes.new_token()
+        work = partial(taking.take, pick=pick, own=own, dead=lease.dead, token=token)
         pending = self._check_open().begin(work)
+        pending.add_done_callback(partial(self._note_untold, token))
         try:
             haul = await asyncio.shield(pending)
         except asyncio.CancelledError:
