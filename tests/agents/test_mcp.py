@@ -3,7 +3,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from graphengine.agents.mcp_servers import McpServer, mcp
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
 from graphengine.errors import DefinitionError
 from tests.agents.tool_kits import in_thread
+from tests.kit import forks
 
 HERE = Path(__file__).parent
 SHELF = [sys.executable, str(HERE / "mcp_server.py")]
@@ -105,20 +105,6 @@ async def test_content_that_is_not_text_is_described(shelf: dict[str, Tool]) -> 
     ]
 
 
-@pytest.mark.parametrize("media", [False, True])
-async def test_pictures_of_a_server_are_shown_if_wanted(*, media: bool) -> None:
-    """Media of types that not every provider takes are still described."""
-    source = mcp([sys.executable, "-m", "tests.agents.mcp_server"], media=media)
-    try:
-        tools = {each.name: each for each in await source.open()}
-        outcome = await called(tools["mixed"])
-    finally:
-        await source.close()
-    assert [one.type for one in outcome.media] == (["image/png"] if media else [])
-    assert ("[media 1: image/png]" in outcome.text) == media
-    assert "image/tiff, about 600 bytes: not passed on" in outcome.text
-
-
 @SHARED
 async def test_errors_of_a_servers_tool_are_reported_to_the_model(shelf: dict[str, Tool]) -> None:
     """Invalid arguments, an exception, and a result that the server marks as an error."""
@@ -181,21 +167,26 @@ async def test_a_server_that_dies_is_started_anew(shelf: dict[str, Tool]) -> Non
     assert await text_of(shelf["pid"]) != pid
 
 
-async def test_calls_have_an_order_and_raise_if_wanted() -> None:
-    """Serial tools have the server's names; a call without a result raises, an error of the server does not."""
-    source = mcp(SHELF, serial=["die"], on_error="raise")
+async def test_calls_have_an_order_show_media_and_raise_if_wanted() -> None:
+    """Serial tools have the server's names; a call without a result raises, an error of the server does not.
+
+    Media of types that not every provider takes are still described.
+    """
+    source = mcp(SHELF, serial=["die"], on_error="raise", media=True)
     tools = await opened(source)
     assert [name for name, tool in tools.items() if tool.serial] == ["die"]
+    shown = await called(tools["mixed"])
+    assert [one.type for one in shown.media] == ["image/png"]
+    assert "[media 1: image/png]" in shown.text
+    assert "image/tiff, about 600 bytes: not passed on" in shown.text
     assert (await called(tools["refuse"])).is_error
-    with pytest.raises(ToolsUnavailable, match="ended; its last output: "):
-        await called(tools["die"])
     with pytest.raises(TimeoutError, match="hang gave no result"):
         await called(replace(tools["hang"], timeout_seconds=0.2))
+    with pytest.raises(ToolsUnavailable, match="ended; its last output: "):
+        await called(tools["die"])
     await source.close()
     with pytest.raises(ToolsUnavailable, match="is closed"):
         await called(tools["add"], a=1)
-    with pytest.raises(DefinitionError, match="has no tool dye"):
-        await mcp(SHELF, serial=["dye"]).open()
 
 
 @SHARED
@@ -241,10 +232,11 @@ asyncio.run(once())
 """
 
 
-def test_what_a_server_writes_is_not_on_our_terminal() -> None:
+def test_what_a_server_writes_is_not_on_our_terminal(tmp_path: Path) -> None:
     """A server that writes invalid lines, and to standard error, can be used without output on the terminal."""
-    program = [sys.executable, "-c", RUBBISH, str(HERE / "odd_mcp_server.py")]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=HERE.parents[1])
+    program = tmp_path / "program.py"
+    program.write_text(RUBBISH, encoding="utf-8")
+    done = forks.run(program, str(HERE / "odd_mcp_server.py"), loads=["mcp"])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -430,8 +422,9 @@ async def test_names_are_made_to_fit() -> None:
         (odd("long", prefix="x"), "is not a name that all providers accept"),
         (odd("pages", only=["one", "four"]), "has no tool four"),
         (odd("pages", approve=["four"]), "has no tool four"),
+        (odd("pages", serial=["four"]), "has no tool four"),
     ],
-    ids=range(4),
+    ids=range(5),
 )
 async def test_unavailable_tools_are_reported(source: McpServer, problem: str) -> None:
     """Names that clash, are too long or are unknown fail the open, with a repair."""
@@ -507,24 +500,22 @@ async def test_a_server_that_runs_already_is_reached_by_its_url() -> None:
     source = mcp(url=f"http://127.0.0.1:{port}/mcp", headers={"Authorization": f"Bearer {TOKEN}"})
     with pytest.raises(ToolsUnavailable, match="ConnectError"):
         await source.open()
-    server = await _serving(port)
+    server = _serving(port)
     tools = await opened(source)
     assert await text_of(tools["add"], a=1) == "2"
     assert "ended" in (await called(tools["die"])).text
-    await server.wait()
+    server.end()
     assert "ConnectError" in (await called(tools["pid"])).text
-    server = await _serving(port)
+    server = _serving(port)
     assert await text_of(tools["pid"]) == str(server.pid)
     await source.close()
-    server.terminate()
-    await server.wait()
+    server.kill()
+    server.end()
 
 
-async def _serving(port: int) -> asyncio.subprocess.Process:
+def _serving(port: int) -> forks.Started:
     """Run the reference server on this port, once it answers."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*SHELF, str(port), stdout=asyncio.subprocess.DEVNULL, stderr=pipe)
-    assert process.stderr is not None
-    while b"running on" not in (line := await process.stderr.readline()):
+    server = forks.start(HERE / "mcp_server.py", str(port), loads=["mcp.server.mcpserver", "uvicorn"])
+    while "running on" not in (line := server.stderr.readline()):
         assert line, "the server ended"
-    return process
+    return server

@@ -2,15 +2,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 from starlette.types import ASGIApp
 
 from graphengine.history.selection import status_of
@@ -19,10 +17,12 @@ from graphengine.inspector.server import Settings, application
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import PORT, TOKEN
 from tests.inspector.graphs import write_some
+from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 Opened: TypeAlias = Callable[..., Page]
+WINDOW: ViewportSize = {"width": 1400, "height": 900}
 PATIENT = 20_000
 """Milliseconds for what a page or another process does, on a machine that does much else."""
 
@@ -78,18 +78,13 @@ async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
 @contextmanager
 def served(path: Path, *words: str) -> Iterator[str]:
     """Run `graphengine inspect` as a program; yield the URL that it prints."""
-    program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open", "--json", *words]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, cwd=ROOT, text=True)
-    assert process.stdout is not None
+    given = ["inspect", "--db", str(path), "--no-open", "--json", *words]
+    process = forks.start("graphengine", *given, loads=["graphengine.inspector.server"])
     try:
         yield json.loads(process.stdout.readline())["url"]
     finally:
         process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate(10)
 
 
 @pytest.fixture(scope="module")
@@ -109,26 +104,59 @@ def is_problem(said: ConsoleMessage, expected: str) -> bool:
     return said.type in ("error", "warning") and "net::ERR_" not in said.text and expected not in said.text
 
 
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Opened]:
-    """Open a page of an inspector; whatever it reports as an error fails the test."""
-    problems: list[str] = []
-    contexts = []
+class Tab:
+    """A page that each test of a module uses anew: to open another one takes a third of a second.
 
-    def open_page(url: str, path: str = "/", *, is_refused: bool = False, **more: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **more})
-        contexts.append(context)
-        page = context.new_page()
+    Attributes:
+        problems: What its pages reported as errors.
+        expected: What one of them may report.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._context = browser.new_context(viewport=WINDOW)
+        self.problems: list[str] = []
+        self.expected = ""
+        self.page = self.another()
+
+    def another(self) -> Page:
+        """Open one more page, whose errors are problems, too."""
+        page = self._context.new_page()
         page.set_default_timeout(PATIENT)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        expected = "status of 400" if is_refused else "net::ERR_"
-        page.on("console", lambda said: problems.append(said.text) if is_problem(said, expected) else None)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda said: self.problems.append(said.text) if is_problem(said, self.expected) else None)
+        return page
+
+    def leave(self) -> None:
+        """Forget what a test did, so that the next one finds a page as in a new browser."""
+        for other in self._context.pages:
+            if other is not self.page:
+                other.close()
+        self.page.evaluate("history.replaceState(null, '', '/left')")  # the next address is then another document's
+        self.page.unroute_all()
+        self.page.set_viewport_size(WINDOW)
+        self.page.emulate_media(color_scheme="null")
+        self.problems.clear()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Tab:
+    """The page of this module."""
+    return Tab(browser)
+
+
+@pytest.fixture
+def visit(tab: Tab) -> Iterator[Opened]:
+    """Open a page of an inspector; whatever it reports as an error fails the test."""
+
+    def open_page(url: str, path: str = "/", *, is_refused: bool = False, is_second: bool = False) -> Page:
+        page = tab.another() if is_second else tab.page
+        tab.expected = "status of 400" if is_refused else "net::ERR_"
         base, _, token = url.partition("/#")
         page.goto(f"{base}{path}#{token}")
         page.wait_for_selector("main")
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    problems = list(tab.problems)
+    tab.leave()
     assert problems == []

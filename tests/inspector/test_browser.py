@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from graphengine import Runner
 from graphengine.runner import RunFailed
@@ -217,10 +217,10 @@ def test_hostile_texts_are_only_text(url: str, visit: Opened) -> None:
     assert page.locator("b b, .tag b").count() == 0
 
 
-def test_a_page_without_the_cookie_shows_nothing(url: str, visit: Opened) -> None:
+def test_a_page_without_the_cookie_shows_nothing(url: str, browser: Browser) -> None:
     """Another browser that knows only the port sees how to open the page."""
     base = url.partition("/#")[0]
-    page = visit(url).context.browser.new_context().new_page()  # type: ignore[union-attr]
+    page = browser.new_context().new_page()
     page.goto(base)
     expect(page.get_by_role("alert")).to_contain_text("open the URL that `graphengine inspect` printed")
     assert "five" not in page.content()
@@ -461,7 +461,7 @@ def test_a_run_of_another_process_is_seen_live(acting: str, written: Path, visit
         expect(page.locator("header .ends")).to_contain_text("running")
         shown = [int(each) for each in page.locator(".list .step").evaluate_all("all => all.map((e) => e.dataset.seq)")]
         assert shown == list(range(shown[0], shown[0] + len(shown)))
-        listed = visit(acting)
+        listed = visit(acting, is_second=True)
         expect(listed.locator(".row[data-run=driven]")).to_contain_text("running")
         driver.kill()
         expect(page.locator("header .ends")).to_contain_text("interrupted")

@@ -1,7 +1,5 @@
 import http.client
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,22 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.inspector.conftest import ROOT, served
+from tests.inspector.conftest import served
+from tests.kit import forks
 
 
 @contextmanager
-def driving(database: Path) -> Iterator[subprocess.Popen[str]]:
+def driving(database: Path) -> Iterator[forks.Started]:
     """A process that drives the run `driven`, and has recorded its first step."""
-    program = [sys.executable, "-m", "tests.inspector.driver", str(database)]
-    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    process = forks.start("tests.inspector.driver", str(database))
     assert process.stdout.readline() == "begun\n"
     try:
         yield process
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.end()
 
 
 class Stream:
