@@ -82,6 +82,7 @@ class Log:
     state: Mapping[str, JsonValue]
     begun: frozenset[str]
     crashes: int
+    work: Counter[str]
 
     @property
     def completions(self) -> Counter[tuple[object, ...]]:
@@ -114,7 +115,7 @@ def _log(info: RunInfo, steps: Sequence[Step]) -> Log:
     snapshot = fold(steps, Snapshot())
     begun = frozenset(f"{info.id}/{place_of(frame)} {frame.attempt}" for frame in snapshot.frames.values())
     crashes = max(frame.crashes for frame in snapshot.frames.values())
-    return Log(info, steps, snapshot.root.values, begun, crashes)
+    return Log(info, steps, snapshot.root.values, begun, crashes, recorded(steps, info.id))
 
 
 @dataclass(frozen=True)
@@ -298,4 +299,4 @@ class Chain:
 
 def known_work(runs: Mapping[str, Log]) -> Counter[str]:
     """Return the work that the logs record as done."""
-    return sum((recorded(log.steps, run_id) for run_id, log in runs.items()), Counter[str]())
+    return sum((log.work for log in runs.values()), Counter[str]())
