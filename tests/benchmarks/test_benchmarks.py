@@ -1,11 +1,14 @@
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
 import pytest
 
+from benchmarks import big, inspecting
 from benchmarks.__main__ import main
 from benchmarks.measure import Figure, Settings, Target, alternate
 from benchmarks.programs import PROGRAMS
@@ -15,9 +18,34 @@ from tests.kit import forks
 QUICK = Settings(quick=True, peers=False)
 
 
+class Popen:
+    """A Python program that is a fork, used as benchmarks use `subprocess.Popen`."""
+
+    def __init__(self, words: Sequence[str], *, env: Mapping[str, str] | None = None, **_: Any) -> None:
+        python, option, module, *rest = words
+        assert (python, option) == (sys.executable, "-m")
+        self._child = forks.start(module, *rest, variables=env, loads=["graphengine.inspector.server"])
+        self.pid, self.stdout = self._child.pid, self._child.stdout
+        self.kill = self._child.kill
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.communicate()
+
+    def terminate(self) -> None:
+        self._child.send_signal(signal.SIGTERM)
+
+    def communicate(self, text: str = "") -> tuple[str, str]:
+        if text:
+            self._child.stdin.write(text)
+        return self._child.communicate() if self._child.returncode is None else ("", "")
+
+
 @pytest.fixture
 def forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the Python programs that benchmarks wait for as forks: what a test checks is that each runs, not its time."""
+    """Run the Python programs of benchmarks as forks: what a test checks is that each runs, not its time."""
 
     def run(
         words: Sequence[str],
@@ -38,6 +66,8 @@ def forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return ended
 
     monkeypatch.setattr(subprocess, "run", run)
+    for module in (big, inspecting):  # not in `subprocess` itself, which asyncio uses
+        monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Popen, PIPE=subprocess.PIPE))
 
 
 @pytest.mark.usefixtures("forked")
