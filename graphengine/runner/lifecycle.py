@@ -261,7 +261,10 @@ class Opener:
         taken: Taken | None = None,
         kept: Kept | None = None,
     ) -> Driver:
-        """Record the resume of a claimed run, and return its driver. Earlier requests to stop it are discarded.
+        """Record the resume of a claimed run, and return its driver.
+
+        If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the
+        process that was to stop it died, or released it, before it saw them.
 
         If the run was `held` before it was claimed, the process that held it has died.
         """
@@ -281,8 +284,8 @@ class Opener:
         is_idle = mover_of(snapshot) is None  # else a part that failed may still be handled, as by a fallback
         event = Resumed(*facts, company=company, asked=is_idle and not run.due_only)
         inbox = await self._store.inbox([run.id]) if taken is None else taken.inbox
-        driver.deliver([message for message in inbox if message.kind != "stop"])
-        stale = [message.id for message in inbox if message.kind == "stop"]
+        stale = [message.id for message in inbox if message.kind == "stop" and not run.due_only]
+        driver.deliver([message for message in inbox if message.id not in stale])
         await driver.commit([event], partial(driver.append, consume=stale, changed=changed))
         return driver
 

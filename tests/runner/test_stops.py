@@ -254,6 +254,30 @@ def test_a_grace_period_is_a_number_of_seconds(grace: float) -> None:
         Runner(grace_seconds=grace)
 
 
+async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | str) -> None:
+    """A run is stopped while no process drives it: the next worker stops it, and only `resume` continues it."""
+    gate = Gate()
+    gate.leave.set()
+    async with Runner(database) as runner:
+        for run_id in ("r", "again"):
+            run = runner.start(gate.graph(), run_id=run_id)
+            await runner.release(run_id)
+            await run.result()
+            await runner.stop(run_id, "not needed")
+        assert (await runner.resume(gate.graph(), "again").result()).status == "finished"
+
+        def tell(event: object) -> None:
+            if isinstance(event, Ended):
+                worker.stop()
+
+        worker = Worker(runner, {"gated": gate.graph()}, on_event=tell)
+        await asyncio.wait_for(worker.run(), 20)
+        info = await runner.info("r")
+        assert (info.status, info.summary and info.summary.reason) == ("stopped", "not needed")
+        assert gate.calls == 1
+        assert (await runner.resume(gate.graph(), "r").result()).status == "finished"
+
+
 async def test_an_explicit_stop_remains_a_stop(database: Path | str) -> None:
     """A closing Runner releases its runs; `runner.stop` records a stop, and no process continues the run by itself."""
     gate = Gate()
