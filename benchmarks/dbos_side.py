@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +37,14 @@ async def side(folder: Path) -> AsyncIterator[Mapping[str, Library]]:
     path = folder / "dbos.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # SQLite keeps it in the file
-    DBOS(
-        config={
-            "name": "benchmarks",
-            "system_database_url": f"sqlite:///{path}",
-            "db_engine_kwargs": {"connect_args": {"factory": _Connection}},
-            "log_level": "ERROR",
-        }
-    )
+    async with opened(f"sqlite:///{path}", db_engine_kwargs={"connect_args": {"factory": _Connection}}) as libraries:
+        yield libraries
+
+
+@asynccontextmanager
+async def opened(address: str, **settings: Any) -> AsyncIterator[Mapping[str, Library]]:  # noqa: ANN401 - DBOS's
+    """Yield the workloads, stored in this database."""
+    DBOS(config={"name": "benchmarks", "system_database_url": address, "log_level": "ERROR", **settings})
     DBOS.launch()
     try:
         yield {
@@ -52,6 +53,8 @@ async def side(folder: Path) -> AsyncIterator[Mapping[str, Library]]:
         }
     finally:
         DBOS.destroy()
+        # DBOS gave the event loop its own pool of threads, and has just shut it down.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 async def _increase(count: int) -> int:

@@ -97,9 +97,9 @@ async def durable_peers(settings: Settings) -> Outcome:
 
     "Without async": plain functions and the library's synchronous calls. These switch less between threads, but block
     the thread that calls them. DBOS has no settings for WAL mode and `synchronous`; the program sets them, since with
-    SQLite's defaults each commit waits for the disk several times. For production, DBOS recommends Postgres, and Burr
-    a database other than SQLite; neither is measured here. DBOS's own threads take less than 1 % of a core, which is in
-    all figures. pydantic-graph 2.68 stores nothing and does not take part.
+    SQLite's defaults each commit waits for the disk several times. For production, DBOS recommends Postgres, where
+    `python -m benchmarks.postgres` measures it, and Burr a database other than SQLite. DBOS's own threads take less
+    than 1 % of a core, which is in all figures. pydantic-graph 2.68 stores nothing and does not take part.
     """
     nodes, visits = settings.count(10, 3), settings.count(100, 5)
     arms, runs = settings.count(10, 3), settings.count(100, 3)

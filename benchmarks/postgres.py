@@ -3,7 +3,7 @@
     python -m benchmarks.postgres postgresql://user@host/database [--quick] [PROGRAM …]
 
 It uses schemas of its own in that database, and drops them. With langgraph-checkpoint-postgres installed, LangGraph's
-Postgres saver takes part.
+Postgres saver takes part; with dbos installed, DBOS takes part.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import itertools
 import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.util import find_spec
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.measure import AS_COMMAND, MICRO, MILLI, Figure, Outcome, Settings, Target, alternate, as_command
 from benchmarks.ours import Counter, Visits, asking, counting, counting_noted, sleeping
@@ -30,13 +31,15 @@ from graphengine.stores.addresses import parse
 from graphengine.stores.base import DEFAULT_QUEUE, Pick
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from multiprocessing.synchronize import Event
 
     from benchmarks.measure import Side
+    from benchmarks.peers import Library, Run
     from graphengine.runner.worker import WorkerEvent
 
 STEPS = 10
+LANGGRAPH = "langgraph", "langgraph.checkpoint.postgres"
 OURS, RAW, PEER = "graphengine", "raw psycopg: one insert, one commit", 'LangGraph, durability="sync"'
 
 
@@ -70,11 +73,30 @@ async def saving(address: str) -> AsyncIterator[Any]:
             await connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
 
 
+@asynccontextmanager
+async def dbos(address: str) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield DBOS's workloads over a new schema."""
+    from benchmarks import dbos_side  # noqa: PLC0415
+
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    url = parse(address).url
+    parts = conninfo_to_dict(url)
+    database = parts.pop("dbname", "")
+    try:  # SQLAlchemy reads the path of a socket only as a parameter
+        place = f"postgresql:///{database}?{urlencode(parts)}"
+        async with dbos_side.opened(place, dbos_system_schema=name) as libraries:
+            yield libraries
+    finally:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+
+
 async def step(settings: Settings, address: str) -> Outcome:
     """The time between a node's first visit and its last, divided by the steps between.
 
     Each step is durable before the next node starts. It is compared with an insert of an equally long row and a commit
-    through psycopg's asynchronous connection, and with LangGraph's saver: from the call to the result, by the steps.
+    through psycopg's asynchronous connection, and with LangGraph's saver and DBOS, whose steps return the number: from
+    the call to the result, by the steps.
     """
     steps, visits = settings.count(200, 10), Visits()
     async with AsyncExitStack() as stack:
@@ -87,7 +109,7 @@ async def step(settings: Settings, address: str) -> Outcome:
             return visits.seconds_a_step() * MICRO
 
         sides: dict[str, Side] = {OURS: ours, RAW: raw}
-        if settings.has("langgraph"):
+        if settings.has(*LANGGRAPH):
             from benchmarks import langgraph_side as peer  # noqa: PLC0415
 
             app = peer.counting(steps, await stack.enter_async_context(saving(address)))
@@ -96,11 +118,23 @@ async def step(settings: Settings, address: str) -> Outcome:
                 return await peer.run(app, Counter().model_dump(), steps, durability="sync") * MICRO
 
             sides[PEER] = langgraph
+        if settings.has("dbos"):
+            for name, library in (await stack.enter_async_context(dbos(address))).items():
+                sides[name] = _timed(library["loop"](steps), steps)
         found = await alternate(sides, "µs", settings.count(10, 2))
     targets = [Target("a durable step, against a raw commit", found[OURS].against(found[RAW]), "≤", 1.3)]
     if PEER in found:
         targets.append(Target("LangGraph's step, against ours", found[PEER].against(found[OURS]), "≥", 3.0))
     return Outcome("Durable step in PostgreSQL", found, targets)
+
+
+def _timed(run: Run, steps: int) -> Side:
+    async def side() -> float:
+        began = time.perf_counter()
+        await run()
+        return (time.perf_counter() - began) / steps * MICRO
+
+    return side
 
 
 async def _row_bytes(runner: Runner) -> int:
@@ -128,7 +162,7 @@ async def _raw(address: str, steps: int, row_bytes: int) -> AsyncIterator[Side]:
 
 
 async def many(settings: Settings, address: str) -> Outcome:
-    """Steps a second of 2,000 runs of 10 steps, all started at once in one Runner; of LangGraph a tenth as many runs.
+    """Steps a second of 2,000 runs of 10 steps, all started at once in one Runner; of the others a tenth as many runs.
 
     From the first `start` to the last `result()`. Only node visits count, not the row with which each run starts. Both
     are measured with Python's own thresholds of garbage collection, and with those that the command line sets.
@@ -153,11 +187,22 @@ async def many(settings: Settings, address: str) -> Outcome:
             await asyncio.gather(*(peer.run(app, Counter().model_dump(), steps, durability="sync") for _ in range(few)))
             return few * steps / (time.perf_counter() - began)
 
-    sides: dict[str, Side] = {OURS: ours} | ({PEER: langgraph} if settings.has("langgraph") else {})
+    def with_dbos(name: str) -> Side:
+        async def side() -> float:
+            async with dbos(address) as libraries:
+                run = libraries[name]["at once"](few)
+                began = time.perf_counter()
+                await run()
+                return few * steps / (time.perf_counter() - began)
+
+        return side
+
+    sides: dict[str, Side] = {OURS: ours} | ({PEER: langgraph} if settings.has(*LANGGRAPH) else {})
+    sides |= {name: with_dbos(name) for name in ("DBOS", "DBOS, without async") if settings.has("dbos")}
     sides |= {f"{name}{AS_COMMAND}": as_command(side) for name, side in sides.items()}
     found = await alternate(sides, "steps/s", settings.count(3, 1))
     targets = [Target("steps/s of 2,000 runs", found[OURS].median, "≥", 5000, "steps/s")]
-    if settings.has("langgraph"):
+    if settings.has(*LANGGRAPH):
         for how in ("", AS_COMMAND):
             ratio = found[f"{OURS}{how}"].against(found[f"{PEER}{how}"])
             targets.append(Target(f"steps/s, against LangGraph's{how}", ratio, "≥", 25))
@@ -402,10 +447,6 @@ PROGRAMS = {
 }  # fmt: skip
 
 
-def _has_peer() -> bool:
-    return find_spec("langgraph") is not None and find_spec("langgraph.checkpoint.postgres") is not None
-
-
 def main() -> None:
     """Run all programs over a database."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.postgres")
@@ -415,7 +456,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="only a few steps, to check that everything works")
     given = parser.parse_intermixed_args()
-    settings = Settings(quick=given.quick, peers=_has_peer())
+    settings = Settings(quick=given.quick)
     chosen = {name: PROGRAMS[name] for name in given.programs or PROGRAMS}
     outcomes = {name: asyncio.run(program(settings, given.address)) for name, program in chosen.items()}
     print("\n\n".join([targets(outcomes), *(f"## {each.title}\n\n{figures(each)}" for each in outcomes.values())]))
