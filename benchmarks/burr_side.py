@@ -24,9 +24,8 @@ from benchmarks.peers import STEPS, at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
-    from pathlib import Path
 
-    from benchmarks.peers import Library, Run
+    from benchmarks.peers import Databases, Library, Run
 
 
 async def _increase(state: Counter) -> Counter:
@@ -87,9 +86,9 @@ class _Arms(MapActions):  # type: ignore[misc] # Burr is not in every .venv
 
 
 @asynccontextmanager
-async def side(folder: Path | None) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield the workloads, in memory or stored in this folder."""
-    if folder is None:
+async def side(databases: Databases | None) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield the workloads, in memory or stored."""
+    if databases is None:
         yield {
             "Burr": _workloads(None),
             "Burr, State": {
@@ -97,15 +96,15 @@ async def side(folder: Path | None) -> AsyncIterator[Mapping[str, Library]]:
             },
         }
         return
-    async with AsyncSQLitePersister.from_values(str(folder / "burr.db")) as persister:
+    durable = ("PRAGMA journal_mode = WAL", f"PRAGMA synchronous = {databases.synchronous}")
+    async with AsyncSQLitePersister.from_values(str(databases.folder / "burr.db")) as persister:
         await persister.initialize()
-        await persister.connection.execute("PRAGMA journal_mode = WAL")
-        await persister.connection.execute("PRAGMA synchronous = NORMAL")
-        plain = SQLitePersister.from_values(str(folder / "burr_plain.db"))
+        plain = SQLitePersister.from_values(str(databases.folder / "burr_plain.db"))
         with closing(plain.connection):
             plain.initialize()
-            plain.connection.execute("PRAGMA journal_mode = WAL")
-            plain.connection.execute("PRAGMA synchronous = NORMAL")
+            for setting in durable:
+                await persister.connection.execute(setting)
+                plain.connection.execute(setting)
             yield {
                 "Burr": _workloads(persister),
                 "Burr, without async": {"loop": lambda visits: _ran_plainly(_loop(_PLAIN, visits), plain)},

@@ -18,26 +18,23 @@ from benchmarks.peers import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
-    from benchmarks.peers import Library, Run
-
-
-class _Connection(sqlite3.Connection):
-    """A connection at the `synchronous` of the other libraries, for which DBOS has no setting."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - those of `sqlite3.connect`
-        super().__init__(*arguments, **options)
-        self.execute("PRAGMA synchronous = NORMAL")
+    from benchmarks.peers import Databases, Library, Run
 
 
 @asynccontextmanager
-async def side(folder: Path) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield the workloads, stored in this folder."""
-    path = folder / "dbos.db"
+async def side(databases: Databases) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield the workloads, stored in SQLite."""
+    path = databases.folder / "dbos.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # SQLite keeps it in the file
-    async with opened(f"sqlite:///{path}", db_engine_kwargs={"connect_args": {"factory": _Connection}}) as libraries:
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 - those of `sqlite3.connect`
+        connection = sqlite3.Connection(*arguments, **options)
+        connection.execute(f"PRAGMA synchronous = {databases.synchronous}")
+        return connection
+
+    async with opened(f"sqlite:///{path}", db_engine_kwargs={"connect_args": {"factory": connect}}) as libraries:
         yield libraries
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.peers import Library, Run
+    from benchmarks.peers import Databases, Library, Run
     from benchmarks.values import Work
 
 
@@ -274,29 +274,30 @@ async def run(app: Any, state: Mapping[str, object], steps: int, **options: obje
 
 
 @asynccontextmanager
-async def saving(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
-    """Yield its SQLite saver over a file: in WAL mode, its own default, with `synchronous = NORMAL`."""
+async def saving(path: Path, synchronous: str = "NORMAL") -> AsyncIterator[AsyncSqliteSaver]:
+    """Yield its SQLite saver over a file: in WAL mode, its own default, with this `synchronous`."""
     async with aiosqlite.connect(path) as connection:
         saver = AsyncSqliteSaver(connection)
         await saver.setup()
-        await connection.execute("PRAGMA synchronous = NORMAL")
+        await connection.execute(f"PRAGMA synchronous = {synchronous}")
         yield saver
 
 
 @asynccontextmanager
-async def side(folder: Path | None) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield the workloads of `benchmarks.peers`, in memory or stored in this folder."""
-    if folder is None:
+async def side(databases: Databases | None) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield the workloads of `benchmarks.peers`, in memory or stored."""
+    if databases is None:
         yield {
             "LangGraph": _workloads(None),
             "LangGraph, TypedDict": {"loop": lambda visits: _counted(counting_unvalidated(visits))},
         }
         return
-    async with saving(folder / "langgraph.db") as saver:
-        with closing(sqlite3.connect(folder / "langgraph_plain.db", check_same_thread=False)) as connection:
+    async with saving(databases.folder / "langgraph.db", databases.synchronous) as saver:
+        path = databases.folder / "langgraph_plain.db"
+        with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
             plain = SqliteSaver(connection)
             plain.setup()
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA synchronous = {databases.synchronous}")
             yield {
                 "LangGraph": _workloads(saver),
                 "LangGraph, without async": {"loop": lambda visits: _counted_plainly(visits, plain)},

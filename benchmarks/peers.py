@@ -39,6 +39,14 @@ _STORED: Final = {"langgraph": "langgraph_side", "burr": "burr_side", "dbos": "d
 
 
 @dataclass(frozen=True, slots=True)
+class Databases:
+    """Where the libraries store runs: each in a file of its own in this folder, in WAL mode."""
+
+    folder: Path
+    synchronous: Literal["NORMAL", "FULL"]
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """One workload.
 
@@ -82,24 +90,26 @@ async def peers(settings: Settings) -> Outcome:
         Workload(f"a visit in a loop of {visits}", "loop", visits, visits),
         Workload(f"a fork of {arms} nodes and their join", "fork", arms),
     ]
-    return await _measured(settings, "Other libraries, in memory", _IN_MEMORY, None, workloads)
+    figures, compared = await _measured(settings, _IN_MEMORY, None, workloads)
+    return Outcome("Other libraries, in memory", figures, compared=compared)
 
 
 async def durable_peers(settings: Settings) -> Outcome:
     """CPU time of the process from the call to the result, of such workloads, each step durable in SQLite.
 
-    Each library has an open database in WAL mode at `synchronous = NORMAL`. What it commits before the next node
-    starts: ours the validated update, LangGraph a checkpoint of the whole state (`durability="sync"`), Burr the whole
-    state (`AsyncSQLitePersister`), DBOS what the step returned. The state is that of `peers`. DBOS has none: a step
-    takes the number and returns the next, the condition is a line of the workflow, and the fork is `asyncio.gather`
-    over steps. Each action of Burr's fork is an application with rows of its own. Runs at once are started together in
-    one process (DBOS: `start_workflow`); their time is divided by all steps.
+    Each library has an open database in WAL mode at `synchronous = NORMAL`, and for the last workload at FULL, our
+    default. What it commits before the next node starts: ours the validated update, LangGraph a checkpoint of the whole
+    state (`durability="sync"`), Burr the whole state (`AsyncSQLitePersister`), DBOS what the step returned. The state
+    is that of `peers`. DBOS has none: a step takes the number and returns the next, the condition is a line of the
+    workflow, and the fork is `asyncio.gather` over steps. Each action of Burr's fork is an application with rows of its
+    own. Runs at once are started together in one process (DBOS: `start_workflow`); their time is divided by all steps.
 
-    "Without async": plain functions and the library's synchronous calls. These switch less between threads, but block
-    the thread that calls them. DBOS has no settings for WAL mode and `synchronous`; the program sets them, since with
-    SQLite's defaults each commit waits for the disk several times. For production, DBOS recommends Postgres, where
-    `python -m benchmarks.postgres` measures it, and Burr a database other than SQLite. DBOS's own threads take less
-    than 1 % of a core, which is in all figures. pydantic-graph 2.68 stores nothing and does not take part.
+    LangGraph and Burr write in aiosqlite's thread, DBOS in a pool of threads, and ours in a thread of its own, but
+    short steps at NORMAL on the event loop. "Without async" are plain functions and the library's synchronous calls,
+    which block the thread that calls them. DBOS has no settings for WAL mode and `synchronous`; the program sets them,
+    since with SQLite's defaults each commit waits for the disk several times. For production, DBOS recommends Postgres,
+    where `python -m benchmarks.postgres` measures it, and Burr a database other than SQLite. DBOS's own threads take
+    less than 1 % of a core, which is in all figures. pydantic-graph 2.68 stores nothing and does not take part.
     """
     nodes, visits = settings.count(10, 3), settings.count(100, 5)
     arms, runs = settings.count(10, 3), settings.count(100, 3)
@@ -110,23 +120,26 @@ async def durable_peers(settings: Settings) -> Outcome:
         Workload(f"a fork of {arms} nodes and their join", "fork", arms),
         Workload(f"a step of {runs} runs of {STEPS} at once", "at once", runs, runs * STEPS),
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        return await _measured(settings, "Other libraries, in SQLite", _STORED, Path(folder), workloads)
+    at_full = [Workload(f"a visit in a loop of {visits} at FULL", "loop", visits, visits)]
+    with tempfile.TemporaryDirectory() as normal, tempfile.TemporaryDirectory() as full:
+        figures, compared = await _measured(settings, _STORED, Databases(Path(normal), "NORMAL"), workloads)
+        more, compared_too = await _measured(settings, _STORED, Databases(Path(full), "FULL"), at_full)
+    return Outcome("Other libraries, in SQLite", figures | more, compared=compared | compared_too)
 
 
 async def _measured(
-    settings: Settings, title: str, modules: Mapping[str, str], folder: Path | None, workloads: Sequence[Workload]
-) -> Outcome:
-    """Let the libraries take turns at each workload."""
+    settings: Settings, modules: Mapping[str, str], databases: Databases | None, workloads: Sequence[Workload]
+) -> tuple[dict[str, Figure], dict[str, str]]:
+    """Let the libraries take turns at each workload. Return the figures, and which of ours each is compared with."""
     figures: dict[str, Figure] = {}
     compared: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        libraries = dict(await stack.enter_async_context(_ours(folder)))
+        libraries = dict(await stack.enter_async_context(_ours(databases)))
         for package, module in modules.items():
             if settings.has(package):
                 try:
                     side = import_module(f"benchmarks.{module}").side
-                    libraries |= await stack.enter_async_context(side(folder))
+                    libraries |= await stack.enter_async_context(side(databases))
                 except Exception as error:  # noqa: BLE001 - another library must not hide the others
                     _report(package, error)
         for workload in workloads:
@@ -135,12 +148,12 @@ async def _measured(
                 if workload.kind in library:
                     run = library[workload.kind](workload.size)
                     if name == OURS or await _works(name, workload, run):
-                        times = 1 if workload.parts > 1 else settings.count(20 if folder is None else 10, 1)
+                        times = 1 if workload.parts > 1 else settings.count(20 if databases is None else 10, 1)
                         sides[f"{workload.title}: {name}"] = _side(run, workload, times)
-            figures |= await alternate(sides, "µs", settings.count(15 if folder is None else 9, 1))
+            figures |= await alternate(sides, "µs", settings.count(15 if databases is None else 9, 1))
             ours = f"{workload.title}: {OURS}"
             compared |= {name: ours for name in sides if name != ours}
-    return Outcome(title, figures, compared=compared)
+    return figures, compared
 
 
 def _side(run: Run, workload: Workload, times: int) -> Side:
@@ -176,12 +189,13 @@ def _report(name: str, error: Exception) -> None:
 
 
 @asynccontextmanager
-async def _ours(folder: Path | None) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield our workloads, in memory or stored in this folder."""
-    if folder is None:
+async def _ours(databases: Databases | None) -> AsyncIterator[Mapping[str, Library]]:
+    """Yield our workloads, in memory or stored."""
+    if databases is None:
         yield {OURS: {"chain": _prepared(chain), "loop": _prepared(counting), "fork": _forked()}}
         return
-    async with Runner(SQLiteStore(folder / "graphengine.db", synchronous="NORMAL")) as runner:
+    store = SQLiteStore(databases.folder / "graphengine.db", synchronous=databases.synchronous)
+    async with Runner(store) as runner:
         loop = _prepared(counting, runner)
         yield {
             OURS: {

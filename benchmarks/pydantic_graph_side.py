@@ -16,7 +16,6 @@ from benchmarks.ours import Counter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
     from benchmarks.peers import Library, Run
 
@@ -50,7 +49,7 @@ async def _one(_: StepContext) -> int:
 
 
 @asynccontextmanager
-async def side(_: Path | None) -> AsyncIterator[Mapping[str, Library]]:
+async def side(_: None) -> AsyncIterator[Mapping[str, Library]]:
     """Yield the workloads, in memory."""
     yield {
         "pydantic-graph": {"chain": _chain, "loop": _loop, "fork": _fork},

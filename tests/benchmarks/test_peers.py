@@ -2,13 +2,12 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.measure import Settings
-from benchmarks.peers import OURS, Library, durable_peers
+from benchmarks.peers import OURS, Databases, Library, durable_peers
 from benchmarks.programs import PROGRAMS
 from benchmarks.report import report
 
@@ -43,7 +42,7 @@ async def test_a_library_that_fails_does_not_hide_the_others(
     """Workloads that fail or count wrong are left out, and so is a library that cannot start; the rest is measured."""
 
     @asynccontextmanager
-    async def half_broken(folder: Path | None) -> AsyncIterator[Mapping[str, Library]]:
+    async def half_broken(databases: Databases) -> AsyncIterator[Mapping[str, Library]]:
         async def one() -> int:
             return 1
 
@@ -51,10 +50,10 @@ async def test_a_library_that_fails_does_not_hide_the_others(
             message = "no loop"
             raise RuntimeError(message)
 
-        assert folder is not None
+        assert databases.folder.is_dir()
         yield {"Burr": {"chain": lambda _: one, "loop": lambda _: broken}}
 
-    def absent(_: Path | None) -> None:
+    def absent(_: Databases) -> None:
         message = "no database"
         raise RuntimeError(message)
 
@@ -65,7 +64,7 @@ async def test_a_library_that_fails_does_not_hide_the_others(
     outcome = await durable_peers(QUICK)
 
     assert [side for side in outcome.figures if "Burr" in side] == ["a run of 1 node: Burr"]
-    assert len([side for side in outcome.figures if OURS in side]) == 5
+    assert len([side for side in outcome.figures if OURS in side]) == 6
     said = capsys.readouterr().err
     assert "dbos is left out: RuntimeError('no database')" in said
     assert "Burr: a run of 3 nodes is left out: RuntimeError('its nodes counted [1], not 3')" in said
