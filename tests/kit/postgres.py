@@ -172,13 +172,14 @@ class PostgresServer:
         """Kill it and all its processes at once, as a power cut would."""
         process = self._process
         assert process is not None
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
-        process.kill()
+        process.send_signal(signal.SIGSTOP)  # it starts no more children
+        children = _listed("pid", "--ppid", str(process.pid))
         for child in map(int, children):
             _kill(child)
+        process.kill()
         process.wait()
+        while any(not state.startswith("Z") for state in _listed("stat", "-p", ",".join(children))):
+            time.sleep(0.01)  # no other server starts while one of them still has the shared memory
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def restart(self, *settings: str) -> None:
@@ -237,6 +238,12 @@ def _plain_user() -> str | None:
         return None
     known = {each.pw_name for each in pwd.getpwall()}
     return next(name for name in _NOBODY if name in known)
+
+
+def _listed(column: str, *which: str) -> list[str]:
+    """Return a column of the list of processes."""
+    words = ["ps", "-o", f"{column}=", *which]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
 
 
 def _kill(pid: int) -> None:
