@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Limits, Pruned, RunFailed, Runner, ask, iterations
 from graphengine.errors import InputError, RunnerClosed, UnknownRun
+from graphengine.runner import retention
 from graphengine.testing import FakeClock
 
 
@@ -174,12 +175,14 @@ async def test_an_invalid_prune_is_refused(runner: Runner, given: dict[str, Any]
     assert await listed(runner) == ["r"]
 
 
-async def test_more_runs_than_a_page_are_pruned(runner: Runner) -> None:
+async def test_more_runs_than_a_page_are_pruned(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list of candidates is read page by page, and the runs are removed in batches."""
-    for number in range(230):
+    monkeypatch.setattr(retention, "_PAGE", 10)
+    monkeypatch.setattr(retention, "_BATCH", 4)
+    for number in range(33):
         await runner.start(counting(), run_id=f"r{number}").result()
     done = await runner.prune(keep_last=5)
-    assert (len(done.runs), done.steps, len(done.kept)) == (225, 900, 5)
+    assert (len(done.runs), done.steps, len(done.kept)) == (28, 112, 5)
     assert len(await listed(runner)) == 5
 
 
