@@ -1,10 +1,13 @@
 """A worker of queued runs, for tests that kill it: `python -m tests.crash.queue_worker DATABASE FILE`.
 
-Each node appends its run and number to the file, so that a test sees what was done how often.
+Each node appends a line to the file when it begins and when it ends, so that a test sees what was done how often, and
+how much at the same time.
 """
 
 import asyncio
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +31,11 @@ def flow(file: Path | None = None) -> Graph[State]:
 
     def node(number: int) -> object:
         async def work(name: str) -> int:
-            if file is not None:
-                with file.open("a") as notes:
-                    notes.write(f"{name} {number}\n")
-            await asyncio.sleep(0.01)
+            for moment in ("begins", "ends"):
+                if file is not None:
+                    with file.open("a") as notes:
+                        notes.write(f"{moment} {name} {number} {os.getpid()} {time.monotonic()}\n")
+                await asyncio.sleep(0.01)
             return number
 
         return work
