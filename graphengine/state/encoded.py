@@ -59,7 +59,8 @@ def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
     if not isinstance(record, Raw):
         return record or []
     body = bytes(record)
-    return _plain(body) if body.count(b"[") + body.count(b"{") == 1 else _items(body)
+    is_flat = body[1:2] not in _OPENING and body.count(b"[") + body.count(b"{") == 1
+    return _plain(body) if is_flat else _items(body)
 
 
 def keys_of(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a record

@@ -40,6 +40,11 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An update that was validated and recorded before: an arm's operation, which the join repeats."""
+    """An update that was validated and recorded before: an arm's operation, which the join repeats.
+
+    Attributes:
+        typed: The typed value that it adds or sets, if the arm still has it; else None.
+    """
 
     op: Op
+    typed: object = None

@@ -71,6 +71,7 @@ class FrameFacts(Protocol):
     values: dict[str, Any]
     typed: dict[str, object]
     growing: set[str]
+    made: dict[int, object] | None
     marks: dict[str, Mark]
 
     @property
@@ -95,6 +96,7 @@ class Held:
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
+    made: dict[int, object] | None = None
     marks: dict[str, Mark] = field(default_factory=dict)
     base: None = None
     kind: str = "root"
@@ -191,14 +193,16 @@ class View(Struct, eq=False):
         while frame is not None:
             for name, typed in frame.typed.items():
                 if typed is value and self._state.fields[name].exact is kind.exact:
-                    return encode(self._record(name))
+                    return encode(_record_in(frame, name))  # not that of a frame above it, which may be newer
             frame = frame.base
         return None
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""
         for name in names:
-            self.holder(name).typed.clear()
+            holder = self.holder(name)
+            holder.typed.clear()
+            holder.made = None
 
     def has(self, name: str) -> bool:
         """Return whether the state has this field."""
@@ -235,10 +239,7 @@ class View(Struct, eq=False):
         return value
 
     def _record(self, name: str) -> object:
-        frame = self._frame
-        while frame.base is not None and name not in frame.values:
-            frame = frame.base
-        return frame.values.get(name)
+        return _record_in(self._frame, name)
 
     def holder(self, name: str) -> FrameFacts:
         """Return the frame that a field is read from: this one, or the nearest one below that has it."""
@@ -326,6 +327,13 @@ class View(Struct, eq=False):
         """Return the whole state as an instance of its model, sharing the fields' values."""
         values: dict[str, Any] = {name: (read or self.get)(name) for name in self.names}
         return self._state.model.model_construct(**values)
+
+
+def _record_in(frame: FrameFacts, name: str) -> object:
+    """Return the record that a frame reads a field from, which may be that of a frame below it."""
+    while frame.base is not None and name not in frame.values:
+        frame = frame.base
+    return frame.values.get(name)
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists
