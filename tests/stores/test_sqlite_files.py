@@ -17,11 +17,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic_core import to_json
 
 from graphengine.errors import (
+    DefinitionError,
     StoreError,
     StoreMissing,
     StoreNotADatabase,
@@ -106,6 +108,13 @@ def lock_down(folder: Path, mode: int = 0o555) -> None:
 
 
 # -- new files
+
+
+@pytest.mark.parametrize("mode", ["full", "OFF", "FUL", None])
+def test_only_the_two_ways_to_sync_are_accepted(path: Path, mode: Any) -> None:
+    """A misspelt one must not give less durability than was meant."""
+    with pytest.raises(DefinitionError, match=r"synchronous=(?s:.*)give 'FULL' or 'NORMAL'"):
+        SQLiteStore(path, synchronous=mode)
 
 
 async def test_missing_folders_are_made(tmp_path: Path, open_store: OpenStore) -> None:

@@ -91,6 +91,7 @@ class SQLiteStore:
 
     Raises:
         StoreNotSupported: The path is an address, `scheme://…`.
+        DefinitionError: An option is invalid.
     """
 
     def __init__(  # noqa: PLR0913  # keyword options of a call that people write once
@@ -105,6 +106,8 @@ class SQLiteStore:
     ) -> None:
         refuse_address(path)
         self.path: Final = Path(path).absolute()
+        if synchronous not in ("FULL", "NORMAL"):
+            raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
         self._synchronous: Synchronous = synchronous
         for name, seconds in (("busy_timeout_seconds", busy_timeout_seconds), ("lease_seconds", lease_seconds)):
             if not is_seconds(seconds, zero=name == "busy_timeout_seconds"):
