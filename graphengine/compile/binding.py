@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
+from typing_extensions import is_typeddict
 
 from graphengine.compile.type_fit import can_write, fits, is_mapping
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
@@ -19,7 +20,7 @@ from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.elsewhere import PARAMETERS
 from graphengine.graph.question import ask
-from graphengine.graph.runnable import FunctionBody, HasBody
+from graphengine.graph.runnable import FunctionBody, HasBody, is_async
 from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.immutable import unrecordable
@@ -106,9 +107,12 @@ class Binder:
             self.report("secret_field", where, text, repair or "read it only in a node's function")
 
     def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
-        """Check that a pure function reads only fields, and the names in `also`."""
+        """Check that a pure function is not async, and reads only fields and the names in `also`."""
         for text in injected.variadic:
             self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field")
+        if is_async(injected.function):
+            repair = "write it with def, and move what has to wait into a node"
+            self.report("bad_function", where, f"{injected.name} is async, but it is called without await", repair)
         for parameter in injected.parameters:
             known = parameter.name in self.state.fields or parameter.name in (*also, "state")
             if not known and parameter.default is NO_DEFAULT:
@@ -178,6 +182,8 @@ class Binder:
             self._agrees(parameter, reading, where)
             return Argument(name, reading, not parameter.allows_none and self._may_be_none(reading))
         if not alone and (name in ("ctx", "error", "state") or name in self.resources):
+            if name == "state":
+                self._is_state(parameter, where)
             return name
         if alone and parameter.default is not NO_DEFAULT:
             return None
@@ -233,6 +239,19 @@ class Binder:
         if parameter.shown and any(isinstance(t, type) and issubclass(t, (bytes, bytearray)) for t in types):
             repair = "read a field of type str or Media, or add a node before that decodes the bytes"
             self.report("bytes_in_prompt", where, f"{reading.text} is bytes, but a prompt is text", repair)
+
+    def _is_state(self, parameter: Parameter, where: str) -> None:
+        """Check that the parameter for the whole state is no mapping if it gets an object, and no object if a dict."""
+        declared = declared_of(self.state.model)
+        wanted = [get_origin(m) or m for m in members(parameter.annotation)]
+        kinds = [kind for kind in wanted if isinstance(kind, type)]
+        of_keys = [kind for kind in kinds if issubclass(kind, Mapping)]
+        of_fields = [kind for kind in kinds if issubclass(kind, BaseModel) or is_dataclass(kind)]
+        if wanted and len(of_fields if is_typeddict(declared) else of_keys) == len(wanted):
+            gets = "a dict" if is_typeddict(declared) else f"an instance of {declared.__name__}"
+            text = f"parameter 'state' is {type_name(parameter.annotation)}, but the node gets {gets}"
+            repair = f"annotate it as {declared.__name__}, or read fields: a parameter of the name of each"
+            self.report("type_disagrees", where, text, repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
         """Return the body of a runnable that is not a choice, None if its problem was reported."""

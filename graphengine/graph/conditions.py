@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
@@ -437,7 +437,10 @@ class Function(Condition):
 
     @override
     def evaluate(self, view: View) -> tuple[bool, str]:
-        held = bool(self.injected.call(view))
+        result = self.injected.call(view)
+        if isinstance(result, Iterator):
+            raise TypeError("it returned an iterator, which is true even if it is empty: wrap it in any(…) or all(…)")
+        held = bool(result)
         return held, f"{self.injected.name}: {_word(held)}"
 
     @override

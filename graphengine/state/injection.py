@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from dataclasses import dataclass
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import MutatedInput
@@ -96,6 +97,7 @@ class Injected:
 
         Raises:
             MutatedInput: It changed a field in place.
+            TypeError: It returned a coroutine, which is true whatever it would return.
             Exception: Whatever the function raises.
         """
         values: dict[str, object] = {}
@@ -111,7 +113,7 @@ class Injected:
                 values[name] = view.instance(view.lend)
                 read.extend(view.names)
         try:
-            return self.function(**values)
+            result = self.function(**values)
         finally:
             changed = view.changed(read)
             if changed:
@@ -121,6 +123,10 @@ class Injected:
                     where=self.name,
                     repair="work on a copy; the values passed to the function belong to the run",
                 )
+        if type(result) is CoroutineType:
+            result.close()
+            raise TypeError(f"{self.name} returned a coroutine, {result.__qualname__}, which nothing awaits here")
+        return result
 
 
 def _hints(function: Callable[..., object]) -> dict[str, object]:

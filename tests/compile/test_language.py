@@ -1,7 +1,7 @@
 """Compile problems of maps, graphs as nodes and questions: code, place, message and repair."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from pydantic import BaseModel
@@ -99,6 +99,31 @@ def when_stopped(ending: Ending) -> str:
     return ending.label
 
 
+def of_dict(state: dict[str, Any]) -> str:
+    """Take a mapping."""
+    return str(state["task"])
+
+
+def of_any(state: object) -> str:
+    """Take whatever the state is."""
+    return str(state)
+
+
+def of_either(state: State | Mapping[str, Any] | None) -> str:
+    """Take a model or a mapping."""
+    return str(state)
+
+
+async def async_choice(task: str) -> str:
+    """Choose too late."""
+    return task
+
+
+async def async_part(result: str) -> str:
+    """Take a part too late."""
+    return result
+
+
 def inner(**options: Any) -> Graph[Inner]:
     """Return a sound graph that ends with one of two labels."""
     graph = Graph("inner", Inner, **{"result": "draft", **options})
@@ -152,6 +177,8 @@ SOUND: list[tuple[str, Callable[[], Sequence[Problem]]]] = [
     ("the fallback of an item", lambda: problems(item, each={"x": "names"}, writes="findings", fallback=item)),
     ("a value for an item", lambda: problems(item, each={"x": "names"}, writes="findings", fallback="")),
     ("a choice by item", lambda: problems(choose("x.id", {"a": item}), each={"x": "sources"}, writes="findings")),
+    ("the state as anything", lambda: problems(of_any, writes="task")),
+    ("the state as one of two", lambda: problems(of_either, writes="task")),
     ("prepared", lambda: problems(Node(item, each={"x": "names"}, concurrency=2), writes="findings")),
     ("a graph", lambda: problems(inner(), writes="task")),
     ("a graph's fields", lambda: problems(inner(result=None), writes={"task": "draft", "n": "need"})),
@@ -282,6 +309,16 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
      "type_disagrees", "node b", "returns bool, but task takes str", "its type"),
     ("answer to nowhere", lambda: problems(ask("Well?", bool)),
      "no_writes", "node b", "ask returns bool", "writes='field'"),
+    ("async condition", lambda: problems(words, async_choice, writes="task"),
+     "bad_function", "edge from b", "async_choice is async, but it is called without await", "write it with def"),
+    ("async list", lambda: problems(item, each={"x": async_choice}, writes="findings"),
+     "bad_function", "node b, each x", "async_choice is async", "write it with def"),
+    ("async choice", lambda: problems(choose(async_choice, {"a": words}), writes="task"),
+     "bad_function", "node b", "async_choice is async", "write it with def"),
+    ("async part", lambda: problems(words, writes={"task": async_part}),
+     "bad_function", "node b", "async_part is async", "write it with def"),
+    ("state as a dict", lambda: problems(of_dict, writes="task"),
+     "type_disagrees", "node b", "'state' is dict[str, Any], but the node gets an instance of State", "annotate it as"),
     ("changed of no field", lambda: problems(words, changed("findngs"), writes="task"),
      "unknown_field", "edge from b", "'findngs'", "did you mean 'findings'"),
 ]  # fmt: skip
@@ -484,3 +521,28 @@ def test_failures_and_ends_of_a_graph_are_separate_edges() -> None:
     assert list(problems(inner(), failed(Exception), ended_with("approved"), writes="task")) == []
     found = problems(inner(), failed(Exception) | ended_with("approved"), writes="task")
     assert [problem.code for problem in found] == ["mixed_failure"]
+
+
+def test_a_state_of_keys_is_no_model() -> None:
+    """A node of a TypedDict gets a dict, also under another TypedDict's name."""
+
+    class Keys(TypedDict):
+        task: str
+
+    class Other(TypedDict):
+        task: str
+
+    def of_model(state: State) -> str:
+        return state.task
+
+    def of_keys(state: Other) -> str:
+        return state["task"]
+
+    graph = Graph("keys", Keys)
+    graph.add_node("a", of_dict, writes="task")
+    graph.add_node("b", of_keys, writes="task")
+    graph.add_node("c", of_model, writes="task")
+    graph.add_path(START, "a", "b", "c", END)
+    (problem,) = graph.check()
+    assert (problem.code, problem.where) == ("type_disagrees", "node c")
+    assert "'state' is State, but the node gets a dict" in problem.message

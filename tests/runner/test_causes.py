@@ -121,6 +121,31 @@ async def test_an_error_that_user_code_caused_has_its_traceback(runner: Runner) 
     assert "in explode" in error.traceback
 
 
+async def later(n: int) -> bool:
+    """Refuse, but only if it is awaited."""
+    return n < 0
+
+
+@pytest.mark.parametrize(
+    ("condition", "text"),
+    [
+        (lambda n: later(n), "returned a coroutine, later, which nothing awaits"),  # noqa: PLW0108 - hides the async
+        (lambda n: (each < 0 for each in [n]), "wrap it in any(…) or all(…)"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+async def test_a_condition_is_not_true_because_nothing_evaluated_it(runner: Runner, condition: Any, text: str) -> None:
+    """A coroutine and a generator are true as objects, whatever they would give."""
+    graph = Graph("unevaluated", State)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=condition)
+    graph.add_edge("a", END)
+    with pytest.raises(RunFailed, match="condition_failed") as caught:
+        await runner.start(graph).result()
+    assert text in str(caught.value)
+
+
 async def test_an_error_of_the_engine_alone_has_no_traceback(runner: Runner) -> None:
     """Its message has the value and the repair; no line of the user raised it."""
     with pytest.raises(RunFailed) as caught:
