@@ -150,6 +150,8 @@ def _report(session: Session, post: Post, error: GraphEngineError | None = None)
         session.err.prose(("not resumed here", "bold yellow"), f": {error.message}")
         if error.where:
             session.err.prose(("  at: ", "dim"), error.where)
+        if error.repair and not isinstance(error, GraphNotFound):  # the command below is its repair
+            session.err.prose(("  repair: ", "bold"), error.repair)
     if info.driver is not None:
         session.err.line(f"run {info.id} is driven by {info.driver}, which continues it")
     elif info.status in ("waiting", "running"):

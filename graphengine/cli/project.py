@@ -418,6 +418,8 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
     where = f"{path}:{own[-1].lineno}" if own else str(path)
     if isinstance(error, GraphEngineError):
         repair = error.repair + (f" ({error.where})" if error.where else "")
+        if isinstance(error, CompileError):  # it lists them
+            repair = "repair each of these problems"
         prefix = "this definition cannot be used: " if isinstance(error, DefinitionError) else ""
         return GraphFileBroken(prefix + error.message, where=where, repair=repair.strip())
     text = " ".join(str(error).split())

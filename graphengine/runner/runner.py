@@ -24,6 +24,7 @@ from graphengine.runner.context import Context
 from graphengine.runner.executors import Executors
 from graphengine.runner.model_routing import Models
 from graphengine.runner.plans import pauses_of, plan_of
+from graphengine.runner.portal import own_loop
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import unless_failed
@@ -626,12 +627,7 @@ class Runner(Records):
         if self._supervisor.closed or self._pid != os.getpid():
             forked = "" if self._supervisor.closed else ", in a process that was forked from the one that created it"
             raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
-            raise RunnerClosed(
-                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
-            )
+        self._loop = own_loop(self._loop)
 
     def check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
         """Check what a graph needs of this Runner by name: resources, models, executors. Raises: as `start`."""

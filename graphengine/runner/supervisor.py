@@ -15,6 +15,7 @@ from graphengine.agents.run_scope import CURRENT, FROM_THREAD
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed, StoreError
+from graphengine.graph.options import is_seconds
 from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.alarms import Alarms
 from graphengine.runner.attempt import TaskRunner
@@ -129,10 +130,10 @@ class Supervisor:
         """Set how long nodes in flight have to finish when the Runner closes.
 
         Raises:
-            DefinitionError: The time is negative or not finite.
+            DefinitionError: The time is no number, negative or not finite.
         """
-        if not 0 <= seconds < math.inf:
-            raise DefinitionError(f"Runner(grace_seconds={seconds})", repair="give seconds, 0 or more")
+        if not is_seconds(seconds, zero=True):
+            raise DefinitionError(f"Runner(grace_seconds={seconds!r})", repair="give seconds, 0 or more")
         self._grace_seconds = seconds
 
     async def release_all(self) -> None:

@@ -122,6 +122,7 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
         ("\n\nraise SystemExit(3)\n", "graph_file_broken", "ends the program", "broken.py:3"),
         ("1 / 0\n", "graph_file_broken", "ZeroDivisionError", "broken.py:1"),
         (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "adds no edge", "broken.py:23"),
+        (COUNTER + "graph.add_node('lost')\ngraph.compile()\n", "graph_file_broken", "has 1 problem", "broken.py:24"),
         ("from graphengine import Retry\nRetry(0)\n", "graph_file_broken", "definition cannot be used", "broken.py:2"),
     ],
 )

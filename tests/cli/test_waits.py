@@ -325,6 +325,16 @@ def test_an_answer_is_recorded_if_the_graph_is_not_found(project: Path, invoke: 
     assert document(invoke("resume", "a", "--graph", "asking.py", "--json").stdout)["state"]["given"] is True
 
 
+def test_an_answer_to_a_run_that_no_longer_fits_shows_the_repair(project: Path, invoke: Invoke) -> None:
+    """A resume would be refused for the same reason."""
+    asked(project, invoke, "bool")
+    file = project / "asking.py"
+    file.write_text(file.read_text().replace('"question"', '"renamed"'))
+    found = invoke("answer", "a", "yes", "--graph", "asking.py")
+    assert (found.exit_code, found.stdout) == (3, "the answer is recorded\n")
+    assert "repair: put back node" in " ".join(found.stderr.split())
+
+
 def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke) -> None:
     """Its document has the error that kept the run from being resumed."""
     asked(project, invoke, "bool")

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -247,8 +248,8 @@ async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str
     assert sorted(seen) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]
 
 
-@pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf")])
-def test_a_grace_period_is_a_number_of_seconds(grace: float) -> None:
+@pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf"), "5"])
+def test_a_grace_period_is_a_number_of_seconds(grace: Any) -> None:
     """Any other value is refused."""
     with pytest.raises(DefinitionError, match="grace_seconds"):
         Runner(grace_seconds=grace)

@@ -27,7 +27,7 @@ from graphengine import (
     iterations,
     value,
 )
-from graphengine.errors import GraphChanged, InputError, RunnerClosed, StoreError
+from graphengine.errors import DefinitionError, GraphChanged, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
@@ -466,6 +466,12 @@ async def test_a_runner_belongs_to_one_event_loop() -> None:
 
     assert "another event loop" in await asyncio.to_thread(elsewhere)
     await runner.close()
+
+
+def test_a_runner_without_an_event_loop_says_what_to_use() -> None:
+    """As in a script: the error names SyncRunner and run_sync."""
+    with pytest.raises(DefinitionError, match=r"no event loop is running(?s:.*)SyncRunner(?s:.*)run_sync"):
+        Runner().start(one(lambda n: n, writes="n"))
 
 
 async def test_each_case_of_a_choice_has_its_own_inputs() -> None:
