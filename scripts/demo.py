@@ -1,11 +1,11 @@
 """Run every bundled workflow on its example, by rules and without a model, and leave results and pictures in a folder.
 
-    python scripts/demo.py [FOLDER]
+    python scripts/demo.py [FOLDER [NAME ...]]
 
-Each command is shown as it is called, in FOLDER, so that it can be repeated by hand. FOLDER is `demo` by default. For
-each workflow it gets NAME.svg, the graph; NAME.run.svg, the run; NAME.timeline.svg, its times; and the result, NAME.md
-if that is text and NAME.json if not. FOLDER/runs.db has the recorded runs, FOLDER/README.md lists everything. If a
-workflow asks a person, ANSWERS has the answer that this program gives instead.
+Each command is shown as it is called, in FOLDER, so that it can be repeated by hand. FOLDER is `demo` by default, NAME
+all workflows. For each workflow it gets NAME.svg, the graph; NAME.run.svg, the run; NAME.timeline.svg, its times; and
+the result, NAME.md if that is text and NAME.json if not. FOLDER/runs.db has the recorded runs, FOLDER/README.md lists
+everything. If a workflow asks a person, ANSWERS has the answer that this program gives instead.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Failed(Exception):
     """A command failed; the text is its output."""
 
 
-def main(folder: Path) -> int:
-    """Run all workflows; the exit code is 0 if each finished."""
+def main(folder: Path, *names: str) -> int:
+    """Run these workflows, or all; the exit code is 0 if each finished."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("runs.db*"):  # runs of an earlier demo would be part of this one's memory
         old.unlink()
@@ -82,6 +82,8 @@ def main(folder: Path) -> int:
     shown: list[Shown] = []
     failed: list[str] = []
     for listed in json.loads(graphengine(ROOT, "list", "--json"))["graphs"]:
+        if names and listed["name"] not in names:
+            continue
         try:
             one = show(listed, folder)
         except Failed as error:
@@ -153,4 +155,4 @@ def page(shown: list[Shown]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo").absolute()))
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo").absolute(), *sys.argv[2:]))

@@ -1,7 +1,5 @@
 """make_test: pytest files generated from recorded steps, and run."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from graphengine import END, START, Graph, GraphEngineError, Runner, ScriptedMod
 from graphengine.models import calls
 from graphengine.testing import NoTest, as_json, make_test
 from graphengine.testing.literals import Code, call_of, literal, quoted
+from tests.kit import forks
 from tests.testing import flow
 from tests.testing.plain import QUIET
 
@@ -56,14 +55,9 @@ def files(made: dict[str, str], folder: Path, flow: str) -> list[str]:
 
 
 def pytest_on(folder: Path) -> str:
-    """Run pytest in a subprocess on a folder and return its output."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *QUIET, "-q", "-p", "no:asyncio", "--rootdir", str(folder), str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-    )
+    """Run pytest in a process of its own on a folder and return its output."""
+    words = [*QUIET, "-q", "-p", "no:asyncio", "--rootdir", str(folder), str(folder)]
+    done = forks.run("pytest", *words, folder=folder)
     return done.stdout + done.stderr
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.kit import forks
 from tests.testing.plain import PLUGIN, QUIET
 from tests.testing.samples import ASYNC, GRAPHS, PLAIN
 
@@ -44,10 +45,9 @@ def test_the_fixtures_work_with_every_test_runner(pytester: pytest.Pytester, kin
     """Plain pytest, pytest-asyncio in both modes and anyio: the same fixtures, no warning, nothing left open."""
     args, source = RUNNERS[kind]
     pytester.makepyfile(GRAPHS + source)
-    plugin = tuple(part for part in PLUGIN)
-    result = pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", "-q", "-W", "error", *args)
-    assert result.ret == 0, output_of(result) + result.stderr.str()
-    assert not result.parseoutcomes().get("skipped")
+    words = (*PLUGIN, "-p", "no:cacheprovider", "-q", "-W", "error", *args)
+    ran = forks.run("pytest", *words, folder=pytester.path)
+    assert (ran.returncode, "skipped" in ran.stdout) == (0, False), ran.stdout + ran.stderr
 
 
 def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from graphengine.briefs.web.search import client_library
+from graphengine.briefs.web.search import client_library, trusted
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Service:
         httpx = client_library()
         given = {"json": body} if body is not None else {"content": content}
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, verify=trusted(httpx)) as client:
                 answer = await client.request(
                     method, self._base + path, params=dict(query or {}), headers=dict(headers or {}), **given
                 )

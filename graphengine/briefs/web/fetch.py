@@ -16,7 +16,7 @@ from urllib.robotparser import RobotFileParser
 
 from pydantic import ValidationError
 
-from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library
+from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library, trusted
 from graphengine.errors import GraphEngineError, SourceUnreadable
 from graphengine.sources.kinds import source_from_bytes
 from graphengine.state.media import Media
@@ -69,7 +69,7 @@ class Web:
         httpx = client_library()
         unshared = httpx.Limits(max_keepalive_connections=0)  # hosts of one number must not share a connection
         self._client = httpx.AsyncClient(
-            timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, limits=unshared
+            timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, limits=unshared, verify=trusted(httpx)
         )
         return self
 

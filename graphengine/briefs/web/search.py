@@ -6,6 +6,7 @@ Source: https://docs.searxng.org/dev/search_api.html, https://api-dashboard.sear
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -147,3 +148,9 @@ def client_library() -> Any:  # noqa: ANN401 - a module
         message = f"{error}; reading the web needs it"
         raise SearchFailed(message, repair=install_command("workflows")) from error
     return httpx2
+
+
+@cache
+def trusted(httpx: Any) -> Any:  # noqa: ANN401 - the module, an SSL context
+    """Return the authorities that the system trusts. Reading them takes 20 ms, so clients share them."""
+    return httpx.create_ssl_context(trust_env=False)
