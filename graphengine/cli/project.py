@@ -419,7 +419,7 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
     if isinstance(error, GraphEngineError):
         repair = error.repair + (f" ({error.where})" if error.where else "")
         if isinstance(error, CompileError):  # it lists them
-            repair = "repair each of these problems"
+            repair = "fix each of these problems, and load the file again"
         prefix = "this definition cannot be used: " if isinstance(error, DefinitionError) else ""
         return GraphFileBroken(prefix + error.message, where=where, repair=repair.strip())
     text = " ".join(str(error).split())

@@ -125,7 +125,7 @@ class Injected:
                 )
         if type(result) is CoroutineType:
             result.close()
-            raise TypeError(f"{self.name} returned a coroutine, {result.__qualname__}, which nothing awaits here")
+            raise TypeError(f"it returned a coroutine, {result.__qualname__}, which nothing awaits here")
         return result
 
 
