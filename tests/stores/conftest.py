@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graphengine.stores.sqlite import SQLiteStore
-from tests.stores.recorded import record
+from tests.stores.recorded import Facts, facts_of, record
 from tests.stores.support import Clock, OpenStore, OtherProcess
 
 
@@ -34,6 +34,14 @@ def made(recorded_bytes: bytes, path: Path) -> Path:
     path.write_bytes(recorded_bytes)
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture(scope="session")
+def truth(recorded_bytes: bytes, tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    """All facts of that database."""
+    file = tmp_path_factory.mktemp("truth") / "runs.db"
+    file.write_bytes(recorded_bytes)
+    return asyncio.run(facts_of(file))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from graphengine.stores.sqlite import SQLiteStore, doctor
 from graphengine.stores.sqlite.doctor import salvage
 from graphengine.stores.sqlite.files import migrate
 from graphengine.testing.store_kit import new_run
-from tests.stores.recorded import facts_of, finish
+from tests.stores.recorded import Facts, facts_of, finish
 
 FORMATS = Path(__file__).with_name("formats")
 
@@ -72,9 +72,8 @@ REPAIRABLE = {
 
 
 @pytest.mark.parametrize("code", REPAIRABLE)
-async def test_faults_of_rows_are_repaired(made: Path, code: str) -> None:
+async def test_faults_of_rows_are_repaired(made: Path, truth: Facts, code: str) -> None:
     """It is found under its code, repaired after a copy, and then gone; every step is unchanged."""
-    truth = await facts_of(made)
     change(made, REPAIRABLE[code])
     damaged = made.read_bytes()
     assert code in faults(made)
@@ -91,18 +90,16 @@ async def test_faults_of_rows_are_repaired(made: Path, code: str) -> None:
 
 
 @pytest.mark.parametrize("object_", ["INDEX runs_by_time", "VIEW run_facts", "TABLE tags", "TABLE inbox"])
-async def test_missing_parts_of_the_schema_are_created(made: Path, object_: str) -> None:
+async def test_missing_parts_of_the_schema_are_created(made: Path, truth: Facts, object_: str) -> None:
     """A database that lacks a table, a view or an index is restored, with every step."""
-    truth = await facts_of(made)
     change(made, f"DROP {object_}")
     assert "schema" in faults(made)
     assert doctor.repair(made).report.is_sound
     assert (await facts_of(made))["state done"] == truth["state done"]
 
 
-async def test_a_lost_list_of_runs_is_restored_from_the_logs(made: Path) -> None:
+async def test_a_lost_list_of_runs_is_restored_from_the_logs(made: Path, truth: Facts) -> None:
     """If all rows of runs are lost, each run is restored except for facts that only its row had."""
-    truth = await facts_of(made)
     change(made, "DELETE FROM runs")
     assert doctor.repair(made).report.is_sound
     found = await facts_of(made)
@@ -112,9 +109,8 @@ async def test_a_lost_list_of_runs_is_restored_from_the_logs(made: Path) -> None
     assert (await finish(made, "left"))["heard"]
 
 
-async def test_an_error_message_that_is_not_utf8_does_not_prevent_a_repair(made: Path) -> None:
+async def test_an_error_message_that_is_not_utf8_does_not_prevent_a_repair(made: Path, truth: Facts) -> None:
     """SQLite's message quotes invalid UTF-8 here; the locks show whether a process is alive."""
-    truth = await facts_of(made)
     change(
         made,
         "PRAGMA writable_schema = ON",
@@ -286,9 +282,8 @@ async def test_leftovers_of_removed_runs_are_notes(made: Path) -> None:
     assert "unfinished_removal" in {finding.code for finding in report.findings}
 
 
-async def test_an_existing_run_is_never_swept(made: Path) -> None:
+async def test_an_existing_run_is_never_swept(made: Path, truth: Facts) -> None:
     """A row that wrongly lists a run as removed does no harm when a store is opened."""
-    truth = await facts_of(made)
     change(made, REPAIRABLE["trash_of_a_run"])
     async with closing_store(made) as store:
         await store.sweep()

@@ -108,9 +108,8 @@ def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[F
             message = f"the {kind} {name} is not graphengine's; it can change what is recorded or read"
             repair = f"{_DOCTOR} drops it"
             yield Finding("schema", message, repair=repair, repairable=True, row=name, values={"type": kind})
-    statements = _statements(version)
     for kind, name in expected.keys() - found.keys():
-        statement = statements[name]
+        statement = _statements(version)[name]
         message = f"the {kind} {name} is missing"
         facts = {"type": "missing" if kind != "table" else "changed", "sql": statement}
         yield Finding("schema", message, repair=f"{_DOCTOR} creates it", repairable=True, row=name, values=facts)
