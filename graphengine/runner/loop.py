@@ -6,7 +6,7 @@ Nothing starts before the step that causes it is durable. In particular:
 1. A task ends with an event. The event is committed: its step is in the snapshot, and its append has begun.
 2. The loop awaits the append. If that fails, the snapshot is ahead of the log, so `drive` raises and the driver is
    never used again; the run can be resumed from what was recorded.
-3. Only then are the step's tasks taken and started, and the step is shown to watchers. `with_joins` is the exception.
+3. Only then are the step's tasks taken and started, and the step is shown to watchers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
-from graphengine.runner.jobs import Job, with_joins
+from graphengine.runner.jobs import Job
 from graphengine.runner.live_events import Emitted, NodeBegan
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.run_log import log_failure
@@ -235,7 +235,7 @@ class Driver:
                     continue
                 moves = self._begin_jobs(tasks, ready)
                 if moves or jobs:
-                    await self.commit(with_joins(self._store, self, session, tasks, moves or await self._next_events()))
+                    await self.commit(moves or await self._next_events())
                     ready = self._newly_ready()
                     continue
                 ready = self._all_ready()

@@ -1,8 +1,5 @@
-"""Joins: which values they take over from their arms, and with what they are recorded."""
+"""Joins: which values they take over from their arms."""
 
-import asyncio
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -10,8 +7,6 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.reducers import extend
-from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore
 
 Items = list[dict[str, int]]
 
@@ -21,20 +16,6 @@ class State(BaseModel):
     log: Annotated[Items, extend] = []
     seen: int = 0
     other: str = ""
-
-
-class Batches(SQLiteStore):
-    """A store that keeps what each append had: the kind and node of its steps."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.batches: list[Sequence[str]] = []
-        self.appended = asyncio.Event()
-
-    def append(self, batch: Append) -> asyncio.Future[None] | None:
-        self.batches.append([f"{step.kind} {step.node}" for step in batch.steps])
-        self.appended.set()
-        return super().append(batch)
 
 
 def write() -> dict[str, Any]:
@@ -72,31 +53,6 @@ async def test_a_join_takes_the_values_of_its_arms_unless_one_was_changed(*, van
         result = await runner.start(graph).result()
     assert result.state == State(items=[{"a": 1}], log=[{"b": 2}], seen=7 if vandal and checks else 1, other="x")
     assert (inputs[0] is inputs[1]) == (checks and not vandal)
-
-
-async def test_a_join_shares_an_append_with_the_arm_that_completes_it(tmp_path: Path) -> None:
-    """What comes after the join begins once both are durable."""
-    store = Batches(tmp_path / "runs.db")
-
-    async def first() -> int:
-        return 1
-
-    async def last() -> str:
-        await store.appended.wait()
-        return "x"
-
-    graph = Graph("joins", State)
-    graph.add_node("first", first, writes="seen")
-    graph.add_node("last", last, writes="other")
-    graph.add_node("merge", lambda: len(store.batches), writes="seen")
-    graph.add_fork(START, ["last", "first"], join="merge")
-    for node in ("first", "last"):
-        graph.add_edge(node, "merge")
-    graph.add_edge("merge", END)
-    async with Runner(store) as runner:
-        result = await runner.start(graph).result()
-    assert store.batches == [["node first"], ["node last", "joined merge"], ["node merge"]]
-    assert result.state.seen == 2
 
 
 async def test_a_value_from_before_a_fork_keeps_the_record_that_it_had() -> None:
