@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from graphengine.runner.context import Host
     from graphengine.runner.executors import Executors
     from graphengine.runner.model_routing import Models
+    from graphengine.runner.ownership import Ownership
     from graphengine.runner.previous_runs import Past
     from graphengine.telemetry import RunTrace
 
@@ -82,6 +83,7 @@ class TaskRunner:
         "_checks",
         "_executors",
         "_now",
+        "_ownership",
         "_plan",
         "_resources",
         "_snapshot",
@@ -107,7 +109,9 @@ class TaskRunner:
         executors: Executors | None = None,
         trace: RunTrace | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
+        ownership: Ownership | None = None,
     ) -> None:
+        self._ownership = ownership
         self._executors = executors
         self._trace = trace
         self._resources = resources
@@ -154,6 +158,9 @@ class TaskRunner:
         if mode != "run" and mode not in ("fallback", "crash_loop"):
             self.context = copy_context()  # no node runs: the caller finds it unchanged
             return self._moved(task, began)
+        if self._ownership is not None and not self._ownership.is_recent():
+            await self._ownership.check()
+            began = now()
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
         choice = ""

@@ -70,6 +70,7 @@ class Driver:
         plan: The graph.
         fence: The fencing number of this claim.
         is_driving: Whether the run is still driven here: until a step that ends or parks it is durable.
+        wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         run: The callers' handle on it.
@@ -91,19 +92,16 @@ class Driver:
     ) -> None:
         self.session = Session(plan, snapshot, sizes=sizes, checks=checks)
         self.session.call_in = None if run.is_clean else self._call_in
-        self.plan = plan
-        self.fence, self.is_driving = 0, True
-        self._store, self._clock = store, clock
-        self.time = steady(clock, snapshot.now)
-        self.run = run
-        self._stop_reason = ""
+        self.plan, self.run = plan, run
+        self.fence, self.is_driving, self.wrote_at = 0, True, clock.now()
+        self._store, self._clock, self.time = store, clock, steady(clock, snapshot.now)
+        self._stop_reason, self._turns = "", turns
         self._halting = False  # starts nothing more: a stop or a release was requested
         self._cuts = False  # a stop cancels what is in flight
         self._is_inside_node = self._is_cut = False  # its own asyncio task runs a node; it was cancelled by that stop
         self._spent_in_cut: dict[str, float | None] = {}
         self._stopped: asyncio.Event | None = None  # created by the first task that waits for it
         self._consume: Sequence[int] = ()
-        self._turns = turns
         self._jobs: dict[str, Job] = {}
         self._starter: asyncio.Handle | None = None  # begins the pending ones as soon as one suspends
         self._task: asyncio.Task[Any] | None = None
@@ -394,7 +392,8 @@ class Driver:
                 outcome = await (self._run_one(tasks, task) if task.due or self.run.watchers else tasks.run(task))
         except BaseException as error:
             outcome = error
-            raise
+            if not isinstance(error, StoreError):  # which the loop raises
+                raise
         finally:
             job.is_over = True
             self._add_completion((job, outcome))
@@ -464,6 +463,7 @@ class Driver:
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
         self._recorded = self._listed = status
+        self.wrote_at = self._clock.now() if self._store.shared else 0.0
         if changed:
             batch.fingerprint, batch.outline = self.plan.fingerprint, self.plan.outline
         return self._store.append(batch)

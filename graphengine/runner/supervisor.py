@@ -23,6 +23,7 @@ from graphengine.runner.clock import SystemClock
 from graphengine.runner.lifecycle import Opener, release
 from graphengine.runner.loop import Driver
 from graphengine.runner.loop_watchdog import WATCH
+from graphengine.runner.ownership import Ownership
 from graphengine.runner.previous_runs import past_runs
 from graphengine.runner.recorded_work import outside_work
 from graphengine.runner.result import Result, result_of
@@ -402,6 +403,7 @@ class Supervisor:
             executors=None if self._executors.are_replaced else self._executors,
             trace=driver.trace,
             loop=driver.loop,
+            ownership=Ownership(driver, self._store, self._clock) if self._store.shared else None,
         )
 
     def _start_inbox(self) -> None:

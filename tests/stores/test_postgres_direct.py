@@ -95,6 +95,8 @@ async def test_a_step_that_waits_for_a_claim_is_refused(store: PostgresStore, po
         )
     assert len(sent) == 1
     assert same(await store.steps("r"), [step(1)])
+    with refused(LeaseLost):
+        await append(store, batch("r", fence, []))  # only asks
 
 
 @pytest.mark.parametrize("at", [102.0, 101.5])
