@@ -13,7 +13,7 @@ import os
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from pydantic_core import from_json, to_json
@@ -263,7 +263,7 @@ class PostgresStore:
         self._driven[run_id] = claimed
         return claimed.fence
 
-    def _note_untold(self, token: int, taken: asyncio.Future[object]) -> None:
+    def _note_untold(self, token: int, taken: asyncio.Future[Any]) -> None:
         """Note a call that failed, but may have been done: the answer was lost, and the server stayed away."""
         if self.lease is not None and not taken.cancelled() and isinstance(taken.exception(), StoreError):
             self.lease.untold.append(token)
