@@ -1,11 +1,13 @@
 """A SQLite store whose event loop is gone."""
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from graphengine.stores.base import Store
 from graphengine.stores.sqlite import SQLiteStore
@@ -71,3 +73,26 @@ async def test_a_cancelled_caller_waits_for_the_thread(tmp_path: Path, closes: b
     with pytest.raises(asyncio.CancelledError):
         await working
     await (closing or worker.close())
+
+
+async def test_a_closed_connection_has_no_thread(tmp_path: Path) -> None:
+    """Even if the thread needs a moment after it reported its last work."""
+
+    class Late(logging.Handler):
+        @override
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.msg == "operation %s completed":
+                threading.Event().wait(0.05)
+
+    log, late = logging.getLogger("aiosqlite"), Late()
+    log.addHandler(late)
+    level = log.level
+    log.setLevel(logging.DEBUG)
+    try:
+        before = threads()
+        worker = await Worker.connect(f"file:{tmp_path / 'runs.db'}", busy_timeout_seconds=1)
+        await worker.close()
+        assert threads() == before
+    finally:
+        log.removeHandler(late)
+        log.setLevel(level)

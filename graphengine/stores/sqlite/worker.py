@@ -135,10 +135,11 @@ class Worker:
         connection._tx.put_nowait((None, connection._conn.commit))  # noqa: SLF001
 
     async def close(self) -> None:
-        """Finish the queued work and free the connection and its thread."""
+        """Finish the queued work and free the connection. Its thread has ended when this returns."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+            connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - it reported its last work, and ends at once
 
     def abandon(self, last: Callable[[], None] | None = None) -> None:
         """Let the thread end after the queued work and a last call, without the event loop; for any thread."""
