@@ -27,7 +27,7 @@ from tests.kit.schedule import Schedule
 from tests.kit.session import Session
 from tests.kit.spec import build
 
-SCENES = int(os.environ.get("SCENES", "2000")) // 60
+SCENES = max(6, int(os.environ.get("SCENES", "2000")) // 60)
 FIRST = int(os.environ.get("FIRST", "0"))
 PAGES = Path(__file__).parents[1] / "scenarios"
 UPSETS = 2
@@ -107,7 +107,7 @@ def test_another_label_in_the_log_is_found_at_its_step(kind: Any) -> None:
             continue
         assert (first.seq, first.what) == (changed.seq, "edge"), f"{seed}: {first}"
         found += 1
-    assert found > SCENES // 3
+    assert found >= SCENES // 3
 
 
 def unsure(graph: Graph[Any], log: Sequence[Step]) -> bool:
