@@ -24,12 +24,12 @@ from graphengine.errors import InputError, SourceUnreadable
 from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
 from graphengine.state.media import Media
-from graphengine.state.path import did_you_mean, members
+from graphengine.state.path import did_you_mean, members, nearest
 from graphengine.state.secret import is_secret
 from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from graphengine.briefs.web import Web
     from graphengine.state.json_values import JsonValue
@@ -90,7 +90,11 @@ def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
 
 
 def parse_pairs(
-    pairs: Sequence[str], forms: Mapping[str, Form], option: str, notes: list[str] | None = None
+    pairs: Sequence[str],
+    forms: Mapping[str, Form],
+    option: str,
+    notes: list[str] | None = None,
+    state: type[BaseModel] | None = None,
 ) -> dict[str, object]:
     """Return the values of `key=value` pairs.
 
@@ -99,33 +103,52 @@ def parse_pairs(
         forms: The forms of the fields that can be given.
         option: The option they came with, for errors.
         notes: A list that receives a note on each folder of which files were left out.
+        state: What the values are for; if some are wrong, the error also says which of the others do not fit it.
 
     Raises:
-        InputError: A pair without `=`, an unknown key, a key given twice, invalid JSON, or an unreadable file.
+        InputError: A pair without `=`, an unknown key, a key given twice, invalid JSON, or an unreadable file. If
+            several pairs are wrong, it names each.
     """
     values: dict[str, object] = {}
+    wrong: list[tuple[str, InputError]] = []
     for pair in pairs:
-        key, equals, raw = pair.partition("=")
-        is_json = key.endswith(":")
-        key = key.removesuffix(":")
-        where = f"{option} {_short(pair)}"
-        if not equals:
-            raise InputError(f"{_short(pair)!r} has no '='", where=where, repair=f"write {option} key=value")
-        form = forms.get(key)
-        if form is not None and form.is_secret:
-            where = f"{option} {key}=…"
-        if form is None:
-            raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
-        known = values.get(key)
-        is_whole = is_json or (raw == "null" and "null" in form.kinds)
-        if form.item is not None and not is_whole:
-            items = _items(raw, form.item, where, [] if notes is None else notes)
-            values[key] = [*(known if isinstance(known, list) else ()), *items]
-        elif key in values:
-            raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
-        else:
-            values[key] = _json(raw, where) if is_json else _value(raw, form, where)
+        try:
+            _add_pair(values, pair, forms, option, [] if notes is None else notes)
+        except InputError as error:
+            wrong.append((pair.partition("=")[0].removesuffix(":"), error))
+    others = _others(state, values, [key for key, _ in wrong], forms) if wrong and state is not None else None
+    if others is not None:
+        wrong.append(("others", others))
+    if len(wrong) > 1:
+        message = "; ".join(f"{each.where}: {each.message}" for _, each in wrong)
+        raise InputError(message, where=option, repair="; ".join(f"{key}: {each.repair}" for key, each in wrong))
+    if wrong:
+        raise wrong[0][1]
     return values
+
+
+def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], option: str, notes: list[str]) -> None:
+    """Add the value of a pair."""
+    key, equals, raw = pair.partition("=")
+    is_json = key.endswith(":")
+    key = key.removesuffix(":")
+    where = f"{option} {_short(pair)}"
+    if not equals:
+        raise InputError(f"{_short(pair)!r} has no '='", where=where, repair=f"write {option} key=value")
+    form = forms.get(key)
+    if form is not None and form.is_secret:
+        where = f"{option} {key}=…"
+    if form is None:
+        raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
+    known = values.get(key)
+    is_whole = is_json or (raw == "null" and "null" in form.kinds)
+    if form.item is not None and not is_whole:
+        items = _items(raw, form.item, where, notes)
+        values[key] = [*(known if isinstance(known, list) else ()), *items]
+    elif key in values:
+        raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
+    else:
+        values[key] = _json(raw, where) if is_json else _value(raw, form, where)
 
 
 def state_from(state: type[S], values: Mapping[str, object]) -> S:
@@ -134,19 +157,42 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
     Raises:
         InputError: They do not validate.
     """
-    where = f"--input for {state.__name__}"
     try:
         return state.model_validate_json(to_json(values), by_name=True, by_alias=False)
     except ValidationError as error:
-        missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
-        repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
-        hide = any(is_secret(info.annotation, info.metadata) for info in state.model_fields.values())
-        explanation = explain(error, hide=hide)
-        raise InputError(f"the state does not fit: {explanation}", where=where, repair=repair) from (
-            None if hide else error
-        )
+        raise _unfit(state, error) from (None if _hides(state) else error)
     except PydanticSerializationError as error:
+        where = f"--input for {state.__name__}"
         raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
+
+
+def _others(
+    state: type[BaseModel], values: Mapping[str, object], wrong: Sequence[str], forms: Mapping[str, Form]
+) -> InputError | None:
+    """Return what else does not fit, next to values that were refused or misspelt; None if nothing."""
+    try:
+        state.model_validate_json(to_json(values), by_name=True, by_alias=False)
+    except ValidationError as error:
+        found = _unfit(state, error, {*wrong, *(nearest(key, forms) for key in wrong)})
+        return found if found.message else None
+    except Exception:  # noqa: BLE001 - a user's validator may need what was refused
+        return None
+    return None
+
+
+def _unfit(state: type[BaseModel], error: ValidationError, without: Collection[str] = ()) -> InputError:
+    """Return the error for values that do not validate; without a message if only those in `without` do not."""
+    names = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
+    missing = [name for name in names if name not in without]
+    repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
+    explanation = explain(error, hide=_hides(state), without=without)
+    message = f"the state does not fit: {explanation}" if explanation else ""
+    return InputError(message, where=f"--input for {state.__name__}", repair=repair)
+
+
+def _hides(state: type[BaseModel]) -> bool:
+    """Return whether errors must not show values, since the state has secrets."""
+    return any(is_secret(info.annotation, info.metadata) for info in state.model_fields.values())
 
 
 def read_text(name: str, where: str) -> str:

@@ -175,7 +175,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
             wrong = f"the example of {found.file.name} is not used: it is {kind}, neither {state.__name__} nor a dict"
             notes.append(wrong)
     try:
-        return state_from(state, parse_pairs(pairs, forms_of(state), "--input", notes))
+        return state_from(state, parse_pairs(pairs, forms_of(state), "--input", notes, state))
     except InputError as error:
         if wrong:
             error.message += f"; {wrong}"

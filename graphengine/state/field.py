@@ -34,7 +34,7 @@ from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pydantic.fields import FieldInfo
 
@@ -543,13 +543,16 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def explain(error: ValidationError, *, hide: bool = False) -> str:
+def explain(error: ValidationError, *, hide: bool = False, without: Collection[str] = ()) -> str:
     """Describe each error that pydantic found: its place, message and value; with `hide`, no values.
 
-    The message of a user's validator can contain the value, so it is hidden too.
+    The message of a user's validator can contain the value, so it is hidden too. If some fields have problems that are
+    reported already, `without` names them: their errors, and those of the state as a whole, are left out.
     """
     lines = []
     for item in error.errors(include_url=False):
+        if without and (not item["loc"] or item["loc"][0] in without):
+            continue
         place = ".".join(str(part) for part in item["loc"]) or "value"
         if hide:
             own = item["type"] in ("value_error", "assertion_error")

@@ -36,7 +36,7 @@ from graphengine.state.encoded import encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
 from graphengine.state.json_values import check_depth
-from graphengine.state.path import did_you_mean
+from graphengine.state.path import did_you_mean, nearest
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
@@ -184,14 +184,29 @@ class StateType(Generic[S]):
         known = {*self.fields, *(f.info.alias for f in self.fields.values() if f.info.alias)}
         unknown = [key for key in given if key not in known]  # type: ignore[attr-defined]
         if unknown:
-            hints = "; ".join(f"unknown field {key!r}: {did_you_mean(str(key), self.fields)}" for key in unknown)
-            raise InputError(hints, where=where, repair="use the fields of " + self.model.__name__)
+            raise self._of_unknown(given, unknown, where)
         try:
             return self.model.model_validate(given, by_name=True, by_alias=True)
         except ValidationError as error:
             problem = explain(error, hide=bool(self.secrets))
             cause = None if self.secrets else error
             raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from cause
+
+    def _of_unknown(self, given: Any, unknown: Sequence[object], where: str) -> InputError:  # noqa: ANN401 - has keys
+        """Return the error for unknown fields, with the problems of the values of the others."""
+        found = [f"unknown field {key!r}: {did_you_mean(str(key), self.fields)}" for key in unknown]
+        problem = ""
+        try:
+            others = {key: given[key] for key in given if key not in unknown}
+            self.model.model_validate(others, by_name=True, by_alias=True)
+        except ValidationError as error:
+            meant = [nearest(str(key), self.fields) for key in unknown]
+            problem = explain(error, hide=bool(self.secrets), without=meant)
+        except Exception:  # noqa: BLE001 - a user's validator may need what is misspelt
+            problem = ""
+        if problem:
+            found.append(f"the state does not fit {self.model.__name__}: {problem}")
+        return InputError("; ".join(found), where=where, repair="use the fields of " + self.model.__name__)
 
     def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         """Validate and record updates, and show them in the view.

@@ -11,6 +11,7 @@ from graphengine import Media, TextFile
 from graphengine.cli import inputs
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.errors import InputError
+from tests.cli.programs import Invoke, document
 from tests.kit.pages import Page, serving
 
 
@@ -45,6 +46,21 @@ class State(BaseModel):
     files: list[TextFile] = []
     picture: Media | None = None
     pictures: list[Media] = []
+
+
+LIMITED: Final = """
+from pydantic import BaseModel, Field
+from graphengine import END, START, Graph
+
+class State(BaseModel):
+    budget: int
+    draft: str
+    score: int = Field(default=0, le=10)
+
+graph = Graph("limited", State)
+graph.add_node("a")
+graph.add_path(START, "a", END)
+"""
 
 
 def parsed(*pairs: str) -> dict[str, object]:
@@ -131,6 +147,19 @@ def test_an_invalid_input_is_reported_with_the_syntax(pairs: list[str], message:
         parsed(*pairs)
     assert message in caught.value.message
     assert repair in caught.value.repair
+
+
+def test_all_invalid_inputs_are_reported_at_once(project: Path, invoke: Invoke) -> None:
+    """What cannot be read, what is misspelt, and what does not fit; not what only follows from these."""
+    (project / "limited.py").write_text(LIMITED)
+    pairs = [word for pair in ("budget=many", "draf=@none", "score=11") for word in ("--input", pair)]
+    found = invoke("run", "limited.py", *pairs, "--json")
+    error = document(found.stdout)["error"]
+    assert (found.exit_code, error["message"].count("; ")) == (2, 2)
+    for text in ("budget=many: the value is invalid JSON", "unknown input 'draf'", "score: Input should be less than"):
+        assert text in error["message"]
+    repairs = ("budget: write a number", "draf: did you mean 'draft'?", "others: give values that fit the fields")
+    assert error["repair"] == "; ".join(repairs)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
