@@ -84,7 +84,7 @@ def command(  # noqa: PLR0913 - one for each option
 
     post = Post(run_id, place, send, ("answer", "recorded"))
     if no_resume or is_driven:
-        return post_only(session, post)
+        return post_only(session, post, reference)
     return post_and_resume(session, post, reference, given)
 
 

@@ -58,7 +58,7 @@ class NoPlaceForProject(GraphEngineError):
     "--from",
     "workflow",
     metavar="WORKFLOW",
-    type=click.Choice(bundled.names()),
+    type=helping.Choice(bundled.names()),
     help=f"Copy a bundled workflow with its agents and prompts: {', '.join(bundled.names())}.",
 )
 @options.common

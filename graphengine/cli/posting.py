@@ -111,19 +111,19 @@ def post_and_resume(session: Session, post: Post, reference: str | None, given: 
 
         return drive(job, begin)
     except RunIsDriven:  # another process, such as a worker, took it first
-        return _report(session, post)
+        return _report(session, post, reference)
     except _CANNOT_RESUME as error:
-        return _report(session, post, error)
+        return _report(session, post, reference, error)
 
 
-def post_only(session: Session, post: Post) -> int:
+def post_only(session: Session, post: Post, reference: str | None) -> int:
     """Record it for the process that drives the run, now or later.
 
     Raises:
         GraphEngineError: It was refused.
     """
     _send(session, post)
-    return _report(session, post)
+    return _report(session, post, reference)
 
 
 def _send(session: Session, post: Post) -> None:
@@ -136,7 +136,7 @@ def _send(session: Session, post: Post) -> None:
         session.err.line(post.note)
 
 
-def _report(session: Session, post: Post, error: GraphEngineError | None = None) -> int:
+def _report(session: Session, post: Post, reference: str | None, error: GraphEngineError | None = None) -> int:
     """Show that it is recorded, why the run was not resumed here, if it was tried, and what continues it."""
     name, done = post.what
     code = Exit.FINISHED if error is None else Exit.WAITING
@@ -145,6 +145,8 @@ def _report(session: Session, post: Post, error: GraphEngineError | None = None)
         session.document({"schema": SCHEMA, "run_id": post.run_id, name: done, **more})
         return code
     info = read_info(post.place, post.run_id)
+    is_known = reference is not None and not isinstance(error, GraphNotFound)
+    words = ["--graph", reference] if is_known else graph_words(info.graph)
     session.out.line(f"the {name} is {done}")
     if error is not None:
         session.err.prose(("not resumed here", "bold yellow"), f": {error.message}")
@@ -155,9 +157,9 @@ def _report(session: Session, post: Post, error: GraphEngineError | None = None)
     if info.driver is not None:
         session.err.line(f"run {info.id} is driven by {info.driver}, which continues it")
     elif info.status in ("waiting", "running"):
-        resume = command("resume", info.id, *graph_words(info.graph), place=post.place)
+        resume = command("resume", info.id, *words, place=post.place)
         session.err.line((f"no process drives run {info.id}; start `graphengine worker`, or resume: ", "dim"), resume)
     elif info.status != "finished":
-        resume = command("resume", info.id, *graph_words(info.graph), place=post.place)
+        resume = command("resume", info.id, *words, place=post.place)
         session.err.line((f"run {info.id} is {info.status}; resume: ", "dim"), resume)
     return code

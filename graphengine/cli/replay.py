@@ -118,7 +118,7 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
     headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")
     rows = [
         (
-            *(one.run_id, one.graph, str(one.steps), "same" if one.same else "differs"),
+            *(one.run_id, one.graph, str(one.steps), _today(one)),
             f"step {one.first.seq}" if one.first is not None else "",
             one.first.what if one.first is not None else "",
             counted(len(one.reasons), "step") if one.reasons else "",
@@ -143,6 +143,10 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
             more = len(one.differences) - 1
             text = f"{counted(more, 'more difference')} after it; --all shows {'it' if more == 1 else 'them'}"
             out.line((text, "dim"))
+
+
+def _today(one: Replayed) -> str:
+    return "not checked" if one.is_skipped else "same" if one.same else "differs"
 
 
 def _show_one(session: Session, one: Difference) -> None:

@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913 - one for each option
     info = recorded.info
     if info.status == "waiting" and info.driver is None and not no_resume:
         return post_and_resume(session, post, reference, given)
-    return post_only(session, post)
+    return post_only(session, post, reference)
 
 
 def _not_awaited(recorded: Recorded, topic: str) -> str:

@@ -19,6 +19,7 @@ MISSPELT = [
     ("prune --keep-tag nightl --keep-last 0 --yes", "'nightly'"),
     ("completion bsh", "'bash'"),
     ("schema rums", "'runs'"),
+    ("new fresh --from writersroom", "'writers_room'"),
     ("run reviw", "'review'"),
     ("run flows/reviw.py", "flows/review.py"),
     ("check reviw", "'review'"),

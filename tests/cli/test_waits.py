@@ -333,6 +333,7 @@ def test_an_answer_to_a_run_that_no_longer_fits_shows_the_repair(project: Path, 
     found = invoke("answer", "a", "yes", "--graph", "asking.py")
     assert (found.exit_code, found.stdout) == (3, "the answer is recorded\n")
     assert "repair: put back node" in " ".join(found.stderr.split())
+    assert "resume: graphengine resume a --graph asking.py" in " ".join(found.stderr.split())
 
 
 def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke) -> None:

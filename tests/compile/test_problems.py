@@ -523,6 +523,15 @@ class WrongReducer(BaseModel):
     m: Annotated[list[int], merge] = []
 
 
+async def late(old: int, new: int) -> int:
+    """Reduce too late."""
+    return old + new
+
+
+class AsyncReducer(BaseModel):
+    n: Annotated[int, late] = 0
+
+
 class GoodReducers(BaseModel):
     best: Annotated[float, maximum] = 0.0
     views: Annotated[dict[str, int], merge] = {}
@@ -538,6 +547,7 @@ class GoodReducers(BaseModel):
         (Loose, {"bad_state"}),
         (TwoReducers, {"two_reducers"}),
         (WrongReducer, {"bad_reducer"}),
+        (AsyncReducer, {"bad_function"}),
         (GoodReducers, set()),
     ],
 )

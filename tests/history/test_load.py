@@ -82,6 +82,7 @@ async def test_a_run_of_an_older_version_is_reported_as_such() -> None:
         old = replay(review_loop(), FOLDER / f"{name}.json")
         summary = f"recorded under version {version} of the graph, which a migration replaced since"
         assert old.unchecked == {summary: old.steps}
+        assert f"none of its {old.steps} steps was checked" in str(old)
     new = replay(review_loop(), await reviewed())
     assert not any("version" in why for why in new.unchecked)
 

@@ -12,6 +12,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 
 from graphengine.compile.checks.secrets import encrypted
 from graphengine.errors import Problem
+from graphengine.graph.runnable import is_async
 from graphengine.reducers import append
 from graphengine.state.declared import model_of
 from graphengine.state.field_from_model import reducers_of
@@ -95,6 +96,9 @@ def _field_problems(where: str, field: FieldType) -> Iterator[Problem]:
         if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
             text = f"{reducers[0].__name__} needs a {kind.__name__}"
             yield Problem("bad_reducer", where, text, "change the type of the field, or the reducer")
+        if is_async(reducers[0]):
+            text = f"its reducer {reducers[0].__name__} is async, but it is called without await"
+            yield Problem("bad_function", where, text, "write it with def, and move what has to wait into a node")
     if info.exclude:
         text = "it is excluded from JSON, so a resumed run would lose it"
         yield Problem("not_recordable", where, text, "remove exclude=True")

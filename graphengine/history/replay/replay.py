@@ -92,6 +92,7 @@ class Replayed:
         differences: What today's graph decides differently, in order of seq.
         reasons: Steps whose decision is the same and whose explanation differs; they are not differences.
         unchecked: What could not be decided again, since no log contains it, and in how many steps.
+        skipped: How many steps were not checked at all, since a migration replaced their graph.
     """
 
     run_id: str
@@ -100,6 +101,7 @@ class Replayed:
     differences: Sequence[Difference]
     reasons: Sequence[Difference]
     unchecked: Mapping[str, int]
+    skipped: int = 0
 
     @property
     def same(self) -> bool:
@@ -107,12 +109,19 @@ class Replayed:
         return not self.differences
 
     @property
+    def is_skipped(self) -> bool:
+        """Whether no step was checked."""
+        return self.skipped == self.steps
+
+    @property
     def first(self) -> Difference | None:
         """The first difference."""
         return self.differences[0] if self.differences else None
 
     def __str__(self) -> str:
-        if self.first is None:
+        if self.is_skipped:
+            lines = [f"run {self.run_id} of {self.graph}: none of its {self.steps} steps was checked"]
+        elif self.first is None:
             lines = [f"run {self.run_id} of {self.graph}: {self.steps} steps, decided the same today"]
         else:
             count = len(self.differences)
@@ -160,6 +169,7 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
         [one for one in found if one.what != REASON],
         reasons,
         dict(replayer.unchecked),
+        replayer.skipped,
     )
 
 
@@ -172,6 +182,7 @@ class _Replayer:
         keys: Those of them that today's graph keeps too.
         today: Today's decision for the present step; None if there is none.
         looked: The attempts whose beginning was already compared, by frame.
+        skipped: How many steps were not checked at all.
         version: The version of the graph under which the present step was recorded.
         session: Decides events; its steps are not folded, the recorded ones are.
     """
@@ -185,6 +196,7 @@ class _Replayer:
     unchecked: Counter[str] = field(default_factory=Counter)
     today: Step | None = None
     looked: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    skipped: int = 0
     version: int = 0
     session: Session = field(init=False)
 
@@ -197,6 +209,7 @@ class _Replayer:
         self.version = self._version_at(step)
         if self.plan.migrate and self.version < self.plan.version:
             self.unchecked[_OLDER.format(self.version)] += 1
+            self.skipped += 1
             return
         try:
             differences = list(self._node(step)) or list(self._decided(step))
