@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from difflib import get_close_matches
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -18,7 +19,7 @@ from graphengine.calls.user_frames import has_user_code, is_standard_library
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
 T = TypeVar("T")
@@ -57,8 +58,7 @@ def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
             _cut(error, before)
             raise
         except TypeError as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the arguments do not fit
-                error.__traceback__ = None
+            _explain(error, function, kwargs)
             raise
 
     @functools.wraps(function)
@@ -69,8 +69,25 @@ def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
         except GraphEngineError as error:
             _cut(error, before)
             raise
+        except TypeError as error:
+            _explain(error, function, kwargs)
+            raise
 
     return call_async if inspect.iscoroutinefunction(function) else call
+
+
+def _explain(error: TypeError, function: Callable[..., Any], given: Mapping[str, object]) -> None:
+    """If the arguments did not fit, let the error end at the caller, with the closest option, as in Python 3.13."""
+    if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+        error.__traceback__ = None
+    for name in given:
+        text = f"{function.__qualname__}() got an unexpected keyword argument {name!r}"
+        if not str(error).startswith(text):
+            continue
+        error.__traceback__ = None
+        near = get_close_matches(name, inspect.signature(function).parameters, n=1)
+        if near and str(error) == text:
+            error.args = (f"{text}. Did you mean {near[0]!r}?",)
 
 
 def _cut(error: GraphEngineError, before: BaseException | None) -> None:

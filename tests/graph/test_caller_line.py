@@ -1,5 +1,6 @@
 """Tracebacks of graphengine's errors end at the line of the user that caused them."""
 
+import asyncio
 import inspect
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from graphengine import (
     value,
 )
 from graphengine.agents import forbidden, max_words, personal_data
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError
 from graphengine.models import as_model, model_of
 from graphengine.testing import FakeClock, run_node, walk
@@ -159,6 +161,43 @@ async def test_a_traceback_ends_at_the_line_of_the_await(runner: Runner, entry: 
     with pytest.raises(GraphEngineError) as caught:
         await AWAITS[entry](runner)
     assert foreign(caught.value) == []
+
+
+MISSPELT: dict[str, Callable[[], object]] = {
+    "writes": lambda: any_(sound()).add_node("b", len, write="text"),
+    "carry_over": lambda: any_(Graph)("g", State, cary_over=["n"]),
+    "steps": lambda: any_(Limits)(step=3),
+    "attempts": lambda: any_(Retry)(attempt=3),
+    "timeout_seconds": lambda: any_(ask)("?", bool, timeout_second=1),
+    "sizes": lambda: any_(Runner)(size=None),
+    "run_id": lambda: any_(Runner()).start(sound(), run_ids="r"),
+    "question": lambda: asyncio.run(any_(Runner()).answer("r", 1, questoin="q")),
+}
+
+
+@pytest.mark.parametrize("meant", MISSPELT)
+def test_a_misspelt_option_names_the_closest_one(meant: str) -> None:
+    """In a TypeError at the caller's line, as Python 3.13 words it."""
+    with pytest.raises(
+        TypeError, match=f"got an unexpected keyword argument '[a-z_]+'. Did you mean '{meant}'"
+    ) as caught:
+        MISSPELT[meant]()
+    assert [file for file in foreign(caught.value) if "graphengine" in Path(file).parts] == []
+
+
+def test_a_type_error_from_inside_is_unchanged() -> None:
+    """Also one about a misspelt option of another call."""
+
+    @ends_at_caller
+    def public(run_id: str) -> None:
+        any_(inner)(run_ids=run_id)
+
+    def inner(run_id: str) -> None:
+        """Take another name."""
+
+    with pytest.raises(TypeError, match="inner") as caught:
+        public("r")
+    assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][-1] == "public"
 
 
 PLAIN = frozenset(
