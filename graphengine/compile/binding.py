@@ -387,6 +387,18 @@ class Binder:
         body = FunctionBody.of(given, thread=options.thread)
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
+    def substitute(self, value: object, writer: Writer, where: str, *, each: bool) -> None:
+        """Check that a fallback's value fits each field that gets it unchanged."""
+        whole = [writer.whole] if writer.whole is not None else [t for t, source in writer.parts if source is None]
+        found = [(target.field, value) for target in whole if target.key is None]
+        if writer.keys is not None and isinstance(value, Mapping):
+            found += [(name, part) for name, part in value.items() if name in writer.keys]
+        for name, part in found:
+            field = self.state.fields.get(name)
+            wrong = field.misfit(part, in_map=each) if field is not None else None
+            if wrong is not None:
+                self.report("type_disagrees", where, f"its value does not fit: {wrong.message}", wrong.repair)
+
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
         """Bind the target of a node's result, or with `each` of its items' results."""
         writer = self._writer(writes, where, calls, each=each is not None)

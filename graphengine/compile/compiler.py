@@ -397,6 +397,8 @@ class _Compiler:
         if declared.name not in self.unsound:
             self._graph_options(declared, every, where)
         fallback = binder.fallback(options, where)
+        if fallback is not None and fallback.call is None:
+            binder.substitute(fallback.value, writer, f"{where}, fallback", each=each is not None)
         if each is not None and all(p.warning for p in self.problems[begin:]):
             calls = [*every, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
             read = {*writer.roots, *(root for call in calls for root in call.roots)}

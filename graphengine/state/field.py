@@ -124,6 +124,28 @@ class FieldType:
             raise InvalidUpdate(message, where=f"field {self.name}", repair=self._expected()) from cause
         return made.__dict__[self.name]
 
+    def misfit(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
+        """Return why an update can never fit, whatever the state is; None if it fits, or if the state decides.
+
+        Args:
+            update: The update.
+            in_map: Whether it is that of a map's item.
+        """
+        is_joined = self.reducer is not None and not isinstance(update, Replace)
+        if self.own or self.dumped or (is_joined and self.operation not in ("append", "extend", "merge")):
+            return None  # the state's own code decides
+        value = update.value if isinstance(update, Replace) else update
+        is_item = self.operation == "append" if is_joined else in_map and self.reducer is None
+        model = self.loose if is_joined or is_item else self.single
+        given = [value] if is_item else value
+        try:
+            model.__pydantic_validator__.validate_python({self.name: given}, by_name=True, by_alias=True)
+        except ValidationError as error:
+            return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expected())
+        except Exception:  # noqa: BLE001 - a user's validator, which may need more than this value
+            return None
+        return None
+
     def take(self, value: object, view: View) -> tuple[Any, object]:
         """Validate a value. Return its record, and the typed value read back from that record.
 

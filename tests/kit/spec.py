@@ -11,7 +11,7 @@ these names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -437,7 +437,19 @@ class Speaker:
 
 
 def build(spec: Spec, calls: list[str]) -> Graph[Any]:
-    """Return the engine's graph of a spec; functions of conditions record their calls."""
+    """Return the engine's graph of a spec; functions of conditions record their calls.
+
+    A fallback that compile refuses is left out, which is the same to the run as one that does not fit.
+    """
+    graph = _built(spec, calls)
+    if not any(node.fallback == "bad value" for node in spec.nodes):
+        return graph
+    refused = {problem.where for problem in graph.check() if problem.message.startswith("its value does not fit")}
+    kept = [replace(node, fallback="") if f"node {node.name}, fallback" in refused else node for node in spec.nodes]
+    return _built(replace(spec, nodes=tuple(kept)), calls) if refused else graph
+
+
+def _built(spec: Spec, calls: list[str]) -> Graph[Any]:
     mark = mark_of(spec)
     state = (WholeApart if spec.whole else Apart) if spec.apart else (WholeState if spec.whole else State)
     graph: Graph[Any] = Graph(

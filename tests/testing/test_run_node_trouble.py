@@ -218,7 +218,7 @@ async def test_an_exception_of_a_writes_function_is_reported_by_name() -> None:
 async def test_a_bad_fallback_does_not_hide_the_failure() -> None:
     """The node's own exception is raised."""
     with pytest.raises(OSError, match="gone"):
-        await run_node(graph_of(raising(OSError("gone")), fallback=3), "work")
+        await run_node(graph_of(raising(OSError("gone")), "notes[x]", fallback=3), "work")
 
 
 async def test_a_node_that_mutates_its_input_fails() -> None:
