@@ -222,7 +222,8 @@ def test_no_value_is_ever_part_of_a_statement() -> None:
     built: set[str] = set()
     others = folder.parent / "postgres"  # its statements are functions of the database, called with parameters
     for file in sorted(file for file in folder.parent.parent.rglob("*.py") if others not in file.parents):
-        for statement in executed(ast.parse(file.read_text())):
+        source = file.read_text()
+        for statement in executed(ast.parse(source)) if ".execute" in source else ():
             where = f"{file.name}:{statement.lineno}: {ast.unparse(statement)}"
             if file.parent.name == "tools":
                 continue  # a model's own query, which SQLite lets read only; see tests/tools

@@ -10,11 +10,12 @@ import os
 import sqlite3
 import stat
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
-from graphengine.stores.sqlite.definitions import harden, refuse_foreign
+from graphengine.stores.sqlite.definitions import harden, refuse_foreign, schema_of
 from graphengine.stores.sqlite.faults import explain_os
 from graphengine.stores.sqlite.owners import has_live_owner
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
@@ -311,9 +312,11 @@ def migrate(connection: sqlite3.Connection, path: Path, upto: int = VERSION) -> 
     """Migrate the database from its version to `upto`, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for version in range(check_format(connection, path) + 1, upto + 1):
-            for statement in migration(version):
-                connection.execute(statement)
+        version = check_format(connection, path)
+        steps = range(version + 1, upto + 1)
+        statements = schema_of(upto).values() if version == 0 else chain.from_iterable(map(migration, steps))
+        for statement in statements:
+            connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {upto}")
     except BaseException:

@@ -181,12 +181,18 @@ class SQLiteStore:
             )
         except sqlite3.Error as error:
             raise explain(error, path) from error
+        checkpoints = Checkpoints(path, self._synchronous)
+
+        def prepare(connection: sqlite3.Connection) -> tuple[files.Place, Direct | None, bool]:
+            files.set_up(connection, path, self._synchronous)
+            lease.acquire_lock()
+            lease.register(connection)
+            has_trash = removal.has_trash(connection)
+            place = files.Place(path)
+            return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
+
         try:
-            await worker.run(partial(files.set_up, path=path, synchronous=self._synchronous))
-            await worker.run(partial(_register, lease=lease))
-            has_trash = await worker.run(removal.has_trash)
-            place, checkpoints = files.Place(path), Checkpoints(path, self._synchronous)
-            direct = await worker.run(lambda _: Direct(place, checkpoints)) if self._synchronous == "NORMAL" else None
+            place, direct, has_trash = await worker.run(prepare)
         except BaseException as error:
             await worker.close()
             lease.release_lock()
@@ -558,11 +564,6 @@ class SQLiteStore:
 
 def _closed() -> RunnerClosed:
     return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
-
-
-def _register(connection: sqlite3.Connection, lease: Lease) -> None:
-    lease.acquire_lock()
-    lease.register(connection)
 
 
 def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
