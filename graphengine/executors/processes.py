@@ -158,16 +158,22 @@ class _Call:
     def send(self, message: bytes) -> None:
         """Send a message to the child, as long as the call runs there."""
         with self._sending:
-            child = self._child
-            if child is not None and not self._is_closed:
-                with suppress(OSError):  # it has just died
-                    child.send(message)
+            self._send(message)
 
     def close_channel(self) -> None:
-        """Send the end of the channel, for which the child waits after the outcome."""
-        self.send(_END)
+        """Send the end of the channel, for which the child waits after the outcome; a later message is not sent.
+
+        The child would take a message after the end for its next call.
+        """
         with self._sending:
+            self._send(_END)
             self._is_closed = True
+
+    def _send(self, message: bytes) -> None:
+        child = self._child
+        if child is not None and not self._is_closed:
+            with suppress(OSError):  # it has just died
+                child.send(message)
 
     def leave(self) -> None:
         """Leave the child to other calls, which `end` of this one must not kill."""

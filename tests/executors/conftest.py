@@ -7,7 +7,7 @@ from graphengine.executors import ProcessExecutor
 
 @pytest.fixture(scope="session")
 def processes() -> Iterator[ProcessExecutor]:
-    """Two child processes."""
+    """Provide two child processes."""
     executor = ProcessExecutor(2)
     yield executor
     executor.shutdown(cancel_futures=True)

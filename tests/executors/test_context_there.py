@@ -46,7 +46,7 @@ async def driven(runner: Runner, made: Graph[heavy.Job], name: str, folder: Path
             elif wait.topic == "news":
                 await runner.send(name, "news", 4)
             elif isinstance(runner.clock, FakeClock):
-                runner.clock.move(5)  # nobody sends
+                runner.clock.move(5)  # no message is sent
         run = runner.resume(made, name)
     return result
 

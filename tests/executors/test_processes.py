@@ -7,16 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.executors import ProcessExecutor
+from graphengine.executors.processes import _Call
 from graphengine.runner import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit import heavy_nodes as heavy
@@ -185,3 +187,36 @@ async def test_work_ends_with_a_killed_runner_and_is_repeated_under_its_key(
         assert (await runner.resume(resumed, "r").result()).state.out == 7
     first, second = (tmp_path / "keys").read_text().split()
     assert first == second == "r/work:1"
+
+
+def test_no_message_follows_the_end_of_a_channel() -> None:
+    """A reply that another thread sends while a call ends is dropped; the child would take it for its next call."""
+    sent: list[bytes] = []
+    call = _Call(lambda message: message)
+    late = threading.Thread(target=call.send, args=(b"late",))
+
+    class Child:
+        def send(self, message: bytes) -> None:
+            sent.append(message)
+            if message == b"":
+                late.start()
+
+    class Sending:
+        """A lock that the other thread gets as soon as it is free."""
+
+        lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+            if late.is_alive() and threading.current_thread() is not late:
+                late.join()
+
+    call._sending = cast("Any", Sending())  # noqa: SLF001
+    call.begin(cast("Any", Child()))
+    call.send(b"reply")
+    call.close_channel()
+    late.join()
+    assert sent == [b"reply", b""]
