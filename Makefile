@@ -44,11 +44,12 @@ SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 check = @$(call shown,$(1))
 
-# Both type checkers, side by side; what basedpyright reports is shown after mypy's. `typed` is 0 if both find nothing.
-types = $(BIN)/basedpyright --pythonpath $(BIN)/python >.types.log 2>&1 & second=$$!; \
+# Both type checkers, side by side. `types_begin` starts basedpyright and runs mypy; `types_end` waits for basedpyright
+# and shows what it reports. Then `typed` is 0 if both found nothing.
+types_begin = $(BIN)/basedpyright --pythonpath $(BIN)/python >.types.log 2>&1 & second=$$!; \
   trap 'kill $$second 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
-  $(call shown,mypy); typed=$$?; \
-  wait $$second || typed=1; \
+  $(call shown,mypy); typed=$$?
+types_end = wait $$second || typed=1; \
   printf '\n== %s\n' basedpyright; cat .types.log; rm -f .types.log
 
 .DEFAULT_GOAL := help
@@ -75,12 +76,13 @@ check: style ## the inner loop, under a minute: style, types by mypy, the scenar
 	@printf '\n== %s\n' 'pytest tests/scenarios tests/engine, few random cases'
 	@SCENES=300 $(BIN)/pytest -q $(PARALLEL) $(ARGS) tests/scenarios tests/engine
 
-# The types come first, since some tests run mypy too, with what it has learned here. SCENES is the number of random
-# graphs; `make soak` and the tests alone take more.
-test: style ## every check: style, then the types, then the tests
-	@$(types); \
+# mypy comes first, since some tests run it too, with what it has learned here; basedpyright runs next to the tests.
+# SCENES is the number of random graphs; `make soak` and the tests alone take more.
+test: style ## every check: style, types and tests
+	@$(types_begin); \
 	printf '\n== %s\n' pytest; \
 	SCENES=$${SCENES:-300} $(BIN)/pytest -q $(PARALLEL); tests=$$?; failed=; \
+	$(types_end); \
 	[ $$tests -eq 0 ] || failed=' the tests'; \
 	[ $$typed -eq 0 ] || failed="$$failed the types"; \
 	printf '\n== %s\n' "$${failed:+FAILED:}$${failed:-all passed: style, types, tests}"; \
@@ -97,7 +99,7 @@ style: .venv/ready-test ## style and layers: seconds
 	$(call check,lint-imports --no-logo)
 
 types: .venv/ready-test ## types, by mypy and by basedpyright
-	@$(types); exit $$typed
+	@$(types_begin); $(types_end); exit $$typed
 
 pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 	$(BIN)/pytest $(ARGS)

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import anthropic
 from pydantic import BaseModel
 
 from benchmarks.measure import KILO, MICRO, Figure, Outcome, Settings, Target, alternate
@@ -152,6 +151,8 @@ def _askings(settings: Settings) -> dict[str, Asking]:
 
 @asynccontextmanager
 async def _sdk(server: Served) -> AsyncIterator[Call]:
+    import anthropic  # noqa: PLC0415 - it takes a second, which other programs do not need
+
     patient = PATIENCE_SECONDS
     async with anthropic.AsyncAnthropic(api_key=KEY, base_url=server.url, max_retries=0, timeout=patient) as client:
 

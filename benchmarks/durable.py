@@ -116,8 +116,8 @@ async def many(settings: Settings) -> Outcome:
     `synchronous` is FULL, the default, and NORMAL. Each round has a new database. They are compared with inserts of
     equal rows by `executemany`, 2,000 in a transaction at FULL, without a graph, an engine or an event loop.
 
-    Python looks for garbage again and again among the objects of all runs in progress. The command line lets it do so
-    more seldom, and so can a program: `gc.set_threshold(50_000, 20, 20)`.
+    Python looks for garbage again and again among the objects of all runs in progress. The command line lets it collect
+    garbage less often, and so can a program: `gc.set_threshold(50_000, 20, 20)`.
 
     In a profile of a step's CPU time (64 µs), a fifth each are the steps themselves (11 µs, as in memory), the
     beginning and end of the runs (13 µs), and the writing thread (12 µs, of which SQLite takes 5). A quarter is

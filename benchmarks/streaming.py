@@ -6,8 +6,6 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-import anthropic
-
 from benchmarks.agents import KEY, MODEL, PATIENCE_SECONDS, SDK, Article
 from benchmarks.measure import MICRO, Outcome, Target, alternate
 from benchmarks.model_server import serving
@@ -19,6 +17,8 @@ from graphengine.runner import TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    import anthropic
 
     from benchmarks.measure import Settings, Side
 
@@ -37,6 +37,8 @@ async def streamed(settings: Settings) -> Outcome:
     the events of `messages.create(stream=True)` and collects their text. Ours is a run of one agent, recorded in
     memory, whose `TextDelta` events are collected; for comparison the same run without a watcher.
     """
+    import anthropic  # noqa: PLC0415 - it takes a second, which other programs do not need
+
     tokens = settings.count(1000, 10)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(PAUSE_SECONDS, "benchmarks.streaming_server"))

@@ -461,7 +461,7 @@ class ModelError(NodeError):
 
     code = "model_error"
     retryable = False
-    usage: Mapping[str, float | None] | None = None
+    usage: Mapping[str, object] | None = None
 
     def __init__(
         self, message: str, *, where: str = "", repair: str = "", retry_after_seconds: float | None = None

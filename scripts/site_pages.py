@@ -97,7 +97,7 @@ def linked(page: Path) -> Iterator[Path]:
 
 
 def write(folder: Path = PAGES) -> None:
-    """Write the sources anew; what was in the folder is removed."""
+    """Replace the sources in the folder by new ones."""
     shutil.rmtree(folder, ignore_errors=True)
     pages = [*(ROOT / name for name in TOP), *(ROOT / "docs").rglob("*.md")]
     files = {*pages, *(path for path in (ROOT / "docs").rglob("*") if path.is_file())}

@@ -116,7 +116,7 @@ def test_installing_prints_a_line_for_each_stage(tmp_path: Path) -> None:
 
 
 def test_a_failed_installation_prints_all_of_pips_output(tmp_path: Path) -> None:
-    """With pip's exit code, so that make stops."""
+    """A failed installation prints all of pip's output, and ends with pip's exit code, so that make stops."""
     ended = installed(tmp_path, 3)
     assert (ended.returncode, ended.stderr) == (3, PIP)
     assert "ready" not in ended.stdout

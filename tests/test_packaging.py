@@ -81,7 +81,7 @@ def test_no_text_sends_a_user_to_the_other_project() -> None:
 
 
 def test_the_name_to_install_by_is_that_of_the_project() -> None:
-    """In pyproject.toml and in what the errors say."""
+    """The name to install by is the same in pyproject.toml and in the errors."""
     assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] == DISTRIBUTION
 
 

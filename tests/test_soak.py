@@ -139,7 +139,7 @@ def test_the_summary_adds_up_what_the_tests_counted() -> None:
 
 
 def test_every_search_exists_and_takes_a_seed() -> None:
-    """Its file exists; each turn differs, by a variable or by the seed of hypothesis."""
+    """Every search's file exists, and each turn differs, by a variable or by the seed of hypothesis."""
     for search in searches():
         path = ROOT / search.tests[0]
         assert path.exists(), search.name
@@ -180,6 +180,6 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_command_has_its_exit_code_and_its_variables() -> None:
-    """Both streams are its output."""
+    """A command has its exit code, its variables, and both streams as its output."""
     code, output = launched(["-c", "import os, sys; sys.exit(os.environ['WORD'])"], {"WORD": "bye"}, 20.0)
     assert (code, output) == (1, "bye\n")

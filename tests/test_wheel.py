@@ -148,7 +148,7 @@ def with_workflows(with_pytest: Environment) -> Environment:
 
 
 def test_the_wheel_has_the_package_its_data_and_the_bundled_workflows(wheel: Path) -> None:
-    """And no test, no bytecode, and no folder next to the package."""
+    """The wheel has the package, its data and the bundled workflows, and no test or bytecode."""
     files = zipfile.ZipFile(wheel).namelist()
     assert {file.split("/")[0] for file in files} == {"graphengine", "durable_graphengine-0.1.0.dist-info"}
     assert not [file for file in files if file.endswith(".pyc")]
@@ -171,7 +171,7 @@ def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Pa
 
 
 def test_no_extra_is_installed(clean: Environment, tmp_path: Path) -> None:
-    """Otherwise the tests below would show nothing."""
+    """No extra is installed; otherwise the tests below would show nothing."""
     modules = (*EXTRAS.values(), "resvg_py", "genai_prices", "pytest", "pip")
     program = f"from importlib.util import find_spec\nprint(*[find_spec(name) for name in {modules}])"
     ended = clean.execute("python", "-c", program, where=tmp_path)
@@ -179,7 +179,7 @@ def test_no_extra_is_installed(clean: Environment, tmp_path: Path) -> None:
 
 
 def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_path: Path) -> None:
-    """With pytest alone, which the project's own README installs."""
+    """A new project passes its tests with pytest alone, which its README installs."""
     made = with_pytest.execute("graphengine", "new", "flows", where=tmp_path)
     assert made.returncode == 0, made.stderr
     ran = with_pytest.execute("graphengine", "run", "review_loop", where=tmp_path / "flows")
@@ -230,7 +230,7 @@ def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_pat
 
 
 def test_a_copied_workflow_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
-    """As the first of the next steps, and in the error of a run without it."""
+    """A copied workflow names its extra as the first of the next steps, and in the error of a run without it."""
     made = clean.run("graphengine", "new", "flows", "--from", "handoff", where=tmp_path)
     steps = [line.strip() for line in made.stderr.splitlines()]
     assert steps[1:3] == ["cd flows", f"python -m {install_command('workflows')}"]
@@ -263,14 +263,14 @@ def test_a_model_names_the_extra_that_it_needs(clean: Environment, tmp_path: Pat
     ids=["a secret", "an MCP server", "a picture", "a PDF", "PostgreSQL", "a sandbox", "telemetry", "Ray"],
 )
 def test_a_program_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path, extra: str, source: str) -> None:
-    """With the command that installs it under the name that is ours."""
+    """A program names the extra that it needs, with the command that installs it under the name that is ours."""
     (tmp_path / "program.py").write_text(source, encoding="utf-8")
     ended = clean.run(str(tmp_path / "program.py"), where=tmp_path)
     assert (ended.returncode, install_command(extra) in ended.stderr) == (1, True), ended.stderr
 
 
 def test_a_chart_as_png_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
-    """The same chart as .svg needs none."""
+    """A chart as .png names the extra that it needs; the same chart as .svg needs none."""
     clean.run("graphengine", "new", "flows", where=tmp_path)
     flows = tmp_path / "flows"
     clean.run("graphengine", "run", "review_loop", "--run-id", "one", where=flows)
@@ -280,7 +280,7 @@ def test_a_chart_as_png_names_the_extra_that_it_needs(clean: Environment, tmp_pa
 
 
 def test_the_inspector_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
-    """And no run suggests it without that."""
+    """The inspector names the extra that it needs, and no run suggests the inspector without it."""
     clean.run("graphengine", "new", "flows", where=tmp_path)
     ran = clean.run("graphengine", "run", "review_loop", where=tmp_path / "flows")
     assert "draw:" in ran.stderr

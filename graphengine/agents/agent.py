@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from graphengine.agents.hooks import Hooks
     from graphengine.agents.run_scope import Scope
     from graphengine.models.parts import Citation
+    from graphengine.state.amounts import Usage
 
 T = TypeVar("T", default=str)
 
@@ -63,7 +64,7 @@ class Answer(Generic[T]):
 
     value: T
     messages: Sequence[Message]
-    usage: Mapping[str, float | None]
+    usage: Usage
 
     @property
     def citations(self) -> tuple[Citation, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
     from graphengine.models.line import Waits
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
 _MODELS: Final[dict[str, Model]] = {}
@@ -64,7 +65,7 @@ class Alone:
                 return await asyncio.to_thread(wanted)
             return await asyncio.wrap_future(threads.submit(copy_context().run, wanted))
 
-    def paid(self, usage: Mapping[str, float | None]) -> None:
+    def paid(self, usage: Usage) -> None:
         """Do nothing: no run counts usage."""
 
     def given(self) -> Mapping[str, object]:
@@ -151,6 +152,6 @@ class Alone:
         self,
         model: Model,  # noqa: ARG002 - no limit applies
         request: Request,  # noqa: ARG002
-    ) -> AbstractContextManager[Callable[[Mapping[str, float | None]], None]]:
+    ) -> AbstractContextManager[Callable[[Usage], None]]:
         """Return a context that does nothing."""
         return nullcontext(lambda _usage: None)

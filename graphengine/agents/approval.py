@@ -272,7 +272,7 @@ def _object(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table(values: Mapping[str, JsonValue]) -> str:
-    """Return values as lines, each after its name; further lines of a value are indented as far as its first."""
+    """Return values as lines, each after its name; further lines of a value are aligned with its first."""
     width = max(map(len, values), default=0) + 2
     lines: list[str] = []
     for name, value in values.items():

@@ -206,7 +206,7 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
                 return read(candidate)
             except ValueError as error:
                 problem = _json_problem(candidate, error)
-    raise BadArguments(f"The arguments are no JSON object: {problem}. Call the tool again with a JSON object.")
+    raise BadArguments(f"The arguments are not a JSON object: {problem}. Call the tool again with a JSON object.")
 
 
 class _Plain(GenerateJsonSchema):

@@ -58,7 +58,9 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent
     from graphengine.agents.run_scope import Scope
     from graphengine.agents.tools import ToolSource
+    from graphengine.engine.steps import ModelCaller
     from graphengine.models.base import Model, ToolCall, ToolSpec
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonObject, JsonValue
 
 log = logging.getLogger("graphengine.agents")
@@ -120,7 +122,7 @@ class Conversation(Generic[T]):
         if self._is_made and not isinstance(self._model, OfflineModel):
             self._key = scope.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
-        self.usage: dict[str, float | None] = {}
+        self.usage: Usage = {}
 
     async def hold(self, prompt: str, media: Sequence[Media] = ()) -> T:
         """Send the question, with what it shows, and continue until there is an answer.
@@ -272,7 +274,7 @@ class Conversation(Generic[T]):
                     record["media"] = [one.model_dump() for one in self.messages[0].media]
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
-            by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
+            by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
         with reserved:
@@ -321,7 +323,7 @@ class Conversation(Generic[T]):
                 await clock.sleep_until(clock.now() + pause)
         raise AssertionError
 
-    def _spent(self, usage: Mapping[str, float | None]) -> None:
+    def _spent(self, usage: Usage) -> None:
         """Count the usage of a failed call; it has no record of its own, so it is counted with its attempt."""
         if usage:
             self._scope.paid(usage)
@@ -334,7 +336,7 @@ class Conversation(Generic[T]):
 
     @property
     def _makes_question(self) -> bool:
-        """Whether a function makes the question, or a guard may change it, differently each time."""
+        """Whether the question can differ each time: a function makes it, or a guard may change it."""
         return callable(self._agent.prompt) or any(guard.on == "input" for guard in self._agent.checks)
 
     def _made_texts(self) -> Iterator[tuple[str, str]]:
@@ -617,7 +619,7 @@ def _beginning(model: Model, request: Request) -> str:
     return _digest(beginning) if len(beginning) >= CACHED_CHARACTERS else ""
 
 
-def _used(response: object) -> Mapping[str, float | None]:
+def _used(response: object) -> Usage:
     """Return the usage of an answer that is not recorded."""
     return usage_of(response) if isinstance(response, Response) else {}
 

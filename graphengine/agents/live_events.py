@@ -235,7 +235,7 @@ class Live:
         self._clear()
 
     def reset(self, why: str) -> None:
-        """Show that what was shown of this turn does not count; nothing if nothing was."""
+        """Show that the text so far of this turn does not count; do nothing if none was shown."""
         if not (self._text.length or self._thinking.length):
             return
         self._clear()
@@ -304,7 +304,7 @@ class Live:
 
 
 class Kept:
-    """A text that grows, and of which the end is kept."""
+    """A growing text whose end is kept."""
 
     __slots__ = ("_pieces", "held_back", "length", "skipped")
 

@@ -280,7 +280,7 @@ class _Shared:
                 self._connection = None
         return (
             f"The MCP server {self._server.name} ended{await connection.wrote()}. Whether it did what was asked is not "
-            f"known. The next call tries it anew."
+            f"known. The next call tries again."
         )
 
     def _text_of(self, error: Exception) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.live_events import Live
     from graphengine.agents.run_scope import Scope
+    from graphengine.engine.steps import ModelCaller
     from graphengine.state.json_values import JsonObject, JsonValue
 
 O = TypeVar("O")  # noqa: E741 - the output
@@ -173,7 +174,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
             "stop": response.stop,
             "pydantic_ai": ModelMessagesTypeAdapter.dump_python([found], mode="json"),
         }
-        by = {"agent": agent, "model": response.model or model.name}
+        by: ModelCaller = {"agent": agent, "model": response.model or model.name}
         return Piece(record, len(to_json(record)), usage_of(response), by)
 
     with ExitStack() as reserved:  # until the answer is recorded, which is when it counts

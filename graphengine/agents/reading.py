@@ -122,7 +122,7 @@ class Output(Generic[T]):
         try:
             return self._loaded(self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error"), ())
         except PydanticSerializationError as error:
-            raise self._bad(f"the answer is no {self._type} any more: {error}") from error
+            raise self._bad(f"the answer does not fit {self._type} after a guard changed it: {error}") from error
 
     def feedback(self, error: Exception) -> str:
         """Return the message to the model about an answer that could not be used, so that it can correct it.
@@ -152,7 +152,7 @@ class Output(Generic[T]):
             if value is NOTHING:
                 value = tolerant(text)
         except Unreadable as error:
-            raise self._bad(f"the answer is no {self._type}: {error} (given: {_short(text)})") from error
+            raise self._bad(f"the answer does not fit {self._type}: {error} (given: {_short(text)})") from error
         return self._fitted(value)
 
     def _fitted(self, value: object) -> T:
@@ -205,13 +205,13 @@ class Output(Generic[T]):
         """Refuse an object that has no field of the type: if all fields have defaults, it would count as empty."""
         if isinstance(value, dict) and value and self._fields and self._fields.isdisjoint(value):
             given, wanted = ", ".join(map(str, value)), ", ".join(sorted(self._fields))
-            raise self._bad(f"the answer is no {self._type}: it has {_short(given)}, none of {wanted}")
+            raise self._bad(f"the answer does not fit {self._type}: it has {_short(given)}, but none of {wanted}")
 
     def _dumped(self, value: object, place: tuple[str, ...]) -> T:
         try:
             body = utf8_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
         except (ValueError, RecursionError) as error:
-            raise self._bad(f"the answer is no {self._type}: {error}") from error
+            raise self._bad(f"the answer does not fit {self._type}: {error}") from error
         return self._loaded(body.encode(), place)
 
     def _loaded(self, body: bytes, place: tuple[str, ...]) -> T:
@@ -249,7 +249,7 @@ class Output(Generic[T]):
             lines.append(f"- {_place((*place, *item['loc']))}: {item['msg'].removeprefix('Value error, ')}{given}")
         if len(found) > _MOST_ERRORS:
             lines.append(f"- and {len(found) - _MOST_ERRORS} more")
-        return f"the answer is no {self._type}:\n" + "\n".join(lines)
+        return f"the answer does not fit {self._type}:\n" + "\n".join(lines)
 
     def _none_of(self, value: object) -> BadAnswer:
         choices = ", ".join(dict.fromkeys(choice.decode() for choice in self._choices.values()))

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.live_events import Live
+    from graphengine.engine.steps import ModelCaller
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
     from graphengine.models.line import Waits
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -38,8 +40,8 @@ class Piece:
 
     record: JsonValue
     size_bytes: int
-    usage: Mapping[str, float | None] | None = None
-    by: Mapping[str, str] | None = None
+    usage: Usage | None = None
+    by: ModelCaller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Scope(Protocol):
         """Call a blocking function in a thread, of the run if none are given, and wait for it even if cancelled."""
         ...
 
-    def paid(self, usage: Mapping[str, float | None]) -> None:
+    def paid(self, usage: Usage) -> None:
         """Count the usage of a call that is not recorded as a piece of work."""
         ...
 
@@ -223,9 +225,7 @@ class Scope(Protocol):
         """
         ...
 
-    async def reserved(
-        self, model: Model, request: Request
-    ) -> AbstractContextManager[Callable[[Mapping[str, float | None]], None]]:
+    async def reserved(self, model: Model, request: Request) -> AbstractContextManager[Callable[[Usage], None]]:
         """Reserve what a call may use of the run's limits; wait until that is free.
 
         It is reserved until the block ends. The block gets a function to call with what the call used.

@@ -599,7 +599,7 @@ def _as_inputs(inputs: object, where: str) -> dict[str, str]:
 
 
 def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
-    """Refuse inputs that are no parameters of the function."""
+    """Refuse inputs that are not parameters of the function."""
     names = [each.name for each in signature.parameters]
     for name in made.inputs:
         if name not in names:

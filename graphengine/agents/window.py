@@ -227,7 +227,7 @@ def _shortened(messages: Sequence[Message], window: Window) -> list[Message]:
 
 
 def _cut_result(message: Message, tokens: int, window: Window) -> Message:
-    """Return a tool's result with the beginning and the end of its text, so that it has at most so many tokens."""
+    """Return a tool's result with the beginning and the end of its text, so that it has at most this many tokens."""
     if _estimate(message) <= tokens:
         return message
     body = message.text.encode("utf-8", "surrogatepass")

@@ -114,7 +114,7 @@ class Graph(GraphDefinition[S]):
 
     @with_our_keywords
     def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
-        """`run` for scripts without an event loop. `SyncRunner` has the methods of a Runner for them.
+        """Run it as `run` does, in a script without an event loop. `SyncRunner` has the methods of a Runner for that.
 
         Raises:
             DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.

@@ -1,4 +1,4 @@
-"""Citing: whether the citations of a text exist, and agree with what it says of them.
+"""Citing: whether the citations of a text exist, and agree with its statements.
 
 A language model's text is checked before it counts, so only certain errors are reported: a place that does not exist, a
 claim that cites nothing, figures that are not at the cited place, no word in common with it; and for a claim that is
@@ -80,7 +80,7 @@ def check_length(text: str, word_budget: int) -> None:
 
 @in_language_of("passages")
 def check_cited(text: str, passages: Passages, *, each: bool = False) -> None:
-    """Check that the citations of a text exist, and agree with what it says of them.
+    """Check that the citations of a text exist, and agree with its statements.
 
     Args:
         text: The text, as Markdown; a text of one sentence need not cite anything.

@@ -39,7 +39,7 @@ def with_warning(text: str, errors: Sequence[Failure], sources: Sequence[TextFil
 
 
 def with_note(result: str, sources: Sequence[TextFile]) -> str:
-    """Return a text with a note below its title on the sources of which only excerpts were read."""
+    """Return a text with a note below its title on the sources that were read only in excerpts."""
     return with_notes(result, map(excerpt_of, sources))
 
 

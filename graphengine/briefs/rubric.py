@@ -54,7 +54,7 @@ class Component:
 
 # Any text on the subject uses half of its terms; one rare term can be left out.
 TERMS = Component(22, 0.5, 0.95)
-# With less than half of the topics it is no overview.
+# With less than half of the topics it is not an overview.
 TOPICS = Component(20, 0.4, 1.0)
 # A brief must cover the task; its title alone does not.
 TASK = Component(10, 0.25, 1.0)

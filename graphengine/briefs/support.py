@@ -127,7 +127,7 @@ def _misquoted(claim: Sequence[str], passage: Sequence[str], stops: Collection[s
         return []
     if all(one in stops for one in changed):  # such as "nicht", "nur", "alle"
         return [Complaint("denial", f"adds or leaves out \u201c{changed[0]}\u201d")]
-    return [Complaint("words", "is no quotation")]
+    return [Complaint("words", "is not a quotation")]
 
 
 @functools.cache
@@ -282,7 +282,7 @@ class _Pair:
         return found
 
     def _has_swapped(self, here: tuple[int, int], there: tuple[int, int], claim: str, passage: str) -> bool:
-        """Return whether two words are around the same ones in reverse order, and are no two entries of a list."""
+        """Return whether two words surround the same words in reverse order, and are not two entries of a list."""
         inner = [one.value for one in self._claim[here[0] + 1 : here[1]]]
         if inner != [one.value for one in self._passage[there[0] + 1 : there[1]]]:
             return False
@@ -296,7 +296,7 @@ class _Pair:
         return not (_LIST_ENDS.search(between) and after == inner)  # "zinc oxide and copper oxide"
 
     def _has_place_of_another(self, at: int, there: Mapping[str, int]) -> bool:
-        """Return whether a word is between the words between which the passage has one that the claim lacks."""
+        """Return whether a word of the claim replaces another: the passage has a missing word between the same two."""
         around = self._around(self._claim, at)
         own = self._around(self._passage, there[self._claim[at].key])
         claimed = {one.key for one in self._claim}

@@ -77,7 +77,7 @@ def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _explain(error: TypeError, function: Callable[..., Any], given: Mapping[str, object]) -> None:
-    """If the arguments did not fit, let the error end at the caller, with the closest option, as in Python 3.13."""
+    """End an error about unfit arguments at the caller, and add the closest option, as Python 3.13 does."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is None:
         error.__traceback__ = None
     for name in given:

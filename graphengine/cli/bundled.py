@@ -54,7 +54,7 @@ def _modules(name: str) -> set[Path]:
 
 
 def _imported(file: Path) -> Iterator[str]:
-    """Yield each module of `graphs` and `nodes` that a file may import; some of these names are no modules."""
+    """Yield each module of `graphs` and `nodes` that a file may import; some of these names may not be modules."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
             yield str(node.module)

@@ -59,7 +59,7 @@ class Busy:
 
 @contextmanager
 def busy(session: Session, what: str) -> Iterator[Busy]:
-    """While active, show on the terminal what is being done.
+    """Show on the terminal what is being done, until the block ends.
 
     Args:
         session: The call.

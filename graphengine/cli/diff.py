@@ -184,8 +184,7 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
 def _cost(side: Side, *, is_whole: bool) -> str:
     from graphengine.cli.steps import counted, usage_line
     from graphengine.cli.times import seconds
-    from graphengine.history.json_document import usage_document
 
     since = "" if is_whole else " since they diverged"
     took = f"{counted(side.steps, 'step')} in {seconds(side.seconds)}{since}"
-    return f"{took}, {usage_line(usage_document(side.spent))}"
+    return f"{took}, {usage_line(side.spent)}"

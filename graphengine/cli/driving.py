@@ -22,6 +22,7 @@ from graphengine.history.json_document import error_document
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.runner import RunFailed, Runner, StepRecorded
+from graphengine.state.amounts import allows_unknown_cost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,9 +72,15 @@ def limits_of(recorded: Recorded, given: Given) -> Limits | None:
     """Return the run's limits with the given ones in place of its own; None if none was given."""
     if not given.limits:
         return None
-    known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
-    known["unknown_cost"] = bool(known["unknown_cost"])
-    return options.limits_from(given.limits, Limits(**known))
+    known = recorded.snapshot.limits
+    limits = Limits(
+        known.get("steps"),
+        known.get("tokens"),
+        known.get("cost_usd"),
+        known.get("seconds"),
+        unknown_cost=allows_unknown_cost(known),
+    )
+    return options.limits_from(given.limits, limits)
 
 
 def drive(job: Job, begin: Begin) -> int:

@@ -260,7 +260,7 @@ def _is_graph(text: str, found: Found) -> bool:
         try:
             find(text)
         except GraphNotFound as error:
-            message = f"{text} is no model ({not_a_model.message}), and no graph ({error.message})"
+            message = f"{text} is neither a model ({not_a_model.message}) nor a graph ({error.message})"
             raise InputError(message, where=f"--against {text}", repair=not_a_model.repair) from None
         return True
     return False

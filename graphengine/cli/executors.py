@@ -73,7 +73,7 @@ def _load(root: Path, name: str, named: str) -> Executor:
     """Return the executor that a setting names.
 
     Raises:
-        DefinitionError: It cannot be loaded, or is no executor.
+        DefinitionError: It cannot be loaded, or is not an executor.
     """
     where = f"[tool.graphengine.executors] {name}"
     module, _, inner = named.partition(":")

@@ -312,7 +312,7 @@ def _media(name: str, where: str) -> Media:
         return Media(data=Path(name).read_bytes(), name=Path(name).name)
     except ValidationError as error:
         repair = "name a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file"
-        raise InputError(f"the file {name} is no picture, document or sound", where=where, repair=repair) from error
+        raise InputError(f"the file {name} is not a picture, document or sound", where=where, repair=repair) from error
     except OSError as error:
         reason = error.strerror or str(error)
         repair = "name a file that exists"

@@ -271,7 +271,7 @@ class Progress:
 
     @asynccontextmanager
     async def ticking(self, clock: Callable[[], float] = time.time) -> AsyncIterator[None]:
-        """While active, show on a terminal which nodes are at work, and for how long by this clock."""
+        """Show on a terminal which nodes are at work, and for how long by this clock, until the block ends."""
         if not self._is_live:
             yield
             return

@@ -176,7 +176,7 @@ def _always(found: Pruned) -> bool:
 
 
 def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
-    """Return what decides whether to remove runs: `--yes`, or a prompt at a terminal.
+    """Return how removal is confirmed: `--yes`, or a prompt at a terminal.
 
     Raises:
         click.UsageError: There is neither `--yes` nor a terminal.

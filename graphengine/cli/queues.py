@@ -44,7 +44,7 @@ class Rate(click.ParamType[tuple[int, float]]):
     """,
 )
 @click.argument("queue", metavar="[QUEUE]", required=False)
-@click.option("--concurrency", type=click.IntRange(min=1), help="At most so many of its runs are driven at a time.")
+@click.option("--concurrency", type=click.IntRange(min=1), help="How many of its runs may be driven at a time.")
 @click.option("--rate", type=Rate(), metavar="N/TIME", help="At most N of its runs begin in this time, e.g. 100/60s.")
 @click.option("--key-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each key.")
 @click.option("--key-rate", type=Rate(), metavar="N/TIME", help="The same as --rate for each key.")

@@ -20,7 +20,8 @@ from graphengine.cli.times import seconds
 from graphengine.cli.waits import all_waits, show_waits
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
-from graphengine.history.json_document import explanation_of, run_document, usage_document
+from graphengine.history.json_document import explanation_of, run_document
+from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.models.base import Model
     from graphengine.runner import Result
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
@@ -260,9 +262,9 @@ def show_cost(err: Channel, snapshot: Snapshot) -> None:
         err.prose(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
 
 
-def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> dict[str, Any]:
-    """Return the usage of a run with every figure."""
-    return usage_document(snapshot.inherited if inherited else snapshot.usage)
+def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> Usage:
+    """Return the usage of a run."""
+    return snapshot.inherited if inherited else snapshot.usage
 
 
 def show_next(job: Job, ended: Ended) -> None:
@@ -303,10 +305,10 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     name = limit_reached(snapshot).partition(" ")[0]
     if name not in snapshot.limits:
         return []
-    is_unknown = snapshot.usage.get(name, 0) is None and not snapshot.limits.get("unknown_cost")
-    if is_unknown:  # raising the limit does not help
+    is_unknown = is_cost_unknown(snapshot.usage) and not allows_unknown_cost(snapshot.limits)
+    if name == "cost_usd" and is_unknown:  # raising the limit does not help
         return _UNKNOWN_COST
-    higher = 2 * max(spent(snapshot, name), snapshot.limits[name] or 0) or 1
+    higher = 2 * max(spent(snapshot, name), by_name(snapshot.limits)[name] or 0) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
 
 

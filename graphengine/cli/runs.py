@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import completing, helping, options
+from graphengine.state.amounts import are_offline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.cli.tree import Tree
     from graphengine.engine.snapshot import Snapshot
     from graphengine.history.selection import Wanted
-    from graphengine.history.usage import Usage
+    from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo, Store, Summary
 
 _STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
@@ -214,10 +215,8 @@ def _show_tree(session: Session, tree: Tree) -> None:
 def _spent(usage: Usage | None) -> str:
     """Return the cost of models; "" if no language model was called."""
     from graphengine.cli.steps import cost
-    from graphengine.history.json_document import usage_document
 
-    full = usage_document(usage or {})
-    return cost(full) if full["calls"] != full["offline_calls"] else ""
+    return "" if usage is None or are_offline(usage) else cost(usage)
 
 
 def _cost(summary: Summary | None) -> str:

@@ -35,8 +35,8 @@ from graphengine.history.run_schemas import (
     Runs,
     Sent,
     SpendingOfRun,
-    Stands,
     Status,
+    StatusReported,
     Step,
     Stepped,
     Stop,
@@ -311,8 +311,8 @@ class MadeTest(Document):
 class Limits(Part):
     """The limits of a queue; null for no limit."""
 
-    concurrency: int | None = Field(description="at most so many of its runs are driven at a time")
-    rate: tuple[int, float] | None = Field(description="at most so many of its runs begin in so many seconds")
+    concurrency: int | None = Field(description="how many of its runs may be driven at a time")
+    rate: tuple[int, float] | None = Field(description="how many of its runs may begin in how many seconds")
     key_concurrency: int | None = Field(description="the same for the runs of each key")
     key_rate: tuple[int, float] | None = Field(description="the same for the runs of each key")
 
@@ -361,7 +361,7 @@ class OneWorker(Part):
     id: str = Field(description="its owner, the `driver` of its runs")
     host: str = Field(description="its host")
     pid: int = Field(description="its number on the host")
-    role: Mapping[str, JsonValue] | None = Field(description="what it takes: graphs, queues; null if it is no worker")
+    role: Mapping[str, JsonValue] | None = Field(description="what it takes: graphs, queues; null if not a worker")
     runs: Sequence[str] = Field(description="the runs that it drives, at most a hundred")
     driven: int = Field(description="how many it drives")
 
@@ -477,7 +477,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "branch": [Kind(Run)],
     "watch": [
         Kind(Stepped, "for each step", lines=True),
-        Kind(Stands, "when its status changes", lines=True),
+        Kind(StatusReported, "when its status changes", lines=True),
         Kind(WatchEnded, "at the end", lines=True),
         *(Kind(model, "only in Python: `event_document` of a live event", lines=True) for model in LIVE),
     ],

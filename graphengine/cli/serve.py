@@ -166,7 +166,7 @@ def token_of(file: Path | None) -> tuple[str, bool]:
         try:
             given = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise InputError(f"{file} cannot be read: {why}", where=where, repair="give a file with a token") from None
     else:
         given = os.environ.get(_TOKEN, "").strip()

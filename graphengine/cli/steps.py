@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
@@ -35,14 +35,16 @@ from graphengine.engine.steps import (
     path_of,
     usage_of,
 )
-from graphengine.history.json_document import explanation_of, usage_document
+from graphengine.history.json_document import explanation_of
 from graphengine.history.timing import open_seconds
+from graphengine.state.amounts import are_offline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.terminal import Part
     from graphengine.engine.steps import Step
+    from graphengine.state.amounts import TokensName, Usage
     from graphengine.state.json_values import JsonValue, Op
 
 OTHERWISE: Final = "otherwise"
@@ -131,7 +133,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
         case _:
             pass
     if usage and not isinstance(facts, Recorded) and not is_offline(usage):
-        found.append(usage_line(usage_document(usage)))
+        found.append(usage_line(usage))
     return found + _extras(facts, limit)
 
 
@@ -141,7 +143,7 @@ def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
     if not facts.by:
         return [f"{name} returned {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"
-    used = usage_document(facts.usage)
+    used = facts.usage
     request = f"{facts.by['agent']} asked {facts.by['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
     calls = [f"calls {call['name']}({call['arguments']})" for call in value.get("calls", ())]
     texts = [compact(value["text"])] if value.get("text") or not calls else []
@@ -230,35 +232,45 @@ def compact(value: JsonValue) -> str:
         return repr(value)
 
 
-def usage_line(usage: Mapping[str, Any]) -> str:
-    """Return the calls, tokens and cost of a usage with every figure; tokens and cost only of language models."""
-    calls, offline = usage["calls"], usage["offline_calls"]
-    if not calls and not usage.get("unknown_calls"):
+_OF_THEM: Final[tuple[tuple[int, TokensName, str], ...]] = (
+    (0, "cache_read_tokens", "cached"),
+    (0, "cache_write_tokens", "written to the cache"),
+    (1, "reasoning_tokens", "thinking"),
+)
+"""Parts of the input (0) and output (1) tokens, in words."""
+
+
+def usage_line(usage: Usage) -> str:
+    """Return the calls, tokens and cost of a usage; tokens and cost only of language models."""
+    calls: int = usage.get("calls") or 0
+    offline: int = usage.get("offline_calls") or 0
+    unknown: int = usage.get("unknown_calls") or 0
+    if not calls and not unknown:
         return "no model calls"
-    if calls == offline and not usage.get("unknown_calls"):
+    if calls == offline and not unknown:
         return f"{counted(calls, 'model call')}, all offline"
     some_offline = f" ({offline} offline)" if offline else ""
     return f"{counted(calls, 'model call')}{some_offline}, {tokens_line(usage)}, cost {cost(usage)}"
 
 
-def tokens_line(usage: Mapping[str, Any]) -> str:
-    """Return the tokens of a usage with every figure; those of caches and of thinking if there are any."""
-    tokens_in, tokens_out = usage["input_tokens"] or 0, usage["output_tokens"] or 0
-    tokens = counted(tokens_in + tokens_out, "token")
+def tokens_line(usage: Usage) -> str:
+    """Return the tokens of a usage; those of caches and of thinking if there are any."""
+    tokens_in: int = usage.get("input_tokens") or 0
+    tokens_out: int = usage.get("output_tokens") or 0
+    all_tokens = counted(tokens_in + tokens_out, "token")
     parts = [f"{tokens_in:,} in", f"{tokens_out:,} out"]
-    for at, name, word in ((0, "cache_read_tokens", "cached"), (0, "cache_write_tokens", "written to the cache")):
-        if usage.get(name):
-            parts[at] += f", {usage[name]:,} of them {word}"
-    if usage.get("reasoning_tokens"):
-        parts[1] += f", {usage['reasoning_tokens']:,} of them thinking"
-    text = f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
+    for at, name, word in _OF_THEM:
+        tokens: int = usage.get(name) or 0
+        if tokens:
+            parts[at] += f", {tokens:,} of them {word}"
+    text = f"{all_tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else all_tokens
     unknown = usage.get("unknown_calls")
     return f"{text}, plus unreported tokens of {counted(unknown, 'failed call')}" if unknown else text
 
 
-def cost(usage: Mapping[str, Any]) -> str:
+def cost(usage: Usage) -> str:
     """Return the cost of models in words; if it is unknown, the known part of it."""
-    amount = usage["cost_usd"]
+    amount = usage.get("cost_usd", 0.0)
     if amount is not None:
         return f"{dollars(amount)} USD"
     known = usage.get("priced_usd") or 0.0
@@ -272,9 +284,9 @@ def dollars(amount: float) -> str:
     return f"{amount:.4f}" if amount >= _LEAST_USD else f"{amount:.2g}"
 
 
-def is_offline(usage: Mapping[str, Any]) -> bool:
+def is_offline(usage: Usage) -> bool:
     """Return whether models were called, and none of them was a language model."""
-    return bool(0 < usage.get("calls", 0) == usage.get("offline_calls", 0))
+    return usage.get("calls", 0) > 0 and are_offline(usage)
 
 
 def counted(number: int, noun: str) -> str:

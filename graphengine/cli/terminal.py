@@ -293,7 +293,7 @@ class _SharedTerminal:
 
 @contextmanager
 def making_room(channel: Channel) -> Iterator[None]:
-    """While active, erase the channel's transient line before anything that this process prints."""
+    """Erase the channel's transient line before anything that this process prints, until the block ends."""
     if not channel.is_live:
         yield
         return

@@ -14,7 +14,7 @@ from graphengine.history.load import load_snapshot, own_usage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.history.usage import Usage
+    from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo, Store
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.steps import cost
 from graphengine.cli.tables import aligned
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.terminal import Channel
-    from graphengine.history.usage import Spent, Usage
+    from graphengine.history.usage import Spent
+    from graphengine.state.amounts import CountName, Usage
     from graphengine.state.json_values import JsonValue
 
-_FIGURES: Final = (
+_FIGURES: Final[Sequence[tuple[str, CountName]]] = (
     ("calls", "calls"),
     ("offline", "offline_calls"),
     ("tokens in", "input_tokens"),
@@ -71,15 +72,14 @@ def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str], co
         part = "" if True not in parts else "inherited" if is_inherited else "own"
         rows += [(name, part, usage) for name, usage in summed(of_part, key).items()]
         rows += [("all", part, usage) for usage in summed(of_part, lambda each: each.inherited).values()]
-    full: list[tuple[str, str, dict[str, Any]]] = [(name, part, usage_document(usage)) for name, part, usage in rows]
     figures = [
         (title, figure)
         for title, figure in _FIGURES
-        if title not in _RARE or any(usage.get(figure) for _, _, usage in full)
+        if title not in _RARE or any(usage.get(figure) for _, _, usage in rows)
     ]
     table = [
         (name, part, *(f"{usage.get(figure) or 0:,}" for _, figure in figures), cost(usage))
-        for name, part, usage in full
+        for name, part, usage in rows
     ]
     headings = (heading, "part", *(title for title, _ in figures), "cost")
     expendable = [title for title, _ in reversed(figures) if title != "calls"]

@@ -137,7 +137,7 @@ def _fitting(schema: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _others(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an answer that fits for each branch of a schema that is no yes-or-no question, as words of a shell."""
+    """Yield an answer that fits, as words of a shell, for each branch of a schema other than a yes-or-no question."""
     for branch in schema["anyOf"]:
         fitting = None if branch.get("type") == "boolean" else an_example({**branch, "$defs": schema.get("$defs", {})})
         if fitting is not None:

@@ -1,8 +1,8 @@
 """`graphengine watch`: follow a run that another process drives.
 
 It only reads: it takes no lease, writes nothing, and does not affect any driver. It polls the run's row a few times a
-second; when its seq has changed, it reads the new steps and folds them, so that the core determines which nodes are at
-work and what the run waits for.
+second; when its seq has changed, it reads the new steps and folds them, so that the engine determines which nodes are
+at work and what the run waits for.
 """
 
 from __future__ import annotations
@@ -103,28 +103,28 @@ def _again(run_id: str, place: Place) -> str:
 
 
 class _View(Protocol):
-    """Shows the events of a watched run."""
+    """A view of a watched run; `_Watching` calls its methods."""
 
     def begins(self, info: RunInfo) -> None:
-        """Called when the run is found."""
+        """Show which run was found."""
 
     def step(self, entry: Entry, *, is_past: bool) -> None:
-        """Called for each recorded step; a past one is not shown."""
+        """Take a recorded step, and show it unless it is past."""
 
     def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
-        """Called with the state from which the run is read, and the items of its maps that ended by fallback."""
+        """Take the state from which the run is read, and the items of its maps that ended by fallback."""
 
     def joins(self, visits: Visits) -> None:
-        """Called after the past steps; further steps are shown."""
+        """Prepare to show further steps, after the past ones."""
 
-    def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Called with the current status, after all steps so far were shown."""
+    def status(self, info: RunInfo, snapshot: Snapshot) -> None:
+        """Show the current status, after all steps so far."""
 
     def tick(self) -> None:
-        """Called after each poll."""
+        """Update what changes with time, after each poll."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Called when the run is over, or is no longer watched."""
+        """Show the end, when the run is over or is no longer watched."""
 
 
 class _Watching:
@@ -170,7 +170,7 @@ class _Watching:
                 standing = (status, info.seq, info.driver)
                 if standing != reported:
                     reported = standing
-                    self._view.stands(info, snapshot)
+                    self._view.status(info, snapshot)
                 self._view.tick()
         return Exit.FINISHED  # not reached: the loop above ends with a return or an error
 
@@ -245,7 +245,7 @@ class _Lines:
                 self._progress.began(visit.path, visit.number, visits.snapshot.frames[frame].attempt)
         self._progress.counts()
 
-    def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
+    def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.cli.show import driven
         from graphengine.cli.times import when
 
@@ -318,7 +318,7 @@ class _Documents:
     def joins(self, visits: Visits) -> None:
         pass
 
-    def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
+    def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
         from graphengine.history.json_document import waits_document
 

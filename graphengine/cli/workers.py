@@ -32,7 +32,7 @@ _LISTED = 5
 def command(session: Session, database: Database | None) -> int:
     """List the processes that have a database open for driving runs and are alive, and the runs that they drive.
 
-    A process that is no worker drives the runs that it has started or resumed itself, as `graphengine run` does.
+    A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read

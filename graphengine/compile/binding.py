@@ -241,7 +241,7 @@ class Binder:
             self.report("bytes_in_prompt", where, f"{reading.text} is bytes, but a prompt is text", repair)
 
     def _is_state(self, parameter: Parameter, where: str) -> None:
-        """Check that the parameter for the whole state is no mapping if it gets an object, and no object if a dict."""
+        """Refuse a mapping as the parameter for a state that is an object, and an object for a state that is a dict."""
         declared = declared_of(self.state.model)
         wanted = [get_origin(m) or m for m in members(parameter.annotation)]
         kinds = [kind for kind in wanted if isinstance(kind, type)]

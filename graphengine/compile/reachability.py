@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Collection[str] = ()) -> set[str]:
-    """Return every node that can be reached from the start, itself included, not passing the nodes in `without`."""
+    """Return the start and every node that can be reached from it without passing through a node in `without`."""
     seen = {start}.difference(without)
     waiting = list(seen)
     while waiting:

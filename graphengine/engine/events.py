@@ -1,4 +1,4 @@
-"""Events: what happened outside the core. Times, results and random numbers enter it here.
+"""Events: what happened outside the engine. Times, results and random numbers enter it here.
 
 `decide` turns an event into a step. An event of an earlier visit or attempt than the frame's current one is stale and
 is refused.
@@ -15,7 +15,8 @@ from graphengine.engine.steps import Shift
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.engine.steps import FailureRecord, Limits, Node, Said, Usage, WaitRecord
+    from graphengine.engine.steps import FailureRecord, ModelCaller, Node, Said, WaitRecord
+    from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
 
 
@@ -33,7 +34,7 @@ class Begun(NamedTuple):
     run_id: str
     values: Mapping[str, JsonValue]
     typed: Mapping[str, object]
-    limits: Limits
+    limits: LimitsRecord
     given: Collection[str] = ()
     after: str = ""
     pause: Sequence[str] = ()
@@ -60,7 +61,7 @@ class Error(NamedTuple):
 
     @property
     def lasts(self) -> bool:
-        """Whether no retry around it helps. What `repeats` may succeed in a retry that makes its input anew."""
+        """Whether no retry around it helps. What `repeats` may succeed in a retry that makes a new input."""
         return not self.retryable and not self.repeats
 
 
@@ -151,7 +152,7 @@ class WorkDone(NamedTuple):
     value: JsonValue
     size_bytes: int = 0
     usage: Usage | None = None
-    by: Mapping[str, str] | None = None
+    by: ModelCaller | None = None
     said: Said | None = None
 
 
@@ -242,7 +243,7 @@ class Resumed(NamedTuple):
 
     now: float
     crashed: bool
-    limits: Limits
+    limits: LimitsRecord
     fingerprint: str
     pause: Sequence[str] | None = None
     change: Shift = NO_SHIFT
@@ -275,7 +276,7 @@ class BranchedOff(NamedTuple):
     seq: int
     updates: Sequence[tuple[str, object]]
     fingerprint: str
-    limits: Limits
+    limits: LimitsRecord
     frame: str = ""
     pause: Sequence[str] | None = None
     change: Shift = NO_SHIFT

@@ -1,8 +1,9 @@
 """The fold: applies a step to a snapshot, both live and on load.
 
 It reads only the step, calls no user code, and changes the snapshot in place. `graphengine.engine.field_ops` changes
-fields, `graphengine.engine.frame_tree` the tree of frames. It is separate from the rules that decide, in
-`graphengine.engine.rules`, so that commands that only read recorded runs do not load those.
+fields, `graphengine.engine.frame_tree` the tree of frames, `graphengine.engine.map_items` the items of maps. It is
+separate from the rules that decide, in `graphengine.engine.rules`, so that commands that only read recorded runs do not
+load those.
 """
 
 from __future__ import annotations
@@ -17,18 +18,16 @@ from graphengine.engine.frame_tree import (
     add_usage,
     drop,
     drop_children,
-    end_item,
     fail_frame,
     move,
-    open_map,
     open_sub,
     pause,
-    reopen_failed,
     touch,
     unpause,
     wait,
     wake,
 )
+from graphengine.engine.map_items import end_item, open_map, reopen_failed
 from graphengine.engine.phases import (
     Collecting,
     Ended,
@@ -43,10 +42,10 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.ready import mover_of, task_of
+from graphengine.engine.ready import can_move, mover_of, task_of
 from graphengine.engine.rebase import apply_shift, keep_items
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot
-from graphengine.engine.steps import Usage, path_of
+from graphengine.engine.steps import Decided, path_of
 from graphengine.errors import WorkNotRepeatable
 from graphengine.graph.options import START
 
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from graphengine.engine.steps import Step
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonObject
 
 
@@ -89,8 +89,34 @@ def _settle(snapshot: Snapshot) -> None:
     if snapshot.movers is not None:
         snapshot.movers.update(dict.fromkeys(snapshot.changed))
     if snapshot.status in ("running", "waiting"):
-        snapshot.mover = mover_of(snapshot)
+        snapshot.mover = _find_mover(snapshot)
         snapshot.status = "waiting" if snapshot.mover is None else "running"
+
+
+def _find_mover(snapshot: Snapshot) -> str | None:
+    """Return what `mover_of` returns, and forget the frames that were found unable to move.
+
+    The frame found after the last step and those that this step changed are tried first. One of them usually can move,
+    and then the others need not be checked. Thousands may wait, and none of them can move before a step changes it. So
+    a frame that was checked is only checked again once it has changed. The exception is a graph with a limit of its
+    own: the steps of its other frames change what its frames can do.
+    """
+    frames = snapshot.frames
+    likely = [snapshot.mover, *snapshot.changed[-_LIKELY:]]
+    for key in likely:
+        if key in frames and can_move(snapshot, frames[key]):
+            return key
+    if snapshot.movers is None:
+        if any(frame.limits for frame in frames.values() if frame.kind == "sub"):
+            return mover_of(snapshot)
+        snapshot.movers = dict.fromkeys(frames)
+    movers = snapshot.movers
+    while movers:
+        key, _ = movers.popitem()
+        if key in frames and can_move(snapshot, frames[key]):
+            movers[key] = None
+            return key
+    return None
 
 
 def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
@@ -239,13 +265,13 @@ def _ask_about(snapshot: Snapshot, frame: Frame) -> None:
 def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
     snapshot.run_id = facts.run_id
-    snapshot.inherited = dict(snapshot.usage)
+    snapshot.inherited = snapshot.usage.copy()
     _continue(snapshot, facts)
     _pause_before(snapshot, facts)
     frame = snapshot.frames[step.frame]
     if step.update:
         keep_items(snapshot, frame, {op[1] for op in step.update})
-        apply_ops(frame, step.update, step.typed)
+        _apply(frame, step)
         for other in snapshot.frames.values():
             if other.kind == "arm":
                 replay(other)
@@ -270,8 +296,8 @@ _DECISION: Final[JsonObject] = {
 def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     """Complete a visit: apply its update, count its cost, and move along its edge."""
     frame = snapshot.frames[step.frame]
-    if step.update:
-        apply_ops(frame, step.update, step.typed)
+    if step.update:  # as in `_apply`
+        apply_ops(frame, step.update, step.typed if type(step) is Decided else None)
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
     frame.counts[step.node] = frame.counts.get(step.node, 0) + 1
@@ -323,7 +349,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     if step.update:
-        apply_ops(frame, step.update, step.typed)
+        _apply(frame, step)
     if not facts.has_failed:
         _count_visit(snapshot, frame, step.node)
         _end_visit(snapshot, frame)
@@ -379,7 +405,7 @@ def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
         return
     arms = [snapshot.frames[key] for key in phase.arms]
     if step.update:
-        apply_ops(frame, step.update, step.typed)
+        _apply(frame, step)
     _set_marks(frame, facts)
     for arm in arms:
         drop(snapshot, arm, frame, counts=True)
@@ -485,9 +511,14 @@ def _message(snapshot: Snapshot, facts: steps.Message) -> None:
 # --- Shared by several kinds -----------------------------------------------------------------------------------------
 
 
+def _apply(frame: Frame, step: Step) -> None:
+    """Apply the operations of a step; their typed values are known if this process decided it."""
+    apply_ops(frame, step.update, step.typed if type(step) is Decided else None)
+
+
 def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Outcome) -> None:
     """Begin a frame that has its own state: apply its initial values, and leave START."""
-    apply_ops(frame, step.update, step.typed)
+    _apply(frame, step)
     frame.marks.update(facts.marks)
     _leave_by(snapshot, frame, facts)
 
@@ -565,3 +596,6 @@ def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
 
 
 _BEGINNINGS: Final = frozenset((steps.Started, steps.Resumed, steps.Branched))
+_LIKELY: Final = 4
+"""How many of the last changed frames `_find_mover` tries first. A step changes its frame, the frame around it and the
+frames that it creates; one of the last few can usually move, and each check costs time at every step."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from msgspec.structs import replace
 
-from graphengine.engine.field_ops import list_of
-from graphengine.engine.phases import Collecting, Ended, FailedItem, Failing, Fallback, Forked, Inside, Waiting
-from graphengine.engine.snapshot import READY, Frame, children, item_id, sub_id
+from graphengine.engine.phases import Ended, Failing, Fallback, Forked, Inside, Waiting
+from graphengine.engine.snapshot import READY, Frame, children, sub_id
 from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.graph.options import START
+from graphengine.state.amounts import by_name, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.engine.phases import Phase
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Entered, ForkRecord, Mapped, Outcome, Usage
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.engine.steps import Entered, ForkRecord, Outcome
+    from graphengine.state.amounts import Usage
 
 
 _INDEX: Final = re.compile(r"\[\d+\]")
@@ -147,101 +147,6 @@ def _fork(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Sequence[
         snapshot.changed.append(key)
 
 
-def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None:
-    """Begin the first items of a map, as many as its concurrency allows."""
-    count = facts.count
-    lists = [*facts.items.values(), *(list_of(frame, name) for name in facts.fields.values())]
-    if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
-        # Checked before a list of `count` entries is allocated: a damaged row can claim any number.
-        message = f"a map of {count} items has lists of other lengths"
-        raise ValueError(message)
-    frame.phase = Collecting(count, facts.concurrency, at, facts.fields, facts.items, left=count, done=[None] * count)
-    open_items(snapshot, frame, frame.phase)
-    touch(snapshot, frame)
-
-
-def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
-    """Begin items up to the map's concurrency: first those that failed before, then those that never began."""
-    live = map_.live
-    while len(live) < map_.concurrency and (map_.again or map_.next < map_.count):
-        earlier: FailedItem | None = None
-        if map_.again:
-            index, earlier = map_.again.pop(0)
-        else:
-            index = map_.next
-            map_.next += 1
-        live.append(index)
-        key = item_id(frame, index)
-        if earlier is not None and earlier.kept:
-            _reopen(snapshot, snapshot.frames[key])
-            continue
-        values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
-        for name, records in map_.items.items():
-            values[name] = records[index]
-        item = snapshot.frames[key] = Frame(
-            id=key,
-            kind="item",
-            parent=frame.id,
-            up=frame,
-            base=frame,
-            sub=frame.sub,
-            values=values,
-            at=frame.at,
-            visit=frame.visit,
-            arrived=snapshot.now,
-        )
-        if earlier is not None:
-            item.attempt, item.memos, item.begun = earlier.attempt, earlier.memos, earlier.begun
-        snapshot.changed.append(key)
-
-
-def _reopen(snapshot: Snapshot, frame: Frame) -> None:
-    """Let an item whose subgraph failed continue inside it."""
-    frame.failing = None
-    frame.tries = 0
-    below = [frame.id]
-    while below:
-        key = below.pop()
-        snapshot.changed.append(key)
-        below.extend(children(snapshot.frames[key]))
-
-
-def end_item(
-    snapshot: Snapshot, item: Frame, outcome: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
-) -> None:
-    """Record the outcome of an item, and begin the next one. An item whose subgraph failed is kept, to be resumed."""
-    frame = item.up
-    map_ = frame.phase if frame is not None else None
-    if frame is None or not isinstance(map_, Collecting):
-        message = f"the item {item.id} belongs to no map"
-        raise ValueError(message)
-    index = int(item.id[item.id.rindex("[") + 1 : -1])
-    if sent:
-        map_.sent[str(index)] = sent
-    kept = isinstance(outcome, FailedItem) and outcome.kept
-    if isinstance(outcome, FailedItem):
-        map_.failed[str(index)] = outcome
-    else:
-        map_.done[index] = outcome
-    map_.live.remove(index)
-    map_.left -= 1
-    if not kept:
-        if item.usage:
-            frame.usage = add_usage(frame.usage, item.usage)
-        del snapshot.frames[item.id]
-    if map_.next < map_.count or map_.again:
-        open_items(snapshot, frame, map_)
-    snapshot.changed.append(frame.id)
-
-
-def reopen_failed(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
-    """Begin the failed items of a map again, after a resume."""
-    map_.again += [(int(index), map_.failed[index]) for index in sorted(map_.failed, key=int)]
-    map_.left += len(map_.failed)
-    map_.failed = {}
-    open_items(snapshot, frame, map_)
-
-
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
     """Create and return the frame of a subgraph, which the given frame is inside from now on."""
     frame.phase = Inside(facts.choice)
@@ -298,13 +203,14 @@ def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -
     touch(snapshot, frame)
 
 
-def add_usage(total: Usage, spent: Usage) -> dict[str, float | None]:
+def add_usage(total: Usage, spent: Usage) -> Usage:
     """Add two usages. An unknown cost makes the sum unknown; `priced_usd` then keeps the known part."""
-    joined = dict(total)
-    for name, amount in spent.items():
-        have = joined.get(name, 0)
-        joined[name] = None if amount is None or have is None else have + amount
-    if joined.get("cost_usd", 0.0) is None:
+    sums = dict(by_name(total))
+    for name, amount in by_name(spent).items():
+        have = sums.get(name, 0)
+        sums[name] = None if amount is None or have is None else have + amount
+    joined = cast("Usage", sums)
+    if is_cost_unknown(joined):
         joined["priced_usd"] = priced(total) + priced(spent)
     return joined
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Usage
+    from graphengine.state.amounts import Usage
 
 
 class StaleEvent(Exception):

@@ -19,8 +19,9 @@ it. A frame that is forked, collecting or inside a subgraph does not move until 
 phases after each step. An event in another phase, or of another visit or attempt, is refused here. A rule refuses only
 what the table cannot express: arms that have not all arrived, a wait that is over. The rules are in
 `graphengine.engine.rules`, a file for each subject, and `graphengine.engine.fold` applies their steps. `decide` reads
-the snapshot and does not change it. It calls the user's pure functions: reducers, validators, conditions,
-writes-functions, sources of maps. Each condition is evaluated once.
+the run and changes only caches that follow from it: typed values, a subgraph's plan (`lookup.plan_of`), the index of
+waits (`Snapshot.open_waits`), the measured size (`size_limits`). It calls the user's pure functions: reducers,
+validators, conditions, writes-functions, sources of maps. Each condition is evaluated once.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event
     from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Facts, Step
+    from graphengine.engine.steps import Decided, Facts
 
 Phases: TypeAlias = tuple[type[Phase], ...]
 _MOVED: Final[Phases] = (Ready, Forked, Waiting, Ended, Leaving)
@@ -113,11 +114,11 @@ AFTER: Final[dict[type[Facts], Phases]] = {
 _LEGAL: Final = {row.event: frozenset(p for r in TABLE if r.event is row.event for p in r.phases) for row in TABLE}
 
 
-def decide(run: RunState, event: Event) -> Step:
+def decide(run: RunState, event: Event) -> Decided:
     """Return the step that an event becomes.
 
     Args:
-        run: The run, and the settings of this process. It is not changed.
+        run: The run, and the settings of this process. Only caches in it are filled.
         event: What happened.
 
     Raises:
@@ -132,7 +133,7 @@ def decide(run: RunState, event: Event) -> Step:
     raise TypeError(type(event))
 
 
-def _decide(run: RunState, event: Event) -> Step:  # noqa: C901, PLR0911, PLR0912 - one case for each event
+def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR0912 - one case for each event
     snapshot = run.snapshot
     match event:
         case events.NodeFinished():

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from graphengine.engine.steps import FailureRecord, ForkRecord, Number, Said, WaitRecord
+from graphengine.engine.steps import FailureRecord, ForkRecord, Said, WaitRecord
+from graphengine.state.amounts import Number
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue
 

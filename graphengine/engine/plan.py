@@ -1,7 +1,7 @@
 """The compiled plan of a graph: immutable, with everything that a step needs worked out once.
 
 `graphengine.compile.binding` makes its calls and writes, `graphengine.compile.compiler` assembles it from a Graph and
-reports problems, and the core reads it. A plan holds no state of any run.
+reports problems, and the engine reads it. A plan holds no state of any run.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphengine.graph.conditions import Condition
     from graphengine.graph.options import Limits, Migration, Retry
     from graphengine.graph.runnable import Body
+    from graphengine.state.amounts import LimitsRecord
     from graphengine.state.schema import StateType
     from graphengine.state.selector import Reading, Tracker
     from graphengine.state.view import View
@@ -348,14 +349,14 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A node as the core and the runner use it.
+    """A node as the engine and the runner use it.
 
     Attributes:
         each: The lists it is mapped over, if any.
         asks: Whether a person decides about an attempt that a crash ended.
         plain: Whether it completes with what a function or an agent returns: it is not a map, a graph or a question,
             and it may be run again after a crash.
-        plain_items: The same for what it runs for an item.
+        plain_items: Whether its items complete so.
         call: What it runs, unless it chooses.
         choices: What it runs for each value of `selector`.
         edges: The edges after success, in order.
@@ -443,7 +444,7 @@ class Plan(Generic[S]):
     samples: Mapping[str, tuple[Tracker, ...]]
     epochs: Mapping[str, tuple[Tracker, ...]]
     limits: Limits
-    own_limits: Mapping[str, float | None]
+    own_limits: LimitsRecord
     collect_errors: str | None
     carry_over: tuple[str, ...] | None
     result: Reading | None

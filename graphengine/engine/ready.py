@@ -7,18 +7,19 @@ flight is still recorded then, because `decide` does not check the run's limits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.engine.frame_tree import priced
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready, Waiting
 from graphengine.engine.snapshot import CRASHES, READY, Task, sub_id
+from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from graphengine.engine.phases import Phase
     from graphengine.engine.snapshot import Frame, Mode, Snapshot
-    from graphengine.engine.steps import Limits, Usage
+    from graphengine.state.amounts import LimitsRecord, Usage
 
 _MODES: Final[Mapping[type[Phase], Mode]] = {
     Ready: "run",
@@ -29,9 +30,6 @@ _MODES: Final[Mapping[type[Phase], Mode]] = {
     Inside: "exit",
     Waiting: "wake",
 }
-_LIKELY: Final = 4
-"""How many of the last changed frames `mover_of` tries first. A step changes its frame, the frame around it and the
-frames that it creates; one of the last few can usually move, and each check costs time at every step."""
 _MOVING: Final = ("running", "waiting")
 
 
@@ -104,30 +102,15 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
 def mover_of(snapshot: Snapshot) -> str | None:
     """Return the id of a frame that can move before an answer, a message or a time arrives; None if none can.
 
-    The frame found after the last step and those that this step changed are tried first. One of them usually can move,
-    and then the others need not be checked. Thousands may wait, and none of them can move before a step changes it. So
-    a frame that was checked is only checked again once it has changed. The exception is a graph with a limit of its
-    own: the steps of its other frames change what its frames can do.
+    It checks the frames that the fold has not ruled out (`Snapshot.movers`), and changes nothing.
     """
     frames = snapshot.frames
-    likely = [snapshot.mover, *snapshot.changed[-_LIKELY:]]
-    for key in likely:
-        if key in frames and _can_move(snapshot, frames[key]):
-            return key
-    if snapshot.movers is None:
-        if any(frame.limits for frame in frames.values() if frame.kind == "sub"):
-            return next((key for key in reversed(frames) if _can_move(snapshot, frames[key])), None)
-        snapshot.movers = dict.fromkeys(frames)
-    movers = snapshot.movers
-    while movers:
-        key, _ = movers.popitem()
-        if key in frames and _can_move(snapshot, frames[key]):
-            movers[key] = None
-            return key
-    return None
+    among = frames if snapshot.movers is None else snapshot.movers
+    return next((key for key in reversed(among) if key in frames and can_move(snapshot, frames[key])), None)
 
 
-def _can_move(snapshot: Snapshot, frame: Frame) -> bool:
+def can_move(snapshot: Snapshot, frame: Frame) -> bool:
+    """Return whether a frame has a task that need not wait for an answer, a message or a time."""
     task = task_of(snapshot, frame)
     return task is not None and task.mode != "wake"
 
@@ -189,7 +172,7 @@ def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
 def limits_costs(snapshot: Snapshot, frame: Frame) -> bool:
     """Return whether a limit on costs is in force here that does not allow calls of unknown cost."""
     given = (snapshot.limits, *(sub.limits for sub in _around(frame) if sub.limits))
-    return any("cost_usd" in limits and not limits.get("unknown_cost") for limits in given)
+    return any("cost_usd" in limits and not allows_unknown_cost(limits) for limits in given)
 
 
 def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
@@ -206,7 +189,7 @@ def _around(frame: Frame) -> Iterator[Frame]:
         sub = sub.up.sub if sub.up is not None else None
 
 
-def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, Limits, Usage]]:
+def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, LimitsRecord, Usage]]:
     """Yield the limits around a frame with the usage that counts: those of the run, and of each subgraph."""
     yield None, snapshot.limits, snapshot.usage
     for sub in _around(frame):
@@ -219,12 +202,14 @@ def spent(snapshot: Snapshot, name: str) -> float:
     return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
-def _over(limits: Limits, steps: int, seconds: float, usage: Usage) -> str:
-    for name, limit in limits.items():
+def _over(limits: LimitsRecord, steps: int, seconds: float, usage: Usage) -> str:
+    given: Any = limits  # `by_name` is a call on every step
+    limit: float | None
+    for name, limit in given.items():
         if limit is None or name == "unknown_cost":
             continue
-        if name == "cost_usd" and usage.get("cost_usd", 0.0) is None and not limits.get("unknown_cost"):
-            cause = "what a failed call used" if usage.get("unknown_calls") else "the price of a model"
+        if name == "cost_usd" and is_cost_unknown(usage) and not allows_unknown_cost(limits):
+            cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"
             return f"cost_usd is unknown under a limit of {limit}: {cause} is not known"
         spent = steps if name == "steps" else _spent(name, steps, seconds, usage)
         if spent >= limit:
@@ -238,10 +223,10 @@ def _spent(name: str, steps: int, seconds: float, usage: Usage) -> float:
         return steps
     if name == "seconds":
         return round(seconds, 3)
-    return of_limit(name, usage)
+    return of_limit("tokens" if name == "tokens" else "cost_usd", usage)
 
 
-def of_limit(name: str, usage: Usage) -> float:
+def of_limit(name: Literal["tokens", "cost_usd"], usage: Usage) -> float:
     """Return how much of a limit on tokens or costs a usage is."""
     if name == "tokens":
         return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import AnyFacts, Step
+    from graphengine.engine.steps import AnyFacts, Decided, Step
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.schema import StateType
 
@@ -46,7 +46,7 @@ _WORDS: Final = ("error", "why", "stop", "message", "edge", "marks", "samples", 
 """The facts of a step that are texts for people, and never read back as a value."""
 
 
-def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Step) -> Step:
+def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -> Decided:
     """Return the step as it may be recorded and shown: texts redacted, typed values removed."""
     facts = step.data
     if plan is None:  # only a stop is decided without one

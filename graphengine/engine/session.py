@@ -11,7 +11,7 @@ All callers use it: the loop, start, resume, branch and stop, nodes that run alo
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -19,20 +19,21 @@ from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.machine import decide
 from graphengine.engine.ready import ready
-from graphengine.engine.run_state import Observer, RunState
+from graphengine.engine.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
+    from graphengine.engine.run_state import Observer
     from graphengine.engine.snapshot import Snapshot, Task
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import Decided
     from graphengine.graph.options import Sizes
 
-Appender: TypeAlias = "Callable[[Sequence[Step]], Awaitable[None] | None]"
+Appender: TypeAlias = "Callable[[Sequence[Decided]], Awaitable[None] | None]"
 """Appends steps to a store. Returns an awaitable that completes when they are durable, or None if they already are."""
-Caller: TypeAlias = "Callable[[Callable[[], Step]], Step]"
+Caller: TypeAlias = "Callable[[Callable[[], Decided]], Decided]"
 
 
 class Commit(Struct):
@@ -44,7 +45,7 @@ class Commit(Struct):
             they are already durable. If it raises, the snapshot is ahead of the log and must not be used again.
     """
 
-    steps: Sequence[Step]
+    steps: Sequence[Decided]
     durable: Awaitable[None] | None
 
 
@@ -52,24 +53,27 @@ class Session(RunState):
     """A run that is being driven.
 
     Attributes:
-        observed_by: The observer of sessions created from now on; edge coverage sets it for a test run.
         call_in: Calls `decide` in another context, so that functions of the graph do not see context variables that
             the caller's context has; None to call it directly.
     """
 
     __slots__ = ("_changed", "call_in")
 
-    observed_by: ClassVar[Observer | None] = None
-
     def __init__(
-        self, plan: Plan[Any] | None, snapshot: Snapshot, *, sizes: Sizes | None = None, checks: bool = True
+        self,
+        plan: Plan[Any] | None,
+        snapshot: Snapshot,
+        *,
+        sizes: Sizes | None = None,
+        checks: bool = True,
+        observer: Observer | None = None,
     ) -> None:
-        super().__init__(plan, snapshot, sizes=sizes, checks=checks, observer=Session.observed_by)
+        super().__init__(plan, snapshot, sizes=sizes, checks=checks, observer=observer)
         self._changed: list[str] = []
         self.call_in: Caller | None = None
 
-    def decide(self, event: Event) -> Step:
-        """Return the step that an event becomes, without changing anything; see `graphengine.engine.machine.decide`."""
+    def decide(self, event: Event) -> Decided:
+        """Return the step that an event becomes, and change nothing but caches; see `engine.machine.decide`."""
         return decide(self, event) if self.call_in is None else self.call_in(partial(decide, self, event))
 
     def commit(self, events: Iterable[Event], append: Appender) -> Commit:
@@ -84,7 +88,7 @@ class Session(RunState):
         Raises:
             InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
         """
-        steps: list[Step] = []
+        steps: list[Decided] = []
         snapshot, changed = self.snapshot, self._changed
         for event in events:
             try:
@@ -127,5 +131,5 @@ class Session(RunState):
         return self._changed
 
 
-def in_memory(steps: Sequence[Step]) -> None:
+def in_memory(steps: Sequence[Decided]) -> None:
     """Append nothing: for runs that are not recorded, as when a node runs alone."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from graphengine.engine.phases import Failing, Memo
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import FailureRecord, Limits, Number, RunStatus, Usage, WaitRecord
+    from graphengine.engine.steps import FailureRecord, RunStatus, WaitRecord
+    from graphengine.state.amounts import LimitsRecord, Number, Usage
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import JsonValue, Mark, Op
 
@@ -112,12 +113,12 @@ class Frame(Struct, eq=False):
     memos: dict[str, Memo] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
-    usage: Usage = field(default_factory=dict)
-    limits: Limits = field(default_factory=dict)
+    usage: Usage = {}
+    limits: LimitsRecord = {}
     steps: int = 0
     since: Number = 0.0
     entered: Number = 0.0
-    spent: Usage = field(default_factory=dict)
+    spent: Usage = {}
     journal: list[Op] = field(default_factory=list)
     made: dict[int, object] | None = None
     samples: list[Sequence[Any]] = field(default_factory=list)
@@ -202,9 +203,9 @@ class Snapshot(Struct, eq=False):
         waiting: How many frames wait.
         company: Whether the process that drives it also drove others, at a point where a third crash would fail a node.
         frames: All live frames by id.
-        mover: A frame that could move after the last step, while other frames wait: a hint for `mover_of`.
-        movers: While frames wait, those that can move or may be able to; None if unknown.
-        open: The index of its waits; None if it is not built. Use `open_waits`.
+        mover: A frame that could move after the last step, while other frames wait: the fold tries it first.
+        movers: While frames wait, those that can move or may be able to; None if unknown. Only the fold changes it.
+        open: The index of its waits, a cache; None if it is not built. Use `open_waits`.
         changed: The frames that the last step changed, so that they may have new tasks.
     """
 
@@ -216,9 +217,9 @@ class Snapshot(Struct, eq=False):
     now: Number = 0.0
     elapsed_seconds: Number = 0.0
     steps: int = 0
-    usage: Usage = field(default_factory=dict)
-    inherited: Usage = field(default_factory=dict)
-    limits: Limits = field(default_factory=dict)
+    usage: Usage = {}
+    inherited: Usage = {}
+    limits: LimitsRecord = {}
     stop: Ending | None = None
     failure: FailureRecord | None = None
     pause: Sequence[str] = ()

@@ -81,9 +81,11 @@ def _without_odd_numbers(value: JsonValue) -> JsonValue:
 
 def as_stored(step: Step) -> Step:
     """Return a step as a store returns it: with JSON values, without typed ones."""
-    if step.typed is None and not step.update and not isinstance(step.data, (Mapped, Continued)):
+    if step.update or isinstance(step.data, (Mapped, Continued)):
+        return decode_step(step.seq, encode_step(step))
+    if type(step) is Step:
         return step
-    return decode_step(step.seq, encode_step(step))
+    return Step(step.seq, step.at, step.data, step.frame, step.node, step.visit, step.attempt, step.began)
 
 
 def decode_step(seq: int, body: bytes | str) -> Step:

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypedDict
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue, Mark, Op
 
@@ -49,17 +50,12 @@ Kind: TypeAlias = Literal[
 RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
 OVER: Final = ("finished", "stopped", "failed")
 """The statuses of a run that has ended."""
-Number: TypeAlias = int | float
-"""Kept as recorded: 1 and 1.0 are different JSON."""
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 _LATEST: Final = 253_402_300_799
 """The last second of the year 9999, epoch seconds: `datetime` shows no later time."""
 Time: TypeAlias = (
     Annotated[int, msgspec.Meta(ge=-_LATEST, le=_LATEST)] | Annotated[float, msgspec.Meta(ge=-_LATEST, le=_LATEST)]
 )
-Usage: TypeAlias = Mapping[str, Number | None]
-"""What was spent on models, by name of the amount; None if the amount is unknown."""
-Limits: TypeAlias = Mapping[str, Number | bool | None]
 Marks: TypeAlias = Mapping[str, Mark]
 """Memory of conditions (plateaus, counts since a node, changes), by key."""
 
@@ -143,8 +139,25 @@ class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     timeout: bool = False
 
 
-Said: TypeAlias = Mapping[str, Sequence[JsonValue]]
-"""The messages (`sent`) and kept live data (`emitted`) of a piece of work."""
+SaidKind: TypeAlias = Literal["sent", "emitted"]
+
+if TYPE_CHECKING:
+
+    class Said(TypedDict, total=False):
+        """The messages (`sent`) and kept live data (`emitted`) of a piece of work."""
+
+        sent: list[JsonValue]
+        emitted: list[JsonValue]
+
+    class ModelCaller(TypedDict):
+        """The agent that called a model, and the model that answered, as `anthropic:claude-…`."""
+
+        agent: str
+        model: str
+
+else:  # as `Usage`: keys of other versions are kept
+    Said = dict[str, Sequence[JsonValue]]
+    ModelCaller = dict[str, str]
 
 # --- The facts of each kind of step ----------------------------------------------------------------------------------
 
@@ -224,7 +237,7 @@ class Started(Outcome, kw_only=True):
     run_id: str
     graph: str
     fingerprint: str
-    limits: Limits
+    limits: LimitsRecord
     version: Count = 0
     after: str = ""
     pause: Sequence[str] = ()
@@ -307,7 +320,7 @@ class Entered(Outcome, kw_only=True):
 
     kind: ClassVar[Kind] = "entered"
     graph: str
-    limits: Limits = {}
+    limits: LimitsRecord = {}
 
 
 class Begun(Facts, kw_only=True):
@@ -323,7 +336,7 @@ class Recorded(Spent, kw_only=True):
         key: The key under which the node finds it again.
         name: The name of the function that was called.
         value: The recorded result.
-        by: The `agent` that called a model, and the `model`.
+        by: Who called a model; None if it was no call of a model.
         said: What it sent and emitted.
     """
 
@@ -331,7 +344,7 @@ class Recorded(Spent, kw_only=True):
     key: str
     name: str
     value: Any
-    by: Mapping[str, str] = {}
+    by: ModelCaller | None = None
     said: Said = {}
 
 
@@ -406,7 +419,7 @@ class Continued(Shift, kw_only=True):
         marks: Marks of the step's frame.
     """
 
-    limits: Limits
+    limits: LimitsRecord
     fingerprint: str
     pause: Sequence[str] | None = None
     marks: dict[str, Mark] = {}
@@ -426,7 +439,7 @@ class Resumed(Continued, kw_only=True):
     crashed: bool = False
     company: bool = False
     retries: bool = False
-    sub_limits: Mapping[str, Limits] = {}
+    sub_limits: Mapping[str, LimitsRecord] = {}
 
 
 class Branched(Continued, kw_only=True):
@@ -484,8 +497,6 @@ class Step(Struct, gc=False):
         attempt: Which attempt of the visit, from 1.
         began: When the attempt's work began, epoch seconds; 0 for rows without work.
         update: Operations on the frame's state.
-        typed: For each operation the typed value that it sets or adds, for the deciding process; never recorded.
-        weight: An upper bound of the state's size after it, in bytes, for the deciding process; 0 if not measured.
     """
 
     seq: int
@@ -497,8 +508,6 @@ class Step(Struct, gc=False):
     attempt: int = 0
     began: float = 0.0
     update: Sequence[Op] = ()
-    typed: Sequence[object] | None = None
-    weight: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -509,6 +518,18 @@ class Step(Struct, gc=False):
     def path(self) -> str:
         """The node's path in the tree of frames, as `article/review`."""
         return path_of(self.frame, self.node)
+
+
+class Decided(Step, gc=False):
+    """A step as `decide` returns it, with what only the deciding process has. Neither field is ever recorded.
+
+    Attributes:
+        typed: For each operation the typed value that it sets or adds, which the fold keeps next to the records.
+        weight: An upper bound of the state's size after the step, in bytes, for the session; 0 if not measured.
+    """
+
+    typed: Sequence[object] | None = None
+    weight: int = 0
 
 
 def path_of(frame: str, node: str) -> str:

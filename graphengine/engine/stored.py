@@ -32,12 +32,10 @@ from graphengine.engine.steps import (
     FORMAT,
     FailureRecord,
     ForkRecord,
-    Limits,
-    Number,
     RunStatus,
-    Usage,
     WaitRecord,
 )
+from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue
 
@@ -85,7 +83,7 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     begun: bool = False
     waits: dict[str, WaitRecord] = {}
     memos: dict[str, Memo] = {}
-    limits: Limits = {}
+    limits: LimitsRecord = {}
     steps: int = 0
     entered: Number = 0.0
     spent: Usage = {}
@@ -103,7 +101,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     steps: int
     usage: Usage
     inherited: Usage
-    limits: Limits
+    limits: LimitsRecord
     stop: Ending | None
     failure: FailureRecord | None
     pause: Sequence[str]

@@ -94,7 +94,7 @@ def _case(line: str, number: int, file: Path) -> Case:
 
 
 def _named(line: str, number: int) -> str:
-    """Return the line with a name; what is no object is left to the validation."""
+    """Return the line with a name; a line that is not an object is unchanged, for the validation to refuse."""
     text = line.strip()
     return text if '"name"' in text or not text.startswith("{") else f'{{"name":"line {number}",{text[1:]}'
 

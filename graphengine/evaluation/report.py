@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import Step
     from graphengine.runner.result import Result
+    from graphengine.state.amounts import Usage
 
 _PLACE: Final = re.compile(rf"({SUBJECT}|{AGAINST})\[(\d+)\](/{RUN}(?=/|$))?")
-_NOTHING: Final[dict[str, float | None]] = {}
+_NOTHING: Final[Usage] = {}
 
 
 class TrialReport(BaseModel):
@@ -187,7 +188,7 @@ def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
         if trials
     ]
     scorers = dict.fromkeys(name for trial in (*state.trials, *state.against) for name in trial.scores)
-    scoring: Mapping[str, float | None] = _NOTHING
+    scoring: Usage = _NOTHING
     for (_, _, is_run), (usage, _, _) in spent.items():
         scoring = scoring if is_run else add_usage(scoring, usage)
     return Report(
@@ -200,7 +201,7 @@ def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
     )
 
 
-_Spent = dict[tuple[str, int, bool], "tuple[Mapping[str, float | None], float, float]"]
+_Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
 
 
 def _spent(steps: Sequence[Step]) -> _Spent:
@@ -231,8 +232,8 @@ def _trials(state: EvaluationState, trials: Sequence[Trial], node: str, spent: _
             scores=trial.scores,
             output=trial.output,
             cost_usd=usage.get("cost_usd", 0.0),
-            calls=int(usage.get("calls") or 0),
-            offline_calls=int(usage.get("offline_calls") or 0),
+            calls=usage.get("calls") or 0,
+            offline_calls=usage.get("offline_calls") or 0,
             seconds=max(0.0, ended - began),
         )
 

@@ -355,7 +355,7 @@ class GraphDefinition(Generic[S]):
         cases: Mapping[Any, str],
         otherwise: str | None = None,
     ) -> None:
-        """Add edges of which a value selects one.
+        """Add several edges, one of which a value selects.
 
         Args:
             source: The node it leaves.

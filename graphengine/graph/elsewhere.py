@@ -1,7 +1,6 @@
-"""What is called otherwise here: names and habits of LangGraph, each with what to write instead.
+"""LangGraph's names, each with the graphengine equivalent.
 
-Those who come from there reach for these first. An unknown attribute, keyword or node name that is in these tables is
-answered with our way; all others are answered as Python answers them.
+An unknown name found in these tables raises an error with that equivalent; any other raises Python's own.
 """
 
 from __future__ import annotations

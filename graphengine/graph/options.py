@@ -12,6 +12,7 @@ from graphengine.errors import DefinitionError, ModelTransient
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -166,10 +167,17 @@ class Limits:
     seconds: float | None = None
     unknown_cost: bool = False
 
-    def given(self) -> dict[str, float | None]:
+    def given(self) -> LimitsRecord:
         """Return the limits that are set, by name."""
-        named = (("steps", self.steps), ("tokens", self.tokens), ("cost_usd", self.cost_usd), ("seconds", self.seconds))
-        given: dict[str, float | None] = {name: limit for name, limit in named if limit is not None}
+        given: LimitsRecord = {}
+        if self.steps is not None:
+            given["steps"] = self.steps
+        if self.tokens is not None:
+            given["tokens"] = self.tokens
+        if self.cost_usd is not None:
+            given["cost_usd"] = self.cost_usd
+        if self.seconds is not None:
+            given["seconds"] = self.seconds
         if self.unknown_cost:
             given["unknown_cost"] = 1
         return given

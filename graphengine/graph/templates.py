@@ -63,7 +63,7 @@ def holes(text: str) -> tuple[str, ...]:
 
 
 def missing(text: str, values: Mapping[str, object]) -> list[str]:
-    """Return the paths in a prompt of which the values contain neither the path nor its root."""
+    """Return the paths in a prompt for which there is no value, neither for the path nor for its root."""
     return [hole for hole in holes(text) if hole not in values and parse(hole).root not in values]
 
 
@@ -162,7 +162,7 @@ class MessageLike(Protocol):
 
     @property
     def call_id(self) -> str:
-        """The call of which a tool's message is the result."""
+        """The id of the call whose result a tool's message is."""
         ...
 
     @property

@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
-from msgspec import structs
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.fold import evolve, fold
@@ -82,7 +81,7 @@ async def export_run(store: Store, run_id: str) -> Exported:
         UnknownRun; StoreError: It cannot be read.
     """
     info = await store.info(run_id)
-    steps = [structs.replace(step, typed=None) for step in await store.steps(run_id, 0, info.seq)]
+    steps = [*await store.steps(run_id, 0, info.seq)]
     outlines: dict[str, Outline] = {}
     named = [found for step in steps if (found := fingerprint_of(step))]
     for fingerprint in dict.fromkeys([*named, info.fingerprint]):

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.errors import GraphEngineError, Problem
     from graphengine.history.load import RunDiff, Side
-    from graphengine.history.usage import Spent, Usage
+    from graphengine.history.usage import Spent
+    from graphengine.state.amounts import Usage
     from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
     from graphengine.state.json_values import JsonValue
@@ -175,7 +176,7 @@ class EndDocument(NamedTuple):
     error: FailureRecord | Failure | None
     waits: list[JsonValue]
     state: Mapping[str, JsonValue]
-    usage: Mapping[str, float | None]
+    usage: Usage
 
     def document(self) -> dict[str, JsonValue]:
         """Return it as a document; no process drives the run then."""
@@ -214,7 +215,7 @@ def failure_document(failure: FailureRecord | Failure) -> dict[str, JsonValue]:
     return found
 
 
-def usage_document(usage: Mapping[str, float | None]) -> dict[str, JsonValue]:
+def usage_document(usage: Usage) -> dict[str, JsonValue]:
     """Return a usage with every figure; an unknown cost is None."""
     return {**_USAGE, **usage}
 

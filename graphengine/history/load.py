@@ -18,10 +18,12 @@ from graphengine.engine.stored import decode_snapshot
 from graphengine.errors import StoreCorrupt
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
+from graphengine.state.amounts import is_cost_unknown
 
 if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Loaded, RunInfo, Store
 
@@ -71,7 +73,7 @@ class Side:
     begins: Step | None
     path: Sequence[Step]
     parts_at: int | None
-    spent: Mapping[str, float | None]
+    spent: Usage
     seconds: float
     steps: int
 
@@ -228,7 +230,7 @@ def _unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
     )
 
 
-async def own_usage(store: Store, info: RunInfo, snapshot: Snapshot) -> Mapping[str, float | None]:
+async def own_usage(store: Store, info: RunInfo, snapshot: Snapshot) -> Usage:
     """Return what a run spent on models itself, without the steps that it shares with its parent.
 
     Args:
@@ -239,7 +241,7 @@ async def own_usage(store: Store, info: RunInfo, snapshot: Snapshot) -> Mapping[
     Raises:
         UnknownRun, StoreCorrupt.
     """
-    if snapshot.inherited.get("cost_usd", 0.0) is not None:
+    if not is_cost_unknown(snapshot.inherited):
         return spent_since(snapshot.inherited, snapshot.usage)
     own = spending(await store.steps(info.id, info.parent_seq))  # only its steps have what it added to an unknown cost
     return summed(own, lambda _: info.id).get(info.id, {})

@@ -396,9 +396,10 @@ class Stepped(WatchLine):
     step: Step = Field(description="the step")
 
 
-class Stands(WatchLine):
+class StatusReported(WatchLine):
     """The status of the run, whenever one of these values changes."""
 
+    # "stands" stays its name in JSON, which recorded documents have and their readers match.
     event: Literal["stands"] = Field(description="which line it is")
     status: Status = Field(description="as of the last step")
     driver: str | None = Field(

@@ -7,21 +7,20 @@ was spent in those is inherited, and reported separately.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, cast
 
 from graphengine.engine.frame_tree import add_usage, priced
 from graphengine.engine.steps import Recorded, usage_of, without_items
+from graphengine.state.amounts import are_offline, by_name, is_cost_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable
     from typing import TypeVar
 
     from graphengine.engine.steps import Step
+    from graphengine.state.amounts import Usage
 
     K = TypeVar("K", bound=Hashable)
-
-Usage: TypeAlias = "Mapping[str, float | None]"
-"""Calls, tokens and `cost_usd` by name, as steps record them; an unknown cost is None."""
 
 OFFLINE: Final = "offline"
 """The model of answers that rules gave."""
@@ -58,10 +57,11 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
         usage = usage_of(step)
         if not usage:
             continue
-        asked = step.data.by if isinstance(step.data, Recorded) else {}
-        is_offline = usage.get("calls", 0) == usage.get("offline_calls", 0)
-        model = asked.get("model") or (OFFLINE if is_offline else "")
-        key = (asked.get("agent", ""), model, without_items(step.path), step.seq <= shared_seq)
+        asked = step.data.by if isinstance(step.data, Recorded) else None
+        agent, model = (asked["agent"], asked["model"]) if asked is not None else ("", "")
+        if not model and are_offline(usage):
+            model = OFFLINE
+        key = (agent, model, without_items(step.path), step.seq <= shared_seq)
         found[key] = add_usage(found.get(key, {}), usage)
     return [Spent(*key, usage) for key, usage in found.items()]
 
@@ -80,15 +80,17 @@ def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, Usage]:
     return found
 
 
-def spent_since(before: Usage, after: Usage) -> dict[str, float | None]:
+def spent_since(before: Usage, after: Usage) -> Usage:
     """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
-    spent: dict[str, float | None] = {}
-    for name, amount in after.items():
-        had = before.get(name, 0)
-        spent[name] = None if amount is None or had is None else amount - had
-    if spent.get("cost_usd", 0.0) is None:
+    differences: dict[str, float | None] = {}
+    known = by_name(before)
+    for name, amount in by_name(after).items():
+        had = known.get(name, 0)
+        differences[name] = None if amount is None or had is None else amount - had
+    spent = cast("Usage", differences)
+    if is_cost_unknown(spent):
         spent["priced_usd"] = priced(after) - priced(before)
     return spent
 
 
-__all__ = ["OFFLINE", "Spent", "Usage", "spending", "spent_since", "summed"]
+__all__ = ["OFFLINE", "Spent", "spending", "spent_since", "summed"]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.snapshot import Frame, FrameKind
-    from graphengine.engine.steps import FailureRecord, Kind, RunStatus, Step, Usage
+    from graphengine.engine.steps import FailureRecord, Kind, RunStatus, Step
+    from graphengine.state.amounts import Usage
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import Op
 
@@ -265,7 +266,7 @@ class Entry(Struct, frozen=True, eq=False):
         began: When its work, or the map or graph at its node, began, epoch seconds; 0 if that is not known.
         took: Seconds of driven time that it took; None if it did no work, or began before the first step that is known.
         waited: Seconds for which the question that it answers was open.
-        stood: Whether its visit waited, or was inside a map or graph, until then.
+        was_held: Whether its visit waited, or was inside a map or graph, until then.
     """
 
     step: Step
@@ -275,7 +276,7 @@ class Entry(Struct, frozen=True, eq=False):
     began: float
     took: float | None
     waited: float
-    stood: bool
+    was_held: bool
 
     @property
     def tried(self) -> Tried:

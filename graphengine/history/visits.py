@@ -21,6 +21,7 @@ from graphengine.engine.steps import (
     Attempt,
     AttemptEnded,
     Branched,
+    Decided,
     Entered,
     Failed,
     Item,
@@ -119,7 +120,8 @@ class Visits:
         crashes = {each: each.live.crashes for each in self._live.values() if each.live} if has_crashed else {}
         if kind in _SHIFTS and isinstance(facts, Shift) and facts.renamed:
             self._rename(facts.renamed)
-        evolve(snapshot, step if step.typed is None else replace(step, typed=None))  # typed values are the driver's own
+        has_typed = type(step) is Decided and step.typed is not None
+        evolve(snapshot, replace(step, typed=None) if has_typed else step)  # typed values are the driver's own
         self.time.see(step.at, since if step.at > since and snapshot.elapsed_seconds == driven else None)
         if visit is not None and kind in _RESULTS:
             visit.completed = not isinstance(facts, Failed) or not facts.has_failed
@@ -138,8 +140,8 @@ class Visits:
         if kind is Entered and visit is not None and visit.nested is not None:
             track = visit.nested.tracks[0]
         edge = self._edge(step, track, visit) if kind in _WITH_EDGE else None
-        stood = nested is not None or bool(waiting)
-        entry = Entry(step, track, visit, edge, began, took, waited, stood)
+        was_held = nested is not None or bool(waiting)
+        entry = Entry(step, track, visit, edge, began, took, waited, was_held)
         if visit is not None:
             visit.entries.append(entry)
         if self._keeps:

@@ -201,6 +201,7 @@ def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
 def _row(entry: Entry, counted: Counted, atlas: Atlas) -> Row:
     step, outcome = entry.step, outcome_of(entry.step)
     why = outcome.why if outcome.why and outcome.why != "otherwise" else ""
+    cost_usd: float | None = usage_of(step).get("cost_usd", 0.0)
     return [
         step.seq,
         step.kind,
@@ -216,7 +217,7 @@ def _row(entry: Entry, counted: Counted, atlas: Atlas) -> Row:
         _text(step),
         [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],
         [atlas.edges[edge] for edge in counted.edges if edge in atlas.edges],
-        usage_of(step).get("cost_usd", 0.0),
+        cost_usd,
     ]
 
 

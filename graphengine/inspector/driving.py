@@ -384,7 +384,7 @@ def _kept(entries: Sequence[Entry], at: int) -> dict[str, Any]:
 
 
 def _sum(entries: Sequence[Entry]) -> dict[str, Any]:
-    costs = [usage_of(entry.step).get("cost_usd", 0.0) for entry in entries]
+    costs: list[float | None] = [usage_of(entry.step).get("cost_usd", 0.0) for entry in entries]
     known = [cost for cost in costs if cost is not None]
     return {
         "calls": len(entries),

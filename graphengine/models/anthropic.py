@@ -46,7 +46,7 @@ from graphengine.models.anthropic_forms import (
 )
 from graphengine.models.anthropic_hosted import container_id, lacks_tool
 from graphengine.models.lane import lane_for
-from graphengine.models.prices import Prices, Spent
+from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
     SHOWN_CHARACTERS,
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
     from graphengine.models.lane import Lane
-    from graphengine.models.prices import Price
+    from graphengine.models.prices import Price, Spent
     from graphengine.models.settings import Settings
 
 ADDRESS: Final = "https://api.anthropic.com"
@@ -108,7 +108,7 @@ _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError,
 _NO_MONEY = re.compile(r"credit balance|usage limits?\b|spend(?:ing)?[ _]limit|billing", re.IGNORECASE)
 
 
-class AnthropicModel:
+class AnthropicModel(PricedModel):
     """A model of Anthropic, or of a compatible server.
 
     Args:
@@ -199,20 +199,8 @@ class AnthropicModel:
         return lacks_tool(self._model, tool)
 
     def compacts(self, tokens: int) -> bool:
-        """Return whether the provider compacts a conversation of so many tokens itself."""
+        """Return whether the provider compacts a conversation of this many tokens itself."""
         return self._address == ADDRESS and tokens >= LEAST_COMPACTED
-
-    async def knows_price(self) -> bool:
-        """Return whether `cost_usd` of its answers will be known."""
-        return await self._prices.known()
-
-    async def window_tokens(self) -> int | None:
-        """Return how many tokens question and answer can have together; None if it is unknown."""
-        return await self._prices.window()
-
-    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of so many tokens in US dollars; None if it is unknown."""
-        return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))
 
     async def close(self) -> None:
         """Close the running event loop's connections."""

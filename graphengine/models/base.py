@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.models.hosted import HostedTool
     from graphengine.models.line import Waits
     from graphengine.models.parts import Part
+    from graphengine.state.amounts import Usage
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
 """Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
@@ -162,7 +163,7 @@ class Request:
     on_thinking: Callable[[str], None] | None = None
     on_reset: Callable[[str], None] | None = None
     on_begin: Callable[[], None] | None = None
-    on_spent: Callable[[Mapping[str, float | None]], None] | None = None
+    on_spent: Callable[[Usage], None] | None = None
     waits: Waits | None = None
     stand_in: Callable[[], Awaitable[object]] | None = None
 
@@ -227,9 +228,9 @@ class Response:
     native: dict[str, JsonValue] | None = None
 
 
-def usage_of(response: Response) -> dict[str, float | None]:
+def usage_of(response: Response) -> Usage:
     """Return the usage of a call, as steps record it. Cache and reasoning tokens are left out if they are 0."""
-    used: dict[str, float | None] = {
+    used: Usage = {
         "calls": 1,
         "offline_calls": int(response.offline),
         "input_tokens": response.input_tokens,
@@ -242,7 +243,7 @@ def usage_of(response: Response) -> dict[str, float | None]:
     return used
 
 
-UNKNOWN_USAGE: Final[Mapping[str, float | None]] = {
+UNKNOWN_USAGE: Final[Usage] = {
     "calls": 1,
     "offline_calls": 0,
     "input_tokens": 0,
@@ -255,7 +256,7 @@ UNKNOWN_USAGE: Final[Mapping[str, float | None]] = {
 _MAY_BE_PAID: Final = (AnswerTorn, ModelTimeout, ModelUnreachable, asyncio.CancelledError)
 
 
-def usage_of_failure(error: BaseException) -> Mapping[str, float | None]:
+def usage_of_failure(error: BaseException) -> Usage:
     """Return the usage of a failed call: what its provider reported, else unknown if it may be billed, else {}.
 
     Example:
@@ -264,7 +265,7 @@ def usage_of_failure(error: BaseException) -> Mapping[str, float | None]:
         ({}, None)
     """
     if isinstance(error, ModelError) and error.usage is not None:
-        return error.usage
+        return cast("Usage", error.usage)
     return UNKNOWN_USAGE if isinstance(error, _MAY_BE_PAID) else {}
 
 
@@ -331,7 +332,7 @@ class EstimatesCosts(Protocol):
     """A model that can estimate the cost of a call from its size."""
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of so many tokens in US dollars, without a cache; None if it is unknown."""
+        """Return the cost of this many tokens in US dollars, without a cache; None if it is unknown."""
         ...
 
 

@@ -375,7 +375,7 @@ def lane_for(key: Hashable, calls_at_once: int) -> Lane:
 
 
 def lane_of(model: Model) -> Lane | None:
-    """Return a model's lane: its own `lane`, None if that is None, else one for this object."""
+    """Return a model's `lane` attribute, including None; if it has none, a lane made for this object."""
     given = getattr(model, "lane", ...)
     if given is None or isinstance(given, Lane):
         return given

@@ -196,7 +196,7 @@ class Line:
                 self._wake()
 
     def _when(self, waiter: _Waiter, tokens: int) -> float:
-        """Return when a waiting call may begin, infinity if it is woken first."""
+        """Return when a waiting call may begin; infinity if another call is ahead of it."""
         return self._pace.free_at(self._now(), tokens) if self._waiting[0] is waiter else math.inf
 
     def _wake(self) -> None:

@@ -22,7 +22,7 @@ from graphengine.models.lane import lane_for
 from graphengine.models.openai_batches import OpenAIBatches
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
 from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
-from graphengine.models.prices import Prices, Spent
+from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
     Clients,
@@ -50,8 +50,9 @@ if TYPE_CHECKING:
     from graphengine.models.batches import Batches
     from graphengine.models.lane import Lane
     from graphengine.models.openai_schema import JsonObject
-    from graphengine.models.prices import Price
+    from graphengine.models.prices import Price, Spent
     from graphengine.models.settings import Settings
+    from graphengine.state.amounts import Usage
 
 OWN_URL: Final = "https://api.openai.com/v1"
 OWN_HOST: Final = "api.openai.com"
@@ -249,7 +250,7 @@ class Server:
         )
 
 
-class ServedModel(ABC):
+class ServedModel(PricedModel, ABC):
     """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
 
     _api: ClassVar[str]
@@ -314,18 +315,6 @@ class ServedModel(ABC):
         """Close the running event loop's connections."""
         await self._server.close()
 
-    async def knows_price(self) -> bool:
-        """Return whether `cost_usd` of its answers will be known."""
-        return await self._prices.known()
-
-    async def window_tokens(self) -> int | None:
-        """Return how many tokens question and answer can have together; None if it is unknown."""
-        return await self._prices.window()
-
-    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of so many tokens in US dollars; None if it is unknown."""
-        return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))
-
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the API does not have, by name."""
         lacking = dict(self._lacking)
@@ -337,7 +326,7 @@ class ServedModel(ABC):
         """Return what was spent, with the tools that the provider ran."""
         return spent
 
-    async def _usage_of_failure(self, usage: JsonObject) -> dict[str, float | None] | None:
+    async def _usage_of_failure(self, usage: JsonObject) -> Usage | None:
         spent = used(usage, *self._tokens)
         return await self._prices.usage(spent if spent.input_tokens else None)
 

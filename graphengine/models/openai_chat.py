@@ -312,7 +312,7 @@ class _Chunks:
         self._reason = ""
 
     def take(self, chunk: JsonObject) -> bool:
-        """Add a chunk. Return False: the chunk with the usage comes after the answer's end, so none is the last.
+        """Add a chunk. Always return False: the usage arrives after the answer ends, so no chunk is known to be last.
 
         Raises:
             ModelError: The chunk is an error.

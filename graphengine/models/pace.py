@@ -214,16 +214,16 @@ class Pace:
                 self._trial = None
 
     def limit_calls(self, now: float, left: int, seconds: float) -> None:
-        """Note that the server allows so many more calls for so many seconds."""
+        """Note that the server allows this many more calls for this many seconds."""
         self._left = min(self._left, left) if now < self._left_until else left
         self._left_until = max(self._left_until, now + seconds)
 
     def limit_tokens(self, now: float, seconds: float) -> None:
-        """Note that the server allows no more tokens for so many seconds."""
+        """Note that the server allows no more tokens for this many seconds."""
         self._paused_until = max(self._paused_until, now + seconds)
 
     def _learn(self, turn: Turn, now: float, seconds: float) -> None:
-        """Learn how many calls the server allows in a span of so many seconds."""
+        """Learn how many calls the server allows in a span of this many seconds."""
         known = self._learned
         if known is not None:
             seconds = max(seconds, known.seconds)
@@ -241,7 +241,7 @@ class Pace:
 
 @dataclass(slots=True)
 class _Span:
-    """At most so many units in any span of so many seconds; None for no limit."""
+    """At most this many units in any span of this many seconds; None for no limit."""
 
     most: int | None
     seconds: float
@@ -249,7 +249,7 @@ class _Span:
     _sum: int = 0
 
     def free_at(self, now: float, units: int) -> float:
-        """Return when so many units are free. A call that is larger than the whole span goes alone."""
+        """Return when this many units are free. A call that is larger than the whole span goes alone."""
         if self.most is None:
             return -math.inf
         while self._taken and self._taken[0][0].began + self.seconds <= now:

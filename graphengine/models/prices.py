@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import ModuleType
 
-    from genai_prices import Usage
+    from genai_prices import Usage as Counted
     from genai_prices.types import PriceCalculation
+
+    from graphengine.state.amounts import Usage
 
 _BATCH: Final = {"processing": "batch"}
 BATCH_SHARE: Final = 0.5
@@ -168,7 +170,7 @@ class Prices:
             return None
         return int(found.context_window) if found.context_window else None
 
-    async def usage(self, spent: Spent | None) -> dict[str, float | None] | None:
+    async def usage(self, spent: Spent | None) -> Usage | None:
         """Return the usage of a failed call, by the names that steps record; None if it is unknown.
 
         Args:
@@ -176,12 +178,17 @@ class Prices:
         """
         if spent is None:
             return None
-        used: dict[str, float | None] = {"calls": 1, "offline_calls": 0}
-        used |= {"input_tokens": spent.input_tokens, "output_tokens": spent.output_tokens}
+        used: Usage = {
+            "calls": 1,
+            "offline_calls": 0,
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+        }
         for name in ("cache_read_tokens", "cache_write_tokens"):
             if getattr(spent, name):
                 used[name] = getattr(spent, name)
-        return used | {"cost_usd": await self.cost(spent)}
+        used["cost_usd"] = await self.cost(spent)
+        return used
 
     def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
         where = {"provider_id": self._provider} if self._provider else {"provider_api_url": self._address}
@@ -222,6 +229,24 @@ def _tokens_price(
     """Return the price of the tokens alone."""
     usage = _usage(tables, replace(spent, web_searches=0))
     return found.model.calc_price(usage, found.provider, price_context=price_context).total_price
+
+
+class PricedModel:
+    """A model whose prices and context window are in the tables, or given."""
+
+    _prices: Prices
+
+    async def knows_price(self) -> bool:
+        """Return whether `cost_usd` of its answers will be known."""
+        return await self._prices.known()
+
+    async def window_tokens(self) -> int | None:
+        """Return how many tokens question and answer can have together; None if it is unknown."""
+        return await self._prices.window()
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Return the cost of this many tokens in US dollars; None if it is unknown."""
+        return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +299,9 @@ def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Ra
     return _Rates(snapshot, call, *(cost(spent) - call for spent in each))
 
 
-def _usage(tables: ModuleType, spent: Spent) -> Usage:
+def _usage(tables: ModuleType, spent: Spent) -> Counted:
     searches = {"web_searches": spent.web_searches} if spent.web_searches else {}
-    usage: Usage = tables.Usage(
+    usage: Counted = tables.Usage(
         input_tokens=spent.input_tokens,
         cache_read_tokens=spent.cache_read_tokens,
         cache_write_tokens=spent.cache_write_tokens,
@@ -287,4 +312,4 @@ def _usage(tables: ModuleType, spent: Spent) -> Usage:
     return usage
 
 
-__all__ = ["Price", "Prices", "Spent"]
+__all__ = ["Price", "PricedModel", "Prices", "Spent"]

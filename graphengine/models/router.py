@@ -133,7 +133,7 @@ class Router:
         return min((window for window in known if window), default=None)
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of so many tokens at the dearest model; None if it is unknown for one of them."""
+        """Return the cost of this many tokens at the dearest model; None if it is unknown for one of them."""
         prices = [
             await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
             for model in self._models

@@ -267,7 +267,7 @@ class Clients(Generic[C]):
 class Translates:
     """A block that raises exceptions of an SDK as `ModelError`s; it may be entered any number of times at once.
 
-    The originals are no causes of the errors: they hold the request with its key.
+    The errors do not have the originals as their cause: those hold the request with its key.
 
     Args:
         translated: Returns the error for an exception, None for one that is raised unchanged.

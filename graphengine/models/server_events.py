@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Protocol, Self
 
     class Body(Protocol):
-        """The methods that are needed of a streamed response."""
+        """The methods of a streamed response that are needed here."""
 
         def aiter_bytes(self) -> AsyncIterator[bytes]:
             """Yield its bytes, decompressed."""

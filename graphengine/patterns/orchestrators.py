@@ -132,7 +132,7 @@ def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -
         most_steps: The maximum length of the plan.
 
     >>> problems_of([Step(id="a", role="cook", input="", needs=["b"])], ["clerk"], 9)
-    ["a: there is no worker 'cook', only clerk", "a: needs 'b', which is no step"]
+    ["a: there is no worker 'cook', only clerk", "a: needs 'b', which is not a step"]
     """
     ids = [step.id for step in plan]
     problems = [] if plan else ["the plan has no steps"]
@@ -144,7 +144,7 @@ def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -
             problems.append(f"{step.id}: there is no worker {step.role!r}, only {', '.join(workers)}")
         for need in step.needs:
             if need not in ids:
-                problems.append(f"{step.id}: needs {need!r}, which is no step")
+                problems.append(f"{step.id}: needs {need!r}, which is not a step")
             elif need not in ids[:number]:
                 problems.append(f"{step.id}: needs {need!r}, which does not come before it")
     try:

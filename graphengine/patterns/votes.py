@@ -152,7 +152,7 @@ def folded(text: str) -> str:
 def _check_rules(voters: Sequence[str], options: Sequence[str], quorum: int, need: int) -> None:
     check_names("voting(voters", voters, {"count"})
     distinct = {folded(option) for option in options} - {""}
-    if len(distinct) < len(options) or len(distinct) < 2:  # noqa: PLR2004 - one option is no choice
+    if len(distinct) < len(options) or len(distinct) < 2:  # noqa: PLR2004 - one option leaves no choice
         raise DefinitionError(f"voting(options={list(options)!r})", repair="name at least two different ones")
     for name, number in (("quorum", quorum), ("need", need)):
         if not 1 <= number <= len(voters):

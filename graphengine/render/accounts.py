@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from graphengine.engine.frame_tree import add_usage
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from graphengine.state.amounts import Usage, are_offline
 
 _MILLI: Final = 1_000
 _MINUTE: Final = 60
@@ -29,10 +27,10 @@ class Account:
     """
 
     seconds: float | None = None
-    usage: Mapping[str, float | None] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
     waited: float = 0.0
 
-    def plus(self, seconds: float | None, usage: Mapping[str, float | None], waited: float = 0.0) -> Account:
+    def plus(self, seconds: float | None, usage: Usage, waited: float = 0.0) -> Account:
         """Return the sum of this and another usage."""
         have = [each for each in (self.seconds, seconds) if each is not None]
         total = add_usage(self.usage, usage) if usage else self.usage
@@ -72,16 +70,16 @@ def took(seconds: float) -> str:
     return f"{hours} h {rest // _MINUTE} min"
 
 
-def cost(usage: Mapping[str, float | None]) -> str:
+def cost(usage: Usage) -> str:
     """Return what models cost; "" if none was called. An unknown cost is never shown as 0.
 
     >>> cost({"calls": 1, "cost_usd": 0.0123}), cost({"calls": 2, "cost_usd": None, "priced_usd": 0.5})
     ('0.0123 USD', 'over 0.5000 USD, not all known')
     """
-    calls = usage.get("calls") or 0
+    calls: int = usage.get("calls") or 0
     if not calls:
         return ""
-    if calls == usage.get("offline_calls", 0):
+    if are_offline(usage):
         return "offline"
     amount = usage.get("cost_usd")
     if amount is not None:

@@ -38,7 +38,7 @@ class Folding:
 
     @classmethod
     def of(cls, fold: Fold, scopes: Mapping[Place, Scope]) -> Folding:
-        """Return what `fold` requests.
+        """Return the folding that `fold` requests.
 
         Raises:
             RenderError: No node that is a graph has this path, or the depth is below 0.

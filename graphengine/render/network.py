@@ -71,10 +71,11 @@ def _add_nodes(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
         }
         if trace is not None:
             account = trace.accounts.get((place, name), Account())
+            cost_usd: float | None = account.usage.get("cost_usd", 0.0)
             said |= {
                 "visits": trace.visits.get((place, name), 0),
                 "seconds": account.seconds or 0.0,
-                "cost_usd": account.usage.get("cost_usd", 0.0),
+                "cost_usd": cost_usd,
             }
         found.add_node(path_at(place, name), **said)
 

@@ -40,7 +40,7 @@ class Box:
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
         count: How often a run visited it.
-        spot: The graph and the node that it is; None if it is no node.
+        spot: The graph and the node that it is; None if it is not a node.
     """
 
     id: str

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.scopes import Scope, Spot
     from graphengine.render.standings import Standing
+    from graphengine.state.amounts import Usage
 
 _ITEMS: Final = ("done", "failed for good")
 _MOVES: Final = frozenset(("started", "entered", "node", "failed", "left", "joined"))
@@ -159,10 +160,10 @@ class _At(Struct):
     picked: Counter[str] = msgspec.field(default_factory=Counter)
     events: Counter[str] = msgspec.field(default_factory=Counter)
     seconds: float | None = None
-    usage: Mapping[str, float | None] = {}
+    usage: Usage = {}
     waited: float = 0.0
 
-    def spend(self, seconds: float | None, usage: Mapping[str, float | None], waited: float) -> None:
+    def spend(self, seconds: float | None, usage: Usage, waited: float) -> None:
         """Add time and cost."""
         if seconds is not None:
             self.seconds = seconds if self.seconds is None else self.seconds + seconds

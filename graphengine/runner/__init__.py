@@ -1,4 +1,4 @@
-"""The async shell around the core: it runs tasks, records steps, and returns results."""
+"""The async shell around the engine: it runs tasks, records steps, and returns results."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
 _LONGEST_ID: Final = 200  # characters
 
 
-_RANDOM: Final = random.Random()  # noqa: S311 - ids are no secrets; a seed from the system, without a call of it for each
+_RANDOM: Final = random.Random()  # noqa: S311 - ids are not secrets; a seed from the system, without a call of it for each
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_RANDOM.seed)
 

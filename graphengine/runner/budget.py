@@ -22,7 +22,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.agents.batching import BATCH_KEY
 from graphengine.engine.frame_tree import add_usage
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Usage
     from graphengine.models.base import Model, Request
+    from graphengine.state.amounts import Usage
 
-_NAMES: Final = ("cost_usd", "tokens")
+_Name: TypeAlias = Literal["cost_usd", "tokens"]
+_NAMES: Final[tuple[_Name, ...]] = ("cost_usd", "tokens")
 _ANSWER_TOKENS: Final = 4096
 """How long an answer may be that has no `max_tokens`; few are longer."""
 _ROUNDING: Final = 1e-9
@@ -52,7 +53,7 @@ _IS_INSIDE: Final[ContextVar[bool]] = ContextVar("graphengine_reserved", default
 class _Known:
     """The dearest call of one agent and model so far."""
 
-    amounts: Mapping[str, float]
+    amounts: Mapping[_Name, float]
     characters: int
 
 
@@ -70,7 +71,7 @@ class ModelCall:
     agent: str
     model: str
     characters: int
-    guess: Mapping[str, float] = field(default_factory=dict)
+    guess: Mapping[_Name, float] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -89,7 +90,7 @@ class _Reserved:
     """
 
     frame: Frame
-    amounts: Mapping[str, float]
+    amounts: Mapping[_Name, float]
     place: str = ""
 
 
@@ -208,7 +209,7 @@ class Budgets:
         for kind in call.kinds:
             known = self._known.get(kind, _Known({}, 0))
             if any(amounts[name] > known.amounts.get(name, -1.0) for name in _NAMES):
-                most = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
+                most: dict[_Name, float] = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
                 self._known[kind] = _Known(most, max(call.characters, known.characters))
 
     def release(self, reserved: _Reserved) -> None:
@@ -218,7 +219,7 @@ class Budgets:
         self._reserved.remove(reserved)
         self._wake()
 
-    def _limited(self, frame: Frame) -> Iterator[tuple[Frame | None, str, float, Usage]]:
+    def _limited(self, frame: Frame) -> Iterator[tuple[Frame | None, _Name, float, Usage]]:
         """Yield the limits around a frame on what calls use, each with its subgraph and what is used of it."""
         for sub, limits, usage in budgets(self._snapshot, frame):
             for name in _NAMES:
@@ -230,7 +231,7 @@ class Budgets:
         """Return whether a call fits into all limits around it."""
         return all(self._fits(reserved, *limited) for limited in self._limited(reserved.frame))
 
-    def _fits(self, reserved: _Reserved, sub: Frame | None, name: str, limit: float, usage: Usage) -> bool:
+    def _fits(self, reserved: _Reserved, sub: Frame | None, name: _Name, limit: float, usage: Usage) -> bool:
         """Return whether a call fits into one limit, or has it for itself."""
         inside = [each.amounts for each in self._reserved if sub is None or _is_in(each.frame, sub)]
         if not inside:
@@ -240,7 +241,7 @@ class Budgets:
         used = of_limit(name, usage) + sum(of_limit(name, each) for each in failed)
         return used + planned <= limit + _ROUNDING
 
-    def _estimate(self, call: ModelCall) -> Mapping[str, float]:
+    def _estimate(self, call: ModelCall) -> Mapping[_Name, float]:
         """Return what a call will probably use at most."""
         known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
         if known is None:
@@ -276,10 +277,10 @@ def _nothing(usage: Usage) -> None:
     """Do nothing, as no limit applies."""
 
 
-async def guessed(model: Model, request: Request) -> Mapping[str, float]:
+async def guessed(model: Model, request: Request) -> Mapping[_Name, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
     asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
-    found = {"tokens": float(asked + answered)}
+    found: dict[_Name, float] = {"tokens": float(asked + answered)}
     cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
     return found if cost is None else {**found, "cost_usd": cost}
 

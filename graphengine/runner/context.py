@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Guard
     from graphengine.engine.snapshot import Frame, Snapshot, Task
-    from graphengine.engine.steps import Usage
+    from graphengine.engine.steps import Said, SaidKind
     from graphengine.errors import ModelTransient
     from graphengine.graph.definition import GraphDefinition
     from graphengine.models.base import Model, Request
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from graphengine.runner.budget import Budgets
     from graphengine.runner.live_events import Emitted
     from graphengine.runner.model_routing import Models
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -158,14 +159,14 @@ class Context:
     __slots__ = ("_frame", "_random", "_surroundings", "_task", "over", "said", "usage", "work")
 
     def __init__(self, task: Task, frame: Frame, surroundings: Surroundings) -> None:
-        self.usage: dict[str, float | None] | None = None
+        self.usage: Usage | None = None
         self.work: Work | None = None
         self.over = False
         self._task = task
         self._frame = frame
         self._surroundings = surroundings
         self._random: random.Random | None = None
-        self.said: dict[str, list[JsonValue]] | None = None
+        self.said: Said | None = None
 
     @property
     def run_id(self) -> str:
@@ -428,7 +429,7 @@ class Context:
             self._surroundings.guard.refuse(record, what, f"node {self.path}")
         return record
 
-    def _say(self, what: str, record: JsonValue) -> None:
+    def _say(self, what: SaidKind, record: JsonValue) -> None:
         self.said = self.said or {}
         self.said.setdefault(what, []).append(record)
         if self.work is not None:
@@ -580,9 +581,7 @@ class Context:
         """Return None: the node's `retry=` decides."""
         return None
 
-    async def reserved(
-        self, model: Model, request: Request
-    ) -> AbstractContextManager[Callable[[Mapping[str, float | None]], None]]:
+    async def reserved(self, model: Model, request: Request) -> AbstractContextManager[Callable[[Usage], None]]:
         """Reserve what a call may use of the limits, once it fits."""
         budgets, below = self._surroundings.budgets, self._work("").below
         return await budgets.held(self._frame, model, request, self.waits.first_of, below)
@@ -597,7 +596,7 @@ class Context:
         own = self._surroundings.threads if calls is None else calls.threads
         return await in_thread(threads or own(), function)
 
-    def paid(self, usage: Mapping[str, float | None]) -> None:
+    def paid(self, usage: Usage) -> None:
         """Add the usage of a model call that is not recorded as a piece of work."""
         self.usage = add_usage(self.usage or {}, usage)
         self._surroundings.budgets.unrecorded(self._frame, usage)

@@ -60,7 +60,7 @@ class ContextServer:
         return self._future
 
     async def unwind(self, waiting: asyncio.Future[bytes]) -> None:
-        """If the attempt ends because it waits, let the node's code unwind, for a few seconds."""
+        """Give the node's code a few seconds to unwind, if the attempt ends because it waits."""
         if self._work.ending:
             self._send(0, "unwind", b"")
             await asyncio.wait((waiting,), timeout=_UNWIND_SECONDS)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.runner.result import Result
+    from graphengine.state.amounts import Usage
 
 _VALUE_CHARACTERS: Final = 400
 
@@ -69,7 +70,7 @@ def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
         yield "failure", f"{result.error.path}: {result.error.kind}: {result.error.message}"
     used = [counted(result.steps, "visit"), took(result.elapsed_seconds)]
     usage = result.usage
-    spent = {
+    spent: Usage = {
         "calls": usage.calls,
         "offline_calls": usage.offline_calls,
         "cost_usd": usage.cost_usd,

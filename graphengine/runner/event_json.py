@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.runner.result import Result, Usage
     from graphengine.runner.run_events import Event
+    from graphengine.state.amounts import Usage as RecordedUsage
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
@@ -90,7 +91,8 @@ def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:
     return EndDocument(*facts).document()
 
 
-def _usage(usage: Usage) -> Mapping[str, float | None]:
+def _usage(usage: Usage) -> RecordedUsage:
     """Return the figures that a run records: those that are not zero, and the priced part of an unknown cost."""
     kept = {"priced_usd"} if usage.cost_usd is None else ()
-    return {name: figure for name, figure in asdict(usage).items() if figure != 0 or name in kept}
+    found = {name: figure for name, figure in asdict(usage).items() if figure != 0 or name in kept}
+    return cast("RecordedUsage", found)

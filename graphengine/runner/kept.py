@@ -2,7 +2,7 @@
 
 A run with 3,000 open questions takes 50 ms to load, and an answer changes one of them. A Runner therefore keeps the
 last snapshot of such a run, and reads the steps since from the log, beginning with the snapshot's own last step. If
-that is another step, the run was removed and recorded anew, and is loaded as a whole.
+that is another step, the run was removed and recorded again, and is loaded as a whole.
 """
 
 from __future__ import annotations

@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Limits as StepLimits
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import Decided
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
+    from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
     from graphengine.stores.base import Store, Taken
@@ -128,7 +128,7 @@ class Opener:
             return result_of(plan, driver.snapshot)
         return driver
 
-    async def _create(self, driver: Driver, steps: Sequence[Step]) -> None:
+    async def _create(self, driver: Driver, steps: Sequence[Decided]) -> None:
         """Record a run with its first step, and claim it."""
         run, plan, snapshot, first = driver.run, driver.plan, driver.snapshot, steps[0]
         first.typed = None  # as in `Driver.append`
@@ -371,7 +371,7 @@ class Opener:
             raise kind(error.message, where=where, repair=error.repair) from error
         return driver
 
-    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> StepLimits:
+    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> LimitsRecord:
         """Return the limits last in force in a run; those of the snapshot if the run's end cannot be read."""
         try:
             return (await load_snapshot(self._store, run_id, None)).limits
@@ -418,7 +418,7 @@ class Opener:
                     trace = await self.telemetry.trace(self._store, snapshot, info)
                 stop = StopAsked(self._clock.now(), "asked", why)
 
-                def append(steps: Sequence[Step]) -> Awaitable[None] | None:
+                def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
                     summary = summary_of(snapshot)
                     batch = Append(run_id, fence, steps, snapshot.status, consume, summary=summary)
                     return self._store.append(batch)
@@ -486,8 +486,8 @@ def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
     return values
 
 
-def as_limits(limits: Limits) -> dict[str, float | None]:
-    """Return the limits that are set, as the core keeps them.
+def as_limits(limits: Limits) -> LimitsRecord:
+    """Return the limits that are set, as the engine keeps them.
 
     Raises:
         DefinitionError: The argument is not a Limits object.

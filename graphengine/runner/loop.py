@@ -45,13 +45,14 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
-    from graphengine.engine.steps import FailureRecord, Step, Usage
+    from graphengine.engine.steps import Decided, FailureRecord, Step
     from graphengine.errors import NodeError
     from graphengine.graph.options import Sizes
     from graphengine.runner.attempt import TaskRunner
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
     from graphengine.runner.turns import Turns
+    from graphengine.state.amounts import Usage
     from graphengine.stores.base import Message, Store
     from graphengine.telemetry import RunTrace
 
@@ -99,7 +100,7 @@ class Driver:
         self._halting = False  # starts nothing more: a stop or a release was requested
         self._cuts = False  # a stop cancels what is in flight
         self._is_inside_node = self._is_cut = False  # its own asyncio task runs a node; it was cancelled by that stop
-        self._spent_in_cut: dict[str, float | None] = {}
+        self._spent_in_cut: Usage = {}
         self._stopped: asyncio.Event | None = None  # created by the first task that waits for it
         self._consume: Sequence[int] = ()
         self._jobs: dict[str, Job] = {}
@@ -170,7 +171,7 @@ class Driver:
         """The calls of agents that are in flight, for watchers that subscribe late."""
         return self.run.in_flight
 
-    def _call_in(self, call: Callable[[], Step]) -> Step:
+    def _call_in(self, call: Callable[[], Decided]) -> Decided:
         """Call in the context in which the run was started, without the context variables that nodes set."""
         return self.run.context.copy().run(call)
 
@@ -319,7 +320,7 @@ class Driver:
         return not self._halting and self._is_time() and bool(self._due_now(self.session.tasks()))
 
     def _is_time(self) -> bool:
-        """Return whether one of the waits of a run is over, of which there can be thousands."""
+        """Return whether one of the run's waits is over; there can be thousands."""
         due = next_due(self.snapshot)
         return due is not None and due <= self._clock.now()
 
@@ -437,7 +438,7 @@ class Driver:
 
     def append(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[Decided],
         *,
         status: RunStatus | None = None,
         consume: Sequence[int] = (),

@@ -34,7 +34,7 @@ class Driving(Protocol):
 
 
 class Ownership:
-    """When a run was last shown to be driven by this process, by the machine's clock, which goes on while it sleeps.
+    """When a run was last shown to be driven by this process, by the machine's clock, which advances during suspend.
 
     Args:
         driver: Drives the run.

@@ -20,7 +20,7 @@ import math
 from collections import Counter
 from contextvars import ContextVar
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -50,10 +50,13 @@ if TYPE_CHECKING:
 
     from graphengine.agents.run_scope import AsksPerson, Question
     from graphengine.engine.snapshot import Frame, Task
+    from graphengine.engine.steps import Said, SaidKind
     from graphengine.runner.context import Surroundings
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
+
+_Say: TypeAlias = "Callable[[SaidKind, JsonValue], None]"
 
 _TURNS: Final = 4
 """Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
@@ -136,7 +139,7 @@ class Work:
         "waits",
     )  # fmt: skip
 
-    def __init__(self, task: Task, frame: Frame, around: Surroundings, say: Callable[[str, JsonValue], None]) -> None:
+    def __init__(self, task: Task, frame: Frame, around: Surroundings, say: _Say) -> None:
         self._guard = around.guard
         self._task = task
         self._frame = frame
@@ -154,7 +157,7 @@ class Work:
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
         self._held: Counter[str] = Counter()
-        self._said: dict[str, dict[str, list[JsonValue]]] = {}
+        self._said: dict[str, Said] = {}
         self._parked: set[asyncio.Future[None]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._cut_off = False
@@ -362,12 +365,12 @@ class Work:
         self._given.append(place)
         memo = self._frame.memos[place]
         self._pass(memo)
-        for what, records in memo.said.items():
+        for what, records in cast("Mapping[SaidKind, Sequence[JsonValue]]", memo.said).items():
             for record in records:
                 self._say(what, record)
         return memo.value
 
-    def note_said(self, what: str, record: JsonValue) -> None:
+    def note_said(self, what: SaidKind, record: JsonValue) -> None:
         """Add a message or live data to the recorded calls that the calling code runs inside."""
         for place in self._here.around:
             self._said.setdefault(place, {}).setdefault(what, []).append(record)

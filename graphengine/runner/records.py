@@ -208,7 +208,7 @@ class Records(ABC):
         await self.store.drop_schedule(name)
 
     async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
-        """Let a schedule start nothing, or continue with its next time; what was missed meanwhile is not started.
+        """Pause a schedule, or resume it at its next time. Missed runs are not started.
 
         Raises:
             InputError: There is no schedule of this name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
+    from graphengine.state import amounts
     from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
 
@@ -84,6 +85,14 @@ class Usage:
 
 
 _NO_USAGE: Final = Usage()
+
+
+def usage_from(recorded: amounts.Usage) -> Usage:
+    """Return recorded usage. Amounts that only another version knows are left out."""
+    if recorded.keys() <= Usage.__dataclass_fields__.keys():
+        return Usage(**recorded) if recorded else _NO_USAGE
+    known = {name: amount for name, amount in recorded.items() if name in Usage.__dataclass_fields__}
+    return usage_from(cast("amounts.Usage", known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +229,8 @@ def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseExceptio
         output=output,
         ending=snapshot.stop,
         error=survived(failure) if failure else None,
-        usage=Usage(**snapshot.usage) if snapshot.usage else _NO_USAGE,  # type: ignore[arg-type]
-        inherited=Usage(**snapshot.inherited) if snapshot.inherited else _NO_USAGE,  # type: ignore[arg-type]
+        usage=usage_from(snapshot.usage),
+        inherited=usage_from(snapshot.inherited),
         steps=snapshot.steps,
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,

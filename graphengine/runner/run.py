@@ -288,7 +288,7 @@ class Run(Generic[S]):
         return await self._store.steps(self.id, after, upto)
 
     async def _ended_with(self) -> Result[S]:
-        """Return the result, or raise the error because of which the run could not be begun or claimed.
+        """Return the result, or raise the error that kept the run from being begun or claimed.
 
         Raises:
             GraphEngineError: That error; RunnerClosed: its task was cancelled before.

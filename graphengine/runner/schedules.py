@@ -125,7 +125,8 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
         found = CronSim(schedule.cron, earlier if is_set_back else now)
     except CronSimError as error:
         repair = 'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00'
-        raise InputError(f"{schedule.cron!r} are no times: {error}", where=where, repair=repair) from error
+        message = f"{schedule.cron!r} is not a valid cron expression: {error}"
+        raise InputError(message, where=where, repair=repair) from error
     for tick in found:
         if tick.timestamp() > after:
             yield tick.timestamp()

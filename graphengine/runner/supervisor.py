@@ -131,7 +131,7 @@ class Supervisor:
         """Set how long nodes in flight have to finish when the Runner closes.
 
         Raises:
-            DefinitionError: The time is no number, negative or not finite.
+            DefinitionError: The time is not a number, negative or not finite.
         """
         if not is_seconds(seconds, zero=True):
             raise DefinitionError(f"Runner(grace_seconds={seconds!r})", repair="give seconds, 0 or more")
@@ -373,7 +373,7 @@ class Supervisor:
             self._alarms.drop(alarm)
 
     async def _poll_sleepers(self) -> None:
-        """Wake each sleeping run of which another process recorded a step. Ends when no run sleeps here."""
+        """Wake each sleeping run for which another process recorded a step. Ends when no run sleeps here."""
         try:
             while self._seen:
                 await asyncio.sleep(_LOOK_SECONDS)

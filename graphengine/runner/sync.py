@@ -428,7 +428,7 @@ class SyncRunner:
         self._portal.call(lambda: self._runner.unschedule(name))
 
     def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
-        """Let a schedule start nothing, or continue with its next time; what was missed meanwhile is not started.
+        """Pause a schedule, or resume it at its next time. Missed runs are not started.
 
         Raises:
             InputError: There is no schedule of this name.

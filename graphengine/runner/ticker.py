@@ -58,8 +58,8 @@ class Ticker:
                 if kept.next_at <= now:
                     await self._start(schedule, kept, now)
                 elif is_back and (earlier := next_tick(schedule, now)) < kept.next_at:
-                    # 1. The clock jumps ahead, and a tick of then is started. 2. The clock is corrected. 3. Without
-                    # this, nothing would be started until it has come there again.
+                    # 1. The clock jumps ahead, and a tick of that future time is started. 2. The clock is corrected.
+                    # 3. Without this, nothing would be started until the clock reaches that time again.
                     await store.move_schedule(kept.name, kept.next_at, earlier)
             except InputError as error:  # the graph has changed: only a person can decide
                 self._aside[kept.name] = now + LATE_SECONDS

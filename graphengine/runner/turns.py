@@ -25,7 +25,7 @@ class Turns:
     _began: float = field(default_factory=time.monotonic)
 
     def over(self) -> bool:
-        """Whether the runs have occupied the event loop for long enough."""
+        """Return whether the runs have occupied the event loop for long enough."""
         return time.monotonic() - self._began > _TURN_SECONDS
 
     def begin(self) -> None:

@@ -233,7 +233,7 @@ class Service:
         number = last.removesuffix(_LAST)
         if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
             repair = "send the id of the last event that was received"
-            raise InputError(f"{last!r} is no id of an event", where="header Last-Event-ID", repair=repair)
+            raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
         stream = self._stream(info, int(number) if last else after)
         return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
 
-_EVENTS: Final = (documents.Stepped, documents.Stands, documents.WatchEnded, *documents.LIVE)
+_EVENTS: Final = (documents.Stepped, documents.StatusReported, documents.WatchEnded, *documents.LIVE)
 _TEXT: Final = {"type": "string"}
 _SEQ: Final = {"type": "integer", "minimum": 0}
 _INPUT: Final = "#/components/schemas/input.{model}"

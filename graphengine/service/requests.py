@@ -25,7 +25,7 @@ class NotAuthorized(GraphEngineError):
 
 
 class RequestInvalid(GraphEngineError):
-    """A request has an unknown path, a method or content type that does not fit, or a body that is no JSON.
+    """A request has an unknown path, a method or content type that does not fit, or a body that is not JSON.
 
     Args:
         status: The status of the answer.
@@ -39,7 +39,7 @@ class RequestInvalid(GraphEngineError):
 
 
 class ServiceFailed(GraphEngineError):
-    """The HTTP service failed for a reason that is no fault of the request."""
+    """The HTTP service failed for a reason other than the request."""
 
     code = "service_failed"
 
@@ -82,7 +82,7 @@ class Parameters:
         digits = text.removeprefix("-")
         number = int(text) if digits.isdecimal() and digits.isascii() and len(digits) <= len(str(1 << 32)) else None
         if number is None or not least <= number <= most:
-            message = f"{name}={text!r} is no integer from {least} to {most}"
+            message = f"{name}={text!r} is not an integer from {least} to {most}"
             raise InputError(message, where=f"parameter {name}", repair=f"give one, such as {max(least, 1)}")
         return number
 
@@ -91,7 +91,7 @@ async def json_body(request: Request, default: object = ...) -> Any:  # noqa: AN
     """Return the body as JSON values; the default if it is empty.
 
     Raises:
-        RequestInvalid: It is no JSON, or has another content type.
+        RequestInvalid: It is not JSON, or has another content type.
     """
     body = await request.body()
     if not body and default is not ...:
@@ -107,7 +107,7 @@ async def json_body(request: Request, default: object = ...) -> Any:  # noqa: AN
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise RequestInvalid(f"the body is no JSON: {error}", where="body", repair="send a JSON text") from error
+        raise RequestInvalid(f"the body is not JSON: {error}", where="body", repair="send a JSON text") from error
 
 
 def fields_of(body: object, *, required: Sequence[str] = (), optional: Sequence[str] = ()) -> Mapping[str, Any]:

@@ -109,7 +109,7 @@ def pdf_text(name: str, content: bytes) -> str:
 
 
 def _paragraphs(page: str) -> str:
-    """Separate the paragraphs of a page by blank lines: each ends with a short line before one that begins anew."""
+    """Separate the paragraphs of a page by blank lines: each ends with a short line before a capital or a number."""
     lines = [line.rstrip() for line in _HYPHEN.sub("", page.replace("\r", "")).split("\n")]
     longest = max(map(len, lines))
     parts: list[str] = []

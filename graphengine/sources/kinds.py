@@ -129,7 +129,7 @@ def plain_text(name: str, content: bytes) -> str:
     """Return the text of a text file: UTF-8, or what its byte order mark says.
 
     Raises:
-        SourceUnreadable: It is no text, or in another encoding.
+        SourceUnreadable: It is not text, or is in another encoding.
     """
     marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     if b"\0" in content and marked in {None, "utf-8-sig"}:

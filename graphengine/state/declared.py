@@ -42,7 +42,7 @@ def model_of(declared: object) -> type[BaseModel]:
     """Return the model of a declaration; a model is its own.
 
     Raises:
-        ValueError: It is no declaration of a state, or its annotations cannot be evaluated. The message says why.
+        ValueError: It does not declare a state, or its annotations cannot be evaluated. The message says why.
     """
     if not isinstance(declared, type) or not (
         issubclass(declared, BaseModel) or is_typeddict(declared) or dataclasses.is_dataclass(declared)

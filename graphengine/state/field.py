@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from graphengine.state.encoded import Exact
+    from graphengine.state.field_models import FieldModels
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.secret import Cipher
     from graphengine.state.view import View
@@ -71,9 +72,7 @@ class FieldType:
             `append`; "" if neither.
         item: The type of a list's items if a value of exactly this type needs no validation; else None.
         scalar: Whether all its values are plain (or None), so that they are their own record.
-        single: A model of this field alone, without the state's validators for it.
-        checked: The same with the state's validators for it.
-        loose: The same without the rules of the field as a whole, for parts of its value.
+        models: The models of this field alone.
         given: The type of the updates that a user's reducer takes, if it is annotated.
         own: Whether the state defines a validator for it.
         dumped: Whether the state defines a serialiser for it.
@@ -88,14 +87,12 @@ class FieldType:
     name: str
     info: FieldInfo
     model: type[BaseModel]
-    single: type[BaseModel]
+    models: FieldModels
     plain: type | None
     assigned: type | None
     one: str
     item: type | None
     scalar: bool
-    checked: type[BaseModel]
-    loose: type[BaseModel]
     given: TypeAdapter[Any] | None
     own: bool
     dumped: bool
@@ -117,7 +114,8 @@ class FieldType:
         try:
             if self.own:
                 return self._assigned(value, view)
-            made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
+            validator = self.models.single.__pydantic_validator__
+            made = validator.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
             message = explain(error, hide=self.secret)
             cause = None if self.secret else error
@@ -136,7 +134,7 @@ class FieldType:
             return None  # the state's own code decides
         value = update.value if isinstance(update, Replace) else update
         is_item = self.operation == "append" if is_joined else in_map and self.reducer is None
-        model = self.loose if is_joined or is_item else self.single
+        model = self.models.loose if is_joined or is_item else self.models.single
         given = [value] if is_item else value
         try:
             model.__pydantic_validator__.validate_python({self.name: given}, by_name=True, by_alias=True)
@@ -342,10 +340,11 @@ class FieldType:
 
     def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
         """Return the record of a value of the field's type, without the rules of the field as a whole."""
+        model = self.models.loose
         try:
-            made = self.loose.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
-            body = self.loose.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
-            back = self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            made = model.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
+            body = model.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
+            back = model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
             record = parsed(body)[self.name]
         except ValidationError as error:
             raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
@@ -404,7 +403,8 @@ class FieldType:
             with suppress(MsgspecError):  # as in `build`
                 return self.exact.decode(encode(value))
         body = encode({self.name: value})
-        return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
+        made = self.models.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+        return made.__dict__[self.name]
 
     def _of_key(self, key: str, value: JsonValue) -> object:
         """Return the value under one of its keys, without those rules."""
@@ -495,13 +495,15 @@ class FieldType:
             whole = holding(self.model, {self.name: value})
             only = {self.name}
             return self.model.__pydantic_serializer__.to_json(whole, include=only, by_alias=False, round_trip=True)
-        alone = holding(self.single, {self.name: value})
-        return self.single.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
+        model = self.models.single
+        alone = holding(model, {self.name: value})
+        return model.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
 
     def _assigned(self, value: object, view: View) -> object:
         """Return the value after the state's validators for the field, which may read the other fields."""
-        draft = holding(self.checked, view.other_fields(self.name))
-        self.checked.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
+        model = self.models.checked
+        draft = holding(model, view.other_fields(self.name))
+        model.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
         return vars(draft)[self.name]
 
     def _load(self, body: bytes, view: View) -> object:
@@ -512,7 +514,7 @@ class FieldType:
         the type from a serialiser's output).
         """
         try:
-            made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            made = self.models.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
         except ValidationError:
             if not self.own:
                 raise

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from copy import copy
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     PlainValidator,
     TypeAdapter,
     WrapValidator,
-    create_model,
 )
-from pydantic.fields import FieldInfo
 
 from graphengine.reducers import OPERATIONS, maximum
 from graphengine.state.encoded import codec_of
 from graphengine.state.field import FieldType
+from graphengine.state.field_models import FieldModels
 from graphengine.state.immutable import is_immutable
 from graphengine.state.path import members
 from graphengine.state.secret import Secret, is_secret, revealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 _PLAIN: Final = (int, str, bool, float)
 
@@ -74,14 +73,6 @@ def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
         return None
 
 
-def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: object) -> type[BaseModel]:
-    """Return a model of one field alone, with the state's configuration."""
-    config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
-        return create_model(f"{model.__name__}.{name}", __config__=config, **{name: (annotation, info)})  # type: ignore[call-overload,no-any-return]
-
-
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     """Analyse a field of a model."""
     secret = is_secret(info.annotation, info.metadata)
@@ -94,14 +85,11 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     serializers = [v for v in decorators.field_serializers.values() if name in v.info.fields or "*" in v.info.fields]
     own, dumped = bool(validators), bool(serializers)
     annotation: Any = info.annotation
-    single = checked = _single(model, name, info, annotation)
-    if own:
-        for validator in validators:
-            annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
-        checked = _single(model, name, info, annotation)
-    loose = _single(model, name, FieldInfo(annotation=annotation), info.annotation) if others or own else single
+    checked_type = annotation
+    for validator in validators:
+        checked_type = Annotated[checked_type, _VALIDATORS[validator.info.mode](validator.func)]
+    models = FieldModels(model, name, info, checked_type, has_rules=own or bool(others))
     reducer = reducers[0] if reducers else None
-    annotation = info.annotation
     plain = not others and not own and not dumped and not secret
     transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
     simple = annotation in _PLAIN and plain and not transforms
@@ -109,18 +97,20 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
     if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
         operation = None  # with several list types, an item alone does not show which of them it belongs to
+    scalar = plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation))
+    exact = codec_of(annotation) if plain and _EXACT_CONFIG.issuperset(model.model_config) else None
+    if not scalar and exact is None:
+        models.make()  # so that a type for which pydantic has no model is reported at compile
     return FieldType(
         name=name,
         info=info,
         model=model,
-        single=single,
+        models=models,
         plain=annotation if simple else None,
         assigned=annotation if simple and reducer is None else None,
         one="" if dumped or secret else "item" if reducer is None else "append" if operation == "append" else "",
         item=_item(annotation) if plain and not transforms else None,
-        scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
-        checked=checked,
-        loose=loose,
+        scalar=scalar,
         given=_given(reducer) if reducer is not None and operation is None else None,
         own=own,
         dumped=dumped,
@@ -130,7 +120,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         grows=not (own or dumped or others or secret) and _has_lists(annotation),
         immutable=is_immutable(annotation),
         secret=secret,
-        exact=codec_of(info.annotation) if plain and _EXACT_CONFIG.issuperset(model.model_config) else None,
+        exact=exact,
     )
 
 

@@ -93,7 +93,7 @@ class Media(BaseModel):
         data = info.data.get("data")
         found = given or ("" if data is None else _type_of(data))
         if not _TYPE.fullmatch(found) and data is not None:
-            message = f"{given!r} is no MIME type" if given else "the type cannot be found by the data: give type="
+            message = f"{given!r} is not a MIME type" if given else "the type cannot be found by the data: give type="
             raise ValueError(message)
         return found
 

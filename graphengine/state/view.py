@@ -10,7 +10,7 @@ from collections.abc import Sized
 from copy import deepcopy
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from msgspec import Struct
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from graphengine.state.amounts import Usage
     from graphengine.state.encoded import Exact
     from graphengine.state.json_values import JsonValue, Mark
     from graphengine.state.path import Path
@@ -30,7 +31,7 @@ MISSING: Final = object()
 _NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = MappingProxyType({})
 _NO_GROWN: Final[Mapping[str, Mapping[Any, Sequence[object]]]] = MappingProxyType({})
 _NO_ITEMS: Final[Mapping[str, Sequence[object]]] = MappingProxyType({})
-_NO_USAGE: Final[Mapping[str, float | None]] = MappingProxyType({})
+_NO_USAGE: Final = cast("Usage", MappingProxyType({}))
 
 
 class FieldFacts(Protocol):
@@ -128,7 +129,7 @@ class View(Struct, eq=False):
     node: str = ""
     completing: str = ""
     until: str = ""
-    usage: Mapping[str, float | None] = _NO_USAGE
+    usage: Usage = _NO_USAGE
     elapsed_seconds: float = 0.0
     ended: str = ""
     new_marks: dict[str, Mark] = {}

@@ -148,7 +148,7 @@ def refuse_address(given: str | PathLike[str]) -> None:
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where=shown, repair=repair)
     if _LIKE_ADDRESS.search(os.fsdecode(given)):
-        message = "this is no path of a file, and no address that can be read; it may have a password and is not shown"
+        message = "this is neither a file path nor a valid address; it is not shown because it may have a password"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where="the name of the database", repair=repair)
 

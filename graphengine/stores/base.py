@@ -205,8 +205,8 @@ class QueueLimits:
     """How much of a queue is driven at the same time, and begins in a time, over all workers.
 
     Attributes:
-        concurrency: At most so many of its runs are driven at the same time.
-        rate: At most so many of its runs begin in so many seconds, as (count, seconds).
+        concurrency: How many of its runs may be driven at the same time.
+        rate: How many of its runs may begin in how many seconds, as (count, seconds).
         key_concurrency: The same as `concurrency` for the runs of each key.
         key_rate: The same as `rate` for the runs of each key.
     """
@@ -232,7 +232,7 @@ class OwnerInfo(NamedTuple):
         id: Its owner, as `RunInfo.driver` has it.
         host: Its host.
         pid: Its number there.
-        role: What it takes as a worker: a JSON object; None if it is no worker.
+        role: What it takes as a worker: a JSON object; None if it is not a worker.
         runs: The runs that it drives, at most a hundred.
         driven: How many runs it drives.
     """

@@ -81,7 +81,7 @@ class Load(NamedTuple):
         return sorted(key for key, count in driven if count >= limits.key_concurrency)
 
     def spent_keys(self, queue: str, now: float) -> list[str]:
-        """Return the keys of a queue of which no run may begin now."""
+        """Return the keys of a queue whose runs may not begin now."""
         limits = self.limits.get(queue)
         if limits is None or limits.key_rate is None:
             return []

@@ -82,7 +82,7 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
 
 
 def _one_line(text: str, characters: int) -> str:
-    """Return a text on one line of at most so many characters."""
+    """Return a text on one line of at most this many characters."""
     line = " ".join(text[: 4 * characters].split())
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import metrics
 
 from graphengine.engine.frame_tree import priced
+from graphengine.state.amounts import are_offline, is_cost_unknown
 from graphengine.telemetry import names, spans
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.engine.steps import Usage
+    from graphengine.state.amounts import Usage
     from graphengine.stores.base import QueueCount
 
 _NODE_SECONDS: Final = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -55,14 +56,14 @@ class Metrics:
 
     def spent(self, usage: Usage, of: Mapping[str, AttributeValue]) -> None:
         """Count the tokens and the cost of calls of models; a cost that is unknown is counted as a call, not as 0."""
-        if not usage or usage.get("calls") == usage.get("offline_calls"):
+        if not usage or are_offline(usage):
             return
-        for name in ("input_tokens", "output_tokens"):
-            self.tokens.record(usage.get(name) or 0, {**of, names.TOKEN_TYPE: name.partition("_")[0]})
+        self.tokens.record(usage.get("input_tokens") or 0, {**of, names.TOKEN_TYPE: "input"})
+        self.tokens.record(usage.get("output_tokens") or 0, {**of, names.TOKEN_TYPE: "output"})
         cost = priced(usage)
         if cost:
             self.cost.add(cost, of)
-        if "cost_usd" in usage and usage["cost_usd"] is None:
+        if is_cost_unknown(usage):
             self.unpriced.add(usage.get("unknown_calls") or usage.get("calls") or 1, of)
 
     def queues(self, counts: Iterable[QueueCount]) -> None:

@@ -6,7 +6,12 @@ opentelemetry-semantic-conventions are deprecated, so they are written here.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.state.amounts import TokensName
 
 # GenAI
 
@@ -23,7 +28,7 @@ TOOL_RESULT: Final = "gen_ai.tool.call.result"
 INPUT: Final = "gen_ai.input.messages"
 OUTPUT: Final = "gen_ai.output.messages"
 TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - the name of an attribute
-TOKENS: Final = {
+TOKENS: Final[Mapping[TokensName, str]] = {
     "input_tokens": "gen_ai.usage.input_tokens",
     "output_tokens": "gen_ai.usage.output_tokens",
     "cache_read_tokens": "gen_ai.usage.cache_read.input_tokens",

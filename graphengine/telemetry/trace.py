@@ -388,12 +388,12 @@ class RunTrace:
                 of[names.ERROR] = piece.error
             self._metrics.calls.record(max(0.0, step.at - step.began), {**self._graph, **of})
         if facts.usage:
-            asked = model_attributes(facts.by) if "model" in facts.by else {}
+            asked = model_attributes(facts.by) if facts.by is not None else {}
             self._metrics.spent(facts.usage, {**self._graph, **asked})
         self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
 
     def _around_work(self, place: Place, visit: Visit | None, end: float) -> None:
-        """Export what the attempt's recorded work was done inside of, if that has no record of its own."""
+        """Export the span around the attempt's recorded work, unless a step records that span."""
         entries = visit.entries if visit is not None else ()
         known = [each.step for each in entries if each.step.attempt == place.attempt]
         times = {key: (memo.at, memo.at) for key, memo in place.memos.items() if memo.at >= place.arrived}

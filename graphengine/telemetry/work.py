@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from graphengine.engine.phases import Memo
-    from graphengine.engine.steps import Recorded, Usage
+    from graphengine.engine.steps import ModelCaller, Recorded
+    from graphengine.state.amounts import Usage
 
 _AGENT = "agent "
 _TOOL = "tool "
@@ -40,8 +41,8 @@ def described(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) -> D
         memos: The work of the visit that was recorded before.
         content: Whether to include what models and tools were given and returned.
     """
-    if "model" in facts.by:
-        return _call_of_model(facts, content=content)
+    if facts.by is not None:
+        return _call_of_model(facts, facts.by, content=content)
     if facts.name.startswith(_TOOL):
         return _call_of_tool(facts, memos, content=content)
     return Described(f"step {own_name(facts.name)}", SpanKind.INTERNAL, {names.KIND: "step"})
@@ -62,7 +63,7 @@ def described_around(key: str) -> Described:
     return Described(f"step {own_name(name)}", SpanKind.INTERNAL, attributes)
 
 
-def model_attributes(by: Mapping[str, str]) -> dict[str, AttributeValue]:
+def model_attributes(by: ModelCaller) -> dict[str, AttributeValue]:
     """Return the attributes of a call of a model, for its span and its metrics."""
     provider, colon, _ = by["model"].partition(":")
     found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: _model(by)}
@@ -71,7 +72,7 @@ def model_attributes(by: Mapping[str, str]) -> dict[str, AttributeValue]:
     return found
 
 
-def _model(by: Mapping[str, str]) -> str:
+def _model(by: ModelCaller) -> str:
     """Return the model's name without its provider."""
     provider, colon, model = by["model"].partition(":")
     return model if colon else provider
@@ -90,10 +91,10 @@ def spent_attributes(usage: Usage) -> dict[str, AttributeValue]:
     return found
 
 
-def _call_of_model(facts: Recorded, *, content: bool) -> Described:
+def _call_of_model(facts: Recorded, by: ModelCaller, *, content: bool) -> Described:
     record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
-    attributes = model_attributes(facts.by) | spent_attributes(facts.usage)
-    attributes[names.AGENT] = facts.by.get("agent", "")
+    attributes = model_attributes(by) | spent_attributes(facts.usage)
+    attributes[names.AGENT] = by["agent"]
     if "stop" in record:
         attributes[names.FINISH_REASONS] = [str(record["stop"])]
     if content:
@@ -104,7 +105,7 @@ def _call_of_model(facts: Recorded, *, content: bool) -> Described:
         if "question" in record:
             question = {"role": "user", "parts": [{"type": "text", "content": record["question"]}]}
             attributes[names.INPUT] = to_json([question]).decode()
-    return Described(f"chat {_model(facts.by)}", SpanKind.CLIENT, attributes)
+    return Described(f"chat {_model(by)}", SpanKind.CLIENT, attributes)
 
 
 def _call_of_tool(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) -> Described:

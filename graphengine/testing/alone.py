@@ -26,7 +26,7 @@ from graphengine.runner.answers import as_record, check_against
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.model_routing import ALL
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import Usage, waits_of
+from graphengine.runner.result import usage_from, waits_of
 from graphengine.runner.threads import Threads
 from graphengine.state.declared import given_in
 from graphengine.state.view import View
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
-    from graphengine.engine.steps import Step, WaitRecord
+    from graphengine.engine.steps import Decided, WaitRecord
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
@@ -161,8 +161,8 @@ class _Alone:
         check: bool,
     ) -> None:
         self._stage, self._clock, self._models = stage, clock, models
-        self._session = Session(stage.plan, stage.snapshot, sizes=Sizes(), checks=check)
-        self._session.observer = None  # do not count the edge: no run takes it
+        # No observer, also while edge coverage is recorded: no run takes the edge.
+        self._session = Session(stage.plan, stage.snapshot, sizes=Sizes(), checks=check, observer=None)
         self._moves = clock if isinstance(clock, FakeClock) and clock.jumps else None
         self._answers = _Answers(answers)
         self._topics = messages
@@ -221,10 +221,10 @@ class _Alone:
             error.where = error.where.replace("Runner(", "run_node(")
             raise
 
-    async def _to_the_end(self, tasks: _Attempts) -> Step | None:
+    async def _to_the_end(self, tasks: _Attempts) -> Decided | None:
         """Return the step that ends the node's attempt; None if it waits."""
         frame, node = self._stage.frame.id, self._stage.node.name
-        step: Step | None = None
+        step: Decided | None = None
         while step is None or (step.frame, step.node) != (frame, node) or step.kind not in _ENDS:
             wanted = self._session.tasks()
             task = next((task for task in wanted if task.mode != "wake"), None) or self._wakes(wanted)
@@ -261,7 +261,7 @@ class _Alone:
             return wait.topic in self._topics
         return wait.kind == "sleep" or wait.id in self._answers.never
 
-    def _answered(self) -> Step | None:
+    def _answered(self) -> Decided | None:
         """Answer the first open question that has an answer; None if there is none, or its time is to pass."""
         asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
         for name, wait in asking:
@@ -293,13 +293,13 @@ class _Alone:
             raise InputError(message, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
         self._answers.never.add(wait.id)
 
-    def _decide(self, event: Event) -> Step:
+    def _decide(self, event: Event) -> Decided:
         """Decide an event, and fold it, without counting the edge: no run takes it."""
         return self._session.commit([event], in_memory).steps[0]
 
     # The result.
 
-    def _done(self, step: Step, tasks: _Attempts) -> Done[Any]:
+    def _done(self, step: Decided, tasks: _Attempts) -> Done[Any]:
         ended = step.data
         if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
             raise self._failure(step, tasks)
@@ -328,14 +328,14 @@ class _Alone:
             path=stage.path,
             state=stage.inner.state.rebuild(holder.values),
             result=self.returned,
-            usage=Usage(**stage.snapshot.usage),  # type: ignore[arg-type]
+            usage=usage_from(stage.snapshot.usage),
             work=self.work,
             asked=self._models.asked,
             events=self.shown,
             **more,
         )
 
-    def _failure(self, step: Step, tasks: _Attempts) -> BaseException:
+    def _failure(self, step: Decided, tasks: _Attempts) -> BaseException:
         """Return the exception of a failed node: its own, or that of its invalid update."""
         failure = failure_of(step)
         if failure is None:
@@ -352,11 +352,11 @@ class _Alone:
 
     @property
     def in_flight(self) -> set[Live]:
-        """Nothing that a watcher could miss: there are none."""
+        """Nothing: there are no watchers that could miss it."""
         return set()
 
     async def halted(self) -> None:
-        """Never return: nothing stops the run."""
+        """Wait forever: nothing stops the run."""
         await asyncio.Event().wait()
 
     def check(self) -> None:
@@ -381,8 +381,8 @@ class _Alone:
         """Keep a piece of finished work."""
         self._decide(event)
         if isinstance(event, WorkDone):
-            by = event.by or {}
-            self.work.append(Recorded(event.name, event.value, by.get("agent", ""), by.get("model", "")))
+            agent, model = (event.by["agent"], event.by["model"]) if event.by is not None else ("", "")
+            self.work.append(Recorded(event.name, event.value, agent, model))
 
 
 class _Attempts(TaskRunner):

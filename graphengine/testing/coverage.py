@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import astuple, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from typing_extensions import override
 
@@ -71,7 +71,7 @@ class EdgeCoverage:
 
     def __enter__(self) -> Self:
         _FAN.add(self)
-        Session.observed_by = _FAN
+        Session.__init__ = cast("Any", _begin_observed)  # type: ignore[method-assign]
         return self
 
     def __exit__(
@@ -79,7 +79,7 @@ class EdgeCoverage:
     ) -> None:
         _FAN.watching.remove(self)
         if not _FAN.watching:
-            Session.observed_by = None
+            Session.__init__ = _BEGIN  # type: ignore[method-assign]
             _FAN.forget()
 
     def knows(self, shape: Shape) -> None:
@@ -297,6 +297,16 @@ class _Fan:
 
 
 _FAN: Final = _Fan()
+_BEGIN: Final = Session.__init__
+
+
+def _begin_observed(session: Session, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on unchanged
+    """Begin a session with the observer of all active coverages, unless its caller gives one, or None.
+
+    It replaces `Session.__init__` while a coverage is entered. A context variable would not reach all sessions: an
+    `asyncio.Runner` copies its context when it is made, and a thread that a test starts has none of the test's.
+    """
+    _BEGIN(session, *args, **{"observer": _FAN, **options})
 
 
 def introduce(plan: Plan[Any]) -> None:

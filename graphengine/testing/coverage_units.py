@@ -111,7 +111,7 @@ def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Ite
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:
-    """Yield the conditions of which a condition is composed, from left to right."""
+    """Yield the simple conditions that make up a condition, from left to right."""
     parts = list(condition.parts()) if isinstance(condition, Composed) else []
     if isinstance(condition, Negated):
         parts = [condition.of]

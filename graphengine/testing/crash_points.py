@@ -107,7 +107,7 @@ class CrashPoints:
 
     @contextmanager
     def installed(self) -> Generator[None]:
-        """Within this context, pass points at commits and tasks too, in the whole process.
+        """Pass points at commits and tasks too, in the whole process, until the block ends.
 
         Commits are those of SQLite stores that are opened meanwhile.
         """
@@ -172,7 +172,7 @@ def _watched_async(call: Callable[..., Awaitable[T]], name: str, points: CrashPo
 def _watched_call(
     call: Callable[..., Awaitable[T] | None], name: str, points: CrashPoints
 ) -> Callable[..., Awaitable[T] | None]:
-    """As above, for a call that does part of its work at once, and the rest while it is awaited, if there is any."""
+    """Return a call with points around it; it does part of its work at once, and any rest while it is awaited."""
 
     async def rest(pending: Awaitable[T]) -> T:
         result = await pending

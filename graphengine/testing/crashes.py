@@ -243,7 +243,7 @@ _HERE: Final[ContextVar[DeathPoints | None]] = ContextVar("graphengine_death", d
 
 
 def _watch_tasks() -> None:
-    """From now on, let tasks pass the points of their runner."""
+    """Make all tasks from now on pass the points of their runner."""
     if _watched:
         return
     run = TaskRunner.run

@@ -17,7 +17,7 @@ from graphengine.state.update import Items, Put, Puts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.steps import FailureRecord, Outcome, Step
+    from graphengine.engine.steps import Decided, FailureRecord, Outcome, Step
     from graphengine.models.base import Request, Response
     from graphengine.runner.result import Usage, Wait
     from graphengine.state.field import FieldType
@@ -126,7 +126,7 @@ def edge_of(outcome: Outcome) -> tuple[EdgeTaken | None, str]:
     return None, outcome.error.message if outcome.error is not None else ""
 
 
-def update_of(step: Step, after: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
+def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
     """Return a step's update, by field, as typed values.
 
     Args:

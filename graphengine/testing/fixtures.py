@@ -36,7 +36,7 @@ _RUNNER: Final = pytest.StashKey["OpenRunner"]()
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that moves only when the test moves it: `clock.move(60)`."""
+    """Return a clock that moves only when the test moves it: `clock.move(60)`."""
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415 - loaded on first use, as all below
 
     return FakeClock(jumps=False)
@@ -44,7 +44,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
-    """An empty store: the test runs twice, once over memory and once over SQLite. The test opens it."""
+    """Provide an empty store: the test runs twice, once over memory and once over SQLite. The test opens it."""
     made: Store
     if request.param == "memory":
         from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
@@ -62,7 +62,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
 
 @pytest.fixture
 def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
-    """A Runner that needs no `async with`; it is closed with the test, which fails if it leaves a run in progress.
+    """Provide a Runner without `async with`; it is closed with the test, which fails if it leaves a run in progress.
 
     Its store is in memory, or `store` if the test takes that too. Its time jumps, so that tests do not wait; if the
     test takes `clock`, it uses that. `runner.use(models=…, resources=…)` replaces models and resources, before the
@@ -82,7 +82,7 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
 
 @pytest.fixture
 def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedModel]:
-    """Makes scripted models, `scripted_model(["a draft"])`; a test fails if it leaves answers unused."""
+    """Return a function that makes scripted models, `scripted_model(["a draft"])`; unused answers fail the test."""
     from graphengine.models.scripted import ScriptedModel  # noqa: PLC0415
 
     def make(answers: Iterable[object] | Mapping[str, object] | Callable[[Request], object]) -> ScriptedModel:
@@ -95,7 +95,7 @@ def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedMode
 
 @pytest.fixture
 def crash_at(request: pytest.FixtureRequest, runner: OpenRunner) -> CrashAt:
-    """Lets `runner` die at a named point, as "after append"; see `graphengine.testing.crashes`."""
+    """Return what kills `runner` at a named point, such as "after append"; see `graphengine.testing.crashes`."""
     from graphengine.testing.crashes import CrashAt  # noqa: PLC0415
 
     made = CrashAt(runner)
@@ -105,7 +105,7 @@ def crash_at(request: pytest.FixtureRequest, runner: OpenRunner) -> CrashAt:
 
 @pytest.fixture
 def recordings(request: pytest.FixtureRequest) -> Recordings:
-    """Models whose answers are kept in a file next to the test: `recordings("anthropic:MODEL")`."""
+    """Return models whose answers are kept in a file next to the test: `recordings("anthropic:MODEL")`."""
     from graphengine.testing.recordings import Recordings, file_of  # noqa: PLC0415
 
     node = request.node

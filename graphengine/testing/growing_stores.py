@@ -248,7 +248,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_long_texts_come_back_unchanged(self, store: Store) -> None:
-        """However often a long text stands in a run, each step and each branch has it as it was."""
+        """However often a run has a long text, each step and each branch reads it unchanged."""
         texts = [letter * 10_000 for letter in ("x", '"', "\\", "é", "\n")]
         fence = await new_run(store, count=0)
         recorded = [step(seq, value=[texts[seq % 5], "short", {"again": texts[seq % 5]}]) for seq in range(1, 21)]

@@ -314,7 +314,8 @@ class _Made:
 
     def _models(self) -> list[str]:
         """Return the arguments for models: recorded answers, and `offline` if rules answered."""
-        offline = bool(usage_of(self.step).get("offline_calls"))
+        usage = usage_of(self.step)
+        offline = "offline_calls" in usage and usage["offline_calls"] > 0
         depth = 3 if len(self.answers) == 1 and not offline else 4
         scripts = [f"ScriptedModel({literal(given, depth)})" for given in self._scripts(depth)]
         if offline and not self.answers:

@@ -278,7 +278,7 @@ class ModelConformance(FailingModels):
         torn = answered(
             "", ToolCall(id="c1", name="add", arguments='{"a": 2,'), ToolCall(id="c2", name="now", arguments="")
         )
-        given = [result("c1", "the arguments are no JSON", is_error=True), result("c2", "noon")]
+        given = [result("c1", "the arguments are not JSON", is_error=True), result("c2", "noon")]
         await model.answer(ask(question(), torn, *given, tools=[ADD, NOW]))
         received = service.received()[0]
         called = next(turn for turn in received.turns if turn.role == "assistant")

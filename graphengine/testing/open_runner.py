@@ -94,7 +94,7 @@ class OpenRunner(Runner):
         return [run for run in self._started if run.is_going]
 
     async def restart(self) -> None:
-        """After a death, end the remaining tasks, release the runs as the system would, and become a new runner."""
+        """Become a new runner after a death: end the remaining tasks, and release the runs as the system would."""
         points = self._points
         if points is None:
             return

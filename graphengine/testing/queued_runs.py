@@ -129,7 +129,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_runs_that_are_due_are_taken(self, store: Store) -> None:
-        """Timers that have come, messages, and released runs; not those that wait for later or are driven."""
+        """Released runs, and runs with a due timer or an answer, are taken; sleeping and driven runs are not."""
         await waiting_run(store, "later", due_at=2e9)
         await waiting_run(store, "due", due_at=5.0)
         await waiting_run(store, "asked")
@@ -148,7 +148,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_only_what_is_picked_is_taken(self, store: Store) -> None:
-        """By graph, queue and limit; runs set aside are left alone."""
+        """Runs are taken by graph, queue and limit; runs set aside are left alone."""
         for number, (queue, graph) in enumerate([("a", "g"), ("a", "h"), ("b", "g")]):
             await queue_run(store, f"{queue}{graph}", queue=queue, graph=graph, created_at=float(number))
         assert await ids(store, pick(graphs=["h"], queues=["b"])) == []
@@ -191,7 +191,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queue_drives_no_more_than_its_concurrency(self, store: Store) -> None:
-        """Also over several calls; a run that ends or waits makes room."""
+        """A queue drives no more than its concurrency, also over several calls; a run that ends or waits makes room."""
         await store.limit_queue("mail", QueueLimits(concurrency=2))
         for number in range(4):
             await queue_run(store, f"r{number}", queue="mail")
@@ -208,7 +208,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
-        """The others of its queue go on, and runs without a key are not limited."""
+        """The other runs of its queue continue, and runs without a key are not limited."""
         limits = QueueLimits(key_concurrency=1)
         await store.limit_queue("mail", limits)
         assert await store.queue_limits() == {"mail": limits}
@@ -225,7 +225,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_limits_what_begins(self, store: Store) -> None:
-        """At once, then one after the other. Runs that were begun before do not count; a clock may jump back."""
+        """A rate lets runs begin at once, then one by one. Earlier runs do not count; a clock may jump back."""
         await store.limit_queue("mail", QueueLimits(rate=(2, 10.0)))
         for number in range(6):
             await queue_run(store, f"r{number}", queue="mail")
@@ -240,7 +240,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_of_a_key_leaves_other_keys_alone(self, store: Store) -> None:
-        """Each key has its own."""
+        """Each key has a rate of its own."""
         await store.limit_queue("mail", QueueLimits(key_rate=(1, 10.0)))
         for number in range(2):
             for key in "ab":
@@ -252,7 +252,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_what_is_queued_and_driven_is_counted(self, store: Store) -> None:
-        """By queue; and the owner that drives is listed with what it drives."""
+        """Runs are counted by queue, and an owner that drives is listed with what it drives."""
         await queue_run(store, "a0", queue="a")
         await queue_run(store, "a1", queue="a")
         await queue_run(store, "b0", queue="b")
@@ -266,7 +266,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_no_run_is_taken_twice(self, store: Store) -> None:
-        """Of two processes that take at the same time each gets other runs, and together they get all."""
+        """Two processes that take at the same time get different runs, and together they get all."""
         second = await self.open_second(store)
         try:
             for number in range(40):
@@ -295,7 +295,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_the_runs_of_a_dead_process_are_offered(self, store: Store) -> None:
-        """They come first, unclaimed, whatever the limits; those that it had only queued are taken."""
+        """Runs of a dead process come first, unclaimed, whatever the limits; runs that it only queued are taken."""
         second = await self.open_second(store)
         await second.limit_queue("default", QueueLimits(concurrency=1))
         await queue_run(second, "r0")

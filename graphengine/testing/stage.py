@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphengine.engine.fold import evolve
 from graphengine.engine.rules.run import at_start
 from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
-from graphengine.engine.steps import Entered, Mapped, Started, Step, without_items
+from graphengine.engine.steps import Decided, Entered, Mapped, Started, Step, without_items
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import is_state
 from graphengine.state.encoded import opened
@@ -143,11 +143,11 @@ def _begin(  # noqa: PLR0913 - the parts of a step
         started = Started(
             run_id=RUN_ID, graph=plan.graph, fingerprint=plan.fingerprint, limits={}, to=(node,), marks=marks
         )
-        evolve(snapshot, Step(seq, given.now, started, update=update, typed=typed))
+        evolve(snapshot, Decided(seq, given.now, started, update=update, typed=typed))
         return snapshot.root
     entered = Entered(graph=plan.graph, choice=entrance.choice, to=(node,), marks=marks)
     visit = (outer.id, outer.at, outer.visit, outer.attempt)
-    evolve(snapshot, Step(seq, given.now, entered, *visit, update=update, typed=typed))
+    evolve(snapshot, Decided(seq, given.now, entered, *visit, update=update, typed=typed))
     return snapshot.frames[sub_id(outer)]
 
 

@@ -55,7 +55,7 @@ def calculate(expression: str) -> str:
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise ValueError(f"{expression!r} is no expression: {error}") from None
+        raise ValueError(f"{expression!r} is not an expression: {error}") from None
     limits = Context(prec=DIGITS, Emax=MOST_EXPONENT, Emin=-MOST_EXPONENT)
     try:
         with localcontext(limits):

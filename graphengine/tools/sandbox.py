@@ -2,8 +2,8 @@
 
 Monty is an interpreter of a subset of Python, written in Rust, in a process of its own: the code has no files, network,
 environment, subprocesses or imports beyond a few modules of the standard library, because the interpreter has none of
-them. That is no wall around CPython, which could be climbed. What remains is the risk of an error in that interpreter;
-run it in a container if hostile people write the prompts.
+them. So it does not have to contain CPython, which is hard. What remains is the risk of an error in that
+interpreter; run it in a container if hostile people write the prompts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ async def run_python(code: str) -> str:
     There are no files, no network and no third-party packages; math, re, json and datetime can be imported.
 
     Args:
-        code: The code. Each call starts anew.
+        code: The code. Each call starts with nothing defined.
 
     Raises:
         DefinitionError: pydantic-monty is not installed.

@@ -1,6 +1,6 @@
 """SQL that only reads: a SQLite database for a model.
 
-Nothing is written by three means of SQLite itself, none of which reads the text of a query: the file is opened
+Three means of SQLite itself prevent writing, and none of them reads the text of a query: the file is opened
 read-only, `query_only` is set, and an authorizer allows nothing but reading. So ATTACH, PRAGMA, temporary tables and
 extensions are refused too. A query is stopped after some seconds, and its result is cut.
 """

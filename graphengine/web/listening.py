@@ -27,7 +27,7 @@ class Server(uvicorn.Server):
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
-    """Listen on a port, by default of this machine only.
+    """Listen on a port, by default on 127.0.0.1 only.
 
     Raises:
         InputError: It is taken, or not allowed, or the host is not one of this machine's.

@@ -98,7 +98,7 @@ surveyor = Agent(
 writer = review_team.writer.but(
     prompt=(
         "Topic: {task}\nAt most {word_budget} words.\n\nFindings:\n{findings}\n\nWhat limits them, which belongs in a "
-        "section of its own:\n{doubts}\n\nWhat nobody found, which the first paragraph names:\n{gaps}\n\n"
+        "section of its own:\n{doubts}\n\nWhat was not found, which the first paragraph names:\n{gaps}\n\n"
         "Last draft:\n{draft}\n\nIts review:\n{history[-1]}"
     ),
     check=check_brief,

@@ -199,7 +199,7 @@ planner = Agent(
 )
 
 researcher: Agent[Findings] = review_team.researcher.but(
-    system=f"{review_team.researcher.system}\nYour work in earlier runs may say where to look; it is no source.",
+    system=f"{review_team.researcher.system}\nYour work in earlier runs may say where to look; it is not a source.",
     prompt=ask_researcher,
     check=check_findings,
     max_tokens=4096,
@@ -211,7 +211,7 @@ coder = Agent(
     system=(
         "You write the code that a job asks for, as short as it can be, in fenced blocks, each with a sentence on what "
         "it does. Take names and syntax from the sources where they have them, and say which source. "
-        "Say of code that nobody ran that nobody ran it.\n\n" + DATA_NOTE
+        "Say of code that was not run that it was not run.\n\n" + DATA_NOTE
     ),
     prompt=ask_coder,
     check=is_text,
@@ -271,7 +271,7 @@ fact_checker = Agent(
         "You check a text against findings, claim by claim, and change nothing. For each claim answer with a line\n"
         "- VERDICT: the claim [file:line] (why)\n"
         "where VERDICT is `supported` if a finding says it with the same figures, names, dates and negations, "
-        "`contradicted` if a finding says otherwise, and `not found` if none says it. What you know yourself is no "
+        "`contradicted` if a finding says otherwise, and `not found` if none says it. What you know yourself is not "
         "evidence. Answer with these lines alone.\n\n" + DATA_NOTE
     ),
     prompt=ask_as(Role.FACT_CHECKER),
@@ -284,7 +284,7 @@ seo = Agent(
     "seo",
     system=(
         "You say how a text is found. Answer with three lines and nothing else:\n"
-        f"Title: under {CHARACTERS['title'][1] + 1} characters, with the words that somebody would search for\n"
+        f"Title: under {CHARACTERS['title'][1] + 1} characters, with the words that people would search for\n"
         f"Description: {CHARACTERS['description'][0]} to {CHARACTERS['description'][1]} characters, what a reader "
         "learns, without praise\n"
         f"Tags: {TAGS[0]} to {TAGS[1]} words or phrases in lower case, with commas between them\n"
@@ -302,7 +302,7 @@ validator = Agent(
         "You say whether the results of a team's work answer the task they were asked.\n"
         "- `outcome` is `accept` where they do, `retry` where another plan could fix what is missing or wrong, and "
         "`give up` where these workers and sources never can.\n"
-        "- `reasons` name each thing that is missing or wrong in a sentence, for whoever plans again. A step that "
+        "- `reasons` name each thing that is missing or wrong in a sentence, for the next plan. A step that "
         "failed matters only if the answer lacks something for it.\n"
         "- `redo` has the ids of steps whose results are wrong and must not be used.\n"
         "- `score` goes from 1 (of no use) to 10 (nothing to fix).\n\n" + DATA_NOTE

@@ -19,8 +19,8 @@ def judge(task: str, plan: Sequence[Step], results: Mapping[str, Outcome], verdi
     """Return whether some results answer a task.
 
     A text is judged by the findings, as in the review loop; other results by the words of the task that they cover. A
-    result that says nothing on most of the task is no answer, however good a text it is. If the score is no better than
-    that of the previous attempt, the results are accepted if they mainly answer the task, and given up otherwise.
+    result that says nothing on most of the task is not an answer, however good a text it is. If the score is no better
+    than that of the previous attempt, the results are accepted if they mainly answer the task, and given up otherwise.
 
     Args:
         task: The task.
@@ -58,7 +58,7 @@ def check_verdict(verdict: Verdict, results: Mapping[str, Outcome]) -> None:
 def take_stock(
     results: dict[str, Outcome], verdicts: list[Verdict], reasons: list[str], error: Failure | None, ctx: Context
 ) -> dict[str, object]:
-    """After an attempt that is not accepted, keep the results that count, and record the reasons.
+    """Keep the results that count after an attempt that is not accepted, and record the reasons.
 
     Args:
         results: The outcomes of all steps so far.
@@ -74,7 +74,7 @@ def take_stock(
     last = verdicts[-1] if verdicts and judged else None
     lost = [f"{id_} failed: {why}" for id_, one in results.items() if (why := why_failed(one))]
     why_not = [*(last.reasons if last else []), *([error.message] if error else []), *lost]
-    ctx.emit(f"attempt {ctx.visit} is no answer: {' '.join(why_not)}")
+    ctx.emit(f"attempt {ctx.visit} is not an answer: {' '.join(why_not)}")
     kept = {id_: one for id_, one in results.items() if not why_failed(one) and not (last and id_ in last.redo)}
     return {"results": Replace(kept), "reasons": [*reasons, *(f"attempt {ctx.visit}: {each}" for each in why_not)]}
 

@@ -23,7 +23,7 @@ from nodes.orchestration.planning import topic_of
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-MAX_POINTS = 5  # a longer summary is no summary
+MAX_POINTS = 5  # a longer summary summarises too little
 MAX_BLOCKS = 2  # of code; the source has the others
 MAX_LINES = 40  # of one block
 

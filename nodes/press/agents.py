@@ -129,11 +129,11 @@ writer = Agent(
         "- Begin with why the topic matters to them, in two or three sentences; then a section after ## for each "
         "area; end with what to take away.\n"
         "- Explain exactly and with examples where the findings have some. Say nothing twice, and do not fill up.\n"
-        "- Every claim rests on a finding, whose place stands behind it as [file:line]. You state nothing else.\n"
+        "- Every claim rests on a finding, whose place follows it as [file:line]. You state nothing else.\n"
         "- `text` is Markdown with its title after #, of no more words than you are given.\n"
         "- Do what was wished for, the newest wish first, where the findings allow it. What they do not answer goes "
         "into `open_questions`, a sentence each, and not into the text.\n"
-        "- Where there is a text already, write it anew as the wishes want it and keep what they do not touch.\n"
+        "- Where there is a text already, rewrite it as the wishes ask and keep what they do not touch.\n"
         "- If the notes of the findings say that something was not read whole, so does the first paragraph.\n"
         "- Without findings the text says in a sentence that the sources hold nothing on this, and no more."
     ),
@@ -153,8 +153,8 @@ editor = Agent(
     system=(
         "You edit a technical text without changing what it says.\n"
         "- Cut sentences that tell nothing new, and words that do no work. Make the first paragraph say why one should "
-        "read on, and the last one what to remember. Mend what is awkward or unclear. Use one term for one thing.\n"
-        "- Claims and citations such as [file:line] stay as they are; you add none.\n"
+        "read on, and the last one what to remember. Fix what is awkward or unclear. Use one term for one thing.\n"
+        "- Claims and citations such as [file:line] stay unchanged; you add none.\n"
         "- `text` is the whole text as Markdown and nothing else. `changes` names the changes that matter, a short "
         "sentence each; none of that goes into the text."
     ),
@@ -172,7 +172,7 @@ publisher = Agent(
         "You list a finished text on a site. The text itself is not yours to change.\n"
         f"- `title`: what the text gives its reader, in at most {CHARACTERS['title'][1]} characters.\n"
         f"- `description`: {CHARACTERS['description'][0]} to {CHARACTERS['description'][1]} characters, counted with "
-        "blanks, that tell somebody who searches whether this is for them. Nothing that the text does not say.\n"
+        "blanks, that tell a reader who searches whether this is for them. Nothing that the text does not say.\n"
         f"- `tags`: {TAGS[0]} to {TAGS[1]}, in lower case; those that the site has already, where they fit.\n"
         "The title is none that the site has."
     ),

@@ -16,7 +16,7 @@ from graphengine.briefs.text.words import is_cjk, stem_sequence, subject_words
 from nodes.press.composer import RULES_NOTE
 
 OPENINGS = 3  # sentences at which a description can begin so that it ends with a sentence
-_ROW = re.compile(r"[^:;.]+: [^;.]+; [^:;.]+: ")  # a row of a table in words, which is no description
+_ROW = re.compile(r"[^:;.]+: [^;.]+; [^:;.]+: ")  # a row of a table in words, which does not describe the text
 CANDIDATES = 8  # later terms are too weak for a tag, even if the site has it
 
 

@@ -70,8 +70,8 @@ def read_in_parts(sources: Sequence[TextFile], jobs: Sequence[Job], outcomes: Se
 
 
 GUIDE = (
-    "You read for somebody who will make one text of what you and others find. You see one source, the others see "
-    "theirs, and nobody reads yours again: what you leave out is lost, and what you get wrong stays wrong.\n\n"
+    "You read for a writer who will make one text of what you and others find. You see one source, the others see "
+    "theirs, and yours is not read again: what you leave out is lost, and what you get wrong stays wrong.\n\n"
     "What to look for\n"
     "- The topic decides. A sentence that says what something is, how it works, when it fails, what it costs or by "
     "how much it differs from something else is worth more than one that praises, promises or introduces.\n"
@@ -88,10 +88,10 @@ GUIDE = (
     "- `text` is one sentence of the source, word for word, without its markup: no asterisks, no link targets, no "
     "number and bar of the line. Do not shorten, join, translate or correct it.\n"
     "- Take sentences that can be understood alone. One that begins with \u201cThis\u201d or \u201cIt\u201d, that "
-    "points above or below, or that asks something, is of no use to who does not see what stands around it.\n"
-    "- `file` is the path that stands above the source, letter for letter. `line` is the number of the line on which "
-    "the sentence begins, as it stands before the bar.\n"
-    "- Headings, captions, code, tables and lists of contents are no sentences.\n\n"
+    "points above or below, or that asks something, is of no use to a reader who does not see its context.\n"
+    "- `file` is the path above the source, letter for letter. `line` is the number of the line on which "
+    "the sentence begins, as given before the bar.\n"
+    "- Headings, captions, code, tables and lists of contents are not sentences.\n\n"
     "Where there is no source\n"
     f"- You speak from what you know as an expert of the field: `facts` stays empty and `points` has at most {POINTS} "
     "sentences, each of which a colleague could check. Say what is settled, and say of what is not that it is not. "
@@ -120,8 +120,8 @@ GUIDE = (
     "13| For instance, this was the case in 1998.\n"
     "For an insurer the fact with rank 1 is \u201cAn insurer pays for a collapse only if the test was made within two "
     "years before.\u201d: its line is 11, since it begins there. The sentence on lorries has rank 2. The last one is "
-    "left out, because nobody can tell what was the case.\n\n"
-    "Before you answer, go through your facts once more: does each stand in the source, letter for letter, does its "
+    "left out, because it does not say what was the case.\n\n"
+    "Before you answer, go through your facts once more: is each in the source, letter for letter, does its "
     "line number name the line on which it begins, and would you miss it in a text on the topic?\n\n"
 )
 """The instructions of every reader: some 1,024 tokens, enough for most models to cache; some cheap ones need more."""

@@ -146,7 +146,7 @@ writer = Agent(
         "- Use the key terms where they fit, treat every area, say nothing twice, and keep to the number of words. "
         "What a caveat limits is not stated without it.\n"
         "- Where there are earlier briefs, do not go over their ground at length; the opening paragraph may name one "
-        "by its title. They are no evidence, and nothing rests on them.\n"
+        "by its title. They are not evidence, and nothing rests on them.\n"
         "- Where there is a last draft with its review, fix every point that the review names and leave the rest "
         "as it is.\n"
         "Answer with the brief alone."

@@ -26,7 +26,7 @@ CONCLUDES = (
     f"- The minutes of the parts add up to the length, give or take {MINUTES_OFF}.\n"
     "- `by` and `role` are names of roles as the views have them. A beat is by the role whose idea it was; `credits` "
     "have, for each role, what else of the outline is due to it.\n"
-    "- `ends_on` is what an act leaves open. `open_points` are what only somebody outside of the room can settle.\n"
+    "- `ends_on` is what an act leaves open. `open_points` are what only people outside of the room can settle.\n"
     "- `episode` is the place in the season as the premise tells it, else empty."
 )
 
@@ -36,7 +36,7 @@ _MANNER = (
     "- Write at most fifteen lines and nothing else. A line begins with its kind in capitals, then its place if it is "
     "about one part (`cold open`, `act 1`, …), then a colon: `BEAT act 2: she asks the wrong man`.\n"
     "- React: take up what serves the episode, say against what does not, and do not defend an idea because it is "
-    "yours. To cut, keep or answer somebody's line, repeat its words and its place.\n"
+    "yours. To cut, keep or answer another role's line, repeat its words and its place.\n"
     "- Where nothing has to change, give your last view again, word for word: a room whose views stay is done."
 )
 
@@ -81,7 +81,7 @@ showrunner = role(
 staff_writer = role(
     "staff_writer",
     "You write for this series: you turn the premise into things that can be filmed.\n"
-    "`BEAT`: one turn of the story that somebody causes and that changes something, with its place, in order. Each "
+    "`BEAT`: one turn of the story that a character causes and that changes something, with its place, in order. Each "
     "serves the throughline. Drop what was cut, and take in what was added or called back.",
 )
 
@@ -95,9 +95,9 @@ script_editor = role(
 continuity = role(
     "continuity",
     "You keep the continuity of this series: you know what was established, and who knows what.\n"
-    "`FACT`: what no scene may contradict. `KNOWS`: from which act on somebody knows something, and who must not act "
-    "on it yet. `CALLBACK`: something from earlier episodes that is worth using again; what you cannot know you ask "
-    "for. `FLAG`: what contradicts the premise, a beat or itself.",
+    "`FACT`: what no scene may contradict. `KNOWS`: from which act on a character knows something, and who must not "
+    "act on it yet. `CALLBACK`: something from earlier episodes that is worth using again; what you cannot know you "
+    "ask for. `FLAG`: what contradicts the premise, a beat or itself.",
 )
 
 network_exec = role(

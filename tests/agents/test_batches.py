@@ -107,7 +107,7 @@ def mapped(agent: Agent[Any]) -> Graph[Work]:
 
 
 async def test_items_share_a_batch_over_two_processes(tmp_path: Path) -> None:
-    """One batch; the run is stored as waiting, and another Runner collects it; one without an answer is asked alone."""
+    """Items of a waiting run share one batch, which another Runner collects; one without an answer is asked alone."""
     provider = Provider()
     graph = mapped(Agent("shout", provider, prompt="{item}", batch=True))
     async with Runner(tmp_path / "runs.db") as runner:

@@ -66,7 +66,7 @@ async def test_a_limit_on_costs_holds_whatever_the_concurrency(concurrency: int)
 
 
 async def test_calls_that_fit_go_together() -> None:
-    """After the first, of which nothing is known, as many as fit into the rest."""
+    """After the first call, whose cost is unknown, as many calls go together as fit into the rest."""
     server = Server()
     async with Runner(models={"writer": server}) as runner:
         result = await within(runner.start(mapped(), {"items": MANY}, limits=Limits(cost_usd=10)))
@@ -90,7 +90,7 @@ async def test_a_model_that_knows_its_price_needs_no_first_call_alone() -> None:
 
 
 async def test_a_limit_on_tokens_holds_too() -> None:
-    """Of questions and answers."""
+    """A limit on tokens covers those of questions and answers."""
     server = Server()
     async with Runner(models={"writer": server}) as runner:
         result = await within(runner.start(mapped(), {"items": MANY}, limits=Limits(tokens=100)))
@@ -108,7 +108,7 @@ async def test_a_dear_call_exceeds_a_limit_by_itself_alone() -> None:
 
 
 async def test_a_longer_question_reserves_more() -> None:
-    """In proportion, so that long ones at the end do not all begin in the rest of a limit."""
+    """A longer question reserves more, in proportion, so that long ones do not all begin in the rest of a limit."""
     server = Server(cost_usd=lambda number: 0.01 if number == 1 else 0.1)
     items = ["x", *("x" * 1000 for _ in range(20))]
     async with Runner(models={"writer": server}) as runner:
@@ -146,7 +146,7 @@ async def test_the_limit_of_a_subgraph_holds_for_its_calls() -> None:
 
 
 async def test_agents_inside_agents_do_not_wait_for_each_other() -> None:
-    """Neither a tool that calls an agent, nor a model that does."""
+    """An agent called inside a tool or a model does not wait for the call around it."""
     inner = Agent("inner", prompt="{text}", model=ScriptedModel([paid("yes")]))
 
     async def consult(text: str) -> str:

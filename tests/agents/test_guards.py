@@ -102,7 +102,7 @@ def test_a_guard_rewrites(one: Guard, given_: str, expected: str) -> None:
 
 
 def test_a_guard_fails_the_node() -> None:
-    """By default on input, and on output if set; the message has the guard and the problem."""
+    """A guard fails the node by default on input, and on output if set; the message has the guard and the problem."""
     with pytest.raises(GuardFailed, match=r"(?s)max_words did not let the question pass: .* 2 words.*at: agent a"):
         check_text([max_words(1, on="input")], "a b", "input", where="agent a")
     with pytest.raises(GuardFailed, match="did not let the answer pass"):
@@ -110,7 +110,7 @@ def test_a_guard_fails_the_node() -> None:
 
 
 def test_personal_data_is_in_no_message() -> None:
-    """Messages contain only the kinds."""
+    """Messages contain the kinds of personal data, not the data."""
     with pytest.raises(GuardFailed) as caught:
         check_text([personal_data(then="fail")], "ann@example.org, +49 30 901820", "output")
     assert "ann" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_personal_data_is_in_no_message() -> None:
 
 
 def test_guards_look_in_turn() -> None:
-    """Each gets the result of the one before it."""
+    """Each guard gets the result of the guard before it."""
     guards = [guard(str.strip), guard(str.upper), max_characters(2)]
     assert check_text(guards, "   a  ", "output") == "A"
 
@@ -173,7 +173,7 @@ NONSENSE: dict[str, Any] = {
 
 @pytest.mark.parametrize("make", NONSENSE.values(), ids=NONSENSE)
 def test_what_makes_no_sense_is_refused_when_it_is_written(make: Any) -> None:
-    """The error has a repair."""
+    """A guard that makes no sense is refused when it is written, with a repair."""
     with pytest.raises(DefinitionError) as caught:
         make()
     assert caught.value.repair
@@ -192,7 +192,7 @@ def test_every_text_of_a_structured_answer_is_looked_at() -> None:
 
 
 def test_a_value_without_changes_is_the_same_object() -> None:
-    """Nothing is copied without need."""
+    """A guard that changes nothing returns the same object."""
     page = Page([Note(text="a", tags={"b"}, **more({"c": "d"}))], {"e": ("f", 1)})
     assert apply_to_value([personal_data(), guard(str), max_words(5)], page) is page
 
@@ -237,7 +237,7 @@ def test_personal_data_is_found_by_its_form(text: str, expected: str | None) -> 
 
 
 def test_kinds_can_be_chosen() -> None:
-    """Other kinds are left unchanged."""
+    """A guard replaces only the chosen kinds; others are left unchanged."""
     assert masked("a@b.org 10.0.0.1", ["ip"]) == ("a@b.org [IP address]", {"IP address": 1})
 
 

@@ -175,7 +175,7 @@ async def test_a_failing_store_ends_the_conversation(error: StoreError, fails_at
 
 
 async def test_nothing_is_called_after_a_failure_to_record() -> None:
-    """Not even by a node that retries repeatedly."""
+    """After a failure to record nothing is called, not even by a node that retries repeatedly."""
 
     class Failing(MemoryStore):
         def append(self, batch: Any) -> Any:
@@ -203,7 +203,7 @@ async def test_nothing_is_called_after_a_failure_to_record() -> None:
 
 @pytest.mark.parametrize("how", ["limit", "close", "called off"])
 async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: str) -> None:
-    """When a limit is reached, the Runner closes or the fork no longer needs it; nothing hangs."""
+    """If a limit is reached, the Runner closes or the fork ends the node early, it calls no model; nothing hangs."""
     model = Stuck([paid("", ADD)], at=2)
     agent = Agent("writer", prompt="{task}", tools=[add], model=model)
 
@@ -258,7 +258,7 @@ def gated(*texts: str) -> tuple[Callable[..., object], list[str]]:
 
 
 async def test_two_calls_of_one_turn_wait_for_approval_concurrently() -> None:
-    """Each is answered by its name, in any order; equal calls are two questions."""
+    """Each question is answered by its name, in any order; equal calls are two questions."""
     send, sent = gated()
     for texts in (("a", "b"), ("a", "a")):
         sent.clear()
@@ -388,7 +388,7 @@ async def test_approval_inside_a_recorded_call_is_a_clear_error() -> None:
 
 
 async def test_an_agent_that_calls_itself_stops_at_a_limit() -> None:
-    """At any depth: a limit and a stop apply before each call of a model."""
+    """An agent that calls itself stops at a limit at any depth: limits and stops apply before each call of a model."""
 
     async def ask_again(question: str) -> str:
         """Ask the same agent."""

@@ -100,7 +100,7 @@ async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
 
 
 async def test_an_error_that_does_not_pass_is_not_tried_again() -> None:
-    """Neither is the node's own error, unless it sets retries."""
+    """Neither a permanent error of a model nor the node's own error is retried, unless the node sets retries."""
     model = ScriptedModel([BadAnswer("no use")])
     async with Runner(models={"writer": model}) as runner:
         with pytest.raises(RunFailed, match="no use"):
@@ -137,7 +137,7 @@ async def test_a_check_sends_an_answer_back() -> None:
 
 
 async def test_a_model_that_never_stops_calling_tools_is_stopped() -> None:
-    """After the number of turns that the agent allows, and one in which it had to answer."""
+    """A model that keeps calling tools is stopped after the agent's turns, and one turn in which it had to answer."""
     model = ScriptedModel(lambda request: calls(("add", {"first": 1, "second": 1})))
     async with Runner(models={"writer": model}) as runner:
         with pytest.raises(RunFailed, match="called tools for 3 turns"):
@@ -179,7 +179,7 @@ async def test_tools_get_resources_and_the_context_by_name() -> None:
 
 
 async def test_calls_of_one_turn_run_concurrently() -> None:
-    """Each waits for the other here; the results are in the order of the calls."""
+    """Calls of one turn run in parallel: each waits for the other here; the results are in the order of the calls."""
     met = asyncio.Barrier(2)
 
     async def meet(name: str) -> str:
@@ -203,7 +203,7 @@ async def test_calls_of_one_turn_run_concurrently() -> None:
     ],
 )
 async def test_what_goes_wrong_with_a_tool_goes_back_to_the_model(name: str, arguments: Any, problem: str) -> None:
-    """As the error of that call; the node continues."""
+    """A failing tool goes back to the model as the error of that call; the node continues."""
 
     def divide(by: int) -> float:
         """Divide one."""
@@ -311,7 +311,7 @@ async def test_a_stop_takes_effect_between_two_turns() -> None:
 
 
 async def test_a_price_that_is_not_known_is_refused_under_a_limit_on_costs() -> None:
-    """Before any call, unless unknown costs are allowed: then the known costs count."""
+    """An unknown price under a cost limit is refused before any call, unless unknown costs are allowed."""
 
     class Unpriced(ScriptedModel):
         async def knows_price(self) -> bool:
@@ -364,7 +364,7 @@ async def test_the_most_specific_name_decides_which_model_answers(models: Mappin
 
 
 async def test_a_name_that_nothing_has_is_refused() -> None:
-    """At once, with the known names; agents that a function calls are known."""
+    """An unknown agent's name is refused at once, with the known names; agents that a function calls are known."""
     helper = Agent("helper", prompt="{task}")
 
     async def write(task: str) -> str:
@@ -393,7 +393,7 @@ async def test_an_agent_in_a_blocking_function_is_part_of_the_run() -> None:
 
 
 async def test_equal_concurrent_calls_stay_separate() -> None:
-    """Each has its own turns, so that a second attempt finds those of each."""
+    """Each of two equal calls has its own turns, so that a second attempt finds those of each."""
     helper = Agent("helper", prompt="{task}", tools=[add])
     turns = iter(range(100))
     tries = 0
@@ -414,7 +414,7 @@ async def test_equal_concurrent_calls_stay_separate() -> None:
         run = runner.start(graph_of(write, retry=Retry(attempts=2)))
         result = await run.result()
     assert tries == 2
-    assert sorted(result.state.draft.split()) == ["3", "4", "5"], "the node's own code raised, so that it began anew"
+    assert sorted(result.state.draft.split()) == ["3", "4", "5"], "the node's own code raised, so that it began again"
 
 
 # -- memory and streaming
@@ -439,7 +439,7 @@ async def test_an_agent_remembers_in_a_field() -> None:
 
 
 async def test_agents_remember_each_under_a_key() -> None:
-    """In a dict of conversations."""
+    """Agents remember each conversation under its key in a dict."""
     graph = Graph("g", Work)
     graph.add_node("one", Agent("writer", prompt="{task}", memory="memories[writer]"), writes="draft")
     graph.add_node("two", Agent("critic", prompt="{task}", memory="memories[critic]"), writes="other")
@@ -479,14 +479,14 @@ async def test_a_summary_replaces_the_older_part_of_a_memory() -> None:
     ("memory", "code"), [("task", "bad_memory"), ("single", "bad_memory"), ("nothing", "unknown_field")]
 )
 def test_a_memory_that_cannot_keep_messages_is_refused(memory: str, code: str) -> None:
-    """At compile time, with the repair."""
+    """A memory that cannot keep messages is refused at compile time, with the repair."""
     with pytest.raises(CompileError) as caught:
         graph_of(Agent("writer", prompt="{task}", memory=memory)).compile()
     assert code in {problem.code for problem in caught.value.problems}
 
 
 async def test_text_is_streamed_to_subscribers() -> None:
-    """With the agent and the node; it is not recorded separately from the answer."""
+    """Text is streamed with the agent and the node; it is not recorded separately from the answer."""
     async with Runner(models={"writer": ScriptedModel(["one two three"])}) as runner:
         run = runner.start(graph_of(Agent("writer", prompt="{task}")))
         shown = [event async for event in run.events() if isinstance(event, (TextDelta, StepRecorded))]
@@ -503,7 +503,7 @@ async def test_text_is_streamed_to_subscribers() -> None:
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
-    """At construction."""
+    """Settings that make no sense are refused at construction."""
     with pytest.raises(DefinitionError):
         Agent(**{"name": "a", "prompt": "x", **given})
 
@@ -531,7 +531,7 @@ async def test_the_last_runner_that_used_a_model_closes_it() -> None:
 
 
 async def test_an_answer_has_its_cost() -> None:
-    """Also outside a run."""
+    """An answer has its cost also outside a run."""
     script = [wanting(("add", {"first": 1, "second": 2})), answer("3")]
     found = await Agent("a", prompt="{task}", tools=[add], model=ScriptedModel(script)).answer(task="x")
     assert (found.value, found.usage["cost_usd"], found.usage["calls"]) == ("3", 0.5, 2)

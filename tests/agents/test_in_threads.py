@@ -114,7 +114,7 @@ async def test_a_timeout_within_a_turn_keeps_the_record() -> None:
 
 
 async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:
-    """Not even if it ignores its cancellation."""
+    """A cancelled thread asks nothing more, even if it ignores its cancellation."""
     model = Stuck([], at=1)
     agent = Agent("writer", prompt="{task}", model=model)
     tries: list[str] = []

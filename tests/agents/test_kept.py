@@ -111,10 +111,10 @@ async def test_turns_are_exported_imported_and_replayed() -> None:
 
 
 async def test_approvals_and_messages_of_tools_are_replayed() -> None:
-    """Also if a function without a context calls the agent."""
+    """Approvals and messages of tools are replayed also if a function without a context calls the agent."""
 
     def tell(text: str, ctx: Context) -> str:
-        """Tell somebody."""
+        """Tell a colleague."""
         ctx.send("news", text)
         return "told"
 
@@ -137,7 +137,7 @@ async def test_approvals_and_messages_of_tools_are_replayed() -> None:
 
 
 async def test_failed_and_called_off_agents_are_replayed() -> None:
-    """Attempts that kept records, cancelled arms, approvals."""
+    """Attempts that kept records, cancelled arms and approvals are replayed."""
     tries = 0
 
     async def answers(request: Request) -> Response:
@@ -166,14 +166,14 @@ async def test_failed_and_called_off_agents_are_replayed() -> None:
 
 @pytest.mark.parametrize("whose", ["tool", "step", "nested"])
 async def test_what_a_recorded_call_sent_is_delivered_once(whose: str) -> None:
-    """By whichever attempt uses the record, though the call is not repeated."""
+    """What a recorded call sent is delivered by whichever attempt uses the record, though the call is not repeated."""
     model = ScriptedModel(
         lambda request: paid("", ("tell", {"text": "x"})) if len(request.messages) == 1 else paid("done")
     )
     made = tries = 0
 
     async def tell(text: str, ctx: Context) -> str:
-        """Tell somebody."""
+        """Tell a colleague."""
         nonlocal made
         made += 1
         ctx.send("news", text)
@@ -303,7 +303,7 @@ async def test_a_final_answer_is_asked_for_when_turns_run_out() -> None:
 
 
 async def test_too_many_turns_lose_nothing() -> None:
-    """If the model calls tools even then, the run fails; with a higher limit it continues after the last turn."""
+    """If the model calls tools in its last turn too, the run fails; a higher limit continues after that turn."""
     model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 9 else paid("done"))
     agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
     async with Runner() as runner:
@@ -401,7 +401,7 @@ async def test_an_agent_without_rules_cannot_be_offline() -> None:
 
 
 async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
-    """By tools, by resources' factories, by another agent's check, and for summaries."""
+    """Models are given for agents held by tools, resources' factories, another agent's check, and summaries."""
     inner, judge, kept = (Agent(name, prompt="{task}") for name in ("inner", "judge", "kept"))
 
     async def consult(task: str) -> str:
@@ -433,7 +433,7 @@ async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
 
 
 async def test_agents_can_be_used_wherever_nodes_can() -> None:
-    """In a choose, as a fallback, in a graph with limits of its own, as items of a map."""
+    """Agents run in a choose, as a fallback, in a graph with limits of its own, and as items of a map."""
     model = ScriptedModel(lambda request: f"{request.agent}")
     cheap, strong, spare = (Agent(name, prompt="{task}", model=model) for name in ("cheap", "strong", "spare"))
     broken = Agent("broken", prompt="{task}", model=ScriptedModel([ModelTransient("no")]))
@@ -463,7 +463,7 @@ async def test_a_fallback_continues_after_the_recorded_turns() -> None:
 
 
 async def test_arms_that_remember_in_one_field_keep_all_messages() -> None:
-    """In the declared order of the arms, each after the existing messages."""
+    """Messages of arms are kept in the declared order of the arms, each after the existing messages."""
     model = ScriptedModel(lambda request: paid(f"{request.agent} {len(request.messages)}"))
     graph = Graph("g", Work)
     graph.add_node("first", Agent("first", prompt="{task}", memory="messages", model=model), writes="task")
@@ -481,7 +481,7 @@ async def test_arms_that_remember_in_one_field_keep_all_messages() -> None:
 
 
 async def test_items_that_remember_in_one_field_keep_all_messages() -> None:
-    """In the order of the items."""
+    """Messages of items are kept in the order of the items."""
     model = ScriptedModel(lambda request: paid(request.prompt))
     agent = Agent("writer", prompt="{item}", memory="messages", model=model)
     async with Runner() as runner:
@@ -549,7 +549,7 @@ async def test_a_model_that_gives_a_secret_away_is_counted() -> None:
 
 
 async def test_a_thousand_concurrent_conversations_take_little() -> None:
-    """Each of two turns and a call, in one run: a few kilobytes and milliseconds each."""
+    """Each of a thousand conversations, with two turns and a call, takes a few kilobytes and milliseconds."""
     agent = Agent("writer", prompt="{item}", tools=[add], model=ScriptedModel(script))
     agent.model.requests = Forgetful()  # type: ignore[union-attr]
     graph = one(agent, "drafts", each={"item": "items"}, concurrency=1000)

@@ -96,7 +96,7 @@ class Slow:
 
 
 async def test_a_late_watcher_gets_what_was_shown_so_far() -> None:
-    """In one piece, with the partial value, then what follows; the end of a very long one."""
+    """A late watcher gets the text so far in one piece, with the partial value, then what follows."""
 
     class Title(BaseModel):
         title: str
@@ -133,7 +133,7 @@ class Told(BaseModel):
 
 
 async def test_a_secret_in_several_pieces_is_hidden() -> None:
-    """Also from a watcher that comes in the middle of it; what only begins like one is shown with the next piece."""
+    """A secret in pieces is hidden, also from a late watcher; a text that only begins like one comes with the next."""
     pytest.importorskip("cryptography")
 
     class Piecemeal:
@@ -171,7 +171,7 @@ async def test_a_secret_in_several_pieces_is_hidden() -> None:
 
 
 async def test_a_failed_call_resets_what_it_has_shown() -> None:
-    """Before the next model of a router, and before the node's next attempt."""
+    """A failed call resets its text before a router's next model, and before the node's next attempt."""
 
     class Torn:
         name = "torn"
@@ -253,7 +253,7 @@ async def test_hooks_wrap_each_call_that_is_made() -> None:
 
 
 async def test_a_hook_that_calls_again_takes_back_what_was_shown() -> None:
-    """So a watcher has the text of the call that counts, not the text of both."""
+    """A watcher has the text of the call that counts, not the text of both."""
 
     class Again(Hooks):
         async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -291,7 +291,7 @@ async def test_a_hook_that_refuses_leaves_nothing_unpaid_or_shown() -> None:
     ],
 )
 async def test_a_guard_can_check_the_results_of_tools(guard: Any, text: str, is_error: bool) -> None:  # noqa: FBT001
-    """Before the model gets them: cut, or replaced by the reason."""
+    """A guard can cut the results of tools, or replace them by the reason, before the model gets them."""
 
     def tell() -> str:
         return "secret words"

@@ -59,7 +59,7 @@ async def test_a_call_that_ends_the_attempt_starts_no_more_calls() -> None:
 
 
 async def test_each_call_of_a_tool_has_an_idempotency_key_of_its_own() -> None:
-    """Also equal calls, in one turn and in different ones; outside of tools the visit's own key is unchanged."""
+    """Equal calls have different keys, in one turn and in several; outside of tools the visit's key is unchanged."""
     keys: list[str] = []
 
     async def pay(amount: int, ctx: Context) -> str:
@@ -86,7 +86,7 @@ async def test_each_call_of_a_tool_has_an_idempotency_key_of_its_own() -> None:
 
 
 async def test_a_call_that_is_made_again_has_its_key_again(tmp_path: Path) -> None:
-    """In another process, and if the attempt failed and the agent repeats the call."""
+    """A repeated call has the same key in another process, and after a failed attempt."""
     keys: list[str] = []
     reached = asyncio.Event()
 

@@ -353,7 +353,7 @@ async def test_the_end_of_a_server_is_not_broken_off(tmp_path: Path, monkeypatch
 
 
 async def test_a_server_that_does_not_start_again_is_an_error_of_the_call(tmp_path: Path) -> None:
-    """Each call after its death tries to start it and reports the outcome to the model, until it works again."""
+    """Each call after the server's death tries to start it, and reports the outcome to the model, until it works."""
     flag = tmp_path / "flag"
     source = odd("once", str(flag))
     tools = await opened(source)
@@ -465,7 +465,7 @@ async def test_an_invalid_result_is_an_error(kind: str, problem: str) -> None:
     ],
 )
 def test_a_source_that_makes_no_sense_is_refused(arguments: dict[str, Any], problem: str) -> None:
-    """At construction."""
+    """A source that makes no sense is refused at construction."""
     with pytest.raises(DefinitionError) as caught:
         mcp(**arguments)
     assert problem in caught.value.message
@@ -493,7 +493,7 @@ def test_what_a_source_is_called_has_no_secrets() -> None:
 
 
 async def test_a_server_that_runs_already_is_reached_by_its_url() -> None:
-    """Tools of a server over HTTP; while it is down, calls are errors."""
+    """A server that runs already is reached over HTTP; while it is down, calls are errors."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -80,7 +80,7 @@ class TestPrompts:
         assert message.media == (PHOTO, REPORT)
 
     async def test_a_function_returns_texts_and_media(self) -> None:
-        """In a list; its text alone is still text."""
+        """A function can return texts and media in a list; text alone stays text."""
         agent = Agent("eye", prompt=lambda picture: ["Describe ", picture, "."])
         message = (await asked(agent, picture=PHOTO)).messages[0]
         assert (message.text, message.media) == ("Describe [media 1: photo.png].", (PHOTO,))
@@ -89,7 +89,7 @@ class TestPrompts:
         assert "a list of texts and media" in caught.value.repair
 
     async def test_an_agent_without_a_prompt_shows_its_inputs(self) -> None:
-        """Each in a block with its name."""
+        """An agent without a prompt shows each input in a block with its name."""
         message = (await asked(Agent("eye"), photo=PHOTO, task="Describe it.")).messages[0]
         assert message.text == "<photo>[media 1: photo.png]</photo>\n\n<task>Describe it.</task>"
         assert message.media == (PHOTO,)
@@ -105,7 +105,7 @@ class TestPrompts:
         assert message.media == (PHOTO,)
 
     async def test_media_that_would_be_lost_are_refused(self) -> None:
-        """In instructions, also inside other values, and in a block that a function writes."""
+        """Media are refused in instructions, also inside other values, and in a block that a function writes."""
         with pytest.raises(DefinitionError, match="media inside dict"):
             await asked(Agent("eye", system="{box}", prompt="Go."), box={"picture": PHOTO})
         with pytest.raises(DefinitionError, match="cannot show media"):
@@ -123,7 +123,7 @@ class TestPrompts:
         assert "Media(data=…)" in other.value.repair
 
     def test_people_see_a_description(self) -> None:
-        """In a question to a person, and where a value is shown as text."""
+        """People see a medium's description in a question, and where a value is shown as text."""
         assert fill_plainly("Is {picture} right?", {"picture": PHOTO}) == "Is [photo.png, 8 bytes] right?"
         assert as_text([PHOTO, REPORT]) == "[photo.png, 8 bytes] [application/pdf, 8 bytes]"
 
@@ -177,7 +177,7 @@ class TestRecords:
         assert result.media == (PHOTO,)
 
     async def test_a_store_keeps_a_picture_once(self, tmp_path: Path) -> None:
-        """In the state, in a memory, and over several runs; so the log grows by a reference."""
+        """A picture in the state, in a memory, or in several runs is stored once; the log grows by a reference."""
         large = Media(data=b"\x89PNG\r\n\x1a\n" + os.urandom(MEGABYTE))
         agent = Agent("eye", prompt="{task} {picture}", memory="messages")
         graph = graph_of(agent)

@@ -119,7 +119,7 @@ async def test_calls_get_unique_ids_if_the_model_gives_none() -> None:
 
 
 async def test_thousands_of_calls_of_one_turn_are_made() -> None:
-    """Each once, quickly, and none again when the node is run again."""
+    """Thousands of calls of one turn are each made once, quickly, and not again when the node is run again."""
     made = 0
 
     async def note(number: int) -> str:
@@ -138,7 +138,7 @@ async def test_thousands_of_calls_of_one_turn_are_made() -> None:
 
 
 async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() -> None:
-    """20 MB: only its cost is recorded, and earlier records are kept."""
+    """Of an answer of 20 MB only the cost is recorded, and earlier records are kept."""
     model = Says(paid("", ADD), paid("x" * 20_000_000), paid("3"))
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
@@ -156,7 +156,7 @@ async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() ->
 
 
 async def test_lone_surrogates_break_nothing(tmp_path: Path) -> None:
-    """In instructions, prompts, answers, calls, results, errors, native forms."""
+    """Lone surrogates break no instructions, prompts, answers, calls, results, errors or native forms."""
 
     def shout(text: str) -> str:
         """Shout."""
@@ -198,7 +198,7 @@ async def test_lone_surrogates_break_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_tool_that_raises_its_own_cancellation_is_an_error_of_the_call() -> None:
-    """In the event loop and in a thread; the run was not cancelled."""
+    """A tool's own cancellation, in the event loop or in a thread, is an error of the call; the run continues."""
 
     async def quit_async() -> str:
         """Quit."""
@@ -344,7 +344,7 @@ async def test_an_agent_that_is_called_after_its_node_has_ended_fails(limits: Li
 
 
 async def test_an_agent_that_asks_for_approval_after_its_node_has_ended_ends_no_other_node() -> None:
-    """The running nodes are unrelated."""
+    """A request for approval after its node has ended ends no other running node."""
     agent = Agent("writer", prompt="{task}", tools=[tool(add, approve=True)], model=ScriptedModel([paid("", ADD)] * 2))
     ended = asyncio.Event()
     late: list[asyncio.Task[str]] = []

@@ -133,7 +133,7 @@ async def test_a_question_with_a_secret_is_not_recorded(tmp_path: Path) -> None:
 
 
 async def test_equal_calls_of_one_function_are_distinguished_by_order() -> None:
-    """Each has its own records."""
+    """Each of several equal calls has its own records."""
 
     def ask(task: str) -> str:
         return task

@@ -41,7 +41,7 @@ async def refused(model: ScriptedModel) -> None:
 
 
 async def test_a_wait_for_a_model_is_not_recorded() -> None:
-    """Only the answer is; the call has one attempt, and the run's time includes the wait."""
+    """Only the answer is recorded, not the wait; the call has one attempt, and the run's time includes the wait."""
     clock, model = FakeClock(1000.0), closed(paid("fine"))
     async with Runner(models={"writer": model}, clock=clock) as runner:
         run = runner.start(one(Agent("writer", prompt="{task}")))
@@ -58,7 +58,7 @@ def edge() -> EdgeServer:
 
 
 async def test_a_map_against_a_server_that_limits_calls_finishes_without_failures(edge: EdgeServer) -> None:
-    """Over HTTP, with Anthropic's SDK: the server's refusals pace all items."""
+    """The server's refusals over HTTP, with Anthropic's SDK, slow all items down; none fails."""
     begun: deque[float] = deque()
 
     def limited(_: Received) -> Scene:
@@ -105,7 +105,7 @@ async def test_a_stop_during_a_wait_ends_the_run_at_once() -> None:
 
 
 async def test_a_runner_that_closes_during_a_wait_releases_the_run() -> None:
-    """Another one continues it."""
+    """If a Runner closes during a wait, another one continues the run."""
     clock, model, store = FakeClock(1000.0, jumps=False), closed(paid("fine")), MemoryStore()
     graph = one(Agent("writer", prompt="{task}"))
     async with asyncio.timeout(SOON), Runner(store, models={"writer": model}, clock=clock) as runner:
@@ -187,7 +187,7 @@ def time_alone(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 async def test_an_agent_alone_calls_again_as_in_a_run(time_alone: FakeClock) -> None:
-    """After refusals in its lane, and after failures that pass as a node does: four times, with growing delays."""
+    """An agent alone calls again after refusals in its lane, and four times after transient failures, ever later."""
     failures = [
         NO_ROOM,
         ModelTransient("one"),

@@ -106,14 +106,14 @@ def test_anything_else_is_the_answer_of_an_object(output: Any) -> None:
 
 @pytest.mark.parametrize("output", [str, Annotated[str, Field(min_length=2)], Word, Short])
 def test_text_is_no_structure(output: Any) -> None:
-    """With or without constraints it has no schema, and is returned unchanged."""
+    """A text type, with or without constraints, has no schema, and its answer is returned unchanged."""
     made = Output(output)
     assert made.schema is None
     assert made.read(' "a"\n') == ' "a"\n'
 
 
 def test_rules_for_text_hold() -> None:
-    """A violation is reported."""
+    """A violation of a rule for text is reported."""
     assert "at most 5 characters" in refusal(Short, "too long")
     assert "valid string" in refusal(str, 5)
 
@@ -121,7 +121,7 @@ def test_rules_for_text_hold() -> None:
 @pytest.mark.parametrize("output", [str, int, Review, Vote])
 @pytest.mark.parametrize("text", ["", " \n\t"])
 def test_an_empty_answer_is_refused(output: Any, text: str) -> None:
-    """For any type."""
+    """An empty answer is refused for every type."""
     assert "empty" in refusal(output, text)
 
 
@@ -134,7 +134,7 @@ def test_names_are_what_providers_take() -> None:
 
 
 def test_a_type_that_json_cannot_carry_is_refused() -> None:
-    """When the agent is made, not when it is called."""
+    """A type that JSON cannot carry is refused when the agent is made, not when it is called."""
     with pytest.raises(DefinitionError, match="cannot be the type of an answer"):
         Output(Unknown)
 
@@ -225,7 +225,7 @@ def test_defaults_make_nothing_up(text: str, problem: str) -> None:
     "text", ["1e999", '{"answer": 1e999}', "NaN", "{'answer': Infinity}", '{"answer": "-inf"}', '"NaN"']
 )
 def test_a_number_is_finite(text: str) -> None:
-    """Records cannot hold other numbers."""
+    """NaN and infinity are refused, since records cannot hold them."""
     assert refusal(float, text)
 
 
@@ -236,7 +236,7 @@ def test_a_boolean_is_accepted_next_to_a_number_as_text() -> None:
 
 
 def test_an_apostrophe_opens_no_text() -> None:
-    """Inside a word."""
+    """An apostrophe inside a word does not open a quoted text."""
     assert Output(Loose).read("{note: it's so, approved: false}") == Loose(note="it's so", approved=False)
 
 
@@ -249,7 +249,7 @@ def test_an_empty_object_is_an_object() -> None:
     "text", ["8", '{"answer": 8}', '"8"', "8.0", "```\n8\n```", '{"answer": 8, "why": "good"}', "{'answer': 8}"]
 )
 def test_a_number_is_read_wrapped_or_bare(text: str) -> None:
-    """As long as it is a number."""
+    """A number is read wrapped or bare, as long as it is a number."""
     assert Output(int).read(text) == 8
 
 
@@ -333,7 +333,7 @@ def test_no_choice_is_read_out_of_other_words(output: Any, text: str) -> None:
 
 
 def test_a_refused_choice_names_the_choices() -> None:
-    """In the form in which they are to be given."""
+    """A refused choice names the choices in the form in which they are to be given."""
     assert refusal(bool, "maybe") == 'the answer is not one of true, false (given: "maybe")'
     assert refusal(Vote, '{"answer": "maybe"}') == 'the answer is not one of "approve", "reject" (given: "maybe")'
 
@@ -353,13 +353,13 @@ def test_a_dict_may_have_the_key_of_the_wrapping() -> None:
 
 
 def test_dates_may_be_unquoted() -> None:
-    """Without the quotes that JSON requires; prose is still not a date."""
+    """Dates are read without the quotes that JSON requires; prose is still not a date."""
     assert Output(datetime.date).read("2026-01-02.") == datetime.date(2026, 1, 2)
     assert refusal(datetime.date, "On 2026-01-02")
 
 
 def test_prose_is_no_text_in_a_union() -> None:
-    """For an optional text, the answer has to be JSON."""
+    """An answer of an optional text has to be JSON: prose is refused."""
     made = Output(str | None)
     assert made.read('{"answer": null}') is None
     assert made.read('"I do not know"') == "I do not know"
@@ -389,7 +389,7 @@ def test_mistakes_are_reported_so_that_a_model_can_act_on_them() -> None:
     """The place, the problem, the given value, shortened; a missing field has no given value."""
     message = refusal(Review, '{"score": 11, "issues": ["a", 5]}')
     assert message.splitlines() == [
-        "the answer is no Review:",
+        "the answer does not fit Review:",
         "- score: Input should be less than or equal to 10 (given: 11)",
         "- approved: Field required",
         "- issues[1]: Input should be a valid string (given: 5)",
@@ -401,12 +401,12 @@ def test_mistakes_are_reported_so_that_a_model_can_act_on_them() -> None:
 
 
 def test_feedback_has_the_problem_and_the_expected_form() -> None:
-    """For objects, wrapped values and text; also for a check's ValueError."""
+    """Feedback has the problem and the form for objects, wrapped values and text; also for a check's ValueError."""
     made = Output(Review)
     with pytest.raises(BadAnswer) as caught:
         made.read("{}")
     message = made.feedback(caught.value)
-    assert message.startswith("Your answer cannot be used: the answer is no Review:\n- score: Field required")
+    assert message.startswith("Your answer cannot be used: the answer does not fit Review:\n- score: Field required")
     assert message.endswith("as one JSON object that fits the schema, and nothing else.")
     assert '{"answer": …}' in Output(int).feedback(ValueError("too low"))
     assert Output(str).feedback(ValueError("too \ud800 low")) == (
@@ -416,7 +416,7 @@ def test_feedback_has_the_problem_and_the_expected_form() -> None:
 
 
 def test_an_error_names_its_place() -> None:
-    """By the agent's name."""
+    """An error names the agent as its place."""
     with pytest.raises(BadAnswer) as caught:
         Output(int, where="agent critic").read("x")
     assert caught.value.where == "agent critic"
@@ -424,7 +424,7 @@ def test_an_error_names_its_place() -> None:
 
 @pytest.mark.parametrize("text", ['{"what": "a\\ud800b"}', '{"what": "a\ud800b"}', "{'what': 'a\\ud800b',}"])
 def test_a_lone_surrogate_is_replaced(text: str) -> None:
-    """In JSON, escaped or not, and in repaired JSON."""
+    """A lone surrogate is replaced in JSON, escaped or not, and in repaired JSON."""
     assert Output(Step).read(text) == {"what": "a\ufffdb"}
     assert Output(str).read("a\ud800b") == "a\ufffdb"
 

@@ -26,7 +26,7 @@ def planner(*answers: object) -> Agent[Plan | Question]:
 
 
 def test_an_agent_answers_without_an_event_loop() -> None:
-    """Again and again, in a script."""
+    """An agent answers in a script without an event loop, repeatedly."""
     agent = planner(Plan(steps=["a"]), Question(text="Why?"), '{"answer": {"kind": "question", "text": "When?"}}')
     first = agent.run_sync(task="plan it")
     assert isinstance(first, Plan)

@@ -30,7 +30,7 @@ class TestSettings:
     """`settings=`, and its short forms."""
 
     async def test_short_forms_are_settings(self) -> None:
-        """Both can be given, for different settings."""
+        """A short form and a setting can both be given, for different settings."""
         agent = Agent("a", prompt="{task}", max_tokens=9, effort="low", settings=Settings(top_p=0.5, stop=["END"]))
         (request,) = await asked(agent)
         assert request.settings == Settings(max_tokens=9, effort="low", top_p=0.5, stop=["END"])
@@ -48,7 +48,7 @@ class TestSettings:
         ],
     )
     def test_settings_that_contradict_each_other_are_refused(self, given: dict[str, Any], message: str) -> None:
-        """At construction, with the repair."""
+        """Settings that contradict each other are refused at construction, with the repair."""
         with pytest.raises(DefinitionError, match=message):
             Agent("a", prompt="x", **given)
 
@@ -60,7 +60,7 @@ class TestSettings:
             assert (first.settings.tool_choice, second.settings.tool_choice) == (choice, later)
 
     async def test_the_cache_covers_a_conversation_that_is_sent_again(self) -> None:
-        """That of an agent with tools or a memory; the question of another agent is sent once."""
+        """The cache covers the conversation of an agent with tools or a memory; another's question is sent once."""
         agent = Agent("a", prompt="{task}", cache=True)
         for made, cache in ((agent, True), (agent.but(tools=[add]), "conversation"), (agent.but(cache=False), False)):
             (request,) = await asked(made)
@@ -76,7 +76,7 @@ class TestSettings:
         assert model.requests[1].settings == Settings(headers={"x-team": "a"}, extra={"user": "b"})
 
     async def test_they_are_recorded_with_the_call_without_secrets(self) -> None:
-        """An agent without settings records none."""
+        """Settings are recorded with the call, without secrets; an agent without settings records none."""
         settings = Settings(effort="low", headers={"authorization": HEADER})
         agent = Agent("a", prompt="{task}", tools=[add], settings=settings)
         async with Runner(models={"a": ScriptedModel([paid("", ADD), paid("3")])}) as runner:
@@ -90,7 +90,7 @@ class TestSettings:
 
     @pytest.mark.parametrize("model", ["openai:gpt-6", OpenAIModel("gpt-6", api_key="k")], ids=["name", "object"])
     def test_compile_refuses_what_the_model_lacks(self, model: Any) -> None:
-        """Every setting at once, with the repair."""
+        """Compiling refuses every setting that the model lacks at once, with the repair."""
         agent = Agent("writer", model, prompt="{task}", settings=Settings(thinking=True, stop=["END"]))
         with pytest.raises(CompileError) as caught:
             one(agent).compile()
@@ -103,7 +103,7 @@ class TestSettings:
         one(agent.but(model="anthropic:claude-sonnet-5-5")).compile()
 
     async def test_a_model_that_a_runner_puts_in_place_is_checked_too(self) -> None:
-        """At the call, which is not made."""
+        """A model that a Runner replaces is checked when it is called; the call is not made."""
         model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url="http://127.0.0.1:9")
         async with Runner(models={"*": model}) as runner:
             with pytest.raises(RunFailed, match="has no setting effort='none'"):
@@ -122,7 +122,7 @@ class TestInstructions:
         assert plain.system == f"Write.\n\n{DATA_NOTE}"
 
     def test_paths_are_checked_at_compile(self) -> None:
-        """As those of the prompt."""
+        """Paths in the options are checked at compile time, as those of the prompt."""
         with pytest.raises(CompileError) as caught:
             one(Agent("a", system="{taks} and {a b}", prompt="Go.")).compile()
         found = {(problem.code, problem.repair) for problem in caught.value.problems}

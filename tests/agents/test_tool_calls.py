@@ -41,14 +41,14 @@ async def test_arguments_that_are_right_or_nearly_are_taken(arguments: str, resu
         ("{}", "- a: missing"),
         ('{"a": "x"}', "- a: Input should be a valid integer"),
         ('{"a": 1, "c": 2}', "- c: there is no such argument; add takes a, b"),
-        ("[1]", "no JSON object: they begin with '[1]'"),
-        ('"{}"', "no JSON object"),
-        ("null", "no JSON object"),
-        ("add 2 and 3", "no JSON object"),
+        ("[1]", "not a JSON object: they begin with '[1]'"),
+        ('"{}"', "not a JSON object"),
+        ("null", "not a JSON object"),
+        ("add 2 and 3", "not a JSON object"),
         ('{"a": 2', "EOF while parsing"),
         ('{"a": 2, "b": 3} and more', "trailing characters"),
         ('{"a": ' + "[" * 50_000 + "}", "recursion limit"),
-        ("{'a': " + "1" * 50_000 + "}", "no JSON object"),
+        ("{'a': " + "1" * 50_000 + "}", "not a JSON object"),
         ("{'c': 1}", "- a: missing"),
     ],
 )
@@ -226,7 +226,7 @@ async def test_a_tools_exception_is_reported_to_the_model(error: Exception, text
 
 
 async def test_an_endless_error_is_cut() -> None:
-    """An exception's text is limited."""
+    """The text of an endless error is cut."""
 
     async def fail() -> None:
         raise ValueError("x" * 50_000_000)

@@ -98,7 +98,7 @@ def test_no_result_is_ever_parted_from_its_call(messages: list[Message]) -> None
 
 @given(conversations())
 def test_what_is_sent_is_the_newest_summary_and_an_end_of_the_conversation(messages: list[Message]) -> None:
-    """In order, without gaps or additions."""
+    """A window sends the newest summary and the end of the conversation, in order, without gaps or additions."""
     sent = texts(effective(messages))
     rest = [message.text for message in messages if message.role != "summary"]
     summaries = [message.text for message in messages if message.role == "summary"]
@@ -142,7 +142,7 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
 
 
 def test_a_conversation_that_fits_is_unchanged() -> None:
-    """Up to the last token."""
+    """A conversation that fits up to the last token is unchanged."""
     messages = [user("x" * 36), answer("x" * 36)]
     assert size(messages) == (26, True)
     assert cut(messages, Window(26, keep=1)) is None
@@ -150,7 +150,7 @@ def test_a_conversation_that_fits_is_unchanged() -> None:
 
 
 def test_the_recent_messages_are_summarised_only_if_they_alone_are_too_long() -> None:
-    """The last turn never is."""
+    """Recent messages are summarised only if they alone are too long, and the last turn never is."""
     messages = [user("x" * 1000), answer("y" * 1000)]
     assert cut(messages, Window(508, keep=2)) is None
     assert cut(messages, Window(10, keep=2)) == 1
@@ -253,7 +253,7 @@ def test_an_empty_summary_is_refused() -> None:
 
 @pytest.mark.parametrize("covers", [0, -1, 3])
 def test_a_summary_covers_what_there_is(covers: int) -> None:
-    """At least one message, at most all."""
+    """A summary covers at least one message, and at most all."""
     with pytest.raises(ValueError, match="of 2 messages"):
         with_summary([user(), answer()], "s", covers)
 
@@ -266,7 +266,7 @@ def test_a_summary_that_claims_too_much_covers_what_was_before_it() -> None:
 
 @pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"max_tokens": 10, "keep": 0}, {"max_tokens": 1.5}])
 def test_a_window_has_room(wrong: dict[str, Any]) -> None:
-    """Both numbers are above 0."""
+    """Both numbers of a window must be above 0."""
     with pytest.raises(DefinitionError, match="Window"):
         Window(**wrong)
 

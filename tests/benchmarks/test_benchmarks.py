@@ -24,7 +24,7 @@ class Popen:
     def __init__(self, words: Sequence[str], *, env: Mapping[str, str] | None = None, **_: Any) -> None:
         python, option, module, *rest = words
         assert (python, option) == (sys.executable, "-m")
-        self._child = forks.start(module, *rest, variables=env, loads=["graphengine.inspector.server"])
+        self._child = forks.start(module, *rest, variables=env, loads=forks.INSPECTOR)
         self.pid, self.stdout = self._child.pid, self._child.stdout
         self.kill = self._child.kill
 
@@ -60,7 +60,7 @@ def forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if option == "-c":
             (tmp_path / "program.py").write_text(program, encoding="utf-8")
             program = str(tmp_path / "program.py")
-        ended = forks.run(program, *rest, folder=cwd, variables=env)
+        ended = forks.run(program, *rest, folder=cwd, variables=env, loads=["graphengine.render.svg"])
         if check:
             assert ended.returncode == 0, ended.stderr
         return ended

@@ -32,7 +32,7 @@ def present(folder: Path, root: Path) -> Iterator[None]:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Path]:
-    """The current folder, which is empty."""
+    """Return the current folder, which is empty."""
     folder = tmp_path / "project"
     folder.mkdir()
     with present(folder, tmp_path):
@@ -41,7 +41,7 @@ def here(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def project(here: Path) -> Path:
-    """The current folder: a project whose graphs are in `flows`, with the graph `counter`."""
+    """Return the current folder: a project whose graphs are in `flows`, with the graph `counter`."""
     (here / "flows").mkdir()
     (here / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
     (here / "flows" / "counter.py").write_text(COUNTER)
@@ -50,7 +50,7 @@ def project(here: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project for the examples of `--help`, with its runs: created once, to be copied."""
+    """Create the project for the examples of `--help` with its runs, once, to be copied."""
     folder = tmp_path_factory.mktemp("tried")
     with present(folder, folder):
         scratch(folder)
@@ -59,14 +59,14 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tried(made_once: Path, here: Path) -> Path:
-    """The current folder: a copy of that project for each test."""
+    """Return the current folder: a copy of that project for each test."""
     shutil.copytree(made_once, here, dirs_exist_ok=True)
     return here
 
 
 @pytest.fixture
 def invoke(project: Path) -> Invoke:
-    """A function that calls the command line in this process."""
+    """Return a function that calls the command line in this process."""
     del project
 
     def call(*words: str) -> Result:

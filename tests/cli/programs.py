@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Timer
 from typing import Any, TypeAlias
@@ -153,7 +154,7 @@ Invoke: TypeAlias = Callable[..., Result]
 
 def start(folder: Path, *words: str) -> forks.Started:
     """Start the command line in a process of its own, a fork of one that has loaded it."""
-    process = forks.start("graphengine", *words, folder=folder, variables=VARIABLES)
+    process = forks.start("graphengine", *words, folder=folder, variables=VARIABLES, loads=_loads(words))
     process.stdin.close()
     STARTED.append(process)
     return process
@@ -172,7 +173,14 @@ def launch(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]"
 
 def call(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own, a fork of one that has loaded it, and wait for its end."""
-    return forks.run("graphengine", *words, folder=folder, variables=VARIABLES)
+    return forks.run("graphengine", *words, folder=folder, variables=VARIABLES, loads=_loads(words))
+
+
+def _loads(words: Sequence[str]) -> Sequence[str]:
+    """Return what a command with these arguments imports for its models and its workflow."""
+    line = " ".join(words)
+    sdks = forks.SDKS if re.search(r"\b(anthropic|openai|openai-chat):", line) else ()
+    return (*sdks, *(forks.BRIEFS if "review_loop" in line else ()))
 
 
 def read_until(process: Process, text: str) -> str:

@@ -43,7 +43,7 @@ class Broken(Exception):
 
 
 def fetch() -> dict[str, Any]:
-    """Every secret, in every form."""
+    """Return every secret, in every form."""
     return {
         "token": CANARY,
         "maybe": SecretStr(CANARY + "-2"),
@@ -71,7 +71,7 @@ def use(  # noqa: PLR0913 - each form of the secret
 
 
 def spare(error: Any) -> str:
-    """The fallback of `use`."""
+    """Return a value in place of what `use` failed to return."""
     return "by fallback"
 
 

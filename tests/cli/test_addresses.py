@@ -52,7 +52,7 @@ def test_a_command_refuses_an_address(project: Path, invoke: Invoke, words: list
 
 
 def test_an_address_in_the_settings_of_a_project_is_refused(project: Path, invoke: Invoke) -> None:
-    """Otherwise its runs would be stored in a file, contrary to the setting."""
+    """An address in the settings is refused: its runs would be stored in a file, contrary to the setting."""
     settings = project / "pyproject.toml"
     text = settings.read_text(encoding="utf-8") if settings.exists() else ""
     text = text if "[tool.graphengine]" in text else text + "\n[tool.graphengine]\n"

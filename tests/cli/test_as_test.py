@@ -1,14 +1,13 @@
 """`graphengine show RUN --as-test NODE`: tests made from recorded steps, from the command line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from graphengine.cli.main import main
+from tests.kit import forks
 
 
 def show(line: str) -> Result:
@@ -27,13 +26,13 @@ def test_a_nodes_last_visit_becomes_a_test_that_passes(tried: Path) -> None:
     assert done.stdout == ""
     assert "run it: pytest test_write.py" in done.stderr
     assert (tried / "test_write.py").read_text() == shown.stdout
-    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "test_write.py"]
-    ran = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tried)
+    words = ("-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "test_write.py")
+    ran = forks.run("pytest", *words, folder=tried)
     assert "1 passed" in ran.stdout, ran.stdout
 
 
 def test_a_step_is_named_by_its_seq(tried: Path) -> None:
-    """With or without the node's name; the name must be the step's."""
+    """A step is named by its seq, with or without the node's name, which must be the step's."""
     first = show("--step 2 --as-test")
     assert first.exit_code == 0, first.output
     assert "from step 2 of run tides" in first.stdout
@@ -44,7 +43,7 @@ def test_a_step_is_named_by_its_seq(tried: Path) -> None:
 
 
 def test_json_has_the_text_and_its_file(tried: Path) -> None:
-    """One document."""
+    """One JSON document has the text and its file."""
     document = json.loads(show("--as-test review --json").stdout)
     assert document["node"] == "review"
     assert document["file"] is None

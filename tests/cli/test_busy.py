@@ -43,7 +43,7 @@ def session_on(stream: io.StringIO) -> Session:
 
 
 def test_long_work_shows_what_it_does_and_how_far_it_is() -> None:
-    """On a line that other output replaces, and that is erased at the end."""
+    """Long work shows its progress on a line that other output replaces, and that is erased at the end."""
     stream = Watched()
     session = session_on(stream)
     with busy(session, "looking") as work:
@@ -56,7 +56,7 @@ def test_long_work_shows_what_it_does_and_how_far_it_is() -> None:
 
 
 def test_a_pipe_gets_no_transient_line() -> None:
-    """Neither the line nor its erasure."""
+    """A pipe gets neither the transient line nor its erasure."""
     pipe = io.StringIO()
     with busy(session_on(pipe), "looking") as work:
         work.update("looking at it", 1, 2)
@@ -87,7 +87,7 @@ def test_a_line_that_does_not_fit_keeps_its_beginning() -> None:
 
 
 def test_commands_that_take_long_leave_no_transient_line(tmp_path: Path) -> None:
-    """On a terminal each shows only its result at the end."""
+    """On a terminal each long command shows only its result at the end."""
     (tmp_path / "gated.py").write_text(GATED)
     (tmp_path / "gate").touch()
     call(tmp_path, "run", "gated.py", "--run-id", "r")
@@ -108,7 +108,7 @@ def test_commands_that_take_long_leave_no_transient_line(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", ["dumb", "unknown"])
 def test_a_terminal_that_cannot_erase_lines_gets_none(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Neither the nodes at work nor the texts of models."""
+    """A terminal that cannot erase lines gets neither the nodes at work nor the texts of models."""
     monkeypatch.setenv("TERM", kind)
     stream = Screen()
     channel = Channel(stream, must_arrive=False)

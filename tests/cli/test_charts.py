@@ -35,7 +35,7 @@ CHARTS = [
 
 @pytest.mark.parametrize(("words", "output_text"), CHARTS)
 def test_each_chart_is_drawn_from_the_record(words: list[str], output_text: str, runs: Invoke) -> None:
-    """As text and as SVG, without the graph's code."""
+    """Each chart is drawn as text and as SVG from the record, without the graph's code."""
     Path("flows/counter.py").unlink()
     for name in ("a.txt", "a.svg", "a.html"):
         found = runs("render", *words, "-o", name)
@@ -47,7 +47,7 @@ def test_each_chart_is_drawn_from_the_record(words: list[str], output_text: str,
 
 
 def test_a_chart_has_the_document_of_every_picture(runs: Invoke) -> None:
-    """With --json, the file that was written."""
+    """With --json a chart has the document of every picture, with the file that was written."""
     made = document(runs("render", "first", "--timeline", "-o", "a.svg", "--json").stdout)
     assert made == {"schema": 1, "file": "a.svg"}
 
@@ -69,7 +69,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("words", "message"), REFUSED)
 def test_an_impossible_chart_is_reported_with_the_repair(words: list[str], message: str, runs: Invoke) -> None:
-    """Exit code 2, one screen, no file."""
+    """An impossible chart gives exit code 2, one screen with the repair, and no file."""
     found = runs("render", *words)
     assert found.exit_code == 2
     assert message in " ".join(found.stderr.split())

@@ -31,7 +31,7 @@ def line_of(text: str, part: str) -> int:
 
 
 def test_without_arguments_every_graph_is_checked(project: Path, invoke: Invoke) -> None:
-    """All problems of all files at once; a file that cannot be run hides no other, and is reported with its line."""
+    """All problems of all files are listed at once; a file that cannot be run hides no other, and has its line."""
     (project / "flows" / "wrong.py").write_text(WRONG)
     (project / "flows" / "broken.py").write_text("import os\n1 / 0\n")
     found = invoke("check")
@@ -46,7 +46,7 @@ def test_without_arguments_every_graph_is_checked(project: Path, invoke: Invoke)
 
 
 def test_as_json_each_problem_has_its_file_and_line(project: Path, invoke: Invoke) -> None:
-    """For editors and CI: the absolute path and the line of the declaration."""
+    """In JSON each problem has the absolute path and the line of its declaration, for editors and CI."""
     (project / "flows" / "wrong.py").write_text(WRONG)
     (project / "flows" / "broken.py").write_text("def f(:\n")
     made = document(invoke("check", "--json").stdout)
@@ -77,7 +77,7 @@ def test_files_and_names_can_be_given_together(project: Path, invoke: Invoke) ->
 
 
 def test_a_named_file_that_cannot_be_run_is_listed_with_the_others(project: Path, invoke: Invoke) -> None:
-    """By name or by path."""
+    """A file that cannot be run is listed with the others, if it is named by name or by path."""
     (project / "flows" / "broken.py").write_text("1 / 0\n")
     for name in ("broken", "flows/broken.py", "flows/broken.py:graph"):
         made = document(invoke("check", name, "counter", "--json").stdout)
@@ -96,7 +96,7 @@ def test_a_reference_without_a_graph_is_an_error_of_the_command(invoke: Invoke, 
 
 
 def test_strict_counts_warnings_as_errors(project: Path, invoke: Invoke) -> None:
-    """So that CI can refuse them; without it they do not change the exit code."""
+    """With --strict warnings change the exit code, so that CI can refuse them; without it they do not."""
     assert invoke("check").exit_code == 0
     assert invoke("check", "--strict").exit_code == 2
     calm = COUNTER.replace('label="enough")', 'label="enough")\ngraph.add_edge("more", END)').rsplit("graph.", 1)[0]

@@ -170,7 +170,7 @@ def test_a_run_is_announced_once_it_is_recorded(project: Path, invoke: Invoke, w
 
 
 def test_a_failed_run_shows_the_last_lines_and_the_users_line(project: Path, invoke: Invoke) -> None:
-    """Exit code 1; the exception's lines, the line of the user's code, and how to resume."""
+    """A failed run gives exit code 1, the exception's lines, the line of the user's code, and how to resume."""
     (project / "bad.py").write_text(FAILING)
     found = invoke("run", "bad.py", "--run-id", "r")
     line = FAILING.splitlines().index(next(each for each in FAILING.splitlines() if "raise" in each)) + 1
@@ -274,7 +274,7 @@ def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke
 
 
 def test_a_limit_stops_a_run_and_the_resume_command_raises_it(invoke: Invoke) -> None:
-    """Exit code 4; the shown command continues beyond the limit."""
+    """A limit stops a run with exit code 4; the shown command continues beyond it."""
     found = invoke("run", "counter", "--limit", "steps=2", "--run-id", "r")
     assert found.exit_code == 4
     assert "stopped: steps 2 >= 2" in found.stderr
@@ -435,7 +435,7 @@ def test_ctrl_c_before_the_run_reports_that_nothing_was_recorded(project: Path, 
 
 
 def test_ctrl_c_while_the_command_loads_is_no_traceback() -> None:
-    """Exit code 130 and one line."""
+    """Ctrl-C while the command loads gives exit code 130 and one line, without a traceback."""
     script = (
         "import runpy, sys\n"
         "class Interrupting:\n"

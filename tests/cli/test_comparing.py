@@ -46,7 +46,7 @@ def test_diff_shows_where_two_runs_diverge(invoke: Invoke) -> None:
 
 
 def test_diff_cuts_large_values_only_in_text(invoke: Invoke) -> None:
-    """Two lines of the terminal's width each; the document has the whole values."""
+    """A large value has two lines of the terminal's width; the document has the whole values."""
     begin(invoke)
     found = invoke("diff", "two", "three")
     assert "their states differ in 1 place:" in found.stdout
@@ -126,7 +126,7 @@ def test_a_tree_shows_branches_below_their_parents(invoke: Invoke) -> None:
 
 
 def test_a_tree_has_parents_that_are_older_than_the_list(invoke: Invoke) -> None:
-    """All of them, up to the first; they are marked as not matching."""
+    """A tree has all parents up to the first, also older ones than the list, marked as not matching."""
     begin(invoke)
     invoke("branch", "three", "--at", "5", "--run-id", "five")
     found = invoke("runs", "--tree", "--limit", "1")
@@ -154,7 +154,7 @@ def test_a_tree_document_has_the_run_that_a_run_follows(invoke: Invoke) -> None:
 
 
 def test_a_graph_that_no_longer_fits_is_reported_on_one_screen(project: Path, invoke: Invoke) -> None:
-    """The mismatch, the changes, the repair; the run is unchanged, and continues once the graph is restored."""
+    """One screen has the mismatch, the changes and the repair; the run continues once the graph is restored."""
     file = project / "flows" / "waiting.py"
     file.write_text(WAITING)
     assert invoke("run", "waiting", "--run-id", "r").exit_code == 3

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from graphengine.cli.main import COMMANDS, COMPLETES, main
 from tests.cli.programs import ROOT, document
+from tests.kit import forks
 
 
 def offered(line: str) -> list[CompletionItem]:
@@ -49,7 +50,7 @@ def test_graphs_are_offered_from_the_text_of_their_files(tried: Path) -> None:
 
 
 def test_files_are_offered_for_a_path_or_if_no_graph_matches(tried: Path) -> None:
-    """The shell completes files itself."""
+    """The shell completes files for a path, or if no graph matches."""
     for line in (
         "graphengine run ./fl",
         "graphengine run flows/",
@@ -98,7 +99,7 @@ def test_words_that_a_shell_would_evaluate_are_not_offered(tried: Path) -> None:
 
 @pytest.mark.parametrize("line", ["graphengine show |", "graphengine runs --tag |", "graphengine run |"])
 def test_unreadable_files_give_no_completions_and_no_output(here: Path, line: str) -> None:
-    """No database and no project; an invalid database; an invalid pyproject.toml."""
+    """No project, an invalid database and an invalid pyproject.toml give no completions and no output."""
     kinds = [item.type for item in offered(line)]
     assert kinds in ([], ["file"])
     (here / "pyproject.toml").write_text("[[[")
@@ -109,23 +110,15 @@ def test_unreadable_files_give_no_completions_and_no_output(here: Path, line: st
 
 def test_an_error_while_completing_is_quiet(here: Path) -> None:
     """A message would appear in the line being typed."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        COMPLETES: "bash_complete",
-        "COMP_WORDS": "graphengine show",
-        "COMP_CWORD": "x",
-    }
-    ran = subprocess.run(
-        [sys.executable, "-m", "graphengine"], cwd=here, env=environment, capture_output=True, text=True, check=False
-    )
+    variables = {COMPLETES: "bash_complete", "COMP_WORDS": "graphengine show", "COMP_CWORD": "x"}
+    ran = forks.run("graphengine", folder=here, variables=variables)
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")
 
 
 def test_output_while_completing_is_hidden(
     tried: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A warning of a library, for instance."""
+    """Output while completing, such as a library's warning, is hidden."""
 
     def loud(*given: object) -> None:
         sys.stderr.write("a warning")
@@ -144,7 +137,7 @@ def test_output_while_completing_is_hidden(
     ("shell", "part"), [("bash", "complete -o nosort -F"), ("zsh", "compdef"), ("fish", "complete --")]
 )
 def test_each_shell_has_a_script(shell: str, part: str) -> None:
-    """Also with --json."""
+    """Each shell has a script, also with --json."""
     printed = CliRunner().invoke(main, ["completion", shell])
     assert printed.exit_code == 0
     assert part in printed.stdout

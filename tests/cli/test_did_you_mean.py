@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from graphengine.cli.main import main
 from graphengine.cli.session import Exit
-from tests.cli.programs import GATED, call, document, launch, read_until
+from tests.cli.programs import GATED, call, document, read_until, start
 
 MISSPELT = [
     ("sho tides", "'show'"),
@@ -41,7 +41,7 @@ MISSPELT = [
 
 @pytest.mark.parametrize(("line", "meant"), MISSPELT, ids=[line for line, _ in MISSPELT])
 def test_a_misspelt_word_is_reported_with_the_closest_one(tried: Path, line: str, meant: str) -> None:
-    """On one screen, without a traceback; exit code 2, nothing is done; the same under --json."""
+    """A misspelt word is reported with the closest one on one screen, with exit code 2; the same under --json."""
     found = CliRunner().invoke(main, line.split())
     assert found.exit_code == Exit.USAGE, found.output
     assert f"id you mean {meant}?" in found.stderr
@@ -64,7 +64,7 @@ def test_a_tag_or_a_graph_that_no_run_has_gives_a_hint_and_no_error(tried: Path)
 
 
 def test_a_word_without_a_close_match_gets_the_valid_choices(tried: Path) -> None:
-    """Instead of a suggestion."""
+    """A word without a close match gets the valid choices instead of a suggestion."""
     assert "steps, tokens, cost_usd" in CliRunner().invoke(main, ["run", "review", "--limit", "x=1"]).stderr
     assert "did you mean" not in CliRunner().invoke(main, ["runs", "--status", "xyz"]).stderr.lower()
     assert "did you mean" not in CliRunner().invoke(main, ["show", "tides", "--zzz"]).stderr.lower()
@@ -83,7 +83,7 @@ CODES = [
 
 @pytest.mark.parametrize(("line", "code"), CODES, ids=[code.name for _, code in CODES])
 def test_exit_codes_are_as_documented(tried: Path, line: str, code: Exit) -> None:
-    """Also under --json, and with --debug."""
+    """Exit codes are as documented, also under --json and with --debug."""
     text = (tried / "flows" / "review.py").read_text()
     (tried / "flows" / "failing.py").write_text(text.replace("return min", "raise ValueError\n    return min"))
     for more in ([], ["--json"], ["--debug"]):
@@ -91,10 +91,10 @@ def test_exit_codes_are_as_documented(tried: Path, line: str, code: Exit) -> Non
 
 
 def test_a_driven_run_and_an_interrupt_have_exit_codes_of_their_own(tmp_path: Path) -> None:
-    """6, and 130 for the second Ctrl-C."""
+    """A driven run has exit code 6, and the second Ctrl-C 130."""
     (tmp_path / "gated.py").write_text(GATED)
     (tmp_path / "blocking").touch()
-    process = launch(tmp_path, "run", "gated.py", "--run-id", "r")
+    process = start(tmp_path, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     assert call(tmp_path, "resume", "r", "--graph", "gated.py").returncode == Exit.DRIVEN
     process.send_signal(signal.SIGINT)
@@ -105,7 +105,7 @@ def test_a_driven_run_and_an_interrupt_have_exit_codes_of_their_own(tmp_path: Pa
 
 @pytest.mark.parametrize("line", ["run flows/broken.py", "check flows/broken.py", "run review --input task=@missing"])
 def test_only_debug_shows_tracebacks(tried: Path, line: str) -> None:
-    """Otherwise an error shows its code, message, location and repair."""
+    """Only --debug shows tracebacks; otherwise an error shows its code, message, location and repair."""
     (tried / "flows" / "broken.py").write_text("def f():\n    return 1 / 0\nf()\n")
     plain = CliRunner().invoke(main, line.split())
     assert "Traceback" not in plain.output

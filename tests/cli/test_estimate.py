@@ -81,7 +81,7 @@ def test_an_unknown_price_is_said_to_be_unknown(command: Callable[..., str]) -> 
 
 
 def test_rules_cost_nothing(command: Callable[..., str]) -> None:
-    """Without --model the line says how to name models."""
+    """Rules cost nothing, and without --model the line says how to name models."""
     assert "expected cost: 0 USD, since rules answer; name models with --model" in command("handoff")
 
 

@@ -51,7 +51,7 @@ def report_of(*words: str) -> tuple[int, Any]:
 
 
 def test_a_table_shows_each_case_the_means_and_the_reasons(tried: Path) -> None:
-    """And the last lines what it cost."""
+    """A table shows each case, the means and the reasons, and its last lines the cost."""
     code, out, _ = call(*EVAL)
     lines = [line.split() for line in out.splitlines()]
     assert code == 0
@@ -121,7 +121,7 @@ def test_models_are_compared_and_a_scorer_has_a_model_of_its_own(tried: Path) ->
         ([*EVAL, "--scorers", "scorers.py:MORE"], "scorers.py has no MORE"),
         ([*EVAL, "--threshold", "short=1"], "there are brief, named"),
         ([*EVAL, "--threshold", "7"], "give a number from 0 to 1"),
-        ([*EVAL, "--against", "nothing"], "nothing is no model"),
+        ([*EVAL, "--against", "nothing"], "nothing is neither a model"),
         ([*EVAL, "--against", "review", "--against", "offline"], "compare with one graph, or with models"),
         ([*EVAL, "--pause-before", "write"], "pauses before no node"),
         ([*EVAL, "--picture", "no/scores.svg"], "there is no folder no"),
@@ -129,7 +129,7 @@ def test_models_are_compared_and_a_scorer_has_a_model_of_its_own(tried: Path) ->
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_runs(tried: Path, words: list[str], message: str) -> None:
-    """Nothing is recorded."""
+    """Options that do not fit are refused before anything runs, and nothing is recorded."""
     before = Path("checkpoints/runs.db").stat().st_mtime_ns
     code, _, err = call(*words)
     assert code in (1, 2)

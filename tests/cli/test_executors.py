@@ -25,7 +25,7 @@ graph.add_path(START, "more", END)
 
 def test_the_command_line_finds_executors_in_the_settings(project: Path, invoke: Invoke) -> None:
     """`[tool.graphengine.executors]` names them; a child loads the function from the graph's file."""
-    (project / "flows" / "heavy-1.py").write_text(FLOW)  # its name is no module's
+    (project / "flows" / "heavy-1.py").write_text(FLOW)  # not the name of a module
     refused = invoke("run", "flows/heavy-1.py")
     assert refused.exit_code == 2
     assert "[tool.graphengine.executors]" in refused.stderr
@@ -49,7 +49,7 @@ def test_the_command_line_finds_executors_in_the_settings(project: Path, invoke:
 
 
 def test_a_worker_leaves_out_graphs_whose_executor_it_lacks(project: Path) -> None:
-    """Of the project's graphs it drives the others, and warns; alone, such a graph is an error of the worker."""
+    """A worker drives the project's other graphs, and warns; if such a graph is the only one, that is an error."""
     (project / "flows" / "heavy.py").write_text(FLOW)
     kept = with_executors(graphs_to_drive([]), executors_of())
     assert list(kept.graphs) == ["counter"]

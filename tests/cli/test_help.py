@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from graphengine.cli.helping import Command
 from graphengine.cli.main import COMMANDS, MODULES, main
 from graphengine.cli.session import Exit
-from tests.cli.programs import ROOT, launch, read_until
+from tests.cli.programs import ROOT, read_until, start
 from tests.cli.scratch import RUNS
 
 ENDLESS = {"worker": "worker for ", "inspect": "inspecting ", "serve": "serving "}
@@ -33,14 +33,14 @@ def words_of(line: str) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_works(tried: Path, name: str) -> None:
-    """In their order, in the project of tests/cli/scratch.py, which must contain what they name."""
+    """Every example works, in order, in the project of tests/cli/scratch.py, which must contain what they name."""
     examples = command(name).examples
     assert examples
     for line in examples:
         words = words_of(line)
         assert words[0] == name
         if name in ENDLESS:
-            process = launch(tried, *words, *FOR_TESTS.get(name, []))
+            process = start(tried, *words, *FOR_TESTS.get(name, []))
             read_until(process, ENDLESS[name])
             process.terminate()
             assert process.wait(30) == 0
@@ -61,7 +61,7 @@ def test_help_fits_a_terminal_of_80_columns(name: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_examples_and_exit_codes(name: str) -> None:
-    """After the options."""
+    """Help has examples and exit codes after the options."""
     shown = CliRunner().invoke(main, [name, "--help"]).output
     parts = ["Options:", f"Examples:\n  graphengine {name}", "Exit codes:\n  0 "]
     places = [shown.find(part) for part in parts]
@@ -70,7 +70,7 @@ def test_help_has_examples_and_exit_codes(name: str) -> None:
 
 
 def test_the_list_describes_a_command_by_its_first_sentence_or_less() -> None:
-    """So that the two agree; and every module of a command is listed."""
+    """The list describes a command by its first sentence or less, so that the two agree; every command is listed."""
     for name, message in COMMANDS.items():
         first = (command(name).help or "").split("\n\n")[0].replace("\n", " ")
         assert first.split()[0] == message.split()[0], (message, first)
@@ -78,5 +78,5 @@ def test_the_list_describes_a_command_by_its_first_sentence_or_less() -> None:
 
 
 def test_the_scratch_project_has_the_runs_of_the_examples() -> None:
-    """Each has an id, so that examples can name it."""
+    """Each run of the scratch project has an id, so that examples can name it."""
     assert all("--run-id" in line or line.startswith("export") for line, _ in RUNS)

@@ -118,7 +118,7 @@ SHOWING = (("show", "r"), ("show", "r", "--json"), ("show", "r", "--step", "2"),
     ],
 )
 def test_a_fact_of_another_type_is_damage(invoke: Invoke, name: str, value: object) -> None:
-    """Even with a correct checksum, each command reports the step and the fault, without an unexpected error."""
+    """For a fact of another type, even with a correct checksum, each command reports the step and the fault."""
     assert invoke("run", "counter", "--run-id", "r").exit_code == 0
 
     def change(step: dict[str, Any]) -> None:

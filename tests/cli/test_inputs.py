@@ -91,7 +91,7 @@ def test_a_text_is_never_parsed(text: str) -> None:
     ],
 )
 def test_other_values_are_read_by_the_type_of_their_field(pair: str, value: object) -> None:
-    """JSON for numbers, objects and lists; plain text if every value is a text, such as dates and enums."""
+    """Numbers, objects and lists are read as JSON; a field whose values are all texts gets plain text."""
     assert list(parsed(pair).values()) == [value]
 
 
@@ -142,7 +142,7 @@ def test_a_literal_at_is_written_twice() -> None:
     ],
 )
 def test_an_invalid_input_is_reported_with_the_syntax(pairs: list[str], message: str, repair: str) -> None:
-    """Each mistake has a message and a repair."""
+    """Each mistake in an input has a message with the syntax, and a repair."""
     with pytest.raises(InputError) as caught:
         parsed(*pairs)
     assert message in caught.value.message
@@ -163,14 +163,14 @@ def test_all_invalid_inputs_are_reported_at_once(project: Path, invoke: Invoke) 
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
-    """A file must be UTF-8."""
+    """A file that is not UTF-8 is refused."""
     (tmp_path / "picture").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8 text"):
         parsed(f"text=@{tmp_path / 'picture'}")
 
 
 def test_a_file_of_a_picture_is_media(tmp_path: Path) -> None:
-    """For a field of media, and for a list of them; another file is refused."""
+    """A picture's file is media for a field of media, and for a list of them; another file is refused."""
     photo = tmp_path / "photo.png"
     photo.write_bytes(PNG)
     media = Media(data=PNG, name="photo.png")
@@ -179,7 +179,7 @@ def test_a_file_of_a_picture_is_media(tmp_path: Path) -> None:
     assert values == {"picture": media, "pictures": [media, media]}
     assert state_from(State, values).picture == media
     (tmp_path / "notes.md").write_text("hello")
-    for name, message in (("notes.md", "is no picture"), ("missing.png", "cannot be read")):
+    for name, message in (("notes.md", "is not a picture"), ("missing.png", "cannot be read")):
         with pytest.raises(InputError, match=message):
             parsed(f"picture=@{tmp_path / name}")
 
@@ -256,7 +256,7 @@ def test_an_address_is_the_page_for_a_text_file_field(pair: str, monkeypatch: py
 
 
 def test_an_address_is_the_picture_for_a_field_of_media(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fetched once, before the run."""
+    """For a field of media an address is the picture, fetched once before the run."""
     pytest.importorskip("httpx2")
     monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
     with serving({"/photo.png": Page(PNG, "image/png")}) as site:
@@ -277,7 +277,7 @@ def test_an_address_of_this_network_is_refused() -> None:
 
 
 def test_a_page_that_robots_txt_forbids_or_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the reason."""
+    """A page that robots.txt forbids, or that does not exist, is refused with the reason."""
     pytest.importorskip("httpx2")
     monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
     robots = Page("User-agent: *\nDisallow: /secret", "text/plain")

@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_run_hides_no_other(project: Path, invoke: Invoke)
 
 
 def test_without_graphs_the_error_explains_how_to_list_them(project: Path, invoke: Invoke) -> None:
-    """Without a project, and in one without graph files."""
+    """Without a project, and in one without graph files, the error explains how to list graphs."""
     (project / "pyproject.toml").write_text("")
     nothing = invoke("list")
     assert nothing.exit_code == 2
@@ -84,12 +84,12 @@ def test_without_graphs_the_error_explains_how_to_list_them(project: Path, invok
     ],
 )
 def test_a_file_is_described_by_its_first_sentence(text: str, message: str) -> None:
-    """However its lines are broken."""
+    """A file is described by its first sentence, however its lines are broken."""
     assert first_sentence(text) == message
 
 
 def test_the_bundled_workflows_all_have_a_description() -> None:
-    """In this project itself."""
+    """Each bundled workflow in this project has a description."""
     ran = call(ROOT, "list")
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()

@@ -46,7 +46,7 @@ async def test_a_run_is_shown_and_its_result_returned() -> None:
 
 
 async def test_a_failed_run_is_shown_and_raised(capsys: pytest.CaptureFixture[str]) -> None:
-    """By default on stderr; nothing is written to stdout."""
+    """A failed run is shown on stderr by default and raised; nothing is written to stdout."""
 
     def breaks(n: int) -> int:
         raise ValueError("broken")

@@ -87,7 +87,7 @@ def test_a_recorded_step_replaces_a_models_text() -> None:
 
 
 def test_a_models_text_is_shown_only_on_a_terminal() -> None:
-    """Not in a pipe, and not with --json."""
+    """A model's text is not shown in a pipe, nor with --json."""
     pipe, screen = io.StringIO(), Screen()
     shown(pipe).show(TextDelta("write", "writer", "a draft"))
     shown(screen, is_live=False).show(TextDelta("write", "writer", "a draft"))
@@ -95,7 +95,7 @@ def test_a_models_text_is_shown_only_on_a_terminal() -> None:
 
 
 def test_it_is_shown_a_few_times_a_second() -> None:
-    """However fast the pieces arrive."""
+    """A model's text is shown a few times a second, however fast the pieces arrive."""
     screen = Screen()
     progress = Progress(Channel(screen, must_arrive=False), now=lambda: 1.0)
     for _ in range(100):
@@ -196,7 +196,7 @@ def test_a_map_has_a_bar_while_its_items_are_at_work(monkeypatch: pytest.MonkeyP
 
 
 def test_a_map_that_began_before_is_counted_from_its_begin() -> None:
-    """As after a resume, or if another process watches: the total, and what ended before, failed or by fallback."""
+    """After a resume, or in another process, a map counts its total and what ended before, failed or by fallback."""
     pipe = io.StringIO()
     before = begun(Progress(Channel(io.StringIO(), must_arrive=False)), "each")
     items = {"count": 20, "concurrency": 8, "fields": {"n": "n"}}
@@ -230,7 +230,7 @@ AT_WORK = [
 
 
 def test_a_models_text_is_shown_instead_of_the_nodes_at_work() -> None:
-    """Until it has been silent for a while."""
+    """A model's text is shown instead of the nodes at work, until the model has been silent for a while."""
     screen, now = Screen(), [10.0]
     progress = Progress(Channel(screen, must_arrive=False), now=lambda: now[0])
     progress.show(NodeBegan("write", "write", 1, 1, 100.0, 0))

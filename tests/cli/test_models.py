@@ -10,10 +10,6 @@ from typing import Final
 
 import pytest
 
-pytest.importorskip("anthropic")
-pytest.importorskip("openai")
-pytest.importorskip("genai_prices")
-
 from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
@@ -22,9 +18,12 @@ from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
 from tests.cli.programs import ROOT, Invoke, call, document, launch, start
 from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE
+from tests.kit.extras import skip_without
 from tests.kit.review_team import QUESTIONS, Team, answers
 from tests.models.aimock_server import Aimock
 from tests.models.edge_server import EdgeServer
+
+skip_without("anthropic", "openai", "genai_prices")
 
 KEY: Final = "sk-test-abcdef0123456789"
 LOOP: Final = str(ROOT / "graphs" / "review_loop.py")
@@ -293,7 +292,7 @@ def test_an_answer_is_not_recorded_if_the_model_is_invalid(folder: Path, invoke:
 def test_a_model_that_gives_no_answer_fails_the_run_in_a_screen_of_text(
     folder: Path, edge: EdgeServer, invoke: Invoke, scenes: list[Says], shown_text: tuple[str, ...]
 ) -> None:
-    """Exit code 1 and no traceback; the run can be resumed, for instance by rules, with its whole state."""
+    """A model without an answer gives exit code 1 and no traceback; the run can be resumed, also by rules."""
     edge.play(*says("What is it?"), *scenes)
     found = invoke("run", "asking", "--model", "anthropic:claude-haiku-4-5", "--run-id", "r")
     assert found.exit_code == 1
@@ -437,7 +436,7 @@ def test_a_worker_takes_models_for_the_graphs_that_have_the_agents(
 
 
 def test_a_models_text_is_shown_live(folder: Path, edge: EdgeServer) -> None:
-    """On a terminal, before the answer is complete; afterwards it is erased."""
+    """A model's text is shown on a terminal before the answer is complete; afterwards it is erased."""
     edge.play(*says("What is it?"), Says("Clouds are water.", held=True))
     master, slave = pty.openpty()
     process = launch(folder, "run", "asking", "--model", "openai-chat:llama", stderr=slave)
@@ -493,7 +492,7 @@ def test_a_set_of_models_serves_every_graph_of_its_file(
 
 
 def test_a_set_that_names_an_agent_of_no_graph_is_refused(folder: Path, invoke: Invoke) -> None:
-    """Otherwise a misspelt name would leave an agent with a different model than intended."""
+    """A set that names an agent of no graph is refused, since a misspelt name would leave another model in use."""
     (folder / "flows" / "asking.py").write_text(ASKER.replace('"answerer": "anthropic', '"answrer": "anthropic'))
     found = invoke("run", "asking", "--model", "cheap", "--db", "runs.db")
     assert found.exit_code == 2

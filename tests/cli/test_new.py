@@ -88,7 +88,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["with pytest-asyncio", "without"])
 def test_a_new_project_passes_its_own_tests(made: Path, is_there: bool) -> None:  # noqa: FBT001
-    """With its async tests and an added one, without a warning, with and without pytest-asyncio."""
+    """A new project passes its async tests and an added one without a warning, with and without pytest-asyncio."""
     own = made / "tests" / "test_own.py"
     own.write_text(OWN_TEST, encoding="utf-8")
     start = ["-m", "pytest"] if is_there else ["-c", HIDDEN, "-p", "no:asyncio"]
@@ -137,9 +137,9 @@ def test_every_copied_workflow_runs_and_passes_its_tests(name: str, tmp_path: Pa
     folder = tmp_path / "flows"
     write(folder, project_files("flows", name), tmp_path)
     (folder / "tests" / "test_placed.py").write_text(PLACED.format(name=name), encoding="utf-8")
-    tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder)
+    tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder, loads=forks.BRIEFS)
     assert (tested.returncode, "4 passed" in tested.stdout) == (0, True), tested.stdout
-    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder)
+    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder, loads=forks.BRIEFS)
     assert (ran.returncode, document(ran.stdout)["graph"]) == (4, name), ran.stderr  # its tests run it to the end
 
 
@@ -152,7 +152,7 @@ def test_the_review_loop_is_copied_in_few_files() -> None:
 
 
 def test_an_unknown_workflow_is_refused_with_those_that_exist(invoke: Invoke, project: Path) -> None:
-    """Nothing is written."""
+    """An unknown workflow is refused with those that exist, and nothing is written."""
     refused = invoke("new", "fresh", "--from", "review")
     assert (refused.exit_code, (project / "fresh").exists()) == (2, False)
     assert all(name in refused.stderr for name in ("'review'", *names()))
@@ -166,7 +166,7 @@ def test_a_new_project_takes_models(made: Path) -> None:
 
 
 def test_the_created_files_and_the_next_steps_are_shown(invoke: Invoke, project: Path) -> None:
-    """As text, and as a document; parent folders are created too."""
+    """Created files and next steps are shown as text, and as a document; parent folders are created too."""
     reported = invoke("new", "deep/flows")
     assert reported.exit_code == 0
     assert [line.removeprefix("created deep/flows/") for line in reported.stdout.splitlines()] == FILES
@@ -188,13 +188,13 @@ def test_the_created_files_and_the_next_steps_are_shown(invoke: Invoke, project:
 
 
 def test_without_pytest_its_installation_is_a_step(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make run` installs none."""
+    """Without pytest its installation is a step, since `make run` does not install it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert invoke("new", "fresh").stderr.splitlines()[-2:] == ["  python -m pip install pytest", "  python -m pytest"]
 
 
 def test_an_invalid_package_name_is_reported(invoke: Invoke) -> None:
-    """With the name that is used instead."""
+    """An invalid package name is reported, with the name that is used instead."""
     assert (
         "'Our flows' is not a valid package name; pyproject.toml uses 'our-flows'" in invoke("new", "Our flows").stderr
     )
@@ -204,7 +204,7 @@ def test_an_invalid_package_name_is_reported(invoke: Invoke) -> None:
 
 
 def test_the_current_folder_can_be_used(invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If it is empty except for .git; the next steps then have no `cd`."""
+    """The current folder can be used if it is empty except for .git; the next steps then have no `cd`."""
     (project / "empty" / ".git").mkdir(parents=True)
     monkeypatch.chdir(project / "empty")
     reported = invoke("new", ".")
@@ -225,7 +225,7 @@ def test_no_existing_file_is_overwritten(invoke: Invoke, project: Path) -> None:
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    """Neither files nor the folders that were created for them."""
+    """A failed write leaves neither files nor the folders that were created for them."""
     with pytest.raises(NoPlaceForProject, match="cannot be written"):
         write(tmp_path / "a" / "b", {"one.txt": "1", "one.txt/two.txt": "2"}, tmp_path)
     assert not (tmp_path / "a").exists()

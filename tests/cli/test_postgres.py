@@ -33,7 +33,7 @@ def checked(result: Result, code: int = 0) -> str:
 
 
 def test_a_run_is_driven_listed_shown_branched_and_resumed(invoke: Invoke, address: str, project: Path) -> None:
-    """As with a file; commands to paste name the address without the password."""
+    """A run in PostgreSQL is driven, shown, branched and resumed as in a file; commands omit the password."""
     words = ["run", "counter", "--run-id", "one", "--limit", "steps=1", "--tag", "x"]
     printed = checked(invoke(*words, "--db", address), 4)
     assert f"--db '{address.replace(':' + PASSWORD, '')}'" in printed
@@ -113,7 +113,7 @@ def test_the_doctor_finds_damage(invoke: Invoke, address: str, postgres: str) ->
 
 
 def test_old_runs_are_pruned(invoke: Invoke, address: str) -> None:
-    """And the space is returned as far as the server can."""
+    """Old runs are pruned, and the space is returned as far as the server can."""
     for name in ("one", "two", "three"):
         checked(invoke("run", "counter", "--run-id", name, "--db", address))
     checked(invoke("prune", "--keep-last", "1", "--yes", "--vacuum", "--db", address))

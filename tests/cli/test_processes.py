@@ -1,5 +1,4 @@
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import COUNTER, GATED, call, document, launch, read_until, start
+from tests.cli.screens import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,7 +91,7 @@ def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Si
 
 
 def test_a_worker_continues_what_sigterm_released(folder: Path) -> None:
-    """As after kill -9, but the run does not count as crashed."""
+    """A worker continues a run released by SIGTERM as after kill -9, but the run does not count as crashed."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     process.send_signal(signal.SIGTERM)
@@ -139,7 +139,7 @@ def test_ctrl_c_twice_under_json_is_a_document(folder: Path) -> None:
 
 def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Path) -> None:
     """After kill -9 a resume continues at once; the finished node is not run again, the one in flight is."""
-    process = launch(folder, "run", "gated.py", "--run-id", "r")
+    process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     process.kill()
     process.communicate(timeout=60)
@@ -158,7 +158,7 @@ def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Pat
 
 
 def test_a_run_that_another_process_drives_is_left_to_it(folder: Path) -> None:
-    """Resuming it gives exit code 6 and run_is_driven; the driver continues."""
+    """Resuming a run that another process drives gives exit code 6 and run_is_driven; the driver continues."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     other = call(folder, "resume", "r", "--graph", "gated.py", "--json")
@@ -173,7 +173,7 @@ def test_another_process_stops_a_run_and_stops_it_again(folder: Path) -> None:
     """`stop` reaches the process that drives the run, after a resume as well."""
     (folder / "endless.py").write_text(ENDLESS)
     for words in (["run", "endless.py", "--run-id", "r"], ["resume", "r", "--graph", "endless.py"]):
-        process = launch(folder, *words, stderr=subprocess.DEVNULL)
+        process = start(folder, *words)
         while call(folder, "stop", "r").returncode != 0:
             assert process.poll() is None
         process.communicate(timeout=60)
@@ -224,7 +224,7 @@ def test_under_json_stdout_holds_one_document_whatever_nodes_print(folder: Path)
 
 
 def test_on_a_pipe_there_are_no_control_codes(folder: Path) -> None:
-    """Neither our own nor those in texts, even if the environment requests colors."""
+    """A pipe gets no control codes, neither ours nor those in texts, even if the environment requests colors."""
     (folder / "codes.py").write_text(ESCAPES)
     for words in (["run", "codes.py", "--run-id", "r"], ["show", "r"], ["runs"], ["check", "codes.py"]):
         done = call(folder, *words)
@@ -262,18 +262,9 @@ def test_on_a_narrow_terminal_nothing_is_broken_in_mid_word(folder: Path) -> Non
 
 def on_terminal(folder: Path, *words: str) -> str:
     """Return the output on a terminal."""
-    ours, theirs = pty.openpty()
-    process = launch(folder, *words, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            seen += os.read(ours, 65536)
-        except OSError:  # the other side is closed
-            break
-    os.close(ours)
-    process.wait(timeout=60)
-    return seen.decode()
+    terminal = Terminal(folder, *words, FORCE_COLOR="1")
+    terminal.ends()
+    return terminal.raw
 
 
 def test_a_locale_without_our_characters_is_not_an_error(folder: Path) -> None:

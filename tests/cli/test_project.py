@@ -87,7 +87,7 @@ def test_two_files_of_one_name_do_not_collide(tmp_path: Path, project: Path) -> 
 
 
 def test_a_file_named_like_a_module_of_python_does_not_replace_it(tmp_path: Path, project: Path) -> None:
-    """`queue.py` is run under another name."""
+    """A `queue.py` is run under another name, and does not replace Python's module."""
     (tmp_path / "queue.py").write_text(COUNTER)
     assert load(tmp_path / "queue.py").__name__ != "queue"
 
@@ -139,7 +139,7 @@ def test_a_file_without_a_usable_graph_is_one_clear_error(  # noqa: PLR0913 - a 
 
 
 def test_the_traceback_of_a_file_shows_its_lines_alone(project: Path, invoke: Invoke) -> None:
-    """With --debug; the frames that import the file are left out."""
+    """With --debug the traceback shows the file's own lines; the frames that import the file are left out."""
     (project / "bad.py").write_text(COUNTER + '\ngraph.add_edge("a", "b", when=3)\n')
     shown = [line for line in invoke("run", "bad.py", "--debug").stderr.splitlines() if line.startswith("  File ")]
     assert len(shown) == 1
@@ -147,7 +147,7 @@ def test_the_traceback_of_a_file_shows_its_lines_alone(project: Path, invoke: In
 
 
 def test_the_line_that_raises_is_shown(project: Path, invoke: Invoke) -> None:
-    """So that a misspelled option is seen at once."""
+    """The line that raises is shown, so that a misspelled option is seen at once."""
     (project / "broken.py").write_text(COUNTER + "graph.add_node('x', more, write='n')\n")
     assert failure(invoke, "run", "broken.py")["repair"] == "fix this line: graph.add_node('x', more, write='n')"
 

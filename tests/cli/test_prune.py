@@ -123,14 +123,14 @@ def test_an_invalid_prune_is_refused(invoke: Invoke, words: tuple[str, ...], mes
 
 
 def test_without_a_database_none_is_created(project: Path, invoke: Invoke) -> None:
-    """There is nothing to prune."""
+    """Without a database prune creates none."""
     found = invoke("prune", "--keep-last", "1", "--yes")
     assert (found.exit_code, "there is no database of runs" in found.stderr) == (5, True)
     assert not (project / "checkpoints").exists()
 
 
 def test_ages_have_units() -> None:
-    """Seconds, minutes, hours, days and weeks."""
+    """Ages are given in seconds, minutes, hours, days and weeks."""
     from graphengine.cli.options import Age  # noqa: PLC0415 - as the command line loads it
 
     assert "graphengine.cli.prune" in sys.modules

@@ -4,8 +4,6 @@ import json
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from click.testing import CliRunner
 
 from graphengine.cli.main import main
 from graphengine.cli.schemas import Workers
+from tests.cli.programs import start
 
 FLOW = """
 from pydantic import BaseModel
@@ -50,7 +49,7 @@ def ran(*words: str, code: int = 0) -> str:
 
 
 def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> None:
-    """After `run --queue`, and after an import of the queued run, which has its queue, priority and key there."""
+    """The printed command drives a queued run after `run --queue`, and after an import, which keeps queue and key."""
     queued = CliRunner().invoke(main, ["run", "flow.py", "--run-id", "r", "--queue", "-q", "--key", "acme"])
     assert queued.exit_code == 0
     assert " worker --queue -q --graph flow.py\n" in queued.stderr
@@ -63,12 +62,10 @@ def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> N
     assert (listed["queue"], listed["key"]) == ("-q", "acme")
     words = shlex.split(line.partition(" ")[2].replace("FILE", "flow.py"))
     words = words[words.index("worker") :]
-    with subprocess.Popen(
-        [sys.executable, "-m", "graphengine", *words, "--json"], cwd=project, stdout=subprocess.PIPE, text=True
-    ) as worker:
-        assert worker.stdout is not None
-        assert [json.loads(worker.stdout.readline())["event"] for _ in range(2)] == ["goes_on", "ended"]
-        worker.terminate()
+    worker = start(project, *words, "--json")
+    assert [json.loads(worker.stdout.readline())["event"] for _ in range(2)] == ["goes_on", "ended"]
+    worker.terminate()
+    worker.communicate()
 
 
 def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
@@ -83,25 +80,20 @@ def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
     assert (queue["queued"], queue["driven"], queue["limits"]["key_rate"]) == (1, 0, [5, 60.0])
     assert "2 at a time, 5 in 60 s of a key" in ran("queues")
     assert json.loads(ran("workers", "--json"))["workers"] == []
-    words = [sys.executable, "-m", "graphengine", "worker", "--graph", "flow.py", "--queue", "mail", "--json"]
-    with subprocess.Popen(
-        [*words, "--health", "0"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as worker:
-        assert worker.stdout is not None
-        assert worker.stderr is not None
-        lines = [json.loads(worker.stdout.readline()) for _ in range(2)]
-        assert [(line["event"], line["run_id"]) for line in lines] == [("goes_on", "r"), ("ended", "r")]
-        assert lines[0]["why"] == "queued"
-        address = next(line.split()[-1] for line in worker.stderr if line.startswith("health: "))
-        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - our own address
-            assert json.load(answer)["status"] == "working"
-        document = ran("workers", "--json")
-        Workers.model_validate_json(document, strict=True, extra="forbid")
-        (found,) = json.loads(document)["workers"]
-        assert (found["pid"], found["role"]["queues"], found["driven"]) == (worker.pid, ["mail"], 0)
-        assert "worker" in ran("workers")
-        os.kill(worker.pid, signal.SIGTERM)
-        assert worker.wait(20) == 0
+    worker = start(project, "worker", "--graph", "flow.py", "--queue", "mail", "--json", "--health", "0")
+    lines = [json.loads(worker.stdout.readline()) for _ in range(2)]
+    assert [(line["event"], line["run_id"]) for line in lines] == [("goes_on", "r"), ("ended", "r")]
+    assert lines[0]["why"] == "queued"
+    address = next(line.split()[-1] for line in worker.stderr if line.startswith("health: "))
+    with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - our own address
+        assert json.load(answer)["status"] == "working"
+    document = ran("workers", "--json")
+    Workers.model_validate_json(document, strict=True, extra="forbid")
+    (found,) = json.loads(document)["workers"]
+    assert (found["pid"], found["role"]["queues"], found["driven"]) == (worker.pid, ["mail"], 0)
+    assert "worker" in ran("workers")
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.wait(20) == 0
     assert "finished" in ran("runs")
     assert "queue" not in json.loads(ran("queues", "mail", "--no-limits", "--json"))["queues"]
 
@@ -124,6 +116,6 @@ def test_a_queued_run_is_stopped_at_once(project: Path) -> None:
     ],
 )
 def test_wrong_options_are_refused(project: Path, words: list[str]) -> None:
-    """With exit code 2."""
+    """Wrong options are refused with exit code 2."""
     del project
     ran(*words, code=2)

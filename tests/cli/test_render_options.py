@@ -37,7 +37,7 @@ def nested(project: Path, invoke: Invoke) -> Invoke:
     [([], 2), (["--fold", "0"], 0), (["--fold", "first"], 1), (["--fold", "first", "--fold", "second"], 0)],
 )
 def test_graphs_inside_are_folded(reference: str, options: list[str], clusters: int, nested: Invoke) -> None:
-    """By depth or by path, in the picture of a graph and in that of a run."""
+    """Inner graphs are folded by depth or by path, in the picture of a graph and in that of a run."""
     assert nested("render", reference, *options, "-o", "a.mmd").exit_code == 0
     assert Path("a.mmd").read_text(encoding="utf-8").count("subgraph ") == clusters
 

@@ -75,7 +75,7 @@ def test_one_step_is_counted_in_the_singular(project: Path, invoke: Invoke) -> N
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in KEPT.glob("*.json")))
 def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As checkpoints/README.md says."""
+    """The kept runs replay by the command in checkpoints/README.md."""
     monkeypatch.chdir(ROOT)
     words = [] if name.startswith("review_loop") else ["--graph", "tests/kit/recorded.py"]
     found = invoke("replay", f"checkpoints/format_1/{name}.json", *words, "--json")
@@ -135,7 +135,7 @@ def test_an_export_is_private_and_replaces_the_file_whole(project: Path, invoke:
 
 
 def test_a_run_continues_in_another_database(project: Path, invoke: Invoke) -> None:
-    """Export, import, answer: the copy continues, the original stays unchanged."""
+    """After export, import and answer the copy continues, and the original stays unchanged."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     assert invoke("run", "waiting", "--run-id", "w").exit_code == 3
     assert invoke("send", "w", "tips", "1", "--no-resume").exit_code == 0

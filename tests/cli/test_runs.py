@@ -42,7 +42,7 @@ def recorded(invoke: Invoke, project: Path) -> Invoke:
     ],
 )
 def test_filters_narrow_the_list_together(recorded: Invoke, words: list[str], left: list[str]) -> None:
-    """Each listed run matches all of them."""
+    """Each listed run matches all filters."""
     assert ids(recorded, *words) == left
 
 
@@ -89,7 +89,7 @@ def test_a_filter_without_matches_suggests_a_known_name(recorded: Invoke, words:
     ],
 )
 def test_an_invalid_filter_is_reported(recorded: Invoke, words: list[str], message: str) -> None:
-    """With exit code 2 and the valid values."""
+    """An invalid filter is reported with exit code 2 and the valid values."""
     found = recorded("runs", *words)
     assert found.exit_code == 2
     assert message in found.stderr
@@ -113,7 +113,7 @@ def test_the_table_fits_the_terminal(
 def test_the_table_of_what_was_spent_fits_a_narrow_terminal(
     invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls and cost stay."""
+    """On a narrow terminal the table of what was spent keeps calls and cost."""
     asked = COUNTER.replace(", more, ", ', Agent("counting", prompt="{n}", output=int, offline=more), ')
     asked = asked.replace("import END", "import Agent, END").replace(", thread=False", "")
     (project / "flows" / "counter.py").write_text(asked)
@@ -150,7 +150,7 @@ def test_what_a_run_waits_for_is_shown_below_it_on_a_terminal(
 def test_an_impossible_command_suggests_a_possible_one(
     invoke: Invoke, project: Path, words: list[str], message: str
 ) -> None:
-    """In words that match the run."""
+    """An impossible command suggests a possible one, in words that match the run."""
     invoke("run", "counter", "--run-id", "one", "--pause-before", "more")
     (project / "flows" / "broken.py").write_text(COUNTER.replace("return n + 1", "return n / 0"))
     invoke("run", "flows/broken.py", "--run-id", "broken")

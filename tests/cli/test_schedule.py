@@ -20,7 +20,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_schedule_from_its_beginning_to_its_end() -> None:
-    """Each command shows what has become of it."""
+    """Each command shows what has become of a schedule."""
     more = ["--zone", "Europe/Berlin", "--input", "n=4", "--missed", "one", "--queue", "mail", "--tag", "nightly"]
     document = ran(*DAILY, *more, "--json")
     Schedules.model_validate_json(document, strict=True, extra="forbid")
@@ -48,7 +48,7 @@ def test_a_schedule_from_its_beginning_to_its_end() -> None:
     ],
 )
 def test_wrong_options_are_refused(words: list[str]) -> None:
-    """With exit code 2 and the repair; nothing is kept."""
+    """Wrong options are refused with exit code 2 and the repair; nothing is kept."""
     ran("run", "flow.py")
     found = CliRunner().invoke(main, words)
     assert found.exit_code == 2, found.output

@@ -13,7 +13,7 @@ from graphengine.cli.schemas import DOCUMENTS, Failed, Kind, schema_of
 from graphengine.history import run_schemas
 from graphengine.history.json_document import DETAILS
 from graphengine.history.run_schemas import Detail
-from tests.cli.programs import COUNTER, launch
+from tests.cli.programs import COUNTER, start
 from tests.kit.documents import check_document
 
 CALLS: dict[str, list[tuple[str, str]]] = {
@@ -127,13 +127,13 @@ def test_a_commands_output_matches_its_model(tried: Path, command: str, line: st
     "line", ["show nobody", "check nope", "runs --db nowhere.db", "rnu", "run failing --limit x=1"]
 )
 def test_every_failure_has_the_same_document(tried: Path, line: str) -> None:
-    """For every command."""
+    """Every failure of every command has the same document."""
     done = CliRunner().invoke(main, [*line.split(), "--json"])
     held(Failed, done.stdout)
 
 
 def test_a_graph_that_does_not_compile_reports_all_its_problems(tried: Path) -> None:
-    """With file and line, as `check` does."""
+    """A graph that does not compile reports all its problems with file and line, as `check` does."""
     (tried / "flows" / "wrong.py").write_text(COUNTER.replace('value("n")', 'value("nn")').replace('s="n"', 's="m"'))
     done = CliRunner().invoke(main, ["run", "flows/wrong.py", "--json"])
     held(Failed, done.stdout)
@@ -141,10 +141,9 @@ def test_a_graph_that_does_not_compile_reports_all_its_problems(tried: Path) -> 
 
 
 def test_a_watched_runs_lines_match_their_models(tried: Path) -> None:
-    """One document per line: while the run waits, and when that ends the watching."""
-    union: Any = TypeAdapter(run_schemas.Stepped | run_schemas.Stands | run_schemas.WatchEnded)
-    process = launch(tried, "watch", "post", "--json")
-    assert process.stdout is not None
+    """Each line of a watched run is one document, while the run waits and when that ends the watching."""
+    union: Any = TypeAdapter(run_schemas.Stepped | run_schemas.StatusReported | run_schemas.WatchEnded)
+    process = start(tried, "watch", "post", "--json")
     lines = list(CliRunner().invoke(main, ["watch", "post", "--no-wait", "--json"]).stdout.splitlines())
     while '"stands"' not in lines[-1]:
         lines.append(process.stdout.readline())
@@ -156,14 +155,13 @@ def test_a_watched_runs_lines_match_their_models(tried: Path) -> None:
 
 
 def test_a_workers_lines_match_their_models(tried: Path) -> None:
-    """One document on each line."""
+    """Each line of a worker is one document, and matches its model."""
     lost = "run desk --run-id lost"
     assert CliRunner().invoke(main, lost.split()).exit_code == 3
     for line in ("answer post yes --no-resume", "send desk tips one --no-resume", "send lost tips x --no-resume"):
         assert CliRunner().invoke(main, line.split()).exit_code == 0
     (tried / "flows" / "desk.py").write_text((tried / "flows" / "desk.py").read_text().replace('"listen"', '"heard"'))
-    process = launch(tried, "worker", "--json")
-    assert process.stdout is not None
+    process = start(tried, "worker", "--json")
     union: Any = TypeAdapter(schemas.GoesOn | schemas.Ended | schemas.Refused)
     seen = set[str]()
     while seen != {"goes_on", "ended", "refused"}:
@@ -185,7 +183,7 @@ def test_the_schema_of_all_commands_is_a_json_schema() -> None:
 
 
 def test_a_schema_is_printed_and_a_misspelt_command_named() -> None:
-    """As JSON, whether or not `--json` is given."""
+    """A schema is printed as JSON, whether or not `--json` is given, and a misspelt command is named."""
     printed = CliRunner().invoke(main, ["schema", "stop"])
     assert json.loads(printed.stdout) == schema_of("stop")
     assert (
@@ -197,7 +195,7 @@ def test_a_schema_is_printed_and_a_misspelt_command_named() -> None:
 
 
 def test_every_key_is_described() -> None:
-    """By its model, whose descriptions are shown in docs/use/cli.md and the schema."""
+    """Every key has a description in its model, shown in docs/use/cli.md and the schema."""
     message = json.loads(json.dumps(schema_of()))["$defs"]
     for name, part in message.items():
         if name.startswith(("_", "RunFile", "JsonValue")):

@@ -61,7 +61,7 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
         async for event in run.events():
             print(event, file=message)
             if isinstance(event, StepRecorded):
-                print(event.step, event.step.typed, file=message)
+                print(event.step, file=message)
         result = await run.result()
         assert result.status == "waiting"
         assert result.state.token.get_secret_value() == CANARY

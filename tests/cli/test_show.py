@@ -46,7 +46,7 @@ def test_show_shows_steps_state_and_parent(invoke: Invoke) -> None:
 
 
 def test_functions_are_named_without_those_around_them(project: Path, invoke: Invoke) -> None:
-    """Recorded work in all that is shown of a run, and in errors."""
+    """Recorded work is named without the functions around it, in all output about a run and in errors."""
     (project / "inner.py").write_text(INNER)
     found = invoke("run", "inner.py", "--run-id", "r")
     assert found.exit_code == 1
@@ -60,7 +60,7 @@ def test_functions_are_named_without_those_around_them(project: Path, invoke: In
 def test_show_cuts_long_values_between_words_and_state_shows_all(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int | None
 ) -> None:
-    """At most three lines of a value on a terminal; `--state` shows every word of it, and no steps."""
+    """On a terminal `show` has at most three lines of a value; `--state` shows every word of it, and no steps."""
     monkeypatch.setattr(Channel, "columns", columns)
     text = " ".join(f"word{n}" for n in range(400))
     assert invoke("run", "counter", "--input", f"text={text}", "--run-id", "r").exit_code == 0
@@ -83,7 +83,7 @@ def test_show_cuts_long_values_between_words_and_state_shows_all(
 def test_a_long_result_is_cut_on_a_terminal_only(
     project: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the command that writes all of it; a pipe gets all."""
+    """On a terminal a long result is cut, with the command that writes all of it; a pipe gets all."""
     (project / "flows" / "listing.py").write_text(
         COUNTER.replace('result="text"', 'result="words"').replace('"counter"', '"listing"')
     )
@@ -101,7 +101,7 @@ def test_a_long_result_is_cut_on_a_terminal_only(
 
 
 def test_show_lists_the_end_of_a_long_run(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many steps the last are read and listed, as they are in the whole list; --all lists every step."""
+    """Of a long run the last steps are read and listed as in the whole list; --all lists every step."""
     monkeypatch.setattr("graphengine.cli.recorded._BEFORE", 1)
     monkeypatch.setattr("graphengine.cli.show._STEPS", 2)
     invoke("run", "counter", "--run-id", "r")
@@ -128,7 +128,7 @@ def test_show_at_a_step_shows_the_run_as_of_it(invoke: Invoke) -> None:
 
 
 def test_a_run_can_be_named_by_a_prefix_of_its_id(invoke: Invoke) -> None:
-    """At least four characters, of only one run; the matching run is reported."""
+    """A run can be named by at least four characters that only its id begins with; the matching run is reported."""
     invoke("run", "counter", "--run-id", "tides-1", "--limit", "steps=1")
     invoke("run", "counter", "--run-id", "tidy")
     shown = invoke("show", "tide")

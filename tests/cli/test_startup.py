@@ -45,7 +45,7 @@ def loaded(folder: Path, line: str) -> set[str]:
     ["--help", "--version", "run --help", "worker --help", "prune --help", "completion zsh"],
 )
 def test_help_imports_no_database_and_no_pydantic(tried: Path, line: str) -> None:
-    """Only click, and the command's own module."""
+    """`help` imports only click, and the command's own module."""
     assert not loaded(tried, line) & (HEAVY | WRITING | ASKING | {"asyncio", "pydantic"})
 
 
@@ -74,7 +74,7 @@ def test_commands_that_read_records_import_neither_runner_nor_models(tried: Path
     "line", ["list", "check", "replay tides", "prune --keep-last 9 --dry-run", "stop post", "run review"]
 )
 def test_running_a_graphs_file_imports_no_unused_library(tried: Path, line: str) -> None:
-    """Except for the imports of the file itself."""
+    """Running a graph's file imports no unused library, except for the imports of the file itself."""
     assert not loaded(tried, line) & HEAVY
 
 

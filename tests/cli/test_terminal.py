@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_nodes_at_work_are_shown_on_a_transient_line(folder: Path) -> None:
-    """With their time, in place; at the end nothing of it is left on the screen, and no line is broken."""
+    """The nodes at work are shown with their time, in place; at the end nothing of it is left; no line is broken."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
     terminal.until("at work  second 0 s")
     terminal.until("at work  second 1 s")
@@ -50,7 +50,7 @@ def test_a_nodes_output_does_not_mix_with_that_line(folder: Path) -> None:
 
 
 def test_one_ctrl_c_stops_cleanly_and_replaces_the_line(folder: Path) -> None:
-    """Exit code 4; the node in flight is finished; the terminal's own ^C is wiped with the line."""
+    """One Ctrl-C finishes the node in flight, wipes ^C with the line, and gives exit code 4."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
     terminal.until("at work  second")
     terminal.ctrl_c()
@@ -126,7 +126,7 @@ def test_ctrl_c_in_a_watcher_ends_it_on_a_line_of_its_own(folder: Path) -> None:
 def test_a_terminal_gets_what_it_can_show(
     folder: Path, settings: dict[str, Any], *, has_colour: bool, is_live: bool
 ) -> None:
-    """No colours with NO_COLOR; on a dumb terminal neither colours nor transient lines."""
+    """With NO_COLOR there are no colours; a dumb terminal has neither colours nor transient lines."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r", **settings)
     terminal.until("at work  second" if is_live else "started  second")
     (folder / "gate").touch()
@@ -152,7 +152,7 @@ def test_words_are_not_broken_at_the_edge(folder: Path) -> None:
 
 
 def test_a_path_stays_whole_however_narrow_the_terminal(folder: Path) -> None:
-    """So that it can be copied."""
+    """A path stays whole however narrow the terminal, so that it can be copied."""
     name = "a_name_that_is_wider_than_all_of_this_terminal.py"
     missing = Terminal(folder, "check", name, columns=40)
     assert missing.ends() == 2
@@ -171,7 +171,7 @@ def test_a_narrow_terminal_has_a_line_that_fits(folder: Path) -> None:
 
 
 def test_statuses_have_colours(folder: Path) -> None:
-    """In `runs` and at the beginning of `show`: green if finished, yellow if waiting; none with NO_COLOR."""
+    """In `runs` and `show` a finished status is green, a waiting one yellow; with NO_COLOR none has a colour."""
     (folder / "gate").touch()
     assert Terminal(folder, "run", "gated.py", "--run-id", "g").ends() == 0
     assert Terminal(folder, "run", "waiting.py", "--run-id", "w").ends() == 3

@@ -54,7 +54,7 @@ def test_an_answer_shows_how_long_the_question_was_open(project: Path, invoke: I
 
 
 def test_an_edge_without_a_condition_has_no_explanation(project: Path, invoke: Invoke) -> None:
-    """Neither the last line of a run nor its picture shows only "otherwise"."""
+    """Without a condition neither the last line of a run nor its picture shows "otherwise"."""
     (project / "flows" / "news.py").write_text(NESTED)
     lines = invoke("run", "news", "--run-id", "n").stderr.splitlines()
     assert "finished" in lines

@@ -260,7 +260,7 @@ def test_an_invalid_answer_is_refused_before_it_is_recorded(
 def test_an_invalid_answer_is_reported_with_the_valid_ones(  # noqa: PLR0913 - one for each part of the message
     project: Path, invoke: Invoke, kind: str, given: str, wrong: str, wanted: str
 ) -> None:
-    """In words, without the schema."""
+    """An invalid answer is reported with the valid ones in words, without the schema."""
     asked(project, invoke, kind)
     error = document(invoke("answer", "a", given, "--no-resume", "--json").stdout)["error"]
     assert error["message"] == f"this does not answer 'What?': {wrong}"
@@ -268,7 +268,7 @@ def test_an_invalid_answer_is_reported_with_the_valid_ones(  # noqa: PLR0913 - o
 
 
 def test_without_an_answer_the_question_is_shown(waiting: Invoke) -> None:
-    """With the command that answers it; nothing is recorded."""
+    """Without an answer the question is shown with the command that answers it; nothing is recorded."""
     found = waiting("answer", "r")
     assert found.exit_code == 2
     assert "no answer is given; the run asks: Which style?" in found.stderr
@@ -346,7 +346,7 @@ def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke
 
 
 def test_a_message_is_sent_if_the_graph_is_not_found(waiting: Invoke, project: Path) -> None:
-    """As for an answer."""
+    """A message is sent even if the graph is not found, as an answer is."""
     (project / "flows" / "waiting.py").rename(project / "elsewhere.py")
     found = waiting("send", "r", "tips", "1", "--json")
     made = document(found.stdout)
@@ -366,7 +366,7 @@ def test_an_answer_can_be_recorded_without_a_resume(waiting: Invoke) -> None:
 
 
 def test_send_does_not_wait_for_a_sleeping_run(project: Path, invoke: Invoke) -> None:
-    """Neither does `resume --no-wait`: exit code 3 at once, and the run continues to sleep."""
+    """Neither `send` nor `resume --no-wait` waits for a sleeping run: exit code 3 at once, and the run sleeps on."""
     (project / "flows" / "napping.py").write_text(NAPPING)
     begun = invoke("run", "napping", "--run-id", "n", "--no-wait", "--input", "seconds=20")
     assert (begun.exit_code, "nap: sleeps until" in begun.stderr) == (3, True)
@@ -376,7 +376,7 @@ def test_send_does_not_wait_for_a_sleeping_run(project: Path, invoke: Invoke) ->
 
 
 def test_a_message_that_the_run_does_not_wait_for_is_kept_and_reported(waiting: Invoke) -> None:
-    """So that a misspelt topic is noticed."""
+    """A message that the run does not wait for is kept and reported, so that a misspelt topic is noticed."""
     reported = "the run does not wait for a message on 'tip' now and keeps it; it waits for a message on 'tips'"
     found = waiting("send", "r", "tip", "1")
     assert reported in found.stderr
@@ -423,7 +423,7 @@ def test_a_message_to_a_run_that_does_not_wait_is_only_sent(invoke: Invoke) -> N
 
 
 def test_a_run_pauses_before_the_given_nodes(invoke: Invoke) -> None:
-    """On every visit, until it is answered; resume and branch can name others; an unknown name is an error."""
+    """A run pauses on every visit of the given nodes, until it is answered; resume and branch can name others."""
     found = invoke("run", "counter", "--run-id", "c", "--pause-before", "more")
     assert found.exit_code == 3
     (answer,) = commands(found.stderr, "answer")
@@ -439,7 +439,7 @@ def test_a_run_pauses_before_the_given_nodes(invoke: Invoke) -> None:
 
 
 def test_show_and_runs_report_a_sleeping_run(project: Path, invoke: Invoke) -> None:
-    """With the end of its sleep; there is nothing to answer."""
+    """`show` and `runs` report the end of a run's sleep; there is nothing to answer."""
     (project / "flows" / "napping.py").write_text(
         NAPPING.replace("await ctx.sleep(seconds)", "await ctx.ask('?', str, timeout_seconds=seconds)")
     )

@@ -69,7 +69,7 @@ def test_a_failed_run_ends_with_its_code_and_the_resume_command(invoke: Invoke, 
 
 
 def test_the_last_steps_are_shown_or_those_from_one_on(invoke: Invoke, project: Path) -> None:
-    """Five by default; all steps from --from; none after the end."""
+    """Five steps are shown by default, all with --from from its step on, and none after the end."""
     (project / "flows" / "counter.py").write_text(COUNTER.replace('n") >= 3', 'n") >= 20'))
     invoke("run", "counter", "--run-id", "long")
     shown = {
@@ -102,7 +102,7 @@ def test_each_line_is_a_document_with_the_run(invoke: Invoke) -> None:
 
 
 def test_with_no_wait_a_waiting_run_ends_the_watching(invoke: Invoke, project: Path) -> None:
-    """With exit code 3, the question, and the commands that answer."""
+    """With --no-wait a waiting run ends `watch` with exit code 3, the question, and the commands that answer."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     invoke("run", "waiting", "--run-id", "desk")
     found = invoke("watch", "desk", "--no-wait")
@@ -112,7 +112,7 @@ def test_with_no_wait_a_waiting_run_ends_the_watching(invoke: Invoke, project: P
 
 
 def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> None:
-    """Neither a file nor the list of files changes."""
+    """`watch` changes neither a file of the database nor the list of files."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     invoke("run", "waiting", "--run-id", "desk")
     files = project / "checkpoints"
@@ -122,7 +122,7 @@ def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> N
 
 
 def test_an_unknown_run_is_reported_with_the_nearest(invoke: Invoke) -> None:
-    """As for every command about a run, and exit code 2."""
+    """`watch` reports an unknown run with the nearest and exit code 2, as every command about a run does."""
     invoke("run", "counter", "--run-id", "monday")
     found = invoke("watch", "mondya")
     assert found.exit_code == 2
@@ -200,7 +200,7 @@ async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(
 
 
 async def test_the_transient_line_is_redrawn_at_each_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if each poll finds steps, as with a map whose items end all the time: its bar would never be shown."""
+    """The transient line is redrawn also if each poll finds steps, as with a map whose items end all the time."""
     ticks = []
 
     class Ticks(_Documents):
@@ -233,7 +233,7 @@ async def nothing() -> Visits:
 
 
 async def test_a_document_is_written_whenever_the_status_changes(tmp_path: Path) -> None:
-    """Once for each status: here that it waits, and its end."""
+    """A document is written once for each status: here that the run waits, and its end."""
     graph = Graph("asking", Work)
     graph.add_node("asked", ask("Enough?", str), writes="text")
     graph.add_path(START, "asked", END)
@@ -266,7 +266,7 @@ async def test_a_run_that_is_removed_while_watched_is_reported(tmp_path: Path) -
 
 
 def test_a_driver_that_dies_is_reported_and_the_next_one_is_followed(tmp_path: Path) -> None:
-    """The interruption with the resume command; then the steps of the next process, and the exit code."""
+    """The interruption is shown with the resume command, then the steps of the next process and the exit code."""
     (tmp_path / "gated.py").write_text(GATED)
     driver = start(tmp_path, "run", "gated.py", "--run-id", "r")
     read_until(driver, "in second")
@@ -284,7 +284,7 @@ def test_a_driver_that_dies_is_reported_and_the_next_one_is_followed(tmp_path: P
 
 
 def test_ctrl_c_ends_the_watching_and_leaves_the_run_alone(tmp_path: Path) -> None:
-    """130, with the command that watches again; the driver continues."""
+    """Ctrl-C gives exit code 130 with the command that watches again; the driver continues."""
     (tmp_path / "gated.py").write_text(GATED)
     driver = start(tmp_path, "run", "gated.py", "--run-id", "r")
     read_until(driver, "in second")
@@ -307,7 +307,7 @@ def until(process: Any, text: str) -> None:
 
 
 async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: Path) -> None:
-    """So that its end follows a start, and recorded work the start of its node; no inner names are shown."""
+    """A map joined midway is shown as started first, so that its end follows a start; no inner names are shown."""
 
     async def double(item: int) -> int:
         if item == first:

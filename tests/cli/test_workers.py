@@ -76,7 +76,7 @@ def interrupted(folder: Path, run_id: str = "r") -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_sleeping_run_waiting(folder: Path, number: signal.Signals) -> None:
-    """Exit code 3: the end of the sleep is shown, and the run is not stopped; a resume continues to sleep."""
+    """A signal gives exit code 3 and the end of the sleep; the run is not stopped, and a resume continues to sleep."""
     for words in (["run", "napping", "--run-id", "n"], ["resume", "n"]):
         process = start(folder, *words)
         message = read_until(process, "sleeps   until ")
@@ -248,7 +248,7 @@ graph.add_edge("merge", END)
     "words", [["run", "gated", "--run-id", "r"], ["worker", "--poll", "0.05"]], ids=["run", "worker"]
 )
 def test_a_node_that_blocks_the_event_loop_is_shown(folder: Path, words: list[str]) -> None:
-    """While it blocks, with the repair, on stderr; the command continues."""
+    """A node that blocks the event loop is shown on stderr while it blocks, with the repair; the command continues."""
     if words[0] == "worker":
         interrupted(folder)
     (folder / "flows" / "go").touch()

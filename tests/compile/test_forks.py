@@ -220,7 +220,7 @@ def test_a_node_in_an_arm_declares_what_it_writes() -> None:
 
 @pytest.mark.parametrize("need", [0, -1, 3])
 def test_need_is_a_number_of_arms(need: int) -> None:
-    """From 1 to the number of targets."""
+    """`need` is a number from 1 to the number of targets."""
     graph = graph_of(PLAIN[0], *PLAIN[2:], nodes="p a b j")
     graph.add_fork("p", ["a", "b"], join="j", need=need)
     assert [(code, f"need={need} is out of range for 2 arms" in text) for code, _, text in problems(graph)] == [

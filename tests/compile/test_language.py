@@ -339,7 +339,7 @@ def test_each_problem_has_its_code_place_and_repair(
 
 @pytest.mark.parametrize("each", ["source", "sources["])
 def test_a_map_over_nothing_is_one_problem(each: str) -> None:
-    """Follow-up problems are not reported."""
+    """A map over nothing is one problem; follow-up problems are not reported."""
     assert len(problems(item, each={"x": each}, writes="findings")) == 1
 
 
@@ -357,7 +357,7 @@ def test_the_problems_of_an_inner_graph_are_reported_with_its_path() -> None:
 
 
 def test_the_problems_of_a_graph_in_a_choice_are_reported_with_the_choice() -> None:
-    """By its value."""
+    """The problems of a graph in a choice are reported with the value of the choice."""
     found = [problem.where for problem in problems(choose("kind", {"a": words, "b": broken()}), writes="task")]
     assert "node b, choice 'b': node write" in found
 
@@ -375,7 +375,7 @@ def test_a_graph_with_problems_inside_does_not_compile() -> None:
 
 
 def test_a_graph_that_contains_itself_is_refused() -> None:
-    """Directly and through others; the message names the chain."""
+    """A graph that contains itself, directly or through others, is refused; the message names the chain."""
     graph = Graph("round", Inner, result="draft")
     graph.add_node("again", graph, writes="draft")
     graph.add_path(START, "again", END)
@@ -468,7 +468,7 @@ def test_no_graph_ends_at_start() -> None:
 
 
 def test_two_nodes_of_one_name_are_refused() -> None:
-    """A graph and a function too."""
+    """Two nodes of one name are refused, also a graph and a function."""
     graph = Graph("g", State)
     graph.add_node("b", inner(), writes="task")
     graph.add_node("b", words, writes="task")
@@ -504,7 +504,7 @@ def test_a_name_that_would_be_a_path_is_refused(name: str) -> None:
     ],
 )  # fmt: skip
 def test_arms_that_write_over_each_other_are_refused(left: Any, right: Any, clash: str) -> None:
-    """Also graphs, maps and questions; fields with a reducer and different keys are fine."""
+    """Arms that write over each other are refused, also as graphs, maps and questions; different keys are fine."""
     graph = Graph("g", State)
     graph.add_node("left", **left)
     graph.add_node("right", **right)

@@ -230,7 +230,7 @@ def following(edges: dict[str, list[tuple[str, Condition | None]]], place: Place
     for counted, since in KINDS:
         if counted == node:
             now[counted, since] = min(now[counted, since] + 1, 3)
-    left = tuple(0 if since == node else count for (_, since), count in now.items())  # begins anew when it is left
+    left = tuple(0 if since == node else count for (_, since), count in now.items())  # begins again when it is left
     for target, condition in edges[node]:
         may = outcomes(condition, now)
         if True in may and target != END:

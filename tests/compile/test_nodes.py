@@ -54,7 +54,7 @@ async def once(runnable: Any, state: State | None = None, **options: Any) -> Sta
 
 
 async def test_a_result_can_go_to_one_field() -> None:
-    """`writes="field"`."""
+    """`writes="field"` writes a result to one field."""
     assert (await once(lambda n: n + 1, writes="n")).n == 1
 
 
@@ -70,7 +70,7 @@ async def test_a_result_can_go_to_one_key_of_a_field() -> None:
 
 
 async def test_a_result_can_name_its_fields() -> None:
-    """By a mapping's keys, or by the fields that a model's answer set, among those that the node declares."""
+    """A result names its fields by a mapping's keys, or by the declared fields that a model's answer set."""
     assert (await once(lambda: {"n": 2, "task": "u"}, writes=("n", "task"))).task == "u"
 
     class Part(BaseModel):
@@ -88,7 +88,7 @@ async def test_a_result_can_name_its_fields() -> None:
 
 
 async def test_a_result_can_be_taken_apart() -> None:
-    """By a mapping of fields to paths in the result, to the whole result, or to a function of it and of fields."""
+    """`writes` can map fields to paths in the result, to the whole result, or to a function of it and of fields."""
 
     def scored(result: Review, n: int) -> int:
         return result.score + n
@@ -103,7 +103,7 @@ async def test_a_result_can_be_taken_apart() -> None:
 
 
 async def test_reducers_join_and_replace_overrides() -> None:
-    """Each reducer joins the update to the previous value."""
+    """Each reducer joins the update to the previous value, and Replace overrides it."""
     start = State(history=[Review(score=1)], names=["a"], views={"a": "1"}, total=2, best=3.0)
     update = {"history": Review(score=2), "names": ["b", "c"], "views": {"b": "2"}, "total": 5, "best": 1.0}
     after = await once(lambda: update, start)
@@ -192,7 +192,7 @@ class Fields(State):
 
 
 def test_a_fallback_that_can_never_fit_is_refused() -> None:
-    """By the field's own type and rules, at the line of the node, with all other problems."""
+    """A fallback that can never fit the field's own type and rules is refused at the node's line, with all problems."""
     wrong: list[tuple[Any, Any, str]] = [
         ("task", 3, "task: Input should be a valid string (got 3)"),
         ("task", None, "task: Input should be a valid string"),
@@ -309,7 +309,7 @@ async def test_agents_answer_with_their_type_from_any_model() -> None:
     assert (result.usage.calls, result.usage.offline_calls) == (1, 1)
     bad = ScriptedModel(['{"score": "high"}'] * 3)
     async with Runner(models={"critic": bad}) as runner:
-        with pytest.raises(RunFailed, match="no Review:\n- score"):
+        with pytest.raises(RunFailed, match="does not fit Review:\n- score"):
             await runner.start(graph).result()
 
 

@@ -156,7 +156,7 @@ async def test_a_wait_without_an_end_has_no_date(tmp_path: Path, what: str) -> N
 
 @pytest.mark.parametrize("number", NONE)
 async def test_a_wait_of_a_nodes_code_has_a_sensible_end(number: float) -> None:
-    """Otherwise the node fails with the given value and the repair."""
+    """A wait with a senseless end fails the node with the given value and the repair."""
 
     async def asks(ctx: Context) -> int:
         return await ctx.ask("How many?", int, timeout_seconds=number)

@@ -260,7 +260,7 @@ def test_one_mistake_is_one_problem(make: Callable[[], Graph[State]], code: str,
 
 
 def test_several_mistakes_are_all_reported_at_once() -> None:
-    """Each unrelated place has its problem, even if an earlier check failed."""
+    """Several mistakes at unrelated places are all reported, even if an earlier check failed."""
     graph = graph_of(
         f"{NODES} last alone",
         FORK,

@@ -441,7 +441,7 @@ def trail(condition: Any, *loop: Any, otherwise: str = "") -> list[str]:
     ids=range(6),
 )
 def test_a_list_that_each_round_makes_longer_ends_a_loop(warnings: Callable[[], list[str]]) -> None:
-    """If a node on every round appends to it, and no node of the loop can replace it."""
+    """A list ends a loop if a node on every round appends to it, and no node of the loop can replace it."""
     assert warnings() == []
 
 
@@ -560,6 +560,6 @@ def test_states_that_cannot_be_recorded_are_refused(state: type[BaseModel], expe
 
 
 def test_a_state_that_is_not_a_model_is_refused() -> None:
-    """For a dict type, the repair is a model."""
+    """A state that is not a model is refused; for a dict type, the repair is a model."""
     graph = Graph("g", dict)
     assert codes(list(graph.check())) == ["bad_state"]

@@ -1,7 +1,7 @@
 """A run whose map asks a provider in a batch, and which kills itself at a point.
 
 Arguments: the database, the server's address, the API, and the point: `join`, `submit`, `submitted`, `ended` or
-`answers`; none to go on to the end.
+`answers`; none to continue to the end.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    """A stage that is empty at the end."""
+    """Provide a stage, and check that it is empty at the end."""
     stage = Stage()
     try:
         yield stage

@@ -145,13 +145,13 @@ def size(ctx: Context, topic: str) -> int:
 
 
 async def quick(ctx: Context) -> str:
-    """The arm that arrives."""
+    """Arrive at the join."""
     effect(tag(ctx))
     return "found"
 
 
 async def dawdle(ctx: Context) -> str:
-    """The arm that is cancelled; its work is never recorded."""
+    """Be cancelled; the work of this arm is never recorded."""
     effect(tag(ctx))
     await asyncio.get_running_loop().create_future()
     return ""
@@ -179,7 +179,7 @@ async def christen(ctx: Context) -> str:
 
 
 async def broken(ctx: Context) -> str:
-    """Always fail; the fallback takes over."""
+    """Fail on every attempt; the fallback takes over."""
     effect(tag(ctx))
     raise Trouble
 

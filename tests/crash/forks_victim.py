@@ -69,13 +69,13 @@ async def books(ctx: Context) -> int:
 
 
 async def weigh(ctx: Context, facts: dict[str, int]) -> int:
-    """The inner join."""
+    """Join the inner fork."""
     work(ctx)
     return sum(facts.values())
 
 
 def merge(ctx: Context, drafts: list[int], total: int) -> str:
-    """The outer join."""
+    """Join the outer fork."""
     work(ctx)
     return f"{drafts} {total}"
 

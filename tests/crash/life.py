@@ -256,7 +256,7 @@ async def books(ctx: Context) -> str:
 
 
 async def shelve(ctx: Context) -> str:
-    """The second node of its arm."""
+    """Run as the second node of its arm."""
     with work(ctx):
         await asyncio.sleep(0.001)
         return tag(ctx, "shelved")
@@ -270,7 +270,7 @@ async def dawdle(ctx: Context) -> str:
 
 
 async def weigh(ctx: Context, facts: dict[str, str]) -> list[str]:
-    """The inner join."""
+    """Join the inner fork."""
     with work(ctx):
         return sorted(facts)
 
@@ -299,7 +299,7 @@ async def hear(ctx: Context) -> list[str]:
 
 
 def merge(ctx: Context, articles: list[list[str]], total: int) -> list[str]:
-    """The outer join."""
+    """Join the outer fork."""
     with work(ctx):
         return [f"{len(articles)} articles, {total}"]
 

@@ -81,7 +81,7 @@ async def end(ctx: Context) -> str:
 
 
 def small() -> Graph[State]:
-    """Recorded work, a fork, a sleep."""
+    """Return a graph with recorded work, a fork and a sleep."""
     graph = Graph("small", State)
     for node in (plan, left, right, nap, end):
         graph.add_node(node.__name__, node, writes=node.__name__)

@@ -228,7 +228,7 @@ class Chain:
         """Let the next life die at a point of the undisturbed life, which follows the points of the earlier deaths.
 
         It dies at its last pass of this point if it has fewer. If the deaths left nothing that passes it, a life that
-        begins anew dies there, once the last life has finished; so too if one more crash could fail a node.
+        begins again dies there, once the last life has finished; so too if one more crash could fail a node.
         """
         if any(log.crashes >= CRASHES - 2 for log in self._left.values()):
             self.finish()

@@ -56,7 +56,7 @@ def test_no_node_begins_after_an_unrecorded_step(report: Any) -> None:
 
 
 def test_all_can_be_resumed_by_the_process_that_had_them(report: Any, folder: Path) -> None:
-    """Once there is space, even if their release could not be recorded. The lost work is done again, once."""
+    """Once there is space each run can be resumed, even if its release was not recorded; lost work is done again."""
 
     async def logs() -> Counter[str]:
         async with Runner(folder / "runs.db") as runner:

@@ -57,9 +57,8 @@ def test_the_main_job_survives_kills_at_random_moments(
 ) -> None:
     """Run the script for users, with quick agents and few kills; its processes are forks."""
     quick = {"SLOW_SECONDS": "0.2"}
-    loads = ("graphengine.briefs.areas",)
-    begin = partial(forks.start, "graphengine", folder=ROOT, variables=quick, loads=loads)
-    call = partial(forks.run, "graphengine", folder=ROOT, variables=quick, loads=loads)
+    begin = partial(forks.start, "graphengine", folder=ROOT, variables=quick, loads=forks.BRIEFS)
+    call = partial(forks.run, "graphengine", folder=ROOT, variables=quick, loads=forks.BRIEFS)
     monkeypatch.setattr(kill_review_loop, "begin", begin)
     monkeypatch.setattr(kill_review_loop, "call", call)
     assert kill_review_loop.main(["--kills", "1", "--seed", "11"]) == 0

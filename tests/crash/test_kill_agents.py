@@ -16,7 +16,8 @@ ALL = [f"{what} {turn}" for turn in range(1, 13) for what in ("model", "tool")]
 
 def life(folder: Path, die: str, program: Path = PROGRAM) -> subprocess.CompletedProcess[str]:
     """Run one process of the run, to its end or its death."""
-    return forks.run(program, str(folder / "runs.db"), str(folder / "effects"), *([die] if die else []))
+    words = (str(folder / "runs.db"), str(folder / "effects"), *([die] if die else []))
+    return forks.run(program, *words, loads=("jsonschema", "tests.crash.agents_life"))
 
 
 @pytest.mark.parametrize(

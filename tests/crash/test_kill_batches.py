@@ -42,12 +42,12 @@ def server() -> Iterator[BatchServer]:
     ids=lambda each: "-".join(each) if isinstance(each, list) else each,
 )
 def test_a_batch_is_paid_once(api: str, deaths: list[str], server: BatchServer, tmp_path: Path) -> None:
-    """Killed before and after each request; an item without an answer is asked alone, once."""
+    """A batch is paid once if killed before or after each request; an item without an answer is asked alone, once."""
     server.forget()
 
     def life(die: str) -> tuple[int, str, str]:
         words = (str(tmp_path / "runs.db"), server.url, api, *([die] if die else []))
-        done = forks.run(PROGRAM, *words, loads=("anthropic", "openai", "genai_prices"))
+        done = forks.run(PROGRAM, *words, loads=forks.SDKS)
         return done.returncode, done.stdout.strip(), done.stderr
 
     for die in deaths:

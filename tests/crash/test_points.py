@@ -69,7 +69,7 @@ async def test_a_run_passes_its_points_in_order(tmp_path: Path) -> None:
 
 
 async def test_a_store_without_commits_passes_the_other_points() -> None:
-    """Also with a store whose append is durable at once."""
+    """A store whose append is durable at once passes the other points."""
     passed = await passed_by(MemoryStore())
     assert "before commit" not in passed
     at = passed.index("before append")
@@ -91,7 +91,7 @@ async def test_a_watched_store_is_the_store_in_everything_else(tmp_path: Path) -
 
 
 def test_a_process_dies_at_its_point_and_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the second pass, if so ordered."""
+    """A process dies at its point, at the second pass if so ordered, and at no other."""
     struck: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: struck.append((pid, number)))
     points = CrashPoints(Point("after append", 2))

@@ -1,9 +1,6 @@
 """`Runner.recover`: a restarted program continues the runs of its dead process."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,20 +10,18 @@ from graphengine.errors import DefinitionError, GraphChanged
 from graphengine.runner import Worker
 from graphengine.runner.worker import Took, WorkerEvent
 from tests.crash.leaver import ORPHANS, Work, graph, work
+from tests.kit import forks
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("leaver.py")
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     """The database of a killed process."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, str(PROGRAM), str(tmp_path / "runs.db")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.kill()
+    process = forks.start(PROGRAM, str(tmp_path / "runs.db"))
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate()
     return tmp_path / "runs.db"
 
 
@@ -82,7 +77,7 @@ async def test_a_worker_takes_the_same_orphans(database: Path) -> None:
 
 
 async def test_memory_has_no_orphans() -> None:
-    """A driven run is no orphan; a released run is one, since nothing drives it."""
+    """A driven run is not an orphan; a released run is one, since no process drives it."""
     async with Runner() as runner:
         run = runner.start(graph("a"), Work(patient=False), run_id="a1")
         await run.begun()

@@ -57,7 +57,7 @@ async def check(database: str, backup: str) -> None:
 
 
 async def test_a_dump_of_postgres(postgres_server: PostgresServer, postgres: str, effects: Path) -> None:
-    """`pg_dump` and `pg_restore` into another database."""
+    """`pg_dump` and `pg_restore` copy all runs into another database."""
     base, _, schema = postgres.partition("?schema=")
     there, file = postgres_server.address(schema, database=f"db_{schema}"), postgres_server.folder / f"{schema}.dump"
     async with Runner(postgres) as runner:
@@ -74,7 +74,7 @@ async def test_a_dump_of_postgres(postgres_server: PostgresServer, postgres: str
 async def test_a_base_backup_and_an_archive(
     postgres_server: PostgresServer, effects: Path, request: pytest.FixtureRequest
 ) -> None:
-    """They restore a moment after the backup: what was recorded before it is there, what came after is not."""
+    """A base backup and an archive restore a moment after the backup: later records are not there."""
     primary = PostgresServer(postgres_server.template, is_safe=True)
     request.addfinalizer(primary.remove)
     archive, backup = primary.folder / "archive", primary.folder / "backup"
@@ -104,7 +104,7 @@ async def test_a_base_backup_and_an_archive(
 
 @pytest.mark.parametrize("program", ["sqlite3", "python"])
 async def test_an_online_backup_of_sqlite(tmp_path: Path, effects: Path, program: str) -> None:
-    """`.backup` of the sqlite3 program, and `Connection.backup` of the module."""
+    """`.backup` of the sqlite3 program, and `Connection.backup` of the module, copy all runs."""
     database, backup = tmp_path / "runs.db", tmp_path / "backup.db"
     if program == "sqlite3" and shutil.which("sqlite3") is None:
         pytest.skip("the program sqlite3 is not installed")

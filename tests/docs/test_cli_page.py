@@ -16,12 +16,12 @@ PAGE = (ROOT / "docs" / "use" / "cli.md").read_text(encoding="utf-8")
 
 
 def test_the_page_is_up_to_date() -> None:
-    """If not, a command changed: run scripts/cli_docs.py."""
+    """The page is what scripts/cli_docs.py writes."""
     assert cli_docs.page() == PAGE, "docs/use/cli.md is not up to date; run scripts/cli_docs.py"
 
 
 def test_every_link_within_the_page_leads_to_a_heading() -> None:
-    """Each document and each of its parts has one."""
+    """Each document and each of its parts has a heading that links within the page lead to."""
     headings = {
         re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
         for line in re.findall(r"^#+ .*$", PAGE, re.MULTILINE)

@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +12,7 @@ import pytest
 
 from graphengine import Runner
 from graphengine.errors import RunExists
+from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "deployment.md").read_text(encoding="utf-8")
@@ -30,16 +28,13 @@ class Workers:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.started: list[subprocess.Popen[str]] = []
+        self.started: list[forks.Started] = []
 
-    def start(self, source: str) -> subprocess.Popen[str]:
+    def start(self, source: str) -> forks.Started:
         """Start one on this source."""
         (self.folder / "jobs.py").write_text(source, encoding="utf-8")
-        command = [sys.executable, "-m", *COMMAND.split(), "--db", "runs.db", "--poll", "0.05", "--json"]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        with (self.folder / "stderr").open("a") as log:
-            process = subprocess.Popen(command, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
-        self.started.append(process)
+        command = [*COMMAND.split(), "--db", "runs.db", "--poll", "0.05", "--json"]
+        self.started.append(forks.start(*command, folder=self.folder))
         return self.started[-1]
 
 
@@ -53,10 +48,9 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
         process.communicate()
 
 
-def documents(process: subprocess.Popen[str], until: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+def documents(process: forks.Started, until: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """Return what a worker prints up to a document."""
     found: list[dict[str, Any]] = []
-    assert process.stdout is not None
     for line in process.stdout:
         found.append(json.loads(line))
         if until(found[-1]):

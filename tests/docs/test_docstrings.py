@@ -4,7 +4,6 @@ import asyncio
 import doctest
 import importlib
 import inspect
-import pkgutil
 import re
 from pathlib import Path
 from types import ModuleType
@@ -18,11 +17,14 @@ from graphengine import patterns, reducers
 from graphengine.agents import guards
 from graphengine.runner import Runner
 
-MODULES = [
-    found.name
-    for found in pkgutil.walk_packages(graphengine.__path__, "graphengine.")
-    if not found.name.endswith("__main__")
-]
+PACKAGE = Path(graphengine.__file__).parent
+FILES = [file for file in sorted(PACKAGE.rglob("*.py")) if file.name != "__main__.py"]
+EXAMPLES = [file for file in FILES if ">>> " in file.read_text(encoding="utf-8")]
+
+
+def module_of(file: Path) -> str:
+    """Return the name of the module in a file."""
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 class Finder(doctest.DocTestFinder):
@@ -53,11 +55,11 @@ def names() -> dict[str, object]:
     return {**found, "count": count}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [module_of(file) for file in EXAMPLES])
 def test_the_examples_of_a_module_print_their_output(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each separately, in an empty folder."""
+    """Each example of a module runs separately, in an empty folder, and prints its output."""
     monkeypatch.chdir(tmp_path)
     given = importlib.import_module(module)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
@@ -67,9 +69,15 @@ def test_the_examples_of_a_module_print_their_output(
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
 
 
+def test_the_other_modules_load() -> None:
+    """Each can be imported."""
+    for file in sorted(set(FILES) - set(EXAMPLES)):
+        importlib.import_module(module_of(file))
+
+
 def test_an_example_is_written_as_a_doctest() -> None:
     """`Example:` is followed by `>>>`, and no docstring has a fence or an indented block that no test runs."""
-    for file in Path(graphengine.__file__).parent.rglob("*.py"):
+    for file in PACKAGE.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert "```python" not in text, file
         for after in re.findall(r"^ *Examples?:\n(.*)$", text, re.MULTILINE):
@@ -88,7 +96,7 @@ OWNERS: dict[object, str] = {
 MAIN = [(owner, name) for owner, names_of in OWNERS.items() for name in names_of.split()]
 
 
-@pytest.mark.parametrize(("owner", "name"), MAIN, ids=[name for _, name in MAIN])
-def test_a_main_name_has_an_example(owner: object, name: str) -> None:
-    """In its own docstring, so that `help()` shows it."""
-    assert ">>> " in (inspect.getdoc(getattr(owner, name)) or "")
+def test_the_main_names_have_an_example() -> None:
+    """Each main name has an example in its own docstring, so that `help()` shows it."""
+    without = [name for owner, name in MAIN if ">>> " not in (inspect.getdoc(getattr(owner, name)) or "")]
+    assert without == []

@@ -92,18 +92,23 @@ def test_all_python_of_the_comparison_is_generated() -> None:
     assert "```python" not in before + after
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_no_python_hides_under_another_name(page: Path) -> None:
+def is_python(text: str) -> bool:
+    """Whether a block imports or defines something."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return False
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, kinds) for node in ast.walk(tree))
+
+
+def test_no_python_hides_under_another_name() -> None:
     """A Python block is called python; one without a language is not Python."""
-    for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
-        assert language in LANGUAGES, f"a block called {language!r}: write python, or add it to LANGUAGES"
-        if language in ("", "text"):
-            try:
-                tree = ast.parse(text)
-            except SyntaxError:
-                continue
-            kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-            assert not any(isinstance(node, kinds) for node in ast.walk(tree)), f"call this block python:\n{text}"
+    found = [(named(page), *block) for page in PAGES for block in FENCE.findall(page.read_text(encoding="utf-8"))]
+    unknown = {(page, language) for page, language, _ in found if language not in LANGUAGES}
+    assert not unknown, "write python, or add them to LANGUAGES"
+    hidden = [(page, text) for page, language, text in found if language in ("", "text") and is_python(text)]
+    assert not hidden, "call these blocks python"
 
 
 def commands(page: Path) -> list[str]:
@@ -128,16 +133,17 @@ def test_a_command_on_a_page_can_be_typed(page: Path) -> None:
         command.make_context(name, words, parent=context)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_a_command_named_in_a_sentence_exists(page: Path) -> None:
-    """With its options."""
+def test_a_command_named_in_a_sentence_exists() -> None:
+    """A command named in a sentence exists, with its options."""
     context = click.Context(main, info_name="graphengine")
-    for name, rest in re.findall(r"`graphengine ([a-z]+)([^`]*)`", page.read_text(encoding="utf-8")):
-        assert name in COMMANDS, f"`graphengine {name}{rest}`"
-        command = main.get_command(context, name)
-        assert command is not None
-        known = {option for param in command.get_params(context) for option in param.opts}
-        assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, f"`graphengine {name}{rest}`"
+    for page in PAGES:
+        for name, rest in re.findall(r"`graphengine ([a-z]+)([^`]*)`", page.read_text(encoding="utf-8")):
+            where = f"{named(page)}: `graphengine {name}{rest}`"
+            assert name in COMMANDS, where
+            command = main.get_command(context, name)
+            assert command is not None
+            known = {option for param in command.get_params(context) for option in param.opts}
+            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, where
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -26,24 +26,24 @@ def run(side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_our_side_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its assertions hold."""
+    """The assertions of our side hold."""
     run("graphengine", tmp_path, monkeypatch)
 
 
 @pytest.mark.skipif(not find_spec("langgraph"), reason="LangGraph is not installed: it is in the extra bench")
 def test_the_side_of_langgraph_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its assertions hold."""
+    """The assertions of LangGraph's side hold."""
     run("LangGraph", tmp_path, monkeypatch)
 
 
 def test_every_block_of_the_page_is_on_one_side_and_has_its_pair() -> None:
-    """LangGraph first, then ours."""
+    """Every block of the page is on one side and has its pair: LangGraph first, then ours."""
     assert len(SIDES) == PAGE.count("```python")
     assert [library for library, _ in SIDES] == ["LangGraph", "graphengine"] * (len(SIDES) // 2)
 
 
 @pytest.mark.parametrize("names", [NAMES, KEYWORDS, PARAMETERS, RESULTS])
 def test_the_table_has_every_name_that_an_error_explains(names: dict[str, str]) -> None:
-    """With the error's own repair."""
+    """The table has every name that an error explains, with the error's own repair."""
     for name, repair in names.items():
         assert f"\n| `{name}` | {repair} |\n" in PAGE, f"add the row | `{name}` | {repair} |"

@@ -79,7 +79,7 @@ def test_a_chart_is_the_same_to_the_byte(name: str, charts: Mapping[str, Chart],
 
 
 def test_two_runs_next_to_each_other_have_the_same_text(charts: Mapping[str, Chart], tmp_path: Path) -> None:
-    """Positions depend on the painter."""
+    """The kept picture of two compared runs has the same text as a new one; positions depend on the painter."""
     now = tmp_path / "now.svg"
     now.write_bytes(charts["comparison"].svg().encode())
     picture = kept("comparison", now)

@@ -4,18 +4,13 @@ import hmac
 import json
 import os
 import re
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-import compose_spec
-import kubernetes_validate
-import yaml
-
 from graphengine.cli.main import main
+from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "machines.md").read_text(encoding="utf-8")
@@ -40,38 +35,34 @@ def test_its_service_records_runs_and_its_worker_drives_them(tmp_path: Path, pos
     """A request that is sent again, and a webhook with a wrong signature, start nothing."""
     (tmp_path / "jobs.py").write_text(JOBS, encoding="utf-8")
     (tmp_path / "service.py").write_text(SERVICE, encoding="utf-8")
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "DATABASE": postgres, "HOOK_SECRET": "secret"}
-    words = [sys.executable, "-m", "uvicorn", "service:app", "--port", "0"]
-    command = [sys.executable, "-m", *WORKER.replace("$DATABASE", postgres).split(), "--json"]
-    with (
-        subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as service,
-        subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as worker,
-    ):
-        try:
-            assert service.stderr is not None
-            assert worker.stdout is not None
-            found = (re.search(r"running on (http://127\.0\.0\.1:\d+)", line) for line in service.stderr)
-            url = next(each[1] for each in found if each)
-            starts = [call(f"{url}/jobs", b'{"text": "one two three"}', Idempotency_Key="7") for _ in range(2)]
-            assert starts == [(202, {"id": "jobs@7"})] * 2
-            signature = hmac.digest(b"secret", b"one two", "sha256").hex()
-            assert call(f"{url}/hook", b"one", X_Signature=signature, X_Delivery="d")[0] == 401
-            assert call(f"{url}/hook", b"one two", X_Signature=signature, X_Delivery="d")[0] == 202
-            ended = 0
-            for line in worker.stdout:
-                ended += json.loads(line).get("status") == "finished"
-                if ended == 2:
-                    break
-            runs = [call(f"{url}/jobs/{name}")[1] for name in ("jobs@7", "jobs@d")]
-            assert [(run["status"], run["state"]["words"]) for run in runs] == [("finished", 3), ("finished", 2)]
-            assert call(f"{url}/jobs/none")[0] == 404
-            worker.terminate()
-            assert worker.wait(60) == 0
-        finally:
-            service.kill()
-            worker.kill()
-            service.communicate()
-            worker.communicate()
+    variables = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "DATABASE": postgres, "HOOK_SECRET": "secret"}
+    loads = (*forks.SERVER, "graphengine.stores.postgres")
+    words = WORKER.replace("$DATABASE", postgres).split()
+    service = forks.start("uvicorn", "service:app", "--port", "0", folder=tmp_path, variables=variables, loads=loads)
+    worker = forks.start(*words, "--json", folder=tmp_path, variables=variables, loads=loads)
+    try:
+        found = (re.search(r"running on (http://127\.0\.0\.1:\d+)", line) for line in service.stderr)
+        url = next(each[1] for each in found if each)
+        starts = [call(f"{url}/jobs", b'{"text": "one two three"}', Idempotency_Key="7") for _ in range(2)]
+        assert starts == [(202, {"id": "jobs@7"})] * 2
+        signature = hmac.digest(b"secret", b"one two", "sha256").hex()
+        assert call(f"{url}/hook", b"one", X_Signature=signature, X_Delivery="d")[0] == 401
+        assert call(f"{url}/hook", b"one two", X_Signature=signature, X_Delivery="d")[0] == 202
+        ended = 0
+        for line in worker.stdout:
+            ended += json.loads(line).get("status") == "finished"
+            if ended == 2:
+                break
+        runs = [call(f"{url}/jobs/{name}")[1] for name in ("jobs@7", "jobs@d")]
+        assert [(run["status"], run["state"]["words"]) for run in runs] == [("finished", 3), ("finished", 2)]
+        assert call(f"{url}/jobs/none")[0] == 404
+        worker.terminate()
+        assert worker.wait(60) == 0
+    finally:
+        service.kill()
+        worker.kill()
+        service.communicate()
+        worker.communicate()
 
 
 def check_command(words: list[str]) -> None:
@@ -83,7 +74,10 @@ def check_command(words: list[str]) -> None:
 
 
 def test_its_compose_file_is_valid() -> None:
-    """As the Compose Specification says, and our commands in it exist."""
+    """The compose file follows the Compose Specification, and our commands in it exist."""
+    import compose_spec  # noqa: PLC0415 - each process collects these tests, and one runs them
+    import yaml  # noqa: PLC0415
+
     compose = compose_spec.PyCompose.from_yaml(COMPOSE)
     compose.validate()
     assert set(compose.service_names()) == {"db", "service", "worker"}
@@ -91,7 +85,10 @@ def test_its_compose_file_is_valid() -> None:
 
 
 def test_its_manifests_are_valid() -> None:
-    """As Kubernetes describes its resources, without unknown keys, and our commands in them exist."""
+    """The manifests describe resources as Kubernetes does, without unknown keys, and our commands in them exist."""
+    import kubernetes_validate  # noqa: PLC0415
+    import yaml  # noqa: PLC0415
+
     manifests = list(yaml.safe_load_all(KUBERNETES))
     assert [each["kind"] for each in manifests] == ["Deployment", "Service", "Deployment"]
     for each in manifests:

@@ -49,7 +49,7 @@ def test_a_page_runs_and_its_picture_is_that_of_its_graph(
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_has_every_section(page: str) -> None:
-    """When to use the pattern, when not, the cost, and a picture."""
+    """A page says when to use the pattern and when not, and has the cost and a picture."""
     text = text_of(page)
     assert text.startswith("# ")
     assert f"](pictures/{page}.svg)" in text
@@ -58,7 +58,7 @@ def test_a_page_has_every_section(page: str) -> None:
 
 
 def test_every_pattern_has_a_page_and_every_page_is_listed() -> None:
-    """One line each, in alphabetical order."""
+    """Every pattern has a page, and every page one line in the list, in alphabetical order."""
     patterns = sorted(name for name in graphengine.patterns.__all__ if name.islower())
     assert patterns == PAGES
     assert re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| .+ \| .+ \|$", text_of("README"), re.MULTILINE) == PAGES

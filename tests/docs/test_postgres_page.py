@@ -65,7 +65,7 @@ async def test_procrastinate_drives_runs(postgres: str) -> None:
 
 
 async def test_its_grants_are_enough(postgres_server: PostgresServer) -> None:
-    """For another user than the schema's owner, to do whatever a worker does."""
+    """The page's grants let a user other than the schema's owner do whatever a worker does."""
     address = postgres_server.new_address()
     owner = PostgresStore(address)
     await owner.open()

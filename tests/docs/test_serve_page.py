@@ -17,7 +17,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "serve.md").read_
 
 @pytest.mark.skipif(sys.platform == "win32" or shutil.which("curl") is None, reason="no shell, or no curl")
 def test_its_requests_start_answer_and_follow_a_run(tmp_path: Path) -> None:
-    """In the order of the page; the stream ends with the run."""
+    """The page's requests work in its order; the stream ends with the run."""
     (tmp_path / "posts.py").write_text(SOURCE, encoding="utf-8")
     service = Service(tmp_path / "runs.db", graphs=str(tmp_path / "posts.py"))
     env = {"URL": service.opened["url"], "AUTH": f"Authorization: Bearer {TOKEN}", "PATH": "/usr/bin:/bin"}

@@ -110,7 +110,7 @@ def test_a_reference_is_a_directive_for_each_public_name() -> None:
 
 
 def test_the_pages_keep_their_paths(tmp_path: Path) -> None:
-    """So their links hold unchanged, also those to files outside docs/."""
+    """The pages keep their paths, so that their links hold unchanged, also those to files outside docs/."""
     site_pages.write(tmp_path)
     for name in ("README.md", "docs/use/guide.md", "docs/pictures/review_loop.svg", "tests/scenarios/README.md"):
         assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()

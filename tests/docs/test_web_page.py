@@ -1,11 +1,8 @@
 """docs/use/web.md: its service runs under uvicorn on loopback; it streams, takes answers and survives a kill."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "web.md").read_text(encoding="utf-8")
@@ -24,10 +23,7 @@ class Service:
     """The service in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "uvicorn", "service:app", "--port", "0"]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
+        self.process = forks.start("uvicorn", "service:app", "--port", "0", folder=folder, loads=forks.SERVER)
         lines: list[str] = []
         for line in self.process.stderr:
             lines.append(line)
@@ -53,7 +49,7 @@ class Service:
         _, text = self.call(f"/posts/{run_id}/events")
         return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
 
-    def end(self, signum: int) -> None:
+    def end(self, signum: signal.Signals) -> None:
         """End the process with a signal."""
         self.process.send_signal(signum)
         self.process.communicate(timeout=30)
@@ -93,9 +89,9 @@ def test_a_run_is_started_streamed_and_answered(serve: Callable[[str], Service])
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_was_cut_off_continues_at_the_next_start(
-    serve: Callable[[str], Service], tmp_path: Path, signum: int
+    serve: Callable[[str], Service], tmp_path: Path, signum: signal.Signals
 ) -> None:
-    """After SIGTERM as after SIGKILL: `recover` finds it."""
+    """After SIGTERM as after SIGKILL, `recover` finds a run that was cut off."""
     source = SOURCE.replace('return f"All', SLOW).replace("grace_seconds=5", "grace_seconds=0")
     first = serve(source)
     run_id = json.loads(first.call("/posts", {"title": "Tides"})[1])["id"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import from_json, to_json
 
-from graphengine import END, START, Graph, changed, value
+from graphengine import END, START, Graph, Usage, changed, value
 from graphengine.engine import steps
 from graphengine.engine.events import Begun, BranchedOff, NodeLeft, Resumed
 from graphengine.engine.fold import evolve, fold
@@ -17,6 +18,8 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Shift, Step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.reducers import maximum
+from graphengine.runner.result import usage_from
+from graphengine.state import amounts
 from graphengine.state.encoded import opened
 from tests.kit.facts import made_step, said
 from tests.kit.session import Session
@@ -56,9 +59,38 @@ def test_a_step_follows_the_one_before_it() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"kind": 1}', b"null", b'{"kind"'])
 def test_a_row_that_is_not_a_step_is_refused(body: bytes) -> None:
-    """Reading a row that is no record of a step raises ValueError."""
+    """Reading a row that does not record a step raises ValueError."""
     with pytest.raises(ValueError, match=r"step 3|EOF|expected"):
         decode_step(3, body)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'"kind":"started","data":{"run_id":"r","graph":"g","fingerprint":"f","limits":{"turns":4,"steps":null}}',
+        b'"kind":"entered","data":{"graph":"g","limits":{"seconds":1.0,"turns":4,"unknown_cost":1}}',
+        b'"kind":"node","data":{"usage":{"images":2,"calls":1,"cost_usd":null,"priced_usd":0.5}}',
+        b'"kind":"recorded","data":{"key":"k","name":"n","value":1,"by":{"model":"m","agent":"a","team":"t"}}',
+        b'"kind":"recorded","data":{"key":"k","name":"n","value":1,"said":{"emitted":[1],"sent":[],"shown":[2]}}',
+    ],
+)
+def test_amounts_and_names_of_another_version_are_kept(data: bytes) -> None:
+    """A step with them is read and written byte for byte."""
+    body = b'{%b,"at":1.0}' % data
+    fields = from_json(body)
+    assert encode_step(decode_step(1, body)) == to_json({"kind": fields["kind"], "at": 1.0, "data": fields["data"]})
+
+
+def test_usage_of_another_version_stays_in_the_snapshot() -> None:
+    """It is added up and stored like every amount; a result has only the amounts that this version knows."""
+    usage = cast("amounts.Usage", {"images": 2, "calls": 1})
+    session = Session(looping())
+    session.start()
+    session.finish({"n": 1}, usage)
+    session.finish({"n": 2}, usage)
+    kept = from_record(to_record(session.snapshot))
+    assert kept.usage == kept.root.usage == {"images": 4, "calls": 2}
+    assert usage_from(kept.usage) == Usage(calls=2)
 
 
 def test_a_snapshot_of_another_format_is_refused() -> None:
@@ -121,7 +153,7 @@ def test_the_changes_for_a_changed_graph_are_recorded() -> None:
 
 
 def test_a_comparison_of_the_wrong_type_is_false_and_explained() -> None:
-    """Rule 12: values that cannot be compared at run time make a condition false."""
+    """Values that cannot be compared at run time make a condition false, as rule 12 says."""
     graph = Graph("types", State)
     graph.add_node("a", work)
     graph.add_edge(START, "a")

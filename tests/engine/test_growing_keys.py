@@ -420,7 +420,7 @@ def test_additions_of_arms_fit_a_tightened_type() -> None:
 
 
 def test_a_resume_refuses_additions_of_arms_that_no_longer_fit() -> None:
-    """The field is no dict of lists in the current graph."""
+    """The field is not a dict of lists in the current graph."""
 
     class Other(BaseModel):
         memos: dict[str, int] = {}

@@ -1,5 +1,6 @@
 """The table of the machine: it is complete, the scenario pages follow it, and the docs draw it."""
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +18,7 @@ PAGES = sorted((ROOT / "tests" / "scenarios").glob("*.txt"))
 
 
 def test_every_event_has_a_row() -> None:
-    """No event is missing."""
+    """Every event has a row in the table."""
     assert {row.event for row in TABLE} == set(get_args(Event))
 
 
@@ -36,22 +37,33 @@ def test_the_machine_is_one_short_file() -> None:
 
 def test_every_kind_of_step_is_on_a_page() -> None:
     """The scenario pages show all of them; every session checks that they follow the table."""
-    seen = {type(step.data) for page in PAGES for step in played(Scenario.read(page), page.stem)[1].log}
-    assert seen == set(get_args(AnyFacts))
+    missing = set(get_args(AnyFacts))
+    for page in PAGES:
+        missing -= {type(step.data) for step in played(Scenario.read(page), page.stem)[1].log}
+        if not missing:
+            return
+    assert not missing
 
 
 def test_the_docs_draw_the_table() -> None:
-    """If they do not, the table changed: run scripts/machine_docs.py."""
+    """The docs draw the table as scripts/machine_docs.py does."""
     text = machine_docs.PAGE.read_text(encoding="utf-8")
     assert machine_docs.drawn(text) == text, "run scripts/machine_docs.py"
 
 
 def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Path) -> None:
-    """Mypy reports a kind of step that no rule handles, a field that no step has, and a key that no outline has."""
+    """Mypy reports a kind of step that no rule handles, a field that no step has, and a key that no record has."""
     kind = "AnyFacts: TypeAlias = (\n    Started\n"
     new = f'class Paused(Facts):\n    """A new kind."""\n\n\n{kind.replace("Started", "Paused | Started")}'
-    misspelt = ("../history/replay/node_diff.py", 'outline["reads"]', 'outline["raeds"]')
-    patches = [("steps.py", kind, new), ("rules/fork.py", "facts.cancelled = ", "facts.canceled = "), misspelt]
+    patches = [
+        ("steps.py", kind, new),
+        ("rules/fork.py", "facts.cancelled = ", "facts.canceled = "),
+        ("../history/replay/node_diff.py", 'outline["reads"]', 'outline["raeds"]'),
+        ("frame_tree.py", 'joined["priced_usd"]', 'joined["priced_uds"]'),
+        ("ready.py", 'usage.get("unknown_calls", 0)', 'usage.get("unknown_cals", 0)'),
+        ("../graph/options.py", 'given["unknown_cost"]', 'given["unknown_costs"]'),
+        ("../history/usage.py", 'asked["agent"]', 'asked["agnet"]'),
+    ]
     shadows: list[str] = []
     for number, (name, old, text) in enumerate(patches):
         file = (ENGINE / name).resolve()
@@ -60,11 +72,20 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         shadow = tmp_path / f"{number}.py"
         shadow.write_text(source.replace(old, text), encoding="utf-8")
         shadows += ["--shadow-file", str(file.relative_to(ROOT)), str(shadow)]
-    ended = run_mypy(ROOT, tmp_path / "mypy", *shadows, "graphengine/engine", "graphengine/history/replay")
+    folders = ("graphengine/engine", "graphengine/history", "graphengine/graph")
+    ended = run_mypy(ROOT, tmp_path / "mypy", *shadows, *folders)
     unhandled = [line for line in ended.stdout.splitlines() if 'incompatible type "Paused"; expected "Never"' in line]
     assert {line.partition(":")[0] for line in unhandled} == {
         "graphengine/engine/fold.py",
         "graphengine/history/replay/event_of_step.py",
     }, ended.stdout
     assert '"Joined" has no attribute "canceled"' in ended.stdout
-    assert 'TypedDict "NodeOutline" has no key "raeds"' in ended.stdout
+    misspelt = (
+        ("NodeOutline", "raeds"),
+        ("Usage", "priced_uds"),
+        ("LimitsRecord", "unknown_costs"),
+        ("ModelCaller", "agnet"),
+    )
+    for record, key in misspelt:
+        assert f'TypedDict "{record}" has no key "{key}"' in ended.stdout
+    assert re.search(r"engine/ready\.py:\d+: error: .*object", ended.stdout), ended.stdout

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph
-from graphengine.engine.ready import next_due
+from graphengine.engine.ready import mover_of, next_due
 from graphengine.stores.summaries import summary_of
 from tests.kit.session import Session
 
@@ -54,8 +54,25 @@ def calls(work: Callable[[], object]) -> int:
     return count
 
 
+def test_to_ask_what_can_move_changes_nothing() -> None:
+    """Neither while frames wait, nor after an answer."""
+    session = open_questions(10)
+    snapshot = session.snapshot
+
+    def asked() -> str | None:
+        before = snapshot.mover, list(snapshot.movers or ())
+        found = mover_of(snapshot)
+        assert (snapshot.mover, list(snapshot.movers or ())) == before
+        return found
+
+    assert asked() is None
+    session.answer("each[3]", "yes", identity=snapshot.frames["each[3]"].waits["each[3]"].id)
+    assert asked() == "each[3]"
+    assert asked() == "each[3]"
+
+
 def test_an_answer_costs_the_same_with_few_and_many_open_questions() -> None:
-    """To decide, fold and list it, no other wait is read, whichever of them is answered."""
+    """To decide, fold and list an answer, no other wait is read, however many are open."""
 
     def cost(session: Session, item: int) -> int:
         name = f"each[{item}]"

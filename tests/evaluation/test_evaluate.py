@@ -64,7 +64,7 @@ CASES = [
 
 
 async def test_scorers_read_the_final_state_the_result_the_label_and_what_is_expected() -> None:
-    """Each by its name and as the type that the scorer declares."""
+    """Scorers read by name the final state, the result, the label and what is expected, as the types they declare."""
     report = await evaluate(version(upper), CASES[:1], [exact, brief])
     (trial,) = report.subject.trials
     assert (trial.case, trial.label, trial.output, trial.failure) == ("ho", "done", "HO", "")
@@ -85,7 +85,7 @@ async def test_the_result_of_a_graph_without_one_is_its_final_state() -> None:
 
 
 async def test_a_case_that_fails_counts_as_0_and_does_not_stop_the_others() -> None:
-    """The report names the failure."""
+    """The report names the failure of a case that counts as 0, and the others are scored."""
     report = await evaluate(version(upper), CASES, [exact])
     assert [trial.value("exact") for trial in report.subject.trials] == [1.0, 1.0, 0.0]
     assert [trial.failure for trial in report.subject.failed] == ["ValueError: no bad words"]
@@ -93,7 +93,7 @@ async def test_a_case_that_fails_counts_as_0_and_does_not_stop_the_others() -> N
 
 
 async def test_a_graph_that_fails_in_every_case_reaches_no_threshold() -> None:
-    """Although no scorer ran."""
+    """A graph that fails in every case reaches no threshold, although no scorer ran."""
     report = await evaluate(version(upper), CASES[2:], [exact, brief])
     assert report.below({"": 0.1}) == ["exact is 0.000, below 0.1", "brief is 0.000, below 0.1"]
 
@@ -123,7 +123,7 @@ async def test_a_scorer_that_fails_gives_no_score_and_no_mean() -> None:
 
 
 async def test_a_scorer_can_say_that_it_does_not_apply() -> None:
-    """None counts for no mean, and is no failure."""
+    """A score of None counts in no mean, and is not a failure."""
     scorers = {"long": lambda text: None if len(text) < 9 else 1.0}
     report = await evaluate(version(upper), CASES[:2], scorers)
     assert (report.subject.mean("long"), report.subject.unjudged("long")) == (None, [])
@@ -233,7 +233,7 @@ class Locked(BaseModel):
     ],
 )
 async def test_a_case_that_does_not_fit_is_refused_before_anything_runs(case: Case, message: str) -> None:
-    """The message names the case."""
+    """A case that does not fit is refused before anything runs, and the message names it."""
     with pytest.raises(InputError, match=message) as caught:
         await evaluate(version(pytest.fail), [*CASES, case], [exact])
     assert "case 'a'" in caught.value.where
@@ -253,7 +253,7 @@ async def test_two_cases_of_one_name_and_a_secret_in_a_case_are_refused() -> Non
     "scorers", [{}, [lambda output: 1], {"run": exact}, [exact, exact]], ids=["none", "nameless", "run", "twice"]
 )
 def test_scorers_need_names_of_their_own(scorers: Any) -> None:
-    """And there is at least one."""
+    """Each scorer needs a name of its own, and there is at least one."""
     with pytest.raises(DefinitionError, match="scorer"):
         evaluation(version(upper), scorers)
 
@@ -290,7 +290,7 @@ def test_an_invalid_data_set_is_refused_with_the_line(tmp_path: Path, text: str,
 
 
 async def test_a_picture_shows_both_versions_of_each_case() -> None:
-    """In words too; a failed case is named."""
+    """A picture shows both versions of each case, in words too; a failed case is named."""
     report = await evaluate(version(upper), CASES, [exact], against=version(lambda text: text, "quiet"))
     assert picture(report).spoken == (
         "3 cases, shout against quiet",
@@ -313,6 +313,6 @@ async def test_the_graph_of_an_evaluation_is_a_graph_like_any_other(tmp_path: Pa
 
 
 def test_a_report_is_read_again_as_json() -> None:
-    """For a comparison with a later one."""
+    """A report is read again as JSON, for a comparison with a later one."""
     report = asyncio.run(evaluate(version(upper), CASES, [exact]))
     assert Report.model_validate_json(report.model_dump_json()) == report

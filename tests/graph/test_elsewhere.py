@@ -1,4 +1,4 @@
-"""What somebody who comes from LangGraph writes first: each mistake is answered with our way."""
+"""LangGraph's names: each raises an error with the graphengine equivalent."""
 
 import asyncio
 import operator
@@ -27,7 +27,7 @@ def work(text: str) -> str:
 
 
 def three() -> Any:
-    """Three nodes, from a to b and c, of any type, so that the mistakes below are no errors of types."""
+    """Return three nodes, from a to b and c, typed as Any, so that type checkers accept the mistakes below."""
     graph: Any = Graph("three", State)
     for name in "abc":
         graph.add_node(name, work, writes="text")
@@ -160,7 +160,7 @@ def test_a_result_as_elsewhere_fails_the_run_with_our_way(
 
 
 def test_other_names_are_unknown_as_in_python() -> None:
-    """With Python's own suggestion; `hasattr` and copies work."""
+    """Other unknown names get Python's own suggestion; `hasattr` and copies work."""
     with pytest.raises(AttributeError, match="'Graph' object has no attribute 'add_nodes'") as caught:
         three().add_nodes()
     assert not isinstance(caught.value, GraphEngineError)
@@ -185,18 +185,20 @@ async def test_a_run_that_is_awaited_is_a_coroutine() -> None:
 
 
 def test_graphs_and_plans_are_shown_in_short() -> None:
-    """By name, state and number of nodes."""
+    """Graphs and plans are shown by name, state and number of nodes."""
     graph = one(work, writes="text")
     assert (repr(graph), repr(graph.compile())) == ("Graph('one', State, 1 node)", "Plan('one', State, 1 node)")
 
 
 def test_a_removed_edge_is_one_problem() -> None:
-    """Of each edge of the bundled workflows: what follows from it is not listed."""
+    """Removing any edge of the bundled workflows is one problem: what follows from it is not listed."""
     for module in (blackboard, content_queue, content_shifts, event_bus, orchestrator, review_loop, writers_room):
         whole: Graph[Any] = module.graph
+        before = len(whole.check())
         for index, edge in enumerate(whole.edges):
             part = whole.but()
             part.edges.pop(index)
-            errors = [problem for problem in part.check() if not problem.warning]
+            problems = part.check()
+            errors = [problem for problem in problems if not problem.warning]
             assert len(errors) <= 1, (whole.name, edge, errors)
-            assert not errors or len(part.check()) == 1 + len(whole.check())
+            assert not errors or len(problems) == 1 + before

@@ -35,7 +35,7 @@ def found(graph: Graph[State], code: str) -> Problem:
 
 
 def test_a_problem_has_the_line_of_its_declaration() -> None:
-    """For a node, an edge, a switch and a fork; else the line of the graph."""
+    """A problem has the line of its node, edge, switch or fork; else the line of the graph."""
     graph, begin = Graph("g", State, carry_over=("m",)), line(inspect.currentframe())
     graph.add_node("a", lambda m: m, writes="n")
     graph.add_edge(START, "a")
@@ -58,21 +58,21 @@ def test_a_problem_has_the_line_of_its_declaration() -> None:
 
 
 def test_an_invalid_option_has_the_line_of_its_node() -> None:
-    """Even though the rest of the graph is not checked then."""
+    """An invalid option has the line of its node, even though the rest of the graph is not checked then."""
     graph = Graph("g", State)
     graph.add_node("a", lambda n: n, timeout_seconds=-1)
     assert found(graph, "bad_option").line == line(inspect.currentframe()) - 1
 
 
 def test_a_field_has_its_line_in_the_class() -> None:
-    """Also if a base class of the state declares it."""
+    """A field has its line in the class, also if a base class of the state declares it."""
     graph = Graph("g", State)
     graph.add_path(START, END)
     assert found(graph, "not_recordable").line == inspect.getsourcelines(Base)[1] + 1
 
 
 def test_a_class_inside_a_function_is_found_too() -> None:
-    """As in notebooks and tests."""
+    """A class inside a function is found too, as in notebooks and tests."""
 
     class Inner(BaseModel):
         kept: int = 0
@@ -84,7 +84,7 @@ def test_a_class_inside_a_function_is_found_too() -> None:
 
 
 def test_a_field_without_source_has_the_line_of_the_graph() -> None:
-    """For instance, if it was entered at a prompt."""
+    """A field without source, entered at a prompt for instance, has the line of the graph."""
     names: dict[str, type[BaseModel]] = {"BaseModel": BaseModel, "excluded": Field(default=0, exclude=True)}  # type: ignore[dict-item]
     exec("class Typed(BaseModel):\n    n: int = excluded", names)  # noqa: S102 - code of this test
     graph = Graph("g", names["Typed"])
@@ -95,19 +95,19 @@ def test_a_field_without_source_has_the_line_of_the_graph() -> None:
 
 
 def test_an_undeclared_field_has_the_line_of_its_class() -> None:
-    """The nearest line that exists."""
+    """An undeclared field has the nearest line that exists: that of its class."""
     place = origin_of_field(State, "nope")
     assert place == (str(HERE), inspect.getsourcelines(State)[1])
 
 
 def test_a_problem_in_a_pattern_has_the_line_of_the_users_call() -> None:
-    """Not by a line of graphengine."""
+    """A problem in a pattern has the line of the user's call, not a line of graphengine."""
     graph = pipeline({"a": Node(lambda m: m, writes="n")}, state=State, result="n")
     assert found(graph, "unknown_parameter").line == line(inspect.currentframe()) - 1
 
 
 def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:
-    """Since the mistake is fixed there."""
+    """A copy keeps the lines of the original, since the mistake is fixed there."""
     graph = Graph("g", State)
     graph.add_node("a", lambda m: m, writes="n")
     begin = line(inspect.currentframe()) - 1
@@ -116,7 +116,7 @@ def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:
 
 
 def test_the_error_of_compile_carries_the_lines() -> None:
-    """So that callers can use them."""
+    """The error of compile has the problems with their lines, so that callers can use them."""
     with pytest.raises(CompileError) as caught:
         Graph("g", State).compile()
     assert {problem.file for problem in caught.value.problems} == {str(HERE)}

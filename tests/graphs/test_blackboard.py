@@ -136,13 +136,13 @@ class TestScripted:
         assert result.output == "draft\n\n## Not done\n\n- skeptic: away\n"
 
     async def test_a_board_on_which_nothing_was_written_fails(self) -> None:
-        """If the scout finds nothing, no other specialist is woken."""
+        """A board on which the scout writes nothing fails, and no other specialist is woken."""
         async with Runner(models={"*": ScriptedModel({"scout": [BadRequest("away")]})}) as runner:
             with pytest.raises(RunFailed, match=r"nothing was written: .*away"):
                 await runner.start(graph, TASK).result()
 
     async def test_a_doubt_that_no_source_has_goes_back(self) -> None:
-        """So does every other quotation."""
+        """A doubt or another quotation that no source has goes back."""
         made_up = Doubt(fact=HONEY.text, against=Fact(text="Bees are made of oak.", file="a.md", line=1))
         script = {**SCRIPT, "scout": [FIRST], "skeptic": [[made_up], [DOUBT]], "surveyor": [[]]}
         script |= {"writer": ["draft"], "reviewer": [GOOD]}
@@ -177,7 +177,7 @@ class TestByRules:
 
     async def test_another_text_and_a_word_that_it_lacks(self) -> None:
         """The report lists what is open; equal input gives an equal report."""
-        folder = Path(__file__).resolve().parents[1] / "nodes" / "texts"
+        folder = Path(__file__).resolve().parents[1] / "briefs" / "texts"
         texts = [
             TextFile(path=name, text=(folder / name).read_text("utf-8")) for name in ("sourdough.md", "lighthouses.txt")
         ]
@@ -200,7 +200,7 @@ class TestByRules:
 
 class TestStopped:
     async def test_a_run_stopped_anywhere_has_the_same_result(self, tmp_path: Path) -> None:
-        """No call is repeated."""
+        """A run stopped anywhere has the same result, and no call is repeated."""
         async with Runner(models={"*": ScriptedModel(SCRIPT)}) as runner:
             whole = await runner.start(graph, TASK).result()
         for steps in range(1, whole.steps, 3):

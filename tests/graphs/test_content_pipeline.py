@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,10 +38,11 @@ from tests.graphs.press_kit import (
     WRITTEN,
     by_role,
 )
+from tests.kit import forks
 from tests.models.edge_server import EdgeServer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-TEXTS: Final = ROOT / "tests" / "nodes" / "texts"
+TEXTS: Final = ROOT / "tests" / "briefs" / "texts"
 YES, NO, AGAIN = Decision(verdict="approve"), Decision(verdict="reject"), Decision(verdict="revise", note="for sailors")
 NOT_JSON: Final = "Here is your post! Title: Tides."
 
@@ -98,7 +97,7 @@ async def test_what_is_approved_is_published(site: Path) -> None:
 
 
 async def test_nothing_that_is_published_names_a_file(site: Path) -> None:
-    """By rules, on the example: neither file nor output nor post has a path, and the notes are titles."""
+    """Neither the example's published file nor its output or post names a path, and the notes are titles."""
     given = example().model_copy(update={"site": str(site)})
     async with Runner() as runner:
         result = await runner.start(graph, given, run_id="r").result()
@@ -148,7 +147,7 @@ async def test_a_post_is_sent_back_so_often_and_no_more(site: Path, revisions: i
 
 
 async def test_what_is_rejected_is_not_published(site: Path) -> None:
-    """The label says so."""
+    """A rejected text is not published, and the label says so."""
     async with Runner(models={"*": ScriptedModel(ANSWERS)}) as runner:
         result = await decided(runner, site, [NO])
     assert (label(result), result.state.published, site.exists()) == ("rejected", None, False)
@@ -178,7 +177,7 @@ async def test_silence_is_no_approval(site: Path) -> None:
 
 
 async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path: Path) -> None:
-    """Publishing needs neither the models nor the process that started the run."""
+    """A post waits in the database: publishing needs neither the models nor the process that started the run."""
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(ANSWERS)}) as runner:
         await decided(runner, site, [])
     async with Runner(tmp_path / "runs.db") as runner:
@@ -270,7 +269,7 @@ async def test_without_research_the_run_fails_and_can_be_resumed(site: Path, tmp
 
 
 async def test_sources_without_the_topic_end_the_run(site: Path) -> None:
-    """A researcher that finds nothing is no reason to write."""
+    """If the researcher finds nothing, nothing is written."""
     nothing = Findings(notes=["The sources are on bread."])
     async with Runner(models={"*": ScriptedModel([nothing])}) as runner:
         with pytest.raises(RunFailed, match="nothing found to write on"):
@@ -389,15 +388,11 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def life(folder: Path) -> subprocess.CompletedProcess[bytes]:
+def life(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a process that starts the run, approves, publishes, and dies."""
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    program = folder / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    return forks.run(program, str(folder), loads=forks.BRIEFS)
 
 
 async def test_a_kill_between_publishing_and_recording_publishes_once(site: Path, tmp_path: Path) -> None:
@@ -449,7 +444,7 @@ async def test_a_run_that_was_stopped_anywhere_repeats_no_call(site: Path, tmp_p
 
 
 async def test_rules_do_the_work_without_a_model(site: Path) -> None:
-    """On the example and on another text; a second post on the same topic gets another title."""
+    """Rules do the work on the example and on another text; a second post on the same topic gets another title."""
     gears = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
     other = Piece(topic="How bicycle gears work", sources=[gears], word_budget=300)
     titles: list[str] = []
@@ -491,7 +486,7 @@ async def test_a_text_that_is_too_short_for_a_description_is_markdown(site: Path
 
 @pytest.mark.parametrize("text", ["", "Ebb", "```\ncode\n```", "\x00", "\U0001f30a" * 3000])
 async def test_a_text_that_holds_nothing_fails_at_the_research(site: Path, text: str) -> None:
-    """The error names the file."""
+    """A text that holds nothing fails at the research, and the error names the file."""
     with pytest.raises(RunFailed, match=r"no sentence that can be quoted was found in a\.md"):
         await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)], "site": str(site)})
 

@@ -105,7 +105,7 @@ async def test_a_worker_processes_orders_of_any_process(tmp_path: Path) -> None:
 
 
 async def test_an_order_that_is_none_is_refused() -> None:
-    """The next order is taken."""
+    """An invalid order is refused, and the next one is taken."""
     async with Runner(models={"*": always()}) as runner:
         await runner.start(graph, Queue(stays_open=True), run_id="r").result()
         for message in ({"topic": ""}, "shut", 7, {"topic": TOPIC, "sources": [SOURCE.model_dump()]}, "close"):
@@ -134,7 +134,7 @@ async def test_a_run_takes_so_many_pieces_and_no_more() -> None:
 
 
 async def test_rules_do_the_work_without_a_model() -> None:
-    """It runs on the example."""
+    """Rules run the example without a model."""
     result = await graph.run(example())
     assert [parcel.failure for parcel in result.state.parcels] == [None, None]
     assert all("No language model wrote this text" in text for text in result.state.texts)

@@ -89,7 +89,7 @@ async def test_rules_do_the_work_without_a_model(database: Path) -> None:
 
 
 async def test_through_a_server(provider: EdgeServer, database: Path) -> None:
-    """Each run has the cost of its own stage."""
+    """Each run through a server has the cost of its own stage."""
     provider.answer(by_role)
     async with Runner(database, models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         for given in (GIVEN, {"stage": "write"}):

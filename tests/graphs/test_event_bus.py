@@ -135,7 +135,7 @@ class TestFailing:
         assert last == {"researcher": "closed", "writer": "closed", "reviewer": "draft_ready"}
 
     async def test_a_run_without_a_text_fails(self) -> None:
-        """The error says so."""
+        """A run without a text fails, and the error says so."""
         async with Runner(models={"*": ScriptedModel({"researcher": [BadRequest("away")]})}) as runner:
             with pytest.raises(RunFailed, match=r"nothing was written: .*away"):
                 await runner.start(graph, GIVEN).result()
@@ -200,7 +200,7 @@ class TestFromOutside:
 
 class TestByRules:
     async def test_the_example(self) -> None:
-        """Without a model, the first brief is approved."""
+        """Without a model, the example's first brief is approved."""
         async with Runner() as runner:
             result = await runner.start(graph, example()).result()
         assert [review.approved for review in result.state.history] == [True]
@@ -213,7 +213,7 @@ class TestByRules:
 
     async def test_another_text(self) -> None:
         """The number of letters is at most the same, and all end in the same way."""
-        text = (ROOT / "tests" / "nodes" / "texts" / "gears.md").read_text(encoding="utf-8")
+        text = (ROOT / "tests" / "briefs" / "texts" / "gears.md").read_text(encoding="utf-8")
         given = Office(task="How bicycle gears work", sources=[TextFile(path="gears.md", text=text)])
         async with Runner() as runner:
             result = await runner.start(graph, given).result()

@@ -17,7 +17,7 @@ from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, GIVEN, TEXT, WRITTEN,
 from tests.models.edge_server import EdgeServer
 
 HAIKU = {"*": "anthropic:claude-haiku-4-5"}
-TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
+TEXTS = Path(__file__).parents[1] / "briefs" / "texts"
 
 
 async def test_each_result_is_what_the_next_one_reads() -> None:
@@ -117,7 +117,7 @@ async def test_a_pipeline_of_two_has_no_editor() -> None:
 
 
 async def test_rules_do_the_work_without_a_model() -> None:
-    """On the example and on another text; the wishes are fulfilled."""
+    """Rules do the work on the example and on another text, and fulfil the wishes."""
     first = await graph.run(example())
     text = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
     second = await graph.run(Handoff(topic="How bicycle gears work", sources=[text], wishes=["the cable"]))
@@ -157,7 +157,7 @@ async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> N
 
 
 async def test_mixed_providers_and_a_strong_writer(provider: EdgeServer) -> None:
-    """As in the sets of models: one for the text, another one for the rest."""
+    """One provider writes the text and another does the rest, as in the sets of models."""
     provider.answer(by_role)
     models = {"*": "openai:gpt-5-mini", "writer": "anthropic:claude-haiku-4-5"}
     async with Runner(models=models) as runner:
@@ -169,7 +169,7 @@ async def test_mixed_providers_and_a_strong_writer(provider: EdgeServer) -> None
 
 
 async def test_a_text_with_an_unknown_citation_goes_back(provider: EdgeServer) -> None:
-    """The error names the place."""
+    """A text with an unknown citation goes back, and the error names the place."""
     wrong = WRITTEN.model_copy(update={"text": TEXT.replace("tides.md:4", "tides.md:44")})
     provider.play(*(Says(each.model_dump_json()) for each in (FOUND, wrong, WRITTEN, EDITED)))
     async with Runner(models=HAIKU) as runner:

@@ -39,7 +39,7 @@ def chronicle(monkeypatch: pytest.MonkeyPatch) -> TextFile:
 
 @pytest.mark.parametrize(("module", "field"), WORKFLOWS, ids=lambda each: getattr(each, "__name__", ""))
 async def test_the_parts_that_say_something_are_found(module: Any, field: str, chronicle: TextFile) -> None:
-    """By rules, in every workflow: both facts, at their own lines, and how much was read."""
+    """Rules find both facts in every workflow, at their own lines, and say how much was read."""
     async with Runner() as runner:
         result = await runner.start(module.graph, {field: TASK, "sources": [chronicle]}).result()
     text = str(result.values)

@@ -51,7 +51,7 @@ class TestWithoutAModel:
 
     def test_any_text_is_answered_from_its_own_words(self) -> None:
         """Every claim cites a line of the source."""
-        text = (ROOT / "tests/nodes/texts/sourdough.md").read_text(encoding="utf-8")
+        text = (ROOT / "tests/briefs/texts/sourdough.md").read_text(encoding="utf-8")
         given = {"task": "How sourdough bread is made", "sources": [TextFile(path="sourdough.md", text=text)]}
         result = graph.run_sync(given)
         assert label(result) == "answered"
@@ -60,8 +60,8 @@ class TestWithoutAModel:
         assert scores[-1] >= 7
 
     def test_sources_unrelated_to_the_task_fail_the_run(self) -> None:
-        """A good text could be made from them, but it would be no answer."""
-        text = (ROOT / "tests/nodes/texts/gears.md").read_text(encoding="utf-8")
+        """A good text could be made from them, but it would not answer the task."""
+        text = (ROOT / "tests/briefs/texts/gears.md").read_text(encoding="utf-8")
         given = {"task": "Quantum chromodynamics", "sources": [TextFile(path="gears.md", text=text)]}
         with pytest.raises(RunFailed, match="it cannot be answered") as caught:
             graph.run_sync(given)
@@ -80,7 +80,7 @@ class TestThePlan:
             ([FIND.model_copy(update={"role": "poet"})], "find: there is no worker 'poet', only researcher, coder"),
             ([FIND.model_copy(update={"input": " "})], "find: its input is empty"),
             ([FIND.model_copy(update={"needs": ["write"]}), WRITE], "circular needs: "),
-            ([WRITE], "write: needs 'find', which is no step"),
+            ([WRITE], "write: needs 'find', which is not a step"),
             ([FIND.model_copy(update={"id": f"f{number}"}) for number in range(25)], "25 steps, more than 24"),
             ([], "the plan has no steps"),
         ],
@@ -337,7 +337,7 @@ class TestResilience:
 
 class TestMessages:
     async def test_every_message_has_a_sender_and_what_it_goes_back_to(self) -> None:
-        """From text to question: an assignment refers to the results it needs, a result to its assignment."""
+        """Every message has a sender and a reference: an assignment refers to the results it needs, a result to it."""
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [ACCEPT]}
         result, _ = await run({**script, "synthesiser": ["The moon."]})
         messages = [(each.id, each.sender, each.receiver, each.parents) for each in result.state.messages]
@@ -376,7 +376,7 @@ class TestMoreWorkers:
         assert "## translator\n\n1" in offline.state.output
 
     async def test_agents_may_be_functions_and_graphs(self) -> None:
-        """As in every pattern: here the planner is a function, and a line of workers is the writer."""
+        """Agents may be functions and graphs: here the planner is a function, and a line of workers is the writer."""
         team = orchestrator(lambda: PLAN, {**WORKERS, Role.WRITER: line_of([Role.SUMMARIZER])})
         script = {"researcher": [FOUND], "summarizer": ["In short: tides."], "validator": [ACCEPT]}
         result, _ = await run({**script, "synthesiser": ["The moon."]}, made=team)
@@ -438,7 +438,7 @@ class TestTheWhole:
         assert all(models.keys() == {"*", *agents} for models in MODELS.values())
 
     async def test_the_prices_of_its_models_are_known(self) -> None:
-        """A cost limit refuses none of them."""
+        """The prices of its models are known, so that a cost limit refuses none of them."""
         for name in {name for models in MODELS.values() for name in models.values()}:
             model = model_of(name)
             assert isinstance(model, KnowsPrices)

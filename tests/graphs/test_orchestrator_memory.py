@@ -1,8 +1,5 @@
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,9 +24,7 @@ from tests.graphs.orchestrator_kit import (
     retry,
     run,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
-
+from tests.kit import forks
 
 VICTIM = """
 import asyncio, os, signal, sys
@@ -137,11 +132,8 @@ class TestMemory:
         """SIGKILL comes during the researcher's call; the next process sends exactly the same request."""
         database = tmp_path / "runs.db"
         await once(database, "first")
-        command = [sys.executable, "-c", VICTIM, str(database)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        died = await asyncio.to_thread(
-            subprocess.run, command, check=False, timeout=60, env=environment, capture_output=True, text=True
-        )
+        (tmp_path / "victim.py").write_text(VICTIM, encoding="utf-8")
+        died = await asyncio.to_thread(forks.run, tmp_path / "victim.py", str(database), loads=forks.BRIEFS)
         assert died.returncode == -signal.SIGKILL, died.stderr
         await once(database, "third")
         script = {name: answers for name, answers in FIRST.items() if name != "planner"}
@@ -161,7 +153,7 @@ class TestMemory:
         assert result.state.errors == []
 
     async def test_the_run_works_without_memories(self, tmp_path: Path) -> None:
-        """For example if the results of earlier runs are too large to be read; that is among the errors."""
+        """The run works without memories, for example if the results of earlier runs are too large to be read."""
         script: dict[str, Sequence[object]] = {**FIRST, "writer": ["w" * 300_000 + " " + CITED]}
         with ScriptedModel(script) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:

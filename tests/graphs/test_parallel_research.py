@@ -96,7 +96,7 @@ async def test_a_reader_that_talks_too_much_is_cut_off_alone() -> None:
 
 @pytest.mark.parametrize(("need", "enough"), [(2, True), (3, False)])
 async def test_so_many_readings_have_to_succeed(need: int, enough: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """With fewer the run fails before anything is merged."""
+    """With fewer successful readings the run fails before anything is merged."""
     with ScriptedModel({"reader": [without_b] * 3, **({"merger": ["# Bees"]} if enough else {})}) as model:
         async with Runner(models={"*": model}) as runner:
             run = runner.start(parallel_research(need=need), given())
@@ -148,7 +148,7 @@ async def test_the_example_runs_by_rules() -> None:
 
 async def test_by_rules_too_a_source_that_cannot_be_read_is_named() -> None:
     """Another text is read next to one without a sentence, and one on something else is left out."""
-    texts = [Path("tests/nodes/texts/gears.md"), Path("tests/nodes/texts/hefeteig.md")]
+    texts = [Path("tests/briefs/texts/gears.md"), Path("tests/briefs/texts/hefeteig.md")]
     root = Path(__file__).resolve().parents[2]
     sources = [TextFile(path=path.name, text=(root / path).read_text(encoding="utf-8")) for path in texts]
     empty = TextFile(path="empty.md", text="# Nothing")
@@ -172,7 +172,7 @@ async def test_a_run_that_was_stopped_reads_nothing_again(tmp_path: Path) -> Non
 
 
 async def test_a_merger_that_fails_is_asked_again_without_the_readers(tmp_path: Path) -> None:
-    """The notes are recorded."""
+    """A merger that fails is asked again without the readers, whose notes are recorded."""
     script = {"reader": [notes] * 3, "merger": [BadRequest("no")]}
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(script)}) as runner:
         run = runner.start(graph, given())
@@ -292,7 +292,7 @@ async def test_a_provider_that_refuses_one_source_is_named_in_the_report(provide
 
 
 async def test_the_prices_of_its_models_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cost limit refuses none of them."""
+    """The prices of its models are known, so that a cost limit refuses none of them."""
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     for name in {name for models in MODELS.values() for name in models.values()}:

@@ -20,7 +20,7 @@ from tests.kit.review_team import Team, answers, asked
 from tests.models.edge_server import EdgeServer
 from tests.patterns.scripted import play
 
-TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
+TEXTS = Path(__file__).parents[1] / "briefs" / "texts"
 MORE = TextFile(
     path="waves.md", text="# Waves\n\nWaves are raised by the wind and run on for days when the wind is gone.\n"
 )
@@ -181,7 +181,7 @@ async def test_a_searching_researcher_calls_its_tool_and_quotes_what_it_found() 
 
 
 async def test_invalid_arguments_are_reported_to_the_model() -> None:
-    """So is a search without results, with words that the sources do use."""
+    """Invalid arguments are reported to the model, and a search without results with words that the sources use."""
     search = calls(("search_sources", {"query": "moon", "max_results": 99}), ("search_sources", {"query": "volcano"}))
     played = await play(review_loop(searching_researcher), given(TIDES), says(researcher=[search, FOUND]))
     second = [request for request in played.model.requests if request.agent == "researcher"][1]

@@ -100,7 +100,7 @@ async def test_searches_are_recorded_and_not_made_again(site: Site, tmp_path: Pa
 
 
 async def test_without_sources_and_without_a_search_the_run_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is made up."""
+    """Without sources and without a search the run says what to do, and makes nothing up."""
     for name in ("SEARXNG_URL", "BRAVE_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(RunFailed, match="there are no sources, and no search is configured") as failed:
@@ -109,7 +109,7 @@ async def test_without_sources_and_without_a_search_the_run_says_what_to_do(monk
 
 
 async def test_pages_that_cannot_be_read_fail_the_run_with_the_reasons(site: Site) -> None:
-    """One for each page."""
+    """Pages that cannot be read fail the run with a reason for each."""
     del site.pages["/tides"]
     with pytest.raises(RunFailed, match=r"forbids it.*status 404"):
         await graph.run({"task": TASK})

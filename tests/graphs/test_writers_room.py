@@ -96,7 +96,7 @@ async def test_a_role_of_ones_own_and_another_chair() -> None:
 
 
 async def test_an_agent_that_knows_nothing_of_rooms_may_sit_in_one() -> None:
-    """For example one that reads only the premise."""
+    """An agent that knows nothing of rooms, for example one that reads only the premise, may sit in one."""
     plain = Agent("plain", prompt="What is odd here?\n{premise}")
     played = await play(writers_room([*ROLES, plain], rounds=1), GIVEN, script(1, [*NAMES, "plain"]))
     assert played.asked("plain") == [f"What is odd here?\n<premise>{PREMISE}</premise>"]
@@ -158,7 +158,7 @@ async def test_views_that_stay_end_the_rounds_early() -> None:
 
 
 async def test_early_stops_can_be_switched_off() -> None:
-    """Agreement cannot exceed 1."""
+    """A threshold above 1 switches early stops off, since agreement cannot exceed 1."""
     answers: dict[str, object] = {name: [f"{name} stays"] * 3 for name in NAMES}
     played = await play(
         writers_room(rounds=3, converged=1.1), GIVEN, {**answers, "showrunner": ["I stay"] * 3 + [OUTLINE]}
@@ -191,7 +191,7 @@ async def test_a_role_that_never_speaks_is_not_among_the_roles() -> None:
 
 
 async def test_a_room_without_views_fails() -> None:
-    """It invents no outline."""
+    """A room without views fails, and invents no outline."""
     with pytest.raises(RunFailed, match="nobody has a view"):
         await play(graph, GIVEN, dict.fromkeys(NAMES, away))
 

@@ -21,14 +21,13 @@ from graphengine.models.names import model_of
 from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.writers_room import MODELS, ROLES, Episode, example, graph, network_exec, writers_room
 from tests.cli.programs import ROOT, document
+from tests.kit.extras import skip_without
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire_messages import MessagesWire
 from tests.models.wire_responses import ResponsesWire
 
-pytest.importorskip("anthropic")
-pytest.importorskip("openai")
-pytest.importorskip("genai_prices")
+skip_without("anthropic", "openai", "genai_prices")
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model 'claude:DeprecationWarning")  # the text's are of 2025
 

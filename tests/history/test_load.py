@@ -68,7 +68,7 @@ def test_a_run_folds_to_a_snapshot_that_can_be_written(file: Path) -> None:
 
 @EACH
 def test_the_current_graph_replays_a_run(file: Path) -> None:
-    """No step differs."""
+    """The current graph replays a run, and no step differs."""
     run = read_file(file)
     found = replay(graph_for(run), file)
     assert found.steps == len(run.steps)

@@ -4,6 +4,7 @@ from graphengine import END, START, Agent, Graph, Runner
 from graphengine.engine.frame_tree import add_usage
 from graphengine.history.usage import Spent, spending, spent_since, summed
 from graphengine.models.base import Request, Response
+from graphengine.state.amounts import Usage
 from tests.kit.facts import made_step
 
 
@@ -58,7 +59,8 @@ async def test_spending_adds_up_to_the_usage_of_the_run() -> None:
 
 def test_an_unknown_cost_stays_unknown_and_the_known_part_is_kept() -> None:
     """This is true of a sum and of a difference."""
-    known, unknown = {"calls": 1, "cost_usd": 0.25}, {"calls": 1, "cost_usd": None}
+    known: Usage = {"calls": 1, "cost_usd": 0.25}
+    unknown: Usage = {"calls": 1, "cost_usd": None}
     total = add_usage(known, unknown)
     (both,) = summed(
         [Spent("a", "m", "n", inherited=False, usage=each) for each in (known, unknown)], lambda s: s.agent

@@ -384,7 +384,7 @@ def test_visits_agree_in_forks_maps_and_graphs(seed: int) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_visits_agree_on_every_page(path: Path) -> None:
-    """The pages are the scenarios."""
+    """Visits agree on every page of the scenarios."""
     log = played(Scenario.read(path), path.name)[1].log
     if log:
         agree(log)

@@ -29,7 +29,7 @@ PATIENT = 20_000
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a run of each kind; only read."""
+    """Return a database with a run of each kind, which tests only read."""
     path = tmp_path_factory.mktemp("inspector") / "runs.db"
     write_some(path)
     return path
@@ -37,7 +37,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(recorded: Path, tmp_path: Path) -> Path:
-    """A copy of it to write to."""
+    """Return a copy of it to write to."""
     return Path(shutil.copy(recorded, tmp_path / "runs.db"))
 
 
@@ -50,14 +50,14 @@ def command(info: Any, *words: str) -> str:
 
 @pytest.fixture
 async def app(database: Path) -> AsyncIterator[ASGIApp]:
-    """The guarded application over the database."""
+    """Return the guarded application over the database."""
     async with opened(database) as found:
         yield found
 
 
 @pytest.fixture
 async def read_only(database: Path) -> AsyncIterator[ASGIApp]:
-    """The same, read-only."""
+    """Return the same application, read-only."""
     async with opened(database, is_read_only=True) as found:
         yield found
 
@@ -79,7 +79,7 @@ async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
 def served(path: Path, *words: str) -> Iterator[str]:
     """Run `graphengine inspect` as a program; yield the URL that it prints."""
     given = ["inspect", "--db", str(path), "--no-open", "--json", *words]
-    process = forks.start("graphengine", *given, loads=["graphengine.inspector.server"])
+    process = forks.start("graphengine", *given, loads=forks.INSPECTOR)
     try:
         yield json.loads(process.stdout.readline())["url"]
     finally:
@@ -89,7 +89,7 @@ def served(path: Path, *words: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The distribution's Chromium. Its event loop counts as running in this thread until the module is done."""
+    """Provide the distribution's Chromium. Its event loop counts as running in this thread until the module is done."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium, or name it in CHROMIUM")
     expect.set_options(timeout=PATIENT)
@@ -105,7 +105,7 @@ def is_problem(said: ConsoleMessage, expected: str) -> bool:
 
 
 class Tab:
-    """A page that each test of a module uses anew: to open another one takes a third of a second.
+    """A page that each test of a module uses from its beginning: opening another one takes a third of a second.
 
     Attributes:
         problems: What its pages reported as errors.
@@ -140,7 +140,7 @@ class Tab:
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser) -> Tab:
-    """The page of this module."""
+    """Provide the page of this module."""
     return Tab(browser)
 
 

@@ -1,7 +1,6 @@
 import json
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from graphengine.cli.schemas import schema_of
 from graphengine.inspector.server import listen
 from graphengine.stores.base import RunInfo
 from tests.inspector.conftest import ROOT
+from tests.kit import forks
 
 DRIVEN = str(ROOT / "tests" / "inspector" / "driven.py")
 
@@ -27,9 +27,9 @@ def invoke(*words: str) -> tuple[int, str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_and_ends_at_a_signal(recorded: Path, number: signal.Signals) -> None:
     """The document of one line has the URL; Ctrl-C and SIGTERM end it without an error or an output."""
-    program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(recorded), "--no-open", "--json"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
-        assert process.stdout is not None
+    words = ["inspect", "--db", str(recorded), "--no-open", "--json"]
+    process = forks.start("graphengine", *words, loads=forks.INSPECTOR)
+    try:
         document = json.loads(process.stdout.readline())
         jsonschema.validate(document, schema_of("inspect"))
         host, _, token = document["url"].removeprefix("http://").partition("/#token=")
@@ -37,9 +37,10 @@ def test_it_prints_its_url_and_ends_at_a_signal(recorded: Path, number: signal.S
         with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), timeout=10) as connection:
             connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    finally:
         process.send_signal(number)
-        assert process.communicate(timeout=30) == ("", "")
-        assert process.returncode == 0
+        written = process.communicate(timeout=30)
+    assert (process.returncode, written) == (0, ("", ""))
 
 
 def test_a_port_that_is_taken_is_named(recorded: Path) -> None:
@@ -57,7 +58,7 @@ def test_only_this_machine_is_listened_to() -> None:
 
 
 def test_a_missing_database_is_named(tmp_path: Path) -> None:
-    """Nothing is created by looking."""
+    """A missing database is named, and looking creates nothing."""
     code, text = invoke("--db", str(tmp_path / "none.db"))
     assert code == 5
     assert "there is no database of runs" in text
@@ -92,13 +93,12 @@ def test_options_that_contradict_are_refused(recorded: Path, words: list[str], p
 def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
     """With --drive the first run can be started in the page; the graphs that can be driven are printed."""
     path = tmp_path / "new" / "runs.db"
-    program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open"]
-    program += ["--drive", "--graph", DRIVEN]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("http://127.0.0.1:")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+    words = ["inspect", "--db", str(path), "--no-open", "--drive", "--graph", DRIVEN]
+    process = forks.start("graphengine", *words, loads=forks.INSPECTOR)
+    url = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert url.startswith("http://127.0.0.1:")
     assert process.returncode == 0
     assert "the page can drive runs of essay" in err
     assert path.exists()

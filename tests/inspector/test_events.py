@@ -98,7 +98,7 @@ def test_the_last_event_counts_before_the_address(url: str) -> None:
 
 
 def test_a_stream_has_where_the_run_is(url: str) -> None:
-    """After the steps comes where the run stands, and again with further steps."""
+    """The stream has the run's status after the steps, and again after further steps."""
     stream = Stream(url, "/api/events?id=driven")
     standings = [each for (name, each, _), _ in zip(stream, range(200), strict=False) if name == "stands"]
     stream.close()

@@ -39,7 +39,7 @@ async def test_another_token_opens_nothing(app: ASGIApp, token: object) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b'"the-token"', b"[" * 100_000, b"\xff\xfe", b"null"])
 async def test_a_session_needs_an_object(app: ASGIApp, body: bytes) -> None:
-    """A body that is no JSON object opens nothing."""
+    """A body that is not a JSON object opens nothing."""
     assert (await request(app, "/api/session", method="POST", headers=WRITES, body=body)).status == 401
 
 
@@ -153,7 +153,7 @@ async def test_every_answer_carries_the_policy(app: ASGIApp, path: str) -> None:
     "name", ["../server.py", "..%2fserver.py", "/etc/passwd", "vendor/../../server.py", "", "vendor"]
 )
 async def test_no_path_leaves_the_folder(app: ASGIApp, name: str) -> None:
-    """Only the page's own files are served."""
+    """Only files of the page's own folder are served."""
     assert (await request(app, f"/static/{name}")).status == 404
 
 
@@ -173,7 +173,7 @@ async def test_no_path_leaves_the_folder(app: ASGIApp, name: str) -> None:
     ],
 )
 async def test_parameters_are_checked(app: ASGIApp, path: str) -> None:
-    """An invalid parameter is refused with its name, and is no part of a statement."""
+    """An invalid parameter is refused with its name, and does not reach a statement."""
     answer = await request(app, path, headers={"cookie": await cookie(app)})
     assert answer.status == 400
     assert answer.document["error"]["where"]

@@ -249,7 +249,7 @@ async def test_a_call_has_its_prompt_filled_again() -> None:
 
 
 async def test_a_book_continues_where_it_ended() -> None:
-    """A run that continues is folded from its next step, and one that took its id is folded anew."""
+    """A run that continues is folded from its next step, and one that took its id from its first."""
     async with Runner() as runner:
         await record(runner, counter(3), "r")
         books = Books(runner.store)

@@ -51,7 +51,7 @@ class Environment:
         return subprocess.run(words, cwd=where, env=variables, text=True, capture_output=True, check=False, timeout=240)
 
     def _variables(self, home: Path) -> dict[str, str]:
-        """PATH has the programs of the environment and no others."""
+        """Return variables whose PATH has the programs of the environment and no others."""
         found = {"PATH": str(self.folder / "bin"), "HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"}
         return found if self.beside is None else {**found, "PYTHONPATH": str(self.beside)}
 

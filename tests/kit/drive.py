@@ -75,7 +75,7 @@ class Drive:
             self.attempt(self.next())
 
     def attempt(self, outcome: Outcome) -> None:
-        """End an attempt by an outcome, or the process."""
+        """End an attempt by an outcome, or crash the process."""
         session, task = self.session, self.session.task()
         if outcome.kind == "stop":
             self.keep(session.stop())

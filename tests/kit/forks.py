@@ -1,9 +1,9 @@
 """Run programs in forks of a process that has loaded the package, so that a program costs hundredths of a second.
 
-For programs whose own life and death matter, and not how Python starts: most of the time of a process is imports. Each
-test process has one server, which has opened nothing and has one thread. For each line of its stdin, an `Order`, it
-forks a child, which runs the program as `python PROGRAM` or `python -m MODULE` would. `run` waits for its end; `start`
-returns at once, with pipes to the child, so that many run next to each other; `start_on` gives it a terminal.
+Use it for tests of a program's own life and death, not of Python's start: a process mostly spends its time on imports.
+Each test process has one server, which has opened nothing and has one thread. For each line of its stdin, an `Order`,
+it forks a child, which runs the program as `python PROGRAM` or `python -m MODULE` would. `run` waits for its end;
+`start` returns at once, with pipes to the child, so that many run in parallel; `start_on` gives it a terminal.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Timer
 from typing import Any, Final, NamedTuple, TextIO, TypeVar
@@ -31,11 +32,46 @@ LONG_SECONDS: Final = 1800
 """The same for a program that is started: by then its test was killed, and left it behind."""
 LOADED: Final = (
     "graphengine.agents.agent",
+    "graphengine.api.graph",
     "graphengine.cli.driving",
+    "graphengine.cli.inputs",
     "graphengine.cli.main",
+    "graphengine.cli.run",
+    "graphengine.runner.worker",
     "graphengine.stores.sqlite",
+    "docstring_parser",
     "filelock",
+    "json_repair",
+    "jsonschema",
+    "rich.console",
+    "rich.text",
+    "tomllib",
 )
+"""What every server imports."""
+HTTP: Final = ("anyio._backends._asyncio", "httpcore2", "httpx2")
+"""What a client of HTTP imports: the names from here on are for `Order.loads`."""
+MODELS: Final = ("graphengine.models.anthropic", "graphengine.models.openai", "genai_prices.data")
+SDKS: Final = ("anthropic", "openai", *MODELS, *HTTP)
+"""What a caller of models imports."""
+SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "starlette.applications")
+"""What a server of HTTP imports."""
+INSPECTOR: Final = ("graphengine.inspector.server", "graphengine.render.charts.spans", *SERVER)
+SERVICE: Final = ("graphengine.service.server", "graphengine.service.app", "graphengine.cli.serve", *SERVER)
+BRIEFS: Final = (
+    "graphengine.briefs.doubts",
+    "graphengine.briefs.endings",
+    "graphengine.briefs.excerpts",
+    "graphengine.briefs.publishing",
+    "graphengine.briefs.researcher",
+    "graphengine.briefs.reviewer",
+    "graphengine.briefs.web",
+    "graphengine.briefs.writer",
+    "babel.dates",
+    "markdown_it",
+    "networkx",
+    "snowballstemmer",
+)
+"""What the bundled workflows import. Theirs, `graphs` and `nodes`, would hide the copies of a new project."""
 PIPES: Final = ("report", "stdin", "stdout", "stderr")
 Runs = TypeVar("Runs", bound="Child")
 
@@ -48,7 +84,7 @@ class Order(NamedTuple):
         words: Its arguments.
         folder: The current folder.
         variables: All environment variables.
-        loads: Modules that the server imports first, for this program and all later ones.
+        loads: Modules that the server imports first, for this program and all later ones. Those of pytest are known.
         pipes: The folder of the named pipes of a program that is not waited for, which are named as in `PIPES`.
         screen: A terminal, which becomes the program's own, or a file: its stdin, stdout and stderr instead of pipes.
     """
@@ -66,8 +102,12 @@ class Child:
     """A program that is running, used as a `subprocess.Popen` without streams."""
 
     def __init__(self, folder: Path) -> None:
-        self._report = (folder / "report").open(encoding="ascii")
-        self.pid = int(self._report.readline())
+        self._report = (folder / "report").open(encoding="utf-8")
+        first = self._report.readline()
+        if not first.strip().isdecimal():
+            self._report.close()
+            raise ImportError(first.strip())
+        self.pid = int(first)
         self.returncode: int | None = None
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -75,6 +115,10 @@ class Child:
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, unless it has ended."""
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Kill it as `kill -9` does, unless it has ended."""
@@ -183,6 +227,8 @@ def run_order(order: Order, python: str = sys.executable) -> "subprocess.Complet
     answer = server.stdout.readline()
     assert answer, f"the server of forks ended at {order.program}"
     code, output, errors = json.loads(answer)
+    if code is None:
+        raise ImportError(errors)
     return subprocess.CompletedProcess([order.program, *order.words], code, output, errors)
 
 
@@ -202,8 +248,13 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         order = Order(*json.loads(line))
-        for name in order.loads:
-            importlib.import_module(name)
+        if missing := _load(order):
+            if order.pipes:
+                Path(order.pipes, "report").write_text(f"{missing}\n", encoding="utf-8")
+            else:
+                answers.write(json.dumps([None, "", missing]) + "\n")
+                answers.flush()
+            continue
         gc.freeze()  # a child then copies fewer pages
         if order.pipes:
             if _keep(order, answers):
@@ -220,6 +271,43 @@ def _serve() -> None:
             texts = [_text(file) for file in (output, errors)]
         answers.write(json.dumps([os.waitstatus_to_exitcode(status), *texts]) + "\n")
         answers.flush()
+
+
+def _load(order: Order) -> str:
+    """Import what a program needs. Return what is wrong with a module that cannot be imported."""
+    for name in order.loads:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            return f"{order.program} needs {name}: {' '.join(str(error).split())}"
+    if _is_pytest(order):
+        _load_pytest()
+    return ""
+
+
+def _is_pytest(order: Order) -> bool:
+    return Path(order.program).name == "pytest"
+
+
+@cache
+def _load_pytest() -> None:
+    """Import pytest and its plugins, and those modules that they import in each process."""
+    try:
+        from _pytest.config import default_plugins  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return  # the environment has none: only the program's path has
+
+    plugins = [entry.module for entry in entry_points(group="pytest11")]
+    for name in (*(f"_pytest.{each}" for each in default_plugins), *plugins, "hypothesis.internal.observability"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _spare_loaded() -> None:
+    """Keep pytest from warning that it cannot rewrite the assertions of packages that the server has imported."""
+    for name, module in sys.modules.items():
+        if "." not in name and name not in sys.stdlib_module_names:
+            module.__doc__ = f"{module.__doc__ or ''}\n\nPYTEST_DONT_REWRITE"
 
 
 def _text(file: TextIO) -> str:
@@ -268,6 +356,8 @@ def _live(order: Order, streams: Sequence[int]) -> None:
     os.chdir(order.folder)
     further = order.variables.get("PYTHONPATH", "").split(os.pathsep)
     sys.path += [each for each in further if each and each not in sys.path]
+    if _is_pytest(order):
+        _spare_loaded()
     if os.sep in order.program:
         sys.argv[:] = [order.program, *order.words]
         sys.path[0] = str(Path(order.program).parent)

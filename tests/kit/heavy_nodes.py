@@ -41,7 +41,7 @@ async def double_later(n: int) -> int:
 
 
 def own_pid() -> int:
-    """Return the process."""
+    """Return the id of the process."""
     return os.getpid()
 
 
@@ -52,7 +52,7 @@ def facts_of(ctx: Context) -> list[str]:
 
 
 async def steps_there(ctx: Context) -> int:
-    """Use what needs the run."""
+    """Use the functions of the context that need the run."""
     return await ctx.step(double, 2)
 
 
@@ -87,7 +87,7 @@ def dies_at_first(folder: str) -> int:
 
 
 def write_pid(folder: str, name: str = "pid") -> None:
-    """Write the process to a file."""
+    """Write the id of the process to a file."""
     place = Path(folder, f"{name}.new")
     place.write_text(str(os.getpid()))
     place.replace(Path(folder, name))
@@ -119,7 +119,7 @@ async def asks_an_agent() -> int:
 
 
 def ray_node() -> list[str]:
-    """Return the process, and the node of the Ray cluster."""
+    """Return the id of the process, and the node of the Ray cluster."""
     ray = importlib.import_module("ray")
 
     return [str(os.getpid()), ray.get_runtime_context().get_node_id()]

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 _NOBODY = "postgres", "nobody"
 _START_SECONDS = 30.0
+_SHORT = 30
 _SPEEDY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "autovacuum=off")
 _SHAPE = """
 SELECT (SELECT format FROM {schema}.meta),
@@ -51,6 +52,12 @@ def _version(folder: Path) -> float:
     return float(folder.name) if folder.name.replace(".", "", 1).isdigit() else 0.0
 
 
+def _short_folder() -> str:
+    """Return where temporary files are, or `/tmp` if that is long: the path of a socket has at most 104 characters."""
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= _SHORT else "/tmp"  # noqa: S108 - the server makes a folder of its own in it
+
+
 def why_missing() -> str:
     """Return why no server can be started; "" if one can."""
     if os.name != "posix":
@@ -79,7 +86,7 @@ class PostgresServer:
         assert found is not None
         self.template = template
         self._bin = found
-        self.folder = Path(tempfile.mkdtemp(prefix="ge-pg-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="ge-pg-", dir=_short_folder()))
         self._user = _plain_user()
         self._data = self.folder / "data"
         self._settings = [*(() if is_safe else _SPEEDY), *settings]
@@ -132,7 +139,7 @@ class PostgresServer:
         return self._emptied.pop() if self._emptied else self.new_address()
 
     def give_back(self, address: str) -> None:
-        """Empty a schema for the next test, unless this one changed more than rows. To create one takes 50 ms."""
+        """Empty a schema for the next test, unless this one changed more than rows. Creating one takes 50 ms."""
         if self._keeper is None:
             self._keeper = psycopg.connect(self.address(), autocommit=True, options="-clock_timeout=2s")
         schema = address.partition("?schema=")[2]

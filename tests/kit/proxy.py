@@ -62,7 +62,7 @@ class Proxy:
         self._lose_after = after_bytes
 
     def freeze(self) -> None:
-        """Pass nothing on, and cut nothing: neither side can know it."""
+        """Pass nothing on, and cut nothing: neither side can notice."""
         self._moving.clear()
 
     def thaw(self) -> None:

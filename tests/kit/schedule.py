@@ -121,7 +121,7 @@ class Schedule:
             self.relaunch(self.session.resume())
 
     def turn(self) -> None:
-        """End one of the tasks in flight, or the process."""
+        """End one of the tasks in flight, or crash the process."""
         assert len(self.session.log) < MOST, "it does not end"
         if self.upsets and self.random.random() < 0.1:
             self.upsets -= 1

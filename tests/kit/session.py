@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, cast
 
 from msgspec import convert
 from pydantic import BaseModel
@@ -53,13 +53,14 @@ from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, mover_of, next_due, ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Step, WaitRecord, path_of
+from graphengine.engine.steps import Decided, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
 from graphengine.runner.model_routing import Models
 from graphengine.runner.previous_runs import PastRun
+from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
 from graphengine.testing import FakeClock
@@ -79,7 +80,7 @@ class Alone:
         return set()
 
     async def halted(self) -> None:
-        """Never return: nothing stops the run."""
+        """Wait forever: nothing stops the run."""
         await asyncio.Event().wait()
 
     def check(self) -> None:
@@ -103,7 +104,7 @@ class Alone:
 class Watched(engine.Session):
     """An engine session that checks that decide leaves the snapshot unchanged."""
 
-    def decide(self, event: Event) -> Step:
+    def decide(self, event: Event) -> Decided:
         """Return the step of an event."""
         before = picture(self.snapshot)
         step = super().decide(event)
@@ -169,6 +170,7 @@ class Session:
         assert ready(self.snapshot) == ready(self._folded)
         self.check_ready(step)
         self.check_caches()
+        check_kinds(self.snapshot)
         again = from_record(to_record(self.snapshot))
         assert recorded(again) == recorded(self.snapshot)
         assert ready(again) == ready(self.snapshot)
@@ -261,13 +263,13 @@ class Session:
     ) -> Step:
         """Begin with a state, waiting before some nodes."""
         begun = self.plan.state.initial({} if state is None else state, "the test")
-        given = (begun.values, begun.typed, dict(limits or {}), begun.given)
+        given = (begun.values, begun.typed, cast("LimitsRecord", limits or {}), begun.given)
         return self.send(Begun(self.now, self.run_id, *given, pause=pause))
 
     def finish(
         self,
         result: object,
-        usage: Mapping[str, float | None] | None = None,
+        usage: Usage | None = None,
         *,
         of: str | None = None,
         choice: str = "",
@@ -288,7 +290,7 @@ class Session:
     def fail(
         self,
         error: BaseException,
-        usage: Mapping[str, float | None] | None = None,
+        usage: Usage | None = None,
         *,
         of: str | None = None,
         chance: float = 0.5,
@@ -432,10 +434,10 @@ class Session:
         """Continue, with other limits, pauses or a changed graph; a run that was not ended had crashed."""
         fitted = self.fit(graph or self.graph)
         self.graph = graph or self.graph
-        wanted = self.snapshot.limits if limits is None else limits
+        wanted = self.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         crashed = self.snapshot.status == "running"
         changed = (self.plan.fingerprint, pause, fitted.shift, company, asked)
-        return self.send(Resumed(self.now, crashed, dict(wanted), *changed))
+        return self.send(Resumed(self.now, crashed, wanted.copy(), *changed))
 
     def fit(self, graph: Graph[Any]) -> Refit:
         """Return what continuing with a graph, changed or not, requires, by the runner's own code."""
@@ -474,9 +476,9 @@ class Session:
         fitted = child.fit(graph or self.graph)
         child.graph = graph or self.graph
         child.now = self.now if now is None else now
-        wanted = child.snapshot.limits if limits is None else limits
+        wanted = child.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         updates: Sequence[tuple[str, object]] = list((update or {}).items())
-        off = (child.run_id, self.run_id, seq, updates, child.plan.fingerprint, dict(wanted))
+        off = (child.run_id, self.run_id, seq, updates, child.plan.fingerprint, wanted.copy())
         child.send(BranchedOff(child.now, *off, frame, None, fitted.shift))
         return child
 
@@ -502,6 +504,21 @@ async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | 
 def places(task: Task) -> Sequence[str]:
     """Return the names of a task: its frame and its path; for a limit the path of the graph."""
     return task.frame, path_of(task.frame, "" if task.mode == "limit" else task.node)
+
+
+_OF_KIND: Final = {
+    "arm": ("until", "journal", "made", "samples"),
+    "sub": ("plan", "limits", "steps", "entered", "spent"),
+}
+"""Fields that only frames of one kind use; see decision 77."""
+
+
+def check_kinds(snapshot: Snapshot) -> None:
+    """Check that no frame has a fact of another kind of frame."""
+    for frame in snapshot.frames.values():
+        for kind, names in _OF_KIND.items():
+            if frame.kind != kind:
+                assert not any(getattr(frame, name) for name in names), f"{frame.kind} {frame.id} has facts of {kind}"
 
 
 def check_waits(kept: Snapshot, again: Snapshot) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -37,6 +37,7 @@ from graphengine.errors import FailReached, InvalidUpdate, SubgraphLimit
 from graphengine.graph.conditions import Comparison, Quantity, as_condition
 from graphengine.graph.runnable import FunctionBody
 from graphengine.reducers import add, append, extend, maximum, merge
+from graphengine.state.amounts import Usage
 from graphengine.state.ending import Ending
 
 
@@ -258,7 +259,7 @@ class Outcome:
     tokens: int = 0
 
     @property
-    def usage(self) -> dict[str, float | None] | None:
+    def usage(self) -> Usage | None:
         """The usage of the attempt."""
         if not self.tokens:
             return None
@@ -417,8 +418,11 @@ def marked(path: str, mark: str) -> str:
 
 
 def work() -> Any:
-    """Fail: the tests never call it."""
+    """Raise an error, since the tests never call it."""
     raise AssertionError
+
+
+WORK: Final = FunctionBody.of(work, thread=False)
 
 
 @dataclass(frozen=True)
@@ -433,7 +437,7 @@ class Speaker:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(FunctionBody.of(work, thread=False), name)
+        return getattr(WORK, name)
 
 
 def build(spec: Spec, calls: list[str]) -> Graph[Any]:

@@ -17,7 +17,7 @@ OVERRIDES = re.findall(r"^\[\[tool\.mypy\.overrides\]\]\n.*?^$", TEXT, re.DOTALL
 def run_mypy(folder: Path, scratch: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run mypy in a folder, with its settings and these arguments; `scratch` is a new folder.
 
-    The Python version, the error codes and the libraries without types are as here: with others, mypy would begin anew.
+    The Python version, the error codes and the libraries without types are as here: with others, mypy would start over.
     """
     scratch.mkdir()
     if LEARNED.is_dir():  # mypy has run here, as `make test` does before the tests

@@ -116,15 +116,15 @@ class AimockService:
         return [replace(call, key=None, turns=_joined(call.turns)) for call in calls]
 
     async def arrived(self, count: int) -> None:
-        """Not called: no answer is held."""
+        """Refuse to be called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
     async def disconnected(self) -> None:
-        """Not called: no answer is held."""
+        """Refuse to be called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
     def release(self) -> None:
-        """Not called: no answer is held."""
+        """Refuse to be called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
 

@@ -112,7 +112,7 @@ async def test_a_stream_whose_watcher_raises_is_closed(model: Model, service: Wi
 
 @pytest.mark.parametrize("model", [*PATHS, "router", "recorded"], indirect=True)
 async def test_a_stream_that_is_cancelled_is_closed(model: Model, service: WireService) -> None:
-    """During an answer; the provider sees that its caller has disconnected."""
+    """A stream cancelled during an answer is closed; the provider sees that its caller has disconnected."""
     service.play(Says("one two three", held=True))
     received = asyncio.Event()
 
@@ -129,7 +129,7 @@ async def test_a_stream_that_is_cancelled_is_closed(model: Model, service: WireS
 
 
 async def test_a_whole_stream_leaves_nothing_open(model: Model, service: WireService) -> None:
-    """As without a failure."""
+    """A whole stream leaves nothing open."""
     if not isinstance(model, ScriptedModel):
         service.play(Says("one two three"))
     await abandoned(model, model.answer)

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import anthropic
-import openai
 import pytest
 
 from tests.models.aimock_server import FOLDER, REPAIR, Aimock, missing
@@ -12,6 +10,9 @@ from tests.models.aimock_server import FOLDER, REPAIR, Aimock, missing
 
 async def test_both_sdks_are_answered(aimock: Aimock) -> None:
     """One fixture answers on all three wires, and the journal shows the requests."""
+    import anthropic  # noqa: PLC0415 - the SDKs take 1.5 s, of each process that collects these tests
+    import openai  # noqa: PLC0415
+
     async with anthropic.AsyncAnthropic(api_key="k", base_url=aimock.url, max_retries=0) as claude:
         message = await claude.messages.create(
             model="m", max_tokens=9, system="be brief", messages=[{"role": "user", "content": "say hello"}]
@@ -29,13 +30,15 @@ async def test_both_sdks_are_answered(aimock: Aimock) -> None:
 
 async def test_a_question_it_does_not_know_is_an_error(aimock: Aimock) -> None:
     """It is strict: a question without a fixture is an error."""
+    import openai  # noqa: PLC0415
+
     async with openai.AsyncOpenAI(api_key="k", base_url=aimock.openai_url, max_retries=0) as gpt:
         with pytest.raises(openai.InternalServerError):
             await gpt.responses.create(model="m", input="something else")
 
 
 def test_missing_software_is_reported_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Node.js, with an old one, and without the package, the reason to skip has the repair."""
+    """Without Node.js, with an old one, or without the package, the reason to skip has the repair."""
     monkeypatch.setattr("tests.models.aimock_server.PROGRAM", tmp_path / "cli.js")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert missing() == f"aimock needs Node.js, which is not on PATH: {REPAIR}"

@@ -147,7 +147,7 @@ class TestAnswers:
         assert '"any"' in second.system
 
     async def test_settings_reach_the_server(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """Including temperature, for which the SDK has no argument."""
+        """Settings reach the server, including temperature, for which the SDK has no argument."""
         edge.always(Says("yes"))
         await model.answer(asks(settings=Settings(temperature=0.2, effort="low", max_tokens=50)))
         sent = edge.received()[0].body
@@ -173,7 +173,7 @@ class TestAnswers:
         assert [turn.text for turn in edge.received()[2].turns[1:]] == ["one two "]
 
     async def test_an_answer_that_only_pauses_ends(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """It does not loop forever."""
+        """An answer that only pauses ends; it does not loop forever."""
         edge.always(Raw(body={"type": "message", "content": [], "stop_reason": "pause_turn"}))
         with pytest.raises(AnswerTorn, match="paused more than 8 times"):
             await model.answer(asks())
@@ -249,7 +249,7 @@ class TestStreams:
         assert content[1] == {"type": "tool_use", "id": "t", "name": "add", "input": {"unreadable": '{"a": '}}
 
     async def test_a_tool_without_arguments_gets_an_empty_object(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """Without pieces of arguments there are none."""
+        """A call without pieces of arguments gets an empty object."""
         edge.play(Raw(events=(start(), block(0, type="tool_use", id="t", name="now", input={}), END)))
         assert (await model.answer(asks(streamed=True))).calls == (ToolCall(id="t", name="now", arguments="{}"),)
 
@@ -299,7 +299,7 @@ class TestStreams:
     async def test_a_server_may_answer_a_stream_request_without_streaming(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
-        """Both forms of the answer are equal."""
+        """A server may answer a stream request without streaming: both forms of the answer are equal."""
         edge.play(
             Raw(body={"type": "message", "content": [{"type": "text", "text": "yes"}], "stop_reason": "end_turn"})
         )
@@ -336,7 +336,7 @@ class TestFailures:
     async def test_each_failure_has_its_error(
         self, edge: EdgeServer, model: AnthropicModel, trouble: Trouble, *, streamed: bool
     ) -> None:
-        """With the provider's message but never the key, and after one attempt."""
+        """Each failure has its error with the provider's message but never the key, after one attempt."""
         edge.play(Fails(trouble, "so it is with {key}", retry_after_seconds=3))
         with pytest.raises(ModelError) as caught:
             await model.answer(asks(streamed=streamed))
@@ -405,7 +405,7 @@ class TestFailures:
     async def test_a_setting_that_the_model_does_not_have_is_named(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
-        """Newer models refuse a temperature."""
+        """A setting that the model does not have, such as a newer model's temperature, is named."""
         edge.play(Fails("bad_request", "temperature is not supported by this model"))
         with pytest.raises(BadRequest) as caught:
             await model.answer(asks(settings=Settings(temperature=0.5)))
@@ -424,7 +424,7 @@ class TestFailures:
 
     @both_ways
     async def test_a_silent_server_times_out(self, edge: EdgeServer, *, streamed: bool) -> None:
-        """Also during an answer."""
+        """A silent server times out, also during an answer."""
         model = model_of(edge, timeout_seconds=0.2)
         edge.play(Says("one two", held=True))
         with pytest.raises(ModelTimeout, match=r"sent nothing for 0\.2 s"):
@@ -488,7 +488,7 @@ class TestFailures:
         assert edge.calls == []
 
     async def test_a_schema_that_utf8_cannot_carry_is_refused(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """Only its author can fix a name."""
+        """A schema that UTF-8 cannot carry is refused, since only its author can fix a name."""
         schema = {"type": "object", "properties": {"a\ud800": {"type": "string"}}}
         with pytest.raises(BadRequest, match="a lone surrogate"):
             await model.answer(asks(schema=schema))
@@ -504,14 +504,14 @@ class TestModel:
         assert isinstance(model, KnowsPrices)
 
     def test_its_repr_does_not_show_the_key(self) -> None:
-        """Neither do the objects that it holds."""
+        """Neither the model's repr nor that of the objects it holds shows the key."""
         model = AnthropicModel("m", api_key=MY_KEY)
         assert MY_KEY not in repr(model)
         assert MY_KEY not in repr(vars(model))
 
     @pytest.mark.parametrize("bad", [{"timeout_seconds": 0}, {"timeout_seconds": float("nan")}, {"base_url": "host"}])
     def test_arguments_that_make_no_sense_are_refused(self, bad: dict[str, Any]) -> None:
-        """At construction, not at the first call."""
+        """Arguments that make no sense are refused at construction, not at the first call."""
         with pytest.raises(DefinitionError):
             AnthropicModel("m", **bad)
         with pytest.raises(DefinitionError):
@@ -520,7 +520,7 @@ class TestModel:
     async def test_the_environment_may_name_server_and_key(
         self, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As for the SDK itself; an address that ends in /v1 is equivalent."""
+        """The environment may name server and key as for the SDK; an address that ends in /v1 is equivalent."""
         monkeypatch.setenv("ANTHROPIC_BASE_URL", edge.openai_url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", "from-environment")
         model = AnthropicModel("m")

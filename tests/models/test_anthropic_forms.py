@@ -163,7 +163,7 @@ class TestBody:
         assert "cache_control" not in json.dumps(body("m", Request("a", "be brief", [ASKED], tools=tools), None))
 
     def test_a_schema_is_sent_natively_or_in_the_instructions(self) -> None:
-        """Always exactly one of the two."""
+        """A schema is sent either natively or in the instructions, never both."""
         request = Request(
             "a", "be brief", [ASKED], {"type": "object", "title": "Review"}, "Review", settings=Settings(effort="high")
         )

@@ -89,7 +89,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.mark.parametrize("streams", [False, True])
 async def test_each_cloud_is_called_by_its_own_client(cloud: Cloud, *, streams: bool) -> None:
-    """At its own path and with its own credentials; refusals are those of the other adapters."""
+    """Each cloud is called at its own path with its own credentials; refusals are those of the other adapters."""
     models: list[tuple[Any, str, str]] = [
         (
             VertexModel("claude-x@1", project="p", region="r", access_token=BEARER, base_url=f"{cloud.url}/v1"),
@@ -132,7 +132,7 @@ def test_what_a_cloud_does_not_have_is_refused() -> None:
 
 
 async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The setting, or the extra."""
+    """A missing setting or extra is named."""
     for name in (
         "AWS_REGION", "AWS_DEFAULT_REGION", "ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT",
         "AZURE_OPENAI_ENDPOINT",

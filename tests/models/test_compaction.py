@@ -67,7 +67,7 @@ async def test_anthropic_compacts_and_gets_its_summary_back(edge: EdgeServer) ->
 
 
 async def test_openai_compacts_and_earlier_messages_are_not_sent_again(edge: EdgeServer, own_url: str) -> None:
-    """The compaction replaces them."""
+    """OpenAI's compaction replaces earlier messages, which are not sent again."""
     item: dict[str, JsonValue] = {"type": "compaction", "id": "c", "encrypted_content": "sealed"}
     said: JsonValue = {
         "type": "message", "id": "m", "role": "assistant", "status": "completed",
@@ -83,7 +83,7 @@ async def test_openai_compacts_and_earlier_messages_are_not_sent_again(edge: Edg
 
 
 async def test_a_window_is_used_where_the_provider_cannot_compact() -> None:
-    """By other servers' models, and by Anthropic below 50,000 tokens."""
+    """A window is used with other servers' models, and with Anthropic's below 50,000 tokens."""
 
     class Native(ScriptedModel):
         def compacts(self, tokens: int) -> bool:

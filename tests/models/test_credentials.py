@@ -40,7 +40,7 @@ def test_a_name_with_credentials_is_refused_without_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES[:-1])
 def test_the_place_of_an_error_has_no_credentials(name: str) -> None:
-    """As the command line shows it."""
+    """An error's place has no credentials, as on the command line."""
     assert "secret" not in _where(f"writer={name}")
 
 
@@ -54,7 +54,7 @@ def test_other_names_are_unchanged() -> None:
     "address", ["htp://me:secret@host", "http://host/v1?key=secret", "me:secret@host", "http://h#secret"]
 )
 def test_an_address_that_is_refused_is_struck(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it comes from the environment."""
+    """Credentials in a refused address are struck, also if it comes from the environment."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", address)
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     for make in (AnthropicModel, OpenAIChatModel):

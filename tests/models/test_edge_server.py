@@ -1,12 +1,11 @@
 """The edge server behaves as the providers do: their SDKs understand it without any adapter."""
 
+from __future__ import annotations
+
 import asyncio
 import json
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import anthropic
-import httpx2
-import openai
 import pytest
 
 from graphengine.models.base import ToolCall
@@ -15,6 +14,11 @@ from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event
 
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+    import openai
+
 COUNTED = Counted(3084, 1024, 2048, 70, 30)
 ADD = ToolCall(id="call_1", name="add", arguments='{"a": 2, "b": 3}')
 FULL = Says("hello you there", (ADD,), counted=COUNTED, thinking="sealed")
@@ -22,6 +26,15 @@ FULL = Says("hello you there", (ADD,), counted=COUNTED, thinking="sealed")
 HELLO = {"role": "user", "content": "hi"}
 LOOSE = {"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {}}}}}
 STRICT = {"name": "f", "strict": True, "parameters": LOOSE}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _sdks() -> None:
+    """Load the SDKs when the first of these tests runs: they take 1.5 s, of each process that collects them."""
+    global anthropic, httpx2, openai  # noqa: PLW0603
+    import anthropic  # noqa: PLC0415
+    import httpx2  # noqa: PLC0415
+    import openai  # noqa: PLC0415
 
 
 def claude_calls(*ids: str) -> dict[str, object]:
@@ -249,17 +262,18 @@ async def test_a_torn_stream_ends_early(edge: EdgeServer) -> None:
 @pytest.mark.parametrize(
     ("scene", "error"),
     [
-        (Tears(), json.JSONDecodeError),
-        (Tears(broken=True), anthropic.APIConnectionError),
-        (Babbles("torn_json"), json.JSONDecodeError),
-        (Babbles("html_502"), anthropic.InternalServerError),
+        (Tears(), "JSONDecodeError"),
+        (Tears(broken=True), "APIConnectionError"),
+        (Babbles("torn_json"), "JSONDecodeError"),
+        (Babbles("html_502"), "InternalServerError"),
     ],
 )
-async def test_a_torn_answer_is_torn(edge: EdgeServer, scene: Tears | Babbles, error: type[Exception]) -> None:
+async def test_a_torn_answer_is_torn(edge: EdgeServer, scene: Tears | Babbles, error: str) -> None:
     """An incomplete answer reaches the SDK as such."""
     edge.play(scene)
-    with pytest.raises(error):
+    with pytest.raises((json.JSONDecodeError, anthropic.APIError)) as caught:
         await ask_claude(edge)
+    assert caught.type.__name__ == error
 
 
 @pytest.mark.parametrize("noise", ["html", "no_answer", "null_content"])

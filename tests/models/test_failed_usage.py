@@ -140,7 +140,7 @@ class Hanging:
 
 
 async def test_a_call_that_is_cancelled_by_a_timeout_is_unknown() -> None:
-    """As when a node, or a tool that calls an agent, takes too long."""
+    """A call cancelled by a timeout is unknown, as when a node, or a tool that calls an agent, takes too long."""
     graph = one(Agent("writer", prompt="{task}"), timeout_seconds=0.01, fallback="nothing")
     async with Runner(models={"writer": Hanging()}) as runner:
         result = await within(runner.start(graph))

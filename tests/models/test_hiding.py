@@ -18,14 +18,14 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS)
 def test_keys_of_providers_are_secrets(key: str) -> None:
-    """At any place in a text."""
+    """Keys of providers are hidden at any place in a text."""
     assert hidden(f'a "{key}", b') == 'a "[secret]", b'
     assert hidden(f"x={key}") == "x=[secret]"
 
 
 @pytest.mark.parametrize("head", ["Bearer", "bearer", "BEARER"])
 def test_a_bearer_token_is_hidden(head: str) -> None:
-    """As in a header."""
+    """A bearer token is hidden, as in a header."""
     assert hidden(f"authorization: {head} abc.DEF-123456") == f"authorization: {head} [secret]"
 
 
@@ -40,7 +40,7 @@ def test_a_bearer_token_is_hidden(head: str) -> None:
     ],
 )
 def test_words_are_not_secrets(text: str) -> None:
-    """Only their beginnings look like a key."""
+    """Words that only begin like a key are not hidden."""
     assert hidden(text) is text
 
 

@@ -77,7 +77,7 @@ RAN: Final = [
 
 
 async def test_messages(edge: EdgeServer) -> None:
-    """Anthropic's search, code and fetch: sent, continued after a pause in one container, priced, read, sent back."""
+    """Anthropic's search, code and fetch are sent, continued in one container after a pause, priced, and sent back."""
     box = {"id": "box", "expires_at": "2999-01-01T00:00:00Z"}
     usage = USAGE | {"server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 0}}
     pause = block("message", content=SEARCHED, stop_reason="pause_turn", usage=usage, container=box)
@@ -126,7 +126,7 @@ async def test_messages(edge: EdgeServer) -> None:
 
 
 async def test_responses(edge: EdgeServer) -> None:
-    """The same at OpenAI; only searches cost, not the pages that are opened."""
+    """OpenAI's tools are sent, priced and sent back; only searches cost, not the pages that are opened."""
     found: dict[str, Any] = {"type": "web_search_call", "id": "ws", "status": "completed"}
     search: Any = found | {"action": {"type": "search", "query": "tides", "sources": [{"type": "url", "url": URL}]}}
     opened = found | {"action": {"type": "open_page", "url": URL}}
@@ -233,7 +233,7 @@ def test_a_model_without_the_tool(model: Any, given: Any, message: str, repair: 
 
 
 async def test_a_replaced_model_is_checked_at_the_call() -> None:
-    """A Runner's model too; an offline agent answers by rules."""
+    """A replaced model, also a Runner's, is checked at the call; an offline agent answers by rules."""
     agent = Agent("writer", prompt="{task}", tools=[web_search()], offline=lambda task: task)
     async with Runner() as runner:
         assert (await within(runner.start(one(agent), Work()))).state.draft == "rhyme"

@@ -87,7 +87,7 @@ async def test_a_refused_call_keeps_its_place(clock: FakeClock) -> None:
 
 
 async def test_a_server_that_refuses_for_too_long_is_reported(clock: FakeClock) -> None:
-    """With its words, the waits and the repair; the error is not retried by the node."""
+    """A server that refuses for too long is reported with its words, the waits and the repair, and not retried."""
     model = ScriptedModel([RateLimited("slow down, please", retry_after_seconds=40)] * 9)
     model.lane = Lane(patience_seconds=100)  # type: ignore[attr-defined]
     with pytest.raises(ModelBusy) as caught:
@@ -129,7 +129,7 @@ async def test_what_may_have_to_be_paid_is_not_repeated_here(clock: FakeClock, e
 
 
 async def test_an_overloaded_server_is_called_again(clock: FakeClock) -> None:
-    """After pauses that double if it names none."""
+    """An overloaded server is called again after the pause it names, or after pauses that double."""
     model = ScriptedModel(
         [ModelOverloaded("busy"), ModelOverloaded("busy"), ModelOverloaded("busy", retry_after_seconds=9), "ok"]
     )
@@ -138,7 +138,7 @@ async def test_an_overloaded_server_is_called_again(clock: FakeClock) -> None:
 
 
 async def test_an_answer_that_has_begun_is_not_repeated(clock: FakeClock) -> None:
-    """Its text was shown already."""
+    """An answer that has begun is not repeated, since its text was shown already."""
 
     class Breaks:
         """A model that is overloaded in the middle of its answer."""
@@ -266,14 +266,14 @@ def test_models_with_the_same_address_name_and_key_share_a_lane() -> None:
 
 
 def test_a_recording_uses_the_lane_of_its_model() -> None:
-    """Replayed answers wait for nothing."""
+    """A recording uses the lane of its model; replayed answers wait for nothing."""
     inner = AnthropicModel("claude-haiku-4-5", api_key="sk-1")
     assert RecordedModel("answers.json", model=inner).lane is inner.lane
     assert RecordedModel("answers.json").lane is None
 
 
 def test_a_model_without_a_hash_has_one_lane() -> None:
-    """As a plain dataclass has none."""
+    """A model without a hash, such as a plain dataclass, has one lane."""
 
     @dataclass
     class Plainest:
@@ -299,7 +299,7 @@ def test_a_model_without_a_hash_has_one_lane() -> None:
     ],
 )
 def test_limits_out_of_range_are_refused(options: dict[str, object]) -> None:
-    """With the value."""
+    """Limits out of range are refused, with the value."""
     ((name, value),) = options.items()
     with pytest.raises(DefinitionError) as caught:
         Lane(**options)  # type: ignore[arg-type]
@@ -328,7 +328,7 @@ def test_limits_out_of_range_are_refused(options: dict[str, object]) -> None:
     ],
 )
 def test_the_limits_in_headers_are_read(headers: dict[str, str], found: object) -> None:
-    """Of Anthropic and of OpenAI; an hour is the longest wait."""
+    """The headers' limits of Anthropic and of OpenAI are read; an hour is the longest wait."""
     assert limits_stated(headers) == found
 
 
@@ -356,7 +356,7 @@ class Hall:
 
 
 async def test_the_first_call_with_a_beginning_goes_alone_and_the_rest_together(clock: FakeClock) -> None:
-    """While the provider has it in its cache they all go together; after that one goes alone again."""
+    """While the provider caches a beginning, calls with it go together; before and after that, one goes alone."""
     hall = Hall()
 
     async def eight() -> int:
@@ -371,7 +371,7 @@ async def test_the_first_call_with_a_beginning_goes_alone_and_the_rest_together(
 
 
 async def test_other_beginnings_do_not_wait(clock: FakeClock) -> None:
-    """Nor do calls without one."""
+    """Calls with other beginnings, or without one, do not wait."""
     hall = Hall()
     await asyncio.gather(*(paced(hall, question(clock), beginning=name) for name in ("a", "b", "", "")))
     assert max(hall.peaks) == 4

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
-from anthropic.types import MessageParam
-from openai.types.chat import ChatCompletionMessageParam
-from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter
 
 from graphengine import Media
@@ -28,11 +26,20 @@ TWO = (
     Message(role="tool", text="[media 1: photo.png]", media=(PHOTO,), call_id="c1"),
     Message(role="tool", text="3", call_id="c2"),
 )
-FORMS: dict[str, Any] = {
-    "anthropic": list[MessageParam],
-    "openai": list[ResponseInputItemParam],
-    "openai-chat": list[ChatCompletionMessageParam],
-}
+
+
+@cache
+def forms() -> dict[str, Any]:
+    """Return the types of messages; only here, since the SDKs take 1.5 s, of each process that collects these tests."""
+    from anthropic.types import MessageParam  # noqa: PLC0415
+    from openai.types.chat import ChatCompletionMessageParam  # noqa: PLC0415
+    from openai.types.responses import ResponseInputItemParam  # noqa: PLC0415
+
+    return {
+        "anthropic": list[MessageParam],
+        "openai": list[ResponseInputItemParam],
+        "openai-chat": list[ChatCompletionMessageParam],
+    }
 
 
 async def sent(model: Made, edge: EdgeServer, *messages: Message) -> list[Mapping[str, Any]]:
@@ -41,7 +48,7 @@ async def sent(model: Made, edge: EdgeServer, *messages: Message) -> list[Mappin
     await model.answer(Request("writer", "", messages))
     body = edge.received()[-1].body
     found: Any = body["input" if api(model) == "openai" else "messages"]
-    TypeAdapter(FORMS[api(model)]).validate_python(found)
+    TypeAdapter(forms()[api(model)]).validate_python(found)
     messages_sent: list[Mapping[str, Any]] = found
     return messages_sent
 
@@ -101,7 +108,7 @@ async def test_a_result_of_a_tool_shows_a_picture(model: Made, edge: EdgeServer)
 
 
 async def test_a_result_without_text_shows_a_picture_alone(model: Made, edge: EdgeServer) -> None:
-    """Anthropic refuses empty texts."""
+    """A result without text shows a picture alone, since Anthropic refuses empty texts."""
     call = Message(role="assistant", calls=(ToolCall(id="c1", name="shoot"),))
     result = Message(role="tool", media=(PHOTO,), call_id="c1")
     messages = await sent(model, edge, Message(role="user", text="Look."), call, result)
@@ -110,7 +117,7 @@ async def test_a_result_without_text_shows_a_picture_alone(model: Made, edge: Ed
 
 
 async def test_media_of_earlier_turns_stay_with_their_results(edge: EdgeServer) -> None:
-    """In Chat Completions they come before the next answer."""
+    """Media stay with their results; in Chat Completions they come before the next answer."""
     model = OpenAIChatModel("m", base_url=edge.openai_url)
     messages = await sent(model, edge, *TWO, Message(role="assistant", text="A boat."), Message(role="user", text="?"))
     await model.close()

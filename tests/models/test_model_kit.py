@@ -20,7 +20,7 @@ async def test_an_error_of_the_right_kind_is_given() -> None:
 
 
 async def test_an_error_of_another_class_propagates() -> None:
-    """Other errors propagate."""
+    """An error of another class propagates."""
     with pytest.raises(NotAuthenticated):
         await failure(raises(NotAuthenticated("no", repair="r")), RateLimited)
 

@@ -39,13 +39,13 @@ def refused(name: str) -> str:
 
 
 def test_no_sdk_is_imported_to_make_a_model() -> None:
-    """Neither is one to load the package; each is loaded at its first call."""
+    """Making a model, or importing the package, imports no SDK; each is loaded at its first call."""
     done = subprocess.run([sys.executable, "-c", CHEAP], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 def test_names_without_a_provider_of_their_own() -> None:
-    """Rules, and a file."""
+    """Rules and a file have names without a provider of their own."""
     assert isinstance(model_of("offline"), OfflineModel)
     recorded = model_of(" recorded:C:/some dir/x.json ")
     assert isinstance(recorded, RecordedModel)
@@ -81,7 +81,7 @@ def test_names_of_providers(name: str, given: tuple[str, str | None], monkeypatc
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "openai-chat"])
 async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With or without the /v1, which only one of the SDKs expects."""
+    """A name leads to its server with or without the /v1, which only one of the SDKs expects."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key-of-a-test")
     edge.play(Says("here"), Says("there"))
     urls = [edge.openai_url, edge.url] if provider == "anthropic" else [edge.openai_url, f"{edge.openai_url}/"]
@@ -147,7 +147,7 @@ def test_an_invalid_name_is_an_error_with_a_suggestion(name: str, meant: str) ->
     ],
 )
 def test_a_key_in_a_name_is_refused_and_not_shown(name: str, secret: str) -> None:
-    """Names are recorded and printed."""
+    """A key in a name is refused and not shown, since names are recorded and printed."""
     assert secret not in refused(name)
 
 

@@ -8,7 +8,7 @@ from graphengine.models import KnowsPrices, OfflineModel, Request
 
 
 async def test_the_error_of_an_agent_without_rules_lists_the_alternatives() -> None:
-    """Rules, or a model of either kind."""
+    """The error of an agent without rules lists the alternatives: rules, or a model of either kind."""
     with pytest.raises(ModelUnavailable) as caught:
         await OfflineModel().answer(Request("writer", "", []))
     assert "agent writer has no rule-based stand-in to answer offline" in str(caught.value)

@@ -151,7 +151,7 @@ def test_arguments_that_make_no_sense_are_refused(kind: type[Made], more: dict[s
 
 @BOTH
 def test_a_model_has_a_name(kind: type[Made]) -> None:
-    """An empty name is refused."""
+    """An empty name of a model is refused."""
     with pytest.raises(DefinitionError, match="names no model"):
         kind(" ")
 

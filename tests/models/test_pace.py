@@ -108,7 +108,7 @@ def test_without_a_time_from_the_server_pauses_double() -> None:
 
 
 def test_given_limits_hold_in_any_minute() -> None:
-    """Requests and tokens; a call that is answered counts with the tokens that it took."""
+    """Given limits on requests and tokens hold in any minute; an answered call counts with the tokens that it took."""
     pace = Pace(Rates(requests_per_minute=2, tokens_per_minute=100))
     first = pace.begin(0.0, 60)
     assert pace.free_at(1.0, 50) == 60.0
@@ -120,7 +120,7 @@ def test_given_limits_hold_in_any_minute() -> None:
 
 
 def test_a_call_larger_than_the_limit_goes_alone() -> None:
-    """Otherwise it would wait for ever."""
+    """A call larger than the limit goes alone, since it would wait forever otherwise."""
     pace = Pace(Rates(tokens_per_minute=100))
     assert pace.free_at(0.0, 500) == -math.inf
     pace.begin(0.0, 500)
@@ -148,7 +148,7 @@ def failing(pace: Pace, now: float) -> Turn:
 
 
 def test_after_failures_in_a_row_one_call_at_a_time_is_tried() -> None:
-    """With a pause before each that doubles; its answer ends that, even while it is still streamed."""
+    """After failures in a row one call at a time is tried, with doubling pauses; its answer, even begun, ends that."""
     pace = Pace(Rates(failures=3, pause_seconds=3))
     for _ in range(3):
         assert not failing(pace, 0.0).is_trial

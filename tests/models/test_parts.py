@@ -114,7 +114,7 @@ async def test_parts_of_messages(edge: EdgeServer) -> None:
 
 
 async def test_parts_of_responses(edge: EdgeServer) -> None:
-    """The same; the thinking is a summary."""
+    """Parts of Responses are read as those of Messages; the thinking is a summary."""
     edge.play(*(Raw(body={"status": "completed", "output": output}) for output in RESPONSES))
     first, second = await turns(OpenAIModel("gpt-6", base_url=edge.openai_url))
     assert first == [Thinking("I search."), HostedCall("ws_1", "web_search", {}), ADD]
@@ -123,7 +123,7 @@ async def test_parts_of_responses(edge: EdgeServer) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_parts_of_chat_completions(edge: EdgeServer, *, streamed: bool) -> None:
-    """The same; fields that only the server knows are parts by their names."""
+    """Parts of Chat Completions are read too; fields that only the server knows are parts by their names."""
     for message, reason in zip(CHAT, ("tool_calls", "stop"), strict=True):
         choice = {"index": 0, "finish_reason": reason}
         if streamed:

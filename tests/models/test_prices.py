@@ -50,7 +50,7 @@ class TestTables:
 
     @pytest.mark.parametrize(("provider", "model"), [("anthropic", "my-own"), ("nobody", HAIKU), ("", HAIKU)])
     async def test_unlisted_models_have_unknown_prices(self, provider: str, model: str) -> None:
-        """None is not zero."""
+        """An unlisted model's price is None, not zero."""
         prices = Prices(provider, model, address="http://127.0.0.1:1/v1")
         assert await prices.cost(Spent(input_tokens=5)) is None
         assert not await prices.known()
@@ -119,7 +119,7 @@ class TestPrice:
         assert await Prices("nobody", "x", given=Price(0, 0)).known()
 
     def test_cached_tokens_have_their_own_price_or_the_common_one(self) -> None:
-        """Every token is paid once."""
+        """Every token is paid once: cached tokens at their own price, or the common one."""
         spent = Spent(
             input_tokens=3_000_000, cache_read_tokens=1_000_000, cache_write_tokens=1_000_000, output_tokens=1_000_000
         )

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 import pytest
-
-pytest.importorskip("pydantic_ai", reason="pydantic-ai is not installed")
-
 from pydantic import BaseModel
-from pydantic_ai import Agent as TheirAgent
-from pydantic_ai import BinaryContent, ModelRetry, ToolReturn
-from pydantic_ai.exceptions import ModelHTTPError, UserError
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ThinkingPart, ToolCallPart
-from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
-from pydantic_ai.models.openai import OpenAIChatModel as TheirChatModel
-from pydantic_ai.models.test import TestModel as EchoModel
-from pydantic_ai.providers.openai import OpenAIProvider
-from pydantic_ai.usage import RequestUsage
 
 from graphengine import Agent, Limits, Media, Retry, Runner
 from graphengine.agents import pydantic_ai_node
@@ -31,7 +20,20 @@ from graphengine.testing import FakeClock
 from graphengine.testing.model_kit import question
 from graphengine.testing.model_scenes import Service
 from tests.agents.run_kits import add, failing, names, one, within
+from tests.kit.extras import skip_without
 from tests.models.test_conformance import Ours, free_address
+
+if TYPE_CHECKING:
+    from tests.models import pydantic_ai_names as theirs
+
+skip_without("pydantic_ai")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _theirs() -> None:
+    """Load pydantic-ai when the first of these tests runs: it takes 0.6 s, of each process that collects them."""
+    global theirs  # noqa: PLW0603
+    from tests.models import pydantic_ai_names as theirs  # noqa: PLC0415
 
 
 class TestConformance(Ours):
@@ -41,8 +43,10 @@ class TestConformance(Ours):
 
     def made(self, base_url: str, key: str, timeout_seconds: float) -> Model:
         """Return a model without retries of its own."""
-        provider = OpenAIProvider(api_key=key, base_url=base_url)
-        return PydanticAIModel(TheirChatModel("gpt-4o-mini", provider=provider), timeout_seconds=timeout_seconds)
+        provider = theirs.OpenAIProvider(api_key=key, base_url=base_url)
+        return PydanticAIModel(
+            theirs.OpenAIChatModel("gpt-4o-mini", provider=provider), timeout_seconds=timeout_seconds
+        )
 
     def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
         """Return a model of the server."""
@@ -63,43 +67,47 @@ class Review(BaseModel):
 
 
 async def test_any_model_of_theirs_answers_our_agents() -> None:
-    """With tools, a typed answer, thinking that goes back unchanged, usage, and live text."""
-    seen: list[list[ModelMessage]] = []
+    """Their models answer with tools, a typed answer, thinking that goes back unchanged, usage, and live text."""
+    seen: list[list[theirs.ModelMessage]] = []
 
-    def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    def speak(messages: list[theirs.ModelMessage], info: theirs.AgentInfo) -> theirs.ModelResponse:
         seen.append(list(messages))
-        used = RequestUsage(input_tokens=10, output_tokens=5)
+        used = theirs.RequestUsage(input_tokens=10, output_tokens=5)
         if len(messages) == 1:
             assert [tool.name for tool in info.function_tools] == ["add"]
-            return ModelResponse(
-                [ThinkingPart("hm", signature="s"), ToolCallPart("add", {"first": 2, "second": 3})], usage=used
+            return theirs.ModelResponse(
+                [theirs.ThinkingPart("hm", signature="s"), theirs.ToolCallPart("add", {"first": 2, "second": 3})],
+                usage=used,
             )
-        return ModelResponse([TextPart('{"score": 5}')], usage=used)
+        return theirs.ModelResponse([theirs.TextPart('{"score": 5}')], usage=used)
 
-    model = PydanticAIModel(FunctionModel(speak))
+    model = PydanticAIModel(theirs.FunctionModel(speak))
     agent = Agent("critic", model, system="Be brief.", prompt="{task}", output=Review, tools=[add])
     answer = await agent.answer(task="2 + 3?")
     assert (answer.value, answer.usage["input_tokens"], answer.usage["output_tokens"]) == (Review(score=5), 20, 10)
-    assert seen[1][1].parts[0] == ThinkingPart("hm", signature="s")
+    assert seen[1][1].parts[0] == theirs.ThinkingPart("hm", signature="s")
     (returned,) = seen[1][2].parts
     assert (returned.part_kind, getattr(returned, "content", "")) == ("tool-return", "5")
     assert "Be brief." in str(getattr(seen[0][0], "instructions", ""))
     pieces: list[str] = []
-    echo = PydanticAIModel(EchoModel(custom_output_text="one two"))
+    echo = PydanticAIModel(theirs.EchoModel(custom_output_text="one two"))
     found = await echo.answer(Request("a", "", [question()], on_text=pieces.append))
     assert (found.content, "".join(pieces), echo.name) == ("one two", "one two", "pydantic-ai:test:test")
 
 
 async def test_the_error_names_what_is_missing() -> None:
-    """The provider's key, or the provider."""
+    """The error names the missing provider, or the provider's missing key."""
     model = model_of("pydantic-ai:nobody:x")
     with pytest.raises(ModelUnavailable, match="pydantic-ai:nobody:x cannot be used"):
         await model.answer(Request("a", "", [question()]))
     with pytest.raises(DefinitionError, match="PydanticAIModel"):
         PydanticAIModel("")
-    for error, kind in ((ModelHTTPError(429, "m"), RateLimited), (ModelHTTPError(404, "m"), UnknownModel)):
+    for error, kind in (
+        (theirs.ModelHTTPError(429, "m"), RateLimited),
+        (theirs.ModelHTTPError(404, "m"), UnknownModel),
+    ):
         assert type(translated(error, "m")) is kind
-    assert "UserError" not in str(translated(UserError("no"), "m"))
+    assert "UserError" not in str(translated(theirs.UserError("no"), "m"))
 
 
 class Counts:
@@ -108,26 +116,28 @@ class Counts:
     def __init__(self, *, fails_once: bool = False) -> None:
         self.models = self.tools = 0
         self.fails = fails_once
-        self.agent = TheirAgent(FunctionModel(self.speak), name="theirs", deps_type=str)
+        self.agent = theirs.Agent(theirs.FunctionModel(self.speak), name="theirs", deps_type=str)
 
         @self.agent.tool_plain
         def look(word: str) -> dict[str, str]:
             self.tools += 1
             if word == "again":
-                raise ModelRetry("another word, please")
+                raise theirs.ModelRetry("another word, please")
             return {"found": word}
 
-    def speak(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    def speak(self, messages: list[theirs.ModelMessage], info: theirs.AgentInfo) -> theirs.ModelResponse:
         """Call the tool twice, then fail once if wanted, then answer."""
         self.models += 1
-        turns = sum(isinstance(message, ModelResponse) for message in messages)
-        used = RequestUsage(input_tokens=100, output_tokens=1)
+        turns = sum(isinstance(message, theirs.ModelResponse) for message in messages)
+        used = theirs.RequestUsage(input_tokens=100, output_tokens=1)
         if turns < 2:
-            return ModelResponse([ToolCallPart("look", {"word": ["again", "tides"][turns]}, f"c{turns}")], usage=used)
+            return theirs.ModelResponse(
+                [theirs.ToolCallPart("look", {"word": ["again", "tides"][turns]}, f"c{turns}")], usage=used
+            )
         if self.fails:
             self.fails = False
-            raise ModelHTTPError(503, "m", "later")
-        return ModelResponse([TextPart(f"about {messages[-1].parts[0].content}")], usage=used)  # type: ignore[union-attr]
+            raise theirs.ModelHTTPError(503, "m", "later")
+        return theirs.ModelResponse([theirs.TextPart(f"about {messages[-1].parts[0].content}")], usage=used)  # type: ignore[union-attr]
 
 
 def ask(task: str) -> str:
@@ -160,18 +170,20 @@ async def test_watchers_see_what_their_agents_do() -> None:
     """Text, tool calls and results are live events, and a failed call takes its text back; nothing is shown twice."""
     calls = 0
 
-    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+    async def stream(
+        messages: list[theirs.ModelMessage], info: theirs.AgentInfo
+    ) -> AsyncIterator[str | theirs.DeltaToolCalls]:
         nonlocal calls
         calls += 1
         if calls == 1:
-            yield {0: DeltaToolCall("look", '{"word": "tides"}', tool_call_id="c1")}
+            yield {0: theirs.DeltaToolCall("look", '{"word": "tides"}', tool_call_id="c1")}
         else:
             yield "about "
             if calls == 2:
-                raise ModelHTTPError(503, "m", "later")
+                raise theirs.ModelHTTPError(503, "m", "later")
             yield "tides"
 
-    agent = TheirAgent(FunctionModel(stream_function=stream), name="theirs")
+    agent = theirs.Agent(theirs.FunctionModel(stream_function=stream), name="theirs")
     agent.tool_plain(look)
     async with Runner(clock=FakeClock()) as runner:
         run = runner.start(one(pydantic_ai_node(agent, ask), retry=Retry(attempts=2, initial_seconds=0.001)))
@@ -190,30 +202,33 @@ def look(word: str) -> str:
     return f"seen {word}"
 
 
-PICTURE = BinaryContent(b"\x89PNG", media_type="image/png")
+def picture() -> theirs.BinaryContent:
+    """Return a picture of theirs."""
+    return theirs.BinaryContent(b"\x89PNG", media_type="image/png")
 
 
 @pytest.mark.parametrize(
-    "result",
+    "made",
     [
-        ToolReturn("seen", content=["Look:", PICTURE], metadata={"for": "us"}),
-        PICTURE,
-        ["a", PICTURE],
-        {"n": 1},
+        lambda: theirs.ToolReturn("seen", content=["Look:", picture()], metadata={"for": "us"}),
+        picture,
+        lambda: ["a", picture()],
+        lambda: {"n": 1},
     ],
     ids=["return", "picture", "list", "json"],
 )
-async def test_results_of_their_tools_reach_the_model_as_without_a_run(result: object) -> None:
-    """With media, and without what is not for the model."""
+async def test_results_of_their_tools_reach_the_model_as_without_a_run(made: Callable[[], object]) -> None:
+    """Results of their tools reach the model as without a run, with media, and without what is not for the model."""
     seen: list[list[object]] = []
+    result = made()
 
-    def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    def speak(messages: list[theirs.ModelMessage], info: theirs.AgentInfo) -> theirs.ModelResponse:
         if len(messages) == 1:
-            return ModelResponse([ToolCallPart("show", {}, "c1")])
+            return theirs.ModelResponse([theirs.ToolCallPart("show", {}, "c1")])
         seen.append([getattr(part, "content", None) for part in messages[-1].parts])
-        return ModelResponse([TextPart("done")])
+        return theirs.ModelResponse([theirs.TextPart("done")])
 
-    agent = TheirAgent(FunctionModel(speak))
+    agent = theirs.Agent(theirs.FunctionModel(speak))
 
     @agent.tool_plain
     def show() -> object:
@@ -226,17 +241,17 @@ async def test_results_of_their_tools_reach_the_model_as_without_a_run(result: o
 
 
 async def test_a_prompt_may_be_awaited_and_show_media() -> None:
-    """A list of texts and media; what is neither is an error, not its repr."""
-    seen: list[ModelMessage] = []
+    """An awaited prompt may give texts and media in a list; anything else is an error, not its repr."""
+    seen: list[theirs.ModelMessage] = []
 
-    def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    def speak(messages: list[theirs.ModelMessage], info: theirs.AgentInfo) -> theirs.ModelResponse:
         seen.extend(messages)
-        return ModelResponse([TextPart("a cat")])
+        return theirs.ModelResponse([theirs.TextPart("a cat")])
 
     async def shows(task: str) -> list[str | Media]:
         return [f"Describe {task}:", Media(data=b"%PDF-1")]
 
-    agent = TheirAgent(FunctionModel(speak))
+    agent = theirs.Agent(theirs.FunctionModel(speak))
     async with Runner() as runner:
         assert (await within(runner.start(one(pydantic_ai_node(agent, shows))))).state.draft == "a cat"
         wrong = await failing(runner.start(one(pydantic_ai_node(agent, lambda: {"a": 1}))))

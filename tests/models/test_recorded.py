@@ -102,7 +102,7 @@ async def not_recorded(file: Path, request: Request) -> str:
 
 
 async def test_a_recorded_answer_is_replayed_completely(file: Path) -> None:
-    """With its tokens, calls and native form; it is marked as free of cost."""
+    """A replayed answer has its tokens, calls and native form; it is marked as free of cost."""
     live = await RecordedModel(file, ScriptedModel([WHOLE])).answer(asks("hi"))
     assert live == WHOLE
     replayed = await RecordedModel(file).answer(asks("hi"))
@@ -147,7 +147,7 @@ async def test_a_conversation_with_tools_is_replayed(file: Path) -> None:
 
 
 async def test_fields_that_are_not_sent_to_a_model_do_not_matter(file: Path) -> None:
-    """Nor do native forms and token counts, which differ between providers."""
+    """Fields not sent to a model do not matter, nor do native forms and token counts, which providers define."""
     message = Message(role="assistant", text="a", tokens=5, native={"provider": "x"}, agent="b")
     await RecordedModel(file, ScriptedModel(["ok"])).answer(
         Request("writer", "", [message], settings=Settings(cache=True))
@@ -182,7 +182,7 @@ async def test_all_fields_that_are_sent_to_a_model_matter(file: Path, changed: d
 
 
 async def test_equal_requests_get_their_answers_in_order(file: Path) -> None:
-    """Each model counts for itself; one more request than recorded is an error."""
+    """Equal requests get their answers in order, counted for each model; one more than recorded is an error."""
     await recorded(file, ("same", "1"), ("other", "x"), ("same", "2"))
     for model in (RecordedModel(file), RecordedModel(file)):
         assert [(await model.answer(asks(text))).content for text in ("same", "same", "other")] == ["1", "2", "x"]
@@ -211,7 +211,7 @@ async def test_the_model_is_called_only_for_missing_requests(file: Path) -> None
 
 
 async def test_concurrent_calls_are_all_recorded(file: Path) -> None:
-    """Also by several models that share a file; the file is the same in any order."""
+    """Concurrent calls, also of models that share a file, are all recorded; the file is the same in any order."""
 
     async def echo(request: Request) -> str:
         await asyncio.sleep(0)
@@ -229,7 +229,7 @@ async def test_concurrent_calls_are_all_recorded(file: Path) -> None:
 
 
 async def test_turns_are_in_order(file: Path) -> None:
-    """By agent, with the beginning of a conversation before its end."""
+    """Turns are in order by agent, with the beginning of a conversation before its end."""
     model = RecordedModel(file, ScriptedModel(lambda request: "x"))
     turns = [Message(role="user", text="q"), Message(role="assistant", text="a"), Message(role="user", text="b")]
     await model.answer(Request("writer", "", turns))
@@ -241,7 +241,7 @@ async def test_turns_are_in_order(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", [AnswerRefused, ContextFull])
 async def test_errors_of_the_request_itself_are_recorded(file: Path, kind: type[ModelError]) -> None:
-    """They are the model's answer."""
+    """Errors of the request itself are recorded as the model's answer."""
     with pytest.raises(kind):
         await RecordedModel(file, ScriptedModel([kind("not this", repair="ask less")])).answer(asks("?"))
     with pytest.raises(kind) as caught:
@@ -268,7 +268,7 @@ async def test_refusals_are_answers(file: Path) -> None:
 
 
 async def test_a_replay_streams(file: Path) -> None:
-    """As the answer did."""
+    """A replay streams as the answer did."""
     await recorded(file, ("?", "some words\nmore"))
     received: list[str] = []
     await RecordedModel(file).answer(Request("writer", "", [Message(role="user", text="?")], on_text=received.append))
@@ -284,7 +284,7 @@ async def test_a_lone_surrogate_survives(file: Path) -> None:
 
 
 async def test_a_changed_request_shows_what_changed(file: Path) -> None:
-    """Compared with the nearest one, shortened, and with a repair."""
+    """A changed request is compared with the nearest one, shortened, with a repair."""
     story = "The first sentence stands. " * 30
     await recorded(file, ("Something else entirely.", "x"), (story + "The score was seven.", WHOLE), ("Third.", "y"))
     message = await not_recorded(file, asks(story + "The score was eight.", system="New."))
@@ -295,11 +295,11 @@ async def test_a_changed_request_shows_what_changed(file: Path) -> None:
     assert message.count("The first sentence stands.") <= 4
     assert f"RecordedModel({str(file)!r}, model='anthropic:claude-x')" in message
     assert "delete the file first" in message
-    assert "/dev/" not in message
+    assert "/dev/null" not in message
 
 
 async def test_the_nearest_request_is_the_same_agents(file: Path) -> None:
-    """If there is one; otherwise the change of the agent's name is shown."""
+    """The nearest request is the same agent's if there is one; otherwise the change of the agent's name is shown."""
     model = RecordedModel(file, ScriptedModel(["x", "y"]))
     await model.answer(asks("Judge this long text.", agent="critic"))
     await model.answer(asks("Write.", agent="writer"))
@@ -309,7 +309,7 @@ async def test_the_nearest_request_is_the_same_agents(file: Path) -> None:
 
 
 async def test_a_long_difference_is_shortened(file: Path) -> None:
-    """To a screen at most."""
+    """A long difference is shortened to a screen at most."""
     await recorded(file, ("\n".join(f"line {number}" for number in range(500)), "x"))
     message = await not_recorded(file, asks("\n".join(f"row {number}" for number in range(500))))
     assert "lines more" in message
@@ -333,7 +333,7 @@ SECRETS = {
 
 
 async def test_secrets_are_never_written(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither those of the environment, in any form, nor texts that look like one, at any place."""
+    """Neither secrets of the environment, in any form, nor texts that look like one are written, at any place."""
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     keys = ["sk-ant-api03-AbCdEf123", "sk-proj-abcdefabcdef", "ghp_0123456789abcdefABCD", "abc.def-123456789"]
@@ -377,7 +377,7 @@ async def test_a_word_that_is_a_secret_only_here_does_not_hinder(file: Path, mon
 
 
 async def test_requests_that_differ_only_in_a_secret_are_refused(file: Path) -> None:
-    """Their answers could be confused."""
+    """Requests that differ only in a secret are refused, since their answers could be confused."""
     model = RecordedModel(file, ScriptedModel(["one", "again", "two"]))
     await model.answer(asks("whose is sk-aaaaaaaa11?"))
     await model.answer(asks("whose is sk-aaaaaaaa11?"))
@@ -387,7 +387,7 @@ async def test_requests_that_differ_only_in_a_secret_are_refused(file: Path) -> 
 
 
 async def test_no_error_shows_a_secret(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A difference shows the replacement."""
+    """An error shows the replacement of a secret, never the secret."""
     monkeypatch.setenv("MY_API_KEY", "first-value")
     await recorded(file, ("a", "x"))
     message = await not_recorded(file, asks("b first-value sk-abcdefgh99"))
@@ -434,7 +434,7 @@ async def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_a_folder_that_cannot_be_written_is_an_error_before_any_call(tmp_path: Path) -> None:
-    """A missing folder is made."""
+    """A folder that cannot be written is an error before any call; a missing one is made."""
     (tmp_path / "file").write_text("")
     costly = Costly()
     long = "x" * 250  # the temporary file next to it has a longer name
@@ -470,7 +470,7 @@ async def test_the_file_keeps_its_mode_and_a_link_its_place(tmp_path: Path) -> N
 
 
 async def test_an_agent_is_replayed(file: Path) -> None:
-    """By the name of the file; its answers have its type."""
+    """An agent is replayed by the name of the file, with answers of its type."""
     critic = Agent("critic", prompt="Judge {text}", output=Review)
     await critic.but(model=RecordedModel(file, ScriptedModel([Review(score=7)]))).run(text="a")
     assert await critic.but(model=RecordedModel(file)).run(text="a") == Review(score=7)

@@ -120,7 +120,7 @@ async def test_a_permanent_error_is_raised_unchanged(error: Exception) -> None:
 
 
 async def test_on_decides_which_errors_call_the_next_model() -> None:
-    """One class or several; only these."""
+    """`on` names one class or several, and only these errors call the next model."""
     kinds = (ModelTransient, QuotaExceeded, OSError)
     for error in (QuotaExceeded("broke"), OSError("x"), DOWN):
         assert await text_of(Router([Named("a:1", error), Named("b:2")], on=kinds)) == "b:2 says"
@@ -145,7 +145,7 @@ async def test_a_model_that_failed_often_is_skipped_for_a_while(clock: FakeClock
 
 
 async def test_each_trial_that_fails_doubles_the_pause(clock: FakeClock) -> None:
-    """Up to the lane's longest."""
+    """Each trial that fails doubles the pause, up to the lane's longest."""
     first = Named("a:1", always=DOWN, lane=Lane(failures=3, pause_seconds=3))
     router = Router([first, Named("b:2")])
     for _ in range(5):
@@ -180,7 +180,7 @@ async def test_only_one_of_concurrent_calls_is_a_trial(clock: FakeClock) -> None
 
 
 async def test_a_trial_that_is_cancelled_leaves_the_next_call_to_try(clock: FakeClock) -> None:
-    """Otherwise no call would ever try again."""
+    """After a cancelled trial the next call tries; otherwise no call would ever try again."""
     first = Named("a:1", DOWN, lambda request: asyncio.Event().wait(), "back", lane=Lane(failures=1))
     router = Router([first, Named("b:2")])
     await text_of(router, clock)
@@ -209,7 +209,7 @@ async def test_an_error_that_does_not_pass_shows_that_the_provider_is_there(cloc
 
 
 async def test_late_results_of_earlier_calls_have_no_effect(clock: FakeClock) -> None:
-    """Neither their answers nor their failures change which model is called now."""
+    """Neither late answers nor late failures change which model is called now."""
     gates = [asyncio.Event(), asyncio.Event()]
 
     def after(gate: asyncio.Event, then: Response | Exception) -> Callable[[Request], object]:
@@ -236,7 +236,7 @@ async def test_late_results_of_earlier_calls_have_no_effect(clock: FakeClock) ->
 
 
 async def test_a_provider_that_asks_to_wait_is_skipped(clock: FakeClock) -> None:
-    """At once and for that time, regardless of `failures` and `pause_seconds`; not longer than that either."""
+    """A provider that asks to wait is skipped at once and exactly for that time, regardless of the other settings."""
     first = Named("a:1", RateLimited("slow", retry_after_seconds=5))
     router = Router([first, Named("b:2")])
     assert [await text_of(router, clock), await text_of(router, clock)] == ["b:2 says"] * 2
@@ -301,7 +301,7 @@ async def test_the_soonest_back_gives_the_error(clock: FakeClock) -> None:
 
 
 async def test_an_agent_waits_for_a_router_of_which_no_model_has_room(clock: FakeClock) -> None:
-    """As long as the first of them asks."""
+    """An agent waits for a router without room as long as the first of its models asks."""
     moving = FakeClock(1000.0)
     first = Named("a:1", RateLimited("slow", retry_after_seconds=9))
     second = Named("b:2", RateLimited("slow", retry_after_seconds=20))
@@ -310,14 +310,14 @@ async def test_an_agent_waits_for_a_router_of_which_no_model_has_room(clock: Fak
 
 
 async def test_other_exceptions_are_raised_unchanged() -> None:
-    """With the outcomes of the others as a note."""
+    """Other exceptions are raised unchanged, with the outcomes of the others as a note."""
     with pytest.raises(OSError, match="own") as caught:
         await Router([Named("a:1", OSError("own"))], on=OSError).answer(ASKED)
     assert "a:1: own" in caught.value.__notes__[0]
 
 
 async def test_no_model_answers_while_another_call_tries_the_only_one(clock: FakeClock) -> None:
-    """That error is transient too."""
+    """A call fails with a transient error while another one tries the only model."""
     gate = asyncio.Event()
     first = Named("a:1", DOWN, lambda request: gate.wait(), lane=Lane(failures=1))
     router = Router([first])
@@ -354,7 +354,7 @@ async def test_text_of_one_model_only_is_passed_on() -> None:
 
 
 async def test_closing_closes_every_model() -> None:
-    """Also after one that cannot be closed; models without connections need no close."""
+    """Closing closes every model, also after one that cannot be closed; models without connections need no close."""
     first, second = Named("a:1"), Named("b:2")
     first.fails_to_close = True
     router = Router([first, "offline", second])
@@ -365,7 +365,7 @@ async def test_closing_closes_every_model() -> None:
 
 
 async def test_a_price_is_known_if_every_model_knows_its_own() -> None:
-    """Any of them may answer."""
+    """A price is known if every model knows its own, since any of them may answer."""
     first, second = Named("a:1"), Named("b:2")
     router = Router([first, second, "offline"])
     assert isinstance(router, KnowsPrices)
@@ -383,7 +383,7 @@ async def test_a_router_may_contain_a_router() -> None:
 
 
 async def test_an_agent_takes_a_router_for_a_model() -> None:
-    """Like any other."""
+    """An agent takes a router like any other model."""
     model = Router([Named("a:1", DOWN), ScriptedModel(["hello"])])
     assert await Agent("writer", prompt="{text}", model=model).run(text="a") == "hello"
 
@@ -399,7 +399,7 @@ async def test_an_agent_takes_a_router_for_a_model() -> None:
     ],
 )
 def test_a_router_that_makes_no_sense_is_refused(models: object, options: dict[str, object], problem: str) -> None:
-    """At construction."""
+    """A router that makes no sense is refused at construction."""
     with pytest.raises(DefinitionError) as caught:
         Router(models, **options)  # type: ignore[arg-type]
     assert problem in str(caught.value)

@@ -70,7 +70,7 @@ async def test_tool_calls_are_a_turn_of_tools() -> None:
 
 
 async def test_calls_get_ids_that_are_new_in_their_conversation() -> None:
-    """Also if another model, or the script of another process, began it."""
+    """Calls get new ids in a conversation, also if another model, or another process's script, began it."""
     before = Message(role="assistant", calls=(ToolCall(id="call_1", name="x"), ToolCall(id="other", name="x")))
     request = Request("writer", "", [Message(role="user", text="?"), before])
     response = await ScriptedModel([calls(("add", {}), ("add", {}))]).answer(request)
@@ -78,7 +78,7 @@ async def test_calls_get_ids_that_are_new_in_their_conversation() -> None:
 
 
 async def test_exceptions_are_raised_when_their_turn_comes() -> None:
-    """Instances and classes."""
+    """A script raises exceptions when their turn comes, both instances and classes."""
     model = ScriptedModel([RateLimited("slow down"), TimeoutError, "late"])
     with pytest.raises(RateLimited, match="slow down"):
         await model.answer(asks("1"))
@@ -163,13 +163,13 @@ async def test_a_call_without_an_answer_shows_what_was_asked() -> None:
 
 
 async def test_an_agent_that_is_not_in_the_script_is_an_error() -> None:
-    """The error suggests the name."""
+    """An agent that is not in the script is an error, which suggests the name."""
     with pytest.raises(OffScript, match=r"1 is by agent writer, and the script has no(?s:.)*did you mean 'writter'"):
         await ScriptedModel({"writter": ["x"]}).answer(asks("?"))
 
 
 async def test_unused_answers_are_listed() -> None:
-    """By number and agent, shortened."""
+    """Unused answers are listed by number and agent, shortened."""
 
     def special(request: Request) -> str:
         pytest.fail("an answer that is left over was asked for")
@@ -190,7 +190,7 @@ async def test_unused_answers_are_listed() -> None:
 
 
 async def test_a_with_block_checks_at_its_end() -> None:
-    """Unless the block raised: then its own error is raised."""
+    """A with block checks at its end, unless the block raised: then its own error is raised."""
     with pytest.raises(OffScript, match="1 answer of the script was not"), ScriptedModel(["x"]):
         pass
     with pytest.raises(ZeroDivisionError), ScriptedModel(["x"]):
@@ -237,7 +237,7 @@ async def test_an_agent_takes_its_answers() -> None:
 
 
 async def test_its_price_is_known() -> None:
-    """A limit on costs accepts it."""
+    """Its price is known, so that a limit on costs accepts it."""
     model = ScriptedModel([])
     assert isinstance(model, KnowsPrices)
     assert await model.knows_price()

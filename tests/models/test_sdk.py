@@ -216,7 +216,7 @@ class TestTexts:
         )
 
     def test_a_placeholder_is_not_hidden(self) -> None:
-        """Hiding a key of one letter would make every message unreadable."""
+        """A key of one letter is not hidden: it would make every message unreadable."""
         assert hidden("a message", "a", "") == "a message"
 
     def test_a_long_text_is_shortened_to_one_line(self) -> None:
@@ -240,7 +240,7 @@ class TestTexts:
         assert sound_json({"k\udfff": ["\ud800", 1, None, {"x": "y"}]}) == {"k\ufffd": ["\ufffd", 1, None, {"x": "y"}]}
 
     def test_a_schema_in_words_holds_the_schema(self) -> None:
-        """For a model without native support for schemas."""
+        """A schema is put into words for a model without native support for schemas."""
         words = schema_in_words(Request("a", "", [], {"type": "object", "title": "Größe"}, "Review"))
         assert '{"type": "object", "title": "Größe"}' in words
         assert "Review" in words
@@ -270,7 +270,7 @@ class TestWaiting:
         ],
     )
     def test_the_time_to_wait_is_read_in_several_forms(self, headers: dict[str, str], seconds: float | None) -> None:
-        """Milliseconds, seconds or a date; invalid values are ignored, and waits are limited."""
+        """The time to wait is milliseconds, seconds or a date; invalid values are ignored, and waits are limited."""
         assert retry_after(headers) == seconds
 
     def test_a_date_is_a_wait_until_then(self) -> None:
@@ -287,7 +287,7 @@ class TestFailures:
         + [(status, ModelOverloaded) for status in (500, 502, 503, 529, 599)],
     )
     def test_a_status_has_an_error_class(self, status: int, kind: type[Exception]) -> None:
-        """Without further details, the status decides."""
+        """Without further details, the status decides the error's class."""
         assert kind_of_status(status) is kind
 
     @pytest.mark.parametrize(
@@ -320,17 +320,17 @@ class TestFailures:
         "address", ["localhost:8080", "ftp://host", "http://", "http://host:port", "", "http://h:99999"]
     )
     def test_an_invalid_address_is_refused_at_once(self, address: str) -> None:
-        """A missing http:// is not a transient error."""
+        """An address without http:// is refused at once, not retried as a transient error."""
         with pytest.raises(DefinitionError, match="base_url"):
             http_address(address)
 
     def test_an_address_loses_its_last_slash(self) -> None:
-        """Both forms are equal."""
+        """An address with or without its last slash is the same."""
         assert http_address(" http://127.0.0.1:8080/v1/ ") == "http://127.0.0.1:8080/v1"
 
 
 def test_a_schema_is_translated_once() -> None:
-    """Equal schemas share what is made of them; one that is no JSON is translated each time."""
+    """Equal schemas share their translation; one that is not JSON is translated each time."""
     translated: list[object] = []
 
     @kept_by_schema

@@ -48,7 +48,7 @@ async def sent(model: Made, edge: EdgeServer, settings: Settings, *messages: Mes
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_each_setting_is_sent_under_the_name_of_its_api(model: Made, edge: EdgeServer, *, streamed: bool) -> None:
-    """Streamed or not, and none is lost."""
+    """Each setting is sent under the name of its API, streamed or not, and none is lost."""
     settings = Settings(effort="low", temperature=0.5, top_p=0.9, max_tokens=50, service_tier="auto")
     body = await sent(model, edge, settings, on_text=(lambda _: None) if streamed else None)
     most, effort = {
@@ -79,7 +79,7 @@ async def test_each_setting_is_sent_under_the_name_of_its_api(model: Made, edge:
 async def test_a_choice_of_tools_is_sent_in_the_form_of_its_api(
     model: Made, edge: EdgeServer, choice: str, forms: tuple[object, object, object]
 ) -> None:
-    """A name that is no general choice is that of a tool."""
+    """A name other than the general choices is that of a tool."""
     body = await sent(model, edge, Settings(tool_choice=choice))
     assert body["tool_choice"] == dict(zip(("anthropic", "openai", "openai-chat"), forms, strict=True))[api(model)]
 

@@ -97,7 +97,7 @@ async def test_a_chat_servers_own_fields_are_sent_back(edge: EdgeServer, *, stre
 
 
 async def test_thinking_is_streamed(edge: EdgeServer) -> None:
-    """By each API, under its own name."""
+    """Thinking is streamed by each API under its own name."""
     thought = {"type": "response.reasoning_summary_text.delta", "delta": "hm"}
     done = {"type": "response.completed", "response": {"status": "completed", "output": []}}
     heard: list[str] = []
@@ -124,7 +124,7 @@ async def test_it_is_recorded_and_survives_a_new_process(edge: EdgeServer) -> No
 
 
 async def test_another_server_does_not_get_it(edge: EdgeServer) -> None:
-    """It may refuse unknown fields."""
+    """Another server does not get the field, since it may refuse unknown ones."""
     edge.play(whole(MESSAGE), Says("5"))
     response = await first_turn(chat(edge))
     assert response.native is not None

@@ -71,7 +71,7 @@ async def test_the_author_and_the_time_of_each_entry_are_kept() -> None:
 
 @pytest.mark.parametrize("rounds", [1, 2, 5])
 async def test_agents_who_go_in_circles_are_stopped(rounds: int) -> None:
-    """At most every agent runs in every round."""
+    """If agents go in circles, every agent runs at most once in every round."""
     ping = Subscriber(lambda count: count + 1, watches=["count"], writes="count")
     played = await play(blackboard(Case, {"ping": ping}, rounds=rounds, result="count"), {"count": 1}, {})
     assert (played.label, played.output) == ("out of rounds", 1 + rounds)
@@ -90,14 +90,14 @@ async def test_two_agents_that_watch_one_field_run_in_parallel() -> None:
 
 
 def test_two_who_write_one_field_need_a_reducer() -> None:
-    """Compilation fails with both names."""
+    """Two writers of one field without a reducer fail compilation, with both names."""
     graph = blackboard(Case, {"a": watcher("a", "task", "clues"), "b": watcher("b", "task", "clues")})
     with pytest.raises(CompileError, match="both write clues"):
         graph.compile()
 
 
 async def test_an_agent_that_fails_writes_nothing_and_the_others_continue() -> None:
-    """The failure is kept."""
+    """An agent that fails writes nothing, its failure is kept, and the others continue."""
     agents = {**CHAIN, "critic": watcher("critic", "clues", "notes")}
     answers = {"scout": ["a"], "sage": ["b"], "clerk": ["c"], "critic": away}
     played = await play(blackboard(Case, agents), {"task": "theft"}, answers)

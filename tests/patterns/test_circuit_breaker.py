@@ -62,14 +62,14 @@ async def asked(graph: Graph[Shop], script: Sequence[object], gaps: Sequence[flo
 @pytest.mark.parametrize("failures", [1, 2, 4])
 @pytest.mark.parametrize("calls", [1, 3, 5])
 async def test_after_so_many_failures_the_call_is_skipped(calls: int, failures: int) -> None:
-    """The fallback answers every time."""
+    """After so many failures the call is skipped, and the fallback answers every time."""
     state, called, instead = await asked(shop(calls, failures), [away] * 9)
     assert (called, instead) == (min(calls, failures), calls)
     assert state.prices == ["old"] * calls
 
 
 async def test_a_call_that_succeeds_is_made_each_time() -> None:
-    """The fallback is never called."""
+    """A call that succeeds is made each time, and the fallback never."""
     state, called, instead = await asked(shop(3), ["1", "2", "3"])
     assert (state.prices, called, instead) == (["1", "2", "3"], 3, 0)
     assert state.circuit == Circuit()
@@ -104,7 +104,7 @@ async def test_a_resumed_run_keeps_its_circuit() -> None:
 
 
 async def test_the_failures_are_kept() -> None:
-    """The label says which one answered."""
+    """The failures are kept, and the label says which level answered."""
     played = await play(
         circuit_breaker(Offer, CALL, INSTEAD, answer="price"), {"task": "?"}, {"call": away, "instead": ["old"]}
     )

@@ -71,7 +71,7 @@ async def test_a_debater_that_fails_is_silent_in_that_round() -> None:
 
 
 async def test_a_single_answer_is_no_agreement() -> None:
-    """Its answer still wins."""
+    """A single answer does not count as agreement, but still wins."""
 
     def broken() -> Position:
         raise OSError("no network")

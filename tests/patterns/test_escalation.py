@@ -65,13 +65,13 @@ async def test_a_level_that_fails_is_passed_over_unchecked() -> None:
 
 
 async def test_an_answer_that_cannot_be_checked_is_not_accepted() -> None:
-    """A stronger level is called."""
+    """An answer that cannot be checked is not accepted, and a stronger level is called."""
     played = await play(ladder(2), {"task": "?"}, saying([*["NOT good"] * 3, GOOD]))
     assert (played.calls["judge"], played.output) == (4, "middle")
 
 
 async def test_if_the_last_level_fails_the_run_fails() -> None:
-    """There is no other level."""
+    """If the last level fails the run fails, since there is no other level."""
     with pytest.raises(RunFailed, match="middle is away"):
         await play(ladder(2), {"task": "?"}, {**saying([BAD]), "middle": away})
 

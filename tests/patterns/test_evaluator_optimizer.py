@@ -46,7 +46,7 @@ async def test_the_ends_of_attempts(script: list[object], end: str) -> None:
 
 
 async def test_an_evaluation_of_no_use_leaves_the_attempt() -> None:
-    """The label says so."""
+    """An unusable evaluation leaves the attempt, and the label says so."""
     script = {"write": ["one"], "judge": ["fine", "NOT APPROVED", "7/10"]}
     played = await play(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
     assert (played.output, played.label) == ("one", "unevaluated")

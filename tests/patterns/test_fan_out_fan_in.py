@@ -37,7 +37,7 @@ async def test_every_item_is_worked_on_and_gathered_in_order() -> None:
 
 
 async def test_one_item_that_fails_leaves_the_rest() -> None:
-    """`gather` reads the failure."""
+    """One item that fails leaves the rest, and `gather` reads the failure."""
     played = await play(fan_out_fan_in(fragile, GATHER), {"items": ["a", "bad", "c"]}, {"gather": ["all"]})
     first, second, third = played.state.outcomes
     assert (first.text, second.text, third.text) == ("read a", "", "read c")

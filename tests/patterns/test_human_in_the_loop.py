@@ -76,7 +76,7 @@ async def test_an_answer_that_is_not_a_decision_is_refused(answer: object) -> No
 
 
 async def test_silence_is_no_approval() -> None:
-    """After the timeout the proposal counts as rejected."""
+    """Silence counts as a rejection after the timeout."""
     graph = human_in_the_loop(PROPOSE, ACT, timeout_seconds=3600)
     clock = FakeClock(start=0.0)
     async with Runner(models={"*": ScriptedModel(["a plan"])}, clock=clock) as runner:

@@ -16,7 +16,7 @@ PROGRAM = Path(__file__).with_name("victim.py")
 def life(folder: Path, pattern: str, die: int = 0) -> subprocess.CompletedProcess[str]:
     """Run one process until it ends or dies."""
     words = (pattern, str(folder / "runs.db"), str(folder / "effects"), str(die))
-    return forks.run(PROGRAM, *words, loads=("tests.patterns.scenes",))
+    return forks.run(PROGRAM, *words, loads=("tests.patterns.scenes", "jsonschema"))
 
 
 async def turns(folder: Path) -> int:

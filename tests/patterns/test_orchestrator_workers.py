@@ -44,7 +44,7 @@ async def test_a_step_reads_the_results_it_needs_and_no_others() -> None:
 
 
 async def test_ready_steps_run_in_parallel() -> None:
-    """Steps of one role and of several: each waits here for all others."""
+    """Ready steps of one role and of several run in parallel: each waits here for all others."""
     met = asyncio.Barrier(3)
 
     async def meet(task: str) -> str:
@@ -62,7 +62,7 @@ async def test_ready_steps_run_in_parallel() -> None:
     [
         ([], "the plan has no steps"),
         ([step("a", role="Do")], "a: there is no worker 'Do', only do, write"),
-        ([step("a", "z")], "a: needs 'z', which is no step"),
+        ([step("a", "z")], "a: needs 'z', which is not a step"),
         ([step("a", "b"), step("b")], "a: needs 'b', which does not come before it"),
         ([step("a", "a")], "circular needs: a → a"),
         ([step("a", "b"), step("b", "a")], "circular needs: "),

@@ -66,7 +66,7 @@ async def test_a_stage_that_fails_ends_the_run_at_once() -> None:
 
 
 async def test_a_pipeline_is_a_stage_of_another() -> None:
-    """With `inputs` it works on the text so far."""
+    """A pipeline that is a stage works with `inputs` on the text so far."""
     inner = pipeline({"one": clerk("one"), "two": clerk("two", "{text}")})
     graph = pipeline({"first": clerk("first"), "inner": Node(inner, inputs={"task": "text"})})
     played = await play(graph, {"task": "t"}, {"first": ["a"], "one": ["b"], "two": ["c"]})
@@ -76,7 +76,7 @@ async def test_a_pipeline_is_a_stage_of_another() -> None:
 
 @pytest.mark.parametrize("stages", [1, 4])
 async def test_it_costs_a_call_a_stage(stages: int) -> None:
-    """A run costs `stages` calls."""
+    """A run of a pipeline costs `stages` calls."""
     played = await play(pipeline(chain(stages)), {"task": "t"}, {f"s{n}": ["x"] for n in range(stages)})
     assert played.calls.total() == stages
 

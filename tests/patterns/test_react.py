@@ -70,7 +70,7 @@ async def test_a_tool_that_fails_is_an_observation() -> None:
 
 
 async def test_a_tool_has_the_options_of_its_node() -> None:
-    """Here it is tried twice."""
+    """A tool has the options of its node: here it is retried once."""
     tries: list[str] = []
 
     def shaky(task: str) -> str:

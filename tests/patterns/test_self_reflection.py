@@ -18,7 +18,7 @@ class Toned(SelfReflection):
 
 
 async def test_a_draft_is_revised_until_its_author_accepts_it() -> None:
-    """The flaws reach the revision."""
+    """A draft is revised until its author accepts it, and the flaws reach the revision."""
     script = {"write": ["one", "two"], "reflect": [AGAIN, GOOD]}
     played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
     assert (played.output, played.label) == ("two", "accepted")
@@ -42,7 +42,7 @@ async def test_an_invalid_verdict_goes_back_to_the_model() -> None:
 
 
 async def test_a_reflection_of_no_use_leaves_the_draft() -> None:
-    """The label says so."""
+    """An unusable reflection leaves the draft, and the label says so."""
     script = {"write": ["one"], "reflect": ["well", "hm", "no idea"]}
     played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
     assert (played.output, played.label, len(played.state.errors)) == ("one", "unreviewed", 1)

@@ -132,7 +132,7 @@ async def test_results_that_are_not_text_are_reported_as_json() -> None:
 
 
 async def test_a_workers_own_options_come_first() -> None:
-    """Its own inputs and fallback."""
+    """A worker's own inputs and fallback take precedence."""
 
     def broken() -> str:
         raise OSError("no network")

@@ -57,7 +57,7 @@ async def test_a_name_that_is_not_there_goes_back_to_the_model() -> None:
 
 
 async def test_a_function_that_names_an_unknown_agent_fails_the_run() -> None:
-    """The name is not guessed."""
+    """A function that names an unknown agent fails the run; the name is not guessed."""
     graph = swarm({"desk": lambda task: to("LAW"), "law": lambda task: to(None)})
     with pytest.raises(RunFailed, match="LAW"):
         await play(graph, {"task": "a case"}, {})

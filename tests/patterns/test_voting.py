@@ -115,7 +115,7 @@ async def test_a_random_winner_is_drawn_once_and_recorded() -> None:
 
 
 async def test_a_voter_that_fails_leaves_the_others() -> None:
-    """It does not count."""
+    """A voter that fails does not count, and the others' votes do."""
 
     def broken() -> str:
         raise OSError("no network")
@@ -137,7 +137,7 @@ async def test_a_vote_is_a_voter() -> None:
 
 @pytest.mark.parametrize("voters", [1, 5])
 async def test_it_costs_a_call_a_voter(voters: int) -> None:
-    """A run costs `voters` calls."""
+    """A run of a vote costs `voters` calls."""
     names = [f"v{number}" for number in range(voters)]
     played = await play(
         voting({name: clerk(name) for name in names}, ["yes", "no"]), {"task": "t"}, {name: ["yes"] for name in names}
@@ -165,6 +165,6 @@ def test_votes_that_cannot_be_are_refused(voters: int, options: Any, rules: dict
 
 
 def test_a_voter_cannot_have_the_counts_name() -> None:
-    """The name is reserved."""
+    """No voter can be called by the name of the count, which is reserved."""
     with pytest.raises(DefinitionError, match="count"):
         voting({"count": clerk("count")}, ["yes", "no"])

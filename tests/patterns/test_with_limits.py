@@ -58,7 +58,7 @@ async def test_a_runnable_is_called_until_a_limit_is_reached(limits: Limits, all
 
 
 async def test_without_a_replacement_the_answer_is_unchanged() -> None:
-    """The label says so."""
+    """Without a replacement the answer is unchanged, and the label says so."""
     graph = with_limits(Search, walk(5), answer="found", limits=Limits(steps=2))
     played = await play(graph, {"task": "?", "found": "old"}, {"look": lambda _: "new"})
     assert (played.label, played.output) == ("limit reached", "old")

@@ -58,7 +58,7 @@ class Job(BaseModel):
 
 
 def article() -> Graph[Piece]:
-    """A loop with a map in it and two ends."""
+    """Return a loop with a map in it and two ends."""
     graph = Graph("article", Piece, result="draft")
     graph.add_node("search", _search, writes="sources", thread=False)
     graph.add_node(
@@ -74,7 +74,7 @@ def article() -> Graph[Piece]:
 
 
 def newsroom() -> Graph[Paper]:
-    """A map over a graph, an edge after a failure, a question, and a node that must not be repeated."""
+    """Return a graph with a map over a graph, an edge after a failure, a question, and a node that must not repeat."""
     graph = Graph("newsroom", Paper, result="issue")
     graph.add_node("plan", _plan, writes="topics", thread=False)
     graph.add_node("articles", article(), each={"item": "topics"}, inputs={"topic": "item"}, writes="articles")
@@ -89,7 +89,7 @@ def newsroom() -> Graph[Paper]:
 
 
 def company() -> Graph[Job]:
-    """A node that chooses between two graphs and an agent, and edges that depend on how the graph ended."""
+    """Return a node that chooses between two graphs and an agent, and edges that depend on how the graph ended."""
     law = Graph("law_team", Job, result="answer")
     law.add_node("find", _first, writes="first")
     law.add_node("argue", Agent("lawyer", prompt="{task} {first}"), writes="answer")
@@ -150,7 +150,7 @@ def steady(steps: Sequence[Step]) -> list[Step]:
 
 
 async def asking_run() -> tuple[Graph[Paper], Sequence[Step]]:
-    """A run whose items wait inside their graphs."""
+    """Return a run whose items wait inside their graphs."""
     inner = Graph("article", Piece, result="draft")
     inner.add_node("write", _asks, writes="draft")
     inner.add_path(START, "write", END)

@@ -10,7 +10,7 @@ from tests.render.timed import BEGAN, Paper, Round, paper
 
 @asynccontextmanager
 async def relatives() -> AsyncIterator[Runner]:
-    """A run that waits for a person, three branches of it, and a branch of a branch."""
+    """Provide a run that waits for a person, three branches of it, and a branch of a branch."""
     clock = FakeClock(BEGAN)
     graph = paper(clock)
     async with Runner(clock=clock) as runner:

@@ -1,6 +1,6 @@
 """Outlines and steps that the drawing tests share.
 
-`python -m tests.render.samples` makes golden files and the docs' pictures anew; look at what changed.
+`python -m tests.render.samples` writes golden files and the docs' pictures again; look at what changed.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ def review_loop() -> Outline:
 
 
 def help_desk() -> Outline:
-    """A switch with a case that fails, a node that chooses, and one that passes through."""
+    """Return a switch with a case that fails, a node that chooses, and one that passes through."""
     graph = Graph("help_desk", Ticket)
     graph.add_node("sort", _sort, writes="kind", title="Sort the request")
     graph.add_node("reply", choose("kind", {"question": _answer, "bug": _answer}), writes="answer")
@@ -98,7 +98,7 @@ def help_desk() -> Outline:
 
 
 def hostile() -> Outline:
-    """The worst case of every text that a user can supply."""
+    """Return a graph with the worst case of every text that a user can supply."""
     kinds = ["function", "agent", "choose", "pass"]
     nodes = [node(f"h{i}", kinds[i % 4], title=text) for i, text in enumerate(HOSTILE)]
     edges = [edge(f"h{i}", f"h{i + 1}", when=text, label=text) for i, text in enumerate(HOSTILE[:-1])]
@@ -116,7 +116,7 @@ def hostile() -> Outline:
 
 
 def outline(nodes: list[NodeOutline], edges: list[EdgeOutline], name: str = "sample") -> Outline:
-    """An outline as the engine records it."""
+    """Return an outline as the engine records it."""
     return {"graph": name, "version": 1, "state": {"a": "int", "b": "int"}, "nodes": nodes, "ways": edges}
 
 
@@ -126,19 +126,19 @@ def read_xml(text: bytes | str) -> ET.Element:
 
 
 def own_id(element: ET.Element) -> str:
-    """The id of an element, without the name of its picture."""
+    """Return the id of an element, without the name of its picture."""
     return (element.get("id") or "").rpartition("-")[2]
 
 
 def node(name: str, kind: str = "function", **facts: Any) -> NodeOutline:
-    """A node of an outline."""
+    """Return a node of an outline."""
     more: Any = facts
     made: NodeOutline = more | {"name": name, "kind": kind, "writes": [], **facts}
     return made
 
 
 def edge(source: str, target: str, when: str = "", label: str = "", *, failure: bool = False) -> EdgeOutline:
-    """An edge of an outline."""
+    """Return an edge of an outline."""
     facts: EdgeOutline = {"from": source, "to": target}
     if when:
         facts["when"] = when
@@ -150,7 +150,7 @@ def edge(source: str, target: str, when: str = "", label: str = "", *, failure: 
 
 
 def chain(length: int) -> Outline:
-    """A long graph with loops, forward edges, and many edges to END."""
+    """Return a long graph with loops, forward edges, and many edges to END."""
     nodes = [node(f"s{i}", ("function", "agent", "choose")[i % 3]) for i in range(length)]
     edges = [edge(START, "s0")]
     for i in range(length):
@@ -164,12 +164,12 @@ def chain(length: int) -> Outline:
 
 
 def started(to: str) -> Step:
-    """The first step of a run."""
+    """Return the first step of a run."""
     return made_step(1, "started", 1.0, data={**_IDENTITY, "to": [to], "why": "otherwise"})
 
 
 def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
-    """A completed visit."""
+    """Return the step of a completed visit."""
     ended = {END: {"status": "finished", "stop": {"reason": "end", "label": data.get("edge", "")}}}
     return made_step(seq, "node", float(seq), "", name, visit, 1, data={"to": [to], **ended.get(to, {}), **data})
 

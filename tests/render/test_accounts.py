@@ -10,6 +10,7 @@ from graphengine.engine.steps import Kind, Step
 from graphengine.render.accounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Cluster, Drawing
+from graphengine.state.amounts import Usage
 from tests.kit.facts import altered, made_step, resaid, said
 from tests.render.nested import Job, outline_of, waiting_run
 from tests.render.samples import done, edge, node, outline, started
@@ -169,7 +170,7 @@ def test_a_function_that_waits_shows_its_waiting_time() -> None:
     [(0, "0 ms"), (0.0421, "42 ms"), (0.5, "0.50 s"), (9.99, "10.0 s"), (59.7, "1 min 0 s"), (3599.7, "1 h 0 min")],
 )
 def test_a_duration_is_rounded_sensibly(seconds: float, words: str) -> None:
-    """Milliseconds, seconds, minutes, hours."""
+    """A duration is rounded to milliseconds, seconds, minutes or hours."""
     assert took(seconds) == words
 
 
@@ -184,7 +185,7 @@ def test_a_duration_is_rounded_sensibly(seconds: float, words: str) -> None:
         ({"calls": 1}, "cost unknown"),
     ],
 )
-def test_a_cost_in_words(usage: dict[str, float | None], words: str) -> None:
+def test_a_cost_in_words(usage: Usage, words: str) -> None:
     """A cost is empty if no model was called, and never shown as free otherwise."""
     assert cost(usage) == words
 

@@ -103,7 +103,7 @@ def test_in_brief_there_are_names_and_labels_and_where_a_run_is() -> None:
 
 
 def test_failure_conditions_have_short_words() -> None:
-    """Only the common forms are shortened, and exactly."""
+    """Only common forms of failure conditions are shortened, and exactly."""
     models = "failed with ModelNotReady or ModelTransient or ContextFull"
     assert short("failed with Exception") == "any failure"
     assert short(f"failed with Exception and not ({models})") == "any failure except the model's (3 kinds)"

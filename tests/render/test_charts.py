@@ -58,7 +58,7 @@ def test_users_text_is_drawn_and_never_executed() -> None:
 
 
 def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
-    """Also in scores of a graph and branches of runs with hostile names."""
+    """Labels, paths, ids and reasons are escaped in every chart, also in scores of a graph and branches of runs."""
     edges = [edge("START", "a"), *(edge("a", "END", "n >= 3", label=text) for text in HOSTILE)]
     loop: Outline = {**outline([node("a")], edges, HOSTILE[1]), "state": {"n": "int"}}
     step = altered(done(2, "a", "END", edge=HOSTILE[1]), update=[["set", "n", 1]])
@@ -105,7 +105,7 @@ def test_text_and_lines_are_readable_in_both_themes(night: int) -> None:
 
 @pytest.mark.parametrize("ending", [".svg", ".html", ".txt"])
 def test_the_file_extension_selects_the_format(ending: str, tmp_path: Path) -> None:
-    """Each format needs nothing but this package."""
+    """The file extension selects the format, and each format needs nothing but this package."""
     target = tmp_path / f"a{ending}"
     write_chart(target, lambda: timeline([started("a")]))
     begins = {".svg": "<?xml", ".html": "<!doctype html>", ".txt": "Timeline of sample, run r1"}

@@ -98,7 +98,7 @@ def test_a_run_continues_in_the_next_column() -> None:
 
 
 def test_words_are_not_broken() -> None:
-    """Plain text needs no columns."""
+    """Plain text is not broken into columns."""
     assert "on to" not in to_text(chain(200))
     assert "on to" in to_dot(chain(200))
 

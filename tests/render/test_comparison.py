@@ -87,7 +87,7 @@ async def test_long_paths_and_many_fields_are_truncated() -> None:
 
 
 async def test_runs_of_different_graphs_are_refused() -> None:
-    """So is comparing a run with itself; the error names the repair."""
+    """Runs of different graphs are refused, and so is a run with itself; the error names the repair."""
     graph = Graph("other", Paper)
     graph.add_node("write", lambda: "x", writes="draft", thread=False)
     graph.add_path(START, "write", END)

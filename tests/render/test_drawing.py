@@ -123,7 +123,7 @@ def test_arrows_that_close_a_loop_are_recognised() -> None:
 
 
 def test_a_graph_of_any_depth_is_drawn() -> None:
-    """A chain longer than Python's stack is no problem."""
+    """A chain longer than Python's stack is drawn."""
     assert len(drawing_of(chain(1500)).boxes) > 1500
 
 

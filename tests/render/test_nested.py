@@ -176,7 +176,7 @@ def test_plain_text_lists_the_edges_of_each_node() -> None:
 
 
 def test_an_outline_has_graphs_items_questions_and_choices() -> None:
-    """Everything that a picture needs is in the outline, without code, and the outline is reproducible."""
+    """An outline has everything that a picture needs, without code, and is reproducible."""
     nodes = {facts["name"]: facts for facts in outline_of(newsroom())["nodes"]}
     assert nodes["articles"]["each"] == {"item": "topics"}
     assert list(nodes["articles"]["graphs"]) == [""]

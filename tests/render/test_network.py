@@ -40,7 +40,7 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
 
 
 def test_the_critical_path_of_a_run() -> None:
-    """The longest chain by time: of the two researchers, the slower one."""
+    """The critical path is the longest chain by time: of the two researchers, the slower one."""
     run = read_file(GALLERY / "review_loop.json")
     found = to_networkx(run.outlines[run.info.fingerprint], run.steps)
     once: nx.DiGraph[str] = nx.DiGraph(
@@ -54,7 +54,7 @@ def test_the_critical_path_of_a_run() -> None:
 
 
 def test_nodes_that_every_run_passes() -> None:
-    """The dominators of END: no run finishes without them."""
+    """Every run passes the dominators of END: no run finishes without them."""
     found = graph_of("review_loop").to_networkx()
     dominators = nx.immediate_dominators(nx.DiGraph(found), "START")
     assert dominators["END"] == "write"

@@ -20,7 +20,7 @@ def edges_between(*ends: str) -> list[EdgeOutline]:
 
 
 def test_an_edge_back_to_the_entry_of_its_loop_closes_it() -> None:
-    """Whatever the order of the declarations: nodes that only a router reaches are below it."""
+    """Whatever the order of the declarations, nodes that only a router reaches are below it."""
     assert closing(edges_between("Sa", "ab", "ba", "bc", "cb"), "abc") == ["ba", "cb"]
     assert closing(edges_between("Sa", "ab", "ba", "bc", "cb"), "cba") == ["ba", "cb"]
     assert closing(edges_between("Sa", "aa", "ab"), "ab") == ["aa"]
@@ -46,7 +46,7 @@ def test_edges_to_the_next_node_make_a_straight_line() -> None:
 
 
 def test_edges_stand_in_the_order_in_which_they_are_tried() -> None:
-    """From left to right, failures after them; Graphviz keeps the order in which they are written."""
+    """Edges come from left to right as they are tried, failures after them, in an order that Graphviz keeps."""
     tried = [
         edge("a", "d", "failed with E", failure=True),
         edge("a", "c", "x"),

@@ -89,7 +89,7 @@ def test_a_page_leads_to_each_node(tmp_path: Path) -> None:
 
 
 def test_several_pictures_can_be_in_one_page(tmp_path: Path) -> None:
-    """Each has ids of its own, and a dark style that holds for it alone; charts too."""
+    """Each of several pictures in one page, also a chart, has ids and a dark style of its own."""
     first, second = (drawn(made, tmp_path / "a.svg") for made in (outline_of(newsroom()), review_loop()))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (first, second)]
     assert not ids[0] & ids[1]

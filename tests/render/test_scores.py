@@ -50,7 +50,7 @@ async def steps_of(graph: Graph[Any], state: BaseModel) -> list[Step]:
 
 
 async def test_fields_of_conditions_are_drawn() -> None:
-    """Thresholds with the labels they lead to, and plateaus; counts and costs are no fields."""
+    """Thresholds with the labels they lead to, and plateaus; counts and costs are not fields."""
     graph, _ = await paper_run()
     label = "watched for a plateau: no longer improving"
     assert watched_of(graph.compile().outline) == [

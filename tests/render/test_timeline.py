@@ -127,7 +127,7 @@ def test_time_without_a_driver_is_shown() -> None:
 
 
 def test_unfinished_work_is_shown_as_started() -> None:
-    """A node at work, a map under way and a wait in the last step are no finished work."""
+    """A node at work, a map under way and a wait in the last step do not count as finished."""
     line = timeline_of([started("a"), worked(2, "a", "b", 1.0, 3.0)])
     assert spans(line)["b"] == [("begun", 2.0, 2.0)]
     waits = {"waits": {"b": {"kind": "ask", "question": "<b>?", "schema": {}}}}
@@ -141,7 +141,7 @@ def test_unfinished_work_is_shown_as_started() -> None:
 
 
 def test_a_fallback_has_its_own_look() -> None:
-    """By its colour, its words and the legend."""
+    """A fallback differs by its colour, its words and the legend."""
     fell = worked(3, "a", "END", 2.0, 4.0, fallback=True, error={"kind": "E", "message": "m"})
     failed = made_step(
         2, "attempt", 2.0, "", "a", 1, 1, 1.0, data={"error": {"kind": "E", "message": "m"}, "then": "fallback"}

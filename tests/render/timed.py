@@ -36,7 +36,7 @@ SCORES = (4.0, 5.5, 7.5)
 
 
 def paper(clock: FakeClock) -> Graph[Paper]:
-    """A map, a fork with a node that is tried again, a loop with scores, a person."""
+    """Return a graph with a map, a fork with a node that is tried again, a loop with scores, and a question."""
 
     async def busy(seconds: float) -> None:
         await clock.sleep_until(clock.now() + seconds)
@@ -106,7 +106,7 @@ class Count(BaseModel):
 
 
 async def wide_run(items: int) -> tuple[Graph[Count], list[Step]]:
-    """A map over many items, eight at a time."""
+    """Run a map over many items, eight at a time."""
     clock = FakeClock(BEGAN)
 
     async def count(number: int) -> int:
@@ -120,7 +120,7 @@ async def wide_run(items: int) -> tuple[Graph[Count], list[Step]]:
 
 
 async def history_of(graph: Graph[Any], state: BaseModel, clock: FakeClock) -> list[Step]:
-    """The steps of a run to its end."""
+    """Return the steps of a run to its end."""
     async with Runner(clock=clock) as runner:
         run = runner.start(graph, state, run_id="r")
         await run.result()

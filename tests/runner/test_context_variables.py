@@ -91,7 +91,7 @@ async def test_a_node_does_not_see_what_another_one_set(runner: Runner, first: A
 
 
 async def test_a_condition_does_not_see_what_a_node_set(runner: Runner) -> None:
-    """Nothing else that runs between two nodes does."""
+    """A condition sees no context variable that a node set, nor does anything else between two nodes."""
     found: list[str] = []
 
     def reads_variable(a: str) -> bool:

@@ -1,4 +1,4 @@
-"""Exceptions that are no Exception: if code of a graph raises one, only its node or run fails."""
+"""Exceptions that do not inherit from Exception: if code of a graph raises one, only its node or run fails."""
 
 import asyncio
 import contextlib
@@ -151,7 +151,7 @@ async def test_anything_the_other_functions_of_a_graph_raise_is_a_failure(runner
 
 
 async def test_an_exit_in_an_item_fails_only_that_item(runner: Runner) -> None:
-    """The others are recorded."""
+    """An exit in an item fails only that item, and the others are recorded."""
     done: list[int] = []
 
     async def work(x: int) -> int:

@@ -53,7 +53,7 @@ async def rows(runner: Runner, run_id: str) -> Sequence[tuple[str, str, int]]:
 
 
 async def test_async_arms_run_in_parallel(runner: Runner) -> None:
-    """Each waits for the other, which in sequence they could not."""
+    """Async arms run in parallel: each waits for the other, which in sequence they could not."""
     here, there = asyncio.Event(), asyncio.Event()
 
     async def a() -> str:
@@ -73,7 +73,7 @@ async def test_async_arms_run_in_parallel(runner: Runner) -> None:
 
 
 async def test_sync_arms_run_in_threads_in_parallel(runner: Runner) -> None:
-    """Three of them meet at a barrier."""
+    """Sync arms run in threads in parallel: three of them meet at a barrier."""
     barrier = threading.Barrier(3, timeout=SOON)
 
     def a() -> str:
@@ -244,7 +244,7 @@ async def test_a_failing_arm_waits_for_its_siblings_and_a_resume_runs_only_it(ru
 
 
 async def test_a_stop_lets_nodes_in_flight_finish(runner: Runner) -> None:
-    """Both arms' nodes are recorded, nothing new begins, and the resume continues after them."""
+    """A stop records both arms' nodes in flight, nothing new begins, and the resume continues after them."""
     begun, go_on = asyncio.Event(), asyncio.Event()
     calls: list[str] = []
 
@@ -335,7 +335,7 @@ async def test_arms_do_not_see_changes_of_each_others_inputs(runner: Runner) -> 
 
 
 async def test_events_come_in_order_and_only_nodes_begin(runner: Runner) -> None:
-    """Steps come by seq without gaps, a node begins before its step, and a join is no beginning."""
+    """Steps come by seq without gaps, a node begins before its step, and a join does not begin a node."""
     watched, go_on = asyncio.Event(), asyncio.Event()
 
     async def a() -> str:

@@ -351,7 +351,7 @@ async def test_the_documents_of_events_match_the_schema_of_watch(runner: Runner)
 
 
 async def test_the_last_document_is_that_of_the_command_line(runner: Runner) -> None:
-    """Of a run that finished, waits or failed, with and without its graph, also where figures of its usage are zero."""
+    """The last document is the command line's, however the run ended, with and without its graph, also with zeros."""
 
     def fails(n: int) -> int:
         raise ValueError
@@ -376,7 +376,7 @@ async def test_the_last_document_has_an_unknown_cost(runner: Runner) -> None:
 
 
 async def test_the_document_of_a_result_has_the_state_as_json(runner: Runner) -> None:
-    """Also the lists that its last step has just written, which are kept encoded in the process that drives it."""
+    """The result's document has the state, also lists just written, which the driving process keeps encoded."""
     graph = one("lists", lambda n: ["a", "b"], "heard")
     run = runner.start(graph, run_id="r")
     events = [event async for event in run.events()]
@@ -448,7 +448,7 @@ async def test_start_or_send_starts_a_run_with_its_first_message(runner: Runner)
 
 
 async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> None:
-    """As the guide advises for chats; with the default of 1,000 steps it would stop after 500 exchanges of two."""
+    """A chat without a step limit, as the guide advises, outlives the default limit, which allows 500 exchanges."""
 
     async def hear(ctx: Context) -> str:
         return await ctx.receive("said", str)

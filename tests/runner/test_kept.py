@@ -94,7 +94,7 @@ async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:
 
 
 async def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only runs with many open waits, and of those only the ones used last."""
+    """Only runs with many open waits are kept, and of those only the ones used last."""
     monkeypatch.setattr(kept, "_RUNS", 2)
     graph = labelling()
     async with Runner() as runner:

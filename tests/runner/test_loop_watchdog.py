@@ -132,7 +132,7 @@ async def test_a_node_that_blocks_the_loop_is_named(
 
 @pytest.mark.parametrize("made", [graph(waiting), graph(resting)], ids=["waits", "in a thread"])
 async def test_a_node_that_does_not_block_is_not_named(made: Graph[State], caplog: pytest.LogCaptureFixture) -> None:
-    """Its duration does not matter."""
+    """A node that does not block is not named, however long it takes."""
     assert await warnings_of(made, caplog) == []
 
 

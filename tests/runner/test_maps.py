@@ -64,7 +64,7 @@ def numbers(count: int) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize("concurrency", [1, 3, 100])
 async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, concurrency: int) -> None:
-    """As many as allowed run while there are items left to begin."""
+    """As many items as allowed run in parallel while there are items left to begin, and no more."""
     running, most = 0, 0
     full = asyncio.Event()
 
@@ -86,7 +86,7 @@ async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, concur
 
 
 async def test_sixteen_items_run_in_parallel_by_default() -> None:
-    """It is the default concurrency."""
+    """Sixteen items run in parallel by default."""
     running, most, full = 0, 0, asyncio.Event()
 
     async def work(n: int) -> str:
@@ -106,7 +106,7 @@ async def test_sixteen_items_run_in_parallel_by_default() -> None:
 
 
 async def test_sync_items_run_in_threads_in_parallel(runner: Runner) -> None:
-    """Four of them meet at a barrier; no more threads run than allowed."""
+    """Sync items run in threads in parallel: four meet at a barrier, and no more threads run than allowed."""
     barrier = threading.Barrier(4, timeout=SOON)
 
     def work(n: int) -> str:
@@ -118,7 +118,7 @@ async def test_sync_items_run_in_threads_in_parallel(runner: Runner) -> None:
 
 
 async def test_sync_items_can_run_on_the_event_loop(runner: Runner) -> None:
-    """thread=False is meant for trivial ones."""
+    """With thread=False sync items run on the event loop."""
     here = threading.get_ident()
 
     def work(n: int) -> str:
@@ -182,7 +182,7 @@ async def test_each_form_of_writing_takes_the_items_in_order(runner: Runner) -> 
 
 
 async def test_one_key_of_two_items_fails_the_node(runner: Runner) -> None:
-    """The error names the key."""
+    """One key of two items fails the node, and the error names the key."""
 
     async def work(n: int) -> str:
         return str(n)
@@ -349,7 +349,7 @@ async def test_an_edge_can_follow_a_failed_map(runner: Runner) -> None:
 
 
 async def test_an_item_that_changes_shared_input_is_caught(runner: Runner) -> None:
-    """The shared list is unchanged."""
+    """An item that changes shared input fails, and the shared list is unchanged."""
 
     async def work(n: int, shared: list[int]) -> str:
         if n == 2:

@@ -156,7 +156,7 @@ async def test_a_rate_by_the_clock(timed: Runner, clock: FakeClock) -> None:
     ],
 )
 async def test_invalid_places_are_refused(given: dict[str, Any]) -> None:
-    """At once, with the repair."""
+    """Invalid places in a queue are refused at once, with the repair."""
     async with Runner() as runner:
         with pytest.raises(InputError) as caught:
             runner.start(counting(), **given)
@@ -167,7 +167,7 @@ async def test_invalid_places_are_refused(given: dict[str, Any]) -> None:
     "limits", [{"concurrency": 0}, {"rate": (0, 1.0)}, {"key_rate": (1, 0.0)}, {"rate": (1, 2, 3)}]
 )
 async def test_invalid_limits_are_refused(limits: dict[str, Any]) -> None:
-    """Before anything is changed."""
+    """Invalid limits are refused before anything is changed."""
     async with Runner() as runner:
         with pytest.raises(InputError) as caught:
             await runner.limit_queue("mail", QueueLimits(**limits))
@@ -176,7 +176,7 @@ async def test_invalid_limits_are_refused(limits: dict[str, Any]) -> None:
 
 
 async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres: str) -> None:
-    """Nor in limits and schedules."""
+    """The doctor finds no fault in queued runs, limits and schedules."""
     for place in (tmp_path / "runs.db", postgres):
         async with Runner(place) as runner:
             await runner.start(counting(), run_id="r", queue="mail", key="ann").result()
@@ -188,7 +188,7 @@ async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres
 
 
 def test_without_an_event_loop(tmp_path: Path) -> None:
-    """`SyncRunner` queues too."""
+    """`SyncRunner` queues too, without an event loop."""
     with SyncRunner(tmp_path / "runs.db") as runner:
         runner.start(counting(), run_id="r", queue="mail").result()
         assert status_of(runner.info("r")) == "queued"
@@ -234,7 +234,7 @@ async def test_a_queued_run_is_exported_with_its_queue(runner: Runner) -> None:
 
 
 async def test_a_file_without_a_queue_is_imported(runner: Runner) -> None:
-    """As versions before queues wrote it; its own database still knows that it has that run."""
+    """A file from before queues is imported without one; its own database still knows that it has that run."""
     await runner.start(counting(), run_id="a", queue="mail").result()
     old = await export_run(runner.store, "a")
     old = replace(old, info=replace(old.info, queue="default", queued=False))

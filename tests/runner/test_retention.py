@@ -187,7 +187,7 @@ async def test_more_runs_than_a_page_are_pruned(runner: Runner, monkeypatch: pyt
 
 
 async def test_a_closed_runner_prunes_nothing(database: Path | str) -> None:
-    """It raises an error."""
+    """Pruning with a closed runner raises an error."""
     runner = Runner(database)
     async with runner:
         await finish(runner, "r")

@@ -77,7 +77,7 @@ def ticker(runner: Runner) -> Ticker:
 
 
 async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> None:
-    """With the input, the place in the queue and the tags of the schedule; not before its time, and once."""
+    """A tick starts a queued run with the schedule's input, queue and tags, at its time and once."""
     made = await still.schedule(hourly(queue="mail", priority=2, key="ann", tags=("nightly",)), report(), {"day": 3})
     assert made.next_at == NOON + HOUR
     assert await still.schedules() == [made]
@@ -101,7 +101,7 @@ async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> Non
 
 
 async def test_a_tick_fires_once_with_two_workers(still: Runner, noon: FakeClock) -> None:
-    """Also if both see it at the same time, and one of them died before the schedule was moved."""
+    """A tick fires once, also if two workers see it together, or one died before the schedule was moved."""
     await still.schedule(hourly(), report())
     noon.move(HOUR)
     kept = (await still.store.schedules())[0]
@@ -136,7 +136,7 @@ async def test_many_missed_ticks_are_started_in_parts(still: Runner, noon: FakeC
 
 
 async def test_a_clock_that_jumps(still: Runner, noon: FakeClock) -> None:
-    """Ahead and back again: what was started is not started again, and the schedule does not stay silent."""
+    """After a clock jumps ahead and back, nothing is started again, and the schedule continues."""
     await still.schedule(hourly(missed="one"), report())
     ticking = ticker(still)
     await ticking.tick()
@@ -195,7 +195,7 @@ async def test_an_input_that_no_longer_fits_is_reported(still: Runner, noon: Fak
 
 
 async def test_a_worker_starts_and_drives_them(timed: Runner) -> None:
-    """With no one else there."""
+    """A worker alone starts and drives scheduled runs."""
     await timed.schedule(Schedule("often", "* * * * *", "report"), report(), {"topic": "tides"})
     events: list[object] = []
 
@@ -222,7 +222,7 @@ async def test_a_worker_starts_and_drives_them(timed: Runner) -> None:
     ],
 )
 async def test_invalid_schedules_are_refused(given: dict[str, Any], word: str) -> None:
-    """With the repair, and nothing is kept."""
+    """Invalid schedules are refused with the repair, and nothing is kept."""
     async with Runner() as runner:
         with pytest.raises(InputError) as caught:
             await runner.schedule(Schedule(**{"name": "a", "cron": "* * * * *", "graph": "report", **given}), report())
@@ -231,7 +231,7 @@ async def test_invalid_schedules_are_refused(given: dict[str, Any], word: str) -
 
 
 async def test_an_input_is_checked() -> None:
-    """When the schedule is added: a person is there then."""
+    """An input is checked when the schedule is added, while a person is there."""
     async with Runner() as runner:
         with pytest.raises(InputError):
             await runner.schedule(hourly(), report(), {"day": "many"})

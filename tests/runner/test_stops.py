@@ -250,7 +250,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str
 
 @pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf"), "5"])
 def test_a_grace_period_is_a_number_of_seconds(grace: Any) -> None:
-    """Any other value is refused."""
+    """A grace period that is not a number of seconds is refused."""
     with pytest.raises(DefinitionError, match="grace_seconds"):
         Runner(grace_seconds=grace)
 
@@ -294,7 +294,7 @@ async def test_an_explicit_stop_remains_a_stop(database: Path | str) -> None:
 
 
 async def test_a_node_whose_task_is_cancelled_by_code_fails_alone() -> None:
-    """In a fork, code that knows the task of another arm's node fails that node; the run continues."""
+    """Code that cancels the task of another arm's node fails that node alone; the run continues."""
     tasks: list[asyncio.Task[object] | None] = []
     entered = asyncio.Event()
 

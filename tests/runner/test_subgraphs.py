@@ -324,7 +324,7 @@ async def test_a_retry_begins_a_subgraph_again(timed: Runner) -> None:
 
 
 async def test_fail_in_a_subgraph_is_its_nodes_failure(runner: Runner) -> None:
-    """The failure has the label."""
+    """FAIL in a subgraph is its node's failure, with the label."""
     inner = article(until=9)
     inner.edges = [edge for edge in inner.edges if getattr(edge, "label", "") != "given up"]
     inner.edges.insert(3, inner.edges.pop())
@@ -365,7 +365,7 @@ async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
 
 
 async def test_the_runs_limits_stop_it_inside_a_subgraph(runner: Runner) -> None:
-    """A resume continues there."""
+    """The run's limits stop it inside a subgraph, and a resume continues there."""
     graph = around(article(until=4))
     result = await runner.start(graph, limits=Limits(steps=3)).result()
     assert result.status == "stopped"
@@ -539,7 +539,7 @@ async def test_a_changed_subgraph_is_compiled_again(runner: Runner) -> None:
 
 
 async def test_a_stop_inside_lets_the_node_in_flight_finish(runner: Runner) -> None:
-    """The resume continues after it."""
+    """A stop inside a subgraph lets the node in flight finish, and the resume continues after it."""
     calls: list[str] = []
     begun, leave = asyncio.Event(), asyncio.Event()
 

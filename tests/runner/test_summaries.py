@@ -43,7 +43,7 @@ async def summary(runner: Runner, run_id: str) -> Summary:
 
 
 async def test_a_run_from_wait_to_end(runner: Runner) -> None:
-    """While it waits, the question; then the label of the edge to the end."""
+    """A run shows its question while it waits, then the label of the edge to the end."""
     await runner.start(flow(), {"text": "good"}, run_id="r").result()
     found = await summary(runner, "r")
     assert (found.reason, found.kind, found.waits, found.visits) == ("approve: Publish it?", "ask", 1, 1)

@@ -36,12 +36,12 @@ def adds() -> Graph[State]:
 
 
 def test_the_file_is_generated_from_the_async_classes() -> None:
-    """`python -m scripts.sync_runner` writes it."""
+    """`python -m scripts.sync_runner` writes exactly this file."""
     assert sync_runner.FILE.read_text() == sync_runner.source()
 
 
 def test_every_method_has_the_parameters_of_the_async_one() -> None:
-    """Only what runners and workers use themselves is left out."""
+    """Only what runners and workers use themselves is left out; every other method has the async one's parameters."""
     for made, given in ((SyncRunner, Runner), (SyncRun, Run)):
         left_out = sync_runner.LEFT_OUT[given.__name__]
         for name, member in inspect.getmembers(given, inspect.isfunction):
@@ -67,7 +67,7 @@ def test_a_script_starts_answers_and_lists_runs(database: Path | str) -> None:
 
 
 def test_events_are_iterated_as_they_come(database: Path | str) -> None:
-    """Of the own run and of any other one; leaving the loop early closes the stream."""
+    """Events of the own run and of any other are iterated as they come; leaving the loop early closes the stream."""
 
     async def emits(n: int, ctx: Context) -> int:
         ctx.emit("shown")
@@ -100,14 +100,14 @@ def test_errors_are_those_of_the_async_runner() -> None:
 
 
 def test_any_thread_may_use_it() -> None:
-    """As the threads of a web server do."""
+    """Any thread may use it, as the threads of a web server do."""
     with SyncRunner() as runner, ThreadPoolExecutor(4) as threads:
         results = threads.map(lambda n: runner.start(adds(), {"n": n}).result().state.n, range(8))
         assert list(results) == list(range(1, 9))
 
 
 async def test_it_works_where_an_event_loop_is_running() -> None:
-    """As in a notebook: its loop is in another thread."""
+    """It works in a notebook, where an event loop is running: its own loop is in another thread."""
     with SyncRunner() as runner:
         assert runner.start(adds()).result().state.n == 1
 
@@ -197,13 +197,13 @@ def test_run_sync_takes_what_a_script_needs(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_option_of_run_sync_is_refused() -> None:
-    """Type checkers refuse it, too."""
+    """A misspelt option of run_sync is refused, by type checkers too."""
     with pytest.raises(TypeError, match="run_idd"):
         adds().run_sync(run_idd="r")  # type: ignore[call-arg]
 
 
 def test_what_the_result_has_is_refused_with_the_call() -> None:
-    """As the async handle does, without `await`."""
+    """A property of the result is refused on the run, with the call that returns the result."""
     with SyncRunner() as runner:
         run: Any = runner.start(adds())
         with pytest.raises(AttributeError, match=r"its result has\n  at: SyncRun.*\n  repair: result = run.result\(\)"):

@@ -1,4 +1,4 @@
-"""Runners under trouble: threads, closing at odd moments, failing resources, errors that are no crashes."""
+"""Runners under trouble: threads, closing at odd moments, failing resources, errors that do not count as crashes."""
 
 import asyncio
 import contextlib
@@ -176,7 +176,7 @@ async def test_the_store_is_closed_even_if_a_resource_raises(database: Path | st
 
 
 async def test_a_resource_that_cannot_be_built_fails_the_run(runner: Runner) -> None:
-    """The failure has its own kind, can be resumed, and is no crash however often it happens."""
+    """The failure has its own kind, can be resumed, and never counts as a crash, however often it happens."""
     broken = [True]
 
     def make() -> str:
@@ -309,7 +309,7 @@ async def test_a_branch_has_the_limits_in_force_last(runner: Runner) -> None:
 
 
 async def test_a_run_cannot_begin_after_one_that_is_not_over() -> None:
-    """Only a final state is carried over."""
+    """A run cannot begin after one that is not over, since only a final state is carried over."""
     leave = asyncio.Event()
 
     async def wait(n: int) -> int:
@@ -363,7 +363,7 @@ async def test_a_condition_gets_a_copy_of_what_its_step_writes() -> None:
 
 
 async def test_a_writes_function_that_changes_its_input_and_raises_spoils_no_retry() -> None:
-    """Each attempt sees the recorded value."""
+    """Each attempt sees the recorded value, even if a writes function changed its input and raised."""
     seen: list[list[int]] = []
 
     def take(result: int, xs: list[int]) -> int:
@@ -392,7 +392,7 @@ async def test_unchecked_runs_compute_no_digests_for_conditions() -> None:
 
 
 async def test_an_agent_in_a_sync_node_needs_no_second_thread() -> None:
-    """With one thread in the pool it would wait for itself."""
+    """An agent in a sync node runs with one thread in the pool: it does not wait for itself."""
     shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
 
     def work(text: str) -> str:
@@ -443,7 +443,7 @@ async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(data
 
 
 async def over(run: Any) -> bool:
-    """Return whether a run ended with a result that is no failure."""
+    """Return whether a run ended with a result other than a failure."""
     try:
         await run.result()
     except RunFailed:
@@ -469,7 +469,7 @@ async def test_a_runner_belongs_to_one_event_loop() -> None:
 
 
 def test_a_runner_without_an_event_loop_says_what_to_use() -> None:
-    """As in a script: the error names SyncRunner and run_sync."""
+    """A Runner in a script without an event loop raises an error that names SyncRunner and run_sync."""
     with pytest.raises(DefinitionError, match=r"no event loop is running(?s:.*)SyncRunner(?s:.*)run_sync"):
         Runner().start(one(lambda n: n, writes="n"))
 

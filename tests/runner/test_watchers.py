@@ -105,7 +105,7 @@ async def test_the_events_of_a_driven_run_raise_at_once(database: Path | str) ->
 
 
 async def test_the_events_of_a_run_that_was_never_recorded_raise() -> None:
-    """The Runner was closed before."""
+    """The events of a run raise an error if its Runner was closed before the run was recorded."""
     async with Runner() as runner:
         run = runner.start(one(lambda n: n))
     with pytest.raises(RunnerClosed):

@@ -307,7 +307,7 @@ async def test_a_run_that_another_worker_took_over_is_left_to_it_only_while_it_l
 
 
 async def test_a_run_that_is_refused_at_once_is_released(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If `resume_taken` raises, another process can claim the run while this worker goes on."""
+    """If `resume_taken` raises, another process can claim the run while this worker continues."""
     steps = Steps()
     await runner.start(steps.graph, queue="nights", run_id="r").result()
 

@@ -24,5 +24,5 @@ def test_a_run_does_what_its_page_says(path: Path) -> None:
 
 
 def test_there_are_pages() -> None:
-    """The folder exists."""
+    """There are at least ten pages of scenarios."""
     assert len(PAGES) >= 10

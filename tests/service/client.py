@@ -2,10 +2,7 @@
 
 import http.client
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 import jsonschema
+
+from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS = str(ROOT / "tests" / "service" / "flows.py")
@@ -24,13 +23,13 @@ class Service:
     """`graphengine serve` in a process of its own."""
 
     def __init__(self, database: Path | str, *words: str, graphs: str = FLOWS, **env: str) -> None:
-        program = [sys.executable, "-m", "graphengine", "serve", graphs, "--db", str(database), "--port", "0", "--json"]
-        given = {**os.environ, "PYTHONPATH": str(ROOT), "GRAPHENGINE_TOKEN": TOKEN, **env}
-        self.process = subprocess.Popen([*program, *words], stdout=subprocess.PIPE, cwd=ROOT, text=True, env=given)
-        assert self.process.stdout is not None
+        given = ["serve", graphs, "--db", str(database), "--port", "0", "--json", *words]
+        variables = {"GRAPHENGINE_TOKEN": TOKEN, **env}
+        loads = (*forks.SERVICE, "graphengine.stores.postgres")
+        self.process = forks.start("graphengine", *given, variables=variables, loads=loads)
         line = self.process.stdout.readline()
         if not line.startswith('{"'):
-            raise AssertionError(line + self.process.communicate(timeout=60)[0])
+            raise AssertionError(line + "".join(self.process.communicate(timeout=60)))
         self.opened = json.loads(line)
         self.host = self.opened["url"].removeprefix("http://")
         self._description: Any = None
@@ -108,7 +107,7 @@ class Service:
             answer.close()
             connection.close()
 
-    def end(self, number: int = signal.SIGTERM) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """End the process with a signal; return its exit code."""
         self.process.send_signal(number)
         self.process.communicate(timeout=60)

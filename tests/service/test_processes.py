@@ -67,7 +67,7 @@ async def test_sigterm_drains(serve: Callable[..., Service], tmp_path: Path) -> 
 
 
 async def test_runs_go_into_a_queue_for_workers(serve: Callable[..., Service], postgres: str) -> None:
-    """Over PostgreSQL: the service drives none of them; workers of other queues leave them alone."""
+    """Over PostgreSQL the service queues runs and drives none; workers of other queues leave them alone."""
     service = await asyncio.to_thread(serve, postgres, "--queue", "mail")
     assert (service.opened["queue"], service.call("GET", "/health")[0]) == ("mail", 200)
     starts = [("posts", {"title": "A"}, ""), ("posts", {"title": "B"}, "?queue=other")]
@@ -129,7 +129,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_is_generated_if_none_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With 256 bits of chance. That of a file comes before that of the environment."""
+    """A generated token has 256 bits of chance; a file's token takes precedence over the environment's."""
     monkeypatch.delenv("GRAPHENGINE_TOKEN", raising=False)
     (first, is_new), (second, _) = token_of(None), token_of(None)
     assert (len(first), first == second, is_new) == (43, False, True)

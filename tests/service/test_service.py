@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from graphengine import Runner
 from graphengine.cli.schemas import Serving
@@ -116,7 +115,7 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
-    """At once if it waits, else after the node in flight; the reason is recorded."""
+    """A run is stopped at once if it waits, else after the node in flight; the reason is recorded."""
     _, run = service.start("posts", {"title": "Rain"})
     service.settled(run["run_id"])
     status, run = service.call("POST", f"/runs/{run['run_id']}/stop")
@@ -133,7 +132,7 @@ def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
 
 
 def test_no_secret_is_shown(service: Service) -> None:
-    """Neither in the state, nor in the steps, nor in an error about it."""
+    """No secret is shown in the state, the steps, or an error about it."""
     _, run = service.start("vault", {"token": "hunter-2-hunter"})
     ended = service.settled(run["run_id"])
     assert ended["output"] == "Hello"
@@ -153,7 +152,7 @@ def signed(body: bytes, secret: str = SECRET, at: float | None = None) -> dict[s
 
 
 def test_a_signed_webhook_starts_one_run_with_its_body_in_a_field(service: Service) -> None:
-    """By GitHub and by Standard Webhooks; a wrong signature, an old one, or another endpoint is refused."""
+    """A webhook signed by GitHub or Standard Webhooks starts one run; a wrong or old signature is refused."""
     body, path = b'{"action": "opened", "number": 7}', "/graphs/news%20desk/runs?field=event"
     status, run = service.request("POST", path, body, signed(body))
     assert (status, run["run_id"], run["state"]["event"]["number"]) == (201, "news-desk@msg_1", 7)
@@ -176,7 +175,9 @@ def test_a_signed_webhook_starts_one_run_with_its_body_in_a_field(service: Servi
 
 
 def test_the_description_is_valid(service: Service) -> None:
-    """As OpenAPI 3.1; the inputs are those of the graphs, secret fields are only written."""
+    """The description is valid OpenAPI 3.1; the inputs are those of the graphs, and secret fields are write-only."""
+    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - for this test alone, it takes long
+
     description = service.description
     OpenAPIV31SpecValidator(description).validate()
     path = description["paths"]["/graphs/vault/runs"]["post"]
@@ -198,9 +199,9 @@ MISTAKES: list[tuple[str, str, bytes | None, dict[str, str], int, str, str]] = [
     ("GET", "/rnus", None, {}, 404, "invalid_request", "/openapi.json"),
     ("DELETE", "/runs/x", None, {}, 405, "invalid_request", "DELETE is not allowed"),
     ("POST", "/graphs/post/runs", b"{}", {}, 404, "graph_not_found", "did you mean 'posts'"),
-    ("POST", POSTS, b"{", {}, 400, "invalid_request", "the body is no JSON"),
-    ("POST", POSTS, b'{"title": NaN}', {}, 400, "invalid_request", "the body is no JSON"),
-    ("POST", POSTS, b"[" * 1900, {}, 400, "invalid_request", "the body is no JSON"),
+    ("POST", POSTS, b"{", {}, 400, "invalid_request", "the body is not JSON"),
+    ("POST", POSTS, b'{"title": NaN}', {}, 400, "invalid_request", "the body is not JSON"),
+    ("POST", POSTS, b"[" * 1900, {}, 400, "invalid_request", "the body is not JSON"),
     ("POST", POSTS, b"title=x", {"Content-Type": "text/plain"}, 415, "invalid_request", "application/json"),
     ("POST", POSTS, b"[]", {}, 422, "invalid_input", "?field=NAME"),
     ("POST", POSTS, None, {}, 422, "invalid_input", "Field required"),
@@ -208,7 +209,7 @@ MISTAKES: list[tuple[str, str, bytes | None, dict[str, str], int, str, str]] = [
     ("POST", POSTS, b'{"title": 5}', {}, 422, "invalid_input", "title"),
     ("POST", POSTS + "?field=x", b"5", {}, 422, "invalid_input", "unknown field 'x'"),
     ("POST", POSTS + "?priorty=1", b"{}", {}, 422, "invalid_input", "did you mean 'priority'"),
-    ("POST", POSTS + "?priority=x", b"{}", {}, 422, "invalid_input", "no integer"),
+    ("POST", POSTS + "?priority=x", b"{}", {}, 422, "invalid_input", "not an integer"),
     ("POST", POSTS + "?run_id=a&run_id=b", b"{}", {}, 422, "invalid_input", "more than once"),
     ("POST", POSTS + "?run_id=a%20b", b'{"title": "x"}', {}, 422, "invalid_input", "cannot be a run's id"),
     ("POST", POSTS + "?queue=%00", b'{"title": "x"}', {}, 422, "invalid_input", "name of a queue"),
@@ -223,7 +224,7 @@ MISTAKES: list[tuple[str, str, bytes | None, dict[str, str], int, str, str]] = [
     ("GET", "/runs/wrong/events", None, {"Last-Event-ID": "x"}, 422, "invalid_input", "Last-Event-ID"),
     ("GET", "/runs/wrong?wait=61", None, {}, 422, "invalid_input", "from 0 to 60"),
     ("POST", "/runs/none/answer", b'{"value": 1}', {}, 404, "unknown_run", "none"),
-    ("POST", "/runs/wrong/answer", b"", {}, 400, "invalid_request", "the body is no JSON"),
+    ("POST", "/runs/wrong/answer", b"", {}, 400, "invalid_request", "the body is not JSON"),
     ("POST", "/runs/wrong/answer", b"[]", {}, 422, "invalid_input", '"value"'),
     ("POST", "/runs/wrong/answer", b"{}", {}, 422, "invalid_input", "value is missing"),
     ("POST", "/runs/wrong/answer", b'{"value": 1, "qestion": "x"}', {}, 422, "invalid_input", "did you mean"),
@@ -235,7 +236,7 @@ MISTAKES: list[tuple[str, str, bytes | None, dict[str, str], int, str, str]] = [
 
 
 def test_every_mistake_is_a_clear_error(service: Service) -> None:
-    """With a status, a stable code, and the repair; nothing is recorded."""
+    """Every mistake has a status, a stable code, and the repair; nothing is recorded."""
     service.start("posts", {"title": "Wrong"}, "?run_id=wrong")
     service.settled("wrong")
     before = service.call("GET", "/runs?limit=1000")[1]["runs"]

@@ -106,7 +106,7 @@ def test_text_is_unchanged() -> None:
 
 
 def test_a_byte_order_mark_names_the_encoding() -> None:
-    """UTF-16, as some spreadsheets write it, is read; the mark is no part of the text."""
+    """UTF-16, as some spreadsheets write it, is read; the mark is not part of the text."""
     for encoding in ("utf-16", "utf-8-sig", "utf-32"):
         assert source_from_bytes("a.csv", "Maß;5".encode(encoding)).text == "Maß;5"
 
@@ -215,7 +215,7 @@ def test_sizes_are_limited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_a_missing_library_is_named_with_the_command_that_installs_it(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The libraries are an extra."""
+    """A missing library is named with the command that installs the extra."""
     monkeypatch.setattr(documents, "find_spec", lambda _module: None)
     content = {"a.pdf": b"%PDF-", "a.docx": DOCUMENT, "a.html": b"<p>x</p>"}[name]
     with pytest.raises(SourceUnreadable, match="is not installed") as caught:
@@ -245,7 +245,7 @@ def test_a_folder_gives_its_readable_files_sorted(tmp_path: Path) -> None:
 
 
 def test_a_large_folder_is_cut_and_the_rest_is_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """By the number of files and by their characters; a folder with too many entries is refused."""
+    """A large folder is cut by the number of files and characters, and the rest listed; a huge one is refused."""
     for number in range(5):
         (tmp_path / f"{number}.md").write_text("x" * 10 * (number + 1))
     monkeypatch.setattr(files, "MAX_TEXT_CHARACTERS", 70)
@@ -273,6 +273,6 @@ def test_a_folder_without_a_readable_file_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["missing.md", "a\0b", ""])
 def test_a_path_that_does_not_exist_is_an_error(name: str) -> None:
-    """Also one that no system allows."""
+    """A path that does not exist, or that no system allows, is an error."""
     with pytest.raises(SourceUnreadable):
         read_sources(name)

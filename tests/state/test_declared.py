@@ -82,7 +82,7 @@ async def test_a_dataclass_is_an_instance_everywhere() -> None:
 
 @pytest.mark.parametrize(("made", "given"), [(of_keys, {"text": "a", "items": []}), (of_values, Values("a"))])
 async def test_runs_are_resumed_branched_and_continued(tmp_path: Path, made: Any, given: object) -> None:
-    """From the same records as those of a model."""
+    """Runs are resumed, branched and continued from the same records as those of a model."""
     graph = made()
     whole = (await graph.run(given)).state
     async with Runner(tmp_path / "runs.db") as runner:
@@ -120,7 +120,7 @@ async def test_a_graph_of_one_is_a_node_of_another() -> None:
 
 
 async def test_a_dataclass_that_a_node_returns_names_fields() -> None:
-    """As a mapping does."""
+    """A dataclass that a node returns names fields as a mapping does."""
 
     @dataclass
     class Changes:
@@ -136,7 +136,7 @@ async def test_a_dataclass_that_a_node_returns_names_fields() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    """As with a model: by field, with the value."""
+    """What does not fit is refused by field, with the value, as with a model."""
     with pytest.raises(InputError, match="items: Field required"):
         of_keys().run_sync({"text": "a"})
     with pytest.raises(InputError, match="n: Input should be greater than or equal to 0"):
@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_a_change_in_place_is_found() -> None:
-    """Also of a dict."""
+    """A change in place is found, also of a dict."""
 
     def change(state: dict[str, Any]) -> None:
         state["text"] = "b"
@@ -160,7 +160,7 @@ def test_a_change_in_place_is_found() -> None:
 
 
 def test_its_problems_name_the_line_of_the_field() -> None:
-    """In the user's own class."""
+    """A state's problems name the line of the field in the user's own class."""
 
     class Wrong(TypedDict):
         text: object
@@ -196,7 +196,7 @@ class Validated:
     ],
 )
 def test_another_state_is_one_problem(state: Any, message: str, repair: str) -> None:
-    """When the graph is compiled, with the repair."""
+    """Another kind of state is one problem at compile time, with the repair."""
     graph: Graph[Any] = Graph("other", state)
     graph.add_edge(START, END)
     with pytest.raises(CompileError) as caught:
@@ -207,7 +207,7 @@ def test_another_state_is_one_problem(state: Any, message: str, repair: str) -> 
 
 
 def test_a_function_an_agent_and_a_graph_name_their_nodes() -> None:
-    """Also with options around them."""
+    """A function, an agent and a graph name their nodes, also with options around them."""
     graph = Graph("named", Keys)
     graph.add_node(louder, writes="text")
     graph.add_node(Agent("writer", prompt="{text}", model=ScriptedModel([])), writes="text")
@@ -220,7 +220,7 @@ def test_a_function_an_agent_and_a_graph_name_their_nodes() -> None:
     [((lambda text: text,), "it has no name of its own"), ((louder, "louder"), "a node's name is a text")],
 )
 def test_what_has_no_name_is_refused(arguments: tuple[Any, ...], message: str) -> None:
-    """With the repair."""
+    """A runnable without a name is refused with the repair."""
     with pytest.raises(DefinitionError, match=message) as caught:
         Graph("named", Keys).add_node(*arguments)
     assert caught.value.repair == "add_node('a_name', runnable)"

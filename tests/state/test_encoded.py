@@ -111,7 +111,7 @@ ROWS = st.lists(st.fixed_dictionaries({"name": st.text()}, optional={"tags": st.
 
 @given(rows=ROWS)
 def test_a_typed_dict_is_recorded_as_pydantic_would(rows: list[object]) -> None:
-    """Also with keys that may be missing."""
+    """A TypedDict is recorded as pydantic would, also with keys that may be missing."""
     assert outcome(STATE.fields["rows"], rows) == validated(STATE.fields["rows"], rows)
 
 
@@ -138,7 +138,7 @@ class Model(BaseModel):
     ids=str,
 )
 def test_other_types_have_no_codec(annotation: object) -> None:
-    """Their values need pydantic."""
+    """Other types have no codec, since their values need pydantic."""
     assert codec_of(annotation) is None
 
 
@@ -221,7 +221,7 @@ async def test_fields_with_one_value_grow_separately() -> None:
 
 
 async def test_a_list_can_be_added_to_itself() -> None:
-    """The messages are added once."""
+    """Adding a list to itself adds its messages once."""
     result = await talk((keep, "messages"), (look, "n")).run(Talk(messages=GIVEN))
     assert (result.state.messages, result.state.n) == ([*GIVEN, *GIVEN], 4)
 

@@ -29,7 +29,7 @@ def test_many_values_side_by_side_are_not_deep() -> None:
 
 @pytest.mark.parametrize("check", [parsed, check_depth])
 def test_a_value_beyond_the_limit_is_refused(check: object) -> None:
-    """The message has the limit."""
+    """A value beyond the limit is refused, with the limit."""
     assert callable(check)
     with pytest.raises(ValueError, match=f"deeper than {DEEPEST} lists and objects"):
         check(nested(DEEPEST + 2))  # the parser counts from 0
@@ -37,6 +37,6 @@ def test_a_value_beyond_the_limit_is_refused(check: object) -> None:
 
 @pytest.mark.parametrize("body", [b"[1", b"1]", b"1,2", b"],[", b"[[]]" * 100, b"[]],[[]" * 80, b'{"a":1}' * 200])
 def test_what_is_not_json_is_refused(body: bytes) -> None:
-    """Also if it would fit into the brackets that the check adds."""
+    """What is not JSON is refused, also if it would fit into the brackets that the check adds."""
     with pytest.raises(ValueError, match=r"line 1"):
         parsed(body)

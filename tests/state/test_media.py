@@ -37,7 +37,7 @@ def test_the_type_is_found_by_the_data(data: bytes, kind: str) -> None:
     ("given", "message"),
     [
         ({"data": b"?"}, "give type="),
-        ({"data": b"?", "type": "png"}, "no MIME type"),
+        ({"data": b"?", "type": "png"}, "not a MIME type"),
         ({"data": "not base64!"}, "bytes, or their base64"),
         ({"data": 3}, "valid string"),
     ],
@@ -50,7 +50,7 @@ def test_invalid_media_are_refused(given: dict[str, object], message: str) -> No
 
 
 def test_media_are_shown_without_their_data() -> None:
-    """In a repr, and as text for people."""
+    """Media are shown without their data in a repr, and as text for people."""
     media = Media(data=PNG + bytes(12_000), name="a b.png")
     assert repr(media) == "Media('image/png', 12,016 bytes, name='a b.png')"
     assert str(media) == "[a b.png, 12 KB]"

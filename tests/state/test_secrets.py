@@ -213,7 +213,7 @@ async def test_a_wrong_key_is_reported_and_changes_nothing(tmp_path: Path) -> No
 
 
 async def test_keys_may_be_changed(tmp_path: Path) -> None:
-    """With the old key after the new one old records are read; records written from then on need the new key."""
+    """With the old key after the new one, old records are read; new records need the new key."""
     path = tmp_path / "runs.db"
     seen: list[str] = []
     async with Runner(path) as runner:
@@ -304,7 +304,7 @@ async def test_live_output_contains_no_secret() -> None:
 
 
 async def test_a_secret_may_move_to_another_secret_field() -> None:
-    """That field is encrypted too."""
+    """A secret that moves to another secret field is encrypted there."""
     made = graph()
     made.add_node("move", lambda token: token.get_secret_value(), writes="word", thread=False)
     made.add_path("a", "move", END)
@@ -395,7 +395,7 @@ class Tightened(Unversioned):
 
 
 async def test_a_validator_that_rejects_a_record_reveals_no_secret() -> None:
-    """Neither by its own message nor by its input."""
+    """A validator that rejects a record reveals no secret, neither by its own message nor by its input."""
     async with Runner() as runner:
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")
@@ -430,7 +430,7 @@ MIGRATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("name", MIGRATIONS)
 async def test_a_migration_that_fails_shows_no_secret(name: str) -> None:
-    """Neither in its message nor in its cause; the run is unchanged."""
+    """A failing migration shows no secret in its message or its cause; the run is unchanged."""
     async with Runner() as runner:
         await runner.start(asking(Unversioned), run_id="r").result()
         before = await runner.history("r")
@@ -443,7 +443,7 @@ async def test_a_migration_that_fails_shows_no_secret(name: str) -> None:
 
 
 async def test_a_migration_with_a_wrong_key_is_reported() -> None:
-    """Also if the secret has another name today."""
+    """A migration with a wrong key is reported, also if the secret has another name today."""
     async with Runner() as runner:
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")

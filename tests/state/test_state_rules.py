@@ -157,7 +157,7 @@ def test_a_validator_of_the_whole_sees_an_update_as_a_whole() -> None:
 
 
 def test_a_validator_of_the_whole_refuses_an_update() -> None:
-    """And nothing of it is written."""
+    """If a validator of the whole state refuses an update, nothing of it is written."""
     session = begin(Ordered)
     step = session.finish({"low": 5})
     assert said(step)["error"]["kind"] == "invalid_update"
@@ -256,7 +256,7 @@ def test_fields_that_look_ahead_keep_their_defaults() -> None:
 
 
 def test_a_plateau_forgets_that_its_function_raised() -> None:
-    """When the function works again so does the condition, even without a sample."""
+    """When its function works again so does a plateau, even without a sample."""
 
     class State(BaseModel):
         n: int | None = 1

@@ -52,7 +52,7 @@ class Mortal:
                 self.witness.acknowledged(args[0])  # an append that is durable at once
                 return None
             future: asyncio.Future[Any] = asyncio.ensure_future(result)
-            self.pending += name != "news"  # it can wait for ever, and nobody else waits for it
+            self.pending += name != "news"  # it can wait forever, and nothing else waits for it
             if name == "append":
                 self.writing.append(args[0])
             future.add_done_callback(lambda _: self._ended(name, args, future))

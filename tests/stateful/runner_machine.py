@@ -524,7 +524,7 @@ class RunnerMachine(RuleBasedStateMachine):
         story = known.story
         assert known.words <= {*story.words}, f"{run_id} lost {known.words - {*story.words}}"
         assert {*story.words} <= known.words | known.maybe, (
-            f"{run_id}: nobody said {set(story.words) - known.words - known.maybe}"
+            f"{run_id}: no client sent {set(story.words) - known.words - known.maybe}"
         )
         assert story.heard == known.sent[: len(story.heard)]
         assert story.answers.items() <= known.asked.items()

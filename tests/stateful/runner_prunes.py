@@ -33,7 +33,7 @@ class KeepingRunnerMachine(RunnerMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks, add=marks, remove=marks)
     def tag(self, pick: int, who: int, add: AbstractSet[str], remove: AbstractSet[str]) -> None:
-        """Tag a run, whoever drives it, and find it by the tag."""
+        """Tag a run, with any driver or none, and find it by the tag."""
         run_id, known = self.picked(pick)
         process = self.at(who)
         known.tags = known.tags - remove | add

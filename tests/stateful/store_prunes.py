@@ -31,7 +31,7 @@ class PruningMachine(StoreMachine):
 
     @rule(place=places, run_id=ids, add=some_tags, remove=some_tags)
     def tag(self, place: int, run_id: str, add: AbstractSet[str], remove: AbstractSet[str]) -> None:
-        """Change a run's tags, whoever drives it."""
+        """Change a run's tags, with any driver or none."""
         run_id, added, removed = self.known(run_id), sorted(add), sorted(remove)
         self.both(place, lambda s: s.tag(run_id, added, removed), lambda _: self.model.tag(run_id, added, removed))
 
@@ -85,7 +85,7 @@ class PruningMachine(StoreMachine):
 
     @rule(place=places)
     def sweep(self, place: int) -> None:
-        """Check that nothing is left of removed runs, whoever removed them, and that needed outlines exist."""
+        """Check that nothing is left of removed runs, in any store, and that needed outlines exist."""
         _, store = self.at(place)
         self.do(store.sweep())
         assert self.medium.leftovers() == 0

@@ -57,7 +57,7 @@ def played(turns: int, paces: Sequence[int]) -> list[list[str]]:
 
 
 def test_the_same_commands_make_the_same_logs() -> None:
-    """Even if owners die while their threads write; what they were writing may or may not be stored."""
+    """The same commands make the same logs, even if owners die while their threads write."""
     logs: list[list[list[str]]] = []
     for turns in TURNS:
         first, *others = (played(turns, [turns % 3, 2]) for _ in range(PLAYS))

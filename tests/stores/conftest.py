@@ -16,13 +16,13 @@ from tests.stores.support import Clock, OpenStore, OtherProcess
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The path for a new database."""
+    """Return the path for a new database."""
     return tmp_path / "runs.db"
 
 
 @pytest.fixture(scope="session")
 def recorded_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The bytes of a database of real runs."""
+    """Return the bytes of a database of real runs."""
     file = tmp_path_factory.mktemp("recorded") / "runs.db"
     asyncio.run(record(file))
     return file.read_bytes()
@@ -30,7 +30,7 @@ def recorded_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def made(recorded_bytes: bytes, path: Path) -> Path:
-    """The path of a new database of real runs."""
+    """Return the path of a new database of real runs."""
     path.write_bytes(recorded_bytes)
     path.chmod(0o600)
     return path
@@ -38,7 +38,7 @@ def made(recorded_bytes: bytes, path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def truth(recorded_bytes: bytes, tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    """All facts of that database."""
+    """Return all facts of that database."""
     file = tmp_path_factory.mktemp("truth") / "runs.db"
     file.write_bytes(recorded_bytes)
     return asyncio.run(facts_of(file))
@@ -46,13 +46,13 @@ def truth(recorded_bytes: bytes, tmp_path_factory: pytest.TempPathFactory) -> Fa
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that does not advance by itself."""
+    """Return a clock that does not advance by itself."""
     return Clock()
 
 
 @pytest.fixture
 async def open_store(path: Path) -> AsyncIterator[OpenStore]:
-    """A function that opens stores, by default on `path`, and closes them at the end."""
+    """Provide a function that opens stores, by default on `path`, and closes them at the end."""
     opened: list[SQLiteStore] = []
 
     async def opening(where: Path = path, /, **options: object) -> SQLiteStore:
@@ -69,13 +69,13 @@ async def open_store(path: Path) -> AsyncIterator[OpenStore]:
 
 @pytest.fixture
 async def store(open_store: OpenStore) -> SQLiteStore:
-    """An open store on a new file."""
+    """Return an open store on a new file."""
     return await open_store()
 
 
 @pytest.fixture
 def start_process(path: Path) -> Iterator[Callable[[], OtherProcess]]:
-    """A function that starts processes that drive runs of the database at `path`."""
+    """Provide a function that starts processes that drive runs of the database at `path`."""
     started: list[OtherProcess] = []
 
     def starting() -> OtherProcess:

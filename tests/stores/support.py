@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from graphengine.stores.sqlite import SQLiteStore
+from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,33 +30,21 @@ class OtherProcess:
     """A process running `driver.py`."""
 
     def __init__(self, path: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("driver.py"), path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        self._process = forks.start(Path(__file__).with_name("driver.py"), str(path))
         assert self._answer() == "ok"
 
     def send(self, line: str) -> str:
         """Send a line and return the answer."""
-        stdin = self._process.stdin
-        assert stdin is not None
-        stdin.write(line + "\n")
-        stdin.flush()
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
         return self._answer()
 
     def kill(self) -> None:
         """Kill it as `kill -9` does, whatever it is doing."""
         self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._process.communicate()
 
     def _answer(self) -> str:
-        assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
 

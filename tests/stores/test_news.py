@@ -1,4 +1,4 @@
-"""Processes announce what others may have to do, so that nobody waits for the next poll."""
+"""Processes announce what others may have to do, so that none of them waits for the next poll."""
 
 import asyncio
 import os
@@ -103,7 +103,7 @@ async def settled(store: PostgresStore | SQLiteStore) -> int:
 
 
 async def test_two_can_wait_for_one_announcement(pair: Pair) -> None:
-    """And one who begins to wait after it came gets it too."""
+    """Two can wait for one announcement, and a caller who begins to wait after it gets it too."""
     one, two = pair
     await new_run(one)
     before = await settled(one)

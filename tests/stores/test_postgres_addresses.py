@@ -19,7 +19,7 @@ from graphengine.stores.addresses import parse, scheme_of, shown
     ],
 )
 def test_an_address_is_shown_without_its_password(given: str, visible: str | None) -> None:
-    """Also in options, and in its repr."""
+    """An address is shown without its password, also in options and in its repr."""
     address = parse(given)
     assert "sec" not in f"{address} {address!r} {shown(given)}"
     if visible is not None:

@@ -158,7 +158,7 @@ async def test_an_event_loop_that_cannot_watch_sockets(
 
 
 def test_a_step_that_was_queued_when_the_event_loop_ends_is_written(postgres: str, sent: list[str]) -> None:
-    """Also if its statement was sent and nothing awaits the answer."""
+    """A queued step is written when the event loop ends, even if nothing awaits the answer to its statement."""
     stores: list[PostgresStore] = []
 
     async def main() -> None:

@@ -104,7 +104,7 @@ async def test_a_user_or_database_that_does_not_exist(postgres_server: PostgresS
 
 
 async def test_a_user_without_rights(postgres_server: PostgresServer, opening: Opening, postgres: str) -> None:
-    """Neither creating a schema nor using another's is possible; the error says what to grant."""
+    """A user without rights can neither create a schema nor use another's; the error says what to grant."""
     base = postgres_server.address()
     execute(base, "CREATE ROLE guest LOGIN")
     error = await refusal(PostgresStore(postgres.replace("tester@", "guest@")))
@@ -142,7 +142,7 @@ async def test_formats(opening: Opening, postgres: str) -> None:
 
 
 async def test_an_older_format_is_migrated(opening: Opening, postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the first writer, once; readers are refused until then, and processes of the older version continue."""
+    """An older format is migrated by the first writer, once; readers are refused until then; old processes continue."""
     old = await opening()
     fence = await new_run(old)
     target = "graphengine.stores.postgres.opening"
@@ -191,7 +191,7 @@ async def opening_of_format_1(address: str, run_id: str = "old") -> None:
 
 
 async def test_a_database_without_runs_is_not_read(postgres: str) -> None:
-    """Reading creates no schema."""
+    """Reading a database without runs creates no schema."""
     for _ in range(2):
         assert type(await refusal(PostgresStore(postgres, read_only=True))) is StoreMissing
 
@@ -230,7 +230,7 @@ async def test_a_standby(own_server: PostgresServer) -> None:
 
 
 async def test_a_table_that_is_missing(opening: Opening, postgres: str) -> None:
-    """The error names it."""
+    """The error names a table that is missing."""
     store = await opening()
     await new_run(store)
     execute(postgres, "ALTER TABLE steps RENAME TO gone")

@@ -172,7 +172,7 @@ async def test_a_queued_run_that_a_worker_has_taken_was_created(
 
 
 async def test_a_stale_batch_stays_stale(store: PostgresStore, cuts: Cuts, postgres: str) -> None:
-    """A repeated call is no way around the fence."""
+    """A repeated call cannot get around the fence."""
     fence = await new_run(store)
     other = PostgresStore(postgres)
     await other.open()

@@ -76,7 +76,7 @@ async def test_a_cancelled_caller_waits_for_the_thread(tmp_path: Path, closes: b
 
 
 async def test_a_closed_connection_has_no_thread(tmp_path: Path) -> None:
-    """Even if the thread needs a moment after it reported its last work."""
+    """A closed connection has no thread, even if that needs a moment after it reported its last work."""
 
     class Late(logging.Handler):
         @override

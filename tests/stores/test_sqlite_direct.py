@@ -25,7 +25,7 @@ def last_id(path: Path) -> int:
 
 
 async def test_a_lone_step_is_durable_when_the_call_returns(store: SQLiteStore) -> None:
-    """Nothing is awaited, so the run goes on in the same turn; several steps of it, too."""
+    """Nothing is awaited, so the run continues in the same turn, also over several steps."""
     fence = await new_run(store, count=1)
     for seq in (2, 3, 4):
         assert store.append(batch("r", fence, [step(seq)])) is None
@@ -88,7 +88,7 @@ async def test_what_is_refused_is_reported_as_by_the_thread(store: SQLiteStore) 
 async def test_the_first_commit_after_a_checkpoint_is_the_threads(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It begins the log anew, and syncs it."""
+    """The first step after a checkpoint restarts the log, and syncs it."""
     monkeypatch.setattr(checkpoints, "LOG_PAGES", 100)
     fence = await new_run(store, count=1)
     by_thread = []

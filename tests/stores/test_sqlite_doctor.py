@@ -163,7 +163,7 @@ async def test_a_truncated_file_is_never_reported_as_complete(made: Path) -> Non
 
 
 async def test_a_damaged_row_of_the_schema_is_a_fault(made: Path) -> None:
-    """Also in an index that SQLite made itself: the store refuses such a file, and a repair saves its content."""
+    """A damaged row of the schema, also of SQLite's own index, is a fault; a repair saves the file's content."""
     whole = made.read_bytes()
     made.write_bytes(whole.replace(b"indexsqlite_autoindex_inbox_1", b"indezsqlite_autoindex_inbox_1"))
     assert "schema" in faults(made)
@@ -197,7 +197,7 @@ async def test_triggers_are_dropped_before_a_repair(made: Path) -> None:
 
 
 async def test_leftovers_of_a_death_are_notes(made: Path) -> None:
-    """A dead owner and a stray lock file are no faults; a repair removes them and releases the runs."""
+    """A dead owner and a stray lock file are not faults; a repair removes them and releases the runs."""
     folder = made.with_name(made.name + "-owners")
     folder.mkdir()
     dead, unknown = "d" * 32, "e" * 32
@@ -269,7 +269,7 @@ async def test_a_run_that_was_still_held_when_it_waited_is_sound(made: Path) -> 
 
 
 async def test_leftovers_of_removed_runs_are_notes(made: Path) -> None:
-    """Messages, steps and snapshots of a run whose removal was interrupted are no faults."""
+    """Messages, steps and snapshots of a run whose removal was interrupted are not faults."""
     change(
         made,
         "INSERT INTO inbox (run, key, kind, payload, posted_at) SELECT key, 'k', 'stop', '1', 5 FROM runs"

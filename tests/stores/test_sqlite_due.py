@@ -85,7 +85,7 @@ async def test_runs_of_a_dead_process_do_not_wait_for_the_backlog(
 
 
 async def test_runs_of_owners_that_died_at_one_time_are_sorted_by_creation(open_store: OpenStore, clock: Clock) -> None:
-    """Not in that of the owners' ids, which are random."""
+    """Runs of owners that died at one time are sorted by creation, not by the owners' ids, which are random."""
     others = [await open_store(clock=clock, lease_seconds=LEASE_SECONDS) for _ in range(6)]
     for n, owner in enumerate(others * 2):
         await new_run(owner, f"run{n}")

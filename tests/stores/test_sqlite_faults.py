@@ -147,7 +147,7 @@ async def test_appends_in_one_statement_are_refused_one_by_one(
 
 
 async def test_an_append_after_the_one_that_ends_the_run_is_refused(store: SQLiteStore) -> None:
-    """Also if both share a transaction, and a statement."""
+    """An append after the one that ends the run is refused, also if both share a transaction and a statement."""
     fences = {run_id: await new_run(store, run_id, count=1) for run_id in ("a", "b")}
     pending = [
         store.append(batch("a", fences["a"], [step(2)])),

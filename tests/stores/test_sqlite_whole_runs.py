@@ -58,7 +58,8 @@ def holders() -> Iterator[list[Holder]]:
 
 def drive(path: Path, what: str, *, most_bytes: int = 0) -> list[str]:
     """Drive the run in another process. Return its output."""
-    done = forks.run(Path(__file__).with_name("one_run.py"), str(path), what, str(most_bytes), "1")
+    words = (str(path), what, str(most_bytes), "1")
+    done = forks.run(Path(__file__).with_name("one_run.py"), *words, loads=("tests.stores.recorded",))
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

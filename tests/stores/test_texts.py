@@ -80,7 +80,7 @@ def change(path: Path, *statements: str) -> None:
     ],
 )
 def test_long_strings_are_cut_out_and_put_back(value: object, count: int) -> None:
-    """Only strings of 4096 bytes or more are cut, what remains is JSON, and together they are the same bytes."""
+    """Strings of 4096 bytes or more are cut out of the JSON, and putting them back gives the same bytes."""
     body = to_json(value)
     short, found = cut(body)
     assert len(found) == count

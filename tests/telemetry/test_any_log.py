@@ -23,7 +23,7 @@ LOGS = sorted([*(TESTS / "scenarios").glob("*.txt"), *(TESTS.parent / "checkpoin
 
 
 class Log:
-    """A store that has one log, and runs that are no parents."""
+    """A store that has one log, and runs that are not parents."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.all = steps

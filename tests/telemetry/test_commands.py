@@ -2,12 +2,7 @@
 
 import json
 import logging
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +10,8 @@ from click.testing import CliRunner
 from graphengine import END, START, Graph, Retry, Runner
 from graphengine.cli.main import main
 from graphengine.runner import RunFailed
-from tests.telemetry.test_relay import ROOT, receiving
+from tests.kit import forks
+from tests.telemetry.test_relay import EXPORTER, receiving
 from tests.telemetry.test_spans import KEY, Desk
 
 GRAPH = """
@@ -40,12 +36,9 @@ def test_a_command_exports_traces_and_logs_json(tmp_path: Path) -> None:
     """Every line of stderr is a JSON object; those of a node have its run and the trace that the receiver gets."""
     (tmp_path / "words.py").write_text(GRAPH, encoding="utf-8")
     with receiving() as (address, got):
-        settings = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "OTEL_EXPORTER_OTLP_ENDPOINT": address}
-        words = [sys.executable, "-m", "graphengine", "run", "words.py", "--run-id", "r1", "--db", "runs.db"]
-        ran = subprocess.run(
-            [*words, "--otel", "--log-format", "json", "--json"],
-            cwd=tmp_path, env=settings, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
+        words = ["run", "words.py", "--run-id", "r1", "--db", "runs.db", "--otel", "--log-format", "json", "--json"]
+        ran = forks.run("graphengine", *words, folder=tmp_path, variables=variables, loads=EXPORTER)
     assert ran.returncode == 0, ran.stderr
     lines = [json.loads(line) for line in ran.stderr.splitlines()]
     ours = {line["logger"]: line for line in lines}
@@ -58,7 +51,7 @@ def test_a_command_exports_traces_and_logs_json(tmp_path: Path) -> None:
 
 
 async def test_runs_and_failed_attempts_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """With fields for collectors, and without what the error says; without a configuration nothing is shown."""
+    """Runs and failed attempts are logged with fields for collectors, and without what the error says."""
 
     def broken() -> str:
         message = "the prompt was: tides"
@@ -85,14 +78,11 @@ def test_all_that_a_worker_says_is_json(tmp_path: Path) -> None:
     """What it says before its work, at a signal and about its failure, and a mistake in its options."""
     (tmp_path / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["."]\n')
     (tmp_path / "words.py").write_text(GRAPH + 'cut = Graph("cut", Text)\ncut.add_edge(START, "nowhere")\n')
-    settings = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
-    words = [sys.executable, "-m", "graphengine", "worker", "--log-format", "json", "--db", "runs.db"]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, cwd=tmp_path, env=settings, **pipes) as worker:
-        assert worker.stderr is not None
-        first = [worker.stderr.readline(), worker.stderr.readline()]
-        worker.send_signal(signal.SIGTERM)
-        _, rest = worker.communicate(timeout=60)
+    words = ["worker", "--log-format", "json", "--db", "runs.db"]
+    worker = forks.start("graphengine", *words, folder=tmp_path)
+    first = [worker.stderr.readline(), worker.stderr.readline()]
+    worker.terminate()
+    _, rest = worker.communicate()
     left_out, begun, asked, ended = (json.loads(line)["message"] for line in [*first, *rest.splitlines()])
     assert left_out.startswith("warning cut of words.py is left out: ")
     assert "nowhere" in left_out
@@ -107,9 +97,9 @@ def test_all_that_a_worker_says_is_json(tmp_path: Path) -> None:
 
 
 def test_a_missing_exporter_is_named(tmp_path: Path) -> None:
-    """With the command that installs it."""
+    """A missing exporter is named with the command that installs it."""
     (tmp_path / "words.py").write_text(GRAPH, encoding="utf-8")
-    settings = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
-    words = [sys.executable, "-m", "graphengine", "run", "words.py", "--otel", "--db", "runs.db"]
-    ran = subprocess.run(words, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False, timeout=60)
+    variables = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    words = ["run", "words.py", "--otel", "--db", "runs.db"]
+    ran = forks.run("graphengine", *words, folder=tmp_path, variables=variables, loads=EXPORTER)
     assert (ran.returncode, "opentelemetry-exporter-otlp-proto-grpc" in ran.stderr) == (2, True), ran.stderr

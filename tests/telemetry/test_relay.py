@@ -1,9 +1,6 @@
 """A run over three processes, one of which is killed, is one trace at an OTLP receiver."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +10,10 @@ from threading import Thread
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-ROOT = Path(__file__).parents[2]
+from tests.kit import forks
+
+EXPORTER = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk.trace.export")
+"""What a program that exports spans imports."""
 
 
 @contextmanager
@@ -47,13 +47,11 @@ def receiving() -> Iterator[tuple[str, list[tuple[str, Span]]]]:
 
 def test_a_run_over_three_processes_is_one_trace(tmp_path: Path) -> None:
     """One asks, one is killed in a node, one finishes; each span arrives once, from the process that ended it."""
-    program, database = str(Path(__file__).with_name("relay.py")), str(tmp_path / "runs.db")
+    program, database = Path(__file__).with_name("relay.py"), str(tmp_path / "runs.db")
     with receiving() as (address, got):
-        settings = {"PYTHONPATH": str(ROOT), "OTEL_EXPORTER_OTLP_ENDPOINT": address, "PATH": os.environ["PATH"]}
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
         codes = [
-            subprocess.run(
-                [sys.executable, program, database, *words], env=settings, check=False, timeout=60
-            ).returncode
+            forks.run(program, database, *words, variables=variables, loads=EXPORTER).returncode
             for words in (("start", "A"), ("resume", "B"), ("resume", "C"))
         ]
     assert codes == [0, -signal.SIGKILL, 0]

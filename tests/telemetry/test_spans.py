@@ -195,7 +195,7 @@ async def test_a_run_is_a_trace(spans: Spans, reader: InMemoryMetricReader, monk
 
 
 async def test_content_is_included_on_request(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `content=True`, or the standard variable: messages, arguments, results and errors, but no secrets."""
+    """With `content=True`, or the standard variable, traces have messages and errors, but no secrets."""
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
     async with Runner(telemetry=Telemetry(tracer_provider=spans.provider)) as runner:
         await runner.start(whole(), {"text": "tides", "token": SecretStr("hunter2")}).result()

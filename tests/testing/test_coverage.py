@@ -77,7 +77,7 @@ async def test_edges_that_were_never_taken_are_reported() -> None:
 
 
 async def test_coverage_is_complete_once_every_edge_was_taken() -> None:
-    """In several runs, in sequence and nested."""
+    """Coverage is complete once every edge was taken, over several runs in sequence and nested."""
     coverage = EdgeCoverage()
     with coverage:
         await loop().run({"n": 0})
@@ -93,13 +93,28 @@ async def test_coverage_is_complete_once_every_edge_was_taken() -> None:
 
 async def test_nothing_is_recorded_outside_the_context() -> None:
     """A run outside it is not recorded, and costs nothing extra."""
-    with EdgeCoverage() as coverage:
-        pass
+    plain = Session.__init__
+    with EdgeCoverage() as coverage, EdgeCoverage():
+        assert Session.__init__ is not plain
     await loop().run()
 
     assert coverage.report() == "no graph was run"
     assert coverage.percent == 100.0
-    assert Session.observed_by is None
+    assert Session.__init__ is plain
+
+
+def test_runs_count_in_any_context_and_thread() -> None:
+    """An event loop that was made before, and a thread of the test's own, see no context variable of the test's."""
+    with asyncio.Runner() as loop_before:
+        loop_before.get_loop()
+        with EdgeCoverage() as coverage:
+            loop_before.run(loop().run({"n": -1}))
+            thread = threading.Thread(target=lambda: asyncio.run(loop().run({"n": 0})))
+            thread.start()
+            thread.join()
+    lines = coverage.report()
+    assert "'broken'" not in lines
+    assert "'out'" not in lines
 
 
 async def test_a_node_alone_in_another_thread_does_not_stop_recording() -> None:
@@ -169,7 +184,7 @@ def edges() -> Graph[Talk]:
 
 
 async def test_cases_and_arms_are_units() -> None:
-    """Each case and the otherwise, the fork itself, each arm with a condition."""
+    """Each case and the otherwise, the fork itself and each arm with a condition are units of coverage."""
     with EdgeCoverage() as coverage:
         await edges().run()
     assert coverage.report().splitlines()[1:-1] == [

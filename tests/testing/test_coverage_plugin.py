@@ -77,7 +77,7 @@ def test_a_separate_process_reports_the_same(project: pytest.Pytester) -> None:
 
 
 def test_without_the_options_there_is_no_report(project: pytest.Pytester) -> None:
-    """Nothing is recorded either."""
+    """Without the options there is no report, and nothing is recorded."""
     found = run(project)
 
     assert found.ret == 0

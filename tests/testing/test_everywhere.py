@@ -61,7 +61,7 @@ def by_a_runner() -> None:
 
 @pytest.mark.parametrize("run", [by_asyncio, by_anyio, by_a_runner])
 def test_a_plain_test_can_run_nodes_and_walks(run: Callable[[], object]) -> None:
-    """By asyncio.run, by an asyncio Runner twice, by anyio; nothing is left open."""
+    """A plain test runs nodes by asyncio.run, by an asyncio Runner twice, and by anyio; nothing is left open."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run()

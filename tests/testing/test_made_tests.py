@@ -108,7 +108,7 @@ async def test_recorded_work_is_not_repeated(made: dict[str, str], tmp_path: Pat
 
 
 async def test_the_text_of_the_simplest_test(made: dict[str, str]) -> None:
-    """The whole text of the simplest test."""
+    """The test of a node that reads little has exactly this text."""
     assert made["look"] == (
         '"""Test of node look of graph flow, from step 2 of run r.\n'
         "\n"

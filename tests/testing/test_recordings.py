@@ -45,7 +45,7 @@ def recorded(pytester: pytest.Pytester) -> list[Path]:
 def test_a_test_is_recorded_once_and_replayed_without_its_server(
     pytester: pytest.Pytester, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Recorded through the real SDK, with a key that no file shows; replayed with the server gone and no key."""
+    """A test is recorded through the real SDK, and replayed with the server gone and no key."""
     edge.play(Says(f"a draft, signed {KEY}"))
     monkeypatch.setenv("EDGE_KEY", KEY)
     source = TEST.format(url=edge.url, n=1, draft=f"a draft, signed {KEY}")
@@ -88,7 +88,7 @@ def test_a_changed_prompt_is_compared_with_the_recorded_one(pytester: pytest.Pyt
 
 
 def test_two_models_of_one_test_have_two_files(pytester: pytest.Pytester, edge: EdgeServer) -> None:
-    """`name=` separates them."""
+    """`name=` gives two models of one test two files."""
     edge.play(Says("a draft"))
     source = TEST.format(url=edge.url, n=1, draft="a draft").replace(
         f"asked({edge.url!r})", f"asked({edge.url!r}), name='the critic'"

@@ -28,7 +28,7 @@ from tests.kit.alone import Article, Review, graph_of, write
 
 
 async def test_the_result_has_the_update_the_state_and_the_edge() -> None:
-    """Run one node; fields that it does not read can be left out."""
+    """Running one node returns its update, the state and the edge; fields that it does not read can be left out."""
     done = await run_node(graph_of(write), "work", task="bread")
 
     assert (done.path, done.result, done.update) == ("work", "on bread", {"draft": "on bread"})
@@ -73,7 +73,7 @@ async def test_fields_by_name_override_the_state() -> None:
 
 
 async def test_emitted_events_messages_and_work_are_returned() -> None:
-    """`ctx.emit`, `ctx.send` and `ctx.step`."""
+    """What `ctx.emit`, `ctx.send` and `ctx.step` did is returned."""
 
     async def fetch(url: str) -> int:
         return len(url)
@@ -130,7 +130,7 @@ async def test_a_node_alone_resets_the_current_scope() -> None:
 
 
 async def test_resources_are_passed_or_built_and_closed() -> None:
-    """As in a Runner."""
+    """Resources are passed, or built and closed, as in a Runner."""
     closed = []
 
     class Search:
@@ -171,7 +171,7 @@ async def test_the_choice_is_returned() -> None:
 
 
 async def test_a_pass_through_writes_nothing() -> None:
-    """It takes its outgoing edge."""
+    """A pass-through writes nothing and takes its outgoing edge."""
     graph = Graph("article", Article)
     graph.add_node("work")
     graph.add_path(START, "work", END)
@@ -298,7 +298,7 @@ async def test_a_node_in_a_case_is_named_by_its_path() -> None:
 
 
 async def test_a_question_is_answered_or_returned() -> None:
-    """By the wait's name, in order, or not at all."""
+    """A question is answered by the wait's name, in order, or not at all."""
     graph = graph_of(ask("Publish {task}?", bool), "approved")
 
     assert (await run_node(graph, "work", task="t", answers={"work": True})).update == {"approved": True}

@@ -37,7 +37,7 @@ class Parts(BaseModel):
     ],
 )
 async def test_an_items_update_has_the_types_of_the_state(writes: str, made: object, update: dict[str, object]) -> None:
-    """As for any other node, however it is reduced with the other items."""
+    """An item's update has the types of the state, however it is reduced with the other items."""
     graph = Graph("parts", Parts)
     graph.add_node("make", lambda: made, each={"number": "numbers"}, writes=writes, thread=False)
     graph.add_path(START, "make", END)

@@ -88,7 +88,7 @@ async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> 
     ],
 )
 async def test_a_misspelt_name_is_an_error(path: str, fields: dict[str, Any], message: str) -> None:
-    """The error names the repair."""
+    """A misspelt name is an error with the repair."""
     with pytest.raises(InputError, match=message):
         await run_node(graph_of(write), path, **fields)
 
@@ -137,7 +137,7 @@ async def test_fields_have_validators_and_aliases() -> None:
 
 
 async def test_the_nodes_exception_has_a_note_on_what_a_run_would_do() -> None:
-    """Only the first attempt is made."""
+    """Only the first attempt is made, and the exception has a note on what a run would do."""
     calls = []
 
     async def work(task: str) -> str:
@@ -196,7 +196,7 @@ async def test_an_invalid_update_shows_node_update_field_and_state() -> None:
     ],
 )
 async def test_other_invalid_updates(result: object, kind: type[NodeError]) -> None:
-    """Undeclared keys, wrong types, what JSON cannot carry."""
+    """Undeclared keys, wrong types, and values that JSON cannot carry are refused."""
 
     async def work() -> object:
         return result
@@ -222,7 +222,7 @@ async def test_a_bad_fallback_does_not_hide_the_failure() -> None:
 
 
 async def test_a_node_that_mutates_its_input_fails() -> None:
-    """Unless the check is turned off."""
+    """A node that mutates its input fails, unless the check is turned off."""
 
     async def work(scores: list[int]) -> str:
         scores.append(1)
@@ -350,7 +350,7 @@ async def test_options_of_the_node_apply() -> None:
 
 
 async def test_the_items_of_a_whole_map_have_their_retries_and_fallbacks() -> None:
-    """They belong to the items; time passes at once. A single item only makes its first attempt."""
+    """Items of a whole map have retries and fallbacks, and time passes at once; a single item makes one attempt."""
     attempts: list[int] = []
 
     async def note(word: int) -> str:

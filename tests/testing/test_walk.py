@@ -124,7 +124,7 @@ async def test_the_error_shows_where_the_path_diverges() -> None:
     ],
 )
 async def test_a_path_can_diverge_anywhere(expected: str, message: str) -> None:
-    """At its beginning, and if one path is longer."""
+    """Two paths can diverge at their beginning, or where one of them ends."""
     with pytest.raises(AssertionError) as caught:
         (await walk(review_loop(), {"review": scores(8)})).assert_path(expected)
     assert message in str(caught.value)
@@ -269,7 +269,7 @@ async def test_an_invalid_stand_in_is_refused(nodes: dict[str, Any], message: st
 
 
 async def test_a_function_that_asks_for_an_unknown_field_is_refused() -> None:
-    """As for a node when the graph is compiled."""
+    """A function that asks for an unknown field is refused, as a node is at compile time."""
     with pytest.raises(CompileError, match="nothing provides 'drat'"):
         await walk(review_loop(), {"review": lambda drat: {"draft": drat}})
 
@@ -311,7 +311,7 @@ async def test_arms_are_in_their_declared_order() -> None:
 
 
 async def test_a_loop_around_a_fork_repeats_it_in_the_path() -> None:
-    """From START too."""
+    """A loop around a fork repeats it in the path, from START too."""
     graph = Graph("rounds", Article)
     for name, writes in (("left", "draft"), ("right", "task"), ("up", "draft"), ("down", "task"), ("merge", "facts")):
         graph.add_node(name, never, writes=writes)
@@ -336,7 +336,7 @@ def mapped() -> Graph[Article]:
 
 
 async def test_a_map_can_have_one_stand_in() -> None:
-    """By the joint update of its items; a list where each is appended."""
+    """One stand-in of a map gives the joint update of its items, or a list where each is appended."""
     nodes: dict[str, Visits] = {
         "note": {"notes": {"a": "A", "b": "B"}},
         "judge": {"history": [{"score": 1}, {"score": 2}]},
@@ -420,7 +420,7 @@ async def test_a_map_of_graphs_is_walked_item_by_item() -> None:
 
 
 async def test_cases_that_are_graphs_are_walked() -> None:
-    """The state picks; a case that is not a graph writes nothing."""
+    """The state picks the case; a case that is not a graph writes nothing."""
     graph = Graph("cases", Article)
     graph.add_node("work", choose("task", {"loop": review_loop().but(result="draft"), "short": never}), writes="draft")
     graph.add_path(START, "work", END)
@@ -479,7 +479,7 @@ async def test_a_fallback_calls_no_model_unless_one_is_given() -> None:
 
 
 async def test_a_bundled_workflow_is_walked() -> None:
-    """With all that it has: an arm each for facts and doubts, a loop, an end."""
+    """A bundled workflow is walked with an arm each for facts and doubts, a loop, and an end."""
     reviews: list[Any] = [{"history": {"score": score, "approved": score > 8}} for score in (3, 9)]
     found = {"findings": {"key_areas": ["Rye"]}}
     walked = await walk(

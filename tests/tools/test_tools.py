@@ -52,8 +52,8 @@ def test_a_calculator_is_exact(expression: str, value: str) -> None:
     ],
 )
 def test_what_is_no_arithmetic_is_refused_at_once(expression: str) -> None:
-    """With a message for the model, and without calling anything."""
-    with pytest.raises(ValueError, match=r"is no expression|has no result|is not known|more than"):
+    """Anything but arithmetic is refused at once, with a message for the model, and without calling anything."""
+    with pytest.raises(ValueError, match=r"is not an expression|has no result|is not known|more than"):
         calculate(expression)
 
 
@@ -106,7 +106,7 @@ async def test_a_query_returns_columns_and_rows(database: Path) -> None:
     ],
 )
 async def test_nothing_but_reading_is_allowed(database: Path, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By SQLite itself, whatever the query looks like; no file is made."""
+    """SQLite itself allows nothing but reading, whatever the query looks like; no file is made."""
     monkeypatch.chdir(database.parent)
     before = database.read_bytes()
     with pytest.raises(ValueError, match="the query is refused"):
@@ -126,7 +126,7 @@ async def test_a_long_query_is_stopped_and_a_long_result_cut(database: Path) -> 
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    """The error names it."""
+    """A missing database is not created, and the error names it."""
     with pytest.raises(FileNotFoundError, match=r"none\.db"):
         sql_reader(tmp_path / "none.db")
     assert [*tmp_path.iterdir()] == []
@@ -163,7 +163,7 @@ async def test_python_reaches_nothing_of_this_machine(code: str, message: str) -
 
 
 async def test_python_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its seconds."""
+    """Python that does not end is stopped after its seconds."""
     pytest.importorskip("pydantic_monty")
     monkeypatch.setattr("graphengine.tools.sandbox.SECONDS", 0.05)
     with pytest.raises(ValueError, match="time limit"):

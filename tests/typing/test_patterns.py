@@ -106,7 +106,7 @@ async def test_patterns_give_graphs_of_their_states_or_the_callers() -> None:
 
 
 async def test_teams_and_frames_around_others_know_their_states_too() -> None:
-    """Their own, a subclass, or the caller's."""
+    """Teams and frames around others know their own state, a subclass, or the caller's."""
     agents = {"ann": Agent("ann", prompt="{premise}"), "bob": Agent("bob", prompt="{premise}")}
     assert_type(role_based(agents, agents["ann"]), Graph[Room])
     kitchen = role_based({**agents, "cid": Node(agents["ann"], retry=Retry(attempts=2))}, shout, state=Kitchen)

@@ -133,7 +133,7 @@ class Service:
         headers: Mapping[str, str] | None = None,
         allowed: tuple[int, ...] = (),
     ) -> tuple[int, Any]:
-        """Return the status and the JSON of an answer; a status in `allowed` is no error.
+        """Return the status and the JSON of an answer; a status in `allowed` is not an error.
 
         Raises:
             PublishUnavailable, PublishFailed: As for `Cms`.

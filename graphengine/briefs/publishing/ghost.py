@@ -69,7 +69,7 @@ class Ghost:
         return Published(post=post, path=str(found.get("url") or ""), was_there=was_there)
 
     async def _publish(self, found: dict[str, Any], slug: str) -> dict[str, Any] | None:
-        """Publish a draft; if it changed meanwhile, return it as it is now."""
+        """Publish a draft; if it changed meanwhile, return its current form."""
         change = {"posts": [{"status": "published", "updated_at": found["updated_at"]}]}
         status, answer = await self._api.call(
             "PUT", f"/posts/{found['id']}/", body=change, headers=self._headers(), allowed=(_CONFLICT, _NOT_FOUND)

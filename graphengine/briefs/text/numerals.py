@@ -60,7 +60,7 @@ def number(words: str, language: str) -> str:
 
 
 def _sum(parts: Sequence[str | int], language: str) -> int | None:
-    """Return the value of units and scales in a row; None if they are no number."""
+    """Return the value of units and scales in a row; None if they are not a number."""
     whole, here, scale = 0, None, 0
     for one in parts:
         value = one if isinstance(one, int) else _ENGLISH.get(one) if language == ENGLISH else german(one)

@@ -5,8 +5,8 @@ HTML and front matter never become sentences. The rows of .csv and .tsv files ar
 text: blank lines separate paragraphs, and underlined, numbered or upper-case lines are headings (this covers
 reStructuredText well enough).
 
-A list entry that is no sentence means little without what introduces it, or even the opposite ("Not covered:"), so it
-follows the line above the list, or else the heading.
+A list entry that is not a sentence means little without what introduces it, or even the opposite ("Not covered:"), so
+it follows the line above the list, or else the heading.
 """
 
 import re
@@ -72,7 +72,7 @@ class Statement:
         file: The path of the source.
         line: The line on which it begins, from 1.
         headings: The headings above it, outermost first.
-        is_data: Whether it was a row of a table, or a list entry that is no sentence.
+        is_data: Whether it was a row of a table, or a list entry that is not a sentence.
     """
 
     text: str

@@ -75,7 +75,7 @@ def stands_alone(sentence: str, *, closed: bool = True) -> bool:
 
 
 def is_whole_entry(whole: str, entry: str, *, introduced: bool) -> bool:
-    """Return whether a list entry that is no sentence is a statement with what is above it.
+    """Return whether a list entry that is not a sentence makes a statement with the line above it.
 
     Args:
         whole: The entry after the line or heading that introduces it.

@@ -130,7 +130,7 @@ _NOTE = re.compile(r"\n<!-- excerpt: (.*) -->\Z")
 
 
 def whole_text(source: TextFile) -> tuple[str, str]:
-    """Return the text of a source without its note, and the note; "" if it is no excerpt."""
+    """Return the text of a source without its note, and the note; "" if it is not an excerpt."""
     found = _NOTE.search(source.text)
     return (source.text[: found.start()], found[1]) if found else (source.text, "")
 

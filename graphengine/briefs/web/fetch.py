@@ -102,7 +102,7 @@ class Web:
             return Media(data=content, name=unquote(urlsplit(url).path.rpartition("/")[2]))
         except ValidationError as error:
             repair = "name a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file"
-            raise PageRefused("it is no picture, document or sound", where=url, repair=repair) from error
+            raise PageRefused("it is not a picture, document or sound", where=url, repair=repair) from error
 
     async def _fetched(self, url: str, most_bytes: int) -> tuple[str, bytes]:
         """Return the type and the content at an address."""

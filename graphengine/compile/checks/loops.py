@@ -59,7 +59,7 @@ _Needs: TypeAlias = "list[frozenset[_Growth]]"
 
 
 class _Arrow(NamedTuple):
-    """An edge, and the needs of which one would keep it from being taken forever."""
+    """An edge, and needs; any one of them keeps it from being taken forever."""
 
     source: str
     target: str

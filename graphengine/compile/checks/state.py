@@ -113,10 +113,10 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     if field.scalar or field.exact is not None:
         return  # all its values are JSON; making a schema to see that takes most of a compilation
     try:
-        field.single.model_json_schema(mode="serialization")
+        field.models.single.model_json_schema(mode="serialization")
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
         yield Problem("not_recordable", where, _first_line(error), "use a type that JSON can represent")
-    if has_plain_bytes(field.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
+    if has_plain_bytes(field.models.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
         repair = "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that has them"
         yield Problem("not_recordable", where, "bytes have no reliable form in JSON", repair)
 

@@ -11,7 +11,7 @@ from graphengine.engine.phases import Ended, Forked
 from graphengine.engine.ready import arms_settled
 from graphengine.engine.routing import arrive
 from graphengine.engine.size_limits import added
-from graphengine.engine.steps import Joined, Step, path_of
+from graphengine.engine.steps import Decided, Joined, path_of
 from graphengine.engine.trackers import sample_arm
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import Replace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame
 
 
-def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Step:
+def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
     """Return the step that joins the arms of a fork, or that fails with the first failed arm in declared order."""
     forked, snapshot = frame.phase, run.snapshot
     if not isinstance(forked, Forked) or not arms_settled(snapshot, forked):
@@ -36,7 +36,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Step:
     arms = [snapshot.frames[key] for key in forked.arms]
     arrived = [arm for arm in arms if isinstance(arm.phase, Ended)]
     facts = Joined()
-    step = Step(snapshot.seq + 1, event.now, facts, frame.id, fork.join)
+    step = Decided(snapshot.seq + 1, event.now, facts, frame.id, fork.join)
     if len(arrived) < (len(arms) if fork.need is None else fork.need):
         first = next(arm.failing for arm in arms if arm.failing is not None)
         fail_with(facts, frame, first.error, first.names, lasting=first.lasting)

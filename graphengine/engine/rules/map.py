@@ -13,7 +13,7 @@ from graphengine.engine.phases import Collecting
 from graphengine.engine.rules.items import collect
 from graphengine.engine.rules.visit import give_up, leave
 from graphengine.engine.size_limits import weigh
-from graphengine.engine.steps import Mapped, Node, Step, path_of
+from graphengine.engine.steps import Decided, Mapped, Node, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
 from graphengine.state.schema import NO_CHANGE
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 
-def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Step:
+def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     """Return the step that begins a map. Its items are recorded here and do not change later."""
     inner = plan_of(run.plan, frame)
     node = inner.nodes[event.node]
@@ -40,7 +40,7 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Step:
         failed = NodeFailed(*event[:5], event.now, error_of(error))
         failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
         return give_up(run, frame, failed, failure)
-    return Step(run.snapshot.seq + 1, event.now, facts, *event[:4])
+    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:4])
 
 
 def _items(each: Each, view: View, node: str) -> Mapped:
@@ -76,7 +76,7 @@ def _items(each: Each, view: View, node: str) -> Mapped:
     return Mapped(count=next(iter(lengths.values())), concurrency=each.concurrency, fields=fields, items=items)
 
 
-def items_done(run: RunState, frame: Frame, event: Settled) -> Step:
+def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     """Return the step of a map whose items have all ended: their combined updates, or the first failure."""
     facts = frame.phase
     if not isinstance(facts, Collecting) or facts.left:

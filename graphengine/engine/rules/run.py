@@ -13,7 +13,7 @@ from graphengine.engine.rebase import shifted
 from graphengine.engine.routing import take_edge
 from graphengine.engine.size_limits import added, bytes_of, weigh
 from graphengine.engine.snapshot import CRASHES, Frame
-from graphengine.engine.steps import Branched, Shift, Started, Step, Stopped
+from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Outcome
 
 
-def begun(run: RunState, event: Begun) -> Step:
+def begun(run: RunState, event: Begun) -> Decided:
     """Return the first step: the initial state, and the edge out of START."""
     plan = run.plan
     frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))
@@ -44,7 +44,7 @@ def begun(run: RunState, event: Begun) -> Step:
     )
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
-    return Step(1, event.now, facts, update=update, typed=[event.typed[name] for name in event.values])
+    return Decided(1, event.now, facts, update=update, typed=[event.typed[name] for name in event.values])
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
@@ -65,7 +65,7 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
     return view
 
 
-def resumed(run: RunState, event: Resumed) -> Step:
+def resumed(run: RunState, event: Resumed) -> Decided:
     """Return the step that resumes a run."""
     plan, snapshot = run.plan, run.snapshot
     facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause)
@@ -78,10 +78,10 @@ def resumed(run: RunState, event: Resumed) -> Step:
     facts.sub_limits = {
         frame.id: limits
         for frame in there.frames.values()
-        if frame.kind == "sub" and (limits := dict(plan_of(plan, frame).own_limits)) != frame.limits
+        if frame.kind == "sub" and (limits := plan_of(plan, frame).own_limits.copy()) != frame.limits
     }
     weight = added(run, bytes_of(facts.refit)) if facts.refit else 0
-    return Step(snapshot.seq + 1, event.now, facts, weight=weight)
+    return Decided(snapshot.seq + 1, event.now, facts, weight=weight)
 
 
 def has_failed_parts(snapshot: Snapshot) -> bool:
@@ -120,7 +120,7 @@ def _under_changes(
     return there
 
 
-def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
+def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
     """Return the step that stops or fails a run; it can be resumed."""
     if event.error is not None:
         failure = failure_record(event.error, "", 1)
@@ -129,10 +129,10 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
         facts = Stopped(
             status="stopped", stop=Ending(event.reason, explanation=event.explanation), usage=event.usage or {}
         )
-    return Step(snapshot.seq + 1, event.now, facts)
+    return Decided(snapshot.seq + 1, event.now, facts)
 
 
-def branched_off(run: RunState, event: BranchedOff) -> Step:
+def branched_off(run: RunState, event: BranchedOff) -> Decided:
     """Return the step that begins a child run after a step of its parent, with updates to the state of one frame."""
     plan, snapshot = run.plan, run.snapshot
     facts = Branched(
@@ -157,4 +157,4 @@ def branched_off(run: RunState, event: BranchedOff) -> Step:
             facts.marks_of = {**facts.marks_of, there.root.id: marks}
     sample(inner, view, [op[1] for op in ops])
     facts.marks = view.new_marks
-    return Step(snapshot.seq + 1, event.now, facts, event.frame, update=ops, weight=weight)
+    return Decided(snapshot.seq + 1, event.now, facts, event.frame, update=ops, weight=weight)

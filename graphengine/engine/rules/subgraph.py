@@ -13,7 +13,7 @@ from graphengine.engine.rules.run import first_edge
 from graphengine.engine.rules.visit import node_failed, node_finished
 from graphengine.engine.size_limits import weigh
 from graphengine.engine.snapshot import Frame, sub_id
-from graphengine.engine.steps import Entered, Failed, FailureRecord, Node, Step, path_of
+from graphengine.engine.steps import Decided, Entered, Failed, FailureRecord, Node, path_of
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issubclass(kind, BaseException)]
 
 
-def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Step:
+def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     """Return the step that begins a subgraph: its state from its inputs, and the edge out of its START."""
     inner = plan_of(run.plan, frame)
     view = view_of(inner, frame)
@@ -49,7 +49,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Step:
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     first_edge(run, facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
-    return Step(run.snapshot.seq + 1, event.now, facts, *event[:4], update=update, typed=typed, weight=weight)
+    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:4], update=update, typed=typed, weight=weight)
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
@@ -66,7 +66,7 @@ def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial
         raise InvalidInputs(error.message, where=error.where, repair=error.repair) from error
 
 
-def sub_ended(run: RunState, frame: Frame, event: Settled) -> Step:
+def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
     """Return the step of a subgraph that ended: its result, or its failure, is that of its node."""
     sub = run.snapshot.frames[sub_id(frame)]
     if not settled(sub):
@@ -95,7 +95,7 @@ def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
     return {name: view.get(name) for name in inner.state.fields if name in keys}
 
 
-def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Step:
+def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
     """Return the step that fails a subgraph at a limit of its own."""
     snapshot = run.snapshot
     if settled(frame) or held_by(snapshot, frame)[1] is not frame:
@@ -109,4 +109,4 @@ def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Step:
     facts = Failed()
     fail_with(facts, frame, failure, _LIMIT, lasting=True)
     facts.stop = Ending("limit", explanation=reached)
-    return Step(snapshot.seq + 1, event.now, facts, frame.id, "", frame.visit, frame.attempt)
+    return Decided(snapshot.seq + 1, event.now, facts, frame.id, "", frame.visit, frame.attempt)

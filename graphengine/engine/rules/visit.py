@@ -15,7 +15,7 @@ from graphengine.engine.routing import find_edge, take_edge
 from graphengine.engine.rules.items import item_writes
 from graphengine.engine.size_limits import MEASURED_STEPS, weigh
 from graphengine.engine.snapshot import READY
-from graphengine.engine.steps import Attempt, Failed, Item, Left, Node, Step, path_of
+from graphengine.engine.steps import Attempt, Decided, Failed, Item, Left, Node, path_of
 from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
@@ -42,7 +42,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     event: NodeFinished,
     stop: Ending | None = None,
     failed: NodeFailed | None = None,
-) -> Step:
+) -> Decided:
     """Return the step of a result: of an attempt, of a subgraph that ended with `stop`, or of a fallback's value."""
     snapshot = run.snapshot
     inner = run.plan if frame.up is None else plan_of(run.plan, frame)
@@ -106,7 +106,7 @@ def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinish
     Guard(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.frame, event.node)}")
 
 
-def _weighed(run: RunState, view: View, item: Step) -> Step:
+def _weighed(run: RunState, view: View, item: Decided) -> Decided:
     """Weigh an item's step, unless all its values are small."""
     if view.weight and isinstance(item.data, Item):
         item.weight = weigh(run, view.weight, item.data.writes, f"node {item.path}")
@@ -121,10 +121,10 @@ def leave(  # noqa: PLR0913 - the parts of one step
     view: View,
     change: Change,
     facts: Node,
-) -> Step:
+) -> Decided:
     """Return the step of a completed visit: with the edge to take, or failed if no edge holds."""
     take_edge(facts, plan, view, plan.nodes[event.node].edges, frame, event.attempt, run.observer)
-    return Step(
+    return Decided(
         run.snapshot.seq + 1,
         event.now,
         facts,
@@ -139,7 +139,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
     )
 
 
-def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Step:
+def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a failed attempt: another attempt, the fallback, or the failure of the visit."""
     node = plan_of(run.plan, frame).nodes[event.node]
     failure = event.failure or failure_record(event.error, path_of(event.frame, event.node), event.attempt)
@@ -159,7 +159,7 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Step:
     return give_up(run, frame, event, failure)
 
 
-def _misfit(run: RunState, frame: Frame, event: NodeFailed, error: Error) -> Step:
+def _misfit(run: RunState, frame: Frame, event: NodeFailed, error: Error) -> Decided:
     """Return the step of the original failure, for a fallback value that does not fit."""
     first = event.failure or failure_record(event.error, path_of(event.frame, event.node), event.attempt)
     text = f"the fallback does not fit: {error.message}; it stood in for {first.kind}: {first.message}"
@@ -167,7 +167,7 @@ def _misfit(run: RunState, frame: Frame, event: NodeFailed, error: Error) -> Ste
     return give_up(run, frame, event, worse)
 
 
-def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureRecord) -> Step:
+def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureRecord) -> Decided:
     """Return the step of a visit that failed for good: the first `failed(…)` edge that holds, else the frame fails."""
     plan, snapshot = plan_of(run.plan, frame), run.snapshot
     facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure, keeps=event.keeps)
@@ -205,7 +205,7 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureReco
     return step
 
 
-def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Step:
+def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
     """Return the step that chooses, after a resume, the edge out of a node that was done before."""
     plan, snapshot = plan_of(run.plan, frame), run.snapshot
     view = View(plan.state, frame)
@@ -219,7 +219,7 @@ def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Step:
     edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
     facts = Left()
     take_edge(facts, plan, view, edges, frame, frame.attempt, run.observer)
-    return Step(snapshot.seq + 1, event.now, facts, frame.id, frame.at, frame.visit, frame.attempt)
+    return Decided(snapshot.seq + 1, event.now, facts, frame.id, frame.at, frame.visit, frame.attempt)
 
 
 def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
@@ -237,7 +237,7 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
     return event.now + max(min(wait, retry.max_seconds), event.error.pause_seconds)
 
 
-def step_of(snapshot: Snapshot, event: NodeFinished | NodeFailed, facts: AnyFacts) -> Step:
+def step_of(snapshot: Snapshot, event: NodeFinished | NodeFailed, facts: AnyFacts) -> Decided:
     """Return the step of an attempt that ended, without an update."""
     visit = (event.frame, event.node, event.visit, event.attempt, event.began)
-    return Step(snapshot.seq + 1, event.now, facts, *visit)
+    return Decided(snapshot.seq + 1, event.now, facts, *visit)

@@ -23,11 +23,11 @@ from graphengine.engine.size_limits import added, bytes_of
 from graphengine.engine.steps import (
     AnswerRecord,
     AttemptEnded,
+    Decided,
     Message,
     Node,
     Outcome,
     Refused,
-    Step,
     Waiting,
     path_of,
 )
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
     from graphengine.errors import NodeError
 
 
-def node_waits(snapshot: Snapshot, event: NodeWaits) -> Step:
+def node_waits(snapshot: Snapshot, event: NodeWaits) -> Decided:
     """Return the step that parks a frame until one of its waits is over."""
     facts = Waiting(waits=event.waits, usage=event.usage or {})
-    return Step(snapshot.seq + 1, event.now, facts, *event[:5])
+    return Decided(snapshot.seq + 1, event.now, facts, *event[:5])
 
 
-def answered(run: RunState, event: Answered) -> Step:
+def answered(run: RunState, event: Answered) -> Decided:
     """Return the step of an answer: it ends its wait, or is refused."""
     plan, snapshot = run.plan, run.snapshot
     frame = waiting_for(snapshot, event.wait, event.id)
@@ -76,7 +76,7 @@ def answered(run: RunState, event: Answered) -> Step:
     return _answered(snapshot, frame, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
 
 
-def _decided(run: RunState, frame: Frame, event: Answered) -> Step:
+def _decided(run: RunState, frame: Frame, event: Answered) -> Decided:
     """Return the step of a person's decision about an attempt that a crash ended: its result, or that it failed."""
     answer = AnswerRecord(event.value)
     if isinstance(event.value, Mapping) and "result" in event.value:
@@ -94,7 +94,7 @@ def _decided(run: RunState, frame: Frame, event: Answered) -> Step:
     return step
 
 
-def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Step:
+def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
     """Return the step of a wait whose time has come, or for which a message has arrived."""
     snapshot = run.snapshot
     wait = frame.waits.get(event.wait)
@@ -126,15 +126,15 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Step:
     return _failed(run, frame, event.now, WaitTimeout(text, where=f"node {path}"))
 
 
-def refused(snapshot: Snapshot, event: AnswerRefused) -> Step:
+def refused(snapshot: Snapshot, event: AnswerRefused) -> Decided:
     """Return the step of an answer or message that a node found to have the wrong type; the node waits again."""
-    return Step(snapshot.seq + 1, event.now, Refused(key=event.key, message=event.message), *event[:4])
+    return Decided(snapshot.seq + 1, event.now, Refused(key=event.key, message=event.message), *event[:4])
 
 
-def message_came(run: RunState, event: MessageCame) -> Step:
+def message_came(run: RunState, event: MessageCame) -> Decided:
     """Return the step that keeps a message until it is received."""
     weight = added(run, bytes_of(event.payload)) if run.sizes is not None else 0
-    return Step(run.snapshot.seq + 1, event.now, Message(topic=event.topic, payload=event.payload), weight=weight)
+    return Decided(run.snapshot.seq + 1, event.now, Message(topic=event.topic, payload=event.payload), weight=weight)
 
 
 def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:
@@ -149,21 +149,21 @@ def _question(plan: Plan[Any], frame: Frame, wait: WaitRecord) -> Any:  # noqa: 
     return body.ask.answers
 
 
-def _finished(run: RunState, frame: Frame, now: float, result: object, more: Node) -> Step:
+def _finished(run: RunState, frame: Frame, now: float, result: object, more: Node) -> Decided:
     visit = (frame.id, frame.at, frame.visit, frame.attempt)
     return node_finished(run, frame, NodeFinished(*visit, frame.since, now, result, more=more))
 
 
-def _failed(run: RunState, frame: Frame, now: float, error: NodeError) -> Step:
+def _failed(run: RunState, frame: Frame, now: float, error: NodeError) -> Decided:
     event = NodeFailed(frame.id, frame.at, frame.visit, frame.attempt, frame.since, now, error_of(error))
     return node_failed(run, frame, event)
 
 
-def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answered) -> Step:
-    return Step(snapshot.seq + 1, now, facts, frame.id, frame.at, frame.visit, frame.attempt)
+def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answered) -> Decided:
+    return Decided(snapshot.seq + 1, now, facts, frame.id, frame.at, frame.visit, frame.attempt)
 
 
-def _refused(snapshot: Snapshot, event: Answered, message: str, frame: Frame | None = None) -> Step:
+def _refused(snapshot: Snapshot, event: Answered, message: str, frame: Frame | None = None) -> Decided:
     facts = Refused(wait=event.wait, answer=event.value, message=message)
     visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ("", "", 0, 0)
-    return Step(snapshot.seq + 1, event.now, facts, *visit)
+    return Decided(snapshot.seq + 1, event.now, facts, *visit)

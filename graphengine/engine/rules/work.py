@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphengine.engine.size_limits import added
-from graphengine.engine.steps import Begun, Recorded, Step
+from graphengine.engine.steps import Begun, Decided, Recorded
 
 if TYPE_CHECKING:
     from graphengine.engine.events import NodeBegun, WorkDone
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
 
 
-def node_begun(snapshot: Snapshot, event: NodeBegun) -> Step:
+def node_begun(snapshot: Snapshot, event: NodeBegun) -> Decided:
     """Return the step that records the start of an attempt, before it runs."""
-    return Step(snapshot.seq + 1, event.now, Begun(), *event[:4])
+    return Decided(snapshot.seq + 1, event.now, Begun(), *event[:4])
 
 
-def work_done(run: RunState, event: WorkDone) -> Step:
+def work_done(run: RunState, event: WorkDone) -> Decided:
     """Return the step that records a piece of work, which the node gets back if it runs again."""
     facts = Recorded(
         key=event.key,
         name=event.name,
         value=event.value,
         usage=event.usage or {},
-        by=event.by or {},
+        by=event.by,
         said=event.said or {},
     )
     weight = added(run, event.size_bytes)
-    return Step(run.snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)
+    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)

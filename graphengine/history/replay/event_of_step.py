@@ -219,7 +219,7 @@ def first_records(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValu
     except (ValidationError, ValueError, InvalidUpdate, InputError) as error:
         reason = error.message if isinstance(error, GraphEngineError) else why(error, hide=bool(state.secrets))
         message = f"the state that the run began with does not fit {state.model.__name__}: {reason}"
-        raise Mismatch("state", message, "give  the fields their old types, or new ones defaults") from error
+        raise Mismatch("state", message, "give the fields their old types, or give new fields defaults") from error
     return from_json(body), {name: made.__dict__[name] for name in state.fields}
 
 

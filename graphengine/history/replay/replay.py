@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from graphengine.compile.compiler import compiled
 from graphengine.engine.events import NodeEntered, NodeFailed, Settled
@@ -22,7 +22,16 @@ from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.redaction import encrypted_today, hidden
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Snapshot, sub_id
-from graphengine.engine.steps import Attempt, Continued, Outcome, Started, fingerprint_of, marks_in, outcome_of
+from graphengine.engine.steps import (
+    Attempt,
+    Continued,
+    Decided,
+    Outcome,
+    Started,
+    fingerprint_of,
+    marks_in,
+    outcome_of,
+)
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.history.export import Exported
 from graphengine.history.replay.event_of_step import (
@@ -194,7 +203,7 @@ class _Replayer:
     snapshot: Snapshot = field(default_factory=Snapshot)
     found: list[Difference] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
-    today: Step | None = None
+    today: Decided | None = None
     looked: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     skipped: int = 0
     version: int = 0
@@ -345,7 +354,7 @@ class _Replayer:
         today = self.today
         if today is None or not today.typed or today.kind != step.kind or len(today.update) != len(step.update):
             return step
-        return replace(step, typed=today.typed) if plain(today.update) == plain(step.update) else step
+        return Decided(**asdict(step), typed=today.typed) if plain(today.update) == plain(step.update) else step
 
     def _add_fields(self, step: Step) -> None:
         """Give fields that the recorded run began without the values with which they begin today."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import Attempt, failure_of
+from graphengine.engine.steps import Attempt, Node, Outcome, Stopped, failure_of, marks_in, outcome_of
 from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 REASON: Final = "reason"
 """What differs if the decision is the same and only its explanation differs."""
 
-_WHAT: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+COMPARED: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("choice", ("choice",)),
     ("update", ("writes",)),
     ("state", ("items", "fields")),
@@ -35,6 +36,9 @@ _WHAT: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("retry", ("then", "fallback")),
     ("edge", ("to", "edge", "fork", "cancelled")),
 )
+"""The fields of facts that are compared as JSON, by what differs."""
+SHOWN_OF_EDGES: Final = ("to", "edge", "fork", "cancelled", "why")
+"""The fields of facts that are shown if the edge differs."""
 _REPAIRS: Final = {
     "choice": "restore the node's choice, or accept that runs diverge here",
     "update": "restore the reducers and types, or accept that runs diverge here",
@@ -80,18 +84,18 @@ def step_differences(
         return
     if plain(step.update) != plain(made.update):
         yield _one("update", plain(step.update), plain(made.update))
-    data, new = plain(facts_record(step.data)), plain(facts_record(made.data))
-    for what, names in _WHAT:
+    data, new = _decided(step), _decided(made)
+    for what, names in COMPARED:
         was, now = _chosen(data, names), _chosen(new, names)
         if was != now:
-            yield _edge(data, new) if what == "edge" else _one(what, was, now)
-    was, now = _ending(data), _ending(new)
-    same_edge = _chosen(data, ("to", "edge")) == _chosen(new, ("to", "edge"))
+            yield _edge(step, made) if what == "edge" else _one(what, was, now)
+    was, now = _ending(step), _ending(made)
+    same_edge = _target(step) == _target(made)
     if was != now and same_edge:  # otherwise it was reported with the edge
-        yield _one("stop" if "kind" not in {*was, *now} else "outcome", was, now)
+        yield _one("outcome" if failure_of(step) or failure_of(made) else "stop", was, now)
     yield from _due(step, today)
-    yield from _marks(data, new, keys, exact=exact)
-    was, now = _reasons(data), _reasons(new)
+    yield from _marks(step, made, keys, exact=exact)
+    was, now = _reasons(step), _reasons(made)
     if was != now and same_edge:
         yield _one(REASON, was, now)
 
@@ -130,25 +134,31 @@ def short(value: JsonValue) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _edge(was: Mapping[str, Any], now: Mapping[str, Any]) -> StepDifference:
+def _edge(step: Step, made: Step) -> StepDifference:
     """Return the difference of two outgoing edges, with their explanations."""
-    names = ("to", "edge", "fork", "cancelled", "why")
-    message = f"the outgoing edge: recorded {_taken(was)}, today {_taken(now)}"
-    return StepDifference("edge", _chosen(was, names), _chosen(now, names), message, _REPAIRS["edge"])
+    was, now = (_chosen(_decided(each), SHOWN_OF_EDGES) for each in (step, made))
+    message = f"the outgoing edge: recorded {_taken(step)}, today {_taken(made)}"
+    return StepDifference("edge", was, now, message, _REPAIRS["edge"])
 
 
-def _taken(data: Mapping[str, Any]) -> str:
-    if "to" not in data:
-        return f"none ({data.get('error', {}).get('message', 'it failed')})"
-    label = f" [{data['edge']}]" if data.get("edge") else ""
-    return f"{', '.join(data['to'])}{label} because {short(data.get('why', ''))}"
+def _taken(step: Step) -> str:
+    outcome, error = outcome_of(step), failure_of(step)
+    if not outcome.to:
+        return f"none ({'it failed' if error is None else error.message})"
+    label = f" [{outcome.edge}]" if outcome.edge else ""
+    return f"{', '.join(outcome.to)}{label} because {short(outcome.why)}"
+
+
+def _target(step: Step) -> tuple[Sequence[str], str]:
+    """Return where a step moves its frame, with the label of the edge."""
+    return tuple(outcome_of(step).to), outcome_of(step).edge
 
 
 def _other_kind(step: Step, made: Step) -> StepDifference:
     """Return the difference of two steps of different kinds."""
     error, recorded = failure_of(made), failure_of(step)
-    was = {"kind": step.kind, **_ending(facts_record(step.data))}
-    now = {"kind": made.kind, **_ending(facts_record(made.data))}
+    was = {"kind": step.kind, **_ending(step)}
+    now = {"kind": made.kind, **_ending(made)}
     is_misfit = error is not None and error.kind in _MISFITS
     if step.kind in ("node", "item", "joined") and error is not None and is_misfit and recorded is None:
         message = f"today's types reject what it wrote: {error.message}"
@@ -159,26 +169,39 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
     return StepDifference(what, was, now, message, _REPAIRS[what])
 
 
-def _ending(data: Mapping[str, Any]) -> dict[str, Any]:
+def _ending(step: Step) -> dict[str, JsonValue]:
     """Return the decided parts of a step's failure and of the end of its frame."""
-    found = {"status": data["status"]} if "status" in data else {}
-    stop, error = data.get("stop") or {}, data.get("error") or {}
-    found |= {name: stop[name] for name in ("reason", "label") if name in stop}
-    return found | {name: error[name] for name in ("path", "kind", "attempt") if name in error}
-
-
-def _reasons(data: Mapping[str, Any]) -> dict[str, Any]:
-    stop = data.get("stop") or {}
-    return _chosen({**stop, **data}, ("why", "condition"))
-
-
-def _chosen(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    found = {name: data[name] for name in names if name in data}
-    if "fork" in found:  # its condition in words only explains
-        found["fork"] = {name: fact for name, fact in found["fork"].items() if name != "condition"}
-    if isinstance(found.get("inside"), dict):
-        found["inside"] = {name: found["inside"].get(name) for name in ("reason", "label")}
+    found: dict[str, JsonValue] = {}
+    if isinstance(step.data, (Outcome, Stopped)):
+        stop = step.data.stop
+        found |= {"status": step.data.status} if step.data.status else {}
+        found |= {"reason": stop.reason, "label": stop.label} if stop is not None else {}
+    error = failure_of(step)
+    if error is not None:
+        found |= {"path": error.path, "kind": error.kind} | ({"attempt": error.attempt} if error.attempt else {})
     return found
+
+
+def _reasons(step: Step) -> dict[str, JsonValue]:
+    """Return the texts that explain a decision."""
+    why, stop = outcome_of(step).why, step.data.stop if isinstance(step.data, (Outcome, Stopped)) else None
+    found: dict[str, JsonValue] = {"why": why} if why else {}
+    return found if stop is None else found | {"condition": stop.condition}
+
+
+def _decided(step: Step) -> dict[str, Any]:
+    """Return the facts of a step as JSON, without the texts about forks and inner runs that only explain."""
+    facts = step.data
+    if isinstance(facts, Outcome) and facts.fork is not None:
+        facts = replace(facts, fork=replace(facts.fork, condition=""))
+    record: dict[str, Any] = plain(facts_record(facts))
+    if isinstance(facts, Node) and facts.inside is not None:
+        record["inside"] = {"reason": facts.inside.reason, "label": facts.inside.label}
+    return record
+
+
+def _chosen(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: record[name] for name in names if name in record}
 
 
 def _due(step: Step, today: Sequence[Step]) -> Iterator[StepDifference]:
@@ -199,16 +222,14 @@ def _due_at(step: Step) -> float | None:
     return step.data.due_at if isinstance(step.data, Attempt) else None
 
 
-def _marks(
-    data: Mapping[str, Any], new: Mapping[str, Any], keys: Collection[str], *, exact: bool
-) -> Iterator[StepDifference]:
+def _marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
     """Compare the marks of plateaus, counts and changes; for a changed graph, only those that both steps have."""
-    was, now = data.get("marks", {}), new.get("marks", {})
+    was, now = plain(marks_in(step)), plain(marks_in(made))
     wanted = keys if exact else set(keys) & set(was) & set(now)
     was, now = ({key: mark for key, mark in marks.items() if key in wanted} for marks in (was, now))
     if was != now:
         yield _one("marks", was, now)
     elif exact:
-        before, after = ([s for s in each.get("samples", []) if s[0] in wanted] for each in (data, new))
+        before, after = ([s for s in plain(outcome_of(each).samples) if s[0] in wanted] for each in (step, made))
         if before != after:
             yield _one("marks", before, after)

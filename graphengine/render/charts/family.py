@@ -11,9 +11,9 @@ from graphengine.history.load import load_snapshot, own_usage
 from graphengine.render.charts.heading import ending
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from graphengine.history.usage import Usage
+    from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo, Store
 
 
@@ -90,7 +90,7 @@ async def family_of(store: Store, run_id: str) -> Family:
 async def _member(store: Store, info: RunInfo, depth: int) -> Member:
     try:
         snapshot = await load_snapshot(store, info.id, None)
-        usage: Mapping[str, float | None] = await own_usage(store, info, snapshot)
+        usage: Usage = await own_usage(store, info, snapshot)
     except StoreError as error:
         return Member(info, depth, f"cannot be read: {error.message}", None)
     return Member(info, depth, ending(snapshot), usage)

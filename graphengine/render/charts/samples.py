@@ -134,7 +134,7 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> list[Series]
     found: dict[tuple[int, Track], list[Sample]] = {}
 
     def look(run: Visits, entry: Entry) -> None:
-        """Take the numbers that a step wrote; a start is no sample, and a join's arms gave theirs."""
+        """Take the numbers that a step wrote, unless it is a start, or a join, whose arms gave theirs."""
         step = entry.step
         if entry.track is None or step.kind in ("started", "entered", "joined"):
             return

@@ -56,7 +56,7 @@ def scores(outline: Outline, steps: Sequence[Step], path: str = "") -> Chart:
             "" draws those that conditions compare with a number or watch for a plateau.
 
     Raises:
-        RenderError: The path is invalid, no condition has one, the steps make no run, or no step wrote a number there.
+        RenderError: The path is invalid, no condition reads a number, the steps form no run, or none wrote a number.
     """
     watched = watched_of(outline, path)
     found = series_of(steps, watched)

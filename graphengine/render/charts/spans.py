@@ -15,9 +15,10 @@ from graphengine.engine.steps import Attempt, Failed, Node, Waiting, failure_of,
 from graphengine.render.errors import RenderError
 from graphengine.render.text import one_line
 from graphengine.render.trace import visits_of
+from graphengine.state.amounts import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
@@ -86,7 +87,7 @@ class Row:
     path: str
     spans: list[Span] = field(default_factory=list)
     visits: int = 0
-    usage: Mapping[str, float | None] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
     marks: list[float] = field(default_factory=list)
 
 
@@ -183,11 +184,11 @@ def _spans(entry: Entry) -> Iterator[Span]:
     """Yield the span that a step ended, unless its visit waited or had something inside: that has its own span."""
     step, facts, words = entry.step, entry.step.data, _said(entry)
     failed = isinstance(facts, (Attempt, Failed))
-    start = step.at if entry.stood else min(step.began or step.at, step.at)
-    if isinstance(facts, Waiting) and not entry.stood:
+    start = step.at if entry.was_held else min(step.began or step.at, step.at)
+    if isinstance(facts, Waiting) and not entry.was_held:
         if step.at - start > _WORKED:
             yield Span("work", start, step.at, step.seq, f"{words}, then it waited")
-    elif isinstance(facts, (Node, Attempt, Failed)) and (failed or not entry.stood):
+    elif isinstance(facts, (Node, Attempt, Failed)) and (failed or not entry.was_held):
         yield Span("failed" if failed else "fallback" if falls_back(step) else "work", start, step.at, step.seq, words)
     if isinstance(facts, Attempt) and facts.due_at is not None and facts.due_at > step.at:
         yield Span("pause", step.at, facts.due_at, step.seq, "pause before another attempt")

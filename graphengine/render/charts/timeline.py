@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.scale import Scale
     from graphengine.render.charts.spans import Gap, Span, Timeline, What
+    from graphengine.state.amounts import Usage
 
 ITEM_ROWS: Final = 12
 """The most items of one map that have a row each; with more, items that did not overlap share rows."""
@@ -140,7 +141,7 @@ def timeline(steps: Sequence[Step]) -> Chart:
 def _head(canvas: Canvas, line: Timeline, across: float) -> list[str]:
     """Draw the text above the rows: the run, its status, its time and cost; return it."""
     snapshot = line.snapshot
-    usage: Mapping[str, float | None] = {}
+    usage: Usage = {}
     for row in line.rows:
         usage = add_usage(usage, row.usage)
     name, status = heading_of(snapshot)
@@ -212,7 +213,7 @@ def _packed(rows: Sequence[Row]) -> list[_Lane]:
 def _facts(rows: Sequence[Row]) -> str:
     """Return the time and cost of rows, in words."""
     spans = [span for row in rows for span in row.spans]
-    usage: Mapping[str, float | None] = {}
+    usage: Usage = {}
     for row in rows:
         usage = add_usage(usage, row.usage)
     visits = sum(row.visits for row in rows)
@@ -301,7 +302,7 @@ def _lane(canvas: Canvas, sheet: _Sheet, index: int, lane: _Lane) -> None:
 
 
 def _narrow(sheet: _Sheet, lane: _Lane) -> list[Span]:
-    """Return the attempts of a row that are narrower than a pixel, if so many that their bars would be solid."""
+    """Return a row's attempts that are narrower than a pixel, if there are so many that their bars would be solid."""
     narrow = [span for span in lane.spans if span.what in _DENSE and sheet.wide(span) < 1]
     return narrow if len(narrow) >= _MANY else []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from graphengine.state.amounts import Usage
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _MILLISECONDS: Final = 0.0995
@@ -90,9 +90,10 @@ def plain_number(value: float) -> str:
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"  # noqa: PLR2004 - exact
 
 
-def cost(usage: Mapping[str, float | None]) -> str:
+def cost(usage: Usage) -> str:
     """Return what models cost; "" if nothing."""
-    if not usage.get("calls"):
+    calls: int = usage.get("calls") or 0
+    if not calls:
         return ""
     amount = usage.get("cost_usd", 0.0)
     if amount is None:
@@ -101,10 +102,10 @@ def cost(usage: Mapping[str, float | None]) -> str:
     return _dollars(amount) if amount else ""
 
 
-def paid(usage: Mapping[str, float | None]) -> str:
+def paid(usage: Usage) -> str:
     """Return how often models were called and what that cost; "" if none was."""
-    calls = int(usage.get("calls") or 0)
-    offline = int(usage.get("offline_calls") or 0)
+    calls: int = usage.get("calls") or 0
+    offline: int = usage.get("offline_calls") or 0
     if not calls:
         return ""
     if offline == calls:

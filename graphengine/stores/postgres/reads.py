@@ -233,7 +233,7 @@ def facts_of(connection: Connection, keys: Sequence[int], own: Own) -> list[tupl
 
 
 def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, Loaded]:
-    """Return what `load` returns for each of these runs, without those that cannot be read so: `load` reports why."""
+    """Return what `load` returns for each of these runs, without runs that fail to load: `load` reports why."""
     if not run_ids:
         return {}
     found: dict[str, Loaded] = {}

@@ -1,9 +1,9 @@
 """Connections on threads of their own: the event loop never waits for the server, nor the server for the event loop.
 
 A session replaces its connection when it breaks, and repeats the call that was cut off: the server can have written it
-before the answer was lost, so every write can be repeated (`schema/0001_runs.sql`). A restart of the server is a pause
-for the runs, and no error, as long as it is shorter than `patience_seconds`. `direct.py` borrows the connection of the
-writing thread between its calls.
+before the answer was lost, so every write can be repeated (`schema/0001_runs.sql`). A restart of the server pauses
+the runs, and raises no error, as long as it is shorter than `patience_seconds`. `direct.py` borrows the connection of
+the writing thread between its calls.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class Sessions:
         return await self.begin(work)
 
     def begin(self, work: Work[T]) -> asyncio.Future[T]:
-        """Like `run`; the future is no task, so that the end of the event loop does not cancel it."""
+        """Begin what `run` does; the future is not a task, so the end of the event loop does not cancel it."""
         return self.call(partial(self._run, work))
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:

@@ -413,7 +413,7 @@ def new_token() -> int:
 
 
 def known(run_id: str) -> str:
-    """Return an id as PostgreSQL can carry it; one that it cannot carry is no run's: return the id of no run."""
+    """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
     return run_id if fits(run_id) else ""
 
 

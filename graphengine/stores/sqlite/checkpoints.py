@@ -50,7 +50,7 @@ class Checkpoints:
         synchronous: The same as for the writing connection.
 
     Attributes:
-        restart: Whether the next commit can be the first of a log that begins anew, whose header it syncs.
+        restart: Whether the next commit can be the first of a restarted log, whose header it syncs.
     """
 
     def __init__(self, path: Path, synchronous: str) -> None:

@@ -127,7 +127,7 @@ class GroupCommit:
             with suppress(RunnerClosed):
                 self._worker.post(self._checkpoints.make)
         if self._unsettled:
-            self._loop.call_soon(self._begin)  # after those that go on now, which may write too
+            self._loop.call_soon(self._begin)  # after the callers that continue now, which may write too
         elif self._drained is not None:
             self._drained.set_result(None)
             self._drained = None

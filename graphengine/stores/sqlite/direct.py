@@ -4,7 +4,7 @@ At `synchronous = NORMAL` a commit only copies a few pages into the file system'
 way to a thread and back takes twice as long. So the loop writes what is short and alone, on a connection of its own
 that waits for nothing. If another process has the lock, or the write fails for whatever reason, it is rolled back, and
 the writing thread does it: that one waits, repeats and reports. At `FULL` each commit waits for the disk, and is left
-to the thread, as is the first commit after a checkpoint, which begins the log anew and syncs its header.
+to the thread, as is the first commit after a checkpoint, which restarts the log and syncs its header.
 
 In one turn of the event loop, only one run is written in this way: what other runs write is queued, so that they share
 a transaction.

@@ -96,7 +96,7 @@ def shows_damage(error: Exception) -> bool:
 def explain(error: Exception, path: Path) -> StoreError:
     """Return the `StoreError` for an error, which becomes its cause."""
     if isinstance(error, StoreError):
-        return copy(error)  # it is raised to several callers
+        return copy(error)  # several callers get the same error
     if isinstance(error, OSError):
         return explain_os(error, path)
     meaning = _meaning_of(error)

@@ -234,7 +234,7 @@ class Lease:
 
 
 class Onlooker:
-    """The judgement, for one read, of which owners are alive. It changes nothing and checks each lock once.
+    """Which owners are alive, decided once for one read. It changes nothing and checks each lock once.
 
     Args:
         options: The options of the store's leases.

@@ -164,7 +164,7 @@ def rewrite(connection: sqlite3.Connection) -> None:
 def _shorten_log(connection: sqlite3.Connection) -> None:
     """Commit one page: if the whole log was moved and no reader needs it, this commit restarts and truncates it.
 
-    `wal_checkpoint(TRUNCATE)` is no alternative: it moves the log without the write lock if it does not get it.
+    `wal_checkpoint(TRUNCATE)` is not an alternative: it moves the log without the write lock if it does not get it.
     """
     connection.execute("PRAGMA journal_size_limit = 0").fetchone()
     try:

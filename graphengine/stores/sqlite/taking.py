@@ -112,7 +112,7 @@ def _offered(orphans: Iterable[RunInfo], pick: Pick) -> tuple[list[Taken], Count
 
 
 def _candidates(connection: sqlite3.Connection, pick: Pick, queue: str, load: Load, room: int) -> Iterator[Candidate]:
-    """Yield the first runs of a queue that no process drives, without those of keys that have all they may."""
+    """Yield the first runs of a queue that no process drives, except runs whose keys are at their limits."""
     full = load.full_keys(queue)
 
     def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:

@@ -138,7 +138,7 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
 
 
 def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
-    """Add steps to several runs, under their fences; each has steps, and after one that releases a run, none has it.
+    """Add steps to several runs, under their fences. Each addition has steps; one that releases a run is its last.
 
     Each row checks the run's fence and owner, and that it follows the log, as it is inserted: one statement for all
     rows costs half as much as two for each. `append` then reports what is wrong.

@@ -1,4 +1,4 @@
-"""A file that is no exported run, or was changed since it was written, has one clear error, and nothing is recorded."""
+"""A file that was changed, or is not an exported run, gets one clear error, and nothing is recorded."""
 
 import json
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def refusal(text: str | bytes) -> BadExport:
     ids=["empty", "cut", "no text", "deep", "NaN", "infinite", "twice", "half", "long", "list", "null", "document"],
 )
 def test_a_text_that_is_not_an_export_is_refused(text: str | bytes, expected: str) -> None:
-    """The bytes can be anything."""
+    """A text that is not an export is refused, whatever its bytes."""
     assert expected in refusal(text).message
 
 
@@ -123,7 +123,7 @@ ODD = [
 
 @pytest.mark.parametrize(("change", "expected"), ODD, ids=[f"{number}-{text}" for number, (_, text) in enumerate(ODD)])
 def test_an_inconsistent_file_is_refused(change: Callable[[dict[str, Any]], object], expected: str) -> None:
-    """A digest that fits is no proof: everything is checked and folded."""
+    """A digest that fits proves nothing: everything is checked and folded."""
     assert expected in refusal(changed(change)).message
 
 
@@ -164,7 +164,7 @@ def test_a_truncated_file_is_refused() -> None:
 @settings(max_examples=150)
 @given(st.binary(max_size=200) | ANY_JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_refused(body: bytes) -> None:
-    """They raise nothing but BadExport."""
+    """Any bytes raise nothing but BadExport."""
     refusal(body)
 
 
@@ -219,5 +219,5 @@ def test_tags_that_no_run_can_have_are_refused(tags: list[Any]) -> None:
 
 
 def test_tags_that_runs_can_have_are_read() -> None:
-    """They are read unchanged."""
+    """Tags that runs can have are read unchanged."""
     assert parse(changed(put("run", "tags", ["an apple", "x" * 100, "ü"])), "run.json").info.tags[0] == "an apple"

@@ -181,7 +181,7 @@ async def test_other_inputs_are_reported_with_their_values() -> None:
 
 
 async def test_another_path_with_the_same_value_is_not_a_difference() -> None:
-    """Only the value counts."""
+    """Another path with the same value is not a difference."""
     run = await recorded(reading())
     assert replay(reading(inputs={"topic": "other"}), run).same
 

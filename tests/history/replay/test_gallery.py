@@ -18,7 +18,7 @@ def test_the_current_workflow_replays_its_run(name: str) -> None:
 
 
 def test_no_file_contains_a_path_of_its_machine() -> None:
-    """Every file belongs to a workflow."""
+    """Every kept file belongs to a workflow, and contains no path of its machine."""
     files = sorted(GALLERY.glob("*"))
     assert [file.name for file in files] == [f"{name}.json" for name in NAMES]
     for file in files:

@@ -87,7 +87,7 @@ async def test_a_branch_that_sets_a_secret_replays() -> None:
 
 
 async def test_a_run_replays_under_a_new_key() -> None:
-    """The same values encrypted with another key are no difference."""
+    """The same values encrypted with another key do not count as different."""
     run = await recorded(vault())
     assert replay(vault(key=KEYS[::-1]), run).same
 

@@ -23,7 +23,7 @@ from nodes.board.rules import (
     skeptic,
     surveyor,
 )
-from tests.nodes.conftest import TASKS, source
+from tests.briefs.conftest import TASKS, source
 
 
 def fact(text: str, line: int = 1, rank: int = 1, file: str = "a.md") -> Fact:
@@ -57,7 +57,7 @@ class TestFindings:
 
     @pytest.mark.parametrize("more", [Findings(), Findings(notes=["again"]), findings(fact("one"))])
     def test_nothing_new_changes_nothing(self, more: Findings) -> None:
-        """Notes alone wake no specialist."""
+        """Notes alone change nothing and wake no specialist."""
         old = findings(fact("one"))
         assert add_findings(old, more) is old
 
@@ -104,7 +104,7 @@ class TestScout:
         assert found.caveats == []
 
     def test_it_looks_for_what_is_missing(self, text: Callable[[str], TextFile]) -> None:
-        """It adds unknown facts about the gap."""
+        """The scout adds unknown facts about the gap."""
         texts = [text("sourdough.md")]
         known = scout(TASKS["sourdough.md"], texts, Findings(), None)
         more = scout(TASKS["sourdough.md"], texts, known, [Gap(about="oven")])
@@ -113,7 +113,7 @@ class TestScout:
         assert not set(more.all_facts()) & set(known.all_facts())
 
     def test_a_source_that_was_passed_over_is_read(self, text: Callable[[str], TextFile]) -> None:
-        """The gap is its path."""
+        """A source that was passed over is a gap by its path, and is read."""
         texts = [text("sourdough.md"), text("gears.md")]
         known = scout("bread and gears", texts[:1], Findings(), None)
         more = scout("bread and gears", texts, known, [Gap(about="gears.md")])
@@ -130,7 +130,7 @@ class TestScout:
 class TestSkeptic:
     @pytest.mark.parametrize("name", TASKS)
     def test_what_it_quotes_is_in_the_source(self, name: str) -> None:
-        """Each doubt is about another fact on the board."""
+        """Each quotation is in the source, and each doubt is about another fact on the board."""
         text = source(name)
         known = scout(TASKS[name], [text], Findings(), None)
         doubts = skeptic(known, [text])
@@ -139,7 +139,7 @@ class TestSkeptic:
         assert all(doubt.fact != doubt.against.text for doubt in doubts)
 
     def test_it_finds_what_limits_a_fact(self) -> None:
-        """They share words; limits of something else are left out."""
+        """A fact and its limit share words; limits of something else are left out."""
         text = "Steel bridges carry heavy trains safely.\n\nSteel bridges cannot carry heavy trains in deep frost.\n\n"
         text += "Some plants never bloom without a cold winter."
         known = findings(fact("Steel bridges carry heavy trains safely."))
@@ -157,7 +157,7 @@ class TestSurveyor:
         assert gaps[0].why == "no fact speaks of “dragons”"
 
     def test_there_are_never_many(self) -> None:
-        """The largest gaps come first."""
+        """The number of gaps is limited, and the largest come first."""
         gaps = surveyor("zebra yak walrus vole urchin tapir", [TextFile(path="a.md", text="x")], Findings())
         assert [gap.about for gap in gaps] == ["zebra", "yak", "walrus", "vole"]
         assert len(gaps) == MAX_GAPS
@@ -205,7 +205,7 @@ class TestEditor:
         ids=["no review", "approved", "approved after revision", "no better", "worse", "often enough"],
     )
     def test_or_nothing_changes(self, history: list[Review]) -> None:
-        """No specialist is woken."""
+        """If there is nothing to add, nothing changes and no specialist is woken."""
         assert ask_again(history, ["old"]) == ["old"]
 
 

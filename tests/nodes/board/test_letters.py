@@ -34,7 +34,7 @@ def test_only_what_is_enclosed_comes_on_the_desk() -> None:
 
 
 def test_a_review_that_wants_more_is_a_message_to_the_writer() -> None:
-    """The message has the review."""
+    """A review that wants more is a message to the writer that has the review."""
     assert verdict([review(4)]) == Letter(event="please_mend", to="writer", review=review(4))
     assert verdict([review(4), review(5)]).to == "writer"
 

@@ -85,7 +85,7 @@ def test_a_worker_reads_its_own_memories() -> None:
 
 
 def test_who_judges_sees_results_and_failures() -> None:
-    """Each is in its own block, unchanged."""
+    """Each result and failure is in its own block, unchanged, for the judge."""
     lost = Outcome.model_validate({"failure": {"path": "x", "kind": "ValueError", "message": "no ink", "attempt": 1}})
     asked = ask_about_results("Tides?", [], {"a": Outcome(text='{"n": 1}'), "b": lost}, [])
     assert '<result_of_a>{"n": 1}</result_of_a>' in asked

@@ -9,7 +9,7 @@ LOST = Outcome(failure=Failure(path="x", kind="ValueError", message="no ink", at
 
 
 def test_an_assignment_goes_back_to_the_results_it_needs() -> None:
-    """A result refers to its assignment; a failure has its reason."""
+    """An assignment refers to the results it needs, and a result to its assignment; a failure has its reason."""
     first = messages_of([A, B], {"a": Outcome(text="facts"), "b": LOST}, [])
     assert [(one.id, one.sender, one.receiver, one.content, one.parents, one.failed) for one in first] == [
         ("1/a", "orchestrator", "researcher", "Look.", [], ""),
@@ -30,12 +30,12 @@ def test_a_further_attempt_adds_what_is_new() -> None:
 
 
 def test_a_step_that_was_not_done_has_no_result() -> None:
-    """It has no result."""
+    """A step that was not done has no result."""
     assert messages_of([A], {}, []) == []
 
 
 def test_results_are_distinguished_by_their_type() -> None:
-    """Findings, reviews, and texts with a title; other texts are neither."""
+    """Findings, reviews, and texts with a title are distinguished by type; other texts are none of these."""
     review = Review(score=3, approved=False)
     texts = [in_words(Findings(key_areas=["x"])), in_words(review), "# Tides\n\nA text.", "a remark", "{", "[]", ""]
     assert findings_in(texts) == [Findings(key_areas=["x"])]

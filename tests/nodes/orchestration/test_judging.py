@@ -36,7 +36,7 @@ def test_a_text_is_judged_by_the_findings(drafts: list[dict[str, Outcome]]) -> N
 
 
 def test_what_gets_no_better_is_accepted_if_it_answers(drafts: list[dict[str, Outcome]]) -> None:
-    """The verdict says so."""
+    """A result that gets no better is accepted if it answers, and the verdict says so."""
     first = judge("How gears slip", [FACTS, TEXT], drafts[0], [])
     assert first.outcome == "retry"
     again = judge("How gears slip", [FACTS, TEXT], drafts[0], [first])
@@ -53,7 +53,7 @@ def test_a_text_about_something_else_is_no_answer(drafts: list[dict[str, Outcome
 
 
 def test_a_plan_whose_text_is_missing_is_no_answer() -> None:
-    """Facts alone are no answer if a text was planned."""
+    """Facts alone are not an answer if a text was planned."""
     verdict = judge(TASK, [FACTS, TEXT], {"facts": Outcome(text="gears"), "text": LOST}, [])
     assert (verdict.outcome, verdict.reasons) == ("retry", ["There is no text."])
 
@@ -150,5 +150,5 @@ def test_after_a_failure_the_verdict_of_another_attempt_does_not_count() -> None
     ],
 )
 def test_attempts_that_fail_alike_are_hopeless(reasons: list[str], verdicts: list[Verdict], *, hopeless: bool) -> None:
-    """Judged attempts are not: a model can find the same fault twice and see it fixed in the third attempt."""
+    """Unjudged attempts that fail alike are hopeless; judged ones are not, since a later attempt can fix the fault."""
     assert no_further(reasons, verdicts) is hopeless

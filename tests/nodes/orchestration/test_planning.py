@@ -126,7 +126,7 @@ def test_what_failed_by_itself_is_left_out() -> None:
 
 
 def test_what_does_not_count_any_more_is_done_again() -> None:
-    """The verdict names it."""
+    """A result that no longer counts is done again, as the verdict names it."""
     first = plan("How tides come")
     assert again(first, ["text", "review"], "facts_1") == first
 

@@ -41,7 +41,7 @@ def test_runs_on_something_else_are_not_remembered() -> None:
 
 
 def test_the_most_relevant_come_first_and_of_equals_the_newest() -> None:
-    """The number is limited."""
+    """The most relevant runs come first, of equals the newest, and their number is limited."""
     runs = [past(f"r{number}", "moon", writer="x") for number in range(MOST)]
     found = remembered("moon and tides", [*runs, past("best", "tides of the moon", writer="x")])["writer"]
     assert [(one.run_id, one.relevance) for one in found] == [("best", 1.0), ("r0", 0.5), ("r1", 0.5)]
@@ -55,6 +55,6 @@ def test_long_work_is_cut() -> None:
 
 
 def test_runs_of_an_older_form_are_left_out() -> None:
-    """The others are remembered."""
+    """Runs of an older form are left out, and the others are remembered."""
     odd = PastRun(run_id="old", created_at=0.0, state={"task": "tides", "plan": "of another form"})
     assert [one.run_id for one in remembered("tides", [odd, past("r1", "tides", writer="x")])["writer"]] == ["r1"]

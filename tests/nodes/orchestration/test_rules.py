@@ -47,7 +47,7 @@ def test_a_lookup_quotes_the_sources(text: Callable[[str], TextFile]) -> None:
 
 
 def test_what_was_asked_in_earlier_runs_is_a_note(text: Callable[[str], TextFile]) -> None:
-    """It is not a fact."""
+    """A question of an earlier run is a note, not a fact."""
     memory = Memory(run_id="r1", job=JOB, step="How gears slip", outcome="…", relevance=0.5)
     found = look_up(JOB, [text("gears.md")], {"researcher": [memory], "writer": [memory]})
     assert found.notes == ["similar question in run r1: How gears slip"]
@@ -69,7 +69,7 @@ def test_a_text_is_written_reviewed_and_revised(findings: Findings) -> None:
 
 
 def test_a_text_without_results_makes_no_claims() -> None:
-    """It makes no claims."""
+    """A text without results makes no claims."""
     assert "makes no claims" in write_up(JOB, {}, 350)
 
 

@@ -14,7 +14,7 @@ from nodes.orchestration.handover import Role
 from nodes.orchestration.planning import make_plan
 from nodes.orchestration.specialists import check_facts, check_listed, list_figures, list_for_search
 
-NOTE = Path(__file__).parents[1] / "held" / "audit_note.md"
+NOTE = Path(__file__).parents[2] / "briefs" / "held" / "audit_note.md"
 FACTS = Findings(
     key_areas=["Orders"],
     facts={
@@ -44,12 +44,12 @@ def needed(*claims: str) -> Mapping[str, str]:
     ],
 )
 def test_each_claim_is_compared_with_its_passage(claim: str, verdict: str) -> None:
-    """Figures and negations too; a place that is not among the findings supports nothing."""
+    """Figures and negations of a claim are compared too; a place outside the findings supports nothing."""
     assert check_facts(needed(claim)).startswith(f"- {verdict}: ")
 
 
 def test_figures_are_listed_and_not_computed_by_rules() -> None:
-    """With their places, and a line that says so."""
+    """Rules list figures with their places, and with a line that says they were not computed."""
     assert list_figures(needed("A.")).splitlines() == [
         "- Of the 57 orders above that limit, 19 did not carry one. [a.md:3]",
         "",
@@ -94,7 +94,7 @@ async def test_an_analyst_calculates_with_a_tool_and_cites_the_findings() -> Non
 
 
 async def test_a_model_gives_a_verdict_for_each_claim_and_three_lines_for_search() -> None:
-    """Otherwise the answer goes back."""
+    """A model gives a verdict for each claim and three lines for search; otherwise the answer goes back."""
     two = needed("Of the 57 orders above that limit, 19 did not carry one [a.md:3].", "The manager spoke [a.md:4].")
     lines = "- supported: 19 of 57 [a.md:3]\n- contradicted: spoke [a.md:4] (not interviewed)"
     with ScriptedModel(["- supported: all", lines]) as model:
@@ -106,7 +106,7 @@ async def test_a_model_gives_a_verdict_for_each_claim_and_three_lines_for_search
 
 
 def test_they_are_planned_if_a_task_asks_for_them() -> None:
-    """And only then."""
+    """The analyst, the fact checker and SEO are planned if a task asks for them, and only then."""
     sources = [TextFile(path="a.md", text="The sea.")]
     task = "How many orders lacked a signature? Calculate the percentage. Verify the text. Add SEO."
     roles = [step.role for step in make_plan(task, sources, list(TEAM), [], {}, [])]

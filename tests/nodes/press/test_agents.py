@@ -67,7 +67,7 @@ def test_an_editor_neither_adds_nor_loses(text: str, message: str) -> None:
 
 
 def test_a_title_is_used_once() -> None:
-    """Case does not matter."""
+    """A title is used once, whatever its case."""
     with pytest.raises(ValueError, match="called 'Why the sea rises twice a day' already"):
         check_listing(LISTED, Site(titles=["WHY THE SEA RISES TWICE A DAY"]), EDITED)
 
@@ -126,7 +126,7 @@ def test_a_house_style_comes_first() -> None:
 
 
 def test_a_listing_names_no_file_of_a_source() -> None:
-    """The listing is published."""
+    """A published listing names no file of a source."""
     named = LISTED.model_copy(update={"tags": ["tides.md", "moon", "sea"]})
     with pytest.raises(ValueError, match=r"do not have the file tides\.md"):
         check_listing(named, Site(), EDITED)

@@ -53,7 +53,7 @@ def test_an_earlier_wish_is_not_forgotten(gears: Findings) -> None:
 
 
 def test_a_text_without_findings_makes_no_claims() -> None:
-    """It makes no claims."""
+    """A text without findings makes no claims."""
     made = compose("Penguins", Findings(sources=["a.md"]), 200, ["on ice"], None)
     assert parse(made.text).claims() == []
     assert "No source material" in made.text

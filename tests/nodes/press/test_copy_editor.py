@@ -1,13 +1,8 @@
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import pytest
 
 from graphengine.briefs.draft import citations
 from nodes.press.copy_editor import edit
-
-if TYPE_CHECKING:
-    from tests.nodes.conftest import Loop
+from tests.briefs.conftest import loop_on
 
 NOTHING = ["Nothing: the rules found nothing to cut."]
 
@@ -69,7 +64,7 @@ def test_a_repeated_sentence_is_removed() -> None:
 
 
 def test_a_section_keeps_its_only_sentence() -> None:
-    """An empty section is no better than a repeated sentence."""
+    """A repeated sentence stays if its section would be empty without it."""
     text = "## Moon\n\nThe moon pulls the water of the sea.\n\n## Sea\n\nThe moon pulls the water of the sea.\n"
     assert edit(text).text == text
 
@@ -87,15 +82,15 @@ def test_a_long_sentence_is_divided_and_each_half_keeps_the_citation() -> None:
 
 
 def test_the_list_of_sources_stays() -> None:
-    """It is not running text."""
+    """The list of sources stays, since it is not running text."""
     text = "# T\n\n## Sources\n\n- A very long name of a source that is really quoted here.\n"
     assert edit(text).text == text
 
 
-def test_an_edited_text_has_nothing_left_to_edit(loop: Callable[..., "Loop"]) -> None:
+def test_an_edited_text_has_nothing_left_to_edit() -> None:
     """On drafts of all test texts the remaining lines keep their order, and no citation is new."""
     for name in ("sourdough.md", "lighthouses.txt", "gears.md", "thin.md", "repetitive.md", "hefeteig.md"):
-        for draft in loop(name).drafts:
+        for draft in loop_on(name).drafts:
             edited = edit(draft)
             assert edit(edited.text).text == edited.text
             assert set(citations(edited.text)) <= set(citations(draft))

@@ -45,7 +45,7 @@ def test_citations_become_footnotes_and_the_list_of_files_goes() -> None:
 
 @pytest.mark.parametrize("text", ["", "No citation.", "x [a, b: 1]"])
 def test_a_text_without_citations_stays(text: str) -> None:
-    """It has no notes."""
+    """A text without citations is unchanged and has no notes."""
     assert with_footnotes(text, SOURCES) == (text, [])
 
 

@@ -112,7 +112,7 @@ def test_chinese_and_japanese_are_cut_between_characters() -> None:
 
 
 def test_a_row_of_a_table_is_no_description() -> None:
-    """Sentences are taken instead."""
+    """A row of a table does not describe a text: sentences are taken instead."""
     row = "What is written: data page; when it must be on disk: at some later time."
     sentences = (
         "The log is a file, or a row of files, to which records are only ever appended. "

@@ -98,7 +98,7 @@ def test_the_site_is_read_back(tmp_path: Path) -> None:
 def test_files_of_others_are_read_as_far_as_they_go(
     tmp_path: Path, page: str, titles: list[str], tags: list[str]
 ) -> None:
-    """They cause no errors."""
+    """Files of others are read as far as they can be, and cause no errors."""
     (tmp_path / "a.md").write_bytes(page.encode())
     (tmp_path / "b.md").write_bytes(b"---\ntitle: \xff\xfe\n")
     (tmp_path / "c.md").mkdir()

@@ -53,7 +53,7 @@ def test_a_provider_gets_the_limits() -> None:
 
 
 def test_a_post_has_a_time_with_its_zone() -> None:
-    """It is not a placeholder."""
+    """A post's time has its zone, and is not a placeholder."""
     post = Post.model_validate({**GOOD, "body": "Text.", "sources": [], "published_at": "2026-03-01T12:00:00Z"})
     assert post.published_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
     for time in ("{{published_at}}", "2026-03-01T12:00:00", ""):

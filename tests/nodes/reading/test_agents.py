@@ -10,7 +10,7 @@ from graphengine.briefs.writer import OFF_TASK
 from graphengine.patterns.outcomes import Outcome
 from nodes.reading.agents import ask_reader, check_notes, merger, reader
 from nodes.reading.rules import MERGED_POINTS, POINTS, Job, Notes, jobs, merge, quote
-from tests.nodes.conftest import TASKS, source
+from tests.briefs.conftest import TASKS, source
 
 TEXTS = [TextFile(path="a.md", text="Bees make honey."), TextFile(path="b.md", text="Wasps do not.")]
 
@@ -101,7 +101,7 @@ def test_a_source_without_sentences_cannot_be_quoted(content: str) -> None:
 
 
 def test_rules_know_nothing_without_a_source() -> None:
-    """The error says so."""
+    """Without a source rules raise an error that says so."""
     with pytest.raises(ValueError, match="rules know nothing of law without a source"):
         quote("task", Job(specialist="law"), [])
 

@@ -257,7 +257,7 @@ async def test_edges_in_another_order_are_a_change(runner: Runner) -> None:
 
 
 async def test_new_conditions_begin_at_the_resume(runner: Runner) -> None:
-    """In the graph and in one inside it, counts since a node and changes ignore what was before."""
+    """In the graph and in one inside it, counts since a node and changes ignore what was before the resume."""
 
     def graph(*, new: bool) -> Graph[Any]:
         inner: Graph[Any] = Graph("inner", Desk, result="n")

@@ -113,7 +113,7 @@ async def test_a_function_alone_moves_the_state_forward(runner: Runner) -> None:
 
 
 async def test_a_migration_is_not_called_a_second_time(runner: Runner) -> None:
-    """Neither the next resume nor reading any step calls it: its result is in the log."""
+    """Neither the next resume nor reading any step calls a migration again: its result is in the log."""
     calls: list[Fields] = []
 
     def counted(values: Fields) -> Fields:
@@ -250,7 +250,7 @@ async def test_a_missing_migration_is_reported(runner: Runner) -> None:
 
 
 async def test_a_run_of_a_newer_version_is_refused(runner: Runner) -> None:
-    """No migration leads back."""
+    """A run of a newer version is refused, since no migration leads back."""
     run_id = await answered_run(runner, _second())
     error = await untouched(runner, rated(Second), run_id)
     assert "recorded under version 2 of graph 'rated', which is version 1 here" in str(error)

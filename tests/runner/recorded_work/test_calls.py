@@ -87,7 +87,7 @@ async def test_without_an_annotation_a_result_is_plain_json(runner: Runner) -> N
 
 @pytest.mark.parametrize("made", [{1, 2}, (1, 2), object(), float("nan"), {1: "a"}, b"\xff"])
 async def test_a_result_that_would_change_in_json_is_refused(runner: Runner, made: object) -> None:
-    """Otherwise a node would see a set before a crash and a list after it."""
+    """A result that would change in JSON is refused: a node would see a set before a crash and a list after it."""
 
     def give():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return made
@@ -101,7 +101,7 @@ async def test_a_result_that_would_change_in_json_is_refused(runner: Runner, mad
 
 
 async def test_an_argument_that_is_no_json_needs_a_key(runner: Runner) -> None:
-    """Without one it is refused with the repair; with one the key identifies the call."""
+    """An argument without a JSON form is refused with the repair; with a key the key identifies the call."""
     lock = threading.Lock()
 
     def use(what: object) -> str:

@@ -219,7 +219,7 @@ async def test_an_answer_that_only_the_type_refuses_is_asked_for_again(runner: R
 
 
 async def test_questions_belong_to_the_event_loop(runner: Runner) -> None:
-    """In a sync node the error says to make it async."""
+    """A question in a sync node fails with an error that says to make the node async."""
 
     def work(ctx: Context) -> str:
         asyncio.run(ctx.ask("Well?", str))

@@ -142,7 +142,7 @@ async def test_a_time_computed_from_now_comes(timed: Runner, clock: FakeClock) -
 
 
 async def test_now_of_a_retry_is_its_earliest_time(timed: Runner) -> None:
-    """Each attempt has a time of its own."""
+    """Each attempt has a `now` of its own: its earliest time."""
     seen: list[float] = []
 
     async def work(ctx: Context) -> str:

@@ -262,7 +262,7 @@ async def test_a_run_pauses_inside_a_subgraph(runner: Runner) -> None:
 
 
 async def test_a_resume_can_pause_elsewhere(runner: Runner) -> None:
-    """pause_before replaces the run's list."""
+    """A resume's pause_before replaces the run's list."""
     graph = path(("a", lambda: "a", "log"), ("b", lambda: "b", "log"), ("c", lambda: "c", "log"))
     run_id = await waiting(runner, graph, pause_before=["a", "b"])
     await runner.answer(run_id, value=True)

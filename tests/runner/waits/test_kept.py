@@ -256,7 +256,7 @@ async def test_a_waiting_run_holds_nothing(runner: Runner) -> None:
 
 
 async def test_a_sleeping_run_holds_no_snapshot() -> None:
-    """Only what is needed to wake it remains."""
+    """A sleeping run holds only what is needed to wake it, and no snapshot."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep_until(float("inf"))
@@ -341,7 +341,7 @@ async def test_a_hundred_runs_may_wait_at_once(runner: Runner) -> None:
 
 
 async def test_many_sleepers_wake_in_order(timed: Runner, clock: FakeClock) -> None:
-    """Each wakes at its own time."""
+    """Many sleepers wake in order, each at its own time."""
     woke: list[int] = []
 
     async def rest(title: str, ctx: Context) -> str:

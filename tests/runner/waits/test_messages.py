@@ -252,7 +252,7 @@ async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
 
 
 async def test_a_sync_node_can_send(runner: Runner) -> None:
-    """Sending does not wait."""
+    """A sync node can send, without waiting."""
 
     def speak(ctx: Context) -> int:
         for word in "abc":
@@ -264,7 +264,7 @@ async def test_a_sync_node_can_send(runner: Runner) -> None:
 
 
 async def test_an_attempt_that_fails_sends_nothing(timed: Runner) -> None:
-    """Its retry sends, once."""
+    """A failed attempt sends nothing; its retry sends once."""
 
     async def speak(ctx: Context) -> int:
         for word in "abc":
@@ -298,7 +298,7 @@ async def test_a_node_that_asks_sends_once(runner: Runner) -> None:
 
 
 async def test_a_node_cannot_send_what_json_cannot_carry(runner: Runner) -> None:
-    """The node fails there."""
+    """A node that sends what JSON cannot carry fails at the call."""
 
     async def speak(ctx: Context) -> int:
         ctx.send("topic", object())

@@ -96,7 +96,7 @@ async def test_an_answer_that_only_the_type_refuses_is_recorded_as_refused(runne
 
 
 async def test_what_json_cannot_carry_is_no_answer(runner: Runner) -> None:
-    """The error names it."""
+    """An answer that JSON cannot carry is refused, and the error names it."""
     run_id = await waiting(runner, path(("q", ask("Well?", str), "word")))
     with pytest.raises(InputError, match="JSON cannot carry the answer"):
         await runner.answer(run_id, object())
@@ -200,7 +200,7 @@ async def test_questions_of_arms_are_answered_by_name_in_any_order(runner: Runne
 
 
 async def test_all_answers_can_be_given_before_the_run_continues(runner: Runner) -> None:
-    """One resume takes them all."""
+    """All answers can be given before the run continues: one resume takes them all."""
     graph = forked(*((arm, ask(f"{arm}?", str), "log") for arm in "abc"))
     run_id = await waiting(runner, graph)
     for arm in "bca":
@@ -273,7 +273,7 @@ async def test_a_question_in_a_subgraph_has_its_path(runner: Runner) -> None:
 
 
 async def test_a_question_in_the_subgraph_of_an_item_has_the_items_path(runner: Runner) -> None:
-    """It is `review[1]/approve`."""
+    """A question in the subgraph of an item has the path `review[1]/approve`."""
     inner = path(("approve", ask("Publish {title}?", bool), "ok"), name="article")
     inner.result = "ok"
     graph = Graph("g", State)

@@ -10,8 +10,6 @@ import re
 import socket
 import sqlite3
 import stat
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.engine.step_json import decode_step
@@ -20,7 +18,7 @@ from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.findings import Finding
 from graphengine.stores.sqlite import definitions
 from graphengine.stores.sqlite.faults import shows_damage
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of, migrate
+from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of
 from graphengine.stores.sqlite.owners import Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, recorded_facts
@@ -29,6 +27,7 @@ from graphengine.stores.sqlite.torn import describe_damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from graphengine.stores.sqlite.owners import LeaseOptions
 
@@ -83,13 +82,6 @@ def pages(connection: sqlite3.Connection, *, quick: bool) -> Iterator[Finding]:
         yield Finding(code, " ".join(text.split())[:500], repair=repair, repairable=True)
 
 
-def _statements(version: int) -> dict[str, str]:
-    """Return the statements that declare a database of a version, by name."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        migrate(connection, Path(":memory:"), version)
-        return {row[1]: row[3] for row in connection.execute(DOCTOR_SQL["schema"])}
-
-
 def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[Finding]:
     """Yield definitions that are not graphengine's, and those of graphengine that are missing or changed."""
     found, expected = definitions.definitions(connection), definitions.expected_of(version)
@@ -109,7 +101,7 @@ def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[F
             repair = f"{_DOCTOR} drops it"
             yield Finding("schema", message, repair=repair, repairable=True, row=name, values={"type": kind})
     for kind, name in expected.keys() - found.keys():
-        statement = _statements(version)[name]
+        statement = definitions.schema_of(version)[name]
         message = f"the {kind} {name} is missing"
         facts = {"type": "missing" if kind != "table" else "changed", "sql": statement}
         yield Finding("schema", message, repair=f"{_DOCTOR} creates it", repairable=True, row=name, values=facts)

@@ -273,7 +273,7 @@ def _summary(connection: sqlite3.Connection, run: _RunCheck, snapshot: Snapshot)
     text = None if found is None else connection.execute(DOCTOR_SQL["summary"], (run.key,)).fetchone()[0]
     listed = differing_summary(read_summary(text), run.row["status"], snapshot)
     if listed:
-        what, repair = f"its summary has {listed}", f"{_DOCTOR} writes it anew: it is derived from the log"
+        what, repair = f"its summary has {listed}", f"{_DOCTOR} rewrites it from the log"
         values: dict[str, JsonValue] = {"summary": summary_text(summary_of(snapshot))}
         yield Finding("summary_differs", what, run.run_id, repair=repair, repairable=True, row=run.key, values=values)
 

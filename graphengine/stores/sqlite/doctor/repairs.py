@@ -30,7 +30,7 @@ _DONE: Final = {
     "schema": "repaired the schema",
     "mark": "set the file's mark and version",
     "run_differs": "corrected rows of runs from their logs",
-    "summary_differs": "wrote summaries of runs anew from their logs",
+    "summary_differs": "rewrote summaries of runs from their logs",
     "run_lost": "restored rows of runs from their logs",
     "step_time": "corrected the times in rows of steps",
     "snapshot_damaged": "dropped damaged snapshots",

@@ -1,0 +1,115 @@
+"""Recorded amounts by name: what was spent on models, and the limits of a run.
+
+For type checkers they are typed dictionaries, so that a misspelt name is an error. When a log is read they are plain
+dictionaries: msgspec drops the keys that a `TypedDict` lacks, and an amount of another version must not be lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
+
+Number: TypeAlias = int | float
+"""Kept as recorded: 1 and 1.0 are different JSON."""
+
+TokensName: TypeAlias = Literal[
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"
+]
+CountName: TypeAlias = TokensName | Literal["calls", "offline_calls", "unknown_calls"]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    class Usage(TypedDict, total=False):
+        """What was spent on models, by the names of `graphengine.runner.Usage`.
+
+        Attributes:
+            calls: Answers of models, and failed calls that used tokens, or may have.
+            offline_calls: How many of them came from rules or a script.
+            input_tokens: Tokens of all requests.
+            output_tokens: Tokens of all answers.
+            cost_usd: US dollars; None if the price of a call is unknown.
+            cache_read_tokens: The part of the input tokens that providers read from their caches.
+            cache_write_tokens: The part of the input tokens that providers wrote to their caches.
+            reasoning_tokens: The part of the output tokens that was reasoning.
+            priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
+            unknown_calls: Calls that failed in progress, whose usage is not known.
+        """
+
+        calls: int
+        offline_calls: int
+        input_tokens: int
+        output_tokens: int
+        cost_usd: float | None
+        cache_read_tokens: int
+        cache_write_tokens: int
+        reasoning_tokens: int
+        priced_usd: float
+        unknown_calls: int
+
+    class LimitsRecord(TypedDict, total=False):
+        """The limits that are set, by the names of `graphengine.Limits`.
+
+        Attributes:
+            steps: Completed node visits.
+            tokens: Input and output tokens.
+            cost_usd: US dollars.
+            seconds: Driven time.
+            unknown_cost: 1 if models of unknown price are allowed under a limit on costs.
+        """
+
+        steps: int | None
+        tokens: int | None
+        cost_usd: float | None
+        seconds: float | None
+        unknown_cost: float
+
+else:
+    Usage = dict[str, Number | None]
+    LimitsRecord = dict[str, Number | bool | None]
+
+
+def by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]:
+    """Return all amounts by name, with those of other versions.
+
+    >>> dict(by_name({"calls": 1}))
+    {'calls': 1}
+    """
+    return cast("Mapping[str, float | None]", amounts)
+
+
+def is_cost_unknown(usage: Usage) -> bool:
+    """Return whether the price of a call is unknown.
+
+    >>> is_cost_unknown({"cost_usd": None}), is_cost_unknown({"cost_usd": 0.5}), is_cost_unknown({})
+    (True, False, False)
+    """
+    return "cost_usd" in usage and usage["cost_usd"] is None
+
+
+def allows_unknown_cost(limits: LimitsRecord) -> bool:
+    """Return whether models of unknown price are allowed under a limit on costs."""
+    return "unknown_cost" in limits and bool(limits["unknown_cost"])
+
+
+def are_offline(usage: Usage) -> bool:
+    """Return whether no language model was called: rules or a script gave all answers, if any.
+
+    >>> are_offline({"calls": 2, "offline_calls": 2}), are_offline({"calls": 2})
+    (True, False)
+    """
+    calls: int = usage.get("calls") or 0
+    offline: int = usage.get("offline_calls") or 0
+    return calls == offline
+
+
+__all__ = [
+    "CountName",
+    "LimitsRecord",
+    "Number",
+    "TokensName",
+    "Usage",
+    "allows_unknown_cost",
+    "are_offline",
+    "by_name",
+    "is_cost_unknown",
+]
