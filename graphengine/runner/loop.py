@@ -97,8 +97,7 @@ class Driver:
         self.fence, self.is_driving, self.wrote_at = 0, True, clock.now()
         self._store, self._clock, self.time = store, clock, steady(clock, snapshot.now)
         self._stop_reason, self._turns = "", turns
-        self._halting = False  # starts nothing more: a stop or a release was requested
-        self._cuts = False  # a stop cancels what is in flight
+        self._halting = self._cuts = False  # a stop or a release: nothing more starts; a stop cancels what is in flight
         self._is_inside_node = self._is_cut = False  # its own asyncio task runs a node; it was cancelled by that stop
         self._spent_in_cut: Usage = {}
         self._stopped: asyncio.Event | None = None  # created by the first task that waits for it

@@ -580,12 +580,14 @@ class Runner(Records):
         try:
             await self.store.info(run_id)
         except UnknownRun:
-            run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
+            # Another caller may have started it here meanwhile.
+            run = self._here(run_id) or self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
             await run.begun()
             if run.has_trouble:
-                with contextlib.suppress(RunExists):  # another caller has just started it
+                with contextlib.suppress(RunExists):  # another process has just started it
                     await run.result()
         await self.send(run_id, topic, record, key=key)
+        await self._known(run_id)  # another caller's start may be about to find that the run exists
         here = self._here(run_id)
         return here if here is not None and not here.is_parked else self.resume(graph, run_id)
 
@@ -604,7 +606,8 @@ class Runner(Records):
         driver = self._supervisor.drivers.get(run_id)
         if driver is not None:
             return driver.run
-        return next((run for run in self._runs if run.id == run_id and run.is_going), None)
+        going = (run for run in self._runs if run.id == run_id and run.is_going)
+        return min(going, key=lambda run: run.is_parked, default=None)
 
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
