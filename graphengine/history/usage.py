@@ -57,8 +57,9 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
         usage = usage_of(step)
         if not usage:
             continue
-        asked = step.data.by if isinstance(step.data, Recorded) else None
-        agent, model = (asked["agent"], asked["model"]) if asked is not None else ("", "")
+        agent = model = ""
+        if isinstance(step.data, Recorded) and step.data.by:
+            agent, model = step.data.by.get("agent", ""), step.data.by.get("model", "")
         if not model and are_offline(usage):
             model = OFFLINE
         key = (agent, model, without_items(step.path), step.seq <= shared_seq)

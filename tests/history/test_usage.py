@@ -70,10 +70,13 @@ def test_an_unknown_cost_stays_unknown_and_the_known_part_is_kept() -> None:
     assert spent_since(known, add_usage(known, known)) == {"calls": 1, "cost_usd": 0.25}
 
 
-def test_steps_of_earlier_versions_do_not_name_the_agent() -> None:
-    """The answer to a question does not either: its `by` has another meaning."""
+def test_steps_may_not_name_the_agent() -> None:
+    """Nor do those of earlier versions and other programs, or an answer to a question: its `by` has another meaning."""
     old = made_step(3, "recorded", 1.0, "", "write", 1, 1, data={"usage": {"calls": 1, "offline_calls": 0}})
     answered = made_step(
         4, "node", 1.0, "", "ask", 1, 1, data={"by": "answer", "usage": {"calls": 1, "offline_calls": 1}}
     )
-    assert [(s.agent, s.model) for s in spending([old, answered])] == [("", ""), ("", "offline")]
+    half = made_step(5, "recorded", 1.0, "", "half", 1, 1, data={"by": {"agent": "a"}, "usage": {"calls": 1}})
+    none = made_step(6, "recorded", 1.0, "", "none", 1, 1, data={"by": {}, "usage": {"calls": 1}})
+    found = [(s.agent, s.model) for s in spending([old, answered, half, none])]
+    assert found == [("", ""), ("", "offline"), ("a", ""), ("", "")]
