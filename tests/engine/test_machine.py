@@ -62,7 +62,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         ("frame_tree.py", 'joined["priced_usd"]', 'joined["priced_uds"]'),
         ("ready.py", 'usage.get("unknown_calls", 0)', 'usage.get("unknown_cals", 0)'),
         ("../graph/options.py", 'given["unknown_cost"]', 'given["unknown_costs"]'),
-        ("../history/usage.py", 'asked["agent"]', 'asked["agnet"]'),
+        ("../history/usage.py", 'by.get("agent", "")', 'by.get("agnet", "")'),
     ]
     shadows: list[str] = []
     for number, (name, old, text) in enumerate(patches):
@@ -84,8 +84,8 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         ("NodeOutline", "raeds"),
         ("Usage", "priced_uds"),
         ("LimitsRecord", "unknown_costs"),
-        ("ModelCaller", "agnet"),
     )
     for record, key in misspelt:
         assert f'TypedDict "{record}" has no key "{key}"' in ended.stdout
-    assert re.search(r"engine/ready\.py:\d+: error: .*object", ended.stdout), ended.stdout
+    for file in ("engine/ready", "history/usage"):  # `get` returns an object for a key that a record does not have
+        assert re.search(rf"{file}\.py:\d+: error: .*object", ended.stdout), ended.stdout
