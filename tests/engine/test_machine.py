@@ -87,5 +87,5 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
     )
     for record, key in misspelt:
         assert f'TypedDict "{record}" has no key "{key}"' in ended.stdout
-    for file in ("engine/ready", "history/usage"):  # `get` returns an object for a key that a record does not have
-        assert re.search(rf"{file}\.py:\d+: error: .*object", ended.stdout), ended.stdout
+    for part in ("engine/ready", "history/usage"):  # `get` returns an object for a key that a record does not have
+        assert re.search(rf"{part}\.py:\d+: error: .*object", ended.stdout), ended.stdout
