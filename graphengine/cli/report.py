@@ -237,9 +237,8 @@ def show_failure(err: Channel, failure: FailureRecord) -> None:
     shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]
     for line in shown_lines:
         err.prose("  ", (line[:500], "red"))
-    place = place_in_user_code(failure.traceback)
-    if not place and reported.where != f"node {failure.path}":
-        place = reported.where
+    named = reported.where if reported.where != f"node {failure.path}" else ""
+    place = ", ".join(filter(None, (place_in_user_code(failure.traceback), named)))
     for word, text in (("at", place), ("repair", reported.repair)):
         if text:
             err.prose((f"  {word}: ", "dim"), text)

@@ -8,7 +8,7 @@ from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.calls.user_frames import has_user_code, user_traceback
 from graphengine.engine.events import Error
 from graphengine.engine.steps import FailureRecord
-from graphengine.errors import NodeError, is_repeating
+from graphengine.errors import GraphEngineError, NodeError, is_repeating
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
@@ -52,9 +52,12 @@ def error_of(error: BaseException) -> Error:
         retryable = error.retryable and not repeats
         trace = _utf8(user_traceback(error.__cause__)) if has_user_code(error.__cause__) and error.__cause__ else ""
         return Error(error.code, names, _utf8(error.message), trace, retryable, where, repair, pause, error, repeats)
-    text, trace = text_of(error) or names[0], _utf8(user_traceback(error))
-    repair = "" if isinstance(error, Exception) else _NO_EXIT
-    return Error(names[0], names, text, trace, not repeats, repair=repair, raised=error, repeats=repeats)
+    trace = _utf8(user_traceback(error))
+    if isinstance(error, GraphEngineError) and kind.__str__ is GraphEngineError.__str__:
+        text, where, repair = _utf8(error.message), _utf8(error.where), _utf8(error.repair)
+    else:
+        text, where, repair = text_of(error), "", "" if isinstance(error, Exception) else _NO_EXIT
+    return Error(names[0], names, text or names[0], trace, not repeats, where, repair, raised=error, repeats=repeats)
 
 
 def text_of(error: BaseException) -> str:

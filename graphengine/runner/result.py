@@ -181,10 +181,14 @@ class RunFailed(GraphEngineError):
         if result.cause is not None:
             cut_to_user_code(result.cause)
         error = result.error
-        text = f"{error.kind}: {error.message}" if error is not None else "no reason recorded"
+        text, places = "no reason recorded", [f"run {result.run_id}"]
+        if error is not None:
+            text = f"{error.kind}: {error.message}"
+            named = error.where if error.where != f"node {error.path}" else ""
+            places = [place for place in (error.path, named) if place] or places
         super().__init__(
             f"run {result.run_id} failed: {text}",
-            where=error.path if error is not None and error.path else f"run {result.run_id}",
+            where=", ".join(places),
             repair=result.repair or "fix the cause and resume the run: what finished is not run again",
         )
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Failure, Graph, Retry, RunFailed, Runner, failed
 from graphengine.engine.steps import FailureRecord
-from graphengine.errors import CompileError, DefinitionError
+from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
 
@@ -54,6 +54,20 @@ async def test_run_failed_has_the_exception_as_its_cause(runner: Runner) -> None
         assert error is not None
         assert "in breaks" in error.traceback
         assert "traceback" not in error.model_dump()
+
+
+async def test_an_error_of_graphengine_in_a_node_keeps_its_parts(runner: Runner) -> None:
+    """Its place and its repair are recorded apart from its message, and RunFailed reports each of them once."""
+
+    def refuses(n: int) -> int:
+        raise InputError("the amount is negative", where="order 7", repair="give a positive amount")
+
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(one(refuses)).result()
+    error = caught.value.result.error
+    assert error is not None
+    assert (error.message, error.where, error.repair) == ("the amount is negative", "order 7", "give a positive amount")
+    assert str(caught.value).splitlines()[1:] == ["  at: a, order 7", "  repair: give a positive amount"]
 
 
 def frames_of(error: BaseException | None) -> list[tuple[str, str]]:
