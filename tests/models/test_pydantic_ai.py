@@ -258,4 +258,5 @@ async def test_a_prompt_may_be_awaited_and_show_media() -> None:
     (part,) = seen[0].parts
     text, shown = part.content  # type: ignore[misc,union-attr]
     assert (text, shown.data, shown.media_type) == ("Describe rhyme:", b"%PDF-1", "application/pdf")  # type: ignore[union-attr]
-    assert "a list of texts and Media" in str(wrong.error)
+    assert wrong.error is not None
+    assert "a list of texts and Media" in wrong.error.repair
