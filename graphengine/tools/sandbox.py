@@ -13,6 +13,8 @@ from typing import Final
 from graphengine.errors import DefinitionError, install_command
 
 SECONDS: Final = 5.0
+_GRACE_SECONDS: Final = 5.0
+"""How much later the interpreter's process is killed, if the interpreter does not end by itself."""
 MEMORY_BYTES: Final = 200_000_000
 MOST_CHARACTERS: Final = 20_000
 
@@ -36,7 +38,7 @@ async def run_python(code: str) -> str:
     printed = CollectString()
     try:
         async with (
-            AsyncMonty(max_processes=1, request_timeout=2 * SECONDS) as pool,
+            AsyncMonty(max_processes=1, request_timeout=SECONDS + _GRACE_SECONDS) as pool,
             pool.checkout(limits={"max_feed_duration_secs": SECONDS, "max_memory": MEMORY_BYTES}) as session,
         ):
             value = await session.feed_run(code, print_callback=printed)
