@@ -154,7 +154,7 @@ class _Template(NamedTuple):
 
 
 def _ending(kind: str, steps: int) -> Graph[_Asked]:
-    """Return a graph whose run has that many steps, and ends as `kind` says."""
+    """Return a graph whose run has that many steps, and an end of this kind."""
     last = steps - 2
 
     async def increase(count: int) -> int:
@@ -176,7 +176,7 @@ def _ending(kind: str, steps: int) -> Graph[_Asked]:
 
 
 async def _recorded(kind: str, steps: int) -> _Template:
-    """Record a run that ends as `kind` says: with a status, or as `due`, waiting for a timer that is due soon."""
+    """Record a run with an end of this kind: a status, or `due`, waiting for a timer that is due soon."""
     async with Runner() as runner:
         graph = _ending(kind, steps)
         limits = Limits(steps=steps - 2 if kind == "stopped" else None)

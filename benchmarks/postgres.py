@@ -419,7 +419,7 @@ def _connected(address: str) -> psycopg.Connection:
 
 
 def _fill(address: str, count: int) -> None:
-    """Put rows of runs without a log behind the others in the queue."""
+    """Add rows of runs without a log to the end of the queue."""
     with _connected(address) as connection:
         connection.execute(
             "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, wanted_at, queue,"

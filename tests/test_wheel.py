@@ -133,17 +133,17 @@ def clean(shared: Path) -> Environment:
 @pytest.fixture
 def with_pytest(clean: Environment, tmp_path: Path) -> Environment:
     """The same with pytest too."""
-    beside = tmp_path / "beside"
-    beside.mkdir()
-    link(beside, "pytest")
-    return Environment(clean.folder, beside)
+    more = tmp_path / "more"
+    more.mkdir()
+    link(more, "pytest")
+    return Environment(clean.folder, more)
 
 
 @pytest.fixture
 def with_workflows(with_pytest: Environment) -> Environment:
     """The same with what all bundled workflows need too."""
-    assert with_pytest.beside is not None
-    link(with_pytest.beside, *WORKFLOWS)
+    assert with_pytest.more is not None
+    link(with_pytest.more, *WORKFLOWS)
     return with_pytest
 
 

@@ -193,7 +193,7 @@ _otel = click.option(
     is_flag=True,
     expose_value=False,
     callback=_kept,
-    help="Export traces and metrics with OpenTelemetry, as its OTEL_* variables say.",
+    help="Export traces and metrics with OpenTelemetry, configured by its OTEL_* variables.",
 )
 _log_format = click.option(
     "--log-format",

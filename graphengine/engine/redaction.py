@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from msgspec import defstruct
 from msgspec.structs import replace
 from pydantic_core import from_json
 
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.rebase import shifted
 from graphengine.engine.snapshot import Frame
-from graphengine.engine.steps import Entered, Shift, Started, Stopped
+from graphengine.engine.steps import Continued, Entered, Node, Outcome, Refused, Shift, Started, Stopped
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
 from graphengine.state.encoded import opened
 from graphengine.state.secret import clear_texts, holds, is_sealed, scrubbed, worth_scrubbing
@@ -33,17 +31,17 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import AnyFacts, Decided, Step
+    from graphengine.engine.steps import Decided, Step
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.schema import StateType
+
+F = TypeVar("F")
 
 _LEAST_REFUSED: Final = 8
 """The length from which a clear text is refused: shorter ones occur in other texts by chance."""
 
 WITHHELD: Final = "asked; the reason is withheld, because this run has secrets and its graph is not loaded here"
 """Replaces a text that may contain a secret, if the secrets cannot be decrypted to search for them."""
-_WORDS: Final = ("error", "why", "stop", "message", "edge", "marks", "samples", "inside")
-"""The facts of a step that are texts for people, and never read back as a value."""
 
 
 def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -> Decided:
@@ -53,21 +51,29 @@ def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -
         if isinstance(facts, Stopped):
             facts.stop = dataclasses.replace(facts.stop, explanation=words_for(None, snapshot, facts.stop.explanation))
         return step
-    texts = {name: fact for name in _WORDS if (fact := getattr(facts, name, None))}
-    if texts:
-        kinds = type(step.data)
-        redacted = hidden(plan, snapshot, step, msgspec.to_builtins(texts))
-        typed = msgspec.convert(redacted, _worded(kinds))
-        step.data = replace(step.data, **{name: getattr(typed, name) for name in texts})
+    if isinstance(facts, (Outcome, Stopped, Continued, Refused)):
+        _hide_texts(facts, worth_scrubbing(_texts(plan, snapshot, step)))
     step.typed = None
     return step
 
 
-@cache
-def _worded(facts: type[AnyFacts]) -> type[Any]:
-    """Return a struct of the facts of a kind of step that are texts, each optional."""
-    kinds = get_type_hints(facts)
-    return defstruct("Worded", [(name, kinds[name] | None, None) for name in _WORDS if name in kinds])
+def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequence[str]) -> None:
+    """Hide clear texts in those facts of a step that are texts for people, and never read back as a value."""
+
+    def hide(fact: F) -> F:
+        return msgspec.convert(scrubbed(msgspec.to_builtins(fact), secrets), type(fact)) if fact else fact
+
+    if isinstance(facts, Outcome):
+        facts.error, facts.stop, facts.why = hide(facts.error), hide(facts.stop), hide(facts.why)
+        facts.edge, facts.marks, facts.samples = hide(facts.edge), hide(facts.marks), hide(facts.samples)
+        if isinstance(facts, Node):
+            facts.inside = hide(facts.inside)
+    elif isinstance(facts, Stopped):
+        facts.error, facts.stop = hide(facts.error), hide(facts.stop)
+    elif isinstance(facts, Continued):
+        facts.marks = hide(facts.marks)
+    else:
+        facts.message = hide(facts.message)
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -195,8 +195,10 @@ def _frame_row(frame: Frame) -> _Frame:
             row.map = phase
         case Waiting():
             row.waits = phase.waits
-        case _:
+        case Ready() | Fallback() | Inside() | GivenUp() | Ended():
             pass
+        case _:
+            assert_never(phase)
     return row
 
 

@@ -515,7 +515,7 @@ def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
 
 
 def _model(state: type[Any]) -> type[Any]:
-    """Return the model of a state; what is none stays, and is reported when the graph is compiled."""
+    """Return the model of a state. Any other value is returned unchanged, and reported when the graph is compiled."""
     try:
         return model_of(state)
     except ValueError:

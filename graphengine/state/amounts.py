@@ -83,12 +83,14 @@ def is_cost_unknown(usage: Usage) -> bool:
     >>> is_cost_unknown({"cost_usd": None}), is_cost_unknown({"cost_usd": 0.5}), is_cost_unknown({})
     (True, False, False)
     """
-    return "cost_usd" in usage and usage["cost_usd"] is None
+    cost: float | None = usage.get("cost_usd", 0.0)
+    return cost is None
 
 
 def allows_unknown_cost(limits: LimitsRecord) -> bool:
     """Return whether models of unknown price are allowed under a limit on costs."""
-    return "unknown_cost" in limits and bool(limits["unknown_cost"])
+    allowed: float = limits.get("unknown_cost", 0.0)
+    return bool(allowed)
 
 
 def are_offline(usage: Usage) -> bool:

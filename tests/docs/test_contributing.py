@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md and SECURITY.md describe the project as it is."""
+"""CONTRIBUTING.md and SECURITY.md agree with the project."""
 
 import re
 from pathlib import Path

@@ -52,9 +52,11 @@ def test_the_docs_draw_the_table() -> None:
 
 
 def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Path) -> None:
-    """Mypy reports a kind of step that no rule handles, a field that no step has, and a key that no record has."""
+    """Mypy reports a kind of step, an event or a phase that nothing handles, and fields and keys that no record has."""
     kind = "AnyFacts: TypeAlias = (\n    Started\n"
     new = f'class Paused(Facts):\n    """A new kind."""\n\n\n{kind.replace("Started", "Paused | Started")}'
+    new_phase = 'class Asleep(Struct, frozen=True):\n    """A new phase."""\n\n\n'
+    new_event = 'class Nudged(NamedTuple):\n    """A new event."""\n\n    now: float\n\n\n'
     patches = [
         ("steps.py", kind, new),
         ("rules/fork.py", "facts.cancelled = ", "facts.canceled = "),
@@ -63,6 +65,11 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         ("ready.py", 'usage.get("unknown_calls", 0)', 'usage.get("unknown_cals", 0)'),
         ("../graph/options.py", 'given["unknown_cost"]', 'given["unknown_costs"]'),
         ("../history/usage.py", 'by.get("agent", "")', 'by.get("agnet", "")'),
+        ("../state/amounts.py", 'usage.get("cost_usd", 0.0)', 'usage.get("cost_usds", 0.0)'),
+        ("phases.py", "Phase: TypeAlias = Ready", f"{new_phase}Phase: TypeAlias = Asleep | Ready"),
+        ("events.py", "Event: TypeAlias = FrameEvent", f"{new_event}Event: TypeAlias = Nudged | FrameEvent"),
+        ("rules/visit.py", "more.unawaited", "more.unawated"),
+        ("redaction.py", "hide(facts.why)", "hide(facts.wy)"),
     ]
     shadows: list[str] = []
     for number, (name, old, text) in enumerate(patches):
@@ -72,20 +79,20 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         shadow = tmp_path / f"{number}.py"
         shadow.write_text(source.replace(old, text), encoding="utf-8")
         shadows += ["--shadow-file", str(file.relative_to(ROOT)), str(shadow)]
-    folders = ("graphengine/engine", "graphengine/history", "graphengine/graph")
+    folders = ("graphengine/engine", "graphengine/history", "graphengine/graph", "graphengine/state")
     ended = run_mypy(ROOT, tmp_path / "mypy", *shadows, *folders)
-    unhandled = [line for line in ended.stdout.splitlines() if 'incompatible type "Paused"; expected "Never"' in line]
-    assert {line.partition(":")[0] for line in unhandled} == {
-        "graphengine/engine/fold.py",
-        "graphengine/history/replay/event_of_step.py",
+    unhandled = re.findall(r'(\S+)\.py:\d+: error: .*incompatible type "(\w+)"; expected "Never"', ended.stdout)
+    assert {*unhandled} == {
+        ("graphengine/engine/fold", "Paused"),
+        ("graphengine/history/replay/event_of_step", "Paused"),
+        ("graphengine/engine/stored", "Asleep"),
+        ("graphengine/engine/machine", "Nudged"),
     }, ended.stdout
-    assert '"Joined" has no attribute "canceled"' in ended.stdout
-    misspelt = (
-        ("NodeOutline", "raeds"),
-        ("Usage", "priced_uds"),
-        ("LimitsRecord", "unknown_costs"),
-    )
+    for record, name in (("Joined", "canceled"), ("Node", "unawated"), ("Outcome", "wy")):
+        assert f'"{record}" has no attribute "{name}"' in ended.stdout, ended.stdout
+    misspelt = (("NodeOutline", "raeds"), ("Usage", "priced_uds"), ("LimitsRecord", "unknown_costs"))
     for record, key in misspelt:
         assert f'TypedDict "{record}" has no key "{key}"' in ended.stdout
-    for part in ("engine/ready", "history/usage"):  # `get` returns an object for a key that a record does not have
+    # `get` returns an object for a key that a record does not have.
+    for part in ("engine/ready", "history/usage", "state/amounts"):
         assert re.search(rf"{part}\.py:\d+: error: .*object", ended.stdout), ended.stdout

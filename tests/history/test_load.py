@@ -19,6 +19,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite.files import VERSION
 from graphengine.testing import FakeClock, replay
 from graphs.review_loop import review_loop
 from tests.kit.facts import said
@@ -145,6 +146,12 @@ def summary(step: Step) -> object:
     """Return what a step did, without the engine's explanations."""
     facts = said(step)
     return plain([place(step), step.update, facts.get("to"), facts.get("edge"), facts.get("status")])
+
+
+def test_every_older_format_of_the_database_has_a_file() -> None:
+    """A database of each format before this one is kept; that of format 4 has long texts in rows of their own."""
+    assert [dump.stem for dump in DUMPS] == [f"format_{number}" for number in range(1, VERSION)]
+    assert 'INSERT INTO "texts"' in (FOLDER / "databases" / "format_4.sql").read_text(encoding="utf-8")
 
 
 @OLD

@@ -56,7 +56,7 @@ def counter(most: int, *, seconds: float = 0) -> Graph[State]:
 
 
 def review(question: str = "Publish this draft?") -> Graph[State]:
-    """Return a graph that asks for a verdict, then whether to go on."""
+    """Return a graph that asks for a verdict, then whether to continue."""
     graph = Graph("review", State)
     graph.add_node("approve", ask(question, Verdict), writes="verdict")
     graph.add_node("agree", ask("Go on?", bool), writes="agreed")

@@ -27,11 +27,11 @@ class Environment:
 
     Attributes:
         folder: Where it is.
-        beside: A folder with further packages, of one test.
+        more: A folder with further packages, of one test.
     """
 
     folder: Path
-    beside: Path | None = None
+    more: Path | None = None
 
     @property
     def packages(self) -> Path:
@@ -53,7 +53,7 @@ class Environment:
     def _variables(self, home: Path) -> dict[str, str]:
         """Return variables whose PATH has the programs of the environment and no others."""
         found = {"PATH": str(self.folder / "bin"), "HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"}
-        return found if self.beside is None else {**found, "PYTHONPATH": str(self.beside)}
+        return found if self.more is None else {**found, "PYTHONPATH": str(self.more)}
 
 
 def built(folder: Path, source: Path = ROOT) -> Path:

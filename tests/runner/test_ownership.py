@@ -54,7 +54,7 @@ class Suspended(SQLiteStore):
 
 
 def graph(begun: list[str], *, forks: bool) -> Graph[State]:
-    """Return a graph START → first → second → END, or with `second` in an arm beside `other`."""
+    """Return a graph START → first → second → END, or with `second` in one arm and `other` in another."""
 
     def second() -> int:
         begun.append("second")

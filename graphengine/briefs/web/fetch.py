@@ -166,7 +166,7 @@ class Web:
         return parsed.copy_with(host=numbers[0]), {"sni_hostname": parsed.host}, host
 
     async def _check_robots(self, url: str) -> None:
-        """Ask the robots.txt of a host, which counts as RFC 9309 says: without one all is allowed, on errors nothing.
+        """Ask the robots.txt of a host, by RFC 9309: without one all is allowed, on errors nothing.
 
         Raises:
             PageRefused: It forbids the page.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished, Written
@@ -86,17 +86,15 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     return leave(run, inner, frame, event, view, change, facts)
 
 
-_CARRIED: Final = ("choice", "inside", "sent", "emitted", "unused", "unawaited", "keeps", "wait", "by", "answer")
-"""The facts of a step that come with its event, as opposed to those that `decide` works out."""
-
-
 def _note(facts: Node, event: NodeFinished) -> None:
-    """Copy what came with a result into the step."""
+    """Copy what came with a result into the step, as opposed to what `decide` works out."""
     if event.usage:
         facts.usage = event.usage
-    if event.more is not None:
-        for name in _CARRIED:
-            setattr(facts, name, getattr(event.more, name))
+    if (more := event.more) is not None:
+        facts.choice, facts.inside, facts.keeps = more.choice, more.inside, more.keeps
+        facts.sent, facts.emitted = more.sent, more.emitted
+        facts.unused, facts.unawaited = more.unused, more.unawaited
+        facts.wait, facts.by, facts.answer = more.wait, more.by, more.answer
     if event.choice:
         facts.choice = event.choice
 
