@@ -380,7 +380,7 @@ class NoChoice(NodeError):
 
 
 class NoEdge(NodeError):
-    """The condition of no outgoing edge of the node holds, and it has no `otherwise` edge."""
+    """No condition of the node's outgoing edges holds, and it has no `otherwise` edge."""
 
     recorded_as = "graphengine.errors.NoWayOut"  # its name in logs
     code = "no_way_out"

@@ -99,7 +99,7 @@ def _options(command: click.Command, context: click.Context) -> str:
         for param in command.get_params(context)
         if isinstance(param, click.Option) and not set(param.opts) & set(everywhere)
     ]
-    rows = [f"| `{record[0]}` | {_cell(record[1])} |" for record in records if record is not None]
+    rows = [f"| `{_cell(record[0])}` | {_cell(record[1])} |" for record in records if record is not None]
     return "\n".join(["| option | meaning |", "|---|---|", *rows]) if rows else ""
 
 

@@ -96,6 +96,14 @@ def linked(page: Path) -> Iterator[Path]:
             yield path
 
 
+def for_site(page: str) -> str:
+    r"""Return a page of the repository for the site: in a table, `\|` in code becomes `|`.
+
+    GitHub needs the backslash, which Python-Markdown shows.
+    """
+    return re.sub(r"(?m)^\|.*$", lambda row: re.sub(r"`[^`]*`", lambda code: code[0].replace(r"\|", "|"), row[0]), page)
+
+
 def write(folder: Path = PAGES) -> None:
     """Replace the sources in the folder by new ones."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -105,7 +113,10 @@ def write(folder: Path = PAGES) -> None:
     for path in sorted(files):
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        if path.suffix == ".md":
+            copy.write_text(for_site(path.read_text(encoding="utf-8")), encoding="utf-8")
+        else:
+            shutil.copyfile(path, copy)
     (folder / "api").mkdir()
     (folder / "api" / "index.md").write_text(overview(), encoding="utf-8")
     for module in API:

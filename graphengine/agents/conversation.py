@@ -519,7 +519,7 @@ class Conversation(Generic[T]):
 
         record = await self._scope.piece(f"tool {call.name}", number, make)
         for error in raised:  # after the record, which refuses an error that contains a secret
-            text = "tool %s of agent %s raised %s: the model was given its text, the call's record has the traceback"
+            text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
         return result_message(call, record)
 

@@ -346,7 +346,7 @@ def _checked(one: Guard, text: str, where: str) -> str:
             ) from error
         side = {"input": "question", "output": "answer", "tool": "result"}[one.on]
         raise GuardFailed(
-            f"the guard {one.name} did not let the {side} pass: {error}",
+            f"the guard {one.name} rejected the {side}: {error}",
             where=where,
             repair="change what the agent is given, or loosen the guard",
         ) from error

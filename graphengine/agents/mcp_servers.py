@@ -279,8 +279,8 @@ class _Shared:
                 await connection.stop()
                 self._connection = None
         return (
-            f"The MCP server {self._server.name} ended{await connection.wrote()}. Whether it did what was asked is not "
-            f"known. The next call tries again."
+            f"The MCP server {self._server.name} ended{await connection.wrote()}. It is not known whether the "
+            f"call took effect. The next call starts the server again."
         )
 
     def _text_of(self, error: Exception) -> str:

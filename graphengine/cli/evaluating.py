@@ -77,7 +77,8 @@ _EXITS: Final[Mapping[int, str]] = {
     "thresholds",
     metavar="[SCORER=]NUMBER",
     multiple=True,
-    help="The least mean, from 0 to 1, of one scorer or of all; below it the command exits with 1. May be repeated.",
+    help="The lowest acceptable mean, from 0 to 1, of one scorer or of all; below it the command exits with 1. May be "
+    "repeated.",
 )
 @click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Cases at a time.")
 @click.option(

@@ -207,7 +207,7 @@ _log_level = click.option(
     type=click.Choice(["debug", "info", "warning", "error"]),
     expose_value=False,
     callback=_kept,
-    help="The least level of the log.  [default with --log-format: info]",
+    help="The lowest level that is logged.  [default with --log-format: info]",
 )
 
 

@@ -55,7 +55,11 @@ if TYPE_CHECKING:
 @options.tags
 @click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")
 @click.option("--priority", type=int, default=0, help="With --queue: the higher, the sooner it is taken.  [default: 0]")
-@click.option("--key", metavar="NAME", help="With --queue: for whom the run is; the keys of a queue take turns.")
+@click.option(
+    "--key",
+    metavar="NAME",
+    help="With --queue: the tenant of the run, or any other name; the keys of a queue take turns.",
+)
 @options.no_wait
 @click.pass_obj
 @options.driving

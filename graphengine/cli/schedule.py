@@ -52,7 +52,9 @@ _MISSED: Final = ("skip", "one", "all")
 )
 @click.option("--queue", metavar="NAME", default="default", show_default=True, help="add: The queue of the runs.")
 @click.option("--priority", type=int, default=0, help="add: The higher, the sooner a run is taken.  [default: 0]")
-@click.option("--key", metavar="NAME", help="add: For whom the runs are; the keys of a queue take turns.")
+@click.option(
+    "--key", metavar="NAME", help="add: The tenant of the runs, or any other name; the keys of a queue take turns."
+)
 @options.tags
 @options.database
 @options.common

@@ -392,7 +392,7 @@ class WorkerLine(Document):
 class GoesOn(WorkerLine):
     """The worker takes a run."""
 
-    event: Literal["goes_on"] = Field(description="which line it is")
+    event: Literal["goes_on"] = Field(description="the kind of this line")
     graph: str = Field(description="the name of its graph")
     why: Literal["queued", "due", "sent", "orphan"] = Field(
         description="it was queued, its time has come, it received an answer or a message, or its process died"
@@ -402,7 +402,7 @@ class GoesOn(WorkerLine):
 class Ended(WorkerLine):
     """The outcome of a run that the worker took."""
 
-    event: Literal["ended"] = Field(description="which line it is")
+    event: Literal["ended"] = Field(description="the kind of this line")
     graph: str = Field(description="the name of its graph")
     status: Literal["waiting", "finished", "stopped", "failed", "left"] = Field(
         description="`left` if the worker was stopped"
@@ -416,7 +416,7 @@ class Ended(WorkerLine):
 class Refused(WorkerLine):
     """A run that cannot be resumed."""
 
-    event: Literal["refused"] = Field(description="which line it is")
+    event: Literal["refused"] = Field(description="the kind of this line")
     graph: str | None = Field(default=None, description="the name of its graph")
     error: Refusal = Field(description="why")
 

@@ -59,7 +59,7 @@ _LAST: Final = 5
 @click.option(
     "--no-wait",
     is_flag=True,
-    help="If the run waits, or no process drives it, exit with code 3 or 4 instead of watching on.",
+    help="If the run waits, or no process drives it, exit with code 3 or 4 instead of waiting.",
 )
 @options.database
 @options.common

@@ -344,7 +344,7 @@ class ListedRun(Part):
     due_at: float | None = Field(description="when its first timer is due")
     queue: str = Field(description="the queue from which workers take it")
     priority: int = Field(description="the higher, the sooner it is taken")
-    key: str | None = Field(description="for whom it is in its queue; keys take turns")
+    key: str | None = Field(description="its key in the queue, such as a tenant; keys take turns")
     queued: bool = Field(description="whether no process has driven it yet")
     summary: RunSummary | None = Field(description="null before its status first changed")
     waits: Sequence[Wait] = Field(description="what it waits for")
@@ -392,7 +392,7 @@ class WatchLine(Document):
 class Stepped(WatchLine):
     """A step was recorded."""
 
-    event: Literal["step"] = Field(description="which line it is")
+    event: Literal["step"] = Field(description="the kind of this line")
     step: Step = Field(description="the step")
 
 
@@ -400,7 +400,7 @@ class StatusReported(WatchLine):
     """The status of the run, whenever one of these values changes."""
 
     # "stands" stays its name in JSON, which recorded documents have and their readers match.
-    event: Literal["stands"] = Field(description="which line it is")
+    event: Literal["stands"] = Field(description="the kind of this line")
     status: Status = Field(description="as of the last step")
     driver: str | None = Field(
         description="the process that drives it; null if none does, or if the process of a `running` one has died"
@@ -411,7 +411,7 @@ class StatusReported(WatchLine):
 class WatchEnded(WatchLine):
     """The run is over, or is no longer watched."""
 
-    event: Literal["ended"] = Field(description="which line it is")
+    event: Literal["ended"] = Field(description="the kind of this line")
     status: Status = Field(description="as of the last step")
     driver: str | None = Field(description="null if no process drives it")
     seq: int = Field(description="its last step")
@@ -431,7 +431,7 @@ class LiveLine(WatchLine):
 class Began(LiveLine):
     """An attempt of a node began."""
 
-    event: Literal["began"] = Field(description="which line it is")
+    event: Literal["began"] = Field(description="the kind of this line")
     node: str = Field(description="the node's name")
     visit: int = Field(description="which visit of the node, from 1")
     attempt: int = Field(description="which attempt of the visit, from 1")
@@ -442,7 +442,7 @@ class Began(LiveLine):
 class Emitted(LiveLine):
     """A node showed a value with `ctx.emit`."""
 
-    event: Literal["emitted"] = Field(description="which line it is")
+    event: Literal["emitted"] = Field(description="the kind of this line")
     data: JsonValue = Field(description="the value")
 
 
@@ -458,7 +458,7 @@ class OfTurn(LiveLine):
 class Text(OfTurn):
     """A piece of a model's answer."""
 
-    event: Literal["text"] = Field(description="which line it is")
+    event: Literal["text"] = Field(description="the kind of this line")
     text: str = Field(description="the piece")
     skipped: int = Field(description="how many characters before it were left out, for a late watcher")
 
@@ -466,7 +466,7 @@ class Text(OfTurn):
 class Thinking(OfTurn):
     """A piece of a model's thinking."""
 
-    event: Literal["thinking"] = Field(description="which line it is")
+    event: Literal["thinking"] = Field(description="the kind of this line")
     text: str = Field(description="the piece")
     skipped: int = Field(description="how many characters before it were left out, for a late watcher")
 
@@ -474,14 +474,14 @@ class Thinking(OfTurn):
 class Partial(OfTurn):
     """A structured answer as far as it was streamed."""
 
-    event: Literal["partial"] = Field(description="which line it is")
+    event: Literal["partial"] = Field(description="the kind of this line")
     value: JsonValue = Field(description="the value so far, not validated")
 
 
 class ToolCalled(OfTurn):
     """A tool is called."""
 
-    event: Literal["tool_called"] = Field(description="which line it is")
+    event: Literal["tool_called"] = Field(description="the kind of this line")
     tool: str = Field(description="the tool")
     id: str = Field(description="the provider's id of the call")
     arguments: str = Field(description="the arguments as the model wrote them, a JSON text")
@@ -490,7 +490,7 @@ class ToolCalled(OfTurn):
 class ToolReturned(OfTurn):
     """A tool's result."""
 
-    event: Literal["tool_returned"] = Field(description="which line it is")
+    event: Literal["tool_returned"] = Field(description="the kind of this line")
     tool: str = Field(description="the tool")
     id: str = Field(description="the provider's id of the call")
     text: str = Field(description="the result, or the error")
@@ -500,7 +500,7 @@ class ToolReturned(OfTurn):
 class Reset(OfTurn):
     """What was shown of an answer does not count, and it is made again."""
 
-    event: Literal["reset"] = Field(description="which line it is")
+    event: Literal["reset"] = Field(description="the kind of this line")
     why: str = Field(description="the reason")
 
 

@@ -50,18 +50,18 @@ def model_of(name: str) -> Model:
         >>> model_of("offline").name
         'offline'
     """
-    provider, colon, rest = name.strip().partition(":")
+    provider, _, rest = name.strip().partition(":")
     if provider == "offline" and not rest:
         from graphengine.models.offline import OfflineModel  # noqa: PLC0415 - each name loads what it needs
 
         return OfflineModel()
     make = _PROVIDERS.get(provider)
-    if make is None or not colon:
-        raise _unavailable(name, "which names no provider that graphengine knows", _meant(struck(name.strip())))
+    if make is None:
+        raise _unavailable(name, "has no known provider", _meant(struck(name.strip())))
     if not rest.strip():
         what = "file" if provider == "recorded" else "model"
         form = next(form for form in FORMS if form.startswith(f"{provider}:"))
-        raise _unavailable(name, f"which names no {what}", f"write it after the colon, as {form}")
+        raise _unavailable(name, f"has no {what}", f"write it after the colon, as {form}")
     return make(name, rest.strip())
 
 
@@ -172,23 +172,23 @@ def _addressed(name: str, rest: str) -> tuple[str, str | None]:
     found = _ADDRESS.fullmatch(rest)
     if found is None:
         if "://" in rest:
-            raise _unavailable(f"{bare}@…", "whose address is invalid", "write @http://HOST:PORT/v1 after the model")
+            raise _unavailable(f"{bare}@…", "has an invalid address", "write @http://HOST:PORT/v1 after the model")
         return rest, None
     model, address = found.group(1).strip(), found.group(2).strip()
     if not model:
-        raise _unavailable(f"{bare}@…", "which names no model", "write it between the colon and the @")
+        raise _unavailable(f"{bare}@…", "has no model", "write it between the colon and the @")
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
     if not host or any(character.isspace() for character in address):
-        raise _unavailable(f"{bare}@…", "whose address is invalid", "write @http://HOST:PORT/v1 after the model")
+        raise _unavailable(f"{bare}@…", "has an invalid address", "write @http://HOST:PORT/v1 after the model")
     repair = "names are recorded and shown: pass a key in the provider's variable, or as api_key= of a model object"
     if "@" in parts.netloc:
-        raise _unavailable(f"{bare}@…", "whose address has a user or password", repair)
+        raise _unavailable(f"{bare}@…", "has a user or password in its address", repair)
     if parts.query or parts.fragment:
-        raise _unavailable(f"{bare}@…", "whose address has a query or a fragment", repair)
+        raise _unavailable(f"{bare}@…", "has a query or a fragment in its address", repair)
     return model, address.rstrip("/")
 
 
@@ -212,7 +212,7 @@ def _meant(name: str) -> str:
 
 
 def _unavailable(name: str, what: str, repair: str) -> ModelUnavailable:
-    message = f"the model's name is {struck(name)!r}, {what}"  # struck: a key is easily pasted into a name
+    message = f"the model name {struck(name)!r} {what}"  # struck: a key is easily pasted into a name
     return ModelUnavailable(message, where="model", repair=hidden(repair))
 
 

@@ -150,7 +150,7 @@ class ScriptedModel:
             repair = did_you_mean(request.agent, self._scripts) or "add the agent to ScriptedModel({...})"
         else:
             agent = f" by agent {request.agent}"
-            text = f"call {number}{agent} has no answer left in the script, which has {script.size}"
+            text = f"the script has no answer left for call {number}{agent}; it had {script.size}"
             repair = _REPAIR
         message = f"{text}; the request:\n{_indented(shown(request))}"
         self._unexpected.append(message)

@@ -66,9 +66,9 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
     ending = target.suffix.lower()
     if ending not in ENDINGS:
         raise RenderError(
-            f"the ending of {target.name!r} names no picture format",
+            f"the extension of {target.name!r} is not a picture format",
             where=str(target),
-            repair=f"end the name with one of {', '.join(ENDINGS)}",
+            repair=f"use one of {', '.join(ENDINGS)}",
         )
     if theme not in THEMES:
         raise RenderError(f"there is no theme {theme!r}", where="theme=", repair=f"use one of {', '.join(THEMES)}")

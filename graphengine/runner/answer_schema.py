@@ -39,7 +39,7 @@ _LISTED: Final = 20
 
 
 def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) -> str:
-    """Return what fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each of it a text`.
+    """Return what fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each item a text`.
 
     Args:
         schema: The JSON Schema. An invalid one, which a database may contain, is described as JSON.
@@ -102,7 +102,7 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
     kind = schema.get("type")
     if kind == "array":
         items = schema.get("items")
-        return f"a list, each of it {_in_words(items, root, depth - 1)}" if items and depth > 0 else "a list"
+        return f"a list, each item {_in_words(items, root, depth - 1)}" if items and depth > 0 else "a list"
     if kind == "object":
         return _object(schema, root, depth)
     return _SIMPLE.get(str(kind), "JSON") + _bounds(schema)

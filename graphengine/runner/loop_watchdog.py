@@ -109,7 +109,7 @@ class Loop:
         if holder is not None and function not in known:
             known.add(function)
             self._reported = holder
-            text = "%s has held the event loop for %.1f s, so that nothing else moves: %s\n  repair: %s"
+            text = "%s has held the event loop for %.1f s, so that nothing else runs: %s\n  repair: %s"
             log.warning(text, holder, held, holder.place, holder.repair)
 
     def _reply(self) -> None:

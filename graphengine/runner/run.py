@@ -33,7 +33,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class InQueue:
-    """Where a run is queued: its queue, its priority, and for whom it is."""
+    """Where a run is queued: its queue, its priority, and its key."""
 
     queue: str
     priority: int

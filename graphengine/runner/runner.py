@@ -201,7 +201,7 @@ class Runner(Records):
             tags: Tags of the run, for `runs` and `prune`.
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
-            key: For whom the run is, such as a tenant: the keys of a queue take turns, and can have limits.
+            key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
@@ -465,7 +465,9 @@ class Runner(Records):
         self._usable()
         known = {plan_of(graph, None).graph: graph for graph in graphs}
         if len(known) < len(graphs):
-            raise DefinitionError("two graphs have one name", where="recover", repair="name each graph differently")
+            raise DefinitionError(
+                "two graphs have the same name", where="recover", repair="name each graph differently"
+            )
         found, limit = await self.due(list(known), limit=_PAGE), _PAGE
         while len(found) == limit:  # there may be more
             limit *= 4

@@ -138,7 +138,7 @@ class SyncRunner:
             tags: Tags of the run, for `runs` and `prune`.
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
-            key: For whom the run is, such as a tenant: the keys of a queue take turns, and can have limits.
+            key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.

@@ -123,7 +123,7 @@ def _start(name: str, operation: str, schema: object, takes_webhooks: bool) -> d
         _parameter("field", _TEXT, "the field of the input that gets the whole body, such as a webhook's"),
         _parameter("queue", _TEXT, "the queue from which a worker takes the run"),
         _parameter("priority", {"type": "integer"}, "the higher, the sooner it is taken"),
-        _parameter("key", _TEXT, "for whom the run is; the keys of a queue take turns"),
+        _parameter("key", _TEXT, "the tenant of the run, or any other name; the keys of a queue take turns"),
         _parameter("tag", {"type": "array", "items": _TEXT}, "a tag of the run; can be repeated"),
     ]
     security: dict[str, Any] = {"security": [{"token": []}, {"webhook": []}, {"github": []}]} if takes_webhooks else {}

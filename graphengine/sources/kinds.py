@@ -45,7 +45,7 @@ _BYTE_ORDER_MARKS: Final = (
 )
 _CHARSET: Final = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w:.-]+)""", re.IGNORECASE)
 _HEAD_BYTES: Final = 1024  # where HTML declares its encoding
-_READABLE: Final = "readable are Markdown, text, HTML, PDF, DOCX, CSV and TSV"
+_READABLE: Final = "supported: Markdown, text, HTML, PDF, DOCX, CSV and TSV"
 
 
 def source_from_bytes(name: str, content: bytes) -> TextFile:

@@ -207,9 +207,9 @@ class FieldType:
 
     def _changed(self, back: object, value: object) -> NotRecordable:
         read, given = self._text_of(back), self._text_of(value)
-        text = f"the record would give {read} back for {given}"
+        text = f"{given} would read back from the record as {read}"
         if read == given and not self.secret:
-            text = f"the record would not give {given} back: the value read back has the same repr and is not equal"
+            text = f"{given} would read back from the record as a value that has the same repr and is not equal"
         return NotRecordable(
             text,
             where=f"field {self.name}",

@@ -123,7 +123,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if not names:
         return ""
     listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
-    return f"known are: {listed}"
+    return f"known: {listed}"
 
 
 def members(annotation: object) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard, U
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, SecretBytes, SecretStr, ValidationInfo
 from pydantic_core import core_schema, to_json
 
-from graphengine.errors import SecretKeyWrong, install_command
+from graphengine.errors import DefinitionError, SecretKeyWrong, install_command
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 HIDDEN: Final = "**********"
 """The text shown in place of a secret."""
+MAKES_ONE: Final = "secrets.token_urlsafe(32) returns one"
+"""How to make a key, for repairs."""
 
 Key: TypeAlias = "str | bytes"
 Keys: TypeAlias = "Key | Sequence[Key] | Callable[[], Key | Sequence[Key]]"
@@ -113,18 +115,17 @@ def cipher_of(graph: str, keys: object) -> Cipher:
     """Return the cipher for a graph's keys.
 
     Raises:
-        ValueError: The keys are invalid, or the package cryptography is missing. The message says what to do.
+        DefinitionError: The keys are invalid, or the package cryptography is missing.
     """
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415 - only where there are secrets
     except ImportError:
-        message = f"secrets need the package cryptography: {install_command('secrets')}"
-        raise ValueError(message) from None
+        message = "secrets need the package cryptography, which is not installed"
+        raise DefinitionError(message, repair=install_command("secrets")) from None
     given = keys() if callable(keys) else keys
     listed = list(given) if isinstance(given, (list, tuple)) else [given]
     if not listed:
-        message = "secret_key= is empty: pass a key"
-        raise ValueError(message)
+        raise DefinitionError("secret_key= is empty", repair=f"pass a key: {MAKES_ONE}")
     return Cipher(graph, tuple(AESSIV(_derived(key)) for key in listed))
 
 
@@ -132,11 +133,10 @@ def _derived(key: object) -> bytes:
     raw = key.get_secret_value() if isinstance(key, (SecretStr, SecretBytes)) else key
     body = raw.encode() if isinstance(raw, str) else raw
     if not isinstance(body, bytes):
-        message = f"secret_key= is a {type(key).__name__}: pass text or bytes, or a function that returns them"
-        raise ValueError(message)
+        repair = f"pass text or bytes, or a function that returns them: {MAKES_ONE}"
+        raise DefinitionError(f"secret_key= is a {type(key).__name__}", repair=repair)
     if len(body) < _LEAST_BYTES or len(set(body)) < _LEAST_DIFFERENT:
-        message = f"secret_key= is too weak: pass {_LEAST_BYTES} bytes or more, such as secrets.token_urlsafe(32)"
-        raise ValueError(message)
+        raise DefinitionError("secret_key= is too weak", repair=f"pass {_LEAST_BYTES} bytes or more: {MAKES_ONE}")
     return hashlib.sha512(b"graphengine secret\0" + body).digest()
 
 

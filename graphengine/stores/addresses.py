@@ -135,14 +135,14 @@ def refuse_address(given: str | PathLike[str]) -> None:
         >>> refuse_address("mysql://me:secret@db.example/runs")
         Traceback (most recent call last):
         ...
-        graphengine.errors.StoreNotSupported: runs cannot be kept at mysql://…
+        graphengine.errors.StoreNotSupported: runs cannot be stored at mysql://…
           at: mysql://…
           repair: give the path of a file, such as runs.db, or an address: postgresql://user@host:5432/database
     """
     scheme = scheme_of(given)
     if scheme:
         shown = f"{scheme}://…"
-        message = f"runs cannot be kept at {shown}"
+        message = f"runs cannot be stored at {shown}"
         if scheme.lower() in _POSTGRES:
             message += ": this needs the path of a file"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.telemetry")
 
 _FOREIGN: Final = (
-    "%s lets no span have an id of its own choice, so runs have no spans\n"
+    "%s cannot create a span with a given id, so runs have no spans\n"
     "  repair: pass a TracerProvider of opentelemetry-sdk: Telemetry(tracer_provider=…)"
 )
 

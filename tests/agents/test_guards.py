@@ -103,9 +103,9 @@ def test_a_guard_rewrites(one: Guard, given_: str, expected: str) -> None:
 
 def test_a_guard_fails_the_node() -> None:
     """A guard fails the node by default on input, and on output if set; the message has the guard and the problem."""
-    with pytest.raises(GuardFailed, match=r"(?s)max_words did not let the question pass: .* 2 words.*at: agent a"):
+    with pytest.raises(GuardFailed, match=r"(?s)max_words rejected the question: .* 2 words.*at: agent a"):
         check_text([max_words(1, on="input")], "a b", "input", where="agent a")
-    with pytest.raises(GuardFailed, match="did not let the answer pass"):
+    with pytest.raises(GuardFailed, match="rejected the answer"):
         check_text([required("x", then="fail")], "a b", "output")
 
 
@@ -135,7 +135,7 @@ def test_a_plain_function_is_a_guard() -> None:
     assert isinstance(one, Guard)
     assert check_text([one], "HO", "output") == "ho"
     assert retried(one, "fool") == "be kind"
-    with pytest.raises(GuardFailed, match="kind did not let the answer pass: be kind"):
+    with pytest.raises(GuardFailed, match="kind rejected the answer: be kind"):
         check_text([guard(kind, then="fail")], "fool", "output")
     assert as_guards([one]) == (one,)
 

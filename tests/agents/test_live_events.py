@@ -303,5 +303,5 @@ async def test_a_guard_can_check_the_results_of_tools(guard: Any, text: str, is_
         "poet", ScriptedModel([calls(("tell", {}))]), prompt="go", tools=[tell],
         guards=[forbidden("secret", on="tool", then="fail")],
     )  # fmt: skip
-    with pytest.raises(GuardFailed, match="did not let the result pass"):
+    with pytest.raises(GuardFailed, match="rejected the result"):
         await fails.run()

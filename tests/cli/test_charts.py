@@ -54,7 +54,7 @@ def test_a_chart_has_the_document_of_every_picture(runs: Invoke) -> None:
 
 REFUSED = [
     (["first", "--timeline", "-o", "a.pdf"], "one of .svg, .html, .png, .txt"),
-    (["first", "--scores", "m", "-o", "a.svg"], "known are"),
+    (["first", "--scores", "m", "-o", "a.svg"], "known: "),
     (["first", "--scores", "goa", "-o", "a.svg"], "did you mean 'goal'?"),
     (["first", "--scores", "goal", "-o", "a.svg"], "no step of the run wrote a number at goal"),
     (["nowhere", "--timeline", "-o", "a.svg"], "there is no run 'nowhere'"),

@@ -245,14 +245,15 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
 @pytest.mark.parametrize(
     ("words", "message", "repair"),
     [
-        (["--model", "mistral:x"], "names no provider", "openai-chat"),
-        (["--model", "gpt-5-mini"], "names no provider", "openai:gpt-5-mini"),
+        (["--model", "mistral:x"], "has no known provider", "openai-chat"),
+        (["--model", "gpt-5-mini"], "has no known provider", "openai:gpt-5-mini"),
+        (["--model", "anthropic"], "the model name 'anthropic' has no model", "after the colon, as anthropic:MODEL"),
         (["--model", "asker=cheap"], "sets of models named cheap, which are for all agents", "anthropic:MODEL"),
         (["--model", "askr=offline"], "asking has no agent and no node 'askr'", "did you mean 'asker'?"),
         (["--model", "other:asker=offline"], "asking has no agent and no node 'other:asker'", ""),
         (["--model", "offline", "--model", "offline"], "for all agents is given twice", "once"),
-        (["--model", f"{KEY}"], "names no provider", ""),
-        (["--model", f"asker={KEY}"], "names no provider", ""),
+        (["--model", f"{KEY}"], "has no known provider", ""),
+        (["--model", f"asker={KEY}"], "has no known provider", ""),
         (["--limit", "unknown_cost=perhaps"], "unknown_cost=perhaps", "yes or no"),
     ],
 )

@@ -30,7 +30,7 @@ def test_tags_are_shown_and_searched(invoke: Invoke) -> None:
     assert document(invoke("show", "b", "--json").stdout)["tags"] == ["keep"]
     assert invoke("runs", "--tag", "no", "--status", "failed").stderr == (
         "no runs with status failed and with tag no in checkpoints/runs.db\n"
-        "  no run has the tag 'no'; known are: keep, nightly, of r1, of r2, of r3\n"
+        "  no run has the tag 'no'; known: keep, nightly, of r1, of r2, of r3\n"
     )
     refused = invoke("run", "counter", "--tag", "\x1b[2J")
     assert (refused.exit_code, "'\\x1b[2J' cannot be a tag" in refused.stderr) == (2, True)

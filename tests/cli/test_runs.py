@@ -68,7 +68,7 @@ async def test_age_is_that_of_the_last_step(project: Path) -> None:
     ("words", "message"),
     [
         (["--graph", "countr"], "no run has the graph 'countr'; did you mean 'counter'?"),
-        (["--tag", "xyz"], "no run has the tag 'xyz'; known are: kept"),
+        (["--tag", "xyz"], "no run has the tag 'xyz'; known: kept"),
         (["--graph", "counter", "--status", "failed"], "no runs with graph counter"),
         (["--older-than", "1d"], "no runs whose last step is older in checkpoints/runs.db"),
     ],

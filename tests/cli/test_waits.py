@@ -254,7 +254,7 @@ def test_an_invalid_answer_is_refused_before_it_is_recorded(
         ('Literal["dry", "lively"]', "dri", "'dri' is not dry or lively", "did you mean 'dry'? answer dry or lively"),
         ('Literal["dry", "lively"]', "yes", "'yes' is not dry or lively", "answer dry or lively"),
         ("int", "x", "'x' is not a whole number", "answer a whole number"),
-        ("list[int]", '[1, "a"]', "[1]: 'a' is not a whole number", "answer a list, each of it a whole number"),
+        ("list[int]", '[1, "a"]', "[1]: 'a' is not a whole number", "answer a list, each item a whole number"),
     ],
 )
 def test_an_invalid_answer_is_reported_with_the_valid_ones(  # noqa: PLR0913 - one for each part of the message

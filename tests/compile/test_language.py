@@ -232,7 +232,7 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("choice of an item", lambda: problems(choose("x.idd", {"a": item}), each={"x": "sources"}, writes="findings"),
      "unknown_field", "node b", "'x.idd'", "did you mean 'x.id'"),
     ("fallback of an item", lambda: problems(item, each={"x": "names"}, writes="findings", fallback=lambda y: y),
-     "unknown_parameter", "node b, fallback", "'y'", "known are"),
+     "unknown_parameter", "node b, fallback", "'y'", "known: "),
     ("item called as a field", lambda: problems(item, each={"task": "names"}, writes="findings"),
      "name_clash", "node b, each", "'task' is a field", "another name"),
     ("item called as a resource", lambda: problems(item, each={"db": "names"}, writes="findings"),

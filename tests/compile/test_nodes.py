@@ -157,7 +157,7 @@ async def test_a_value_that_its_record_would_change_is_refused() -> None:
     class Secret(Review):
         more: str = ""
 
-    with pytest.raises(RunFailed, match="the record would give") as caught:
+    with pytest.raises(RunFailed, match="would read back from the record") as caught:
         await once(lambda: Secret(score=1, more="x"), writes="review")
     assert caught.value.result.error is not None
     assert caught.value.result.error.kind == "not_recordable"

@@ -117,11 +117,11 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
     "a forgotten node": (missing_node, "unknown_node", "edge from a", "(also: edge from review at line "),
     "edge to nothing like a node": (
         lambda: graph_of("write judge", (START, "write", "zzz"), ("judge", END)),
-        "unknown_node", "edge from write", "known are",
+        "unknown_node", "edge from write", "known: ",
     ),
     "edge from nothing like a node": (
         lambda: graph_of("write judge", (START, "write"), ("zzz", "judge", END)),
-        "unknown_node", "edge from zzz", "known are",
+        "unknown_node", "edge from zzz", "known: ",
     ),
     "misspelt first node": (
         lambda: graph_of("write judge", (START, "wriet"), ("write", "judge", END)),
@@ -216,7 +216,7 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
     "a misspelt case": (lambda: switched(long="b", shrot="c"), "unknown_case", "edge from a", "mean 'short'?"),
     "a case left out": (lambda: switched(long="b", short="b"), "unreachable", "node c", "'c'"),
     "a value without a case": (
-        lambda: switched("kind", long="b", other="c"), "unknown_case", "edge from a", "known are: long, short",
+        lambda: switched("kind", long="b", other="c"), "unknown_case", "edge from a", "known: long, short",
     ),
     "a switch to a misspelt node": (
         lambda: switched(long="b", short="cc"), "unknown_node", "edge from a", "mean 'c'?",

@@ -42,3 +42,11 @@ def test_a_command_without_examples_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(main, "get_command", lambda context, name: click.Command(name))
     with pytest.raises(TypeError, match=f"is not a {Command.__name__}"):
         cli_docs.page()
+
+
+def test_every_row_of_a_table_has_the_columns_of_its_head() -> None:
+    """GitHub splits a row at each `|` that is not escaped, also inside code, and drops the surplus cells."""
+    for table in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE):
+        head, *rows = table.splitlines()
+        bars = len(re.findall(r"(?<!\\)\|", head))
+        assert [row for row in rows if len(re.findall(r"(?<!\\)\|", row)) != bars] == []

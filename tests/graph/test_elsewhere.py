@@ -121,7 +121,7 @@ PROBLEMS: list[tuple[str, Callable[[], Any], str, str]] = [
     ("a route as a condition", routed, "wrong_comparison", "add_switch('a', route, {…})"),
     ("the name of the end", lambda: edges(("a", "b"), ("b", "c"), ("c", "__end__")), "unknown_node", "write END"),
     ("the config", lambda: one(lambda config: {}), "unknown_parameter", "ctx: Context has the run's id"),
-    ("a parameter of any name", lambda: one(lambda s: {}), "unknown_parameter", "known are: ctx, error, items, state"),
+    ("a parameter of any name", lambda: one(lambda s: {}), "unknown_parameter", "known: ctx, error, items, state"),
 ]
 
 

@@ -109,7 +109,7 @@ async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monke
         ("antropic:claude-x", "did you mean 'anthropic:claude-x'?"),
         ("Anthropic:claude-x", "did you mean 'anthropic:claude-x'?"),
         ("openai_chat:m", "did you mean 'openai-chat:m'?"),
-        ("openai", "did you mean 'openai:MODEL'?"),
+        ("openai", "write it after the colon, as openai:MODEL"),
         ("record:x.json", "did you mean 'recorded:x.json'?"),
         ("Offline", "did you mean 'offline'?"),
         ("offline:x", "did you mean 'offline'?"),

@@ -147,7 +147,7 @@ async def test_a_call_without_an_answer_shows_what_was_asked() -> None:
     with pytest.raises(OffScript) as caught:
         await model.answer(request)
     message = str(caught.value)
-    assert "call 2 by agent critic has no answer left in the script, which has one" in message
+    assert "the script has no answer left for call 2 by agent critic; it had one" in message
     assert "system: Be brief.yyy" in message
     assert "tool: zzz" in message
     assert "zEND" in message
@@ -204,7 +204,7 @@ async def test_an_unexpected_call_is_reported_even_if_its_error_was_caught() -> 
     model = ScriptedModel([])
     with pytest.raises(OffScript):
         await model.answer(asks("?"))
-    with pytest.raises(OffScript, match=r"call 1 by agent writer has no answer"):
+    with pytest.raises(OffScript, match="no answer left for call 1 by agent writer"):
         model.done()
 
 

@@ -135,7 +135,7 @@ def test_an_unknown_extension_is_refused_before_drawing(name: str, tmp_path: Pat
     def never() -> Chart:
         raise AssertionError
 
-    with pytest.raises(RenderError, match="names no chart format") as caught:
+    with pytest.raises(RenderError, match="is not a chart format") as caught:
         write_chart(tmp_path / name, never)
     assert all(ending in caught.value.repair for ending in CHART_ENDINGS)
     assert not list(tmp_path.iterdir())

@@ -109,7 +109,7 @@ REFUSED = [
     ("score/x", "no node 'score' is a graph", "none of its nodes is one"),
     ("pie/score", "no node 'pie' is a graph", "none of its nodes is one"),
     ("two words", "is not a path", "write a field"),
-    ("names", "no step of the run wrote a number at names", "did you mean|known are"),
+    ("names", "no step of the run wrote a number at names", "did you mean|known:"),
     ("words.m", "no step of the run wrote a number at words.m", "did you mean 'words.n'"),
 ]
 

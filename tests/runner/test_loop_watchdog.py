@@ -119,7 +119,7 @@ async def test_a_node_that_blocks_the_loop_is_named(
     """The warnings have the node, the run, the function with its line, the repair, and then the duration."""
     held, over = await warnings_of(made, caplog, tmp_path / "runs.db" if kept else None)
     found = re.fullmatch(
-        r"node work \(run r\) has held the event loop for (?P<seconds>\d\.\d) s, so that nothing else moves: "
+        r"node work \(run r\) has held the event loop for (?P<seconds>\d\.\d) s, so that nothing else runs: "
         r"(?P<place>\S+) \((?P<file>.+):\d+\)\n  repair: make it a plain function .*",
         held,
     )

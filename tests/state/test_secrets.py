@@ -98,6 +98,18 @@ def test_a_key_must_be_one(number: int) -> None:
     made = graph(State, BAD_KEYS[number])
     made.add_edge("a", END)
     assert codes(made) == ["secret_key"]
+    assert "secrets.token_urlsafe(32)" in made.check()[0].repair
+
+
+def test_a_missing_package_is_repaired_by_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repair is the command that installs the package, and no advice on the key."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    made = graph()
+    made.add_edge("a", END)
+    (problem,) = made.check()
+    assert problem.code == "secret_key"
+    assert problem.message == "secrets need the package cryptography, which is not installed"
+    assert problem.repair == 'pip install "durable-graphengine[secrets]"'
 
 
 def _length(word: str) -> int:

@@ -25,7 +25,7 @@ graph.add_edge("judge", END, when=plateau("score"), label="no longer improving")
 graph.add_edge("judge", END, when=iterations("judge") >= 5, label="out of iterations")
 graph.add_edge("judge", "improve")  # no condition: otherwise
 
-if __name__ == "__main__":  # so that `graphengine render first.py` only reads the graph
+if __name__ == "__main__":  # importing the file, as `graphengine check first.py` does, runs nothing
     result = graph.run_sync(State(text="Hello"))
     print(result.state.text, "-", result.label)  # Hello!! - good enough
 

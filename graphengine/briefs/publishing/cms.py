@@ -27,7 +27,7 @@ _OURS: Final = frozenset(["localhost", "127.0.0.1", "::1"])
 
 
 class PublishFailed(GraphEngineError):
-    """A site refused a post, or cannot be used as it is configured. Nothing is published; another try is useless."""
+    """A site refused a post, or cannot be used as it is configured. Nothing is published, and a retry does not help."""
 
     code = "publish_failed"
 

@@ -207,7 +207,7 @@ def _text(url: str, content_type: str, content: bytes) -> TextFile:
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _ENDINGS:
         message = f"it is of the kind {kind or 'unknown'}, which cannot be read"
-        raise PageRefused(message, where=url, repair=f"readable are {', '.join(_ENDINGS)}")
+        raise PageRefused(message, where=url, repair=f"supported: {', '.join(_ENDINGS)}")
     try:
         found = source_from_bytes(f"page{_ENDINGS[kind]}", content)
     except SourceUnreadable as error:

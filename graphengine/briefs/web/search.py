@@ -19,7 +19,7 @@ BRAVE_ADDRESS: Final = "https://api.search.brave.com"
 
 
 class SearchFailed(GraphEngineError):
-    """There is no search, or it did not answer."""
+    """No search engine is configured, or it did not answer."""
 
     code = "search_failed"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.errors import Problem
-from graphengine.state.secret import cipher_of, nested_secret
+from graphengine.errors import DefinitionError, Problem
+from graphengine.state.secret import MAKES_ONE, cipher_of, nested_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,12 @@ def encrypted(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Pr
         return
     try:
         cipher = cipher_of(graph.name, graph.secret_key)
+    except DefinitionError as error:
+        yield Problem("secret_key", "secret_key=", error.message, error.repair)
+        return
     except Exception as error:  # noqa: BLE001 - a user's function
-        message = str(error) if isinstance(error, ValueError) else f"the function raised {type(error).__name__}"
-        yield Problem("secret_key", "secret_key=", message, "give a key such as secrets.token_urlsafe(32) returns")
+        message, repair = f"the function raised {type(error).__name__}", f"return a key: {MAKES_ONE}"
+        yield Problem("secret_key", "secret_key=", message, repair)
         return
     for name in state.secrets:
         state.fields[name].cipher = cipher

@@ -98,7 +98,7 @@ def _failed(step: Step) -> bool:
 
 
 def _nature(step: Step, today: str) -> StepDifference:
-    message = f"what {step.path} is: the step is of kind {step.kind!r}, but today it is {today}"
+    message = f"the kind of {step.path}: the step is of kind {step.kind!r}, but today the node is {today}"
     return StepDifference("ready", step.kind, today, message, _RESTORE)
 
 

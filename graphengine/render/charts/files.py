@@ -42,9 +42,9 @@ def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
     ending = target.suffix.lower()
     if ending not in CHART_ENDINGS:
         raise RenderError(
-            f"the ending of {target.name!r} names no chart format",
+            f"the extension of {target.name!r} is not a chart format",
             where=str(target),
-            repair=f"end the name with one of {', '.join(CHART_ENDINGS)}; a browser prints a page as PDF",
+            repair=f"use one of {', '.join(CHART_ENDINGS)}; a browser prints a page as PDF",
         )
     try:
         chart = draw()

@@ -134,7 +134,7 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
         return
     if isinstance(phase, Forked) and not _has_fork(plan, frame, phase):
         arms = ", ".join(key.rsplit("~", 1)[-1] for key in phase.arms)
-        text = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is in progress, is gone"
+        text = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is in progress, no longer exists"
         yield Misfit(text, f"the fork at {path}", hint)
     if frame.at == START:
         return
@@ -142,7 +142,7 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
     if isinstance(phase, Collecting):
         names = sorted({*phase.fields, *phase.items})
         if node.each is None or sorted(name for name, _, _ in node.each.sources) != names:
-            text = f"the map at {path} over {', '.join(names)}, which is in progress, is gone"
+            text = f"the map at {path} over {', '.join(names)}, which is in progress, no longer exists"
             yield Misfit(text, f"each= of {path}", hint)
     elif isinstance(phase, Inside) and frame.kind != "item" and node.each is not None:
         yield Misfit(f"the run is inside the graph at {path}, which is a map now", f"node {path!r}", hint)
@@ -243,7 +243,7 @@ def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str
             continue
         if field is None:
             reported.add(name)
-            yield Misfit(f"{who} wrote field {name!r}, which is gone", f"field {name!r}", hint)
+            yield Misfit(f"{who} wrote field {name!r}, which no longer exists", f"field {name!r}", hint)
             continue
         if op[0] not in (_BARE if field.reducer is None else _WRITTEN[field.operation]):
             reported.add(name)

@@ -523,7 +523,7 @@ def of_sets(graph: Graph[Any]) -> None:
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
-        (forked(("a",)), "the fork at begin into a, b with the join merge, which is in progress, is gone"),
+        (forked(("a",)), "the fork at begin into a, b with the join merge, which is in progress, no longer exists"),
         (forked(edit=without_fork), "the fork at begin into a, b"),
         (forked(edit=earlier_join), "is at a2 in the arm to a of the fork at begin, which no longer leads there"),
         (forked(state=PlanOfSets, edit=of_sets),
@@ -546,7 +546,7 @@ async def test_a_field_that_an_arm_wrote_cannot_be_removed(runner: Runner) -> No
     await runner.answer(run_id, "one", question="a2")
     assert (await runner.resume(forked(), run_id).result()).status == "waiting"
     after = forked(state=PlanWithout, edit=replaced("a2", ask("Well?"), writes="log"))
-    await refused(runner, after, run_id, "the arm to a wrote field 'one', which is gone")
+    await refused(runner, after, run_id, "the arm to a wrote field 'one', which no longer exists")
 
 
 async def test_a_new_arm_is_for_the_next_fork(runner: Runner) -> None:

@@ -108,7 +108,7 @@ async def test_answers_find_their_run_and_wait(runner: Runner) -> None:
     run_id = await waiting(runner, graph)
     with pytest.raises(UnknownRun):
         await runner.answer("unknown", "x")
-    with pytest.raises(InputError, match=r"has no question named 'p'[\s\S]*known are: q"):
+    with pytest.raises(InputError, match=r"has no question named 'p'[\s\S]*known: q"):
         await runner.answer(run_id, "x", question="p")
     await runner.answer(run_id, "x")
     await resume_run(runner, graph, run_id)

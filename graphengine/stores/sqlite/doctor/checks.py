@@ -1,4 +1,4 @@
-"""The checks of a database as a whole: pages, schema, rows of no run, outlines, owners. Each yields findings.
+"""The checks of a database as a whole: pages, schema, rows without a run, outlines, owners. Each yields findings.
 
 `logs.py` has the checks of single runs. A check runs even if another one met damage, and each run is read in its own
 transaction, so that a check of hours blocks no other process.
@@ -131,14 +131,14 @@ def strays(connection: sqlite3.Connection) -> Iterator[Finding]:
         repair = f"{_DOCTOR} takes it off that list"
         yield Finding("trash_of_a_run", message, run_id, repair=repair, repairable=True, row=key)
     for (row,) in connection.execute(DOCTOR_SQL["snapshots_without_row"]):
-        message = f"a snapshot of no run (row {row})"
+        message = f"a snapshot without a run (row {row})"
         yield Finding("snapshot_of_no_run", message, repair=f"{_DOCTOR} drops it", repairable=True, row=row)
     for tag, run in connection.execute(DOCTOR_SQL["tags_without_run"]):
-        message = f"the tag {tag!r} of no run (key {run})"
+        message = f"the tag {tag!r} without a run (key {run})"
         repair = f"{_DOCTOR} drops it"
         yield Finding("tag_of_no_run", message, repair=repair, repairable=True, row=run, values={"tag": tag})
     for (run,) in connection.execute(DOCTOR_SQL["earlier_outlines_without_run"]):
-        message = f"earlier graphs of no run (key {run})"
+        message = f"earlier graphs without a run (key {run})"
         yield Finding("earlier_outline_of_no_run", message, repair=f"{_DOCTOR} drops them", repairable=True, row=run)
 
 
@@ -164,7 +164,7 @@ def key_of(connection: sqlite3.Connection, run_id: str) -> int | None:
 
 def _log_without_row(connection: sqlite3.Connection, key: int) -> Finding:
     """Return the finding for a log without a run's row; the row is derived from its first step if that is readable."""
-    what = f"steps of no run (key {key})"
+    what = f"steps without a run (key {key})"
     bounds = key << KEY_BITS, (key + 1) << KEY_BITS
     row, at, body, recorded, listed = connection.execute(DOCTOR_SQL["first_of_log"], bounds).fetchone()
     seq = row & SEQ_MASK
@@ -192,7 +192,7 @@ def messages(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield messages that cannot be read, or whose run does not exist."""
     for row, key, message_key, kind, payload, recorded, run_id in connection.execute(DOCTOR_SQL["messages"]):
         if run_id is None:
-            message = f"a message of no run (row {row})"
+            message = f"a message without a run (row {row})"
             yield Finding("message_of_no_run", message, repair=f"{_DOCTOR} drops it", repairable=True, row=row)
         elif kind not in _KINDS or (
             recorded is not None and sum_of(message_place(key, kind, message_key), payload) != recorded
@@ -216,7 +216,7 @@ def outlines(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding("outline_missing", message, repair="the next run of that graph records it again", note=True)
     (unused,) = connection.execute(DOCTOR_SQL["unused_outlines"]).fetchone()
     if unused:
-        message = f"{unused} outlines that no run's current graph has"
+        message = f"{unused} outlines are not of the current graph of any run"
         yield Finding("outline_unused", message, repair="no action is needed", note=True)
 
 

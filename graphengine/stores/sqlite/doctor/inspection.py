@@ -72,7 +72,7 @@ def all_findings(
     yield from checks.guarded(check_runs, connection, checks.NAMES["runs"])
     report("the rest", 0, 0)
     rest: dict[str, Check] = {
-        "rows of no run": checks.strays,
+        "rows without a run": checks.strays,
         checks.NAMES["inbox"]: checks.messages,
         checks.NAMES["outlines"]: checks.outlines,
         checks.NAMES["texts"]: checks.texts,

@@ -36,16 +36,16 @@ _DONE: Final = {
     "snapshot_damaged": "dropped damaged snapshots",
     "snapshot_differs": "dropped snapshots that their logs contradict",
     "snapshot_stray": "dropped snapshots outside their logs",
-    "snapshot_of_no_run": "dropped snapshots of no run",
+    "snapshot_of_no_run": "dropped snapshots without a run",
     "message_damaged": "dropped messages that cannot be read",
-    "message_of_no_run": "dropped messages of no run",
-    "tag_of_no_run": "dropped tags of no run",
-    "earlier_outline_of_no_run": "dropped references to earlier graphs of no run",
+    "message_of_no_run": "dropped messages without a run",
+    "tag_of_no_run": "dropped tags without a run",
+    "earlier_outline_of_no_run": "dropped references to earlier graphs without a run",
     "trash_of_a_run": "took existing runs off the list of removed runs",
     "outline_damaged": "dropped damaged outlines",
     "text_use_missing": "recorded which steps hold long texts",
-    "text_use_of_no_row": "dropped uses of long texts by no step",
-    "text_unused": "dropped long texts of no step",
+    "text_use_of_no_row": "dropped uses of long texts by rows that do not hold them",
+    "text_unused": "dropped unused long texts",
     "dead_owner": "removed dead owners",
     "driver_without_owner": "released runs held for unknown owners",
 }
@@ -70,7 +70,7 @@ def repair_rows(connection: sqlite3.Connection, options: LeaseOptions, progress:
         found = [finding for finding in _repairable(connection, options, progress) if _identity(finding) not in seen]
         if any(finding.code == "schema" for finding in found):  # first: a trigger could undo other repairs
             found = [finding for finding in found if finding.code == "schema"]
-        if any(finding.code == "run_lost" for finding in found):  # rows of no run can belong to that run
+        if any(finding.code == "run_lost" for finding in found):  # rows without a run can belong to that run
             found = [finding for finding in found if not finding.code.endswith("_of_no_run")]
         if not found:
             break
