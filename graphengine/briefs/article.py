@@ -9,6 +9,8 @@ from collections.abc import Sized
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from graphengine.briefs.text.fact import Fact
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -17,29 +19,6 @@ class _Frozen(BaseModel):
 def _is_empty(value: Sized) -> bool:
     """Return whether to leave a field out of what is stored, as in runs recorded before the field existed."""
     return not value
-
-
-class Fact(_Frozen):
-    """One sentence of a source, word for word apart from its markup.
-
-    Args:
-        text: The sentence; code keeps its backticks, other markup is removed.
-        file: The path of the source, as given.
-        line: The line of the source on which the sentence starts, from 1.
-        rank: Its place among all statements of the sources by centrality; 1 is the most central.
-        position: Its place among them in reading order, from 0; distinguishes two facts on one line.
-    """
-
-    text: str
-    file: str
-    line: int = Field(ge=1)
-    rank: int = Field(default=1, ge=1)
-    position: int = Field(default=0, ge=0)
-
-    @property
-    def key(self) -> tuple[str, int, str]:
-        """The identity of the fact, independent of its rank."""
-        return self.file, self.line, self.text
 
 
 class Findings(_Frozen):
@@ -203,3 +182,6 @@ class Review(_Frozen):
     measures: Measures = Measures()
     mended: list[str] = []
     deductions: SkipJsonSchema[list[Deduction]] = Field(default=[], exclude_if=_is_empty)
+
+
+__all__ = ["Deduction", "Doubts", "Earlier", "Fact", "Findings", "Measures", "Remarks", "Review"]

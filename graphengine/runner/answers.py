@@ -1,15 +1,14 @@
-"""Validation of answers and messages from outside."""
+"""Validation of answers from outside."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import from_json
 
 from graphengine.errors import InputError
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
-from graphengine.state.json_values import check_depth
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     from graphengine.runner.kept import KeptSnapshots
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
-
-
-class TooLargeInput(InputError):
-    """The value takes more bytes than are allowed."""
-
-    code = "too_large"
 
 
 _INSTEAD: Final = {
@@ -152,28 +145,3 @@ def _first_line(question: str) -> str:
     """Return the first line of a question, for an error."""
     first, _, more = question.strip().partition("\n")
     return f"{first} \u2026" if more else first
-
-
-def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonValue:
-    """Return a value as JSON values.
-
-    Args:
-        value: The value.
-        what: What it is, for errors.
-        most_bytes: The maximum size.
-
-    Raises:
-        InputError: JSON cannot represent it, or it is too large.
-    """
-    try:
-        body = to_json(value, inf_nan_mode="constants")
-        if most_bytes is not None and len(body) > most_bytes:
-            text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
-            repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"
-            raise TooLargeInput(text, repair=repair)
-        check_depth(body)
-        return from_json(body, allow_inf_nan=False)
-    except (PydanticSerializationError, ValueError) as error:
-        raise InputError(
-            f"JSON cannot carry {what}: {error}", repair="give plain values or a pydantic model"
-        ) from error

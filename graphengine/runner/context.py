@@ -20,11 +20,11 @@ from graphengine.errors import DefinitionError, InputError, NotRecordable, Price
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
 from graphengine.models.base import KnowsPrices
-from graphengine.runner.answers import as_record
 from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.recorded_work import Work, answers_of
 from graphengine.runner.threads import in_thread
 from graphengine.runner.waits import RunWaits
+from graphengine.state.json_values import as_record
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:

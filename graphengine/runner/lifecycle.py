@@ -34,13 +34,13 @@ from graphengine.errors import (
 )
 from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of, snapshot_of
-from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.kept import Kept, KeptSnapshots
 from graphengine.runner.loop import Driver
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.turns import Turns
 from graphengine.state.declared import given_in, values_of
+from graphengine.state.json_values import TooLargeInput
 from graphengine.state.path import did_you_mean
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View

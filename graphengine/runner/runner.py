@@ -17,7 +17,7 @@ from graphengine.calls.contexts import in_context
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.runner import retention as pruning
-from graphengine.runner.answers import as_record, asked, check_against, fitting
+from graphengine.runner.answers import asked, check_against, fitting
 from graphengine.runner.arguments import checked_id, new_id, place_in, sizes_of, store_of
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
@@ -32,6 +32,7 @@ from graphengine.runner.run import Run
 from graphengine.runner.supervisor import Supervisor
 from graphengine.runner.threads import Threads
 from graphengine.runner.turns import HERE
+from graphengine.state.json_values import as_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The types of recorded values, the limit on their depth, and text that can be recorded."""
+"""The types of recorded values, values and text as they can be recorded, and the limit on their depth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
-from pydantic_core import from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from graphengine.errors import InputError
 
 DEEPEST: Final = 128
 """The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
@@ -31,6 +33,12 @@ Op: TypeAlias = Sequence[Any]
 
 The types of its elements depend on its kind, the first element. It is a plain sequence, since every step is folded
 through it and a class for each kind costs time."""
+
+
+class TooLargeInput(InputError):
+    """The value takes more bytes than are allowed."""
+
+    code = "too_large"
 
 
 def parsed(body: bytes) -> Any:  # noqa: ANN401 - as `json.loads`
@@ -66,6 +74,31 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
         view = memoryview(part)
         if view.nbytes > 2 * (levels - 1):  # each level takes two bytes
             check_depth(view, levels - 1)
+
+
+def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonValue:
+    """Return a value as JSON values.
+
+    Args:
+        value: The value.
+        what: What it is, for errors.
+        most_bytes: The maximum size.
+
+    Raises:
+        InputError: JSON cannot represent it, or it is too large.
+    """
+    try:
+        body = to_json(value, inf_nan_mode="constants")
+        if most_bytes is not None and len(body) > most_bytes:
+            text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
+            repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"
+            raise TooLargeInput(text, repair=repair)
+        check_depth(body)
+        return from_json(body, allow_inf_nan=False)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InputError(
+            f"JSON cannot carry {what}: {error}", repair="give plain values or a pydantic model"
+        ) from error
 
 
 def utf8_text(text: str) -> str:

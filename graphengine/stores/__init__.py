@@ -1,1 +1,1 @@
-"""Storage of runs: the `Store` protocol and its two implementations, memory and SQLite."""
+"""Storage of runs: the `Store` protocol, and its implementations in memory, SQLite and PostgreSQL."""

@@ -22,13 +22,14 @@ from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.answers import Asked as AskedOfUser
-from graphengine.runner.answers import as_record, check_against
+from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.model_routing import ALL
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import usage_from, waits_of
 from graphengine.runner.threads import Threads
 from graphengine.state.declared import given_in
+from graphengine.state.json_values import as_record
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from graphengine.briefs.article import Fact
+from graphengine.briefs.text.fact import Fact
 from graphengine.briefs.text.language import in_language_of
 from graphengine.briefs.text.passages import Statement, read
 from graphengine.briefs.text.ranking import rank

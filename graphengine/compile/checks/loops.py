@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
-from graphengine.compile.reachability import components, reachable_from
+from graphengine.compile.checks.reachability import components, reachable_from
 from graphengine.engine.plan import EdgePlan, ForkPlan
 from graphengine.graph.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
 from graphengine.graph.options import END, START

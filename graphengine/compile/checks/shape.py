@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.compile.checks.fork_regions import Fork as Shape
 from graphengine.compile.checks.fork_regions import region
-from graphengine.compile.reachability import can_reach, components, reachable_from
+from graphengine.compile.checks.reachability import can_reach, components, reachable_from
 from graphengine.errors import Problem
 from graphengine.graph.definition import END, FAIL, START, Edge, Fork, Switch
 from graphengine.graph.elsewhere import NODES

@@ -19,7 +19,7 @@ from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
-from graphengine.runner.answers import as_record
+from graphengine.state.json_values import as_record
 from graphengine.state.path import did_you_mean
 from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
 
