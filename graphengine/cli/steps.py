@@ -145,10 +145,11 @@ def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
     what = "" if name == "turn" else f" for a {name}"
     used = facts.usage
     request = f"{facts.by['agent']} asked {facts.by['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
-    calls = [f"calls {call['name']}({call['arguments']})" for call in value.get("calls", ())]
-    texts = [compact(value["text"])] if value.get("text") or not calls else []
-    ended = "" if value.get("stop", "end") in ("end", "tools") else f" ({value['stop']})"
-    return [request, one_line(f"it texts: {'; '.join([*texts, *calls])}", limit) + ended]
+    reply = value if isinstance(value, dict) else {}
+    calls = [f"calls {call['name']}({call['arguments']})" for call in reply.get("calls", ())]
+    texts = [compact(reply.get("text", ""))] if reply.get("text") or not calls else []
+    ended = "" if reply.get("stop", "end") in ("end", "tools") else f" ({reply['stop']})"
+    return [request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
 
 
 def tool_value(step: Step) -> Mapping[str, JsonValue]:

@@ -7,14 +7,14 @@ continues in the same phase.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.engine.steps import FailureRecord, ForkRecord, Said, WaitRecord
 from graphengine.state.amounts import Number
 from graphengine.state.ending import Ending
-from graphengine.state.json_values import JsonValue
+from graphengine.state.json_values import JsonValue, Op
 
 
 class Memo(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -125,7 +125,7 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
     again: list[tuple[int, FailedItem]] = []
     live: list[int] = []
     left: int = 0
-    done: list[Sequence[Sequence[Any]] | None] = []
+    done: list[Sequence[Op] | None] = []
     failed: dict[str, FailedItem] = {}
     sent: dict[str, Sequence[JsonValue]] = {}
 

@@ -22,7 +22,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
-from graphengine.state.json_values import JsonValue, Mark, Op
+from graphengine.state.json_values import JsonObject, JsonValue, Mark, Op
 
 FORMAT: Final = 1
 """The version of the log's format, written with every run."""
@@ -124,7 +124,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     kind: Literal["ask", "receive", "sleep", "pause", "crash"]
     question: str = ""
     topic: str | None = None
-    schema: Mapping[str, Any] | None = None
+    schema: JsonObject | None = None
     due: Number | None = None
     default: JsonValue | UnsetType = UNSET
     key: str = ""
@@ -343,7 +343,7 @@ class Recorded(Spent, kw_only=True):
     kind: ClassVar[Kind] = "recorded"
     key: str
     name: str
-    value: Any
+    value: JsonValue
     by: ModelCaller | None = None
     said: Said = {}
 

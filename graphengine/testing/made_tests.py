@@ -191,7 +191,7 @@ class _Made:
                 message = f"{self.step.path} asked, waited or received a message while it ran"
                 repair = f"write it with run_node(graph, {self.name!r}, answers=[…], messages={{…}})"
                 _refuse(self.step, message, repair)
-            if done.by:
+            if done.by and isinstance(done.value, dict):
                 self.answers.setdefault(done.by["agent"], []).append(done.value)
             else:
                 self.work[key] = done.value
