@@ -119,7 +119,7 @@ class Runner(Records):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
-        check_may_run()
+        self._usable()
         await self.store.open()
         return self
 
@@ -385,7 +385,6 @@ class Runner(Records):
         await self._known(run_id)
         driver = self._supervisor.drivers.get(run_id)
         if driver is None:
-            await self.store.open()
             await self._supervisor.opener.stop(run_id, why, now=now)
             self._supervisor.wake(run_id)
             return
@@ -481,6 +480,7 @@ class Runner(Records):
         return [run for run, a in zip(runs, alone, strict=True) if a or next(are_taken) or run.has_trouble]
 
     def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Run[S]:
+        self._usable()
         plan, run = plan_of(graph, None), self._run(run_id, graph)
         run.due_only = True  # if another process was faster and the run ended there, do not retry it
         run.is_held_back = alone
@@ -615,9 +615,10 @@ class Runner(Records):
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
         self._usable()
-        for run in [run for run in self._runs if run.id == run_id and not run.is_held_back]:
-            await run.begun()
         await self.store.open()
+        while (run := self._here(run_id)) is not None and not (run.is_recorded or run.is_held_back):
+            await run.begun()
+            self._usable()
 
     def _run(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
         return Run(checked_id(run_id), self.store)

@@ -1,0 +1,193 @@
+"""Callers of one Runner at the same time: each test lets one call happen in the middle of another one."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Runner, ask
+from graphengine.errors import RunnerClosed
+from graphengine.runner import RunEnded, StepRecorded
+from graphengine.runner.run_events import Event
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore
+
+
+class State(BaseModel):
+    n: int = 0
+    heard: list[str] = []
+
+
+def one(name: str, runnable: Any, writes: str = "n") -> Graph[State]:
+    """Return a graph START → a → END."""
+    graph = Graph(name, State)
+    graph.add_node("a", runnable, writes=writes)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+def asking() -> Graph[State]:
+    """Return a graph that asks a question."""
+    return one("asking", ask("Which?", int))
+
+
+def sleeping() -> Graph[State]:
+    """Return a graph that sleeps for a minute."""
+
+    async def nap(n: int, ctx: Context) -> int:
+        await ctx.sleep(60)
+        return n + 1
+
+    return one("sleeping", nap)
+
+
+def chat() -> Graph[State]:
+    """Return a graph that receives messages until one is `bye`."""
+
+    async def hear(heard: list[str], ctx: Context) -> list[str]:
+        return [*heard, await ctx.receive("said", str)]
+
+    graph = Graph("chat", State)
+    graph.add_node("hear", hear, writes="heard")
+    graph.add_edge(START, "hear")
+    graph.add_edge("hear", END, when=lambda heard: heard[-1] == "bye")
+    graph.add_edge("hear", "hear")
+    return graph
+
+
+class Between:
+    """What happens once in the middle of a store's method.
+
+    Attributes:
+        calls: What happens, by the name of the method.
+    """
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Callable[[], Awaitable[object]]] = {}
+
+    async def happens(self, method: str) -> None:
+        """Let it happen, if it has not happened yet."""
+        call = self.calls.pop(method, None)
+        if call is not None:
+            await call()
+
+
+class Memory(MemoryStore, Between):
+    """A store in memory in the middle of whose methods something happens."""
+
+    def __init__(self) -> None:
+        MemoryStore.__init__(self)
+        Between.__init__(self)
+
+    async def open(self) -> None:
+        """Open it, then let something happen."""
+        await super().open()
+        await self.happens("open")
+
+    async def create(self, *args: Any) -> int:
+        """Let something happen first."""
+        await self.happens("create")
+        return await super().create(*args)
+
+    async def info(self, run_id: str) -> Any:
+        """Read, then let something happen, then report what was read."""
+        try:
+            return await super().info(run_id)
+        finally:
+            await self.happens("info")
+
+    async def infos(self, run_ids: Any) -> Any:
+        """Read, then let something happen, then report what was read."""
+        found = await super().infos(run_ids)
+        await self.happens("info")
+        return found
+
+    async def load(self, run_id: str, upto: int | None = None) -> Any:
+        """Let something happen first."""
+        await self.happens("load")
+        return await super().load(run_id, upto)
+
+
+class File(SQLiteStore, Between):
+    """A file in the middle of whose reads something happens."""
+
+    def __init__(self, path: Path) -> None:
+        SQLiteStore.__init__(self, path)
+        Between.__init__(self)
+
+    async def inbox(self, run_ids: Any) -> Any:
+        """Read, then let something happen, then report what was read."""
+        found = await super().inbox(run_ids)
+        await self.happens("inbox")
+        return found
+
+
+async def asleep(runner: Runner, run_id: str) -> None:
+    """Return when a run sleeps here."""
+    while run_id not in runner._supervisor.sleeping:  # noqa: ASYNC110, SLF001 - no event reports it
+        await asyncio.sleep(0.001)
+
+
+def seqs(events: list[Event]) -> list[int]:
+    """Return the seqs of the steps, and of the result after them."""
+    found = [event.seq for event in events if isinstance(event, StepRecorded)]
+    assert isinstance(events[-1], RunEnded)
+    return [*found, events[-1].result.seq]
+
+
+async def test_a_caller_that_waits_for_a_start_does_not_open_the_store_of_a_closed_runner() -> None:
+    """It waits until the run is recorded; the Runner closes before."""
+    store = Memory()
+    store.calls["create"] = asyncio.Event().wait
+    runner = Runner(store)
+    runner.start(asking(), run_id="r")
+    sending = asyncio.create_task(runner.send("r", "topic", 1))
+    await asyncio.sleep(0.01)
+    await runner.close()
+    with pytest.raises(RunnerClosed):
+        await sending
+    with pytest.raises(RunnerClosed):
+        await store.runs()
+
+
+async def test_recover_drives_nothing_of_a_runner_that_closed_meanwhile() -> None:
+    """The close does not know of runs that are resumed later."""
+    store = Memory()
+    async with Runner(store) as runner:
+        run = runner.start(asking(), run_id="r")
+        await runner.release("r")
+        assert (await run.result()).status == "running"
+        store.calls["load"] = runner.close
+        with pytest.raises(RunnerClosed):
+            await runner.recover(asking())
+        with pytest.raises(RunnerClosed):
+            await store.runs()
+
+
+async def test_a_runner_is_not_entered_again(database: Path | str) -> None:
+    """It is closed for good, so nothing would close its store."""
+    before = set(threading.enumerate())
+    runner = Runner(database)
+    async with runner:
+        assert await runner.runs() == []
+    with pytest.raises(RunnerClosed):
+        await runner.__aenter__()
+    assert {thread.name for thread in set(threading.enumerate()) - before} <= {"graphengine-watch"}
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_what_is_just_being_opened_is_closed_too(database: Path | str, is_open: bool) -> None:  # noqa: FBT001
+    """A Runner can close while its first call opens the store, or the connection for reading."""
+    before = set(threading.enumerate())
+    runner = Runner(database)
+    if is_open:
+        await runner.store.open()
+    reading = asyncio.create_task(runner.runs())
+    await asyncio.sleep(0)
+    await runner.close()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert {thread.name for thread in set(threading.enumerate()) - before} <= {"graphengine-watch"}
