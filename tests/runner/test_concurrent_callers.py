@@ -139,6 +139,34 @@ def seqs(events: list[Event]) -> list[int]:
     return [*found, events[-1].result.seq]
 
 
+async def test_events_have_the_stop_of_a_run_that_sleeps(runner: Runner) -> None:
+    """No driver records that stop, so it is read from the store before the result is shown."""
+    run = runner.start(sleeping(), run_id="r")
+
+    async def watched() -> list[Event]:
+        return [event async for event in run.events()]
+
+    watching = asyncio.create_task(watched())
+    await asleep(runner, "r")
+    await runner.stop("r")
+    assert seqs(await watching) == [1, 2, 3, 3]
+
+
+async def test_a_watch_ends_with_the_step_that_it_has_seen() -> None:
+    """A run that is resumed between two reads of the store is followed further, or not, but no step is left out."""
+    store = Memory()
+    async with Runner(store) as runner:
+        await runner.start(asking(), run_id="r").result()
+
+        async def finish() -> None:
+            await runner.answer("r", 5)
+            await runner.resume(asking(), "r").result()
+
+        store.calls["load"] = finish
+        events = [event async for event in runner.watch("r", wait_out=False)]
+        assert seqs(events) == [1, 2, 2]
+
+
 async def test_a_caller_that_waits_for_a_start_does_not_open_the_store_of_a_closed_runner() -> None:
     """It waits until the run is recorded; the Runner closes before."""
     store = Memory()
