@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, ask
-from graphengine.errors import RunnerClosed
+from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.memory import MemoryStore
@@ -165,6 +165,76 @@ async def test_a_watch_ends_with_the_step_that_it_has_seen() -> None:
         store.calls["load"] = finish
         events = [event async for event in runner.watch("r", wait_out=False)]
         assert seqs(events) == [1, 2, 2]
+
+
+async def test_resume_of_a_run_that_another_process_is_just_resuming_is_refused(tmp_path: Path) -> None:
+    """1. It waits, says its row. 2. Another process resumes it. 3. By its log it runs: that is not its result."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def last(n: int) -> int:
+        entered.set()
+        await leave.wait()
+        return n + 1
+
+    graph = Graph("asks", State)
+    graph.add_node("a", ask("Which?", int), writes="n")
+    graph.add_node("b", last, writes="n")
+    graph.add_path(START, "a", "b", END)
+    store = File(tmp_path / "runs.db")
+    async with Runner(tmp_path / "runs.db") as other, Runner(store) as runner:
+        await other.start(graph, run_id="r").result()
+
+        async def resume() -> None:
+            await other.answer("r", 5)
+            other.resume(graph, "r")
+            await entered.wait()
+
+        store.calls["inbox"] = resume
+        with pytest.raises(RunIsDriven):
+            await runner.resume(graph, "r").result()
+        leave.set()
+        assert (await other.get("r", graph).result()).state.n == 6
+
+
+async def test_get_returns_the_run_that_sleeps_and_not_a_start_that_is_about_to_fail(runner: Runner) -> None:
+    """A start with the id of a run that sleeps here cannot be refused at once."""
+    run = runner.start(sleeping(), run_id="r")
+    await asleep(runner, "r")
+    others = [runner.start(sleeping(), run_id="r") for _ in range(30)]
+    assert runner.get("r") is run
+    await asyncio.wait([asyncio.ensure_future(other.ended()) for other in others])
+    await runner.stop("r")
+    assert (await run.result()).status == "stopped"
+
+
+async def test_start_or_send_starts_a_run_that_another_caller_tries_to_resume() -> None:
+    """That resume fails with UnknownRun, which is not this caller's error."""
+    store = Memory()
+    async with Runner(store) as runner:
+
+        async def resume() -> None:
+            runner.resume(chat(), "c")
+
+        store.calls["info"] = resume
+        run = await runner.start_or_send(chat(), "c", "said", "bye")
+        assert (await run.result()).state.heard == ["bye"]
+
+
+async def test_start_or_send_returns_no_handle_of_a_start_that_is_about_to_fail() -> None:
+    """A caller that starts the run again, while the message is posted, gets the error; this one resumes the run."""
+    store = Memory()
+    async with Runner(store) as runner:
+        await runner.start(chat(), run_id="c").result()
+
+        async def post() -> None:
+            async def start() -> None:
+                runner.start(chat(), run_id="c")
+
+            store.calls["open"] = start
+
+        store.calls["info"] = post
+        run = await runner.start_or_send(chat(), "c", "said", "bye")
+        assert (await run.result()).state.heard == ["bye"]
 
 
 async def test_a_caller_that_waits_for_a_start_does_not_open_the_store_of_a_closed_runner() -> None:
