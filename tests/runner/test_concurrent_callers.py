@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner, ask
+from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
@@ -289,3 +290,41 @@ async def test_what_is_just_being_opened_is_closed_too(database: Path | str, is_
     await runner.close()
     await asyncio.gather(reading, return_exceptions=True)
     assert {thread.name for thread in set(threading.enumerate()) - before} <= {"graphengine-watch"}
+
+
+def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:
+    """It is told that the Runner is closed, not that something was cancelled."""
+    runner = SyncRunner()
+    runner.start(asking(), run_id="r").result()
+    begun, errors = threading.Event(), list[BaseException]()
+
+    def watch() -> None:
+        try:
+            for _ in runner.watch("r"):
+                begun.set()
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            errors.append(error)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert begun.wait(60)
+    runner.close()
+    thread.join(60)
+    assert [type(error) for error in errors] == [RunnerClosed]
+
+
+def test_a_call_that_a_close_overtakes_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. A thread is about to hand its call to the loop. 2. Another one closes it. 3. The call is made, or refused."""
+    runner = SyncRunner()
+    submit = asyncio.run_coroutine_threadsafe
+
+    def late(*args: Any) -> Any:
+        monkeypatch.undo()
+        closing = threading.Thread(target=runner._portal.stop)  # noqa: SLF001 - the end of `close`
+        closing.start()
+        closing.join(0.2)
+        return submit(*args)
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
+    with suppress(RunnerClosed):
+        runner.runs()
