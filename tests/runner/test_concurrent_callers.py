@@ -14,6 +14,7 @@ from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
+from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
 
@@ -112,6 +113,11 @@ class Memory(MemoryStore, Between):
         await self.happens("load")
         return await super().load(run_id, upto)
 
+    def append(self, batch: Append) -> Any:
+        """Record the steps, then let something happen after a resume."""
+        super().append(batch)
+        return self.happens("resumed") if batch.steps and batch.steps[0].kind == "resumed" else None
+
 
 class File(SQLiteStore, Between):
     """A file in the middle of whose reads something happens."""
@@ -166,6 +172,19 @@ async def test_a_watch_ends_with_the_step_that_it_has_seen() -> None:
         store.calls["load"] = finish
         events = [event async for event in runner.watch("r", wait_out=False)]
         assert seqs(events) == [1, 2, 2]
+
+
+async def test_a_run_that_is_just_waking_up_is_stopped() -> None:
+    """No driver hears of that stop, and nothing polls a store that no other process can use."""
+
+    async def nap(n: int, ctx: Context) -> int:
+        await ctx.sleep(0.01)
+        return n + 1
+
+    store = Memory()
+    async with Runner(store) as runner:
+        store.calls["resumed"] = lambda: runner.stop("r")
+        assert (await runner.start(one("naps", nap), run_id="r").result()).status == "stopped"
 
 
 async def test_resume_of_a_run_that_another_process_is_just_resuming_is_refused(tmp_path: Path) -> None:
