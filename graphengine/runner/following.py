@@ -109,7 +109,7 @@ class Follower:
     async def _polled(self) -> AsyncGenerator[Event, None]:
         """Yield what another process records, until the run is over, or is driven here."""
         info = await self._store.info(self._run_id)
-        visits = Visits(await load_snapshot(self._store, self._run_id, None), keeps=False)
+        visits = Visits(await load_snapshot(self._store, self._run_id, info.seq), keeps=False)  # not at a later step
         snapshot = visits.snapshot
         reported: tuple[object, ...] = ()
         async with aclosing(polled(self._store, info, self._last)) as polls:

@@ -192,12 +192,12 @@ class Opener:
         check_name(plan, info.graph, run.id)
         if plan.secret:  # a wrong key must not touch the run
             check_secrets(plan, await self.kept.read(run.id))
-        if info.status == "finished" or (run.due_only and info.status not in ("running", "waiting")):
-            run.recorded()
-            return result_of(plan, await self.kept.read(run.id))
-        if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
+        is_over = info.status == "finished" or (run.due_only and info.status not in ("running", "waiting"))
+        waits = info.status == "waiting" and limits is None and pause is None
+        if is_over or (waits and await self._still_waits(info, plan)):
             there = await self.kept.read(run.id)
-            if run.due_only or not has_failed_parts(there):
+            # If another process has moved it since `info` was read, it is claimed, and all is checked again below.
+            if there.seq == info.seq and (is_over or run.due_only or not has_failed_parts(there)):
                 run.recorded()
                 return result_of(plan, there)
         self._check_free(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,17 +60,23 @@ class Portal:
         If the caller is interrupted, as by Ctrl-C, what it waits for is cancelled.
 
         Raises:
-            RunnerClosed: The portal is stopped, or belongs to another process.
+            RunnerClosed: The portal is stopped, also while the caller waits, or belongs to another process.
             DefinitionError: The caller runs in this loop, which would wait for itself.
         """
-        loop = self._usable()
 
         async def awaited() -> T:
             return await function()
 
-        future = asyncio.run_coroutine_threadsafe(awaited(), loop)
+        self._check_caller()
+        with self._starting:  # until it is submitted, `stop` must not end the loop: nothing would run it
+            loop = self._started()
+            future = asyncio.run_coroutine_threadsafe(awaited(), loop)
         try:
             return future.result()
+        except CancelledError:
+            if self._stopped:
+                raise _closed() from None
+            raise
         except BaseException:
             future.cancel()
             raise
@@ -111,22 +118,27 @@ class Portal:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
 
-    def _usable(self) -> asyncio.AbstractEventLoop:
+    def _check_caller(self) -> None:
         if self._pid != os.getpid():
             text = "this SyncRunner belongs to the process that this one was forked from"
             raise RunnerClosed(text, repair="create one in each process, after the fork")
         if self._thread is threading.current_thread():
             text = "a node waits for its own SyncRunner, which would wait for the node"
             raise DefinitionError(text, repair="use ctx, or a graph as a node; or make the node a plain function")
-        with self._starting:
-            if self._stopped:
-                raise RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path)")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                target, arguments = _run, (self._loop,)
-                self._thread = threading.Thread(target=target, args=arguments, name="graphengine loop", daemon=True)
-                self._thread.start()
-            return self._loop
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._stopped:
+            raise _closed()
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            target, arguments = _run, (self._loop,)
+            self._thread = threading.Thread(target=target, args=arguments, name="graphengine loop", daemon=True)
+            self._thread.start()
+        return self._loop
+
+
+def _closed() -> RunnerClosed:
+    return RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path)")
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

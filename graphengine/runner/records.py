@@ -78,7 +78,8 @@ class Records(ABC):
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
         For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
-        process drives it, and it is not queued. To drive it here, call `resume`.
+        process drives it, and it is not queued. To drive it here, call `resume`. A start or resume that is about to
+        fail is not distinguished: its handle raises its error, as `RunExists`.
 
         Args:
             run_id: The run.

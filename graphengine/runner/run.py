@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -265,10 +266,15 @@ class Run(Generic[S]):
                         last = event.seq
                     yield event
             for step in await self._steps(last) if queue.is_behind else ():
+                last = step.seq
                 yield StepRecorded(step.seq, step)
             queue.check(self.id)
             if not self._started().cancelled():  # else the event loop ends: there is no result
-                yield RunEnded(await self._ended_with())
+                ended = RunEnded(await self._ended_with())
+                with suppress(RunnerClosed):  # then a later watcher gets them
+                    for step in await self._steps(last, ended.result.seq):  # not recorded by its driver: it was asleep
+                        yield StepRecorded(step.seq, step)
+                yield ended
         finally:
             self._unwatched(queue)
 

@@ -15,7 +15,7 @@ from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.contexts import in_context
 from graphengine.calls.import_guard import check_may_run
-from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
+from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
 from graphengine.runner import retention as pruning
 from graphengine.runner.answers import asked, check_against, fitting
 from graphengine.runner.arguments import checked_id, new_id, place_in, sizes_of, store_of
@@ -119,7 +119,7 @@ class Runner(Records):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
-        check_may_run()
+        self._usable()
         await self.store.open()
         return self
 
@@ -385,7 +385,6 @@ class Runner(Records):
         await self._known(run_id)
         driver = self._supervisor.drivers.get(run_id)
         if driver is None:
-            await self.store.open()
             await self._supervisor.opener.stop(run_id, why, now=now)
             self._supervisor.wake(run_id)
             return
@@ -481,6 +480,7 @@ class Runner(Records):
         return [run for run, a in zip(runs, alone, strict=True) if a or next(are_taken) or run.has_trouble]
 
     def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Run[S]:
+        self._usable()
         plan, run = plan_of(graph, None), self._run(run_id, graph)
         run.due_only = True  # if another process was faster and the run ended there, do not retry it
         run.is_held_back = alone
@@ -580,15 +580,14 @@ class Runner(Records):
         """
         record = as_record(payload, "the message", self._sizes.message_bytes)
         await self._known(run_id)
-        try:
-            await self.store.info(run_id)
-        except UnknownRun:
-            # Another caller may have started it here meanwhile.
-            run = self._here(run_id) or self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
-            await run.begun()
-            if run.has_trouble:
-                with contextlib.suppress(RunExists):  # another process has just started it
-                    await run.result()
+        if not await self.store.infos([run_id]):
+            await self._known(run_id)  # another caller may have started it here meanwhile
+            if self._here(run_id) is None:
+                run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
+                await run.begun()
+                if run.has_trouble:
+                    with contextlib.suppress(RunExists):  # another process has just started it
+                        await run.result()
         await self.send(run_id, topic, record, key=key)
         await self._known(run_id)  # another caller's start may be about to find that the run exists
         here = self._here(run_id)
@@ -610,14 +609,15 @@ class Runner(Records):
         if driver is not None:
             return driver.run
         going = (run for run in self._runs if run.id == run_id and run.is_going)
-        return min(going, key=lambda run: run.is_parked, default=None)
+        return min(going, key=lambda run: (run.is_parked, not run.is_recorded), default=None)
 
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
         self._usable()
-        for run in [run for run in self._runs if run.id == run_id and not run.is_held_back]:
-            await run.begun()
         await self.store.open()
+        while (run := self._here(run_id)) is not None and not (run.is_recorded or run.is_held_back):
+            await run.begun()
+            self._usable()
 
     def _run(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
         return Run(checked_id(run_id), self.store)

@@ -283,11 +283,11 @@ class Supervisor:
             self.opener.turns.begin()
         if run.released or self.closed:
             driver.release()
-        run.recorded()
         log_begin(driver.snapshot, driver.trace)
         is_cut = False
         try:
-            self._start_inbox()
+            await self._open_inbox(driver)
+            run.recorded()
             try:
                 tasks = await self._tasks(driver)
             except ResourceFailed as error:
@@ -406,8 +406,12 @@ class Supervisor:
             ownership=Ownership(driver, self._store, self._clock) if self._store.shared else None,
         )
 
-    def _start_inbox(self) -> None:
-        if self._inbox_task is None and self._store.shared:
+    async def _open_inbox(self, driver: Driver) -> None:
+        """Begin to poll for messages, or read once what was posted while a run that slept here was being resumed."""
+        if not self._store.shared:
+            if driver.run.is_recorded:  # else every caller waits until it is
+                driver.deliver(await self._store.inbox([driver.run.id]))
+        elif self._inbox_task is None:
             self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
 
     async def _poll_inbox(self) -> None:

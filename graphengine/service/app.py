@@ -30,6 +30,8 @@ from graphengine.history.json_document import error_document, run_now_document, 
 from graphengine.history.load import load_snapshot
 from graphengine.runner.event_json import event_document
 from graphengine.runner.health import health_of
+from graphengine.runner.plans import plan_of
+from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.service.openapi import description
 from graphengine.service.requests import (
@@ -255,7 +257,7 @@ class Service:
         document = run_now_document(info, snapshot)
         graph = self._graphs[info.graph]
         if graph.result is not None and snapshot.status == "finished":
-            result = await self._runner.get(run_id, graph).result()
+            result = result_of(plan_of(graph, None), snapshot)
             document["output"] = to_jsonable_python(result.output, by_alias=False, fallback=str)
         return json_answer(document, status)
 

@@ -4,12 +4,16 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import BaseModel
 
-from graphengine import Runner
+from graphengine import END, START, Graph, Runner
 from graphengine.cli.schemas import Serving
+from graphengine.engine.snapshot import Snapshot
+from graphengine.history.load import load_snapshot
 from graphengine.service import app
 from tests.service import flows
 from tests.service.client import SECRET, TOKEN, Service
@@ -248,3 +252,27 @@ def test_every_mistake_is_a_clear_error(service: Service) -> None:
         assert answer["error"]["repair"] or code == "invalid_input", case
         service.check("Failed", answer)
     assert service.call("GET", "/runs?limit=1000")[1]["runs"] == before
+
+
+async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other request gets RunExists, and not this one."""
+
+    class Count(BaseModel):
+        n: int = 0
+
+    graph = Graph("count", Count, result="n")
+    graph.add_node("more", lambda n: n + 1, writes="n")
+    graph.add_path(START, "more", END)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="r").result()
+
+        async def load(*args: Any) -> Snapshot:
+            runner.start(graph, run_id="r", queue="default")
+            return await load_snapshot(*args)
+
+        monkeypatch.setattr(app, "load_snapshot", load)
+        served = app.Service(runner, {"count": graph}, queue="default", worker=None, version="0", takes_webhooks=False)
+        answer = await served._now("r")  # noqa: SLF001 - what each endpoint of a run returns
+        assert json.loads(bytes(answer.body))["output"] == 1

@@ -184,8 +184,13 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Finish pending writes, release runs and lease, and end the connections; see `Store.close`."""
+        if self._opening is not None and self._pid == os.getpid():
+            async with self._opening:  # one that is in progress ends first
+                await self._close()
+
+    async def _close(self) -> None:
         readers, self._readers = self._readers, None
-        if readers is None or self._pid != os.getpid():
+        if readers is None:
             return
         sweeping, self._sweeping = self._sweeping, None
         if sweeping is not None:

@@ -14,7 +14,7 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.errors import RunnerClosed, StoreCorrupt, StoreError
 from graphengine.stores.sqlite.faults import explain
 from graphengine.stores.sqlite.files import file_state, set_up_reader, uri_to_read
 from graphengine.stores.sqlite.reads import in_snapshot
@@ -47,6 +47,7 @@ class Reader:
         self._worker: Worker | None = None
         self._opened_at: FileState | None = None
         self._connecting = asyncio.Lock()
+        self._is_closed = False
         self.connections = 0
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -54,6 +55,7 @@ class Reader:
 
         Raises:
             GraphEngineError: As raised by `read`.
+            RunnerClosed: It is closed.
             StoreError: The medium failed.
         """
         while True:
@@ -81,7 +83,10 @@ class Reader:
         is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == state
         if self._worker is not None and is_right:
             return self._worker
-        await self.close()
+        if self._is_closed:
+            message = "the store is closed"
+            raise RunnerClosed(message)
+        await self._disconnect()
         uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
         worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds)
         try:
@@ -94,7 +99,12 @@ class Reader:
         return worker
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, also one that is just being opened, and open no more."""
+        self._is_closed = True
+        async with self._connecting:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.close()

@@ -208,8 +208,13 @@ class SQLiteStore:
 
     async def close(self) -> None:
         """Finish pending writes, release runs and lease, and leave only the database file; see `Store.close`."""
+        if self._opening is not None and self._pid == os.getpid():
+            async with self._opening:  # one that is in progress ends first
+                await self._close()
+
+    async def _close(self) -> None:
         reader, self._reader = self._reader, None
-        if reader is None or self._pid != os.getpid():
+        if reader is None:
             return
         sweeping, self._sweeping = self._sweeping, None
         if sweeping is not None:

@@ -1,0 +1,349 @@
+"""Callers of one Runner at the same time: each test lets one call happen in the middle of another one."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
+from graphengine.errors import RunIsDriven, RunnerClosed
+from graphengine.runner import RunEnded, StepRecorded
+from graphengine.runner.run_events import Event
+from graphengine.stores.base import Append
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore
+
+
+class State(BaseModel):
+    n: int = 0
+    heard: list[str] = []
+
+
+def one(name: str, runnable: Any, writes: str = "n") -> Graph[State]:
+    """Return a graph START → a → END."""
+    graph = Graph(name, State)
+    graph.add_node("a", runnable, writes=writes)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+def asking() -> Graph[State]:
+    """Return a graph that asks a question."""
+    return one("asking", ask("Which?", int))
+
+
+def sleeping() -> Graph[State]:
+    """Return a graph that sleeps for a minute."""
+
+    async def nap(n: int, ctx: Context) -> int:
+        await ctx.sleep(60)
+        return n + 1
+
+    return one("sleeping", nap)
+
+
+def chat() -> Graph[State]:
+    """Return a graph that receives messages until one is `bye`."""
+
+    async def hear(heard: list[str], ctx: Context) -> list[str]:
+        return [*heard, await ctx.receive("said", str)]
+
+    graph = Graph("chat", State)
+    graph.add_node("hear", hear, writes="heard")
+    graph.add_edge(START, "hear")
+    graph.add_edge("hear", END, when=lambda heard: heard[-1] == "bye")
+    graph.add_edge("hear", "hear")
+    return graph
+
+
+class Between:
+    """What happens once in the middle of a store's method.
+
+    Attributes:
+        calls: What happens, by the name of the method.
+    """
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Callable[[], Awaitable[object]]] = {}
+
+    async def happens(self, method: str) -> None:
+        """Let it happen, if it has not happened yet."""
+        call = self.calls.pop(method, None)
+        if call is not None:
+            await call()
+
+
+class Memory(MemoryStore, Between):
+    """A store in memory in the middle of whose methods something happens."""
+
+    def __init__(self) -> None:
+        MemoryStore.__init__(self)
+        Between.__init__(self)
+
+    async def open(self) -> None:
+        """Open it, then let something happen."""
+        await super().open()
+        await self.happens("open")
+
+    async def create(self, *args: Any) -> int:
+        """Let something happen first."""
+        await self.happens("create")
+        return await super().create(*args)
+
+    async def info(self, run_id: str) -> Any:
+        """Read, then let something happen, then report what was read."""
+        try:
+            return await super().info(run_id)
+        finally:
+            await self.happens("info")
+
+    async def infos(self, run_ids: Any) -> Any:
+        """Read, then let something happen, then report what was read."""
+        found = await super().infos(run_ids)
+        await self.happens("info")
+        return found
+
+    async def load(self, run_id: str, upto: int | None = None) -> Any:
+        """Let something happen first."""
+        await self.happens("load")
+        return await super().load(run_id, upto)
+
+    def append(self, batch: Append) -> Any:
+        """Record the steps, then let something happen after a resume."""
+        super().append(batch)
+        return self.happens("resumed") if batch.steps and batch.steps[0].kind == "resumed" else None
+
+
+class File(SQLiteStore, Between):
+    """A file in the middle of whose reads something happens."""
+
+    def __init__(self, path: Path) -> None:
+        SQLiteStore.__init__(self, path)
+        Between.__init__(self)
+
+    async def inbox(self, run_ids: Any) -> Any:
+        """Read, then let something happen, then report what was read."""
+        found = await super().inbox(run_ids)
+        await self.happens("inbox")
+        return found
+
+
+async def asleep(runner: Runner, run_id: str) -> None:
+    """Return when a run sleeps here."""
+    while run_id not in runner._supervisor.sleeping:  # noqa: ASYNC110, SLF001 - no event reports it
+        await asyncio.sleep(0.001)
+
+
+def seqs(events: list[Event]) -> list[int]:
+    """Return the seqs of the steps, and of the result after them."""
+    found = [event.seq for event in events if isinstance(event, StepRecorded)]
+    assert isinstance(events[-1], RunEnded)
+    return [*found, events[-1].result.seq]
+
+
+async def test_events_have_the_stop_of_a_run_that_sleeps(runner: Runner) -> None:
+    """No driver records that stop, so it is read from the store before the result is shown."""
+    run = runner.start(sleeping(), run_id="r")
+
+    async def watched() -> list[Event]:
+        return [event async for event in run.events()]
+
+    watching = asyncio.create_task(watched())
+    await asleep(runner, "r")
+    await runner.stop("r")
+    assert seqs(await watching) == [1, 2, 3, 3]
+
+
+async def test_a_watch_ends_with_the_step_that_it_has_seen() -> None:
+    """A run that is resumed between two reads of the store is followed further, or not, but no step is left out."""
+    store = Memory()
+    async with Runner(store) as runner:
+        await runner.start(asking(), run_id="r").result()
+
+        async def finish() -> None:
+            await runner.answer("r", 5)
+            await runner.resume(asking(), "r").result()
+
+        store.calls["load"] = finish
+        events = [event async for event in runner.watch("r", wait_out=False)]
+        assert seqs(events) == [1, 2, 2]
+
+
+async def test_a_run_that_is_just_waking_up_is_stopped() -> None:
+    """No driver hears of that stop, and nothing polls a store that no other process can use."""
+
+    async def nap(n: int, ctx: Context) -> int:
+        await ctx.sleep(0.01)
+        return n + 1
+
+    store = Memory()
+    async with Runner(store) as runner:
+        store.calls["resumed"] = lambda: runner.stop("r")
+        assert (await runner.start(one("naps", nap), run_id="r").result()).status == "stopped"
+
+
+async def test_resume_of_a_run_that_another_process_is_just_resuming_is_refused(tmp_path: Path) -> None:
+    """1. It waits, says its row. 2. Another process resumes it. 3. By its log it runs: that is not its result."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def last(n: int) -> int:
+        entered.set()
+        await leave.wait()
+        return n + 1
+
+    graph = Graph("asks", State)
+    graph.add_node("a", ask("Which?", int), writes="n")
+    graph.add_node("b", last, writes="n")
+    graph.add_path(START, "a", "b", END)
+    store = File(tmp_path / "runs.db")
+    async with Runner(tmp_path / "runs.db") as other, Runner(store) as runner:
+        await other.start(graph, run_id="r").result()
+
+        async def resume() -> None:
+            await other.answer("r", 5)
+            other.resume(graph, "r")
+            await entered.wait()
+
+        store.calls["inbox"] = resume
+        with pytest.raises(RunIsDriven):
+            await runner.resume(graph, "r").result()
+        leave.set()
+        assert (await other.get("r", graph).result()).state.n == 6
+
+
+async def test_get_returns_the_run_that_sleeps_and_not_a_start_that_is_about_to_fail(runner: Runner) -> None:
+    """A start with the id of a run that sleeps here cannot be refused at once."""
+    run = runner.start(sleeping(), run_id="r")
+    await asleep(runner, "r")
+    others = [runner.start(sleeping(), run_id="r") for _ in range(30)]
+    assert runner.get("r") is run
+    await asyncio.wait([asyncio.ensure_future(other.ended()) for other in others])
+    await runner.stop("r")
+    assert (await run.result()).status == "stopped"
+
+
+async def test_start_or_send_starts_a_run_that_another_caller_tries_to_resume() -> None:
+    """That resume fails with UnknownRun, which is not this caller's error."""
+    store = Memory()
+    async with Runner(store) as runner:
+
+        async def resume() -> None:
+            runner.resume(chat(), "c")
+
+        store.calls["info"] = resume
+        run = await runner.start_or_send(chat(), "c", "said", "bye")
+        assert (await run.result()).state.heard == ["bye"]
+
+
+async def test_start_or_send_returns_no_handle_of_a_start_that_is_about_to_fail() -> None:
+    """A caller that starts the run again, while the message is posted, gets the error; this one resumes the run."""
+    store = Memory()
+    async with Runner(store) as runner:
+        await runner.start(chat(), run_id="c").result()
+
+        async def post() -> None:
+            async def start() -> None:
+                runner.start(chat(), run_id="c")
+
+            store.calls["open"] = start
+
+        store.calls["info"] = post
+        run = await runner.start_or_send(chat(), "c", "said", "bye")
+        assert (await run.result()).state.heard == ["bye"]
+
+
+async def test_a_caller_that_waits_for_a_start_does_not_open_the_store_of_a_closed_runner() -> None:
+    """It waits until the run is recorded; the Runner closes before."""
+    store = Memory()
+    store.calls["create"] = asyncio.Event().wait
+    runner = Runner(store)
+    runner.start(asking(), run_id="r")
+    sending = asyncio.create_task(runner.send("r", "topic", 1))
+    await asyncio.sleep(0.01)
+    await runner.close()
+    with pytest.raises(RunnerClosed):
+        await sending
+    with pytest.raises(RunnerClosed):
+        await store.runs()
+
+
+async def test_recover_drives_nothing_of_a_runner_that_closed_meanwhile() -> None:
+    """The close does not know of runs that are resumed later."""
+    store = Memory()
+    async with Runner(store) as runner:
+        run = runner.start(asking(), run_id="r")
+        await runner.release("r")
+        assert (await run.result()).status == "running"
+        store.calls["load"] = runner.close
+        with pytest.raises(RunnerClosed):
+            await runner.recover(asking())
+        with pytest.raises(RunnerClosed):
+            await store.runs()
+
+
+async def test_a_runner_is_not_entered_again(database: Path | str) -> None:
+    """It is closed for good, so nothing would close its store."""
+    before = set(threading.enumerate())
+    runner = Runner(database)
+    async with runner:
+        assert await runner.runs() == []
+    with pytest.raises(RunnerClosed):
+        await runner.__aenter__()
+    assert {thread.name for thread in set(threading.enumerate()) - before} <= {"graphengine-watch"}
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_what_is_just_being_opened_is_closed_too(database: Path | str, is_open: bool) -> None:  # noqa: FBT001
+    """A Runner can close while its first call opens the store, or the connection for reading."""
+    before = set(threading.enumerate())
+    runner = Runner(database)
+    if is_open:
+        await runner.store.open()
+    reading = asyncio.create_task(runner.runs())
+    await asyncio.sleep(0)
+    await runner.close()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert {thread.name for thread in set(threading.enumerate()) - before} <= {"graphengine-watch"}
+
+
+def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:
+    """It is told that the Runner is closed, not that something was cancelled."""
+    runner = SyncRunner()
+    runner.start(asking(), run_id="r").result()
+    begun, errors = threading.Event(), list[BaseException]()
+
+    def watch() -> None:
+        try:
+            for _ in runner.watch("r"):
+                begun.set()
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            errors.append(error)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert begun.wait(60)
+    runner.close()
+    thread.join(60)
+    assert [type(error) for error in errors] == [RunnerClosed]
+
+
+def test_a_call_that_a_close_overtakes_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. A thread is about to hand its call to the loop. 2. Another one closes it. 3. The call is made, or refused."""
+    runner = SyncRunner()
+    submit = asyncio.run_coroutine_threadsafe
+
+    def late(*args: Any) -> Any:
+        monkeypatch.undo()
+        closing = threading.Thread(target=runner._portal.stop)  # noqa: SLF001 - the end of `close`
+        closing.start()
+        closing.join(0.2)
+        return submit(*args)
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
+    with suppress(RunnerClosed):
+        runner.runs()
