@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import aiosqlite
 
 from benchmarks.measure import AS_COMMAND, MICRO, Outcome, Settings, Target, alternate, as_command
-from benchmarks.ours import Counter, Visits, counting, counting_noted
+from benchmarks.ours import Counter, Visits, counting, counting_noted, row_bytes
 from graphengine import Runner
-from graphengine.engine.step_json import encode_step
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.files import PAGE_BYTES
 
@@ -53,7 +52,7 @@ async def _durable(settings: Settings, synchronous: Synchronous, limit: float) -
         store = SQLiteStore(folder / "ours.db", synchronous=synchronous)
         runner = await stack.enter_async_context(Runner(store))
         raw = await stack.enter_async_context(aiosqlite.connect(folder / "raw.db"))
-        sides = {OURS: _ours(runner, steps), RAW: await _raw(raw, steps, synchronous, await _row_bytes(runner))}
+        sides = {OURS: _ours(runner, steps), RAW: await _raw(raw, steps, synchronous, await row_bytes(runner))}
         if settings.has("langgraph") and synchronous == "NORMAL":
             from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
@@ -85,19 +84,12 @@ def _ours(runner: Runner, steps: int) -> Side:
     return run
 
 
-async def _row_bytes(runner: Runner) -> int:
-    """Return the length of a step's record."""
-    run = runner.start(counting(3), Counter())
-    await run.result()
-    return len(encode_step((await runner.history(run.id))[1]))
-
-
-async def _raw(connection: aiosqlite.Connection, steps: int, synchronous: Synchronous, row_bytes: int) -> Side:
+async def _raw(connection: aiosqlite.Connection, steps: int, synchronous: Synchronous, length: int) -> Side:
     await connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     await connection.execute("PRAGMA journal_mode = WAL")
     await connection.execute(f"PRAGMA synchronous = {synchronous}")
     await connection.execute("CREATE TABLE steps (id INTEGER PRIMARY KEY, at REAL, body TEXT)")
-    numbers, body = itertools.count(1), "x" * row_bytes
+    numbers, body = itertools.count(1), "x" * length
 
     async def commit() -> float:
         began = time.perf_counter()
@@ -126,7 +118,7 @@ async def many(settings: Settings) -> Outcome:
     """
     runs, steps = settings.count(2000, 20), 10
     async with Runner() as runner:
-        row_bytes = await _row_bytes(runner)
+        length = await row_bytes(runner)
 
     def at_once(synchronous: Synchronous) -> Side:
         async def side() -> float:
@@ -142,7 +134,7 @@ async def many(settings: Settings) -> Outcome:
         return side
 
     async def raw() -> float:
-        return _raw_batches(runs, steps, row_bytes)
+        return _raw_batches(runs, steps, length)
 
     full, seldom = at_once("FULL"), f"FULL{AS_COMMAND}"
     sides = {"FULL": full, seldom: as_command(full), "NORMAL": at_once("NORMAL"), _RAW_BATCHES: raw}
@@ -157,9 +149,9 @@ async def many(settings: Settings) -> Outcome:
     return Outcome("2,000 runs of 10 durable steps at once", found, targets)
 
 
-def _raw_batches(runs: int, steps: int, row_bytes: int) -> float:
+def _raw_batches(runs: int, steps: int, length: int) -> float:
     """Return how many rows a second are inserted in batches of one row of each run."""
-    body = b"x" * row_bytes
+    body = b"x" * length
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(sqlite3.connect(Path(folder) / "raw.db", isolation_level=None)) as connection,

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, ask, iterations, value
+from graphengine import END, START, Context, Graph, Limits, Runner, ask, iterations, value
+from graphengine.engine.step_json import encode_step
 from graphengine.reducers import add, append
 
 ENTRY = "a line of the diary"
@@ -77,6 +78,13 @@ def counting(steps: int) -> Graph[Counter]:
     graph.add_edge("increase", END, when=value("count") >= steps)
     graph.add_edge("increase", "increase")
     return graph
+
+
+async def row_bytes(runner: Runner) -> int:
+    """Return the length of the record of a step of the counting graph."""
+    run = runner.start(counting(3), Counter())
+    await run.result()
+    return len(encode_step((await runner.history(run.id))[1]))
 
 
 def counting_noted(steps: int, visited: Callable[[], object]) -> Graph[Counter]:

@@ -22,10 +22,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.measure import AS_COMMAND, MICRO, MILLI, Figure, Outcome, Settings, Target, alternate, as_command
-from benchmarks.ours import Counter, Visits, asking, counting, counting_noted, sleeping
+from benchmarks.ours import Counter, Visits, asking, counting, counting_noted, row_bytes, sleeping
 from benchmarks.report import figures, targets
 from graphengine import Graph, Runner, Worker
-from graphengine.engine.step_json import encode_step
 from graphengine.runner.worker import Ended
 from graphengine.stores.addresses import parse
 from graphengine.stores.base import DEFAULT_QUEUE, Pick
@@ -102,7 +101,7 @@ async def step(settings: Settings, address: str) -> Outcome:
     async with AsyncExitStack() as stack:
         runner = await stack.enter_async_context(Runner(await stack.enter_async_context(schema_at(address))))
         graph = counting_noted(steps, visits.note)
-        raw = await stack.enter_async_context(_raw(address, steps, await _row_bytes(runner)))
+        raw = await stack.enter_async_context(_raw(address, steps, await row_bytes(runner)))
 
         async def ours() -> float:
             await runner.start(graph, Counter()).result()
@@ -137,16 +136,10 @@ def _timed(run: Run, steps: int) -> Side:
     return side
 
 
-async def _row_bytes(runner: Runner) -> int:
-    run = runner.start(counting(3), Counter())
-    await run.result()
-    return len(encode_step((await runner.history(run.id))[1]))
-
-
 @asynccontextmanager
-async def _raw(address: str, steps: int, row_bytes: int) -> AsyncIterator[Side]:
+async def _raw(address: str, steps: int, length: int) -> AsyncIterator[Side]:
     name = f"bench_{uuid.uuid4().hex[:8]}"
-    numbers, body = itertools.count(1), "x" * row_bytes
+    numbers, body = itertools.count(1), "x" * length
     async with await psycopg.AsyncConnection.connect(parse(address).url, autocommit=True) as connection:
         await connection.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, at float8, body text)".encode())
         insert = f"INSERT INTO {name} VALUES (%s, %s, %s)".encode()  # noqa: S608 - the name is made here

@@ -35,7 +35,6 @@ class Outcome:
     state: Any
     visits: list[tuple[str, int]]
     last_seq: int
-    resumes: int
 
 
 def begin(*words: str) -> subprocess.Popen[str]:
@@ -64,8 +63,7 @@ def recorded(run_id: str, database: Path) -> Outcome:
     document = json.loads(call("show", run_id, "--json", "--db", str(database)).stdout)
     steps = document["steps"]
     visits = sorted((step["path"], step["visit"]) for step in steps if step["kind"] == "node")
-    resumes = sum(step["kind"] == "resumed" for step in steps)
-    return Outcome(document["status"], document["state"], visits, steps[-1]["seq"], resumes)
+    return Outcome(document["status"], document["state"], visits, steps[-1]["seq"])
 
 
 def resume(run_id: str, database: Path) -> None:

@@ -6,7 +6,7 @@ what was shown of the calls in flight (`Live.so_far`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import from_json
@@ -31,16 +31,21 @@ _PARTIAL_STEP: Final = 8
 _LEAST_STEP: Final = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OfTurn:
-    """The turn of an agent's call to which a live event belongs.
+    """The node, the agent, and the turn of its call to which a live event belongs.
 
     Attributes:
+        path: The node's path.
+        agent: The agent's name.
         call: The agent's call in its run, as `agent writer:3f2a`; two calls of one agent in one node differ in it.
         turn: The turn of the model in that call, from 1.
         attempt: The attempt of the node, from 1.
     """
 
+    path: str
+    agent: str
+    _: KW_ONLY
     call: str = ""
     turn: int = 0
     attempt: int = 1
@@ -51,14 +56,10 @@ class TextDelta(OfTurn):
     """A piece of a model's answer, as it is streamed. Only the whole answer is recorded.
 
     Attributes:
-        path: The node's path.
-        agent: The agent's name.
         text: The piece; for a watcher that subscribed late, the first one is the text so far.
         skipped: How many characters before this piece such a watcher did not get, because there were too many.
     """
 
-    path: str
-    agent: str
     text: str
     skipped: int = 0
 
@@ -67,8 +68,6 @@ class TextDelta(OfTurn):
 class ThinkingDelta(OfTurn):
     """A piece of a model's thinking, if the provider shows it. The attributes are those of `TextDelta`."""
 
-    path: str
-    agent: str
     text: str
     skipped: int = 0
 
@@ -78,13 +77,9 @@ class PartialAnswer(OfTurn):
     """A structured answer as far as it was streamed: JSON, not validated, with the fields that have arrived.
 
     Attributes:
-        path: The node's path.
-        agent: The agent's name.
         value: The value so far.
     """
 
-    path: str
-    agent: str
     value: JsonValue
 
 
@@ -93,15 +88,11 @@ class ToolCalled(OfTurn):
     """A tool is called. A call whose result is recorded already is not shown again.
 
     Attributes:
-        path: The node's path.
-        agent: The agent's name.
         tool: The tool's name.
         id: The provider's id of the call; `ToolReturned` has the same.
         arguments: The arguments, a JSON text as the model wrote it.
     """
 
-    path: str
-    agent: str
     tool: str
     id: str
     arguments: str
@@ -112,16 +103,12 @@ class ToolReturned(OfTurn):
     """A tool's result, as the model gets it.
 
     Attributes:
-        path: The node's path.
-        agent: The agent's name.
         tool: The tool's name.
         id: The provider's id of the call.
         text: The result, or the error.
         is_error: Whether it is an error.
     """
 
-    path: str
-    agent: str
     tool: str
     id: str
     text: str
@@ -133,13 +120,9 @@ class AnswerReset(OfTurn):
     """What was shown of an answer does not count: the call failed, or the answer did not fit, and it is made again.
 
     Attributes:
-        path: The node's path.
-        agent: The agent's name.
         why: The reason, in a line.
     """
 
-    path: str
-    agent: str
     why: str
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         3: "the run waits; or the answer is recorded, and the run could not be resumed here",
     },
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @click.argument("value", metavar="VALUE|@FILE|-", required=False)
 @click.option("--question", metavar="NAME", help="The question to answer; required if the run asks several.")
 @options.no_resume

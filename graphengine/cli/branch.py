@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     """,
     exits=helping.DRIVES,
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @click.option("--at", type=int, metavar="SEQ", required=True, help="The last step that the branch shares with the run.")
 @click.option(
     "--set",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ExportUnwritable(GraphEngineError):
         graphengine export tides                 # to stdout
     """,
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @click.option(
     "-o",
     "--output",

@@ -61,6 +61,7 @@ class _Database(click.Path):
         return super().convert(value, param, ctx)
 
 
+run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 database = click.option(
     "--db",
     "database",

@@ -146,7 +146,6 @@ class Progress:
 
     Args:
         channel: The channel to write to.
-        visits: The run before the first event; a run that has not begun if not given.
         is_live: Whether to show the text of models while they write it.
         now: The clock, in seconds.
     """
@@ -155,11 +154,10 @@ class Progress:
         self,
         channel: Channel,
         *,
-        visits: Visits | None = None,
         is_live: bool = True,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.visits = visits if visits is not None else Visits(keeps=False)
+        self.visits = Visits(keeps=False)
         self._channel = channel
         self._is_live = is_live and channel.is_live
         self._now = now

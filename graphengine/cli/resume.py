@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     """,
     exits=helping.DRIVES,
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @options.no_wait
 @options.graph
 @click.pass_obj

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         3: "the run waits; or the message is sent, and the run could not be resumed here",
     },
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @click.argument("topic", metavar="TOPIC")
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option(

@@ -64,7 +64,7 @@ _EXCLUSIVE: Final = (
         graphengine show tides --as-test write -o test_write.py
     """,
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @click.option("--at", type=int, metavar="SEQ", help="Show the run as of this step.")
 @click.option("--step", type=int, metavar="SEQ", help="Show this step with everything recorded.")
 @click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class NotRunning(GraphEngineError):
         2: "it has already ended, or no process drives it; or wrong usage",
     },
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @click.option("--now", is_flag=True, help="Cancel the nodes in flight, as calls of models; a resume repeats them.")
 @options.database
 @options.common

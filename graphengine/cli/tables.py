@@ -16,8 +16,8 @@ def aligned(
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
-    columns: int | None = None,
-    expendable: Sequence[str] = (),
+    columns: int | None,
+    expendable: Sequence[str],
 ) -> list[str]:
     """Return the headings and the rows as lines.
 
@@ -36,8 +36,8 @@ def padded(
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
-    columns: int | None = None,
-    expendable: Sequence[str] = (),
+    columns: int | None,
+    expendable: Sequence[str],
 ) -> list[list[str]]:
     """Return the headings and the rows of `aligned` as padded cells, so that each can have a style of its own."""
     from rich.cells import cell_len

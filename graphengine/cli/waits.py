@@ -65,7 +65,7 @@ def all_waits(snapshot: Snapshot) -> list[Waiting]:
     ]
 
 
-def in_words(name: str, facts: WaitRecord, path: str = "") -> str:
+def in_words(name: str, facts: WaitRecord, path: str) -> str:
     """Return a wait on one line; its name is left out if it is the path."""
     kind, text = facts.kind, wait_words(name, facts, path=path, characters=_LINE)
     due = Waiting(name, facts, 0.0).due

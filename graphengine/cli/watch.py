@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _LAST: Final = 5
         Exit.INTERRUPTED: "no longer watched; the run itself is left alone",
     },
 )
-@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@options.run_id
 @click.option(
     "--from",
     "first",

@@ -472,16 +472,16 @@ class _Compiler:
         if len(closed) > 1 or (closed and closed[0] < len(edges) - 1):
             self.doubtful.add(where.removeprefix("node "))
         if len(closed) > 1:
-            targets = ", ".join(_targets(edges[i])[-1] for i in closed)
+            targets = ", ".join(edges[i].targets[-1] for i in closed)
             text = f"several edges have no condition: to {targets}"
-            source, arms = where.removeprefix("node "), [_targets(edges[i])[-1] for i in closed]
+            source, arms = where.removeprefix("node "), [edges[i].targets[-1] for i in closed]
             repair = f"keep one, or give the others when=…; for parallel arms: add_fork({source!r}, {arms}, join=…)"
             self.report("two_otherwise", where, text, repair)
         elif closed and closed[0] < len(edges) - 1:
             self.report(
                 "otherwise_not_last",
                 where,
-                f"the edge to {_targets(edges[closed[0]])[-1]} is always taken, so those after it are never tried",
+                f"the edge to {edges[closed[0]].targets[-1]} is always taken, so those after it are never tried",
                 "add it last, or give it a condition",
             )
         return tuple(edges)
@@ -579,10 +579,6 @@ def _by_trigger(
         if tracker.since:
             epochs[tracker.since] = (*epochs.get(tracker.since, ()), tracker)
     return samples, epochs
-
-
-def _targets(edge: Outgoing) -> Sequence[str]:
-    return [edge.target] if isinstance(edge, EdgePlan) else edge.targets
 
 
 def _on_failure(edge: Outgoing) -> bool:

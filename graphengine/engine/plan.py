@@ -289,6 +289,11 @@ class EdgePlan:
     label: str
     condition: Condition | None
 
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node that it can lead to."""
+        return [self.target]
+
 
 @dataclass(frozen=True, slots=True)
 class SwitchPlan:

@@ -60,7 +60,7 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
     edges: Sequence[Outgoing],
     view: View,
     frame: Frame,
-    observer: Observer | None = None,
+    observer: Observer | None,
 ) -> None:
     """Record the target of the first edge that holds, and the explanation of each evaluated condition.
 

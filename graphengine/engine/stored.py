@@ -6,7 +6,6 @@ Only this module knows that JSON. In it a frame is one flat record: `phase` is a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 
 import msgspec
@@ -139,7 +138,7 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
         _check_format(from_json(body).get("format"))
         raise
     except (msgspec.DecodeError, UnicodeError):  # values that an older encoder wrote, as NaN
-        return from_record(read_json(body), copied=False)
+        return from_record(read_json(body))
     _check_format(row.format)
     return _from_row(row)
 
@@ -150,23 +149,19 @@ def to_record(snapshot: Snapshot) -> dict[str, Any]:
     return record
 
 
-def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snapshot:
-    """Return the snapshot of a record that `to_record` made.
-
-    Args:
-        record: The record.
-        copied: Whether to copy the record first, because the caller keeps it.
+def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
+    """Return the snapshot of a record that `to_record` made. The snapshot shares the record's objects.
 
     Raises:
         ValueError: It has another format, or is not a valid snapshot.
     """
     _check_format(record.get("format"))
-    return _from_row(msgspec.convert(deepcopy(dict(record)) if copied else record, _Snapshot))
+    return _from_row(msgspec.convert(record, _Snapshot))
 
 
 def copy_of(snapshot: Snapshot) -> Snapshot:
     """Return a deep copy of a snapshot."""
-    return from_record(to_record(snapshot), copied=False)
+    return from_record(to_record(snapshot))
 
 
 def _row(snapshot: Snapshot) -> _Snapshot:

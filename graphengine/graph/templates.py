@@ -62,11 +62,6 @@ def holes(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def missing(text: str, values: Mapping[str, object]) -> list[str]:
-    """Return the paths in a prompt for which there is no value, neither for the path nor for its root."""
-    return [hole for hole in holes(text) if hole not in values and parse(hole).root not in values]
-
-
 def fill(text: str, values: Mapping[str, object], media: list[Media] | None = None) -> str:
     """Return the prompt with each path replaced by its value.
 
@@ -408,5 +403,4 @@ __all__ = [
     "holes",
     "labelled",
     "marked",
-    "missing",
 ]

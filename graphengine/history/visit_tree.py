@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
-from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import Attempt, AttemptEnded, Failed, Node, Recorded, failure_of, ops_of, usage_of
+from graphengine.engine.steps import Attempt, AttemptEnded, Node, Recorded, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.snapshot import Frame, FrameKind
     from graphengine.engine.steps import FailureRecord, Kind, RunStatus, Step
-    from graphengine.state.amounts import Usage
-    from graphengine.state.ending import Ending
-    from graphengine.state.json_values import Op
 
 Place: TypeAlias = tuple[tuple[str, str], ...]
 """The position of a graph: the nodes around it from the outermost in, each with the choice that selects it."""
@@ -236,23 +232,9 @@ class Visit(Struct, eq=False):
         return [each.step.data for each in self.entries if isinstance(each.step.data, Recorded)]
 
     @property
-    def usage(self) -> Usage:
-        """What models cost, without what was spent inside it; an unknown cost is None."""
-        total: Usage = {}
-        for each in self.entries:
-            total = add_usage(total, usage_of(each.step))
-        return total
-
-    @property
     def failure(self) -> FailureRecord | None:
         """What its last attempt failed with, or the failure that its fallback replaced."""
         return self.attempts[-1].failure if self.attempts else None
-
-    @property
-    def update(self) -> Sequence[Op]:
-        """What it wrote when it ended."""
-        ends = (each.step for each in reversed(self.entries) if isinstance(each.step.data, (Node, Failed)))
-        return next((ops_of(step) for step in ends), ())
 
 
 class Entry(Struct, frozen=True, eq=False):
@@ -299,8 +281,6 @@ class Turn(Struct, frozen=True):
         status: The run's status before.
         run_id: The run from then on.
         crashed: Whether a process died in between, with nodes in flight.
-        cut_off: The visits that were in flight.
-        stop: Why the run stopped.
     """
 
     kind: Kind
@@ -310,8 +290,6 @@ class Turn(Struct, frozen=True):
     status: RunStatus
     run_id: str
     crashed: bool = False
-    cut_off: Sequence[Visit] = ()
-    stop: Ending | None = None
 
 
 def end_waits(visit: Visit, at: float, seq: int, ended: tuple[str, str]) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import AnyFacts, RunStatus, Step
+    from graphengine.engine.steps import AnyFacts, Step
 
 _NO_NODES: Final = frozenset(("", START, END, FAIL))
 _PUT_BY_THE_ENGINE: Final = ("pause", "crash")
@@ -116,8 +116,6 @@ class Visits:
         nested = visit.nested if visit is not None else None
         waiting = visit.waiting if visit is not None else ()
         since, driven, status = snapshot.now, snapshot.elapsed_seconds, snapshot.status
-        has_crashed = kind is Resumed and _crashed(facts)
-        crashes = {each: each.live.crashes for each in self._live.values() if each.live} if has_crashed else {}
         if kind in _SHIFTS and isinstance(facts, Shift) and facts.renamed:
             self._rename(facts.renamed)
         has_typed = type(step) is Decided and step.typed is not None
@@ -147,24 +145,8 @@ class Visits:
         if self._keeps:
             self.entries.append(entry)
         if kind in _TURNS and isinstance(facts, (Started, Branched, Resumed, Stopped)):
-            self._turn(step, facts, since, status, crashes)
+            self.turns.append(Turn(facts.kind, step.seq, step.at, since, status, snapshot.run_id, _crashed(facts)))
         return entry
-
-    def _turn(
-        self,
-        step: Step,
-        facts: Started | Branched | Resumed | Stopped,
-        since: float,
-        status: RunStatus,
-        crashes: Mapping[Track, int],
-    ) -> None:
-        """Note that the run began, branched off, was resumed or stopped."""
-        hit = [track for track, count in crashes.items() if track.live is not None and track.live.crashes > count]
-        asked = [track for track in crashes if track.visit and any(w.seq == step.seq for w in track.visit.waiting)]
-        cut_off = [track.visit for track in dict.fromkeys([*hit, *asked]) if track.visit is not None]
-        stop = facts.stop if isinstance(facts, Stopped) else None
-        turn = Turn(facts.kind, step.seq, step.at, since, status, self.snapshot.run_id, _crashed(facts), cut_off, stop)
-        self.turns.append(turn)
 
     def _sync(self, step: Step) -> None:
         """Update the tracks of the frames that a step can have changed: its own, new ones, those that are gone."""

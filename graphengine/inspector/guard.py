@@ -17,10 +17,10 @@ import secrets
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.web.messages import BODY_BYTES, body_of, is_same, replayed, send_json
+from graphengine.web.messages import BODY_BYTES, body_of, is_same, replayed, send_json, with_headers
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 SESSION: Final = "/api/session"
 """Where a page swaps the token for the cookie, and learns whether it has one."""
@@ -66,12 +66,7 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
-            await send(message)
-
+        send = with_headers(send, _HEADERS)
         headers: dict[str, str] = {}
         for key, value in scope["headers"]:
             name = key.decode("latin-1")
@@ -85,11 +80,11 @@ class Guard:
             if len(body) > BODY_BYTES:
                 refusal = _Refusal(413, f"the body has more than {BODY_BYTES} bytes")
         if refusal is not None:
-            await send_json(send_guarded, refusal.status, {"error": {"code": "refused", "message": refusal.why}})
+            await send_json(send, refusal.status, {"error": {"code": "refused", "message": refusal.why}})
         elif scope["path"] == SESSION and scope["method"] == "POST":
-            await self._open_session(body, send_guarded)
+            await self._open_session(body, send)
         else:
-            await self._app(scope, replayed(body, receive) if scope["method"] == "POST" else receive, send_guarded)
+            await self._app(scope, replayed(body, receive) if scope["method"] == "POST" else receive, send)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> _Refusal | None:
         """Return the first reason to refuse a request; None if there is none."""

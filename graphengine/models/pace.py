@@ -64,7 +64,6 @@ class Turn:
 
     Attributes:
         began: When it began.
-        tokens: Its tokens, estimated until it is answered.
         era: The number of pauses before it.
         is_trial: Whether it is the only one that may be in flight, since the calls before it failed.
         refused: Whether the server refused it.
@@ -72,7 +71,6 @@ class Turn:
     """
 
     began: float
-    tokens: int
     era: int
     is_trial: bool
     refused: bool = False
@@ -128,7 +126,7 @@ class Pace:
 
     def begin(self, now: float, tokens: int) -> Turn:
         """Begin a call."""
-        turn = Turn(now, tokens, self._era, is_trial=self._failures >= self._rates.failures)
+        turn = Turn(now, self._era, is_trial=self._failures >= self._rates.failures)
         if turn.is_trial:
             self._trial = turn
         self._in_flight += 1

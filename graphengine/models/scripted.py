@@ -285,7 +285,7 @@ class _Script:
         ]
 
     def _checked(self, number: int, item: object) -> object:
-        if not _is_raised(item) and not callable(item):
+        if not is_raised(item) and not callable(item):
             try:
                 _content(item)
             except DefinitionError as error:
@@ -296,7 +296,7 @@ class _Script:
 
 def _response(given: object, request: Request) -> Response:
     """Return the answer as a response. Calls without an id get one that is unique in the conversation."""
-    if _is_raised(given):
+    if is_raised(given):
         raise cast("BaseException", given)
     content = _content(given)
     response = content if isinstance(content, Response) else Response(content, cost_usd=0.0, offline=True)
@@ -310,7 +310,8 @@ def _response(given: object, request: Request) -> Response:
     return replace(response, calls=tuple(named))
 
 
-def _is_raised(item: object) -> bool:
+def is_raised(item: object) -> bool:
+    """Return whether an answer is an exception, or a class of exceptions."""
     return isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException))
 
 
@@ -336,7 +337,7 @@ def _described(item: object) -> str:
     """Return an answer in one line of a message."""
     if callable(item) and not isinstance(item, type):
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
-    if _is_raised(item):
+    if is_raised(item):
         return shortened(repr(item), 100)
     content = _content(item)
     if isinstance(content, str):

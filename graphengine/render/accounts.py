@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from graphengine.engine.frame_tree import add_usage
@@ -30,11 +30,9 @@ class Account:
     usage: Usage = field(default_factory=Usage)
     waited: float = 0.0
 
-    def plus(self, seconds: float | None, usage: Usage, waited: float = 0.0) -> Account:
-        """Return the sum of this and another usage."""
-        have = [each for each in (self.seconds, seconds) if each is not None]
-        total = add_usage(self.usage, usage) if usage else self.usage
-        return Account(sum(have) if have else None, total, self.waited + waited)
+    def plus(self, usage: Usage) -> Account:
+        """Return it with another usage."""
+        return replace(self, usage=add_usage(self.usage, usage)) if usage else self
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
         """Return it as a picture shows it, with a cost only if models were called.

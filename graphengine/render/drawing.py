@@ -256,7 +256,7 @@ class _Drafter:
         account = self.trace.accounts.get(spot, Account())
         for (place, _), inner in self.trace.accounts.items():
             if is_in(place, spot):
-                account = account.plus(None, inner.usage)
+                account = account.plus(inner.usage)
         return account.in_words(is_offline_known=cost(self.trace.account.usage) == "offline")
 
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:

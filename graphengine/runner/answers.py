@@ -53,7 +53,7 @@ async def asked(store: Store, kept: KeptSnapshots, run_id: str, question: str | 
     return check_answer(await kept.read(run_id), question, given)
 
 
-def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[str] = ()) -> Asked:
+def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[str]) -> Asked:
     """Return the wait that an answer is for. If several have the same name, the first is answered first.
 
     Args:

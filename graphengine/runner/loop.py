@@ -132,7 +132,7 @@ class Driver:
         """The run's snapshot."""
         return self.session.snapshot
 
-    def stop(self, explanation: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
+    def stop(self, explanation: str, consume: Sequence[int] = (), *, now: bool) -> None:
         """Request a stop at the next safe point, when everything in flight is recorded; or cancel what is in flight."""
         self._stop_reason, self._consume = explanation or "asked", consume
         self.release()
@@ -592,9 +592,9 @@ class Driver:
         if left:
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def end(self, explanation: str = "") -> None:
+    async def end(self) -> None:
         """Record that the run stops here: on request, or because a limit was reached."""
-        asked = explanation or self._stop_reason
+        asked = self._stop_reason
         reason, text = ("asked", asked) if asked else ("limit", limit_reached(self.snapshot))
         stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
         await self.commit([stop], partial(self.append, consume=self._consume))

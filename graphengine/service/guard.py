@@ -16,10 +16,10 @@ from starlette.datastructures import Headers
 from graphengine.history.json_document import error_document
 from graphengine.service.requests import NotAuthorized, RequestInvalid
 from graphengine.service.signatures import has_signature, is_signed
-from graphengine.web.messages import BODY_BYTES, body_of, is_same, replayed, send_json
+from graphengine.web.messages import BODY_BYTES, body_of, is_same, replayed, send_json, with_headers
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _OPEN: Final = "/health"
 _STARTS: Final = re.compile(r"/graphs/[^/]+/runs")
@@ -51,19 +51,14 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
-            await send(message)
-
+        send = with_headers(send, _HEADERS)
         try:
             body = await self._let_in(scope, receive)
         except (NotAuthorized, RequestInvalid) as error:
             headers = [(b"www-authenticate", b"Bearer")] if error.status == NotAuthorized.status else []
-            await send_json(send_guarded, error.status, error_document(error), headers)
+            await send_json(send, error.status, error_document(error), headers)
             return
-        await self._app(scope, replayed(body, receive), send_guarded)
+        await self._app(scope, replayed(body, receive), send)
 
     async def _let_in(self, scope: Scope, receive: Receive) -> bytes:
         """Return the body of a request.

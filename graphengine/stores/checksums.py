@@ -13,8 +13,8 @@ from zlib import crc32
 _PRIME: Final = 4_294_967_291  # the largest below 2**32
 
 
-def message_place(run: int, kind: str, key: str) -> str:
-    """Return the place of a message for its checksum: its run's key, its kind and its own key."""
+def message_place(run: int | str, kind: str, key: str) -> str:
+    """Return the place of a message for its checksum: its run's key or id, its kind and its own key."""
     return f"{run} {kind} {key}"
 
 

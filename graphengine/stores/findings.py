@@ -87,7 +87,6 @@ class Repaired:
 
     Attributes:
         report: The findings after it.
-        before: The findings before it; None if the file could not be opened.
         done: What was repaired, in words.
         lost: The steps that could not be saved.
         unnamed: If pages were damaged, a description of possibly lost steps that cannot be listed; else "".
@@ -95,7 +94,6 @@ class Repaired:
     """
 
     report: Report
-    before: Report | None
     done: Sequence[str] = ()
     lost: Sequence[Lost] = ()
     copy: Path | None = None

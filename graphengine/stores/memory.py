@@ -22,13 +22,13 @@ from graphengine.errors import (
     LeaseLost,
     RunExists,
     RunIsDriven,
-    RunnerClosed,
     StoreError,
     UnknownRun,
     UnknownStep,
 )
 from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo, Taken
 from graphengine.stores.dispatch import Candidate, Load, choose
+from graphengine.stores.refusals import lease_lost, not_open
 from graphengine.stores.snapshots import MIN_ROWS
 
 if TYPE_CHECKING:
@@ -523,8 +523,7 @@ class MemoryStore:
 
     def _check_open(self) -> None:
         if not self._is_open:
-            message = "the store is not open"
-            raise RunnerClosed(message, repair="use it inside `async with Runner(...)`")
+            raise not_open()
 
     def _log(self, run_id: str) -> _Log:
         self._check_open()
@@ -536,11 +535,7 @@ class MemoryStore:
 
     def _refusal(self, batch: Append) -> LeaseLost:
         self._check_open()
-        return LeaseLost(
-            f"run {batch.run_id} is no longer driven from here (fence {batch.fence} is out of date)",
-            where=f"run {batch.run_id}",
-            repair="it was released or taken over; resume it to continue",
-        )
+        return lease_lost(batch.run_id, batch.fence)
 
     def _info(self, log: _Log) -> RunInfo:
         info = log.info

@@ -175,7 +175,6 @@ class RunTrace:
         self._graph: dict[str, AttributeValue] = {}
         self._run: dict[str, AttributeValue] = {}
         self._ids = Ids()
-        self._created_at = 0.0
         self.links: Sequence[Link] = ()
         self.trace_id = ""
 
@@ -185,7 +184,6 @@ class RunTrace:
         self._name = f"invoke_workflow {graph}"
         self._graph = {names.GRAPH: graph}
         self._run = {names.RUN: run_id}
-        self._created_at = created_at
         attributes = {**self._run, **self._graph, names.OPERATION: "invoke_workflow", names.WORKFLOW: graph}
         ids = self._ids.trace, self._ids.run
         root = self._tracer.start(self._name, ids, contexts.Context(), created_at, attributes, links=links)

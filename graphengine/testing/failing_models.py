@@ -29,9 +29,7 @@ from graphengine.testing.model_kit import ADD, KEY, ModelSuite, ask, call, closi
 from graphengine.testing.model_scenes import Babbles, Fails, Says, Tears
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from graphengine.models.base import Model, Request, Response
+    from graphengine.models.base import Model
     from graphengine.testing.model_scenes import Scene, Service
 
 SHORT_SECONDS = 0.2
@@ -136,29 +134,29 @@ class FailingModels(ModelSuite):
     async def test_a_stream_may_fail_before_it_begins(self, service: Service, model: Model) -> None:
         """An error instead of a stream is the same error as without streaming."""
         service.play(Fails("rate_limit", retry_after_seconds=2), Fails("wrong_key"))
-        error = await failure(_watch(model), RateLimited)
+        error = await failure(watched(model, ask()), RateLimited)
         assert error.retry_after_seconds == 2.0  # noqa: PLR2004 - as played
-        await failure(_watch(model), NotAuthenticated)
+        await failure(watched(model, ask()), NotAuthenticated)
 
     @scenario
     async def test_an_error_within_a_stream_has_its_own_class(self, service: Service, model: Model) -> None:
         """An error after status 200 and the first words is classified by its content."""
         service.play(Fails("overloaded", in_stream=True), Fails("server_error", in_stream=True))
-        await failure(_watch(model), ModelOverloaded)
-        await failure(_watch(model), ModelOverloaded)
+        await failure(watched(model, ask()), ModelOverloaded)
+        await failure(watched(model, ask()), ModelOverloaded)
 
     @scenario
     async def test_a_rate_limit_within_a_stream_is_recognised(self, service: Service, model: Model) -> None:
         """A rate limit after status 200 is distinguished from a used-up quota."""
         service.play(Fails("rate_limit", in_stream=True), Fails("no_quota", in_stream=True))
-        await failure(_watch(model), RateLimited)
-        await failure(_watch(model), QuotaExceeded)
+        await failure(watched(model, ask()), RateLimited)
+        await failure(watched(model, ask()), QuotaExceeded)
 
     @scenario
     async def test_a_full_context_window_within_a_stream_is_recognised(self, service: Service, model: Model) -> None:
         """A question that exceeds the context window is reported as such, even after status 200."""
         service.play(Fails("context_full", in_stream=True))
-        await failure(_watch(model), ContextFull)
+        await failure(watched(model, ask()), ContextFull)
 
     # -- incomplete answers
 
@@ -173,8 +171,8 @@ class FailingModels(ModelSuite):
     async def test_half_a_stream_is_an_error(self, service: Service, model: Model) -> None:
         """A stream that ends early is an error, even if it looks complete to an SDK."""
         service.play(Tears(), Tears(broken=True))
-        await failure(_watch(model), AnswerTorn)
-        await failure(_watch(model), AnswerTorn, ModelUnreachable)
+        await failure(watched(model, ask()), AnswerTorn)
+        await failure(watched(model, ask()), AnswerTorn, ModelUnreachable)
 
     @scenario
     async def test_half_a_call_is_an_error(self, service: Service, model: Model) -> None:
@@ -191,7 +189,7 @@ class FailingModels(ModelSuite):
         """A web page with status 200 means that the address is not a model's."""
         service.play(Babbles("html"), Babbles("html"))
         await failure(model.answer(ask()), NoModelServer)
-        await failure(_watch(model), NoModelServer)
+        await failure(watched(model, ask()), NoModelServer)
 
     @scenario
     async def test_a_gateways_page_can_be_retried(self, service: Service, model: Model) -> None:
@@ -199,7 +197,7 @@ class FailingModels(ModelSuite):
         service.play(Babbles("html_502"), Babbles("html_502"))
         error = await failure(model.answer(ask()), ModelTransient)
         assert len(str(error)) < 2000  # noqa: PLR2004 - a screen
-        await failure(_watch(model), ModelTransient)
+        await failure(watched(model, ask()), ModelTransient)
 
     @scenario
     async def test_garbage_is_an_error(self, service: Service, model: Model) -> None:
@@ -212,8 +210,8 @@ class FailingModels(ModelSuite):
     async def test_a_stream_of_garbage_is_an_error(self, service: Service, model: Model) -> None:
         """The same is true of a stream."""
         service.play(Babbles("torn_json"), Babbles("no_body"))
-        await failure(_watch(model), AnswerTorn, NoModelServer)
-        await failure(_watch(model), AnswerTorn, NoModelServer)
+        await failure(watched(model, ask()), AnswerTorn, NoModelServer)
+        await failure(watched(model, ask()), AnswerTorn, NoModelServer)
 
     @scenario
     async def test_an_answer_without_content_is_empty_or_an_error(self, service: Service, model: Model) -> None:
@@ -235,7 +233,7 @@ class FailingModels(ModelSuite):
         async def main() -> None:
             async with closing(model):
                 await failure(model.answer(ask()), ModelUnreachable)
-                await failure(_watch(model), ModelUnreachable)
+                await failure(watched(model, ask()), ModelUnreachable)
 
         asyncio.run(main())
 
@@ -248,7 +246,7 @@ class FailingModels(ModelSuite):
         async def main() -> None:
             async with closing(model):
                 await failure(model.answer(ask()), ModelTimeout)
-                await failure(_watch(model), ModelTimeout)
+                await failure(watched(model, ask()), ModelTimeout)
 
         asyncio.run(main())
 
@@ -256,10 +254,6 @@ class FailingModels(ModelSuite):
         """Neither the model's `str`, nor its `repr`, nor its name contains the key."""
         model = self.make_model(self.make_service(), key=KEY, timeout_seconds=SHORT_SECONDS)
         assert KEY not in f"{model!r} {model} {model.name}"
-
-
-def _watch(model: Model, request: Request | None = None) -> Coroutine[None, None, tuple[Response, list[str]]]:
-    return watched(model, ask() if request is None else request)
 
 
 async def _next_works(service: Service, model: Model, scene: Scene) -> None:

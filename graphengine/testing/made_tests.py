@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from pydantic_core import to_json, to_jsonable_python
 
+from graphengine.engine.field_ops import held
 from graphengine.engine.phases import Collecting, Inside, Waiting
 from graphengine.engine.redaction import Guard
 from graphengine.engine.steps import (
@@ -260,7 +261,7 @@ class _Made:
         for name in self.plan.state.fields:
             if name not in fields:
                 continue
-            record = _record(holder, name)
+            record = held(holder, name)
             given[name] = f"a stand-in for {name}" if name in self.plan.state.secrets else record
         try:
             back = partial(self.plan.state, given, f"step {self.step.seq}").values
@@ -407,13 +408,6 @@ def _check_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step, text: str) -
     except NotRecordable:
         message = f"the input, the answers or the update of {step.path} contain the clear text of a secret field"
         _refuse(step, message, "keep secrets out of other fields, or write the test with run_node")
-
-
-def _record(frame: Frame, name: str) -> JsonValue:
-    """Return the value of a field, as a frame sees it."""
-    while frame.base is not None and name not in frame.values:
-        frame = frame.base
-    return frame.values.get(name)
 
 
 def _written(step: Step) -> dict[str, Any]:

@@ -345,14 +345,7 @@ class ModelConformance(FailingModels):
     async def test_pieces_arrive_before_the_answer_is_complete(self, service: Service, model: Model) -> None:
         """The first piece arrives before the server has sent the rest."""
         service.play(Says("one two three", held=True))
-        pieces, first = list[str](), asyncio.Event()
-
-        def watch(piece: str) -> None:
-            pieces.append(piece)
-            first.set()
-
-        task = asyncio.create_task(model.answer(replace(ask(), on_text=watch)))
-        await first.wait()
+        task, pieces = await _streaming(model)
         assert "".join(pieces).strip() == "one"
         service.release()
         assert (await task).content == "one two three"
@@ -382,14 +375,7 @@ class ModelConformance(FailingModels):
     async def test_a_stream_can_be_cancelled(self, service: Service, model: Model) -> None:
         """A cancelled stream disconnects too, and no piece arrives afterwards."""
         service.play(Says("one two three", held=True), Says("yes"))
-        pieces, first = list[str](), asyncio.Event()
-
-        def watch(piece: str) -> None:
-            pieces.append(piece)
-            first.set()
-
-        task = asyncio.create_task(model.answer(replace(ask(), on_text=watch)))
-        await first.wait()
+        task, pieces = await _streaming(model)
         await _cancelled(task)
         await service.disconnected()
         service.release()
@@ -477,6 +463,19 @@ def _used(response: Response) -> Counted:
         response.output_tokens,
         response.reasoning_tokens,
     )
+
+
+async def _streaming(model: Model) -> tuple[asyncio.Task[Response], list[str]]:
+    """Begin a streamed call. Return it with its pieces once the first one has arrived."""
+    pieces, first = list[str](), asyncio.Event()
+
+    def watch(piece: str) -> None:
+        pieces.append(piece)
+        first.set()
+
+    task = asyncio.create_task(model.answer(replace(ask(), on_text=watch)))
+    await first.wait()
+    return task, pieces
 
 
 async def _cancelled(task: asyncio.Task[Response]) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from graphengine.engine.plan import EdgePlan, ForkPlan
 from graphengine.errors import InputError, NodeError
 from graphengine.graph.options import END
+from graphengine.models.scripted import is_raised
 from graphengine.state.injection import Injected
 from graphengine.state.path import did_you_mean
 from graphengine.state.update import Items as Appended
@@ -150,7 +151,7 @@ class Script:
             raise self._bad(error.message, error.repair) from error
         label = given.label if isinstance(given, Ended) else ""
         given = given.update if isinstance(given, Ended) else given
-        if _is_raised(given):
+        if is_raised(given):
             raise given  # type: ignore[misc]
         return label, [update for name, value in _fields(given).items() for update in self._parts(name, value)]
 
@@ -207,7 +208,7 @@ class Script:
                 if name not in self.node.writer.fields:
                     near = did_you_mean(str(name), sorted(self.node.writer.fields))
                     raise InputError(f"{self.path} does not write {name!r}", where=where, repair=near)
-        elif not (_is_raised(given) or callable(given)) or (isinstance(given, type) and not _is_raised(given)):
+        elif not (is_raised(given) or callable(given)) or (isinstance(given, type) and not is_raised(given)):
             repair = "give a mapping of fields, an exception, a function, Ended(…), Items(…), or a list of these"
             raise InputError(f"{given!r} is not an update of {self.path}", where=where, repair=repair)
 
@@ -219,10 +220,6 @@ class Script:
             raise InputError("some visits have Items, and some do not", where=where, repair="give all or none")
         if isinstance(given.given, Items):
             raise InputError("Items cannot contain Items", where=where, repair="give each item's update")
-
-
-def _is_raised(given: object) -> bool:
-    return isinstance(given, BaseException) or (isinstance(given, type) and issubclass(given, BaseException))
 
 
 def _fields(given: object) -> Mapping[str, object]:

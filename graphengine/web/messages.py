@@ -43,6 +43,17 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
+def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
+    """Return a `send` that adds headers to the answer."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *headers]
+        await send(message)
+
+    return send_with_headers
+
+
 async def send_json(send: Send, status: int, content: object, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """Send an answer in JSON from outside of an application."""
     body = to_json(content, inf_nan_mode="null")
@@ -84,4 +95,5 @@ __all__ = [
     "replayed",
     "send_json",
     "stream_event",
+    "with_headers",
 ]

@@ -23,7 +23,6 @@ from graphengine.graph.templates import (
     fill_plainly,
     holes,
     labelled,
-    missing,
 )
 from graphengine.models.base import Message, ToolCall
 
@@ -252,11 +251,6 @@ def test_a_value_that_cannot_be_shown_is_an_error() -> None:
     loop.append(loop)
     with pytest.raises(DefinitionError, match="cannot show this list"):
         fill("{a}", {"a": loop})
-
-
-def test_missing_values_are_reported() -> None:
-    """A path counts as given as a whole, or by its root."""
-    assert missing("{a.b} {c[0]} {d} {{e}}", {"a.b": 1, "c": []}) == ["d"]
 
 
 def test_people_read_no_tags() -> None:

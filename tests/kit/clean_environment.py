@@ -84,11 +84,11 @@ def link(packages: Path, *names: str) -> None:
                 target.symlink_to(source)
 
 
-def required(of: Distribution, extra: str = "") -> Iterator[str]:
-    """Yield the names of what a distribution requires here, with an extra or without any."""
+def required(of: Distribution) -> Iterator[str]:
+    """Yield the names of what a distribution requires here, without extras."""
     for line in of.requires or ():
         requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             yield requirement.name
 
 

@@ -78,8 +78,3 @@ PHASES: Final[Mapping[type[Phase], str]] = {
     GivenUp: "failed",
     Ended: "ended",
 }
-
-
-def phase_of(phase: Phase) -> str:
-    """Return the name of a phase."""
-    return PHASES[type(phase)]

@@ -86,11 +86,11 @@ def dies_at_first(folder: str) -> int:
     return os.getpid()
 
 
-def write_pid(folder: str, name: str = "pid") -> None:
+def write_pid(folder: str) -> None:
     """Write the id of the process to a file."""
-    place = Path(folder, f"{name}.new")
+    place = Path(folder, "pid.new")
     place.write_text(str(os.getpid()))
-    place.replace(Path(folder, name))
+    place.replace(Path(folder, "pid"))
 
 
 def sleeps_at_first(folder: str) -> int:

@@ -75,8 +75,8 @@ def first_difference(found: Replayed) -> tuple[int, str]:
     return found.first.seq, found.first.what
 
 
-async def first_of(build: Build, then: dict[str, Any], now: dict[str, Any], *, state: object = None) -> tuple[int, str]:
+async def first_of(build: Build, then: dict[str, Any], now: dict[str, Any]) -> tuple[int, str]:
     """Return the first difference between a graph that recorded a run and the same graph built otherwise."""
-    run = await recorded(build(**then), state)
+    run = await recorded(build(**then))
     assert replay(build(**then), run).same
     return first_difference(replay(build(**now), run))

@@ -24,6 +24,12 @@ from urllib.parse import parse_qs, urlsplit
 Answer = tuple[int, Any]
 
 
+def _unique(posts: dict[Any, dict[str, Any]], number: object, slug: str) -> str:
+    """Return a name that no other post has."""
+    taken = {one["slug"] for one in posts.values() if one["id"] != number}
+    return next(name for name in (slug, *(f"{slug}-{count}" for count in range(2, 9))) if name not in taken)
+
+
 @dataclass
 class Asked:
     """A request."""
@@ -97,12 +103,8 @@ class WordPressServer(Service):
         else:
             self.posts[number] |= asked.body
             if asked.body.get("status") == "publish":
-                self.posts[number]["slug"] = self._unique(number, self.posts[number]["slug"])
+                self.posts[number]["slug"] = _unique(self.posts, number, self.posts[number]["slug"])
         return 200, self._shown(self.posts[number])
-
-    def _unique(self, number: int, slug: str) -> str:
-        taken = {one["slug"] for one in self.posts.values() if one["id"] != number}
-        return next(name for name in (slug, *(f"{slug}-{count}" for count in range(2, 9))) if name not in taken)
 
     def _tag(self, asked: Asked) -> Answer:
         if asked.method == "GET":
@@ -154,7 +156,7 @@ class GhostServer(Service):
             assert asked.query["source"] == "html"
             number = f"p{len(self.posts)}"
             self.posts[number] = {"id": number, **asked.body["posts"][0]}
-            self.posts[number]["slug"] = self._unique(number, self.posts[number]["slug"])
+            self.posts[number]["slug"] = _unique(self.posts, number, self.posts[number]["slug"])
             return 201, {"posts": [self._changed(number)]}
         name = path.strip("/").rpartition("/")[2]
         if "/slug/" in path:
@@ -172,10 +174,6 @@ class GhostServer(Service):
             self.posts[name] |= change
             self._changed(name)
         return 200, {"posts": [{**self.posts[name], "url": f"https://g.test/{self.posts[name]['slug']}/"}]}
-
-    def _unique(self, number: str, slug: str) -> str:
-        taken = {one["slug"] for one in self.posts.values() if one["id"] != number}
-        return next(name for name in (slug, *(f"{slug}-{count}" for count in range(2, 9))) if name not in taken)
 
     def _changed(self, number: str) -> dict[str, Any]:
         self.changes += 1

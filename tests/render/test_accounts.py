@@ -193,4 +193,4 @@ def test_a_cost_in_words(usage: Usage, words: str) -> None:
 def test_an_account_without_work_is_empty() -> None:
     """An empty account has no text."""
     assert Account().in_words() == ""
-    assert Account().plus(None, {}) == Account()
+    assert Account().plus({}) == Account()

@@ -17,7 +17,6 @@ async def test_the_whole_family_is_drawn_for_any_of_its_runs() -> None:
     assert [[member.info.id for member in family.members] for family in families] == [
         ["tides", "harsh", "mine", "again", "anew"]
     ] * 2
-    assert [member.depth for member in families[0].members] == [0, 1, 1, 2, 1]
     spoken = branches(families[1]).spoken
     assert spoken[0] == "5 runs from tides"
     assert spoken[1] == "tides: waiting, 19 steps"

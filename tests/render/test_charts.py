@@ -63,7 +63,7 @@ def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
     loop: Outline = {**outline([node("a")], edges, HOSTILE[1]), "state": {"n": "int"}}
     step = altered(done(2, "a", "END", edge=HOSTILE[1]), update=[["set", "n", 1]])
     members = [
-        Member(RunInfo(f"{text}{number}", text, "f", "finished", 3, 0.0, 0.0, tags=(text,)), 0, text, {})
+        Member(RunInfo(f"{text}{number}", text, "f", "finished", 3, 0.0, 0.0, tags=(text,)), text, {})
         for number, text in enumerate(HOSTILE)
     ]
     for chart in (scores(loop, [started("a"), step]), branches(Family(HOSTILE[1], members))):

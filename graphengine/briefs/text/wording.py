@@ -46,7 +46,6 @@ class Token:
         clause: The clause of the sentence, from 0.
         unit: The unit of a figure; "" for none.
         name: Whether a word is a name: it has a capital or a digit, or is code.
-        opens: Whether it is the first word of the sentence, whose capital means nothing.
     """
 
     kind: Kind
@@ -55,7 +54,6 @@ class Token:
     clause: int = 0
     unit: str = ""
     name: bool = False
-    opens: bool = False
 
     @property
     def value(self) -> tuple[Kind, str, str]:
@@ -261,7 +259,7 @@ def _tokens(sentence: str, language: str) -> Iterator[Token]:
         if number := numbers.get(at):
             after = number.end
             said = "-".join(plain[at:after])
-            yield Token("figure", number.value, said, clause, opens=opens)
+            yield Token("figure", number.value, said, clause)
             if number.times:
                 yield Token("word", "x", said, clause, unit="x")
         elif kind == "clause":
@@ -275,7 +273,7 @@ def _tokens(sentence: str, language: str) -> Iterator[Token]:
         elif kind == "mark":
             yield Token("word", written.lower(), written, clause, unit=_UNITS.get(written.lower(), ""))
         elif kind != "other":
-            yield Token("figure", _value(written, kind), written, clause, opens=opens)
+            yield Token("figure", _value(written, kind), written, clause)
         opens = opens and kind in {"clause", "other", "mark"}
 
 
@@ -311,7 +309,7 @@ def _word(written: str, clause: int, language: str, *, opens: bool, code: bool) 
         unit = _unit_of(written, language)
         for one in stem_sequence(written):
             if one or unit:
-                yield Token("word", one or plain, written, clause, unit, name=bool(one) and named, opens=opens)
+                yield Token("word", one or plain, written, clause, unit, name=bool(one) and named)
 
 
 def _value(written: str, kind: str) -> str:

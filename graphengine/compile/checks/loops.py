@@ -159,7 +159,7 @@ def _graph_waits(plan: Plan[Any]) -> bool:
 
 
 def _targets(edges: Iterable[Outgoing]) -> list[str]:
-    return [t for edge in edges for t in ([edge.target] if isinstance(edge, EdgePlan) else edge.targets)]
+    return [target for edge in edges for target in edge.targets]
 
 
 def _arrows(source: str, edges: Iterable[Outgoing], state: StateType[Any]) -> Iterator[_Arrow]:
@@ -169,7 +169,7 @@ def _arrows(source: str, edges: Iterable[Outgoing], state: StateType[Any]) -> It
         condition = edge.condition if isinstance(edge, (EdgePlan, ForkPlan)) else None
         ends = [*before, *(_falls(condition, state) if condition is not None else [])]
         arms = {target: arm for target, arm in edge.arms if arm is not None} if isinstance(edge, ForkPlan) else {}
-        for target in _targets([edge]):
+        for target in edge.targets:
             arm = arms.get(target)
             yield _Arrow(source, target, [*ends, *(_falls(arm, state) if arm is not None else [])])
         if condition is not None:

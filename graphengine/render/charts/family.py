@@ -23,13 +23,11 @@ class Member:
 
     Attributes:
         info: The store's facts about it.
-        depth: How many runs are between it and the first.
         ending: Why it stopped, "" if its status is enough; the error if it cannot be read.
         usage: What it spent on models itself; None if it cannot be read.
     """
 
     info: RunInfo
-    depth: int
     ending: str
     usage: Usage | None
 
@@ -78,19 +76,19 @@ async def family_of(store: Store, run_id: str) -> Family:
         for info in left:
             below.setdefault(info.parent or "", []).append(info)
     members: list[Member] = []
-    stack = [(first, 0)]
+    stack = [first]
     while stack:
-        info, depth = stack.pop()
-        members.append(await _member(store, info, depth))
+        info = stack.pop()
+        members.append(await _member(store, info))
         children = sorted(below.get(info.id, []), key=lambda child: (-child.parent_seq, child.created_at, child.id))
-        stack += [(child, depth + 1) for child in reversed(children)]
+        stack += reversed(children)
     return Family(run_id, members)
 
 
-async def _member(store: Store, info: RunInfo, depth: int) -> Member:
+async def _member(store: Store, info: RunInfo) -> Member:
     try:
         snapshot = await load_snapshot(store, info.id, None)
         usage: Usage = await own_usage(store, info, snapshot)
     except StoreError as error:
-        return Member(info, depth, f"cannot be read: {error.message}", None)
-    return Member(info, depth, ending(snapshot), usage)
+        return Member(info, f"cannot be read: {error.message}", None)
+    return Member(info, ending(snapshot), usage)

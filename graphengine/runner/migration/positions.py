@@ -19,7 +19,7 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.plan import EdgePlan, ForkPlan
+from graphengine.engine.plan import ForkPlan
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import path_of
 from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
@@ -202,7 +202,7 @@ def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
     """Return the arms of every fork of a graph, with the nodes of each."""
     edges: dict[str, Sequence[Outgoing]] = {START: plan.start}
     edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
-    out = {name: [target for edge in every for target in _targets(edge)] for name, every in edges.items()}
+    out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}
     return {
         (source, target, edge.join): region(target, edge.join, out) - {source}
         for source, every in edges.items()
@@ -210,10 +210,6 @@ def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
         if isinstance(edge, ForkPlan)
         for target, _ in edge.arms
     }
-
-
-def _targets(edge: Outgoing) -> Sequence[str]:
-    return [edge.target] if isinstance(edge, EdgePlan) else edge.targets
 
 
 def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:

@@ -14,12 +14,13 @@ from psycopg.adapt import Loader
 from graphengine.engine.step_json import decode_step, read_json
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
-from graphengine.stores.checksums import sum_of
+from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.arrays import Bigints, Strings
 from graphengine.stores.postgres.queries import FORMAT, SQL
 from graphengine.stores.postgres.values import LARGEST, clamped, fits, signed
-from graphengine.stores.postgres.writes import known, message_place_of, unknown_run, unknown_step
+from graphengine.stores.postgres.writes import known, unknown_step
+from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -445,7 +446,7 @@ def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
     for number, run_id, kind, payload, checksum, key in connection.execute(SQL["inbox"], (_ids(run_ids),)).fetchall():
         body = payload.encode()
         what = f"message {number} of run {run_id}"
-        if signed(sum_of(message_place_of(run_id, kind, key), body)) != checksum:
+        if signed(sum_of(message_place(run_id, kind, key), body)) != checksum:
             raise damaged(what, _CHANGED)
         found.append(Message(number, run_id, kind, _json(body, what)))
     return found

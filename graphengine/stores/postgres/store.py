@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 from pydantic_core import from_json, to_json
 
-from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreError, StoreReadOnly
+from graphengine.errors import DefinitionError, GraphEngineError, StoreError, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
 from graphengine.stores.base import KeptSchedule, OwnerInfo, Page, QueueCount
@@ -30,6 +30,7 @@ from graphengine.stores.postgres.owners import Lease
 from graphengine.stores.postgres.queries import FORMAT, SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Server, Sessions
+from graphengine.stores.refusals import check_process, lease_lost, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -130,7 +131,7 @@ class PostgresStore:
             RunnerClosed: This process is a fork of the one that opened the store.
         """
         if self._readers is not None:
-            self._check_process()
+            check_process(self._pid, self.address.shown)
             return
         if self._opening is None:
             self._opening = asyncio.Lock()
@@ -297,7 +298,7 @@ class PostgresStore:
         commits, _ = self._writing()
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
-            raise writes.lease_lost(batch.run_id, batch.fence)
+            raise lease_lost(batch.run_id, batch.fence)
         pending = commits.add(writes.addition_of(batch, driven))
         if batch.status != "running":
             pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
@@ -519,18 +520,9 @@ class PostgresStore:
 
     def _check_open(self) -> Sessions:
         if self._readers is None:
-            raise _closed()
-        self._check_process()
+            raise not_open()
+        check_process(self._pid, self.address.shown)
         return self._readers
-
-    def _check_process(self) -> None:
-        if self._pid != os.getpid():
-            message = "the store was opened in another process, of which this one is a fork"
-            raise RunnerClosed(message, where=self.address.shown, repair="create a Runner in this process")
-
-
-def _closed() -> RunnerClosed:
-    return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
 
 
 def _once(read: Callable[[Connection], T], connection: Connection, *, again: bool) -> T:

@@ -47,9 +47,8 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
         )
         if not keys:
             orphans, keys = _taken(connection, pick, owner, dead, token)
-    claimed = {
-        run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in _rows(connection, "tails", keys)
-    }
+    rows = connection.execute(SQL["tails"], (Bigints(keys),)).fetchall() if keys else []
+    claimed = {run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in rows}
     infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys], own)]
     logs = reads.logs(connection, [run_id for run_id in claimed if run_id not in pick.kept], own)
     inbox = reads.inbox(connection, list(claimed))
@@ -65,10 +64,6 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
         for info in infos
     ]
     return Haul([each for each in taken if each.fence is not None or each.info.driver is None], claimed)
-
-
-def _rows(connection: Connection, statement: str, keys: Sequence[int]) -> list[tuple[Any, ...]]:
-    return connection.execute(SQL[statement], (Bigints(keys),)).fetchall() if keys else []
 
 
 def _taken(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep
+from graphengine.errors import RunExists, RunIsDriven, StoreError, UnknownStep
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
-from graphengine.stores.checksums import sum_of
+from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
 from graphengine.stores.postgres.arrays import Bigints, Bools, Bytes, Floats, Ints, Strings
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import clamped, fits, signed
+from graphengine.stores.refusals import lease_lost, unknown_run
 from graphengine.stores.snapshots import Tail
 
 if TYPE_CHECKING:
@@ -373,7 +374,7 @@ def release(run_id: str, fence: int, owner: str, channel: str) -> Call[None]:
 def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> Call[bool]:
     """Return the write of a message."""
     body = to_json(payload)
-    checksum = signed(sum_of(message_place_of(known(run_id), kind, key), body))
+    checksum = signed(sum_of(message_place(known(run_id), kind, key), body))
     facts = known(run_id), key, kind, body.decode(), checksum
 
     def read(answer: Sequence[Any]) -> bool:
@@ -383,11 +384,6 @@ def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> 
         return bool(is_new)
 
     return Call([run_id], SQL["post"], (secrets.randbits(_TOKEN_BITS), channel, *facts), read)
-
-
-def message_place_of(run_id: str, kind: str, key: str) -> str:
-    """Return the place of a message for its checksum."""
-    return f"{run_id} {kind} {key}"
 
 
 def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple[str, ...]]:
@@ -417,25 +413,10 @@ def known(run_id: str) -> str:
     return run_id if fits(run_id) else ""
 
 
-def lease_lost(run_id: str, fence: int) -> LeaseLost:
-    """Return the error for a batch from a former driver."""
-    return LeaseLost(
-        f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
-        where=f"run {run_id}",
-        repair="another process took the run over or it was released; resume it to continue",
-    )
-
-
 def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
     """Return the error for a step that does not follow the log."""
     message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
     return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
-
-
-def unknown_run(run_id: str) -> UnknownRun:
-    """Return the error for an id that no run has."""
-    message = f"there is no run {run_id!r}"
-    return UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
 
 
 def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:

@@ -14,9 +14,10 @@ from pydantic_core import to_json
 
 from graphengine.engine.step_json import decode_step, read_json
 from graphengine.engine.steps import Branched, Started
-from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.errors import StoreCorrupt, UnknownStep
 from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
+from graphengine.stores.refusals import unknown_run
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.texts import Texts
 
@@ -86,8 +87,7 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
         if row is not None:
             raise _damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
     if row is None:
-        message = f"there is no run {run_id!r}"
-        raise UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
+        raise unknown_run(run_id)
     (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
     if stored != run_id:  # the index leads to another run's row
         raise _damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)

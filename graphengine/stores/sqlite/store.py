@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pydantic_core import to_json
 
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
+from graphengine.errors import DefinitionError, GraphEngineError, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
 from graphengine.stores.base import Page, summary_text
 from graphengine.stores.dispatch import limits_text
+from graphengine.stores.refusals import check_process, lease_lost, not_open
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.announcements import Announcements
 from graphengine.stores.sqlite.checkpoints import Checkpoints
@@ -144,7 +145,7 @@ class SQLiteStore:
             RunnerClosed: This process is a fork of the one that opened the store.
         """
         if self._reader is not None:
-            self._check_process()
+            check_process(self._pid, str(self.path))
             return
         if self._opening is None:
             self._opening = asyncio.Lock()
@@ -319,7 +320,7 @@ class SQLiteStore:
         commits, lease = self._writing()
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
-            raise writes.lease_lost(batch.run_id, batch.fence)
+            raise lease_lost(batch.run_id, batch.fence)
         addition, written_bytes = _encode(batch, driven, lease.id)
         pending = commits.submit(addition, written_bytes, run_id=batch.run_id)
         if pending.done():
@@ -528,7 +529,7 @@ class SQLiteStore:
         commits, _ = self._writing()
         writer = self._writer
         if writer is None:
-            raise _closed()
+            raise not_open()
         before = removal.bytes_of(self._options.path)
         try:
             if await writer.run(removal.can_return_pages):
@@ -548,27 +549,18 @@ class SQLiteStore:
 
     async def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         if self._reader is None:
-            raise _closed()
-        self._check_process()
+            raise not_open()
+        check_process(self._pid, str(self.path))
         return await self._reader.run(read)
 
     def _writing(self) -> tuple[GroupCommit, Lease]:
         if self._reader is None:
-            raise _closed()
-        self._check_process()
+            raise not_open()
+        check_process(self._pid, str(self.path))
         if self._commits is None or self.lease is None:
             message = "the database was opened read-only"
             raise StoreReadOnly(message, where=str(self.path), repair="open the store without read_only=True")
         return self._commits, self.lease
-
-    def _check_process(self) -> None:
-        if self._pid != os.getpid():
-            message = "the store was opened in another process, of which this one is a fork"
-            raise RunnerClosed(message, where=str(self.path), repair="create a Runner in this process")
-
-
-def _closed() -> RunnerClosed:
-    return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
 
 
 def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
+from graphengine.errors import RunExists, RunIsDriven, StoreError
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import LEAST_BYTES
+from graphengine.stores.refusals import lease_lost
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.queries import SQL
@@ -95,15 +96,6 @@ class Post(NamedTuple):
     payload: str
     key: str
     at: float
-
-
-def lease_lost(run_id: str, fence: int) -> LeaseLost:
-    """Return the error for a batch from a former driver."""
-    return LeaseLost(
-        f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
-        where=f"run {run_id}",
-        repair="another process took the run over or it was released; resume it to continue",
-    )
 
 
 def check_dense(run_id: str, expected: int, rows: Sequence[Row]) -> None:

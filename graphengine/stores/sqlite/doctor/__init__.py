@@ -36,7 +36,6 @@ from graphengine.stores.sqlite.queries import DOCTOR_SQL
 from graphengine.stores.sqlite.torn import describe_damage, refuse_damaged_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 _OURS: Final = frozenset({"runs", "steps", "snapshots", "owners", "outlines", "inbox"})
@@ -96,7 +95,6 @@ def repair(
     *,
     quick: bool = False,
     progress: Progress | None = None,
-    clock: Callable[[], float] = time.time,
 ) -> Repaired:
     """Repair a database: in place or, if pages are damaged, by saving what can be read into a new file.
 
@@ -112,7 +110,7 @@ def repair(
 
     require_file(path)
     path = path.resolve()
-    options = LeaseOptions(path, 0.0, BUSY_TIMEOUT_SECONDS, clock)
+    options = LeaseOptions(path, 0.0, BUSY_TIMEOUT_SECONDS, time.time)
     _refuse_live_owners(path, options)
     before: Report | None = None
     try:
@@ -126,8 +124,8 @@ def repair(
         if not salvage.is_promising(path):
             raise
     if before is not None and not any(finding.repairable for finding in before.findings):
-        return Repaired(before, before)
-    copy = _copied(path, clock())
+        return Repaired(before)
+    copy = _copied(path, time.time())
     is_torn = before is None or any(finding.code == "page" for finding in before.findings)
     unnamed = pages.describe_loss(path) if is_torn else ""
     if describe_damage(path):
@@ -138,7 +136,7 @@ def repair(
         raise explain_os(error, path) from error
     except sqlite3.Error as error:
         raise explain(error, path) from error
-    return Repaired(examine(path, quick=quick, progress=progress), before, done, lost, copy, unnamed)
+    return Repaired(examine(path, quick=quick, progress=progress), done, lost, copy, unnamed)
 
 
 def _repair_file(
