@@ -102,7 +102,7 @@ def blackboard(
         ('it was the cat', ['detective'])
     """
     graph = Graph("blackboard", board, result=result, collect_errors="errors")
-    graph.add_node("round", title="whoever watches what changed")
+    graph.add_node("round", title="agents that watch what changed")
     graph.add_node("note", note, writes=("entries", "written"))
     graph.add_edge(START, "round")
     due = {name: _due(name, agent) for name, agent in agents.items()}
