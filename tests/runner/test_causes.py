@@ -262,7 +262,8 @@ async def test_no_store_keeps_exceptions_alive() -> None:
         raise Odd(str(much))
 
     graph = Graph("loop", State, collect_errors="errors")
-    graph.add_node("a", holds_much, writes="n", retry=Retry(attempts=2, initial_seconds=0))
+    retry = Retry(attempts=2, initial_seconds=0)
+    graph.add_node("a", holds_much, writes="n", retry=retry, thread=False)  # a thread releases its last call later
     graph.add_node("b")
     graph.add_edge(START, "a")
     graph.add_edge("a", "b")

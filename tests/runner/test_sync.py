@@ -68,13 +68,18 @@ def test_a_script_starts_answers_and_lists_runs(database: Path | str) -> None:
 
 def test_events_are_iterated_as_they_come(database: Path | str) -> None:
     """Events of the own run and of any other are iterated as they come; leaving the loop early closes the stream."""
+    followed = threading.Event()
 
     async def emits(n: int, ctx: Context) -> int:
+        await asyncio.to_thread(followed.wait, 30)
         ctx.emit("shown")
         return n + 1
 
     with SyncRunner(database) as runner:
-        events = list(runner.start(one("emits", emits), run_id="r").events())
+        stream = iter(runner.start(one("emits", emits), run_id="r").events())
+        events = [next(stream)]
+        followed.set()
+        events += stream
         assert [event.data for event in events if isinstance(event, Emitted)] == ["shown"]
         assert isinstance(events[-1], RunEnded)
         assert [event.seq for event in runner.watch("r") if isinstance(event, StepRecorded)] == [1, 2]
