@@ -312,7 +312,7 @@ async def test_what_is_just_being_opened_is_closed_too(database: Path | str, is_
 
 
 def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:
-    """It is told that the Runner is closed, not that something was cancelled."""
+    """The thread gets RunnerClosed, not CancelledError."""
     runner = SyncRunner()
     runner.start(asking(), run_id="r").result()
     begun, errors = threading.Event(), list[BaseException]()
