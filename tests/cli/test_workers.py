@@ -4,12 +4,16 @@ import asyncio
 import json
 import re
 import signal
+import time
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graphengine import Runner
+from graphengine.runner import StepRecorded
+from graphengine.testing import FakeClock
 from tests.cli.programs import ASKING, GATED, NAPPING, call, document, read_line, read_until, start
 from tests.kit.forks import Started
 
@@ -57,13 +61,22 @@ def status(folder: Path, run_id: str) -> str:
     return found
 
 
-def asleep(folder: Path, seconds: float, run_id: str = "n") -> None:
-    """Return a run that sleeps, released by Ctrl-C."""
-    process = start(folder, "run", "napping", "--input", f"seconds={seconds}", "--run-id", run_id)
-    read_until(process, "sleeps   until ")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 3
+def asleep(folder: Path) -> None:
+    """Record the run `n`, which fell asleep two hours ago, for one hour: it is due now."""
+    namespace: dict[str, Any] = {"__file__": str(folder / "flows" / "napping.py")}
+    exec(NAPPING, namespace)  # noqa: S102 - our own program
+
+    async def record() -> None:
+        clock = FakeClock(time.time() - 7200, jumps=False)
+        async with (
+            Runner(folder / "checkpoints" / "runs.db", clock=clock) as runner,
+            aclosing(runner.start(namespace["graph"], run_id="n").events()) as events,
+        ):
+            async for event in events:
+                if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                    break
+
+    asyncio.run(record())
 
 
 def interrupted(folder: Path, run_id: str = "r") -> None:
@@ -99,7 +112,7 @@ def test_a_command_waits_while_its_run_sleeps(folder: Path) -> None:
 
 def test_a_worker_continues_the_due_runs(folder: Path) -> None:
     """A sleeping run, an answered one and one whose process was killed; a line for each start, and one for its end."""
-    asleep(folder, 0.5)
+    asleep(folder)
     interrupted(folder)
     assert call(folder, "run", "asking", "--run-id", "a").returncode == 3
     (folder / "flows" / "go").touch()
@@ -197,7 +210,7 @@ def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
     """The error and the command that resumes the run; the worker continues with others."""
     (folder / "flows" / "go").touch()
     (folder / "flows" / "gate").touch()
-    asleep(folder, 0.1)
+    asleep(folder)
     broken = NAPPING.replace('return "awake"', 'raise ValueError("no luck")')
     (folder / "flows" / "napping.py").write_text(broken)
     (folder / "flows" / "wrong.py").write_text("1 / 0")
