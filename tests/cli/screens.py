@@ -4,6 +4,7 @@ The screen knows what our command line uses: lines, carriage returns, colours an
 control sequence is an error, so that a test fails when a new one is used.
 """
 
+import codecs
 import os
 import pty
 import re
@@ -45,7 +46,8 @@ class Terminal:
         os.close(theirs)
         self.columns = columns
         self.raw = ""
-        self._read = 0  # the position up to which `until` has searched
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read can end within a character
+        self._read = 0  # the position up to which a wait has searched
 
     def type(self, text: str) -> None:
         """Press keys."""
@@ -57,15 +59,19 @@ class Terminal:
 
     def until(self, text: str) -> None:
         """Wait until the terminal receives this text, ignoring colours, after the text of the last wait."""
+        self.matching(re.escape(text))
+
+    def matching(self, pattern: str) -> "re.Match[str]":
+        """Do the same for a pattern, and return what it matches."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             output = plain(self.raw)
-            at = output.find(text, self._read)
-            if at >= 0:
-                self._read = at + len(text)
-                return
+            found = re.compile(pattern).search(output, self._read)
+            if found is not None:
+                self._read = found.end()
+                return found
             if time.monotonic() > deadline or not self._more():
-                pytest.fail(f"{text!r} never came: {output[self._read :]}")
+                pytest.fail(f"{pattern!r} never came: {output[self._read :]}")
 
     def ends(self) -> int:
         """Wait until the process ends; return its exit code."""
@@ -82,7 +88,7 @@ class Terminal:
             found = os.read(self._ours, 65_536)
         except OSError:  # the other end is closed
             return False
-        self.raw += found.decode("utf-8", "replace")
+        self.raw += self._decoder.decode(found)
         return bool(found)
 
     @property

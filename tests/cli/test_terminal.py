@@ -29,8 +29,9 @@ def folder(tmp_path: Path) -> Path:
 def test_the_nodes_at_work_are_shown_on_a_transient_line(folder: Path) -> None:
     """The nodes at work are shown with their time, in place; at the end nothing of it is left; no line is broken."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    terminal.until("at work  second 0 s")
-    terminal.until("at work  second 1 s")
+    first = terminal.matching(r"at work  second (\d+) s")
+    while terminal.matching(r"at work  second (\d+) s")[1] == first[1]:
+        pass
     (folder / "gate").touch()
     assert terminal.ends() == 0
     assert not [line for line in terminal.lines if "at work" in line]
@@ -43,7 +44,7 @@ def test_a_nodes_output_does_not_mix_with_that_line(folder: Path) -> None:
     (folder / "gated.py").write_text(PRINTING)
     (folder / "gate").touch()
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    terminal.until("at work  third 0 s")
+    terminal.until("at work  third")
     (folder / "second gate").touch()
     assert terminal.ends() == 0
     assert "printed" in terminal.lines
