@@ -1,6 +1,7 @@
 """The turns of `make soak`: the size of each search, when it ends, and how a failure is reported."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from scripts.soak import HANGS, ROOT, Outcome, Search, Soak, launched, searches
 
 UNITS = {"tries": r"(\d+) tries"}
 ENDS_WITHIN_SECONDS = 100.0
+LIMIT_SECONDS = 0.25
 
 
 @dataclass
@@ -151,21 +153,33 @@ def test_every_search_exists_and_takes_a_seed() -> None:
         assert "{seed}" in "".join(search.extra.values()) or "hypothesis" in text, search.name
 
 
-def test_a_command_is_ended_with_its_children(tmp_path: Path) -> None:
+def test_a_command_is_ended_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupted command leaves no process, though its children keep its output open."""
-    program = tmp_path / "parent.py"
+    program, ready = tmp_path / "parent.py", tmp_path / "pid"
     program.write_text(
         "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print('begun', flush=True)\n"
-        "time.sleep(60)\n"
+        f"open({str(tmp_path / 'writing')!r}, 'w').write(str(child.pid))\n"
+        f"os.rename({str(tmp_path / 'writing')!r}, {str(ready)!r})\n"
+        "time.sleep(600)\n"
     )
-    code, output = launched([str(program)], {}, 3.0)
+
+    class Begun(subprocess.Popen[bytes]):
+        """A program whose limit of time begins when it is ready."""
+
+        def wait(self, timeout: float | None = None) -> int:
+            while timeout == LIMIT_SECONDS and not ready.exists():
+                assert self.poll() is None
+                time.sleep(0.01)
+            return super().wait(timeout)
+
+    monkeypatch.setattr("scripts.soak.subprocess.Popen", Begun)
+    code, output = launched([str(program)], {}, LIMIT_SECONDS)
     assert code is None
     assert output.startswith("begun")
-    child = int((tmp_path / "pid").read_text())
-    give_up_at = time.monotonic() + 10.0
+    child = int(ready.read_text())
+    give_up_at = time.monotonic() + 60.0
     while is_alive(child):
         assert time.monotonic() < give_up_at
 
