@@ -4,12 +4,14 @@ import asyncio
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from graphengine import Runner, Worker
+from graphengine import Context, Runner, Worker
 from graphengine.stores.postgres import doctor as postgres_doctor
 from graphengine.stores.sqlite import doctor as sqlite_doctor
 from tests.crash import life_of_workers
@@ -29,6 +31,21 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "effects"
 
 
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Let the run `r0` end only once this is set, so that the backup contains a run that is not over."""
+    event, end = asyncio.Event(), life_of_workers.end
+
+    async def late(ctx: Context) -> str:
+        if ctx.run_id == "r0":
+            await event.wait()
+        return await end(ctx)
+
+    late.__name__ = end.__name__
+    monkeypatch.setattr(life_of_workers, "end", late)
+    return event
+
+
 async def drive(database: str) -> None:
     """Let a worker drive all runs to their end."""
     graph = small()
@@ -41,12 +58,23 @@ async def drive(database: str) -> None:
         await working
 
 
+async def copy_driven(database: str, effects: Path, copied: asyncio.Event, copy: Callable[[], object]) -> None:
+    """Make a copy of a database while a worker drives its runs, and let them end."""
+    driving = asyncio.create_task(drive(database))
+    try:
+        await reach(effects, RUNS)
+        await asyncio.to_thread(copy)
+    finally:
+        copied.set()
+        await driving
+
+
 async def check(database: str, backup: str) -> None:
     """Check a backup that was made while the runs of a database were driven."""
     async with Runner(backup) as runner:
         counts = await runner.store.counts()
         assert sum(each.runs for each in counts) == RUNS
-        assert {each.status for each in counts} != {"finished"}, "the backup was made too late to show anything"
+        assert {each.status for each in counts} != {"finished"}, "no run was under way"
         logs = {info.id: await runner.history(info.id) for info in await runner.runs()}
     await drive(backup)
     async with Runner(backup) as runner, Runner(database) as original:
@@ -56,16 +84,17 @@ async def check(database: str, backup: str) -> None:
             assert (await runner.info(name)).status == "finished"
 
 
-async def test_a_dump_of_postgres(postgres_server: PostgresServer, postgres: str, effects: Path) -> None:
+async def test_a_dump_of_postgres(
+    postgres_server: PostgresServer, postgres: str, effects: Path, copied: asyncio.Event
+) -> None:
     """`pg_dump` and `pg_restore` copy all runs into another database."""
     base, _, schema = postgres.partition("?schema=")
     there, file = postgres_server.address(schema, database=f"db_{schema}"), postgres_server.folder / f"{schema}.dump"
     async with Runner(postgres) as runner:
         for number in range(RUNS):
             await runner.start(small(), run_id=f"r{number}", queue="q").result()
-        driving = asyncio.create_task(drive(postgres))
-        await reach(effects, RUNS)
-        await asyncio.gather(driving, asyncio.to_thread(dump_and_restore, schema, file, base, postgres_server))
+        copy = partial(dump_and_restore, schema, file, base, postgres_server)
+        await copy_driven(postgres, effects, copied, copy)
     assert postgres_doctor.examine(there).is_sound
     await check(postgres, there)
     execute(base, f"DROP DATABASE db_{schema}")
@@ -103,7 +132,7 @@ async def test_a_base_backup_and_an_archive(
 
 
 @pytest.mark.parametrize("program", ["sqlite3", "python"])
-async def test_an_online_backup_of_sqlite(tmp_path: Path, effects: Path, program: str) -> None:
+async def test_an_online_backup_of_sqlite(tmp_path: Path, effects: Path, copied: asyncio.Event, program: str) -> None:
     """`.backup` of the sqlite3 program, and `Connection.backup` of the module, copy all runs."""
     database, backup = tmp_path / "runs.db", tmp_path / "backup.db"
     if program == "sqlite3" and shutil.which("sqlite3") is None:
@@ -120,8 +149,6 @@ async def test_an_online_backup_of_sqlite(tmp_path: Path, effects: Path, program
     async with Runner(database) as runner:
         for number in range(RUNS):
             await runner.start(small(), run_id=f"r{number}", queue="q").result()
-        driving = asyncio.create_task(drive(str(database)))
-        await reach(effects, RUNS)
-        await asyncio.gather(driving, asyncio.to_thread(copy))
+        await copy_driven(str(database), effects, copied, copy)
     assert sqlite_doctor.examine(backup).is_sound
     await check(str(database), str(backup))
