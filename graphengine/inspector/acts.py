@@ -69,8 +69,11 @@ class Acts:
             message = f"run {info.id} is {status_of(info)}, so there is nothing to stop"
             raise InputError(message, where=f"run {info.id}", repair="resume it if it is to continue")
         async with self._runner() as runner:
-            with suppress(TimeoutError):  # a run that is driven here stops after its nodes in flight
-                await asyncio.wait_for(runner.stop(info.id, now=now), _STOP_SECONDS)
+            # A run that is driven here has been asked at once, and stops after its nodes in flight. Any other stop is
+            # work in the database, which a limit would withdraw.
+            seconds = _STOP_SECONDS if runner.drives(info.id) else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(runner.stop(info.id, now=now), seconds)
 
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""
