@@ -72,7 +72,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 async def until(app: ASGIApp, run_id: str, status: str) -> Mapping[str, Any]:
     """Return a run once it has a status."""
     found: Mapping[str, Any] = {}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while found.get("shown") != status:
             found = await read(app, "run", id=run_id)
             await asyncio.sleep(0.01)
@@ -182,7 +182,7 @@ async def test_a_step_becomes_a_test(driving: ASGIApp) -> None:
 
 async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
     """While a call runs, its text so far can be read, and pages are woken; once it is recorded, it is gone."""
-    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+    async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         await eventually(lambda: run in driver.live and driver.live[run].texts)
@@ -199,7 +199,7 @@ async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
 async def test_runs_are_released_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose node is still in flight after the grace is released and named; another process can resume it."""
     monkeypatch.setattr("graphengine.inspector.driving._GRACE_SECONDS", 0.05)
-    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+    async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         await driver.start({"graph": "essay", "state": state, "id": "cut"})
         await eventually(lambda: "cut" in driver.live)
@@ -211,7 +211,7 @@ async def test_runs_are_released_at_the_end(tmp_path: Path, monkeypatch: pytest.
 
 async def test_a_refused_start_does_not_hide_a_driven_run(tmp_path: Path) -> None:
     """A start with the id of a run that is driven here is refused; the text of that run is still live."""
-    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+    async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         body = {"graph": "essay", "state": {"topic": "tides", "gate": str(tmp_path / "gate")}, "id": "one"}
         await driver.start(body)
         await eventually(lambda: "one" in driver.live and driver.live["one"].texts)
@@ -280,7 +280,7 @@ async def test_secrets_stay_hidden(tmp_path: Path) -> None:
 async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop of a run that is driven here is answered at once, and takes effect after the node in flight."""
     monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 0.05)
-    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+    async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         await eventually(lambda: run in driver.live and driver.live[run].texts)
@@ -291,9 +291,10 @@ async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
         assert (await driver.runner.info(run)).status == "stopped"
 
 
-async def test_a_driven_run_is_cut_off(tmp_path: Path) -> None:
+async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `now` the nodes in flight are cancelled, and the stop takes effect at once."""
-    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 60)
+    async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         await eventually(lambda: run in driver.live and driver.live[run].texts)
