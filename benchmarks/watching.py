@@ -136,7 +136,8 @@ async def _pixels(server: Server, path: Path, steps: int) -> list[float]:
         seen: dict[str, float] = await page.evaluate("window.seen")
         await browser.close()
     first = min((int(seq) for seq in seen), default=0) + _JOINED
-    return [seen[str(seq)] - at * MILLI for seq, at in commits if seq > first and str(seq) in seen]
+    # Not below 0: a driver that has to wait for a processor can be notified after the page.
+    return [max(0.01, seen[str(seq)] - at * MILLI) for seq, at in commits if seq > first and str(seq) in seen]
 
 
 _OBSERVE: Final = """
