@@ -213,21 +213,28 @@ class Channel:
             keeps_end: Whether to cut the beginning of the text and keep its end.
         """
         columns = self.columns
-        if columns is None or not self.is_live or self._is_within:
+        if columns is None or not self.is_live:
             return
         room = columns - 1 - len(head)
         if room > _LEAST_COLUMNS:
             cut = _end_of if keeps_end else _beginning_of
+            shown = clean(head) + cut(one_line(clean(text), 10_000), room)
             with self._writing:
-                self.write(clean(head) + cut(one_line(clean(text), 10_000), room))
-                self._is_transient = True
+                if not self._is_within:
+                    self.write(shown)
+                    self._is_transient = True
 
-    def make_room(self, text: str) -> None:
-        """Erase the transient line before other output to the terminal, such as a node's print or a library's log."""
+    @contextmanager
+    def other(self, text: str) -> Iterator[None]:
+        """Erase the transient line, and show none during the block, which writes other output to the terminal.
+
+        That can be a node's print in a thread, or a library's log.
+        """
         with self._writing:
             self.wipe()
             if text:
                 self._is_within = not text.endswith("\n")
+            yield
 
     def wipe(self) -> None:
         """Erase the transient line, if there is one."""
@@ -280,8 +287,8 @@ class _SharedTerminal:
         self._channel = channel
 
     def write(self, text: str) -> int:
-        self._channel.make_room(text)
-        return self._stream.write(text)
+        with self._channel.other(text):
+            return self._stream.write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:

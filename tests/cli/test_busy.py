@@ -79,6 +79,28 @@ def test_a_transient_line_is_erased_before_other_output(monkeypatch: pytest.Monk
     assert stream.getvalue() == f"at work a{WIPE}begun and ended\nat work c{WIPE}"
 
 
+def test_other_output_is_not_written_behind_a_transient_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a node prints in a thread, and the line is shown again by another one at that moment."""
+
+    class Shared(Screen):
+        def write(self, text: str, /) -> int:
+            if text == "printed\n":
+                showing.start()
+                showing.join(0.25)  # it has to wait
+            return super().write(text)
+
+    stream = Shared()
+    monkeypatch.setattr("sys.stdout", stream)
+    channel = Channel(stream, must_arrive=False)
+    showing = threading.Thread(target=channel.transient, args=("at work ", "b"))
+    with making_room(channel):
+        channel.transient("at work ", "a")
+        sys.stdout.write("printed\n")
+        showing.join()
+    channel.wipe()
+    assert screen(stream.getvalue()) == ["printed", ""]
+
+
 def test_a_line_that_does_not_fit_keeps_its_beginning() -> None:
     """Wide characters count as two."""
     stream = Screen()
