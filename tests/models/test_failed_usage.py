@@ -89,6 +89,7 @@ async def test_a_call_that_timed_out_is_unknown(edge: EdgeServer, path: str) -> 
     """The provider may have answered, and bill the call."""
     WireService(edge, path).play(Says("late", held=True))
     error = await failed(path, edge.url, seconds=0.5, streams=False)  # not too short to connect
+    await edge.disconnected()  # else a call that the server has still to read would belong to the next test
     assert isinstance(error, ModelTimeout)
     assert usage_of_failure(error) == UNKNOWN
 
