@@ -204,7 +204,7 @@ class Agent(Generic[T]):
             inputs: As for `run`. The input that `memory` names holds the earlier messages.
         """
         scope = CURRENT.get() or Alone(self._for_tools(inputs))
-        return await in_loop_of(scope, self._answer(scope, inputs))
+        return await in_loop_of(scope, functools.partial(self._answer, scope, inputs))
 
     def body(self) -> AgentBody[T]:
         """Return the agent as a node's body."""

@@ -178,7 +178,7 @@ class Conversation(Generic[T]):
                         result_message(call, {"text": _NO_TURNS, "error": True}) for call in response.calls
                     ]
                 else:
-                    self.messages += await self._call_tools(response.calls)
+                    self.messages += await self._results(response.calls)
                 continue
             try:
                 return with_citations(await self._read(str(response.content)), self.messages[-1])
@@ -448,6 +448,14 @@ class Conversation(Generic[T]):
         stack.push_async_callback(source.close)
         return await source.open()
 
+    async def _results(self, calls: Sequence[ToolCall]) -> list[Message]:
+        """Make the calls of one turn. A timeout before, during or after them keeps what is recorded, as in a turn."""
+        try:
+            return await self._call_tools(calls)
+        except asyncio.CancelledError:
+            with self._scope.keeping():
+                raise
+
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
         """Make the calls of one turn, at most `CALLS_AT_ONCE` in parallel. Return their results in order."""
         number, room = self._turn, asyncio.Semaphore(CALLS_AT_ONCE)
@@ -466,7 +474,7 @@ class Conversation(Generic[T]):
                 await room.acquire()
                 if failed:
                     break
-                made = self._call(call, f"{number}.{index}", self._key_of(call))
+                made = functools.partial(self._call, call, f"{number}.{index}", self._key_of(call))
                 tasks.append(asyncio.create_task(as_outcome(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]

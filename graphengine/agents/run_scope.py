@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from graphengine.calls.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
@@ -58,13 +59,14 @@ class Outcome(Generic[T_co]):
         return self.value  # type: ignore[return-value]  # None only where that is the result
 
 
-async def as_outcome(call: Awaitable[T]) -> Outcome[T]:
-    """Await a call in its own asyncio task, and return the exception that it raises as data.
+async def as_outcome(call: Callable[[], Awaitable[T]]) -> Outcome[T]:
+    """Make a call in its own asyncio task, and return the exception that it raises as data.
 
-    Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once.
+    Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The call
+    is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
     """
     try:
-        return Outcome(await call)
+        return Outcome(await call())
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001 - the caller raises it again
@@ -244,7 +246,7 @@ class Calls:
         self._is_over = False
         self._threads: ThreadPoolExecutor | None = None
 
-    async def make(self, call: Coroutine[Any, Any, T]) -> T:
+    async def make(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call, in the run's event loop.
 
         Raises:
@@ -252,11 +254,10 @@ class Calls:
         """
         task = asyncio.current_task()
         if self._is_over or task is None:
-            call.close()
             raise asyncio.CancelledError
         self._tasks.add(task)
         try:
-            return await call
+            return await call()
         finally:
             self._tasks.discard(task)
 
@@ -286,16 +287,15 @@ CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", defau
 """The scope of the running node, None outside a run."""
 
 
-async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
+async def in_loop_of(scope: Scope, call: Callable[[], Awaitable[T]]) -> T:
     """Make a call in the run's event loop, from any thread or loop."""
     if asyncio.get_running_loop() is scope.loop:
-        return await call
+        return await call()
     calls = FROM_THREAD.get()
-    made = call if calls is None else calls.make(call)
+    made = as_outcome(call if calls is None else functools.partial(calls.make, call))
     try:
-        future = asyncio.run_coroutine_threadsafe(as_outcome(made), scope.loop)
+        future = asyncio.run_coroutine_threadsafe(made, scope.loop)
     except RuntimeError:  # the event loop is closed, and this thread outlived it
         made.close()
-        call.close()
         raise
     return (await asyncio.wrap_future(future)).result()

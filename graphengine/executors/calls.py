@@ -179,9 +179,9 @@ def call_here(
             return await made if inspect.isawaitable(made) else made
 
     if is_async(function):
-        return asyncio.run(as_outcome(awaited())).result()  # its traceback has no frames of asyncio
+        return asyncio.run(as_outcome(awaited)).result()  # its traceback has no frames of asyncio
     result = function(**values)
-    return asyncio.run(as_outcome(awaited(result))).result() if inspect.isawaitable(result) else result
+    return asyncio.run(as_outcome(partial(awaited, result))).result() if inspect.isawaitable(result) else result
 
 
 def outcome_of(packed: bytes, node: str) -> object:

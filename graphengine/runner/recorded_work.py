@@ -394,14 +394,14 @@ class Work:
         self._busy[place] = (name, asyncio.current_task())
         try:
             began = self._now()
-            with self._watching():
+            with self._watching():  # until it is durable: a timeout may cut that off too
                 piece, back = await make()
                 self._fits(name, piece.size_bytes, where)
                 if self._guard is not None:
                     self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
-            done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
-            said = self._said.get(place)
-            await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
+                done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
+                said = self._said.get(place)
+                await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
             self._pass(self._frame.memos.get(place, Memo()))
             return back
         finally:

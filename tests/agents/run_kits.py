@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Graph, Result, Retry, RunFailed, Runner, ScriptedModel
+from graphengine.calls import time_limit
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import extend
@@ -58,14 +59,27 @@ async def names(runner: Runner, run_id: str) -> list[str]:
     return [said(step).get("name", step.kind) for step in await runner.history(run_id)]
 
 
+def time_is_up() -> None:
+    """Let the time of the node that calls this run out now, so that no test depends on how much a node does in time."""
+    limit = time_limit._LIMIT.get()  # noqa: SLF001 - a clock cannot say at which moment of the node its time is up
+    assert limit is not None
+    while limit._around is not None:  # noqa: SLF001
+        limit = limit._around  # noqa: SLF001
+    limit._timeout.reschedule(limit.loop.time())  # noqa: SLF001
+
+
 class Stuck:
-    """A model whose n-th call never ends; other calls are answered as scripted."""
+    """A model whose n-th call never ends, but lets the time of its node run out if it is late.
+
+    Other calls are answered as scripted.
+    """
 
     name = "stuck"
 
-    def __init__(self, answers: Sequence[object], at: int) -> None:
+    def __init__(self, answers: Sequence[object], at: int, *, is_late: bool = False) -> None:
         self.inner = ScriptedModel(answers)
         self.at = at
+        self.is_late = is_late
         self.calls = 0
         self.reached = asyncio.Event()
 
@@ -74,6 +88,8 @@ class Stuck:
         self.calls += 1
         if self.calls == self.at:
             self.reached.set()
+            if self.is_late:
+                time_is_up()
             await asyncio.Event().wait()
         return await self.inner.answer(request)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +25,22 @@ from tests.kit.runs import SOON
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gather for a moment, and poll soon."""
+    """Poll soon, and gather for a moment; a test of several members says how many, so that none is late."""
     monkeypatch.setattr(batches, "QUIET_SECONDS", 0.02)
     monkeypatch.setattr(batches, "FIRST_POLL_SECONDS", 0.05)
     monkeypatch.setattr(batches, "_FRESH_SECONDS", 0.0)
+
+
+@pytest.fixture
+def members(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that sets how many members close a group; it waits for them."""
+
+    def close_at(count: int) -> None:
+        monkeypatch.setattr(batches, "QUIET_SECONDS", SOON)
+        monkeypatch.setattr(batches, "LONGEST_SECONDS", SOON)
+        monkeypatch.setattr(batches, "MOST_REQUESTS", count)
+
+    return close_at
 
 
 class Provider:
@@ -106,8 +118,9 @@ def mapped(agent: Agent[Any]) -> Graph[Work]:
     return graph
 
 
-async def test_items_share_a_batch_over_two_processes(tmp_path: Path) -> None:
+async def test_items_share_a_batch_over_two_processes(tmp_path: Path, members: Callable[[int], None]) -> None:
     """Items of a waiting run share one batch, which another Runner collects; one without an answer is asked alone."""
+    members(3)
     provider = Provider()
     graph = mapped(Agent("shout", provider, prompt="{item}", batch=True))
     async with Runner(tmp_path / "runs.db") as runner:
@@ -127,8 +140,9 @@ async def test_items_share_a_batch_over_two_processes(tmp_path: Path) -> None:
     assert provider.alone == ["<item>c</item>"]
 
 
-async def test_an_agent_with_tools_takes_a_batch_for_each_turn() -> None:
+async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable[[int], None]) -> None:
     """The first turns of all items are one batch, their second turns another."""
+    members(2)
     provider = Provider()
     provider.is_open = False
     async with Runner() as runner:
@@ -169,18 +183,21 @@ async def test_a_batch_keeps_its_part_of_a_limit() -> None:
     assert (result.state.draft, result.state.other, seen) == ("SLOW", "FAST", [1])
 
 
-async def test_a_member_that_leaves_gives_its_id_to_no_other() -> None:
+async def test_a_member_that_leaves_gives_its_id_to_no_other(members: Callable[[int], None]) -> None:
     """A request that is cancelled while the group is open; the next one has an id and an answer of its own."""
+    members(4)
     provider = Provider()
     desk = Desk(provider)
-    requests = [Request("a", "", [Message(role="user", text=word)]) for word in ("one", "two", "three", "four")]
+    words = ("one", "two", "three", "four", "five")
+    requests = [Request("a", "", [Message(role="user", text=word)]) for word in words]
     joins = [asyncio.create_task(desk.join(request)) for request in requests[:3]]
     await asyncio.sleep(0)
     joins[1].cancel()
     await asyncio.wait([joins[1]])
-    joins[1] = asyncio.create_task(desk.join(requests[3]))
-    tickets = await asyncio.gather(*joins)
-    sent = [requests[0], requests[3], requests[2]]
+    joins[1:2] = [asyncio.create_task(desk.join(request)) for request in requests[3:]]
+    async with asyncio.timeout(SOON):
+        tickets = await asyncio.gather(*joins)
+    sent = [requests[0], *requests[3:], requests[2]]
     submits = [asyncio.create_task(desk.submitted(each, of)) for each, of in zip(tickets, sent, strict=True)]
     (batch,) = set(await asyncio.gather(*submits))
     assert [provider.submitted[batch][ticket.item] for ticket in tickets] == sent

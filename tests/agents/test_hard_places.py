@@ -8,6 +8,8 @@ threads.
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,17 +29,17 @@ from graphengine import (
 from graphengine.errors import LeaseLost, StoreError, StoreFull
 from graphengine.models import Request, Response
 from graphengine.stores.memory import MemoryStore
-from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, failing, names, one, paid, within
-from tests.kit.runs import SOON
+from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, failing, names, one, paid, time_is_up, within
+from tests.kit.runs import SOON, WEEK
 
 # -- failures during a turn or a call
 
 
 async def test_a_timeout_within_a_turn_keeps_the_record() -> None:
     """The next attempt continues after it. Each turn is paid once, the interrupted one at an unknown cost."""
-    model = Stuck([paid("", ADD), paid("3")], at=2)
+    model = Stuck([paid("", ADD), paid("3")], at=2, is_late=True)
     async with Runner(models={"writer": model}) as runner:
-        run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=0.2, retry=AGAIN))
+        run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=WEEK, retry=AGAIN))
         result = await within(run)
         recorded = await names(runner, run.id)
     assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
@@ -59,16 +61,86 @@ async def test_a_timeout_within_a_tool_keeps_the_record() -> None:
         """Be slow the first time."""
         made.append("slow")
         if made.count("slow") == 1:
+            time_is_up()
             await asyncio.Event().wait()
         return "s"
 
     model = ScriptedModel([paid("", ("quick", {}), ("slow", {})), paid("done")])
     async with Runner(models={"writer": model}) as runner:
         agent = Agent("writer", prompt="{task}", tools=[quick, slow])
-        run = runner.start(one(agent, timeout_seconds=0.2, retry=AGAIN))
+        run = runner.start(one(agent, timeout_seconds=WEEK, retry=AGAIN))
         result = await within(run)
     assert sorted(made) == ["quick", "slow", "slow"]
     assert (result.state.draft, result.usage.cost_usd) == ("done", 2.0)
+
+
+@pytest.mark.parametrize("turns", range(10))
+async def test_a_timeout_between_two_turns_keeps_the_record(turns: int) -> None:
+    """It may come before the calls of a turn have begun, or after they have ended, and drops nothing."""
+
+    async def plus(first: int, second: int) -> int:
+        """Add, and wait a turn of the event loop."""
+        await asyncio.sleep(0)
+        return first + second
+
+    def late(left: int) -> None:
+        """Let the time run out after so many turns of the event loop."""
+        if left:
+            asyncio.get_running_loop().call_soon(late, left - 1)
+        else:
+            time_is_up()
+
+    def script(request: Request) -> Response:
+        if len(request.messages) > 1:
+            return paid("3")
+        if len(model.requests) == 1:
+            late(turns)
+        return paid("", ("plus", {"first": 1, "second": 2}))
+
+    model = ScriptedModel(script)
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(one(Agent("writer", prompt="{task}", tools=[plus]), timeout_seconds=WEEK, retry=AGAIN))
+        result = await within(run)
+    assert (result.state.draft, result.usage.cost_usd, len(model.requests)) == ("3", 2.0, 2)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+async def test_a_timeout_while_a_record_is_written_keeps_it(at: int) -> None:
+    """A store may take long to write a turn or a call; the next attempt continues after it."""
+    written = 0
+
+    class Slow(MemoryStore):
+        def append(self, batch: Any) -> Any:
+            nonlocal written
+            super().append(batch)
+            if any(step.kind == "recorded" for step in batch.steps):
+                written += 1
+                if written == at:
+                    time_is_up()
+                    return asyncio.get_running_loop().create_future()
+            return None
+
+    model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) == 1 else paid("3"))
+    async with Runner(Slow(), models={"writer": model}) as runner:
+        run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=WEEK, retry=AGAIN))
+        result = await within(run)
+    assert (result.state.draft, result.usage.cost_usd, len(model.requests)) == ("3", 2.0, 2)
+
+
+@pytest.mark.parametrize("turns", range(10))
+async def test_an_agent_can_be_cancelled_at_any_moment(turns: int) -> None:
+    """Nothing that it was about to do is left behind, as a coroutine that is never awaited would be."""
+    model = ScriptedModel([paid("", ADD, ADD), paid("3")])
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
+    task = asyncio.create_task(agent.run(task="rhyme"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        gc.collect()
+    assert not caught, str(caught[0].message)
 
 
 async def test_an_arm_that_is_called_off_has_its_turns_counted() -> None:

@@ -17,6 +17,7 @@ from graphengine import END, START, Agent, Graph, Limits, Runner, ScriptedModel,
 from graphengine.models import Request, Response
 from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, names, one, paid, within
+from tests.kit.runs import SOON, WEEK
 
 
 def blocking(agent: Agent[str]) -> Any:
@@ -90,7 +91,7 @@ async def test_a_runner_that_closes_cancels_the_call(at: int) -> None:
     store = MemoryStore()
     model = Stuck([paid("", ADD), paid("3")], at=at)
     graph = one(blocking(Agent("writer", prompt="{task}", tools=[add], model=model)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SOON):
         async with Runner(store) as runner:
             run = runner.start(graph, run_id="r")
             await model.reached.wait()
@@ -102,10 +103,10 @@ async def test_a_runner_that_closes_cancels_the_call(at: int) -> None:
 
 async def test_a_timeout_within_a_turn_keeps_the_record() -> None:
     """The call is cancelled, so the thread ends, and the next attempt continues after the last turn."""
-    model = Stuck([paid("", ADD), paid("3")], at=2)
+    model = Stuck([paid("", ADD), paid("3")], at=2, is_late=True)
     node = blocking(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
-        run = runner.start(one(node, timeout_seconds=0.2, retry=AGAIN))
+        run = runner.start(one(node, timeout_seconds=WEEK, retry=AGAIN))
         result = await within(run)
         recorded = await names(runner, run.id)
     assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
@@ -160,7 +161,7 @@ async def test_a_thread_that_the_node_started_is_released_too() -> None:
     async with Runner(models={"writer": model}) as runner:
         stopped = await within(runner.start(one(work), limits=Limits(cost_usd=1)))
         assert stopped.status == "stopped"
-        assert await asyncio.to_thread(ended.wait, 5)
+        assert await asyncio.to_thread(ended.wait, SOON)
 
 
 async def test_tools_that_ask_agents_with_tools_find_a_thread_however_many_there_are() -> None:
@@ -209,7 +210,7 @@ async def test_a_tool_that_timed_out_asks_nothing_more() -> None:
     async with Runner(models={"writer": model}) as runner:
         run = runner.start(one(agent), limits=Limits(cost_usd=1))
         assert (await within(run)).status == "stopped"
-        assert await asyncio.to_thread(ended.wait, 5)
+        assert await asyncio.to_thread(ended.wait, SOON)
         assert (await within(runner.resume(one(agent), run.id, limits=Limits(cost_usd=9)))).state.draft == "alone"
 
 

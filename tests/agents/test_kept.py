@@ -139,15 +139,19 @@ async def test_approvals_and_messages_of_tools_are_replayed() -> None:
 async def test_failed_and_called_off_agents_are_replayed() -> None:
     """Attempts that kept records, cancelled arms and approvals are replayed."""
     tries = 0
+    hangs = asyncio.Event()
 
     async def answers(request: Request) -> Response:
         nonlocal tries
         if request.agent == "slow":
-            return paid("", ADD) if request.messages[-1].role == "user" else await asyncio.Event().wait()  # type: ignore[return-value]
+            if request.messages[-1].role == "user":
+                return paid("", ADD)
+            hangs.set()
+            await asyncio.Event().wait()
         tries += 1
         if tries == 2:
             raise ModelTransient("slow down")
-        await asyncio.sleep(0.01)
+        await hangs.wait()
         return script(request)
 
     model = ScriptedModel(answers)

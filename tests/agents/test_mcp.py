@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from graphengine.agents import mcp_connection
 from graphengine.agents.mcp_servers import McpServer, mcp
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
 from graphengine.errors import DefinitionError
 from tests.agents.tool_kits import in_thread
 from tests.kit import forks
+from tests.kit.runs import SOON
 
 HERE = Path(__file__).parent
 SHELF = [sys.executable, str(HERE / "mcp_server.py")]
@@ -53,6 +55,12 @@ def is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+@pytest.fixture(autouse=True)
+def _whole_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for all that a server has written, however late the thread that reads it is."""
+    monkeypatch.setattr(mcp_connection, "_JOIN_SECONDS", SOON)
 
 
 # --- the reference server, started once for these tests -----------------------------------------------------------
@@ -494,9 +502,14 @@ def test_what_a_source_is_called_has_no_secrets() -> None:
 
 async def test_a_server_that_runs_already_is_reached_by_its_url() -> None:
     """A server that runs already is reached over HTTP; while it is down, calls are errors."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with socket.socket() as kept:  # so that no other process gets the port while the server is down
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        await _used_while_up_and_down(kept.getsockname()[1])
+
+
+async def _used_while_up_and_down(port: int) -> None:
+    """Call a server on this port before it runs, while it runs, after it has died, and when it runs again."""
     source = mcp(url=f"http://127.0.0.1:{port}/mcp", headers={"Authorization": f"Bearer {TOKEN}"})
     with pytest.raises(ToolsUnavailable, match="ConnectError"):
         await source.open()

@@ -20,6 +20,7 @@ from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
 from tests.kit.facts import said
+from tests.kit.runs import SOON
 
 HALF = "half \ud83d"
 
@@ -335,7 +336,7 @@ async def test_an_agent_that_is_called_after_its_node_has_ended_fails(limits: Li
             assert result.status == "finished"
             before = len(model.requests)
             ended.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SOON):
                 (error,) = await asyncio.gather(*late, return_exceptions=True)
             assert "had ended" in str(error)
             assert len(model.requests) == before
@@ -359,7 +360,7 @@ async def test_an_agent_that_asks_for_approval_after_its_node_has_ended_ends_no_
 
     async def after() -> str:
         ended.set()
-        await asyncio.wait(late, timeout=0.2)
+        await asyncio.wait(late)
         return "after"
 
     graph = Graph("g", Work)

@@ -22,18 +22,21 @@ async def test_a_serial_call_runs_at_the_same_time_as_no_other() -> None:
     """It begins after the calls before it, and those after it begin when it has ended; results keep their order."""
     under_way: set[str] = set()
     seen: dict[str, set[str]] = {}
+    together = asyncio.Barrier(2)
 
     async def busy(name: str) -> str:
         under_way.add(name)
-        await asyncio.sleep(0.002)
-        for each in under_way:
-            seen.setdefault(each, set()).update(under_way - {each})
-        await asyncio.sleep(0.002)
+        for _ in range(20):
+            for each in under_way:
+                seen.setdefault(each, set()).update(under_way - {each})
+            await asyncio.sleep(0)
         under_way.discard(name)
         return name
 
     async def look(n: int) -> str:
-        """Look."""
+        """Look, while another one looks too."""
+        async with asyncio.timeout(SOON):
+            await together.wait()
         return await busy(f"look {n}")
 
     async def write(n: int) -> str:

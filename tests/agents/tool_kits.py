@@ -1,6 +1,5 @@
 """Helpers for tests of tools: types, functions to make tools from, and a call as an agent makes it."""
 
-import asyncio
 import enum
 import json
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from graphengine.agents.alone import Alone
 from graphengine.agents.tools import Tool, ToolOutcome, tool
 
 
@@ -55,9 +55,7 @@ def yielding() -> Any:
 
 async def in_thread(function: Callable[[], object], threads: Executor | None = None) -> object:
     """Call a blocking function as an agent outside a run does."""
-    if threads is None:
-        return await asyncio.to_thread(function)
-    return await asyncio.wrap_future(threads.submit(function))
+    return await Alone({}).blocking(function, threads)
 
 
 async def called(function: object, arguments: object = "", **given: object) -> ToolOutcome:

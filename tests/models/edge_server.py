@@ -35,7 +35,7 @@ from tests.models.wire_messages import MessagesWire
 from tests.models.wire_responses import ResponsesWire
 
 WIRES: Final[Mapping[str, Wire]] = {wire.path: wire for wire in (MessagesWire(), ResponsesWire(), ChatWire())}
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 60.0  # a program may have to load an SDK before it calls
 _UNSCRIPTED: Final = Raw(418, {"error": {"type": "unscripted", "message": "no scene was played for this call"}})
 _NOWHERE: Final = Raw(404, {"error": {"type": "not_found", "message": "nothing is served here"}})
 
@@ -161,6 +161,7 @@ class EdgeServer:
         try:
             body = await Request(scope, receive).body()
         except ClientDisconnect:
+            self._note_leaving()
             return
         wire = WIRES.get(scope["path"])
         if wire is None:

@@ -1,6 +1,7 @@
 """Every adapter against the conformance suite: with our own server, and with aimock if it is installed."""
 
 import socket
+from typing import Final
 
 import pytest
 
@@ -36,11 +37,15 @@ HAPPY = (
 """The scenes that aimock can play and report in its journal."""
 
 
+_TAKEN: Final[list[socket.socket]] = []
+
+
 def free_address() -> str:
-    """Return an address without a server."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+    """Return an address without a server: its port stays taken, so that nothing else can begin to listen there."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    _TAKEN.append(taken)
+    return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 class Ours(ModelConformance):

@@ -1,6 +1,5 @@
 import asyncio
 import gc
-import socket
 import traceback
 from typing import Any
 
@@ -14,6 +13,7 @@ from graphengine.models.prices import Price
 from graphengine.models.settings import Settings
 from graphengine.testing.model_scenes import Says
 from tests.models.edge_server import EdgeServer
+from tests.models.test_conformance import free_address
 
 KEY = "sk-0123456789"
 Made = OpenAIModel | OpenAIChatModel
@@ -160,14 +160,12 @@ def test_a_model_has_a_name(kind: type[Made]) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_error_of_a_server_that_is_down_has_its_address(kind: type[Made], stream: bool) -> None:  # noqa: FBT001
     """A refused connection is transient, and the error has the address."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    model = kind("m", base_url=f"http://user:pass-word@127.0.0.1:{port}/v1")
+    address = free_address()
+    model = kind("m", base_url=address.replace("//", "//user:pass-word@") + "/v1")
     with pytest.raises(ModelUnreachable) as caught:
         await model.answer(asked(on_text=print if stream else None))
     await model.close()
-    assert f"http://127.0.0.1:{port}/v1" in caught.value.repair
+    assert f"{address}/v1" in caught.value.repair
     assert "pass-word" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -179,6 +177,7 @@ async def test_a_silent_server_times_out(kind: type[Made], edge: EdgeServer, str
     model = kind("m", base_url=edge.openai_url, timeout_seconds=0.2)
     with pytest.raises(ModelTimeout):
         await model.answer(asked(on_text=(lambda _: None) if stream else None))
+    await edge.disconnected()  # else a call that the server has still to read would belong to the next test
     await model.close()
 
 
