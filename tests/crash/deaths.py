@@ -112,7 +112,7 @@ class Stage:
     def __init__(self) -> None:
         self._source: Process | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._begun: deque[asyncio.Future[int]] = deque()
+        self._begun: deque[asyncio.Future[tuple[int, asyncio.Future[int]]]] = deque()
         self._codes: dict[int, asyncio.Future[int]] = {}
 
     async def enter(self, orders: Orders) -> "Employed":
@@ -127,17 +127,17 @@ class Stage:
         begun = asyncio.get_running_loop().create_future()
         self._begun.append(begun)
         self._source.stdin.write(orders.model_dump_json().encode() + b"\n")
-        pid = await asyncio.wait_for(begun, SECONDS)
-        return Employed(pid, self._codes[pid], Path(orders.errors))
+        pid, over = await asyncio.wait_for(begun, SECONDS)
+        return Employed(pid, over, Path(orders.errors))
 
     async def _listen(self, source: Process) -> None:
         """Settle what the source reports of its processes."""
         assert source.stdout is not None
         async for line in source.stdout:
             news = News.model_validate_json(line)
-            if news.code is None:
-                self._codes[news.pid] = asyncio.get_running_loop().create_future()
-                self._begun.popleft().set_result(news.pid)
+            if news.code is None:  # it can have ended before its employer learns of it
+                over = self._codes[news.pid] = asyncio.get_running_loop().create_future()
+                self._begun.popleft().set_result((news.pid, over))
             else:
                 self._codes.pop(news.pid).set_result(news.code)
 
