@@ -112,7 +112,7 @@ class Stage:
     def __init__(self) -> None:
         self._source: Process | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._begun: deque[asyncio.Future[int]] = deque()
+        self._begun: deque[asyncio.Future[tuple[int, asyncio.Future[int]]]] = deque()
         self._codes: dict[int, asyncio.Future[int]] = {}
 
     async def enter(self, orders: Orders) -> "Employed":
@@ -127,17 +127,17 @@ class Stage:
         begun = asyncio.get_running_loop().create_future()
         self._begun.append(begun)
         self._source.stdin.write(orders.model_dump_json().encode() + b"\n")
-        pid = await asyncio.wait_for(begun, SECONDS)
-        return Employed(pid, self._codes[pid], Path(orders.errors))
+        pid, over = await asyncio.wait_for(begun, SECONDS)
+        return Employed(pid, over, Path(orders.errors))
 
     async def _listen(self, source: Process) -> None:
         """Settle what the source reports of its processes."""
         assert source.stdout is not None
         async for line in source.stdout:
             news = News.model_validate_json(line)
-            if news.code is None:
-                self._codes[news.pid] = asyncio.get_running_loop().create_future()
-                self._begun.popleft().set_result(news.pid)
+            if news.code is None:  # it can have ended before its employer learns of it
+                over = self._codes[news.pid] = asyncio.get_running_loop().create_future()
+                self._begun.popleft().set_result((news.pid, over))
             else:
                 self._codes.pop(news.pid).set_result(news.code)
 
@@ -168,14 +168,14 @@ class Death:
     """When and how to kill a process.
 
     Attributes:
-        moment: As in `Orders`; or, detected by the killing test, after a `delay`, when the run waits and its process
-            stays (`waiting`), or while it only waits for a time (`asleep`).
+        moment: As in `Orders`; or, detected by the killing test, after a `delay`, or when the run waits and its process
+            stays (`waiting`).
         number: Which occurrence of that moment, from 1.
         seconds: For `delay`, after how long; for the other moments, how late.
         live: Whether questions are answered while the process lives.
     """
 
-    moment: Moment | Literal["delay", "waiting", "asleep"] = "never"
+    moment: Moment | Literal["delay", "waiting"] = "never"
     number: int = 1
     seconds: float = 0.0
     live: bool = False
@@ -195,7 +195,7 @@ class Death:
 
     def die(self) -> Moment:
         """Return the part of it that the process is given."""
-        if self.moment == "delay" or self.moment == "waiting" or self.moment == "asleep":  # noqa: PLR1714 - mypy narrows these
+        if self.moment == "delay" or self.moment == "waiting":  # noqa: PLR1714 - mypy narrows these
             return "never"
         return self.moment
 
@@ -311,7 +311,7 @@ class Trial:
         """Wait until the process ends or must be killed. Return whether it was killed."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        polls = death.live or death.moment in ("waiting", "asleep")
+        polls = death.live or death.moment == "waiting"
         ends = began + (death.seconds if death.moment == "delay" else SECONDS)
         while not process.over.done() and loop.time() < ends and not await self._is_time(death, seq):
             await asyncio.wait([process.over], timeout=min(ends - loop.time(), POLL_SECONDS if polls else SECONDS))
@@ -325,12 +325,11 @@ class Trial:
 
     async def _is_time(self, death: Death, seq: int) -> bool:
         """Return whether to kill it now, according to the state of its run."""
-        if death.moment not in ("waiting", "asleep"):
+        if death.moment != "waiting":
             return False
         status, now = await self._position()
         waits = await self.runner.waits(RUN) if status == "waiting" and now > seq else []
-        asleep = all(wait.kind == "sleep" for wait in waits)
-        return bool(waits) and asleep == (death.moment == "asleep")
+        return any(wait.kind != "sleep" for wait in waits)
 
     async def _check_books(self, pid: int, known: Counter[str], *, killed: bool) -> None:
         """Check that recorded work was not repeated, and that all work was recorded unless the process was killed."""

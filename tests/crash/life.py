@@ -43,8 +43,9 @@ SNAPSHOT_ROWS = 16
 TEXT_BYTES = 12
 """Low, so that there are texts that several rows hold."""
 
-Moment = Literal["never", "line", "before", "submitted", "durable", "stuck"]
-"""When to die: after a line of work is on disk; before, during or directly after an append.
+Moment = Literal["never", "line", "before", "submitted", "durable", "asleep", "stuck"]
+"""When to die: after a line of work is on disk; before, during or directly after an append, or after one with which the
+run sleeps.
 
 At `stuck` the disk accepts no more appends, and the work in flight continues for a while: no work may then begin that
 depends on what was not written.
@@ -133,7 +134,8 @@ class MortalStore(SQLiteStore):
         pending = super().append(batch)
         if self.death.is_due("submitted"):
             loop.call_soon(self.death.strike)  # when the writing thread has the batch
-        dies = self.death.is_due("durable")
+        is_asleep = batch.status == "waiting" and batch.due_at is not None
+        dies = self.death.is_due("durable") or (is_asleep and self.death.is_due("asleep"))
         self.death.note_over(batch)
         if dies and pending is None:
             self.death.strike()

@@ -24,7 +24,6 @@ CONCURRENCY: Final = 4
 POLL_SECONDS: Final = 0.02
 NAP_SECONDS: Final = 0.02
 WORK_SECONDS: Final = 0.01
-LEASE_SECONDS: Final = 3.0
 EFFECTS: Final = 6
 """How many lines a run writes."""
 
@@ -94,12 +93,12 @@ def small() -> Graph[State]:
 
 
 async def store_at(database: str) -> Store | str:
-    """Return the store; on a server with a short lease, which counts after the server was killed together with us."""
+    """Return the store; one on a server is open, although the server can be killed meanwhile."""
     if not is_postgres(database):
         return database
     from graphengine.stores.postgres import PostgresStore  # noqa: PLC0415 - it needs an extra
 
-    store = PostgresStore(database, lease_seconds=LEASE_SECONDS)
+    store = PostgresStore(database)
     while True:  # the server may be killed right now; whatever starts workers would start this one again
         try:
             await store.open()

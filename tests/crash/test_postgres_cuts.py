@@ -20,7 +20,7 @@ from graphengine import END, START, Context, Graph, Runner, Worker, ask
 from graphengine.errors import LeaseLost
 from graphengine.stores import dispatch
 from graphengine.stores.base import QueueLimits
-from graphengine.stores.postgres import PostgresStore, sessions, taking
+from graphengine.stores.postgres import PostgresStore, owners, sessions, taking
 from graphengine.testing.queued_runs import ids, pick, queue_run
 from graphengine.testing.store_kit import new_run
 from tests.crash import life_of_workers
@@ -177,8 +177,11 @@ async def test_a_frozen_connection_costs_the_lease(proxy: Proxy, postgres: str) 
     assert begun == ["first", "second", "second", "second"], "the third node ran once, in the other process"
 
 
-async def test_a_process_that_connects_again_keeps_its_runs(proxy: Proxy, postgres: str) -> None:
+async def test_a_process_that_connects_again_keeps_its_runs(
+    proxy: Proxy, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its connections are cut: others see its lock free for a moment, and take its runs only if it stays so."""
+    monkeypatch.setattr(owners, "_DEATH_SECONDS", PATIENCE_SECONDS)  # a busy machine can take longer than the default
     held, other = PostgresStore(proxy.address(postgres.partition("?schema=")[2])), PostgresStore(postgres)
     await held.open()
     await other.open()

@@ -105,19 +105,22 @@ async def test_a_dead_child_is_a_failure_to_retry(pool: Executor, tmp_path: Path
 
 
 async def test_a_timeout_ends_the_child(processes: ProcessExecutor, tmp_path: Path) -> None:
-    """When an attempt's time is over, its process no longer exists, and the next attempt begins in another one."""
-    hangs = graph(heavy.sleeps_at_first, "pid", on="cpu", timeout_seconds=1, retry=Retry(attempts=2, initial_seconds=0))
+    """When an attempt's time is over, its process no longer exists, and the next attempt begins in another one.
+
+    On a busy machine the time of an attempt can be over before it hangs.
+    """
+    hangs = graph(heavy.sleeps_at_first, "pid", on="cpu", timeout_seconds=1, retry=Retry(attempts=9, initial_seconds=0))
     async with Runner(executors={"cpu": processes}) as runner:
         run = runner.start(hangs, {"folder": str(tmp_path)})
         child = await appears(tmp_path / "pid")
+        hangs_at = (tmp_path / "pid").stat().st_mtime
         async for event in run.events():
             if isinstance(event, StepRecorded) and event.step.kind == "attempt":
-                assert not Path(f"/proc/{child}").exists()
+                assert event.step.at < hangs_at or not Path(f"/proc/{child}").exists()
         result = await run.result()
         assert result.state.pid not in (0, child)
-        (failure,) = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]  # type: ignore[union-attr]
-        assert failure is not None
-        assert failure.kind == "timeout"
+        failures = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]  # type: ignore[union-attr]
+        assert {failure.kind for failure in failures if failure is not None} == {"timeout"}
 
 
 async def test_a_closed_runner_leaves_no_work_behind(processes: ProcessExecutor, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
+from unittest.mock import patch
 
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
@@ -243,13 +244,14 @@ class File:
 
     @asynccontextmanager
     async def slow(self, store: Store) -> AsyncIterator[Disk | None]:
-        """Make its commits wait."""
+        """Make its commits wait, which are all left to its thread."""
         assert isinstance(store, SQLiteStore)
         writer, disk = store._writer, Disk()  # noqa: SLF001
         assert writer is not None
         await writer.run(lambda connection: connection.set_trace_callback(disk.trace))
         try:
-            yield disk
+            with patch("graphengine.stores.sqlite.direct.MOST_BYTES", -1):
+                yield disk
         finally:
             disk.goes.set()
             await writer.run(lambda connection: connection.set_trace_callback(None))

@@ -408,5 +408,5 @@ async def test_an_opening_to_read_that_is_cancelled_leaves_no_thread(
     await asyncio.wait([opening])
     left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
     for thread in left:
-        thread.join(1)
+        thread.join(30)
     assert not [thread for thread in left if thread.is_alive()]

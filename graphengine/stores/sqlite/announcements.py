@@ -47,11 +47,11 @@ class Announcements:
         return self._count
 
     def _look(self) -> int:
-        found = self._time()
+        now, found = time.time_ns(), self._time()
         if found != self._seen:
             # 1. A process announces. 2. It is seen here. 3. Another one announces at the same time, as the file system
             # counts. So a time that is new is forgotten, and the next look counts it once more.
-            self._seen = found if abs(time.time_ns() - found) > _COARSE_NS else 0
+            self._seen = found if abs(now - found) > _COARSE_NS else 0
             self._count += 1
         return self._count
 
