@@ -32,7 +32,7 @@ from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
 from tests.kit.record import Dying
-from tests.kit.runs import SOON, outlast
+from tests.kit.runs import SOON, outlast, pass_time
 
 
 class State(BaseModel):
@@ -426,19 +426,25 @@ async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(data
     """When close returns, a node that timed out and whose run is closed has ended; a queued one never begins."""
     began: list[int] = []
     ended: list[int] = []
-    begun, release = threading.Event(), threading.Event()
+    loop, begun, release = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def slow(n: int) -> int:
         began.append(n)
-        begun.set()
-        release.wait(0.3)
+        loop.call_soon_threadsafe(begun.set)
+        release.wait(SOON)
         ended.append(n)
         return n
 
     async with Runner(database, threads=1) as runner:
-        graph = one(slow, writes="n", timeout_seconds=0.05)
+        graph = one(slow, writes="n", timeout_seconds=3600)
         runs = [runner.start(graph, {"n": n}) for n in range(3)]
-        await asyncio.to_thread(begun.wait)
+        await begun.wait()
+        closing = asyncio.create_task(runner.close())
+        await asyncio.gather(*(run.ended() for n, run in enumerate(runs) if n != began[0]))
+        pass_time(3600)
+        assert not (await asyncio.wait([closing], timeout=0.2))[0]
+        release.set()
+        await closing
     assert began == ended
     assert len(began) == 1
     assert all([(await run.result()).status == "running" for run in runs if await over(run)])
