@@ -49,7 +49,7 @@ from graphengine.state.path import did_you_mean
 from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
@@ -96,6 +96,7 @@ class Service:
         self._queue = queue
         self._worker = worker
         self._stopping = asyncio.Event()
+        self._stops: set[asyncio.Task[None]] = set()
         self._openapi = description(graphs, version, takes_webhooks=takes_webhooks)
 
     def stop(self) -> None:
@@ -194,7 +195,11 @@ class Service:
         info = await self._info(request)
         seconds, after = query.number("wait", 0, 0, _WAIT_SECONDS), query.number("after", 0, 0, 1 << 32)
         if seconds and not (info.seq > after and info.status != "running"):
-            await self._in_time(self._settled(info, after), seconds)
+            following = asyncio.create_task(self._settled(info, after))
+            try:
+                await self._in_time(following, seconds)
+            finally:
+                await _cancelled(following)
         return await self._now(info.id)
 
     async def answer(self, request: Request) -> Response:
@@ -222,7 +227,10 @@ class Service:
         info = await self._info(request)
         body = fields_of(await json_body(request, {}), optional=["why", "now"])
         why, now = text_in(body, "why"), flag_in(body, "now")
-        await self._in_time(self._runner.stop(info.id, why or "asked", now=now), _STOP_SECONDS)
+        stopping = asyncio.create_task(self._runner.stop(info.id, why or "asked", now=now))
+        self._stops.add(stopping)  # it continues after the answer
+        stopping.add_done_callback(self._stops.discard)
+        await self._in_time(stopping, _STOP_SECONDS)
         return await self._now(info.id, 202)
 
     async def events(self, request: Request) -> Response:
@@ -273,15 +281,15 @@ class Service:
                 if waits or isinstance(event, RunEnded):
                     return
 
-    async def _in_time(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
+    async def _in_time(self, work: asyncio.Task[None], seconds: float) -> None:
         """Wait for something, until the time is over or the service stops."""
-        tasks = [asyncio.create_task(work), asyncio.create_task(self._wait_for_stop())]
+        stopped = asyncio.create_task(self._wait_for_stop())
         try:
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                tasks[0].result()
+            await asyncio.wait((work, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
         finally:
-            await _cancelled(*tasks)
+            await _cancelled(stopped)
 
     async def _wait_for_stop(self) -> None:
         await self._stopping.wait()

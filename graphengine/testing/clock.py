@@ -9,8 +9,8 @@ moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sleeps u
 changes nor waits for.
 
 The event loop has nothing else to do if its queue is empty for a whole turn, except for other clocks that check too,
-no write to PostgreSQL awaits its answer, and no thread of a pool or of the SQLite store is at work. Threads are checked
-several times before they count as idle, since work that was just submitted to a thread is not visible yet.
+no write to PostgreSQL awaits its answer, and no thread of a pool or of the SQLite store is at work or has a call in its
+queue. Threads are checked several times before they count as idle, since a call that was just taken is not visible yet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import itertools
 import math
 import sys
 import threading
-from concurrent.futures import thread
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -30,15 +30,10 @@ from graphengine.errors import DefinitionError
 from graphengine.stores.promises import SENDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sized
-    from queue import SimpleQueue
-    from types import FrameType
+    from collections.abc import Sized
 
 _WORKERS: Final = ("concurrent.futures.thread", "aiosqlite.core")
-"""Modules whose threads work for an event loop; such a thread is idle while it is in its module's own code."""
-
-_POOLS: Final[Mapping[threading.Thread, SimpleQueue[object]]] = getattr(thread, "_threads_queues", {})
-"""The queue of work of each thread of a pool; there is no public access to it."""
+"""Modules whose threads work for an event loop: such a thread calls what comes through a queue."""
 
 _LOOK_SECONDS: Final = 0.0005
 _QUIET_LOOKS: Final = 4
@@ -154,26 +149,24 @@ def _is_busy(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _threads() -> list[bool]:
-    """Return, for each thread that works for event loops, whether it is at work."""
+    """Return, for each thread that works for event loops, whether it is at work.
+
+    It is idle while its own loop waits and its queue is empty: a busy system may wake it long after a call was put
+    there. There is no public access to a thread's function and queue; the thread drops them when it ends.
+    """
     if threading.active_count() == 1:
         return []
     here = threading.get_ident()
-    # Work to be picked up. A thread that has ended leaves a mark in its queue, and its number to another thread.
-    waiting = {worker.ident for worker, queue in list(_POOLS.items()) if worker.is_alive() and not queue.empty()}
-    found: list[bool] = []
-    for ident, frame in sys._current_frames().items():  # noqa: SLF001 - the documented way to see what threads do
-        if ident == here:
-            continue
-        below: FrameType | None = frame
-        try:
-            while below is not None and below.f_globals.get("__name__") not in _WORKERS:
-                below = below.f_back
-        except AttributeError:  # the thread was between two calls: CPython then gives another object than a frame
-            found.append(True)
-            continue
-        if below is not None:
-            found.append(below is not frame or ident in waiting)
-    return found
+    workers: list[tuple[int, object, bool]] = []
+    for each in threading.enumerate():
+        function, given = getattr(each, "_target", None), getattr(each, "_args", ())
+        if each.ident != here and getattr(function, "__module__", None) in _WORKERS:
+            has_call = any(isinstance(queue, SimpleQueue) and not queue.empty() for queue in given)
+            workers.append((each.ident or 0, getattr(function, "__code__", None), has_call))
+    # Only now, so that a call that was taken before is seen. Between two calls of a thread, CPython can return another
+    # object than a frame.
+    frames = sys._current_frames()  # noqa: SLF001 - the documented way to see them
+    return [has_call or getattr(frames.get(ident), "f_code", None) is not code for ident, code, has_call in workers]
 
 
 __all__ = ["FakeClock"]

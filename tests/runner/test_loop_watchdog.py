@@ -146,11 +146,18 @@ async def test_code_outside_the_nodes_that_blocks_the_loop_is_named_by_its_place
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The program's own code blocks the loop while a run is driven."""
+    begun, leave = asyncio.Event(), asyncio.Event()
+
+    async def work() -> str:
+        begun.set()
+        await leave.wait()
+        return "left"
+
     async with Runner() as runner:
-        run = runner.start(graph(waiting), run_id="r")
-        await run.begun()
-        await asyncio.sleep(0.1)
+        run = runner.start(graph(work), run_id="r")
+        await begun.wait()
         hold()
+        leave.set()
         await run.result()
     text = caplog.records[0].getMessage()
     assert not text.startswith("node ")
@@ -167,13 +174,18 @@ async def test_a_suspended_process_does_not_count_as_a_busy_one(caplog: pytest.L
         assert len(caplog.records) == duration
 
 
-async def test_the_watchdog_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_watchdog_ends_when_nothing_is_driven() -> None:
     """Its thread exists while runs are driven and a little longer, and starts again for the next run."""
     for _ in range(2):
-        before = set(threading.enumerate())
-        await warnings_of(graph(waiting), caplog)
-        (own,) = [each for each in set(threading.enumerate()) - before if each.name == "graphengine-watch"]
-        await asyncio.to_thread(own.join, 10)
+        before, during = set(threading.enumerate()), set[threading.Thread]()
+
+        async def work(during: set[threading.Thread] = during) -> str:
+            during.update(threading.enumerate())
+            return "seen"
+
+        await graph(work).run()
+        (own,) = [each for each in during - before if each.name == "graphengine-watch"]
+        await asyncio.to_thread(own.join, PATIENCE_SECONDS)
         assert not own.is_alive()
 
 

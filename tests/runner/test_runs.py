@@ -35,6 +35,7 @@ from graphengine.errors import (
 from graphengine.reducers import append
 from graphengine.runner import RunEnded
 from tests.kit.facts import said
+from tests.kit.runs import outlast
 
 
 class Count(BaseModel):
@@ -372,15 +373,14 @@ async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None
     """No retry starts before the thread of the attempt that timed out has ended."""
     running = 0
     most = 0
-    lock = threading.Lock()
-    release = threading.Event()
+    lock, loop = threading.Lock(), asyncio.get_running_loop()
 
     def block() -> str:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        release.wait(0.05)
+        outlast(loop, 0.05)
         with lock:
             running -= 1
         return "late"

@@ -12,10 +12,9 @@ from graphengine.agents import tool
 from graphengine.agents.tools import ToolOutcome
 from graphengine.calls.time_limit import TimeLimit, queued
 from graphengine.runner.threads import in_thread
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import SOON, alone, pass_time
 
-LIMIT = 1.5  # seconds that a call can take
-MOST = 60  # seconds that a test can hang before it fails
+LIMIT = 3600.0  # seconds that a call can take
 
 
 class State(BaseModel):
@@ -29,22 +28,38 @@ def work(item: int = 1) -> int:
     return item
 
 
+async def exceed_limit() -> None:
+    """Let more time pass than a call can take."""
+    pass_time(2 * LIMIT)
+    for _ in range(2):  # turns of the event loop, in which limits that are over cancel their calls
+        await asyncio.sleep(0)
+
+
+async def wait_for_calls(pool: ThreadPoolExecutor, count: int) -> None:
+    """Return when so many calls wait for a thread."""
+    while pool._work_queue.qsize() < count:  # noqa: ASYNC110, SLF001 - no event reports it
+        await asyncio.sleep(0.001)
+
+
 @contextlib.asynccontextmanager
-async def one_thread() -> AsyncIterator[Runner]:
-    """Yield a Runner whose only thread is busy for longer than the limit."""
-    over = threading.Event()
+async def one_thread(calls: int) -> AsyncIterator[Runner]:
+    """Yield a Runner whose only thread is busy for longer than the limit, while so many calls wait for it."""
+    loop, taken, over = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def take() -> int:
-        over.wait(MOST)
+        loop.call_soon_threadsafe(taken.set)
+        over.wait(SOON)
         return 1
 
     async def give_back() -> None:
-        await asyncio.sleep(2 * LIMIT)
+        await wait_for_calls(runner._threads(), calls)  # noqa: SLF001 - the pool of its nodes
+        await exceed_limit()
         over.set()
         await taking.result()
 
     async with Runner(threads=1) as runner:
         taking = runner.start(alone(State, take, "n"))
+        await taken.wait()
         giving = asyncio.create_task(give_back())
         yield runner
         await giving
@@ -57,7 +72,7 @@ async def test_items_that_wait_for_a_thread_use_up_no_time() -> None:
     graph.add_path(START, "work", END)
     items = list(range(100))
 
-    async with one_thread() as runner:
+    async with one_thread(100) as runner:
         result = await runner.start(graph, {"items": items}).result()
 
     assert (result.status, result.state.done) == ("finished", items)
@@ -69,7 +84,7 @@ async def test_recorded_calls_that_wait_for_a_thread_use_up_no_time_of_their_nod
     async def many(ctx: Context) -> int:
         return sum(await asyncio.gather(*(ctx.step(work, item) for item in range(5))))
 
-    async with one_thread() as runner:
+    async with one_thread(5) as runner:
         result = await runner.start(alone(State, many, "n", timeout_seconds=LIMIT)).result()
 
     assert (result.status, result.state.n) == ("finished", 10)
@@ -77,25 +92,34 @@ async def test_recorded_calls_that_wait_for_a_thread_use_up_no_time_of_their_nod
 
 async def test_tools_that_wait_for_a_thread_use_up_no_time() -> None:
     """A tool's time begins when its function is called."""
-    slow, over = tool(work, timeout_seconds=LIMIT), threading.Event()
+    slow, taken, over = tool(work, timeout_seconds=LIMIT), threading.Event(), threading.Event()
+
+    def take() -> None:
+        taken.set()
+        over.wait(SOON)
+
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(over.wait, MOST)
+        pool.submit(take)
+        taken.wait(SOON)
         call = asyncio.create_task(slow.call("{}", {}, lambda function, _: in_thread(pool, function)))
-        await asyncio.sleep(2 * LIMIT)
+        await wait_for_calls(pool, 1)
+        await exceed_limit()
         over.set()
         assert await call == ToolOutcome("1")
 
 
 async def test_a_function_in_a_thread_is_limited() -> None:
     """The limit counts from the call on: a function that takes longer fails its node."""
-    over = threading.Event()
+    loop, begun, over = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def slow() -> int:
-        over.wait(MOST)
+        loop.call_soon_threadsafe(begun.set)
+        over.wait(SOON)
         return 1
 
     async def give_up() -> None:
-        await asyncio.sleep(2 * LIMIT)
+        await begun.wait()
+        await exceed_limit()
         over.set()
 
     async with Runner(threads=1) as runner:
@@ -113,7 +137,7 @@ async def test_cancelling_a_queued_call_restarts_the_time_of_its_node() -> None:
         async with limit:
             with queued(work):
                 pass
-            await asyncio.sleep(MOST)
+            await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(race(), SOON)
@@ -124,7 +148,7 @@ async def test_limits_around_a_limit_are_suspended_with_it() -> None:
     """A wait inside suspends all of them; a limit that is over is left alone."""
     async with TimeLimit(LIMIT) as outer, TimeLimit(LIMIT) as inner:
         with queued(work) as wanted:
-            await asyncio.sleep(2 * LIMIT)
+            await exceed_limit()
             assert await asyncio.to_thread(wanted) == 1
     outer.stand_still()
     outer.count_again()

@@ -32,6 +32,7 @@ from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
 from tests.kit.record import Dying
+from tests.kit.runs import SOON, outlast, pass_time
 
 
 class State(BaseModel):
@@ -65,7 +66,7 @@ async def test_an_event_emitted_by_a_sync_node_is_shown_at_once() -> None:
 
     def work(ctx: Context) -> int:
         ctx.emit("half-way")
-        assert shown.wait(10)  # the node ends only after a watcher saw the event
+        assert shown.wait(SOON)  # the node ends only after a watcher saw the event
         return 1
 
     async with Runner() as runner:
@@ -80,11 +81,12 @@ async def test_an_event_emitted_by_a_sync_node_is_shown_at_once() -> None:
 async def test_a_stand_in_that_times_out_is_waited_for() -> None:
     """An agent's sync stand-in runs in the runner's pool: no two attempts run in parallel."""
     running: list[int] = [0, 0]
+    loop = asyncio.get_running_loop()
 
     def slow(n: int) -> str:
         running[0] += 1
         running[1] = max(running)
-        threading.Event().wait(0.05)
+        outlast(loop, 0.05)
         running[0] -= 1
         return str(n)
 
@@ -424,19 +426,25 @@ async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(data
     """When close returns, a node that timed out and whose run is closed has ended; a queued one never begins."""
     began: list[int] = []
     ended: list[int] = []
-    begun, release = threading.Event(), threading.Event()
+    loop, begun, release = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def slow(n: int) -> int:
         began.append(n)
-        begun.set()
-        release.wait(0.3)
+        loop.call_soon_threadsafe(begun.set)
+        release.wait(SOON)
         ended.append(n)
         return n
 
     async with Runner(database, threads=1) as runner:
-        graph = one(slow, writes="n", timeout_seconds=0.05)
+        graph = one(slow, writes="n", timeout_seconds=3600)
         runs = [runner.start(graph, {"n": n}) for n in range(3)]
-        await asyncio.to_thread(begun.wait)
+        await begun.wait()
+        closing = asyncio.create_task(runner.close())
+        await asyncio.gather(*(run.ended() for n, run in enumerate(runs) if n != began[0]))
+        pass_time(3600)
+        assert not (await asyncio.wait([closing], timeout=0.2))[0]
+        release.set()
+        await closing
     assert began == ended
     assert len(began) == 1
     assert all([(await run.result()).status == "running" for run in runs if await over(run)])
@@ -596,7 +604,7 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
         other = runner.start(graph, run_id="other")
         await began.wait()
         (suspect,) = [run for run in await runner.recover(graph) if run.id == "suspect"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SOON):
             assert [step.kind for step in await runner.history("suspect")][-1] == "resumed"
             assert (await runner.info("suspect")).status == "running"
         goes.set()

@@ -18,6 +18,7 @@ from graphengine.stores.base import Message, Pick, Taken
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
+from tests.kit.runs import SOON
 
 HOUR = 3600.0
 WEEK = 168 * HOUR
@@ -133,7 +134,7 @@ async def work(runner: Runner, *graphs: Graph[Any], enough: int = 1, **options: 
             worker.stop()
 
     worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=tell, **{"poll_seconds": HOUR, **options})
-    await asyncio.wait_for(worker.run(), 20)
+    await asyncio.wait_for(worker.run(), SOON)
     return events
 
 
@@ -343,7 +344,7 @@ async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
         await asyncio.sleep(0.001)
     assert not working.done()
     steps.gate.set()
-    await asyncio.wait_for(working, 10)
+    await asyncio.wait_for(working, SOON)
     assert ends(events) == [("r", "running")]
     info = await runner.store.info("r")
     assert (info.status, info.driver) == ("running", None)
@@ -409,7 +410,7 @@ async def test_two_workers_share_a_database(database: Path | str) -> None:
                     worker.stop()
 
         workers = [Worker(each, {"steps": steps.graph}, poll_seconds=0.01, on_event=tell) for each in (one, two)]
-        await asyncio.wait_for(asyncio.gather(*(worker.run() for worker in workers)), 20)
+        await asyncio.wait_for(asyncio.gather(*(worker.run() for worker in workers)), SOON)
     assert sorted(ends(events)) == sorted((f"r{n}", "finished") for n in range(12))
     assert steps.ran.count("first") == 12
 
@@ -461,7 +462,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
 
         adding: list[asyncio.Future[None]] = []
         worker = Worker(runner, {"steps": steps.graph}, on_event=tell)
-        await asyncio.wait_for(worker.run(), 10)
+        await asyncio.wait_for(worker.run(), SOON)
     assert [type(each) for each in events] == [Refused, Took, Ended]
 
 
@@ -474,7 +475,7 @@ async def test_a_worker_of_a_closed_runner_ends() -> None:
         await steps.begun.wait()
         await runner.store.info("r")
     with pytest.raises(RunnerClosed):
-        await asyncio.wait_for(Worker(runner, {"steps": steps.graph}).run(), 5)
+        await asyncio.wait_for(Worker(runner, {"steps": steps.graph}).run(), SOON)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
 

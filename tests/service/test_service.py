@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import hmac
 import json
@@ -9,12 +10,14 @@ from typing import Any
 import jsonschema
 import pytest
 from pydantic import BaseModel
+from starlette.requests import Request
 
 from graphengine import END, START, Graph, Runner
 from graphengine.cli.schemas import Serving
 from graphengine.engine.snapshot import Snapshot
 from graphengine.history.load import load_snapshot
 from graphengine.service import app
+from tests.kit.runs import SOON
 from tests.service import flows
 from tests.service.client import SECRET, TOKEN, Service
 
@@ -121,9 +124,10 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
 def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
     """A run is stopped at once if it waits, else after the node in flight; the reason is recorded."""
     _, run = service.start("posts", {"title": "Rain"})
-    service.settled(run["run_id"])
-    status, run = service.call("POST", f"/runs/{run['run_id']}/stop")
-    assert (status, run["status"], run["stop"]["reason"]) == (202, "stopped", "asked")
+    waiting = service.settled(run["run_id"])
+    assert service.call("POST", f"/runs/{run['run_id']}/stop")[0] == 202
+    run = service.settled(run["run_id"], waiting["seq"])
+    assert (run["status"], run["stop"]["reason"]) == ("stopped", "asked")
     run_id = service.begun(tmp_path / "go")
     assert service.call("POST", f"/runs/{run_id}/stop", {"why": "no longer needed"})[1]["status"] == "running"
     (tmp_path / "go").touch()
@@ -132,7 +136,29 @@ def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
     assert "no longer needed" in run["stop"]["explanation"]
     run_id = service.begun(tmp_path / "never")
     assert service.call("POST", f"/runs/{run_id}/stop", {"now": "yes"})[0] == 422
-    assert service.call("POST", f"/runs/{run_id}/stop", {"now": True})[1]["status"] == "stopped"
+    assert service.call("POST", f"/runs/{run_id}/stop", {"now": True})[0] == 202
+    assert service.settled(run_id)["status"] == "stopped"
+
+
+async def test_a_stop_that_takes_longer_than_its_answer_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The answer has the run as it is by then."""
+    monkeypatch.setattr(app, "_STOP_SECONDS", 0.0)
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.request"}
+
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(flows.posts, {"title": "Rain"}, run_id="r").result()
+        served = app.Service(
+            runner, {"posts": flows.posts}, queue="default", worker=None, version="", takes_webhooks=False
+        )
+        scope = {"type": "http", "method": "POST", "path_params": {"run_id": "r"}, "query_string": b"", "headers": []}
+        assert (await served.stop_run(Request(scope, receive))).status_code == 202
+        async with asyncio.timeout(SOON):
+            _ = [event async for event in runner.watch("r")]
+        assert (await runner.info("r")).status == "stopped"
 
 
 def test_no_secret_is_shown(service: Service) -> None:
@@ -242,7 +268,8 @@ MISTAKES: list[tuple[str, str, bytes | None, dict[str, str], int, str, str]] = [
 def test_every_mistake_is_a_clear_error(service: Service) -> None:
     """Every mistake has a status, a stable code, and the repair; nothing is recorded."""
     service.start("posts", {"title": "Wrong"}, "?run_id=wrong")
-    service.settled("wrong")
+    for run in service.call("GET", "/runs?limit=1000")[1]["runs"]:  # those of other tests may still be going
+        service.settled(run["run_id"])
     before = service.call("GET", "/runs?limit=1000")[1]["runs"]
     for method, path, body, headers, status, code, words in MISTAKES:
         found, answer = service.request(method, path, body, headers)

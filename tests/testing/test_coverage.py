@@ -12,6 +12,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.step_json import encode_step
 from graphengine.history.export import export_run
 from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
+from tests.kit.runs import SOON
 
 
 class Mood(Enum):
@@ -124,7 +125,7 @@ async def test_a_node_alone_in_another_thread_does_not_stop_recording() -> None:
     def looked(n: int) -> bool:
         if n == 8:  # the node alone
             alone.set()
-            done.wait(10)
+            done.wait(SOON)
         return True
 
     graph = talk("talk", (END, {"when": looked}), ("think", {}))
@@ -135,7 +136,7 @@ async def test_a_node_alone_in_another_thread_does_not_stop_recording() -> None:
     with EdgeCoverage(graph) as coverage:
         thread = threading.Thread(target=aside)
         thread.start()
-        assert alone.wait(10)
+        assert alone.wait(SOON)
         assert coverage.percent == 0
         await graph.run()
         done.set()

@@ -165,7 +165,7 @@ async def test_the_time_of_an_answer_does_not_count_for_the_node(timed: Runner, 
         return await ctx.ask("Well?", str)
 
     graph = Graph("g", State)
-    graph.add_node("work", work, writes="word", timeout_seconds=0.5)
+    graph.add_node("work", work, writes="word", timeout_seconds=60)
     graph.add_path(START, "work", END)
     run_id = await waiting(timed, graph)
     clock.move(WEEK)
