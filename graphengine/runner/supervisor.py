@@ -127,6 +127,15 @@ class Supervisor:
         finally:
             opening.close()
 
+    async def when_begun(self, others: Iterable[Run[Any]], opening: Coroutine[Any, Any, Driver]) -> Driver:
+        """Open a run when others are recorded, or have ended without that."""
+        try:
+            for other in others:
+                await other.begun()
+            return await opening
+        finally:
+            opening.close()
+
     def grace(self, seconds: float) -> None:
         """Set how long nodes in flight have to finish when the Runner closes.
 

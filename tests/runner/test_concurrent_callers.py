@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
-from graphengine.errors import RunIsDriven, RunnerClosed
+from graphengine.errors import RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import Append
@@ -255,6 +255,18 @@ async def test_start_or_send_returns_no_handle_of_a_start_that_is_about_to_fail(
         store.calls["info"] = post
         run = await runner.start_or_send(chat(), "c", "said", "bye")
         assert (await run.result()).state.heard == ["bye"]
+
+
+async def test_branches_of_each_other_fail(runner: Runner) -> None:
+    """A branch waits until its parent is recorded if that was started before it; a circle of branches has no log."""
+    await runner.start(asking(), run_id="p").result()
+    circle = [runner.branch(asking(), parent, 1, run_id=child) for child, parent in ("ab", "bc", "ca")]
+    line = [runner.branch(asking(), parent, 1, run_id=child) for child, parent in ("xp", "yx", "zy")]
+    async with asyncio.timeout(60):
+        for run in circle:
+            with pytest.raises(UnknownRun):
+                await run.result()
+        assert [(await run.result()).status for run in line] == ["waiting"] * 3
 
 
 async def test_a_caller_that_waits_for_a_start_does_not_open_the_store_of_a_closed_runner() -> None:
