@@ -296,7 +296,7 @@ class Supervisor:
         is_cut = False
         try:
             await self._open_inbox(driver)
-            run.recorded()
+            run.recorded(driver.snapshot.seq)
             try:
                 tasks = await self._tasks(driver)
             except ResourceFailed as error:
@@ -312,6 +312,7 @@ class Supervisor:
             CURRENT.set(None)  # otherwise this asyncio task keeps the last node's context alive
             self.drivers.pop(run.id, None)
             run.driver = None
+            run.recorded(driver.snapshot.seq)
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
