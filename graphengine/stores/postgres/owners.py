@@ -78,6 +78,7 @@ class Lease:
         self.dead: frozenset[str] = frozenset()
         self._dead_since: dict[str, float] = {}  # on the monotonic clock
         self._is_retired = False
+        self._registering = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -104,7 +105,11 @@ class Lease:
 
     def _register(self, connection: Connection) -> None:
         facts = self.id, socket.gethostname(), os.getpid(), self._lock, self._seconds
-        connection.execute(SQL["register"], facts)
+        with self._registering:
+            if self._is_retired:
+                message = "the store is being closed"
+                raise psycopg.OperationalError(message)
+            connection.execute(SQL["register"], facts)
 
     def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
         """Start the thread that renews the lease until `stop`.
@@ -118,7 +123,8 @@ class Lease:
 
     def retire(self) -> None:
         """Renew the lease no more, since its row is being deleted, and end the thread at the next notification."""
-        self._is_retired = True
+        with self._registering:  # a row that is inserted later would stay
+            self._is_retired = True
         self._stopped.set()
 
     def stop(self) -> None:
