@@ -16,7 +16,9 @@ from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
+from graphengine.stores.postgres import owners as postgres
 from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import owners as sqlite
 
 
 class State(BaseModel):
@@ -332,6 +334,36 @@ async def test_what_is_just_being_opened_is_closed_too(database: Path | str, is_
     await runner.close()
     await asyncio.gather(reading, return_exceptions=True)
     assert {thread.name for thread in set(threading.enumerate()) - before} <= {"graphengine-watch"}
+
+
+async def test_an_opening_that_is_cancelled_leaves_no_lease(
+    database: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that opens the store is just taking the lease; nothing would ever close that store."""
+    before = set(threading.enumerate())
+    owner, method = (sqlite.Lease, "register") if isinstance(database, Path) else (postgres.Lease, "_register")
+    register, begun, cancelled = getattr(owner, method), threading.Event(), threading.Event()
+
+    def late(*args: Any) -> None:
+        begun.set()
+        assert cancelled.wait(60)
+        register(*args)
+
+    runner = Runner(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, late)
+        opening = asyncio.create_task(runner.__aenter__())
+        assert await asyncio.to_thread(begun.wait, 60)
+        opening.cancel()
+        await asyncio.sleep(0.01)
+        cancelled.set()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    async with asyncio.timeout(60):
+        while {each.name for each in set(threading.enumerate()) - before} & {"graphengine-lease", "graphengine-read_0"}:  # noqa: ASYNC110 - no event reports it
+            await asyncio.sleep(0.01)
+    async with Runner(database) as other:
+        assert len(await other.store.owners()) == 1
 
 
 def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:

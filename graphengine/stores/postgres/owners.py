@@ -139,6 +139,9 @@ class Lease:
         interval = self._seconds / _RENEWALS_PER_LEASE
         due = time.monotonic() + interval
         while not self._stopped.is_set():
+            if self._server.stopped.is_set():
+                self._quit()
+                return
             if not loop_thread.is_alive():
                 abandon()
                 return
@@ -159,6 +162,13 @@ class Lease:
                 log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
                 self._disconnect()
                 self.dead, self._dead_since = frozenset(), {}  # what cut this connection can have cut theirs
+
+    def _quit(self) -> None:
+        """Delete the owner, whose store was never opened: its caller was cancelled meanwhile."""
+        with suppress(psycopg.Error):
+            if self._connection is not None:
+                self._connection.execute(SQL["retire"], (self.id, self.channel))
+        self._disconnect()
 
     def _listen(self, connection: Connection | None) -> None:
         """Wait for notifications, but not for long."""

@@ -223,10 +223,17 @@ class Sessions:
         if threads is None:
             message = "the store is closed"
             raise RunnerClosed(message)
-        pending = asyncio.get_running_loop().run_in_executor(threads, function)
+        pending = asyncio.get_running_loop().run_in_executor(threads, self._called, function)
         self._pending.add(pending)
         pending.add_done_callback(self._pending.discard)
         return pending
+
+    def _called(self, function: Callable[[], T]) -> T:
+        try:
+            return function()
+        finally:
+            if self._threads is None:  # closed meanwhile
+                self._close_idle()
 
     def _run(self, work: Work[T]) -> T:
         try:
@@ -239,8 +246,6 @@ class Sessions:
             raise explain(error, self.server.address) from None
         finally:
             self._idle.append(session)
-            if self._threads is None:  # closed meanwhile
-                self._close_idle()
 
     async def close(self) -> None:
         """Wait for the work that was begun, then end the threads and close the connections."""
