@@ -124,7 +124,7 @@ class Opener:
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
         await driver.commit([event], partial(self._create, driver))
         if run.place is not None:
-            run.recorded()
+            run.recorded(driver.snapshot.seq)
             return result_of(plan, driver.snapshot)
         return driver
 
@@ -198,7 +198,7 @@ class Opener:
             there = await self.kept.read(run.id)
             # If another process has moved it since `info` was read, it is claimed, and all is checked again below.
             if there.seq == info.seq and (is_over or run.due_only or not has_failed_parts(there)):
-                run.recorded()
+                run.recorded(there.seq)
                 return result_of(plan, there)
         self._check_free(run)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
@@ -227,7 +227,7 @@ class Opener:
             due = info.due_at is not None and info.due_at <= self._clock.now()
             if info.status == "waiting" and not due and not taken.inbox and info.fingerprint == plan.fingerprint:
                 await release(self._store, run.id, fence)
-                run.recorded()
+                run.recorded(kept.snapshot.seq)
                 self.kept.keep(*kept)
                 return result_of(plan, kept.snapshot)
             return await self._resumed(run, plan, fence, None, None, held=False, taken=taken, kept=kept)

@@ -75,7 +75,7 @@ class Run(Generic[S]):
         self._waiters: list[asyncio.Future[None]] = []  # of those who wait for its end
         self._callers = 0  # how many of them wait for its result
         self._when_over: Callable[[Run[S]], object] = _nothing
-        self._recorded = False
+        self._seq = 0  # of its last step here, while it has no driver
         self._begun: asyncio.Event | None = None  # created by the first caller that waits for it
 
     def __repr__(self) -> str:
@@ -111,9 +111,9 @@ class Run(Generic[S]):
                 waiter.set_result(None)
         self._when_over(self)
 
-    def recorded(self) -> None:
-        """Record that its first step is durable; called by the runner."""
-        self._recorded = True
+    def recorded(self, seq: int) -> None:
+        """Note the seq of its last step here, which is durable; called by the runner."""
+        self._seq = seq
         self._set_begun()
 
     def _set_begun(self) -> None:
@@ -128,7 +128,12 @@ class Run(Generic[S]):
     @property
     def is_recorded(self) -> bool:
         """Whether its first step here is durable."""
-        return self._recorded
+        return self._seq > 0
+
+    @property
+    def _last_seq(self) -> int:
+        """The seq of its last step here. What another handle has recorded since leads to the result of that one."""
+        return self._seq if self.driver is None else self.driver.snapshot.seq
 
     @property
     def has_trouble(self) -> bool:
@@ -197,7 +202,7 @@ class Run(Generic[S]):
 
     async def begun(self) -> None:
         """Return when its first step is durable, or when it has ended without one."""
-        if not self._recorded and not (self._task is not None and self._task.done()):
+        if not self.is_recorded and not (self._task is not None and self._task.done()):
             self._begun = self._begun or asyncio.Event()
             await self._begun.wait()
 
@@ -251,10 +256,10 @@ class Run(Generic[S]):
         last = after
         try:
             await self.begun()
-            if not self._recorded:
+            if not self.is_recorded:
                 yield RunEnded(await self._ended_with())
                 return
-            for step in await self._steps(after):
+            for step in await self._steps(after, self._last_seq):
                 last = step.seq
                 yield StepRecorded(step.seq, step)
             while not (self._task is not None and self._task.done() and queue.empty()):
@@ -265,7 +270,7 @@ class Run(Generic[S]):
                     if isinstance(event, StepRecorded):
                         last = event.seq
                     yield event
-            for step in await self._steps(last) if queue.is_behind else ():
+            for step in await self._steps(last, self._last_seq) if queue.is_behind else ():
                 last = step.seq
                 yield StepRecorded(step.seq, step)
             queue.check(self.id)
@@ -288,8 +293,8 @@ class Run(Generic[S]):
             return ()  # its end was among the recorded steps
         return None if event is None else (event,)
 
-    async def _steps(self, after: int, upto: int | None = None) -> Sequence[Step]:
-        if self._store is None or (upto is not None and upto <= after):
+    async def _steps(self, after: int, upto: int) -> Sequence[Step]:
+        if self._store is None or upto <= after:
             return ()
         return await self._store.steps(self.id, after, upto)
 

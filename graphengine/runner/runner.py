@@ -363,12 +363,10 @@ class Runner(Records):
         run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
         pause = None if pause_before is None else pauses_of(plan, pause_before)
-
-        async def opening() -> Driver:
-            await self._known(parent)
-            return await self._supervisor.opener.branch_off(run, plan, parent, at, update or {}, path, limits, pause)
-
-        return self._live(run, plan, opening())
+        # Not runs that are started later: two branches of each other would wait for each other for ever.
+        earlier = [each for each in self._runs if each.id == parent and not each.is_held_back]
+        opening = self._supervisor.opener.branch_off(run, plan, parent, at, update or {}, path, limits, pause)
+        return self._live(run, plan, self._supervisor.when_begun(earlier, opening))
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.

@@ -127,6 +127,15 @@ class Supervisor:
         finally:
             opening.close()
 
+    async def when_begun(self, others: Iterable[Run[Any]], opening: Coroutine[Any, Any, Driver]) -> Driver:
+        """Open a run when others are recorded, or have ended without that."""
+        try:
+            for other in others:
+                await other.begun()
+            return await opening
+        finally:
+            opening.close()
+
     def grace(self, seconds: float) -> None:
         """Set how long nodes in flight have to finish when the Runner closes.
 
@@ -287,7 +296,7 @@ class Supervisor:
         is_cut = False
         try:
             await self._open_inbox(driver)
-            run.recorded()
+            run.recorded(driver.snapshot.seq)
             try:
                 tasks = await self._tasks(driver)
             except ResourceFailed as error:
@@ -303,6 +312,7 @@ class Supervisor:
             CURRENT.set(None)  # otherwise this asyncio task keeps the last node's context alive
             self.drivers.pop(run.id, None)
             run.driver = None
+            run.recorded(driver.snapshot.seq)
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)

@@ -27,7 +27,7 @@ from tests.crash import life_of_workers
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import EFFECTS, effect
 from tests.crash.test_workers_life import check
-from tests.kit.postgres import PostgresServer
+from tests.kit.postgres import PostgresServer, execute
 from tests.kit.proxy import Proxy
 
 ROUNDS: Final = int(os.environ.get("CUTS", "12"))
@@ -197,6 +197,27 @@ async def test_a_process_that_connects_again_keeps_its_runs(
         assert await ids(other, pick()) == ["r"]
     await held.close()
     await other.close()
+
+
+async def test_what_is_taken_by_a_commit_that_was_cut_is_returned(proxy: Proxy, postgres: str) -> None:
+    """The commit ends after the call is repeated: the runs that it takes must not stay without a driver."""
+    store = PostgresStore(proxy.address(postgres.partition("?schema=")[2]))
+    await store.open()
+    for run_id in ("a", "b"):
+        await queue_run(store, run_id)
+    slow = (
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$"
+    )
+    trigger = "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON runs DEFERRABLE INITIALLY DEFERRED"
+    execute(postgres, slow, f"{trigger} FOR EACH ROW EXECUTE FUNCTION slow()")
+    taking = asyncio.create_task(store.take(pick(limit=1)))
+    committing = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"
+    while await asyncio.to_thread(execute, postgres, committing) != [(1,)]:
+        pass
+    proxy.cut()
+    assert [taken.info.id for taken in await taking] == ["a"]
+    assert execute(postgres, "SELECT id FROM runs WHERE driver IS NOT NULL") == [("a",)]
+    await store.close()
 
 
 async def test_a_process_that_disappears_in_a_transaction_keeps_no_lock(

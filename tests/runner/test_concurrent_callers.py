@@ -11,12 +11,14 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
-from graphengine.errors import RunIsDriven, RunnerClosed
+from graphengine.errors import RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
+from graphengine.stores.postgres import owners as postgres
 from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import owners as sqlite
 
 
 class State(BaseModel):
@@ -159,6 +161,17 @@ async def test_events_have_the_stop_of_a_run_that_sleeps(runner: Runner) -> None
     assert seqs(await watching) == [1, 2, 3, 3]
 
 
+async def test_events_of_a_run_that_another_caller_resumed_end_with_their_result(runner: Runner) -> None:
+    """Steps after the end of a handle lead to the result of another one."""
+    run = runner.start(asking(), run_id="r")
+    assert (await run.result()).status == "waiting"
+    await runner.answer("r", 5)
+    resumed = runner.resume(asking(), "r")
+    assert (await resumed.result()).status == "finished"
+    assert seqs([event async for event in run.events()]) == [1, 2, 2]
+    assert seqs([event async for event in resumed.events()]) == [1, 2, 3, 4, 4]
+
+
 async def test_a_watch_ends_with_the_step_that_it_has_seen() -> None:
     """A run that is resumed between two reads of the store is followed further, or not, but no step is left out."""
     store = Memory()
@@ -257,6 +270,18 @@ async def test_start_or_send_returns_no_handle_of_a_start_that_is_about_to_fail(
         assert (await run.result()).state.heard == ["bye"]
 
 
+async def test_branches_of_each_other_fail(runner: Runner) -> None:
+    """A branch waits until its parent is recorded if that was started before it; a circle of branches has no log."""
+    await runner.start(asking(), run_id="p").result()
+    circle = [runner.branch(asking(), parent, 1, run_id=child) for child, parent in ("ab", "bc", "ca")]
+    line = [runner.branch(asking(), parent, 1, run_id=child) for child, parent in ("xp", "yx", "zy")]
+    async with asyncio.timeout(60):
+        for run in circle:
+            with pytest.raises(UnknownRun):
+                await run.result()
+        assert [(await run.result()).status for run in line] == ["waiting"] * 3
+
+
 async def test_a_caller_that_waits_for_a_start_does_not_open_the_store_of_a_closed_runner() -> None:
     """It waits until the run is recorded; the Runner closes before."""
     store = Memory()
@@ -309,6 +334,36 @@ async def test_what_is_just_being_opened_is_closed_too(database: Path | str, is_
     await runner.close()
     await asyncio.gather(reading, return_exceptions=True)
     assert {thread.name for thread in set(threading.enumerate()) - before} <= {"graphengine-watch"}
+
+
+async def test_an_opening_that_is_cancelled_leaves_no_lease(
+    database: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that opens the store is just taking the lease; nothing would ever close that store."""
+    before = set(threading.enumerate())
+    owner, method = (sqlite.Lease, "register") if isinstance(database, Path) else (postgres.Lease, "_register")
+    register, begun, cancelled = getattr(owner, method), threading.Event(), threading.Event()
+
+    def late(*args: Any) -> None:
+        begun.set()
+        assert cancelled.wait(60)
+        register(*args)
+
+    runner = Runner(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, late)
+        opening = asyncio.create_task(runner.__aenter__())
+        assert await asyncio.to_thread(begun.wait, 60)
+        opening.cancel()
+        await asyncio.sleep(0.01)
+        cancelled.set()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    async with asyncio.timeout(60):
+        while {each.name for each in set(threading.enumerate()) - before} & {"graphengine-lease", "graphengine-read_0"}:  # noqa: ASYNC110 - no event reports it
+            await asyncio.sleep(0.01)
+    async with Runner(database) as other:
+        assert len(await other.store.owners()) == 1
 
 
 def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:

@@ -68,6 +68,13 @@ async def begin(store: PostgresStore, address: str, added: Append, change: str) 
         await changing
 
 
+async def locked(address: str, count: int) -> None:
+    """Return when so many sessions wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    while await asyncio.to_thread(execute, address, waiting) != [(count,)]:
+        pass
+
+
 async def test_steps_and_new_runs_are_sent_by_the_event_loop(store: PostgresStore, sent: list[str]) -> None:
     """All but the first write, with which the thread connects; many new runs are one statement, and many steps too."""
     fence = await new_run(store)
@@ -115,6 +122,22 @@ async def test_a_step_that_waits_for_its_own_number_is_not_recorded_twice(
         with pytest.raises(StoreError, match="the next step is 3"):
             await begin(store, postgres, batch("r", fence, [step(2)]), change)
     assert execute(postgres, "SELECT at FROM steps ORDER BY seq") == [(101.0,), (at,)]
+
+
+async def test_a_step_in_a_call_that_was_cut_and_goes_on_is_recorded_once(store: PostgresStore, postgres: str) -> None:
+    """The server waits for the run's row, and does not notice the cut. The call is repeated, and waits after it."""
+    fence = await new_run(store)
+    await append(store, batch("r", fence, [step(1)]))
+    parsed = parse(postgres)
+    with psycopg.connect(parsed.url, options=f"-csearch_path={parsed.schema}") as other:
+        other.execute("SELECT FROM runs FOR NO KEY UPDATE")
+        adding = asyncio.create_task(append(store, batch("r", fence, [step(2)])))
+        await locked(postgres, 1)
+        assert store._commits is not None  # noqa: SLF001 - what a cut breaks
+        store._commits._direct._lose()  # noqa: SLF001
+        await locked(postgres, 2)
+    await adding
+    assert same(await store.steps("r"), steps(1, 2))
 
 
 async def test_a_connection_that_was_ended_while_it_was_idle(store: PostgresStore, postgres: str) -> None:

@@ -21,11 +21,12 @@ from graphengine.errors import (
 )
 from graphengine.stores.addresses import parse
 from graphengine.stores.base import Append
-from graphengine.stores.postgres import PostgresStore, writes
+from graphengine.stores.postgres import PostgresStore, reads, writes
+from graphengine.stores.postgres import store as store_module
 from graphengine.stores.postgres.doctor import examine
 from graphengine.stores.postgres.opening import prepare
 from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.sessions import Server
+from graphengine.stores.postgres.sessions import Server, Sessions
 from graphengine.testing.store_kit import append, batch, new_run, run_info, same, step, steps
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.postgres_recipes import standby_of
@@ -315,3 +316,63 @@ async def test_the_thread_of_the_lease_ends_with_the_event_loop(postgres: str) -
             await asyncio.sleep(0.05)
     assert await other.claim("r") == 2
     await other.close()
+
+
+async def test_a_store_that_closes_after_a_call_was_cancelled_does_not_block_the_event_loop(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread still works on that call, and other tasks can continue until it has ended."""
+    store = PostgresStore(postgres)
+    await store.open()
+    begun, end = threading.Event(), threading.Event()
+    ended: list[bool] = []
+    readers, close = store._readers, Sessions.close  # noqa: SLF001 - which close last
+
+    def read(*_: object, **__: object) -> None:
+        begun.set()
+        ended.append(end.wait(5))
+
+    async def closed(sessions: Sessions) -> None:
+        if sessions is readers:
+            asyncio.get_running_loop().call_later(0.01, end.set)
+        await close(sessions)
+
+    monkeypatch.setattr(reads, "info", read)
+    monkeypatch.setattr(Sessions, "close", closed)
+    reading = asyncio.create_task(store.info("r"))
+    assert await asyncio.to_thread(begun.wait, 60)
+    reading.cancel()
+    await asyncio.wait([reading])
+    await store.close()
+    assert ended == [True]
+
+
+async def test_a_lease_that_is_just_connecting_again_leaves_no_owner(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. Its session breaks, and it connects again. 2. The store closes, and deletes the owner. 3. It is connected."""
+    store = PostgresStore(postgres)
+    await store.open()
+    connecting, retired = threading.Event(), threading.Event()
+    connect, retire = Server.connect, store_module._retire  # noqa: SLF001 - the moment when the owner is deleted
+
+    def connected(server: Server) -> Any:
+        found = connect(server)
+        if threading.current_thread().name == "graphengine-lease":
+            connecting.set()
+            assert retired.wait(60)
+        return found
+
+    def and_retired(connection: Any, **options: Any) -> None:
+        retire(connection, **options)
+        retired.set()
+
+    monkeypatch.setattr(Server, "connect", connected)
+    monkeypatch.setattr(store_module, "_retire", and_retired)
+    assert store.lease is not None
+    session = store.lease._connection  # noqa: SLF001 - what a cut breaks
+    assert session is not None
+    execute(postgres, f"SELECT pg_terminate_backend({session.info.backend_pid})")
+    assert await asyncio.to_thread(connecting.wait, 60)
+    await store.close()
+    assert execute(postgres, "SELECT * FROM owners") == []

@@ -202,7 +202,7 @@ class GroupCommit:
 
     def _transact(self, jobs: Sequence[Job[Any]], connection: Connection, *, again: bool) -> None:
         groups = list(grouped(jobs))
-        statements = [self._statement_of(group) for group in groups]
+        statements = [self._statement_of(group, again=again) for group in groups]
         if len(groups) == 1:
             answers = [connection.execute(*statements[0])]
         else:
@@ -214,7 +214,7 @@ class GroupCommit:
                 connection.execute("COMMIT")
         for group, answer in zip(groups, answers, strict=True):
             rows = answer.fetchall()
-            if not self._finish(group, rows):
+            if not self._finish(group, rows, again=again):
                 # Nothing was written: this returns why.
                 rows = connection.execute(*many_steps(_additions(group), self._owner)).fetchall()
                 self._finish_many(group, rows)
@@ -223,16 +223,16 @@ class GroupCommit:
             for job in group:
                 job.is_done = True
 
-    def _statement_of(self, group: Sequence[Job[Any]]) -> tuple[bytes, Sequence[Any]]:
+    def _statement_of(self, group: Sequence[Job[Any]], *, again: bool = False) -> tuple[bytes, Sequence[Any]]:
         write = group[0].write
         if isinstance(write, Call):
             new = [job.write.row for job in group if isinstance(job.write, Call) and job.write.row is not None]
             return many_runs(new) if len(group) > 1 else (write.statement, write.values)
-        if len(group) == 1 and write.is_plain:
+        if _is_one_step(group, again=again):
             return one_step(write, self._owner)
         return many_steps(_additions(group), self._owner)
 
-    def _finish(self, group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]]) -> bool:
+    def _finish(self, group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False) -> bool:
         """Give each job of a group its result; return False for one step that was refused for an unknown reason."""
         write = group[0].write
         if isinstance(write, Call) and len(group) == 1:
@@ -241,7 +241,7 @@ class GroupCommit:
             answers = {run_id: answer for run_id, *answer in rows}
             for job in group:
                 job.finish(answers[_first_run(job)])
-        elif len(group) > 1 or not write.is_plain:
+        elif not _is_one_step(group, again=again):
             self._finish_many(group, rows)
         elif not rows or not rows[0][0]:
             return False
@@ -252,6 +252,17 @@ class GroupCommit:
         for job in group:
             if isinstance(job.write, Addition) and job.write.key in refused:
                 job.error = refusal(job.write, refused[job.write.key], self._owner)
+
+
+def _is_one_step(group: Sequence[Job[Any]], *, again: bool) -> bool:
+    """Return whether a group of appends is sent as `one_step`.
+
+    Not again: 1. The server waits for the run's row, and the connection is cut, which it does not notice. 2. The call
+    is repeated, and waits too. 3. The first call writes the step. 4. `append_step` would look for the last step as it
+    was at 2, and fail; `append` looks at it once it has the row, and returns that the step is there.
+    """
+    write = group[0].write
+    return not again and len(group) == 1 and isinstance(write, Addition) and write.is_plain
 
 
 def _additions(group: Sequence[Job[Any]]) -> Sequence[Addition]:

@@ -78,6 +78,7 @@ class Lease:
         self.dead: frozenset[str] = frozenset()
         self._dead_since: dict[str, float] = {}  # on the monotonic clock
         self._is_retired = False
+        self._registering = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -104,7 +105,11 @@ class Lease:
 
     def _register(self, connection: Connection) -> None:
         facts = self.id, socket.gethostname(), os.getpid(), self._lock, self._seconds
-        connection.execute(SQL["register"], facts)
+        with self._registering:
+            if self._is_retired:
+                message = "the store is being closed"
+                raise psycopg.OperationalError(message)
+            connection.execute(SQL["register"], facts)
 
     def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
         """Start the thread that renews the lease until `stop`.
@@ -118,7 +123,8 @@ class Lease:
 
     def retire(self) -> None:
         """Renew the lease no more, since its row is being deleted, and end the thread at the next notification."""
-        self._is_retired = True
+        with self._registering:  # a row that is inserted later would stay
+            self._is_retired = True
         self._stopped.set()
 
     def stop(self) -> None:
@@ -133,6 +139,9 @@ class Lease:
         interval = self._seconds / _RENEWALS_PER_LEASE
         due = time.monotonic() + interval
         while not self._stopped.is_set():
+            if self._server.stopped.is_set():
+                self._quit()
+                return
             if not loop_thread.is_alive():
                 abandon()
                 return
@@ -153,6 +162,13 @@ class Lease:
                 log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
                 self._disconnect()
                 self.dead, self._dead_since = frozenset(), {}  # what cut this connection can have cut theirs
+
+    def _quit(self) -> None:
+        """Delete the owner, whose store was never opened: its caller was cancelled meanwhile."""
+        with suppress(psycopg.Error):
+            if self._connection is not None:
+                self._connection.execute(SQL["retire"], (self.id, self.channel))
+        self._disconnect()
 
     def _listen(self, connection: Connection | None) -> None:
         """Wait for notifications, but not for long."""

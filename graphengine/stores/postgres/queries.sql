@@ -216,6 +216,9 @@ SELECT r.key FROM runs AS r JOIN steps AS s ON s.run = r.key
 WHERE r.id = %s::text AND r.created_at = %s::float8 AND r.fingerprint = %s::text AND r.fence > %s::integer
     AND s.seq = %s::integer AND s.at = %s::float8 AND s.sum = %s::integer;
 
+-- name: lock_token
+SELECT pg_advisory_xact_lock(%s::bigint);
+
 -- name: take_again
 -- What a call took whose answer was lost.
 SELECT r.key FROM runs AS r WHERE r.driver = %(owner)s::text AND r.token = %(token)s::bigint ORDER BY r.key;

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -196,7 +196,7 @@ class Sessions:
         self.server = server
         self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._idle: deque[Session] = deque()
-        self._pending: set[asyncio.Future[Any]] = set()
+        self._pending: set[Future[Any]] = set()  # also of cancelled callers
 
     def first_connect(self) -> Connection:
         """Open the first connection, which a session then works with; see `Server.first_connect`."""
@@ -223,10 +223,17 @@ class Sessions:
         if threads is None:
             message = "the store is closed"
             raise RunnerClosed(message)
-        pending = asyncio.get_running_loop().run_in_executor(threads, function)
+        pending = threads.submit(self._called, function)
         self._pending.add(pending)
         pending.add_done_callback(self._pending.discard)
-        return pending
+        return asyncio.wrap_future(pending)
+
+    def _called(self, function: Callable[[], T]) -> T:
+        try:
+            return function()
+        finally:
+            if self._threads is None:  # closed meanwhile
+                self._close_idle()
 
     def _run(self, work: Work[T]) -> T:
         try:
@@ -239,13 +246,11 @@ class Sessions:
             raise explain(error, self.server.address) from None
         finally:
             self._idle.append(session)
-            if self._threads is None:  # closed meanwhile
-                self._close_idle()
 
     async def close(self) -> None:
         """Wait for the work that was begun, then end the threads and close the connections."""
         while self._pending:
-            await asyncio.wait(self._pending.copy())
+            await asyncio.gather(*map(asyncio.wrap_future, self._pending.copy()), return_exceptions=True)
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown()  # they have nothing to do, so this does not block

@@ -141,35 +141,37 @@ class PostgresStore:
                 server = Server(self.address, self._patience_seconds, read_only=self._read_only)
                 readers = Sessions(server, _READERS, "graphengine-read")
                 try:
-                    has_trash = await readers.call(
+                    lease, has_trash = await readers.call(
                         partial(self._connect, readers, asyncio.get_running_loop(), threading.current_thread())
                     )
                 except BaseException:
+                    server.stopped.set()  # if this was cancelled, its thread takes the lease nevertheless
                     readers.abandon()
                     raise
-                self._server, self._readers = server, readers
-                if self.lease is not None:
+                self._server, self._readers, self.lease = server, readers, lease
+                if lease is not None:
                     self._writer = Sessions(server, 1, "graphengine-write")
-                    self._commits = GroupCommit(self._writer, self.address, self.lease.id)
+                    self._commits = GroupCommit(self._writer, self.address, lease.id)
                 if has_trash:
                     self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
 
-    def _connect(self, readers: Sessions, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread) -> bool:
-        """Check and prepare the schema, and take the lease. Return whether rows of removed runs are left."""
+    def _connect(
+        self, readers: Sessions, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread
+    ) -> tuple[Lease | None, bool]:
+        """Check and prepare the schema, and take the lease. Return it, and whether rows of removed runs are left."""
         try:
             connection = readers.first_connect()
             if self._read_only:
                 self._format = opening.check_readable(connection, self.address)
-                return False
+                return None, False
             opening.prepare(connection, self.address)
             has_trash = removal.has_trash(connection)
             lease = Lease(readers.server, self._lease_seconds, partial(self._hear, loop))
             lease.connect()
         except (psycopg.Error, OSError) as error:
             raise explain(error, self.address) from None
-        self.lease = lease
         lease.keep(loop_thread, self.abandon)
-        return has_trash
+        return lease, has_trash
 
     def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
         """Announce that a run may need attention; called by the lease's thread."""
@@ -233,10 +235,10 @@ class PostgresStore:
         self._driven.clear()
         if commits is not None:
             commits.abandon()
-        if server is not None:
-            server.stopped.set()
         if lease is not None:
             lease.stop()
+        if server is not None:
+            server.stopped.set()
         for each in (writer, readers):
             if each is not None:
                 each.abandon()

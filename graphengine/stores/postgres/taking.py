@@ -42,6 +42,9 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
     owner = own.id or ""
     orphans: list[int] = []
     with connection.transaction():
+        # 1. The connection is cut during the commit. 2. The call is repeated: what the first one takes is known only
+        # once that commit has ended.
+        connection.execute(SQL["lock_token"], (token,))
         keys = (
             [row[0] for row in connection.execute(SQL["take_again"], {"owner": owner, "token": token})] if again else []
         )
