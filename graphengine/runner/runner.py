@@ -9,6 +9,7 @@ import os
 import secrets
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.agents.run_scope import CURRENT
@@ -29,13 +30,13 @@ from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import unless_failed
 from graphengine.runner.run import Run
-from graphengine.runner.supervisor import Supervisor
+from graphengine.runner.supervisor import Opening, Supervisor
 from graphengine.runner.threads import Threads
 from graphengine.runner.turns import HERE
 from graphengine.state.json_values import as_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
     from types import TracebackType
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
     from graphengine.models.base import Model
-    from graphengine.runner.loop import Driver
     from graphengine.runner.result import Result
     from graphengine.stores.base import Pick, RunInfo, Store, Taken
     from graphengine.telemetry import Telemetry
@@ -258,8 +258,8 @@ class Runner(Records):
         tags: Iterable[str] = (),
         *,
         is_queued: bool = False,
-    ) -> tuple[Run[S], Plan[S], Coroutine[Any, Any, Driver | Result[S]]]:
-        """Return a new run, its plan, and the coroutine that opens it."""
+    ) -> tuple[Run[S], Plan[S], Opening[S]]:
+        """Return a new run, its plan, and what opens it."""
         self._usable()
         plan = plan_of(graph, limits)
         self.check_names(plan, is_queued=is_queued)
@@ -268,7 +268,8 @@ class Runner(Records):
         pause = pauses_of(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
-        opening = self._supervisor.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
+        begin = self._supervisor.opener.begin
+        opening = partial(begin, run, plan, initial, given, limits or graph.limits, after, pause)
         return run, plan, opening
 
     def resume(
@@ -313,7 +314,7 @@ class Runner(Records):
         run = self._run(run_id, graph)
         run.waits_out = wait_out
         pause = None if pause_before is None else pauses_of(plan, pause_before)
-        return self._live(run, plan, self._supervisor.opener.resume(run, plan, limits, pause))
+        return self._live(run, plan, partial(self._supervisor.opener.resume, run, plan, limits, pause))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -365,8 +366,9 @@ class Runner(Records):
         pause = None if pause_before is None else pauses_of(plan, pause_before)
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [each for each in self._runs if each.id == parent and not each.is_held_back]
-        opening = self._supervisor.opener.branch_off(run, plan, parent, at, update or {}, path, limits, pause)
-        return self._live(run, plan, self._supervisor.when_begun(earlier, opening))
+        branch_off = self._supervisor.opener.branch_off
+        opening = partial(branch_off, run, plan, parent, at, update or {}, path, limits, pause)
+        return self._live(run, plan, partial(self._supervisor.when_begun, earlier, opening))
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
@@ -428,7 +430,7 @@ class Runner(Records):
         run.taken = taken
         run.is_of_worker = True
         run.due_only = True  # if another worker was faster and the run failed there, do not retry it
-        return self._live(run, plan, self._supervisor.opener.resume(run, plan))
+        return self._live(run, plan, partial(self._supervisor.opener.resume, run, plan))
 
     async def wants_alone(self, info: RunInfo) -> bool:
         """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
@@ -483,8 +485,8 @@ class Runner(Records):
         run.due_only = True  # if another process was faster and the run ended there, do not retry it
         run.is_held_back = alone
         self.check_names(plan)
-        opening = self._supervisor.opener.resume(run, plan)
-        return self._live(run, plan, self._supervisor.when_idle(run, opening) if alone else opening)
+        opening = partial(self._supervisor.opener.resume, run, plan)
+        return self._live(run, plan, partial(self._supervisor.when_idle, run, opening) if alone else opening)
 
     async def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
@@ -620,7 +622,7 @@ class Runner(Records):
     def _run(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
         return Run(checked_id(run_id), self.store)
 
-    def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
+    def _live(self, run: Run[S], plan: Plan[S], opening: Opening[S]) -> Run[S]:
         """Start to drive a run in the background, from its opening to its result."""
         self._runs.add(run)
         run.start(self._supervisor.supervise(run, plan, opening), self._runs.discard)

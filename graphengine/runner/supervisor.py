@@ -9,7 +9,7 @@ import logging
 import math
 from contextvars import copy_context
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from graphengine.agents.run_scope import CURRENT, FROM_THREAD
 from graphengine.calls.interrupts import reraise_interrupt
@@ -30,7 +30,7 @@ from graphengine.runner.result import Result, result_of
 from graphengine.runner.run_log import log_begin, log_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from concurrent.futures import Executor
 
     from graphengine.engine.plan import Plan
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 S = TypeVar("S")
+
+Opening: TypeAlias = "Callable[[], Awaitable[Driver | Result[S]]]"
+"""What opens a run. It is called in the run's asyncio task, which can be cancelled before it begins."""
 
 log = logging.getLogger("graphengine.runner")
 
@@ -115,26 +118,20 @@ class Supervisor:
     def _one_at_a_time(self) -> asyncio.Lock:
         return asyncio.Lock()
 
-    async def when_idle(self, run: Run[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Driver | Result[S]:
+    async def when_idle(self, run: Run[S], opening: Opening[S]) -> Driver | Result[S]:
         """Open a run when no other is driven here; several such runs are opened one after the other."""
-        try:
-            async with self._one_at_a_time:
-                while not self.opener.is_idle:
-                    self._quieter.clear()
-                    await self._quieter.wait()
-                run.is_held_back = False
-                return await opening
-        finally:
-            opening.close()
+        async with self._one_at_a_time:
+            while not self.opener.is_idle:
+                self._quieter.clear()
+                await self._quieter.wait()
+            run.is_held_back = False
+            return await opening()
 
-    async def when_begun(self, others: Iterable[Run[Any]], opening: Coroutine[Any, Any, Driver]) -> Driver:
+    async def when_begun(self, others: Iterable[Run[Any]], opening: Opening[S]) -> Driver | Result[S]:
         """Open a run when others are recorded, or have ended without that."""
-        try:
-            for other in others:
-                await other.begun()
-            return await opening
-        finally:
-            opening.close()
+        for other in others:
+            await other.begun()
+        return await opening()
 
     def grace(self, seconds: float) -> None:
         """Set how long nodes in flight have to finish when the Runner closes.
@@ -173,9 +170,7 @@ class Supervisor:
             task.cancel()
         return polling
 
-    async def supervise(
-        self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
-    ) -> Result[S] | None:
+    async def supervise(self, run: Run[S], plan: Plan[S], opening: Opening[S]) -> Result[S] | None:
         """Drive a run from its opening to its result. A run that only sleeps is resumed when its time comes.
 
         Returns:
@@ -186,12 +181,8 @@ class Supervisor:
         CURRENT.set(None)
         outside_work()
         run.context = copy_context()
-        try:
-            if not run.is_hidden:
-                await asyncio.sleep(0)  # lets the caller watch the run from its first event on
-        except BaseException:
-            opening.close()
-            raise
+        if not run.is_hidden:
+            await asyncio.sleep(0)  # lets the caller watch the run from its first event on
         try:
             return await self._supervised(run, plan, opening)
         except (Exception, asyncio.CancelledError):
@@ -204,10 +195,8 @@ class Supervisor:
                 repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error
 
-    async def _supervised(
-        self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
-    ) -> Result[S] | None:
-        opened = await opening
+    async def _supervised(self, run: Run[S], plan: Plan[S], opening: Opening[S]) -> Result[S] | None:
+        opened = await opening()
         self._quieter.set()
         run.due_only = True  # if it ends in another process while it sleeps here, that end is not retried
         try:

@@ -15,16 +15,15 @@ from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from types import TracebackType
 
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
-    from graphengine.runner.loop import Driver
-    from graphengine.runner.result import Result
     from graphengine.runner.run import Run
+    from graphengine.runner.supervisor import Opening
     from graphengine.stores.base import Store
     from graphengine.testing.crashes import DeathPoints
 
@@ -153,7 +152,7 @@ class OpenRunner(Runner):
         self._threads.shutdown()
         close_leftover(self._real)
 
-    def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
+    def _live(self, run: Run[S], plan: Plan[S], opening: Opening[S]) -> Run[S]:
         self._started.append(run)
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")

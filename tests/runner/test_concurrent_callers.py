@@ -366,6 +366,22 @@ async def test_an_opening_that_is_cancelled_leaves_no_lease(
         assert len(await other.store.owners()) == 1
 
 
+async def test_a_run_that_is_cancelled_before_it_is_opened_leaves_nothing_to_await() -> None:
+    """Its asyncio task never begins, so all that it would await must not exist yet: Python warns of it."""
+    async with Runner() as runner:
+        first = await runner.start(asking()).result()
+        before = asyncio.all_tasks()
+        runs = [
+            runner.start(asking()),
+            runner.resume(asking(), first.run_id),
+            runner.branch(asking(), first.run_id, at=1),
+        ]
+        for task in asyncio.all_tasks() - before:
+            task.cancel()
+        ends = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+    assert [type(end) for end in ends] == [RunnerClosed] * 3
+
+
 def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:
     """The thread gets RunnerClosed, not CancelledError."""
     runner = SyncRunner()
