@@ -182,7 +182,7 @@ class Opener:
             self._opening -= 1
 
     async def _claimed(
-        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None
+        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None, *, was_held: bool = False
     ) -> Driver | Result[S]:
         await self._store.open()
         taken, run.taken = run.taken, None  # if the run waits and is resumed here again, it has to be claimed
@@ -205,15 +205,19 @@ class Opener:
             await self._refit(plan, await self.kept.read(run.id))
         fence = await self._store.claim(run.id)
         try:
-            if (await self._store.info(run.id)).seq == info.seq:
-                return await self._resumed(run, plan, fence, limits, pause, held=info.held)
+            seq = (await self._store.info(run.id)).seq
+            if seq == info.seq:
+                return await self._resumed(run, plan, fence, limits, pause, held=info.held or was_held)
+            last = await self._store.steps(run.id, seq - 1, seq)
         except BaseException:
             await release(self._store, run.id, fence)
             raise
-        # 1. `info` was read at seq 5. 2. Another process claimed the run, recorded step 6 and released it. 3. The claim
-        # succeeded. The checks above were made for step 5, so they are repeated.
+        # 1. `info` was read at seq 5. 2. Another process claimed the run, recorded step 6, and released it or died. 3.
+        # The claim succeeded. The checks above were made for step 5, so they are repeated. If a process had died at 1,
+        # and the other one has only resumed the run, it died as well: a node that kills its process does that.
+        was_held = (info.held or was_held) and any(step.kind == "resumed" for step in last)
         await release(self._store, run.id, fence)
-        return await self._claimed(run, plan, limits, pause)
+        return await self._claimed(run, plan, limits, pause, was_held=was_held)
 
     async def _of_taken(self, run: Run[S], plan: Plan[S], taken: Taken, fence: int) -> Driver | Result[S]:
         """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
 from graphengine.errors import RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
-from graphengine.stores.base import Append
+from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.postgres import owners as postgres
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite import owners as sqlite
+from tests.kit.facts import said
 
 
 class State(BaseModel):
@@ -364,6 +366,37 @@ async def test_an_opening_that_is_cancelled_leaves_no_lease(
             await asyncio.sleep(0.01)
     async with Runner(database) as other:
         assert len(await other.store.owners()) == 1
+
+
+async def test_a_crash_is_counted_while_another_process_claims_the_run() -> None:
+    """1. A run is found that a crash left. 2. Another process resumes it, and dies too. 3. It is claimed."""
+    graph = one("graph", lambda: 1)
+
+    class Left(MemoryStore):
+        """A store that shows the run as left by a crash, until it was claimed, and lets another process come first."""
+
+        found = 0
+
+        async def info(self, run_id: str) -> RunInfo:
+            self.found += 1
+            return replace(await super().info(run_id), held=self.found <= 2)
+
+        async def claim(self, run_id: str) -> int:
+            if self.found == 1:
+                async with Runner(self) as other:
+                    other.resume(graph, run_id)
+                    await other.release(run_id)  # the log of a process that died is the same
+                await self.open()
+            return await super().claim(run_id)
+
+    store = Left()
+    async with Runner(store) as runner:
+        runner.start(graph, run_id="r")
+        await runner.release("r")
+        store.found = 0
+        await runner.resume(graph, "r").result()
+        resumed = [said(step).get("crashed", False) for step in await runner.history("r") if step.kind == "resumed"]
+    assert resumed == [True, True]
 
 
 async def test_a_run_that_is_cancelled_before_it_is_opened_leaves_nothing_to_await() -> None:
