@@ -401,7 +401,9 @@ def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit:
     expect(page.locator("h1")).to_contain_text("calm")
     (written.parent / "boat").touch()
     expect(page.locator("header")).to_contain_text("branch of storms at 1")
+    expect(page.locator("header .ends")).to_contain_text("waiting")  # what a run shows while it runs moves the link
     page.get_by_role("link", name="storms at 1").click()
+    expect(page.locator("h1")).to_contain_text("storms")
     page.get_by_role("button", name="Retry").click()
     expect(page.locator("header .ends")).to_contain_text("waiting")
 
