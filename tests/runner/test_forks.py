@@ -139,12 +139,15 @@ async def test_need_cancels_the_remaining_async_arms(runner: Runner) -> None:
 
 async def test_a_cancelled_thread_does_not_delay_the_end_of_its_run(runner: Runner) -> None:
     """Its result is dropped. Since a thread cannot be ended, closing the runner waits for it."""
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
     go_on, over = threading.Event(), threading.Event()
 
     async def quick() -> str:
+        await begun.wait()
         return "quick"
 
     def slow() -> str:
+        loop.call_soon_threadsafe(begun.set)
         go_on.wait(SOON)
         over.set()
         return "slow"
