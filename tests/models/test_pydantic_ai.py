@@ -17,9 +17,9 @@ from graphengine.models import PydanticAIModel, Request, model_of
 from graphengine.models.base import Model
 from graphengine.models.pydantic_ai import translated
 from graphengine.testing import FakeClock
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Service
 from tests.agents.run_kits import add, failing, names, one, within
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Service
 from tests.kit.extras import skip_without
 from tests.models.test_conformance import Ours, free_address
 

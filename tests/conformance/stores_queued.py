@@ -2,7 +2,6 @@
 
 Part of the suite in `conformance.py`, which explains how to use it.
 """
-# ruff: noqa: S101  # these are tests, though they are part of the product
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import LeaseLost
 from graphengine.stores.base import Append, KeptSchedule, Pick, QueueCount, QueueLimits, Summary
-from graphengine.testing.store_kit import (
+from tests.conformance.store_kit import (
     StoreSuite,
     append,
     batch,
@@ -353,7 +352,7 @@ async def queue_run(  # noqa: PLR0913 - what a run is queued with
     await store.create(replace(info, queue=queue, priority=priority, key=key), [step(1)], {"nodes": []})
 
 
-def pick(now: float = 1e9, limit: int = 100, **only: Any) -> Pick:  # noqa: ANN401 - fields of Pick
+def pick(now: float = 1e9, limit: int = 100, **only: Any) -> Pick:
     """Return what to take."""
     return Pick(now, limit, **only)
 
