@@ -189,10 +189,9 @@ def _drives(session: Session, place: Place, references: tuple[str, ...], models:
 
 
 def _drivable(found: Found) -> Drivable:
-    from graphengine.cli.as_test import source_of
     from graphengine.cli.places import shown
     from graphengine.cli.run import example_of
     from graphengine.inspector.driving import Drivable
 
     file = shown(found.file.absolute())
-    return Drivable(found.graph, file, partial(example_of, found), partial(source_of, found))
+    return Drivable(found.graph, file, partial(example_of, found))

@@ -192,11 +192,9 @@ class Views:
             "standings": book.standings(),
         }
 
-    def _commands(self, info: RunInfo, seq: int, path: str = "") -> dict[str, str]:
+    def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
         """Return the commands that need the graph's code, to paste."""
         first = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)], "export": ["export"]}
-        if path:
-            first["test"] = ["show", "--as-test", path]
         return {key: self.command(info, *words) for key, words in first.items()}
 
     async def rows(self, query: Query) -> dict[str, Any]:
@@ -242,7 +240,7 @@ class Views:
                 {"path": each.path, "before": each.before, "after": each.after}
                 for each in differences(was, states.after(entry))
             ],
-            "commands": self._commands(info, seq, entry.step.path if entry.step.kind in ("node", "item") else ""),
+            "commands": self._commands(info, seq),
         }
         visit = entry.visit
         if visit is not None:

@@ -438,9 +438,6 @@ def test_scores_searches_exports_and_tests(acting: str, visit: Opened) -> None:
     page.goto(page.url.partition("/run")[0] + "/run?id=broken")
     opened_run(page).get_by_label("Search in steps").fill("raise ConnectionError")
     expect(page.locator(".list .step")).to_have_count(2)
-    page = opened_run(visit(acting, "/run?id=draft&at=2"))
-    page.get_by_role("button", name="Make a test").click()
-    expect(page.locator(".made, .failure")).to_contain_text("tests.inspector.driven")
 
 
 def test_a_graph_has_its_problems_and_unused_edges(url: str, acting: str, visit: Opened) -> None:

@@ -117,7 +117,6 @@ async def test_a_step_has_its_edges_and_changes(app: ASGIApp) -> None:
     ]
     assert found["changes"] == [{"path": "n", "before": 1, "after": 2}, {"path": "score", "before": 0, "after": 7}]
     assert found["commands"]["branch"] == "graphengine branch five --at 3 finished"
-    assert found["commands"]["test"] == "graphengine show five --as-test work finished"
 
 
 async def test_a_step_has_its_attempts(app: ASGIApp) -> None:

@@ -26,18 +26,8 @@ export function Panel({ id, seq, select, tags, session, drives }) {
       ${seconds(each.took)} ${each.error ? html`<span class="is-failed">${each.error.code}: ${each.error.message}</span>` : html`<span class="is-finished">done</span>`} ${each.fallback ? "by its fallback" : ""}</li>`)}</ol>`}
     ${(calls?.length || agents?.length) > 0 && html`<${Calls} calls=${calls} agents=${agents || []} seq=${seq} select=${select} />`}
     <${Facts} detail=${detail} />
-    ${drives && commands.test && html`<div class="bar slim"><${Test} id=${id} seq=${seq} key=${seq} /></div>`}
-    ${!drives && commands.test && html`<details><summary>Commands for this step</summary><${Command} words="make a test of this step" text=${commands.test} /><${Command} words="branch from here" text=${commands.branch} /></details>`}
+    ${!drives && html`<details><summary>Commands for this step</summary><${Command} words="branch from here" text=${commands.branch} /></details>`}
   </article>`;
-}
-
-/** A pytest file made from a step, once it is asked for. */
-function Test({ id, seq }) {
-  const [found, setFound] = useState(null);
-  const [error, setError] = useState(null);
-  const make = () => get("test", { id, seq }).then((made) => (setFound(made.test), setError(null)), setError);
-  return html`<button onClick=${make}>Make a test</button>${error && html`<${Failure} error=${error} />`}
-    ${found && html`<div class="made"><button class="small" onClick=${() => navigator.clipboard?.writeText(found)}>copy</button><pre tabindex="0">${found}</pre></div>`}`;
 }
 
 function Trouble({ error }) {
