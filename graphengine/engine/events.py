@@ -243,8 +243,8 @@ class Resumed(NamedTuple):
 
     `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
     None to keep them. `company` means that the process also drives other runs; `asked` that a caller asked to resume
-    this run when there was nothing else to do, no part to move and no answer, message or time that had come, so that its
-    failed parts are retried although other parts wait.
+    this run when nothing else was to do (no part could move, no answer, message or time had come), so that its failed
+    parts are retried although other parts wait.
     """
 
     now: float

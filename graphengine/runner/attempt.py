@@ -201,6 +201,9 @@ class TaskRunner:
             cancelled = current is not None and current.cancelling()
             if cancelled and host.note_cut_off(task.frame, context.path, context.usage):
                 raise
+            if cancelled:
+                text = f"the code of {task.node} cancelled the asyncio task in which it ran"
+                error = asyncio.CancelledError(text).with_traceback(error.__traceback__)
             return self._failed(task, began, error, context, choice)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
             reraise_interrupt(error)

@@ -302,7 +302,7 @@ def breaks(answer: str) -> None:
 async def test_only_the_answer_that_was_refused_is_asked_for_again(
     options: dict[str, Any], *, is_function: bool
 ) -> None:
-    """Each further attempt, of a retry or a resume, calls the model once and no tool; so it is if a function calls it."""
+    """Each further attempt, of a retry or a resume, calls the model once and no tool; in a function too."""
     model = ScriptedModel([paid("", ADD), paid("", ADD), *[paid("wrong one")] * 2, paid("three")])
     agent = Agent("writer", prompt="{task}", tools=[add], model=model, output_retries=0, **options)
 

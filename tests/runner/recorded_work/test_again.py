@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
