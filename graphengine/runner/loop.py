@@ -352,7 +352,7 @@ class Driver:
     def _has_job_below(self, frame: str) -> bool:
         return any(key.startswith(frame) for key in self._jobs)
 
-    async def _run_sequence(self, tasks: TaskRunner, task: Task) -> None:
+    async def _run_sequence(self, tasks: TaskRunner, task: Task) -> None:  # noqa: C901 - calls cost time at each step
         """Run a sequence of tasks, as long as each is the only one, in the run's own asyncio task.
 
         That saves an asyncio task for each step, but a node runs in the context of this coroutine: a context variable
