@@ -532,17 +532,20 @@ class Context:
             await work.halt()
         if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
             return
-        with self.keeping():
-            if not await model.knows_price():
-                raise PriceUnknown(
-                    f"the price of {model.name} is not known, and a limit on costs is in force",
-                    where=f"node {self.path}",
-                    repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
-                )
+        if not await model.knows_price():
+            raise PriceUnknown(
+                f"the price of {model.name} is not known, and a limit on costs is in force",
+                where=f"node {self.path}",
+                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
+            )
 
-    def keeping(self) -> AbstractContextManager[None]:
-        """Keep the recorded work if this block fails."""
-        return self._work("").keeping()
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Note that an exception says that the record of a piece of work cannot be used."""
+        self._work("").refuse(error, name, what)
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Note the piece of work that an answer is from, which is refused with the node's update."""
+        self._work("").answered(name, what, value)
 
     def may_sleep(self) -> bool:
         """Return whether the run can be stored as waiting here."""
