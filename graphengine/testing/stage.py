@@ -268,7 +268,8 @@ def _check_names(state: StateType[Any], have: Mapping[str, object], where: str) 
     known = {*state.fields, *(kind.info.alias for kind in state.fields.values() if kind.info.alias)}
     unknown = [name for name in have if name not in known]
     if unknown:
-        raise InputError(unknown_fields(unknown, state.fields), where=where, repair=f"use the fields of {state.model.__name__}")
+        repair = f"use the fields of {state.model.__name__}"
+        raise InputError(unknown_fields(unknown, state.fields), where=where, repair=repair)
 
 
 def partial(state: StateType[Any], given: Mapping[str, object], where: str) -> Initial:

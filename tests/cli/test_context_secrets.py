@@ -65,7 +65,7 @@ SHAPES: Mapping[str, Callable[[str], object]] = {
     "bytes": str.encode,
     "bytes inside": lambda secret: {"key": [bytearray(secret.encode())]},
     "number": lambda _: {"key": [PIN]},
-    "type": lambda secret: Literal[secret],  # type: ignore[valid-type]
+    "type": lambda secret: Literal[secret],
     "model": lambda secret: Carrier(text=secret),
     "dataclass": lambda secret: [Record(secret)],
     "object": lambda secret: [Plain(secret)],

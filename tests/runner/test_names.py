@@ -42,9 +42,9 @@ def in_node(call: Callable[[Context, str], Awaitable[Any] | None]) -> Callable[[
     return started
 
 
-def sent(runner: Runner, **given: str) -> Awaitable[object]:
+def sent(runner: Runner, run_id: str = "new", topic: str = "t", key: str | None = None) -> Awaitable[object]:
     """Start a run, or send it a message, with one argument of the test."""
-    return runner.start_or_send(path_of(asks), **{"run_id": "new", "topic": "t", "payload": 1, **given})
+    return runner.start_or_send(path_of(asks), run_id, topic, 1, key=key)
 
 
 async def named(runner: Runner, text: str) -> object:

@@ -254,6 +254,7 @@ async def test_a_state_of_plain_fields_is_what_was_declared(state: type[Any], ma
 class CountedKey(str):
     """A key that counts how often it is compared."""
 
+    __slots__ = ()
     compared = 0
 
     def __eq__(self, other: object) -> bool:
@@ -267,11 +268,16 @@ class CountedKey(str):
 def test_many_unknown_fields_are_reported_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first few are looked up among the known ones, and the rest are counted."""
     looked_up: list[str] = []
-    monkeypatch.setattr(difflib, "get_close_matches", lambda word, *_, **__: looked_up.append(word) or [])
+
+    def close_matches(word: str, *_: object, **__: object) -> list[str]:
+        looked_up.append(word)
+        return []
+
+    monkeypatch.setattr(difflib, "get_close_matches", close_matches)
     CountedKey.compared = 0
     body: dict[str, object] = {CountedKey(f"key {number}"): 1 for number in range(2_000)}
     with pytest.raises(InputError, match=r"unknown field 'key 0': (?s:.*)1,988 more unknown fields") as caught:
-        of_keys().run_sync({**body, "items": 5})  # type: ignore[typeddict-item, typeddict-unknown-key]
+        of_keys().run_sync({**body, "items": 5})
     assert "items: Input should be a valid list" in caught.value.message
     assert len(looked_up) <= 24
     assert CountedKey.compared <= 5 * len(body)
