@@ -270,6 +270,8 @@ class TaskRunner:
         if ask.default is not NO_ANSWER:
             wait.default = ask.answers.record(ask.default)
         name = path_of(task.frame, task.node)
+        if self._surroundings.guard is not None:
+            self._surroundings.guard.refuse([wait.question, wait.schema, wait.default], "the question", f"node {name}")
         return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
 
     def _waits(self, task: Task, began: float, context: Context) -> NodeWaits | None:

@@ -41,6 +41,7 @@ from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import call_key, digest_of_call, returned
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
+from graphengine.state.json_values import checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -260,7 +261,7 @@ class Work:
         """
         if identity is not None:
             self._one_function(name, what, identity)
-        place = self._key(name, what)
+        place = self._key(name, checked_name(what, "the key of a call", f"ctx.step({own_name(name)})"))
         self.check_not_over(f"ctx.step({own_name(name)})")
         if place in self._frame.memos:
             return read(self._known(place))
@@ -499,6 +500,10 @@ class Work:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
         earlier = self._frame.memos.get(f"{_ASKED}{place}", Memo())
         name = name or earlier.name or self._free_name(path)
+        wait.question = str(wait.question)  # whatever the node gave
+        if self._guard is not None:
+            shown = [name, wait.question, wait.topic, wait.schema, wait.default]
+            self._guard.refuse(shown, f"ctx.{wait.kind}", f"node {path}")
         if isinstance(earlier.value, (int, float)) and earlier.value < math.inf:  # an earlier version recorded infinity
             wait.due = earlier.value
         wait.key = place

@@ -206,7 +206,7 @@ class QueueLimits:
 
     Attributes:
         concurrency: How many of its runs may be driven at the same time.
-        rate: How many of its runs may begin in how many seconds, as (count, seconds).
+        rate: How many of its runs may begin in any span of how many seconds, as (count, seconds).
         key_concurrency: The same as `concurrency` for the runs of each key.
         key_rate: The same as `rate` for the runs of each key.
     """

@@ -224,17 +224,20 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_limits_what_begins(self, store: Store) -> None:
-        """A rate lets runs begin at once, then one by one. Earlier runs do not count; a clock may jump back."""
+        """After a pause a rate lets all begin at once. Earlier runs do not count; a clock may jump back."""
         await store.limit_queue("mail", QueueLimits(rate=(2, 10.0)))
-        for number in range(6):
+        for number in range(8):
             await queue_run(store, f"r{number}", queue="mail")
         await store.create(replace(run_info("begun"), queue="mail"), [step(1)], {"nodes": []})
         await store.release("begun", 1)
         assert await ids(store, pick(now=1000.0)) == ["begun", "r0", "r1"]
         assert await ids(store, pick(now=1004.0)) == []
-        assert await ids(store, pick(now=1005.0)) == ["r2"]
-        assert await ids(store, pick(now=1005.0)) == []
-        assert await ids(store, pick(now=500.0)) == ["r3", "r4"]
+        assert await ids(store, pick(now=1009.0)) == []
+        assert await ids(store, pick(now=1010.0)) == ["r2"]
+        assert await ids(store, pick(now=1014.0)) == []
+        assert await ids(store, pick(now=1015.0)) == ["r3"]
+        assert await ids(store, pick(now=1025.0)) == ["r4", "r5"]
+        assert await ids(store, pick(now=500.0)) == ["r6", "r7"]
         assert await ids(store, pick(now=501.0)) == []
 
     @scenario
