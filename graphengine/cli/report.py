@@ -21,6 +21,7 @@ from graphengine.cli.waits import all_waits, show_waits
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.history.json_document import explanation_of, run_document
+from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
 
 if TYPE_CHECKING:
@@ -349,8 +350,7 @@ def _write_output(job: Job, ended: Ended) -> None:
     output, path = ended.result.output, str(job.output)
     text = output if isinstance(output, str) else _as_text(output)
     try:
-        with open(path, "w", encoding="utf-8", newline="", opener=_private) as file:
-            file.write(text)
+        write_file(path, text.encode(), is_private=True)
     except OSError as error:
         again = command("resume", ended.info.id, "-o", path, *job.graph_words, place=job.place)
         raise OutputFailed(
@@ -358,11 +358,6 @@ def _write_output(job: Job, ended: Ended) -> None:
             where=path,
             repair=f"the run is finished and recorded; this writes its result again: {again}",
         ) from error
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file; restrict a new one to its owner, like the database, and keep the mode of an existing one."""
-    return os.open(path, flags, 0o600)
 
 
 def _as_text(output: object) -> str:
