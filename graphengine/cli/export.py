@@ -76,5 +76,5 @@ def command(session: Session, run_id: str, output: str, database: Database | Non
     else:
         session.err.line(f"run {found}, {counted(len(run.steps), 'step')}: written to {output}")
         if run.info.parent is not None:
-            session.err.line(f"it branched from {run.info.parent}; the steps that they share are in the file")
+            session.err.prose(f"it branched from {run.info.parent}; the steps that they share are in the file")
     return 0

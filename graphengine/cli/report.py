@@ -116,12 +116,12 @@ class Job:
         self.is_announced = True
         err = self.session.err
         plan = self.found.graph.compile()
-        err.line("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.place.database)}")
+        err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.place.database)}")
         self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
         if self.is_known_offline:
             err.line((OFFLINE, "yellow"))
         for note in self.notes:
-            err.line(note)
+            err.prose(note)
         for problem in () if self.run_id else plan.warnings:  # shown when the run was started
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
@@ -172,7 +172,7 @@ def report(job: Job, ended: Ended) -> int:
         text = (
             f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
         )
-        session.err.line(text)
+        session.err.prose(text)
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
 
 
