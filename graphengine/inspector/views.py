@@ -124,7 +124,9 @@ class Views:
             graphs[each.graph] = graphs.get(each.graph, 0) + each.runs
             if graph in {None, each.graph}:
                 statuses[each.status] = statuses.get(each.status, 0) + each.runs
-        running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=wanted["tag"])
+        running = await self.store.runs(
+            limit=_KEPT, status="running", graph=graph, tag=wanted["tag"], text=wanted["text"]
+        )
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
