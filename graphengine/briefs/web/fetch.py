@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library, trusted
 from graphengine.errors import GraphEngineError, SourceUnreadable
-from graphengine.sources.kinds import source_from_bytes
+from graphengine.sources.document_process import DocumentProcess
+from graphengine.sources.kinds import read_bytes
 from graphengine.state.media import Media
 from graphengine.state.text_file import TextFile
 
@@ -86,7 +87,9 @@ class Web:
             PageRefused: It cannot be fetched, or must not be.
         """
         if url not in self._pages:
-            self._pages[url] = _text(url, *await self._fetched(url, MOST_BYTES))
+            kind, content = await self._fetched(url, MOST_BYTES)
+            with DocumentProcess() as process:  # ends what the thread reads, should this be cancelled
+                self._pages[url] = await asyncio.to_thread(_text, url, kind, content, process)
         return self._pages[url]
 
     async def media(self, url: str) -> Media:
@@ -203,13 +206,13 @@ def is_public(number: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def _text(url: str, content_type: str, content: bytes) -> TextFile:
+def _text(url: str, content_type: str, content: bytes, process: DocumentProcess) -> TextFile:
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _ENDINGS:
         message = f"it is of the kind {kind or 'unknown'}, which cannot be read"
         raise PageRefused(message, where=url, repair=f"supported: {', '.join(_ENDINGS)}")
     try:
-        found = source_from_bytes(f"page{_ENDINGS[kind]}", content)
+        found = read_bytes(f"page{_ENDINGS[kind]}", content, process)
     except SourceUnreadable as error:
         raise PageRefused(error.message, where=url, repair=error.repair) from error
     return TextFile(path=url, text=found.text[:MOST_CHARACTERS])
