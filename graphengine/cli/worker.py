@@ -151,7 +151,7 @@ async def _work(
     stopper: Stopper,
 ) -> None:
     from graphengine.runner import Runner
-    from graphengine.runner.health import serving_health
+    from graphengine.web.health import serving_health
     from graphengine.runner.worker import Worker
 
     graphs, models, executors, telemetry = what
