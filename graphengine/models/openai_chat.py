@@ -137,6 +137,7 @@ class OpenAIChatModel(ServedModel):
         refuse_lacking(self, request.settings, request.agent)
         body = self._body(request)
         chunks = _Chunks(self._server, request)
+        whole: JsonObject | None = None
         try:
             whole = await self._whole(body, request, chunks)
             chunks.usage = inside(whole, "usage")
@@ -146,7 +147,7 @@ class OpenAIChatModel(ServedModel):
             if isinstance(error, BadRequest):
                 error.repair = self._repair(request, error.repair)
             if chunks.usage:
-                error.usage = await self._usage_of_failure(chunks.usage)
+                error.usage = await self._usage_of_failure(chunks.usage, is_torn=whole is None)
             raise
 
     async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
