@@ -57,12 +57,12 @@ from graphengine.models.sdk import (
     Failures,
     Key,
     Translates,
+    advised,
     http_address,
     http_client,
     kept_by_schema,
     kind_of_status,
     load,
-    retry_after,
     says_too_long,
 )
 from graphengine.models.server_events import ServerEvents
@@ -378,10 +378,10 @@ class AnthropicModel(PricedModel):
         how = "during its answer" if status == _OK else f"HTTP {status}"
         request_id = headers.get("request-id")
         what = f"{WHAT[kind]} ({how}{f', request {request_id}' if request_id else ''})"
-        error = self._failures.of(kind, what, words, retry_after_seconds=retry_after(headers))
+        error = self._failures.of(kind, what, words)
         if kind is BadRequest and "temperature" in words:
             error.repair = "leave temperature out: newer models have no such setting"
-        return error
+        return advised(error, headers)
 
 
 async def _posted(client: anthropic.AsyncAnthropic, sent: Mapping[str, Any], *, streams: bool) -> httpx2.Response:
