@@ -70,7 +70,8 @@ async def refused(edge: EdgeServer, path: str, status: int, asked: str) -> Model
         await model.close()
     assert "no room" in str(caught.value)
     assert caught.value.retry_after_seconds == 2.0
-    return pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own, as it crosses processes
+    error: ModelError = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own, as it crosses processes
+    return error
 
 
 @pytest.mark.parametrize("status", [429, 503, 504])
