@@ -55,7 +55,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check test coverage lint style types pytest soak format servers bench pin docs dist clean
+.PHONY: help run demo check test coverage lint style types pytest skipped soak format servers bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -103,6 +103,9 @@ types: .venv/ready-test ## types, by mypy and by basedpyright
 
 pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 	$(BIN)/pytest $(ARGS)
+
+skipped: .venv/ready-test ## the tests that the last `BARE=1 make test` skipped, with all that this machine has
+	$(BIN)/pytest -q $(PARALLEL) --skipped $(ARGS)
 
 soak: .venv/ready-test ## random commands, crashes and inputs until the time is over: make soak [SECONDS=600 ARGS="--seed 7"]
 	$(BIN)/python scripts/soak.py --seconds $(SECONDS) $(ARGS)

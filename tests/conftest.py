@@ -15,13 +15,18 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.kit.machine import IS_BARE, bare_path
 from tests.kit.postgres import PostgresServer, why_missing
 
 ROOT = Path(__file__).resolve().parent
+SKIPPED_FILE = ROOT.parent / "build" / "skipped.txt"
+SKIPPED: set[str] = set()
+"""The tests and files that this session has skipped."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - each session makes a folder of its own in it
 MEMORY_BYTES = 4 * 1024**3
 """How much must be free to keep the files of tests in memory."""
 IN_MEMORY = pytest.StashKey[Path]()
+BARE_PATH = pytest.StashKey[Path]()
 
 # Folders, files, and functions of files.
 SEARCHES = (
@@ -54,6 +59,11 @@ WHOLE = frozenset(ROOT / each for each in SEARCHES if "::" not in each)
 SOME = frozenset((ROOT / file, name) for file, _, name in (each.partition("::") for each in SEARCHES) if name)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that runs what a machine without servers and a browser has skipped."""
+    parser.addoption("--skipped", action="store_true", help="run only what the last `BARE=1` session skipped")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let hypothesis draw the same cases each time, unless a seed is given as by `make soak`.
 
@@ -70,18 +80,25 @@ def pytest_configure(config: pytest.Config) -> None:
     same = config.getoption("hypothesis_seed", None) is None
     settings.register_profile("ours", deadline=None, derandomize=same)
     settings.load_profile("ours")
+    if IS_BARE and not hasattr(config, "workerinput"):
+        config.stash[BARE_PATH] = bare_path()
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(ROOT)  # where there are none
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep the files of a session that failed."""
+    """Keep the files of a session that failed, and which tests a bare machine skips."""
+    if IS_BARE and not hasattr(session.config, "workerinput"):
+        SKIPPED_FILE.parent.mkdir(exist_ok=True)
+        SKIPPED_FILE.write_text("\n".join(sorted(SKIPPED)), encoding="utf-8")
     if exitstatus and IN_MEMORY in session.config.stash:
         del session.config.stash[IN_MEMORY]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Free the memory."""
+    """Free the memory, and remove the links to programs."""
+    if BARE_PATH in config.stash:
+        shutil.rmtree(config.stash[BARE_PATH], ignore_errors=True)
     if IN_MEMORY in config.stash:
         shutil.rmtree(config.stash[IN_MEMORY], ignore_errors=True)
 
@@ -130,9 +147,13 @@ def postgres(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the files of which `-m search` or `-m "not search"` runs nothing: importing them costs seconds."""
+    """Leave out files of which `--skipped`, `-m search` or `-m "not search"` runs nothing: importing costs seconds."""
     if collection_path.suffix != ".py" or collection_path.name == "conftest.py":
         return None
+    if config.option.skipped and str(collection_path.relative_to(ROOT.parent)) not in {
+        name.partition("::")[0] for name in skipped_before()
+    }:
+        return True
     if config.option.markexpr == "not search":
         return True if searches(collection_path) else None
     if config.option.markexpr == "search":
@@ -140,8 +161,32 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of these folders, files and functions."""
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Keep the name of a file that is skipped as a whole."""
+    if report.skipped:
+        SKIPPED.add(report.nodeid)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep the name of a skipped test."""
+    if report.skipped:
+        SKIPPED.add(report.nodeid)
+
+
+def skipped_before() -> set[str]:
+    """Return the names that the last session on a bare machine has kept."""
+    if not SKIPPED_FILE.exists():
+        raise pytest.UsageError("nothing is known to have been skipped; run first: BARE=1 make test")
+    return set(SKIPPED_FILE.read_text(encoding="utf-8").splitlines())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of these folders, files and functions; with `--skipped`, leave out all that were not skipped."""
+    if config.option.skipped:
+        names = skipped_before()
+        chosen = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & names]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
     found = {path: searches(path) for path in {item.path for item in items}}
     for item in items:
         if found[item.path] or (item.path, getattr(item, "originalname", item.name)) in SOME:

