@@ -63,6 +63,7 @@ class Says:
         counted: The usage; None if the server does not report it.
         thinking: Encrypted or signed reasoning that the provider expects back unchanged.
         held: Whether it waits for `release`: after the first word of a stream, or before the answer.
+        lingers: Whether the server keeps the connection open after the last event of a stream.
     """
 
     text: str = ""
@@ -72,6 +73,7 @@ class Says:
     counted: Counted | None = field(default_factory=Counted)
     thinking: str = ""
     held: bool = False
+    lingers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

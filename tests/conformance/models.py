@@ -349,6 +349,21 @@ class ModelConformance(FailingModels):
         service.release()
         assert (await task).content == "one two three"
 
+    @scenario
+    async def test_a_complete_answer_does_not_wait_for_its_connection(self, service: Service, model: Model) -> None:
+        """A stream ends with its last event, whether or not the server then closes the connection."""
+        service.play(Says("one two", lingers=True))
+        response, pieces = await watched(model, ask())
+        assert (response.content, "".join(pieces)) == ("one two", "one two")
+        await service.disconnected()
+
+    @scenario
+    async def test_a_long_line_is_read(self, service: Service, model: Model) -> None:
+        """An answer of ten megabytes may come in one event: the time to read it grows with its length, not faster."""
+        service.play(Says("x" * 10_000_000))
+        response, _ = await watched(model, ask())
+        assert len(text_of(response)) == 10_000_000
+
     # -- concurrency and cancellation
 
     @scenario

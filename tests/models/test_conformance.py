@@ -1,7 +1,7 @@
 """Every adapter against the conformance suite: with our own server, and with aimock if it is installed."""
 
+import atexit
 import socket
-from typing import Final
 
 import pytest
 
@@ -37,14 +37,11 @@ HAPPY = (
 """The scenes that aimock can play and report in its journal."""
 
 
-_TAKEN: Final[list[socket.socket]] = []
-
-
 def free_address() -> str:
     """Return an address without a server: its port stays taken, so that nothing else can begin to listen there."""
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
-    _TAKEN.append(taken)
+    atexit.register(taken.close)
     return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
