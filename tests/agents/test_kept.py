@@ -307,7 +307,8 @@ async def test_only_the_answer_that_was_refused_is_asked_for_again(
     agent = Agent("writer", prompt="{task}", tools=[add], model=model, output_retries=0, **options)
 
     async def write(task: str) -> str:
-        return await agent.run(task=task)
+        text: str = await agent.run(task=task)
+        return text
 
     graph: Graph[Short] = alone(Short, write if is_function else agent, "draft", retry=Retry(attempts=2, jitter=0))
     async with Runner(clock=FakeClock(start=0.0)) as runner:
