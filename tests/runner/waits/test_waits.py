@@ -267,11 +267,12 @@ async def test_only_a_resume_with_nothing_else_to_do_retries_what_failed(
     effects: list[str] = []
 
     async def work(item: str, ctx: Context) -> bool:
-        await {
-            "answer": lambda: ctx.ask(f"{item}?", bool),
-            "message": lambda: ctx.receive(item, bool),
-            "time": lambda: ctx.sleep(60.0 if item == "a" else 120.0),
-        }[kind]()
+        if kind == "answer":
+            await ctx.ask(f"{item}?", bool)
+        elif kind == "message":
+            await ctx.receive(item, bool)
+        else:
+            await ctx.sleep(60.0 if item == "a" else 120.0)
         effects.append(item)
         raise ValueError(item)
 
