@@ -304,7 +304,7 @@ async def test_only_the_answer_that_was_refused_is_asked_for_again(
 ) -> None:
     """Each further attempt, of a retry or a resume, calls the model once and no tool; in a function too."""
     model = ScriptedModel([paid("", ADD), paid("", ADD), *[paid("wrong one")] * 2, paid("three")])
-    agent = Agent("writer", prompt="{task}", tools=[add], model=model, output_retries=0, **options)
+    agent: Agent[str] = Agent("writer", prompt="{task}", tools=[add], model=model, output_retries=0, **options)
 
     async def write(task: str) -> str:
         text: str = await agent.run(task=task)
