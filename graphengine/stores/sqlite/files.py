@@ -137,6 +137,18 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def bytes_of_log(path: Path) -> int:
+    """Return the bytes of a database's write-ahead log; 0 if there is none. Another process can remove it at any time.
+
+    Raises:
+        OSError: It cannot be accessed.
+    """
+    try:
+        return log_of(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def file_state(path: Path) -> FileState:
     """Return the current facts about the file.
 
@@ -146,8 +158,7 @@ def file_state(path: Path) -> FileState:
     require_file(path)
     try:
         stat = path.stat()
-        log = log_of(path)
-        has_log = log.exists() and log.stat().st_size > 0
+        has_log = bytes_of_log(path) > 0
     except OSError as error:
         raise explain_os(error, path) from error
     return FileState(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)

@@ -24,6 +24,7 @@ from graphengine.stores.sqlite.files import (
     APPLICATION_ID,
     VERSION,
     FileState,
+    bytes_of_log,
     check_format,
     file_state,
     log_of,
@@ -31,7 +32,7 @@ from graphengine.stores.sqlite.files import (
     require_file,
     sync_folder,
 )
-from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_shows_death
+from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_files, lock_shows_death, owner_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
 from graphengine.stores.sqlite.torn import describe_damage, refuse_damaged_log
 
@@ -265,9 +266,8 @@ def _refuse_live_owners(path: Path, options: LeaseOptions) -> None:
                     alive.append(f"{owner}, which drives {count} runs")
     except (sqlite3.Error, UnicodeDecodeError, TypeError, ValueError):
         pass  # damaged rows: rely on the locks
-    for name in checks.lock_files(options) - known:
-        owner = Owner(name[: -len(".lock")], checks.host(), 0, name, 0.0)
-        if not lock_shows_death(owner, options.folder):
+    for name in lock_files(options.folder) - known:
+        if not lock_shows_death(owner_of(name), options.folder):
             alive.append(f"the process that holds {options.folder / name}")
     if alive:
         message = f"the database is in use by {'; '.join(alive)}"
@@ -299,7 +299,7 @@ def _copied(path: Path, now: float) -> Path:
         number += 1
         copy = path.with_name(f"{path.name}.before-repair-{stamp}-{number}")
     log = log_of(path)
-    size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    size = path.stat().st_size + bytes_of_log(path)
     free = shutil.disk_usage(path.parent).free
     if free < 2 * size:
         message = f"a repair needs {2 * size} bytes for a copy and a new file, and {free} are free"
