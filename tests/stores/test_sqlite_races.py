@@ -69,7 +69,9 @@ def test_a_link_to_nowhere_is_no_folder_of_owners(options: LeaseOptions) -> None
         Lease(options).acquire_lock()
 
 
-def test_an_owner_is_not_kept_out_by_a_check_of_its_lock(options: LeaseOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_owner_is_not_kept_out_by_a_check_of_its_lock(
+    options: LeaseOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reader that finds the new file before it is locked takes a shared lock, and can be suspended with it."""
     checking: list[int] = []
     opening = os.open

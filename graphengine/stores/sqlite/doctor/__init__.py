@@ -266,9 +266,9 @@ def _refuse_live_owners(path: Path, options: LeaseOptions) -> None:
                     alive.append(f"{owner}, which drives {count} runs")
     except (sqlite3.Error, UnicodeDecodeError, TypeError, ValueError):
         pass  # damaged rows: rely on the locks
-    for name in lock_files(options.folder) - known:
-        if not lock_shows_death(owner_of(name), options.folder):
-            alive.append(f"the process that holds {options.folder / name}")
+    folder = options.folder
+    others = (name for name in lock_files(folder) - known if not lock_shows_death(owner_of(name), folder))
+    alive += [f"the process that holds {folder / name}" for name in others]
     if alive:
         message = f"the database is in use by {'; '.join(alive)}"
         raise StoreLocked(message, where=str(path), repair="end it, then repair; checking without --repair is safe")
