@@ -97,7 +97,8 @@ class Worker:
         try:
             connection = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_drop)  # not awaited: a second cancellation would leave the connection open
+            opening.add_done_callback(_drop)  # also if a second cancellation ends the wait
+            await asyncio.wait([opening])
             raise
         return cls(connection, pieces)
 

@@ -27,8 +27,10 @@ from graphengine.stores.sqlite.files import (
     bytes_of_log,
     check_format,
     file_state,
+    has_changed,
     log_of,
     migrate,
+    move_idle_log,
     require_file,
     sync_folder,
 )
@@ -66,10 +68,12 @@ def examine(path: Path, *, quick: bool = False, progress: Progress | None = None
             found = _examine_once(path, state, quick=quick, progress=progress)
         except StoreError as error:
             found = error
-        if not state.has_log and file_state(path) != state:
-            continue  # it was read as immutable, and another process wrote to it meanwhile
+        if has_changed(path, state):
+            continue
         if isinstance(found, StoreError):
             raise found
+        if found.is_sound:
+            move_idle_log(path)
         return found
 
 
