@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -83,7 +84,7 @@ class Worker:
     def __init__(self, connection: aiosqlite.Connection, pieces: deque[Callable[[sqlite3.Connection], None]]) -> None:
         self._connection: aiosqlite.Connection | None = connection
         self._pieces = pieces
-        self._ended: asyncio.Future[object] | None = None  # once it is being closed
+        self._ended: asyncio.Future[None] | None = None  # once it is being closed
 
     @classmethod
     async def connect(cls, uri: str, *, busy_timeout_seconds: float) -> Worker:
@@ -123,14 +124,14 @@ class Worker:
         try:
             await connection.commit()
         except asyncio.CancelledError:
-            # After the queued work; or, if it is being closed, after all of it.
-            queued: asyncio.Future[None] | None = self._ended
-            if queued is None and self._connection is not None:
-                queued = Uncancelled(self.run(_nothing))
-            if queued is not None:
-                await asyncio.wait([queued])
+            await asyncio.wait([self._ended or Uncancelled(self._idle())])
             raise
         return results[0]
+
+    async def _idle(self) -> None:
+        """Return after the work that is queued so far."""
+        with suppress(RunnerClosed):  # closed meanwhile, by a caller that waits too
+            await self.run(_nothing)
 
     def post(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Call `work(connection)` on the connection's thread, after what was queued before, without waiting for it.
