@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from graphengine.testing.model_scenes import Babbles, Fails, Noise, Received, Says, Scene, Tears
+from tests.conformance.model_scenes import Babbles, Fails, Noise, Received, Says, Scene, Tears
 from tests.models.wire import Event, Wire
 
 _PAGE: Final = b"<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import SkipTest
 
-from graphengine.testing.model_scenes import Fails, Received, Says, Scene, Turn
+from tests.conformance.model_scenes import Fails, Received, Says, Scene, Turn
 from tests.models.wire import Json
 from tests.models.wire_chat import ChatWire
 

@@ -19,8 +19,8 @@ from graphengine.models.base import Model, Request
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.server_events import Event, EventReader, ServerEvents
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Fails, Says, Scene, Tears
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Fails, Says, Scene, Tears
 from tests.models.edge_server import EdgeServer, WireService
 
 KEY = "sk-test-12345678"

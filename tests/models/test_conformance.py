@@ -9,8 +9,8 @@ from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Model
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.testing.model_conformance import ModelConformance
-from graphengine.testing.model_scenes import Service
+from tests.conformance.model_scenes import Service
+from tests.conformance.models import ModelConformance
 from tests.models.aimock_server import Aimock, AimockService
 from tests.models.edge_server import EdgeServer, WireService
 

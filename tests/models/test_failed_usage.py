@@ -16,9 +16,9 @@ from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.scripted import calls
 from graphengine.testing import FakeClock
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Counted, Fails, Says, Scene, Tears
 from tests.agents.run_kits import Stuck, one, within
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Counted, Fails, Says, Scene, Tears
 from tests.kit.runs import WEEK
 from tests.models.acts import Raw
 from tests.models.edge_server import WIRES, EdgeServer, WireService

@@ -16,8 +16,8 @@ from graphengine.models.lane import lane_of, paced
 from graphengine.models.line import MACHINE_CLOCK
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Says
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Says
 from tests.models import acts
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer, WireService

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from graphengine.testing.model_scenes import Fails, Noise, Received, Says, Scene
+from tests.conformance.model_scenes import Fails, Noise, Received, Says, Scene
 
 Json = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 A scene is the server's response to one call: `Says` (an answer), `Fails` (an error in the provider's format), `Tears`
 (an answer that is cut off), `Babbles` (a response that is not an answer). `Received` is one request as the server read
-it. The author of an adapter translates both for its provider, as a `Service`; `model_conformance.py` then tests the
+it. The author of an adapter translates both for its provider, as a `Service`; `models.py` then tests the
 adapter.
 """
 
