@@ -77,7 +77,9 @@ class _Counting(OfflineModel):
 
     async def window_tokens(self) -> int | None:
         """Return the window of the model; None if it is unknown, or rules answer."""
-        model = None if self._chosen is None else as_model(self._chosen)
+        if self._chosen is None:
+            return None
+        model = as_model(self._chosen)
         return await model.window_tokens() if isinstance(model, KnowsWindow) else None
 
     async def answer(self, request: Request) -> Response:
