@@ -28,6 +28,7 @@ LEFT_OUT = {
         "has_trouble",
         "was_cut_off",
         "cancel",
+        "is_driven_in",
         "is_taken",
     },  # for the runner
 }
