@@ -285,11 +285,14 @@ class Opener:
         crashed = snapshot.status == "running" and held
         facts = driver.time.now(), crashed, wanted, plan.fingerprint, pause, fitted.shift
         company = self._opening > 1 or bool(self._driven.keys() - {run.id})
-        is_idle = mover_of(snapshot) is None  # else a part that failed may still be handled, as by a fallback
-        event = Resumed(*facts, company=company, asked=is_idle and not run.due_only)
         inbox = await self._store.inbox([run.id]) if taken is None else taken.inbox
         stale = [message.id for message in inbox if message.kind == "stop" and not run.due_only]
-        driver.deliver([message for message in inbox if message.id not in stale])
+        news = [message for message in inbox if message.id not in stale]
+        # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
+        due = next_due(snapshot)
+        is_idle = mover_of(snapshot) is None and not news and (due is None or due > self._clock.now())
+        event = Resumed(*facts, company=company, asked=is_idle and not run.due_only)
+        driver.deliver(news)
         await driver.commit([event], partial(driver.append, consume=stale, changed=changed))
         return driver
 

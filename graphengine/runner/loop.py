@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
 from graphengine.engine.failures import error_of
@@ -188,10 +188,30 @@ class Driver:
         is_own = job is not None and job.within is asyncio.current_task()
         if is_own and not self._cuts and not (self._task and self._task.cancelling()):
             return False
+        if self._is_inside_node and self._was_cancelled_inside():
+            return False
         if frame in self.snapshot.frames:
             self.cut_off.append(path)
         self._spent_in_cut = add_usage(self._spent_in_cut, spent or {})
         return True
+
+    def _was_cancelled_inside(self) -> bool:
+        """Return whether code of the graph cancelled the run's own asyncio task.
+
+        The Runner halts a run before it cancels that task, a stop cuts it, and an event loop that ends cancels all of
+        its tasks. A caller whose own task drives the run may cancel that at any time.
+        """
+        task = self._task
+        if task is None or self._cuts or self._halting or not self.run.is_driven_in(task):
+            return False
+        return any(not other.cancelling() for other in asyncio.all_tasks(self.loop))
+
+    async def _uncancel(self, task: asyncio.Task[Any]) -> None:
+        """Continue in the run's own asyncio task, which code of the graph cancelled."""
+        while task.uncancel():
+            pass
+        with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
+            await asyncio.sleep(0)
 
     @property
     def missed_stop(self) -> tuple[str, Sequence[int]] | None:
@@ -332,7 +352,7 @@ class Driver:
     def _has_job_below(self, frame: str) -> bool:
         return any(key.startswith(frame) for key in self._jobs)
 
-    async def _run_sequence(self, tasks: TaskRunner, task: Task) -> None:
+    async def _run_sequence(self, tasks: TaskRunner, task: Task) -> None:  # noqa: C901 - calls cost time at each step
         """Run a sequence of tasks, as long as each is the only one, in the run's own asyncio task.
 
         That saves an asyncio task for each step, but a node runs in the context of this coroutine: a context variable
@@ -340,9 +360,12 @@ class Driver:
         `decide` is called in the run's context from now on and the next nodes get asyncio tasks of their own.
         """
         session, snapshot, run = self.session, self.snapshot, self.run
+        within = cast("asyncio.Task[Any]", self._task)
         while not self._halting:
             self._is_inside_node = True
             event = await self._run_one(tasks, task) if task.due or run.watchers else await tasks.run(task)
+            if within.cancelling() and self._was_cancelled_inside():
+                await self._uncancel(within)
             self._is_inside_node = False
             if event is None:
                 return

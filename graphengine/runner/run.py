@@ -152,6 +152,10 @@ class Run(Generic[S]):
         """Whether anyone waits for its result, or watches it."""
         return bool(self._callers or self.watchers)
 
+    def is_driven_in(self, task: asyncio.Task[Any]) -> bool:
+        """Return whether this is its own asyncio task, and not that of a caller who runs it there."""
+        return task is self._task
+
     def cancel(self) -> asyncio.Task[Result[S] | None]:
         """Cancel its task, and return it; called by the runner when it closes, which then waits for the task."""
         task = self._started()

@@ -173,7 +173,7 @@ class SyncRunner:
         """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
         A run that is finished, or still waits, is not changed; its result states that. Arms of forks and items of maps
-        that failed while others wait are retried at once.
+        that failed while others wait are retried, unless an answer, a message or a time has come.
 
         Args:
             graph: The run's graph, changed or not.

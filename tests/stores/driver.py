@@ -17,7 +17,7 @@ from pathlib import Path
 from graphengine.errors import GraphEngineError
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import append, new_run, step
+from tests.conformance.store_kit import append, new_run, step
 
 
 def take_descriptors() -> None:

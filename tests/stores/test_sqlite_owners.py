@@ -19,7 +19,7 @@ import pytest
 
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, owners
-from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
 
 LEASE_SECONDS = 30.0
