@@ -151,8 +151,8 @@ async def _work(
     stopper: Stopper,
 ) -> None:
     from graphengine.runner import Runner
-    from graphengine.web.health import serving_health
     from graphengine.runner.worker import Worker
+    from graphengine.web.health import serving_health
 
     graphs, models, executors, telemetry = what
     async with Runner(place.database, models=models, executors=executors, telemetry=telemetry) as runner:

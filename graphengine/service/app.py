@@ -29,7 +29,6 @@ from graphengine.errors import (
 from graphengine.history.json_document import error_document, run_now_document, runs_document
 from graphengine.history.load import load_snapshot
 from graphengine.runner.event_json import event_document
-from graphengine.web.health import health_of
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
@@ -47,6 +46,7 @@ from graphengine.service.requests import (
 )
 from graphengine.service.starting import Start, started
 from graphengine.state.path import did_you_mean
+from graphengine.web.health import health_of
 from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
 
 if TYPE_CHECKING:

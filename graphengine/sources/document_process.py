@@ -164,4 +164,3 @@ def _end_after(seconds: float) -> None:
     """End this process then, should the program have been killed, which ends it earlier; 0 for never."""
     if sys.platform != "win32":
         signal.alarm(int(seconds))
-

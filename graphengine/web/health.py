@@ -30,7 +30,6 @@ async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[
     Raises:
         DefinitionError: The address cannot be used.
     """
-
     connections = Connections(_MOST_CONNECTIONS, _REQUEST_SECONDS)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,13 +3,14 @@ import io
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from graphengine import TextFile
-from graphengine.errors import SourceUnreadable, install_command
 from graphengine.briefs.web import Web
+from graphengine.errors import SourceUnreadable, install_command
 from graphengine.sources import document_process, documents, files, kinds, read_source, read_sources, source_from_bytes
 from graphengine.sources.document_process import DocumentProcess
 from tests.kit.pages import Page, serving
@@ -223,11 +224,13 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
 ) -> None:
     """A missing library is named with the command that installs the extra."""
     monkeypatch.setattr(documents, "find_spec", lambda _module: None)
+    readers: dict[str, Callable[[], str]] = {
+        "a.pdf": lambda: documents.pdf_text(name, b""),
+        "a.docx": lambda: documents.docx_text(name, b""),
+        "a.html": lambda: documents.html_text(name, ""),
+    }
     with pytest.raises(SourceUnreadable, match="is not installed") as caught:
-        if name == "a.html":
-            documents.html_text(name, "<p>x</p>")
-        else:
-            {"a.pdf": documents.pdf_text, "a.docx": documents.docx_text}[name](name, b"")
+        readers[name]()
     assert caught.value.repair == install_command("sources")
 
 
