@@ -18,7 +18,7 @@ from graphengine import END, START, Graph, Runner
 from graphengine.stores.base import Store
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import new_run
+from tests.conformance.store_kit import new_run
 
 
 @types.coroutine
