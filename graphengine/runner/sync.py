@@ -310,7 +310,8 @@ class SyncRunner:
             key: A second message with the same key is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, or JSON cannot represent the payload.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
+                a lone surrogate.
         """
         self._portal.call(lambda: self._runner.send(run_id, topic, payload, key=key))
 
