@@ -18,17 +18,16 @@ FILE = ROOT / "graphengine" / "runner" / "sync.py"
 SOURCES = [("records.py", "Records"), ("runner.py", "Runner"), ("run.py", "Run")]
 LEFT_OUT = {
     # Written below; for workers alone; for `Graph.run`.
-    "Runner": {"check_names", "close", "wants_alone", "take", "resume_taken", "run_here"},
+    "Runner": {"check_names", "close", "wants_alone", "take", "resume_taken"},
     "Records": set[str](),
     "Run": {
-        "start",
-        "recorded",
-        "is_recorded",
-        "is_awaited",
         "has_trouble",
-        "was_cut_off",
-        "cancel",
+        "is_recorded",
         "is_taken",
+        "leave",
+        "waits_out",
+        "was_cut_off",
+        "watchers",
     },  # for the runner
 }
 

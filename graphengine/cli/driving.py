@@ -124,7 +124,8 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper, telemetry: Telemetry 
     executors = executors_of(job.found.file)
     async with Runner(job.place.database, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
         run = await begin(runner)
-        run.waits_out = job.sleeps
+        if not job.sleeps:
+            run.leave()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         run.watchers.append(events)  # before its first step, so that no event is missed and no past one is read
         watching = asyncio.create_task(_Watch(job, stopper, runner, run).show(events))

@@ -20,7 +20,7 @@ from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
-from graphengine.runner.model_routing import ALL, Models
+from graphengine.agents.model_routing import ALL, Models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from graphengine.errors import InputError, UnknownRun
 from graphengine.evaluation.cases import check_cases
 from graphengine.evaluation.graph import AGAINST, CONCURRENCY, RUN, SUBJECT, EvaluationState, evaluation
 from graphengine.evaluation.report import report_of
-from graphengine.runner.model_routing import ALL
+from graphengine.agents.model_routing import ALL
 from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:

@@ -19,19 +19,19 @@ from contextlib import nullcontext
 from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol, cast
 
-from graphengine.agents.run_scope import CURRENT, as_outcome
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error
 from graphengine.engine.failures import FailedElsewhere, error_of
 from graphengine.errors import NotPicklable
 from graphengine.executors.detached import DetachedContext, Facts
 from graphengine.graph.runnable import is_async
+from graphengine.runner.scope import CURRENT, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
-    from graphengine.agents.run_scope import Scope
+    from graphengine.runner.scope import Scope
 
 
 class Channel(Protocol):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.options import Sizes, is_tag
-from graphengine.runner.run import InQueue
+from graphengine.runner.opening import InQueue
 from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:

@@ -149,7 +149,7 @@ class Result(Generic[S]):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""
-        from graphengine.runner.display import result_html  # noqa: PLC0415 - only notebooks need the renderer
+        from graphengine.render.of_run import result_html  # noqa: PLC0415 - only notebooks need the renderer
 
         return result_html(self)
 

@@ -596,7 +596,7 @@ class SyncRun(Generic[S]):
 
     @property
     def is_going(self) -> bool:
-        """Whether it is supervised here: driven, about to be, or asleep."""
+        """Whether it is alive here: driven, about to be, or asleep."""
         return self._portal.run(lambda: self._run.is_going)
 
     def ended(self) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
-from graphengine.runner.lifecycle import release
+from graphengine.runner.opening import release
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import RunFailed
 from graphengine.runner.ticker import Ticker

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
+from graphengine.agents.in_run import Agents, AgentsOfRun
 from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
@@ -23,8 +24,9 @@ from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
+from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.model_routing import ALL
+from graphengine.agents.model_routing import ALL
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import usage_from, waits_of
 from graphengine.runner.threads import Threads
@@ -184,7 +186,7 @@ class _Alone:
             self._session,
             host=self,
             resources=await resources.of_nest(stage.plan),
-            models=self._models,
+            followers=(AgentsOfRun(Agents(self._models, MACHINE_CLOCK), stage.snapshot),),
             threads=self._threads,
             now=self._clock.now,
             wall=self._clock.now,

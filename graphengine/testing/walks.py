@@ -17,7 +17,7 @@ from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed, Runner
-from graphengine.runner.model_routing import ALL
+from graphengine.agents.model_routing import ALL
 from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.models.base import KnowsPrices
 from graphengine.models.offline import OfflineModel
-from graphengine.runner.model_routing import Models
+from graphengine.agents.model_routing import Models
 from graphengine.testing.done import Asked
 
 if TYPE_CHECKING:

@@ -159,28 +159,6 @@ def test_only_a_stop_is_decided_without_the_graph() -> None:
         session.commit([finished("left", "l")], in_memory)
 
 
-def test_the_graphs_functions_see_the_context_given() -> None:
-    """They do not see the context of the caller."""
-    seen: list[str] = []
-    name: ContextVar[str] = ContextVar("name", default="outside")
-
-    def note(state: State) -> bool:
-        seen.append(name.get())
-        return state.word == "x"
-
-    graph = Graph("noted", State)
-    graph.add_edge(START, END, when=note)
-    graph.add_edge(START, END)
-    plan = graph.compile()
-    outside = copy_context()
-    name.set("a node")
-    for call_in in (None, outside.run):
-        session, state = Session(plan, Snapshot()), plan.state.initial({}, "the test")
-        session.call_in = call_in
-        session.commit([Begun(0.0, "r", state.values, state.typed, {}, state.given)], in_memory)
-    assert seen == ["a node", "outside"]
-
-
 def test_sizes_and_tasks_are_the_sessions_own() -> None:
     """Two sessions of one log, one with limits and one without, fold to the same snapshot, which contains neither."""
     records = []

@@ -56,9 +56,10 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Decided, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
+from graphengine.agents.in_run import Agents, AgentsOfRun
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
-from graphengine.runner.model_routing import Models
+from graphengine.agents.model_routing import Models
 from graphengine.runner.previous_runs import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.json_values import JsonValue
@@ -319,9 +320,9 @@ class Session:
 
         async def attempt() -> Event:
             tasks = TaskRunner(
-                engine.Session(self.plan, self.snapshot), host=Alone(note), resources={}, models=Models({}),
+                engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
                 threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
-                clock=FakeClock(self.now),
+                followers=(AgentsOfRun(Agents(Models({}), FakeClock(self.now)), self.snapshot),),
             )  # fmt: skip
             came = await tasks.run(task)
             assert came is not None

@@ -126,7 +126,7 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
         async def _read(self) -> None:
             self.reads += 1
             if self.reads == self.stop_at:
-                self.run.cancel()
+                self.run._life.task.cancel()
             await asyncio.sleep(0)
 
         async def info(self, run_id: str) -> Any:
@@ -160,10 +160,8 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
         assert asyncio.all_tasks() == before
 
 
-async def test_a_watcher_gets_steps_of_parallel_nodes_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watcher_gets_steps_of_parallel_nodes_in_order() -> None:
     """A node whose step ends the run's turn shows it before another node records its work."""
-    monkeypatch.setattr("graphengine.runner.turns.Turns.over", lambda _: True)
-
     async def work(n: int, ctx: Context) -> None:
         for number in range(len(ctx.node)):
             await ctx.step(count, number)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner
 from graphengine.engine.steps import Decided
-from graphengine.runner import NodeBegan, turns
+from graphengine.runner import NodeBegan
 from graphengine.stores.base import Loaded
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
@@ -94,7 +94,7 @@ class CountsLoads(MemoryStore):
 
 def sleepers(runner: Runner) -> int:
     """Return how many runs sleep in a runner."""
-    return len(runner._supervisor.sleeping)  # noqa: SLF001 - not public
+    return len(runner._shared.asleep)  # noqa: SLF001 - not public
 
 
 async def asleep(runner: Runner, count: int) -> Sequence[Any]:
@@ -224,7 +224,6 @@ async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks
 
 async def test_a_watched_run_records_its_steps_in_the_order_of_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arms and items that enter graphs, next to a plain one; watchers still learn which nodes run."""
-    monkeypatch.setattr(turns, "_TURN_SECONDS", 3600.0)  # a busy machine gives no turn away: both runs stay in step
     inner = Graph("inner", State, result="n")
     inner.add_node("one", one, writes="n")
     inner.add_path(START, "one", END)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Call, Plan
     from graphengine.executors.base import NodeExecutor
+    from graphengine.executors.context_server import ContextServer
     from graphengine.runner.context import Context
-    from graphengine.runner.context_server import ContextServer
 
 # `graphengine.executors` is imported when a graph with heavy nodes is first run: most programs have none.
 
@@ -99,8 +99,8 @@ class Executors:
         """
         from graphengine.executors import calls  # noqa: PLC0415 - see above
         from graphengine.executors.base import ChannelExecutor  # noqa: PLC0415 - see above
-        from graphengine.runner.child_context import ChildContext  # noqa: PLC0415 - see above
-        from graphengine.runner.context_server import ContextServer  # noqa: PLC0415 - see above
+        from graphengine.executors.child_context import ChildContext  # noqa: PLC0415 - see above
+        from graphengine.executors.context_server import ContextServer  # noqa: PLC0415 - see above
 
         executor = self._of(call.on)
         if isinstance(executor, ThreadPoolExecutor):
