@@ -80,8 +80,6 @@ def test_only_the_session_moves_a_run() -> None:
 
 PARTS = {
     "engine.rules": "the engine dispatches events to the rules, which move frames with the functions of the engine",
-    "stores.sqlite": "stores.places imports it if an address names it",
-    "stores.postgres": "stores.places imports it if an address names it",
 }
 """The packages that import the package around them and are imported by it, and why: decision 79."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
-from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

@@ -15,12 +15,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from graphengine.agents.model_routing import ALL, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
-from graphengine.agents.model_routing import ALL, Models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -63,15 +63,15 @@ def place_in(queue: str | None, priority: int, key: str | None) -> InQueue | Non
 
 
 def store_of(given: str | PathLike[str] | Store | None) -> Store:
-    """Return the store that is given, or the one at a path or address; None is one in memory."""
+    """Return the store that is given, or the one at a path; None is one in memory."""
     if given is None:
         from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store is imported when it is used
 
         return MemoryStore()
     if isinstance(given, (str, os.PathLike)):
-        from graphengine.stores.places import store_at  # noqa: PLC0415
+        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
-        return store_at(given)
+        return SQLiteStore(given)
     return given
 
 

@@ -35,7 +35,7 @@ from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.runner.context import Context, Surroundings
-from graphengine.runner.extensions import told
+from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import in_thread
 from graphengine.state.declared import values_of
@@ -43,16 +43,15 @@ from graphengine.state.digest import digest_of
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
     from graphengine.engine.events import Error, Event
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Task
-    from graphengine.executors.of_runner import Executors
     from graphengine.runner.context import Host
-    from graphengine.runner.extensions import Follower
+    from graphengine.runner.extensions import Executors
     from graphengine.runner.ownership import Ownership
     from graphengine.runner.previous_runs import Past
 
@@ -69,7 +68,7 @@ class TaskRunner:
         wall: The machine's clock, by which waits end.
         past: Finds earlier runs.
         executors: Where nodes with `on=` run; None to run them in place.
-        followers: What extensions follow the run with.
+        following: Who follows the run.
         loop: The event loop, if the caller has it.
     """
 
@@ -98,13 +97,13 @@ class TaskRunner:
         wall: Callable[[], float],
         past: Past,
         executors: Executors | None = None,
-        followers: Sequence[Follower] = (),
+        following: Following = NOBODY,
         loop: asyncio.AbstractEventLoop | None = None,
         ownership: Ownership | None = None,
     ) -> None:
         self._ownership = ownership
         self._executors = executors
-        self._entered = told(followers, "entered")
+        self._entered = following.entered
         self._resources = resources
         self._threads = threads
         self._now = now
@@ -125,7 +124,7 @@ class TaskRunner:
             past=past,
             snapshot=snapshot,
             resources=given,
-            followers=followers,
+            following=following,
             sizes=sizes,
             guard=guard,
         )

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphengine.runner.watcher import Watcher
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
-    from typing import Protocol
 
+    from graphengine.runner.live_events import Showing
     from graphengine.runner.run_events import Event
-
-    class Showing(Protocol):
-        """A call in flight that has live events."""
-
-        def so_far(self) -> Iterable[Any]:
-            """Return what it has shown of its current turn."""
-            ...
 
 
 class Audience:
@@ -35,7 +27,7 @@ class Audience:
         self.watchers: list[asyncio.Queue[Event | None]] = []
         self.in_flight: set[Showing] = set()
 
-    def show(self, event: Any) -> None:  # noqa: ANN401 - any of run_events.Event
+    def show(self, event: Event | None) -> None:
         """Show an event to all watchers."""
         for queue in self.watchers:
             queue.put_nowait(event)

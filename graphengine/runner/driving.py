@@ -32,7 +32,7 @@ from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
-from graphengine.runner.extensions import told
+from graphengine.runner.followers import NOBODY
 from graphengine.runner.live_events import Emitted, NodeBegan
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.run_log import log_failure
@@ -40,7 +40,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
     from contextvars import Context
 
     from graphengine.engine.events import Event
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from graphengine.errors import NodeError
     from graphengine.runner.attempt import TaskRunner
     from graphengine.runner.audience import Audience
-    from graphengine.runner.extensions import Follower
+    from graphengine.runner.followers import Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import Message
@@ -88,20 +88,19 @@ class Driving:
         wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
-        followers: What extensions follow it with; see `runner.extensions`.
+        following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
     """
 
     def __init__(
-        self, shared: Shared, plan: Plan[Any], snapshot: Snapshot, audience: Audience, context: Context
+        self, shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot, audience: Audience, context: Context
     ) -> None:
         self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
         self.plan = plan
         self.audience = audience
         self.fence, self.is_ours, self.wrote_at = 0, True, shared.clock.now()
         self.time = steady(shared.clock, snapshot.now)
-        self.followers: Sequence[Follower] = ()
-        self._on_recorded: Sequence[Callable[[Sequence[Step]], object]] = ()
+        self.following: Following = NOBODY
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = asyncio.current_task(self.loop)
@@ -122,10 +121,6 @@ class Driving:
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
-
-    def follow(self, followers: Sequence[Follower]) -> None:
-        """Let these follow the run."""
-        self.followers, self._on_recorded = followers, told(followers, "recorded")
 
     @property
     def snapshot(self) -> Snapshot:
@@ -214,9 +209,7 @@ class Driving:
             job.within, job.has_begun = cast("asyncio.Task[None]", self._task), True
             try:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
-                    await asyncio.sleep(
-                        0
-                    )  # lets other runs move, and watchers see it before a node that blocks the loop
+                    await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
                 event = await in_context(self._context.copy(), attempts.run(task)) if not self.is_halting else None
             except asyncio.CancelledError:
@@ -412,17 +405,10 @@ class Driving:
 
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
-        log_failure(self.snapshot, self.labels, step, failure)
+        log_failure(self.snapshot, self.following.labels, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
         failure.raised = None
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """What followers add to records of the log."""
-        return (
-            {} if not self._on_recorded else {n: t for f in self.followers for n, t in getattr(f, "labels", {}).items()}
-        )
 
     @property
     def cause(self) -> BaseException | None:
@@ -558,10 +544,10 @@ class Driving:
 
     def _show(self, steps: Sequence[Step]) -> None:
         """Show durable steps to all watchers, and to what follows the run."""
-        if not (self.audience.watchers or self._on_recorded):
+        if not (self.audience.watchers or self.following.recorded):
             return
         stored = [as_stored(step) for step in steps]
-        for recorded in self._on_recorded:
+        for recorded in self.following.recorded:
             recorded(stored)
         for step in stored:
             self.show(StepRecorded(step.seq, step))

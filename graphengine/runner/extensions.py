@@ -1,20 +1,34 @@
-"""The seam of the runner: what other packages are told of a run, and when.
+"""Extensions: how other code acts in the runs of a Runner. Telemetry, agents, budgets and executors are extensions.
 
-Telemetry, budgets, the choice of models and the scope of agents use it. The runner imports none of them: whoever makes
-a Runner passes extensions.
+The runner imports none of them. Each moment of a run is a method that does nothing here; override those you need:
+
+| moment | method |
+|---|---|
+| a graph is about to be run | `Extension.checked` |
+| a run is about to be driven here, or stopped | `Extension.opened`, which can return a `Follower` |
+| a node begins, in its context | `Follower.entered` |
+| an attempt that recorded work ends | `Follower.ended` |
+| steps are durable | `Follower.recorded` |
+| the run is driven here no longer | `Follower.left` |
+| a worker has looked at the queues | `Extension.polled` |
+| the Runner closes | `Extension.closed` |
+
+What a method raises fails the run, or the call of the Runner, in which it is called.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from graphengine.runner.followers import Follower, Following
+
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.engine.plan import Call, Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.runner.context import Context
     from graphengine.stores.base import RunInfo, Store
 
 
@@ -23,7 +37,7 @@ class OpenRun(NamedTuple):
 
     Attributes:
         store: Its store.
-        snapshot: Where it is; empty for a new run.
+        snapshot: Where it is, empty for a new run. It changes as the run moves; do not change it.
         info: Its row; None for a new run.
         parent: The run that it branches off from.
         caller: The context of the caller who started or resumed it; None if it wakes up here.
@@ -36,61 +50,50 @@ class OpenRun(NamedTuple):
     caller: contextvars.Context | None = None
 
 
-class Follower(Protocol):
-    """Follows one run for as long as it is driven here. It has only those of these moments that it needs.
+class Executors(Protocol):
+    """Runs the nodes with `on=`, in other processes or on other machines."""
+
+    def counts_time(self, on: str) -> bool:
+        """Return whether an executor counts the time of its calls itself, from when they begin."""
+        ...
+
+    async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
+        """Call a node's function on its executor, and return its result."""
+        ...
+
+
+class Extension:
+    """An extension of a Runner: `Runner(extensions=[…])`.
 
     Attributes:
-        labels: What it adds to each record of the log.
+        executors: What runs nodes with `on=`; without any, they run in place.
     """
 
-    labels: Mapping[str, str]
-
-    def entered(self, frame: Frame) -> None:
-        """A node is about to begin: called in its context, so that context variables can be set for it."""
-        ...
-
-    def ended(self, frame: Frame) -> None:
-        """An attempt that recorded work has ended; its event is about to be recorded."""
-        ...
-
-    def recorded(self, steps: Sequence[Step]) -> None:
-        """Steps are durable."""
-        ...
-
-    async def left(self) -> None:
-        """The run is driven here no longer."""
-        ...
-
-
-class Extension(Protocol):
-    """An extension of a Runner.
-
-    Attributes:
-        is_used: Whether the Runner has to wait for it when it closes.
-    """
+    executors: Executors | None = None
 
     @property
-    def is_used(self) -> bool: ...
+    def is_used(self) -> bool:
+        """Whether a Runner has to wait for `closed` when it closes."""
+        return type(self).closed is not Extension.closed
 
-    def checked(self, plan: Plan[Any]) -> None:
-        """A graph is about to be run. Raises: GraphEngineError, if the extension's options do not fit it."""
-        ...
+    def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
+        """A graph is about to be run, here or by a worker. Raises: GraphEngineError, if it cannot be run."""
 
-    async def opened(self, run: OpenRun) -> Follower | None:
-        """A run is about to be driven here; None if the extension does not follow it."""
-        ...
+    async def opened(self, run: OpenRun) -> Follower | None:  # noqa: ARG002 - for those that override it
+        """A run is about to be driven here, or stopped; None if the extension does not follow it."""
+        return None
+
+    async def polled(self, store: Store) -> None:
+        """A worker has looked at the queues; called every 15 seconds at most."""
 
     async def closed(self) -> None:
         """The Runner closes."""
-        ...
 
 
-def told(followers: Sequence[Follower], moment: str) -> Sequence[Callable[..., Any]]:
-    """Return the methods to call at a moment."""
-    return [getattr(each, moment) for each in followers if hasattr(each, moment)]
-
-
-async def followers_of(extensions: Sequence[Extension], run: OpenRun) -> Sequence[Follower]:
-    """Return what follows a run that is opened."""
+async def following(extensions: Sequence[Extension], run: OpenRun) -> Following:
+    """Return those who follow a run that is opened."""
     found = [await each.opened(run) for each in extensions]
-    return [each for each in found if each is not None]
+    return Following([each for each in found if each is not None])
+
+
+__all__ = ["Executors", "Extension", "Follower", "OpenRun", "following"]

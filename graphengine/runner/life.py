@@ -12,7 +12,7 @@ import logging
 import math
 from contextvars import copy_context
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
@@ -21,7 +21,8 @@ from graphengine.runner import opening
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.audience import Audience
 from graphengine.runner.driving import Driving
-from graphengine.runner.extensions import OpenRun, followers_of, told
+from graphengine.runner.extensions import OpenRun, following
+from graphengine.runner.followers import NOBODY
 from graphengine.runner.loop_watchdog import WATCH
 from graphengine.runner.ownership import Ownership
 from graphengine.runner.recorded_work import outside_work
@@ -31,11 +32,12 @@ from graphengine.runner.scope import CURRENT, FROM_THREAD
 from graphengine.runner.shared import INBOX_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.runner.shared import Shared
-    from graphengine.stores.base import RunInfo
+    from graphengine.runner.watcher import Watcher
+    from graphengine.stores.base import Message, RunInfo
 
 S = TypeVar("S")
 
@@ -70,9 +72,9 @@ class Life(Generic[S]):
         result: How it ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a run begins with
         self,
-        shared: Shared,
+        shared: Shared[Life[Any]],
         run_id: str,
         plan: Plan[S],
         open_: Opening[S],
@@ -154,6 +156,33 @@ class Life(Generic[S]):
         self.over.set()
         self.audience.show(None)
 
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Accept messages, if it is driven."""
+        if self.driving is not None:
+            self.driving.deliver(messages)
+
+    def is_taken(self) -> Coroutine[object, object, bool]:
+        """Return whether it is driven here: not if it is over, still waits, or another process claimed it first.
+
+        Returns as soon as that is clear. Call it right after the life was made: it watches the run from the call on,
+        whenever the coroutine is awaited.
+        """
+        return self._is_taken(self.audience.joined())
+
+    async def _is_taken(self, events: Watcher) -> bool:
+        try:
+            return await events.get() is not None
+        finally:
+            self.audience.left(events)
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether it could not be opened, for another reason than that another process drives it."""
+        if not self.task.done() or self.task.cancelled():
+            return False
+        error = self.task.exception()
+        return error is not None and not isinstance(error, RunIsDriven)
+
     def note_seq(self, seq: int) -> None:
         """Note the seq of its last step here, which is durable."""
         self.seq = seq
@@ -197,7 +226,7 @@ class Life(Generic[S]):
         if shared.extensions:
             caller = None if self.seq else self.context  # a run that wakes up here has no caller
             opened = OpenRun(shared.store, snapshot, info, parent, caller)
-            driving.follow(await followers_of(shared.extensions, opened))
+            driving.following = await following(shared.extensions, opened)
         return driving
 
     # --- driven -----------------------------------------------------------------------------------------------------
@@ -208,21 +237,10 @@ class Life(Generic[S]):
         self.driving, shared.driven[self.id] = driving, self
         if self.is_released or shared.closed:
             driving.release()
-        log_begin(driving.snapshot, driving.labels)
+        log_begin(driving.snapshot, driving.following.labels)
         is_cut = False
         try:
-            if shared.store.shared:
-                shared.poll_inbox()
-            elif self.seq:  # else every caller waits until it is recorded
-                driving.deliver(await shared.store.inbox([self.id]))
-            self.note_seq(driving.snapshot.seq)
-            try:
-                attempts = await self._attempts(driving)
-            except ResourceFailed as error:
-                await driving.fail(error)
-            else:
-                with WATCH.over(driving.loop):
-                    await driving.drive(attempts)
+            await self._move(driving)
         except asyncio.CancelledError:
             if not shared.closed:
                 raise
@@ -234,13 +252,32 @@ class Life(Generic[S]):
             shared.quieter.set()
             if driving.is_ours:
                 await opening.release(shared.store, self.id, driving.fence)
-        log_end(driving.snapshot, driving.labels)
-        followers = driving.followers
-        driving.follow(())
-        for left in told(followers, "left"):
-            await left()
+        log_end(driving.snapshot, driving.following.labels)
+        followers, driving.following = driving.following, NOBODY
+        await followers.left()
         if shared.closed and (is_cut or driving.snapshot.status == "running"):
             return await self._cut_off(driving)
+        return await self._driven(driving)
+
+    async def _move(self, driving: Driving) -> None:
+        """Drive it until it ends, waits, or is released."""
+        store = self.shared.store
+        if store.shared:
+            self.shared.poll_inbox()
+        elif self.seq:  # else every caller waits until it is recorded
+            driving.deliver(await store.inbox([self.id]))
+        self.note_seq(driving.snapshot.seq)
+        try:
+            attempts = await self._attempts(driving)
+        except ResourceFailed as error:
+            await driving.fail(error)
+        else:
+            with WATCH.over(driving.loop):
+                await driving.drive(attempts)
+
+    async def _driven(self, driving: Driving) -> Result[S]:
+        """Return the result of a run that was driven."""
+        shared = self.shared
         result: Result[S] = result_of(self.plan, driving.snapshot, driving.cause)
         shared.kept.keep(driving.snapshot, driving.session.size_bound)
         driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
@@ -261,8 +298,8 @@ class Life(Generic[S]):
             now=driving.time.now,
             wall=shared.clock.now,
             past=shared.past,
-            executors=None if shared.executors.are_replaced else shared.executors,
-            followers=driving.followers,
+            executors=shared.executors,
+            following=driving.following,
             loop=driving.loop,
             ownership=Ownership(driving, shared.store, shared.clock) if shared.store.shared else None,
         )
@@ -303,13 +340,13 @@ class Life(Generic[S]):
                 elif not alarm.done():
                     return False
             status = (await store.info(self.id)).status
-            return status in ("waiting", "running") and not self.is_released
         except asyncio.CancelledError:
             if not shared.closed:
                 raise
             return False
         finally:
             shared.asleep.pop(self.id, None)
+        return status in ("waiting", "running") and not self.is_released
 
     def _must_end(self) -> bool:
         return self.is_released or self.shared.closed

@@ -10,7 +10,7 @@ import math
 import secrets
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.fold import evolve
@@ -36,7 +36,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of, snapshot_of
-from graphengine.runner.extensions import OpenRun, followers_of, told
+from graphengine.runner.extensions import OpenRun, following
 from graphengine.runner.kept import Kept
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Decided
     from graphengine.runner.driving import Driving
-    from graphengine.runner.life import Life
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
@@ -76,11 +75,46 @@ class InQueue(NamedTuple):
     key: str | None
 
 
+class Opens(Protocol[S]):
+    """What opens a run: its life."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        ...
+
+    @property
+    def plan(self) -> Plan[S]:
+        """The graph."""
+        ...
+
+    @property
+    def shared(self) -> Shared[Any]:
+        """What it shares with other runs."""
+        ...
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a caller asked for it, so that it is resumed even if it failed or was stopped."""
+        ...
+
+    async def claimed(
+        self,
+        snapshot: Snapshot,
+        size_bytes: int | None = None,
+        *,
+        info: RunInfo | None = None,
+        parent: str | None = None,
+    ) -> Driving:
+        """Return what drives it from a snapshot, before its first step is recorded."""
+        ...
+
+
 # --- a new run ----------------------------------------------------------------------------------------------------
 
 
 async def begin(  # noqa: PLR0913 - what a run begins with
-    life: Life[S],
+    life: Opens[S],
     *,
     initial: Initial | None,
     given: object,
@@ -111,7 +145,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
 
 
 async def _create(
-    life: Life[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
+    life: Opens[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
 ) -> None:
     """Record a run with its first step, and claim it."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
@@ -127,7 +161,7 @@ async def _create(
     driving.fence = await life.shared.store.create(info, steps, plan.outline)
 
 
-async def _continued(shared: Shared, plan: Plan[S], after: str, given: object) -> Initial:
+async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> Initial:
     """Return the initial state of a run that begins with the final state of another one."""
     where = f"after run {after}"
     left = await load_snapshot(shared.store, after, None)
@@ -151,7 +185,7 @@ async def _continued(shared: Shared, plan: Plan[S], after: str, given: object) -
 
 
 async def branch_off(  # noqa: PLR0913 - what a branch begins with
-    life: Life[S],
+    life: Opens[S],
     *,
     parent: str,
     at: int,
@@ -227,7 +261,10 @@ class Wanted(NamedTuple):
     pause: Sequence[str] | None = None
 
 
-async def resume(life: Life[S], wanted: Wanted = Wanted(), taken: Taken | None = None) -> Driving | Result[S]:
+_AS_IT_WAS: Final = Wanted()
+
+
+async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: Taken | None = None) -> Driving | Result[S]:
     """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
 
     A run that failed or was stopped is resumed too, if a caller asked for that.
@@ -245,14 +282,14 @@ async def resume(life: Life[S], wanted: Wanted = Wanted(), taken: Taken | None =
         life.shared.opening -= 1
 
 
-async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
+async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
     shared, plan, store = life.shared, life.plan, life.shared.store
     info = await store.info(life.id)
     check_name(plan, info.graph, life.id)
     if plan.secret:  # a wrong key must not touch the run
         check_secrets(plan, await shared.kept.read(life.id))
     is_over = info.status == "finished" or (not life.is_asked and info.status not in ("running", "waiting"))
-    waits = info.status == "waiting" and wanted == Wanted()
+    waits = info.status == "waiting" and wanted == _AS_IT_WAS
     if is_over or (waits and await _still_waits(life, info)):
         there = await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again below.
@@ -278,7 +315,7 @@ async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> 
     return await _claimed(life, wanted, was_held=was_held)
 
 
-async def _of_taken(life: Life[S], taken: Taken, fence: int) -> Driving | Result[S]:
+async def _of_taken(life: Opens[S], taken: Taken, fence: int) -> Driving | Result[S]:
     """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""
     shared, plan, info = life.shared, life.plan, taken.info
     try:
@@ -293,13 +330,13 @@ async def _of_taken(life: Life[S], taken: Taken, fence: int) -> Driving | Result
             await release(shared.store, life.id, fence)
             shared.kept.keep(*kept)
             return result_of(plan, kept.snapshot)
-        return await _resumed(life, Wanted(), Found(fence, held=False, kept=kept, taken=taken))
+        return await _resumed(life, _AS_IT_WAS, Found(fence, held=False, kept=kept, taken=taken))
     except BaseException:
         await release(shared.store, life.id, fence)
         raise
 
 
-async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
+async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     """Record the resume of a claimed run, and return what drives it.
 
     If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the process
@@ -325,13 +362,13 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     return driving
 
 
-def _check_free(life: Life[Any]) -> None:
+def _check_free(life: Opens[Any]) -> None:
     """Raise RunIsDriven if the run is driven here."""
     if life.id in life.shared.driven:
         raise RunIsDriven(life.id, "this Runner", math.inf)
 
 
-async def _still_waits(life: Life[Any], info: RunInfo) -> bool:
+async def _still_waits(life: Opens[Any], info: RunInfo) -> bool:
     """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
     due = info.due_at is not None and info.due_at <= life.shared.clock.now()
     return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
@@ -382,7 +419,7 @@ async def is_better_alone(store: Store, info: RunInfo) -> bool:
 # --- a run that is not driven here --------------------------------------------------------------------------------
 
 
-async def stop(shared: Shared, run_id: str, why: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
+async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
     store = shared.store
     info = await store.info(run_id)
@@ -400,7 +437,7 @@ async def stop(shared: Shared, run_id: str, why: str, consume: Sequence[int] = (
     try:
         snapshot = await load_snapshot(store, run_id, None)
         if snapshot.status == "waiting" or info.queued:
-            followers = await followers_of(shared.extensions, OpenRun(store, snapshot, info))
+            followers = await following(shared.extensions, OpenRun(store, snapshot, info))
             event = StopAsked(shared.clock.now(), "asked", why)
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
@@ -410,10 +447,9 @@ async def stop(shared: Shared, run_id: str, why: str, consume: Sequence[int] = (
             done = Session(plan, snapshot).commit([event], append)
             if done.durable is not None:
                 await done.durable
-            for recorded in told(followers, "recorded"):
+            for recorded in followers.recorded:
                 recorded(done.steps)
-            for left in told(followers, "left"):
-                await left()
+            await followers.left()
     finally:
         await release(store, run_id, fence)
 

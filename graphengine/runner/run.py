@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from graphengine.calls.caller_line import ends_at_caller
-from graphengine.errors import RunIsDriven, RunnerClosed
+from graphengine.errors import RunnerClosed
 from graphengine.graph.elsewhere import OF_A_RESULT, not_of_a_run, refuses
 from graphengine.runner.live_events import NodeBegan
-from graphengine.runner.result import unless_failed
+from graphengine.runner.notebooks import html_of
+from graphengine.runner.result import result_of, unless_failed
 from graphengine.runner.run_events import RunEnded, StepRecorded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from graphengine.engine.steps import Step
     from graphengine.runner.life import Life
@@ -47,47 +47,14 @@ class Run(Generic[S]):
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
         life = self._life
         if life.driving is not None:
-            from graphengine.render.of_run import run_html  # noqa: PLC0415 - only notebooks need the renderer
-
-            return run_html(life.plan, life.driving.snapshot)
+            snapshot = life.driving.snapshot
+            return html_of(result_of(life.plan, snapshot), snapshot)
         return None if life.result is None else life.result._repr_html_()
-
-    @property
-    def watchers(self) -> list[asyncio.Queue[Event | None]]:
-        """The queues of its watchers; None ends each."""
-        return self._life.audience.watchers
 
     @property
     def is_going(self) -> bool:
         """Whether it is alive here: driven, about to be, or asleep."""
         return not self._life.task.done()
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether its first step here is durable."""
-        return self._life.seq > 0
-
-    @property
-    def waits_out(self) -> bool:
-        """Whether it stays here while it waits only for a time."""
-        return self._life.waits_out
-
-    def leave(self) -> None:
-        """End here, as it waits, when it waits only for a time."""
-        self._life.waits_out = False
-
-    @property
-    def has_trouble(self) -> bool:
-        """Whether it could not be resumed, for another reason than that another process drives it."""
-        task = self._life.task
-        if not task.done() or task.cancelled():
-            return False
-        return task.exception() is not None and not isinstance(task.exception(), RunIsDriven)
-
-    @property
-    def was_cut_off(self) -> bool:
-        """Whether its task was cancelled, as by an event loop that ends before it."""
-        return self._life.task.cancelled()
 
     async def ended(self) -> None:
         """Return when it is no longer driven, for whatever reason."""
@@ -111,19 +78,9 @@ class Run(Generic[S]):
         """Return when its first step is durable, or when it has ended without one."""
         await self._life.begun.wait()
 
-    def is_taken(self) -> Coroutine[object, object, bool]:
-        """Return whether this handle drives it: not if it is over, still waits, or another process claimed it first.
-
-        Returns as soon as that is clear. Call it right after the run was started or resumed: it watches the run from
-        the call on, whenever the coroutine is awaited.
-        """
-        return self._is_taken(self._life.audience.joined())
-
-    async def _is_taken(self, events: Watcher) -> bool:
-        try:
-            return await events.get() is not None
-        finally:
-            self._life.audience.left(events)
+    def live(self) -> Watcher:
+        """Return a queue of what happens from now on, for the command line and the inspector; None is the end."""
+        return self._life.audience.joined()
 
     def events(self, after: int = 0) -> AsyncGenerator[Event, None]:
         """Iterate over what happens until the run ends: recorded steps after seq `after`, and live events.
@@ -152,7 +109,7 @@ class Run(Generic[S]):
         last, life = after, self._life
         try:
             await self.begun()
-            if not self.is_recorded:
+            if not life.seq:
                 yield RunEnded(await self._ended_with())
                 return
             for step in await self._steps(after, life.last_seq):

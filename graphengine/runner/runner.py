@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
-from graphengine.executors.of_runner import Executors
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
 from graphengine.runner import retention as pruning
@@ -29,6 +28,7 @@ from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.portal import own_loop
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
+from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import Shared
@@ -36,8 +36,7 @@ from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -45,13 +44,11 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
-    from graphengine.models.base import Model
     from graphengine.runner.driving import Driving
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Opening
     from graphengine.runner.result import Result
     from graphengine.stores.base import Pick, RunInfo, Store, Taken
-    from graphengine.telemetry import Telemetry
 
 S = TypeVar("S")
 
@@ -72,17 +69,12 @@ class Runner(Records):
     Args:
         store: The path of a SQLite database, a Store, or None for memory.
         resources: Ready-made resources that replace the graphs' own, by name.
-        models: Models that replace agents' own, as objects or names (`"openai:…"`). The keys are an agent's name, a
-            node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all agents; the
-            most specific key wins. A key such as `review_loop:writer` applies only in that graph.
         check: Detect nodes that change their input in place.
         threads: The maximum number of sync nodes that run at the same time.
         clock: The clock; tests can pass their own.
         sizes: Size limits of a state, an update, a message and recorded work.
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
-        executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
-            function that makes one, which the Runner shuts down. See `graphengine.executors`.
-        telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
+        extensions: What else acts in the runs; see `graphengine.runner.extensions`.
 
     Example:
         >>> async def main() -> None:
@@ -98,32 +90,28 @@ class Runner(Records):
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model | str] | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
-        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
-        telemetry: Telemetry | None = None,
+        extensions: Sequence[Extension] = (),
     ) -> None:
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
         if not is_seconds(grace_seconds, zero=True):
             raise DefinitionError(f"Runner(grace_seconds={grace_seconds!r})", repair="give seconds, 0 or more")
-        self.telemetry = telemetry
         self.store: Store = store_of(store)
         self._in_memory = store is None
         self._clock = clock or SystemClock()
         self._grace_seconds = grace_seconds
         self._sizes = sizes_of(sizes)
-        self._shared = Shared(
+        self._shared: Shared[Life[Any]] = Shared(
             self.store,
             self._clock,
             Resources(resources or {}),
             Threads(threads),
-            Executors(executors or {}),
-            _extensions(models or {}, telemetry, self._clock),
+            tuple(extensions),
             checks=check,
             sizes=self._sizes,
         )
@@ -157,12 +145,7 @@ class Runner(Records):
         """
         shared = self._shared
         shared.closed = True
-        opened = (
-            shared.resources.is_used
-            or shared.threads.pool
-            or shared.executors.are_used
-            or any(each.is_used for each in shared.extensions)
-        )
+        opened = shared.resources.is_used or shared.threads.pool or any(each.is_used for each in shared.extensions)
         if self._in_memory and not (opened or shared.lives or shared.leaving):
             await self.store.close()  # there is nothing to wait for
             return
@@ -176,7 +159,6 @@ class Runner(Records):
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(shared.resources.close)
             stack.callback(shared.threads.shutdown)
-            stack.push_async_callback(shared.executors.close)
             for each in shared.extensions:
                 stack.push_async_callback(each.closed)
             await self._let_finish()
@@ -217,6 +199,7 @@ class Runner(Records):
         queue: str | None = None,
         priority: int = 0,
         key: str | None = None,
+        wait_out: bool = True,
     ) -> Run[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
 
@@ -237,6 +220,7 @@ class Runner(Records):
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
             key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
+            wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
@@ -262,7 +246,7 @@ class Runner(Records):
             tags=pruning.checked_tags(tags, "tags="),
             place=place,
         )
-        return self._live(plan, run_id or new_id(self._clock.now()), begin)
+        return self._handle(self._live(plan, run_id or new_id(self._clock.now()), begin, waits_out=wait_out))
 
     def resume(
         self,
@@ -302,7 +286,7 @@ class Runner(Records):
         if self.drives(run_id):
             raise RunIsDriven(run_id, "this Runner", math.inf)
         wanted = opening.Wanted(limits, None if pause_before is None else pauses_of(plan, pause_before))
-        return self._live(plan, run_id, partial(opening.resume, wanted=wanted), waits_out=wait_out)
+        return self._handle(self._live(plan, run_id, partial(opening.resume, wanted=wanted), waits_out=wait_out))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -365,7 +349,7 @@ class Runner(Records):
                 await each.begun.wait()
             return await branch_off(life)
 
-        return self._live(plan, run_id or new_id(self._clock.now()), when_recorded)
+        return self._handle(self._live(plan, run_id or new_id(self._clock.now()), when_recorded))
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
@@ -414,12 +398,17 @@ class Runner(Records):
         await self.store.open()
         return await self.store.take(replace(pick, kept=self._shared.kept.ids))
 
-    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> Run[S]:
-        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here."""
+    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> tuple[Run[S], Coroutine[object, object, bool]]:
+        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here.
+
+        Returns:
+            Its handle, and whether it is driven here, once that is clear.
+        """
         plan = self._usable_plan(graph, None)
         resume = partial(opening.resume, taken=taken)
         # Not asked: if another worker was faster and the run failed there, it is not retried.
-        return self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)
+        life = self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)
+        return self._handle(life), life.is_taken()
 
     async def wants_alone(self, info: RunInfo) -> bool:
         """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
@@ -463,12 +452,13 @@ class Runner(Records):
             found = await self.due(list(known), limit=limit)
         left = [info for info in found if info.status == "running"]
         alone = [await opening.is_better_alone(self.store, info) for info in left]
-        runs = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
-        taken = await asyncio.gather(*(run.is_taken() for run, a in zip(runs, alone, strict=True) if not a))
+        lives = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
+        taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
         are_taken = iter(taken)
-        return [run for run, a in zip(runs, alone, strict=True) if a or next(are_taken) or run.has_trouble]
+        kept = (each for each, a in zip(lives, alone, strict=True) if a or next(are_taken) or each.has_trouble)
+        return [self._handle(life) for life in kept]
 
-    def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Run[S]:
+    def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:
         plan, shared = self._usable_plan(graph, None), self._shared
 
         async def when_idle(life: Life[S]) -> Driving | Result[S]:
@@ -577,8 +567,8 @@ class Runner(Records):
             if self._life_of(run_id) is None:
                 run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
                 await run.begun()
-                if run.has_trouble:
-                    with contextlib.suppress(RunExists):  # another process has just started it
+                if not run.is_going:
+                    with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
                         await run.result()
         await self.send(run_id, topic, record, key=key)
         await self._known(run_id)  # another caller's start may be about to find that the run exists
@@ -588,8 +578,8 @@ class Runner(Records):
     async def _look(self, run_id: str) -> None:
         """Read a run's inbox now, if it is driven here, or wake it, if it sleeps here."""
         life = self._shared.driven.get(run_id)
-        if life is not None and life.driving is not None:
-            life.driving.deliver(await self.store.inbox([run_id]))
+        if life is not None:
+            life.deliver(await self.store.inbox([run_id]))
         self._shared.wake(run_id)
 
     def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
@@ -619,9 +609,9 @@ class Runner(Records):
             await life.begun.wait()
             self._usable()
 
-    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Run[S]:
+    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
         """Let a run live here, from its opening to its result."""
-        return self._handle(Life(self._shared, checked_id(run_id), plan, open_, **how))
+        return Life(self._shared, checked_id(run_id), plan, open_, **how)
 
     def _usable_plan(self, graph: GraphDefinition[S], limits: Limits | None, *, is_queued: bool = False) -> Plan[S]:
         """Return the plan of a graph that is about to be run. Raises: as `start`."""
@@ -638,27 +628,16 @@ class Runner(Records):
         self._loop = own_loop(self._loop)
 
     def check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
-        """Check what a graph needs of this Runner by name: resources, models, executors. Raises: as `start`."""
+        """Check what a graph needs of this Runner, such as resources by name. Raises: as `start`."""
         plans, shared = plan.nest, self._shared
         shared.resources.check({name: factory for here in plans for name, factory in here.resources.items()})
         for each in shared.extensions:
-            each.checked(plan)
-        if not is_queued:  # else the worker needs them
-            shared.executors.check(plans)
+            each.checked(plan, is_queued=is_queued)
 
-
-def _extensions(models: Mapping[str, Model | str], telemetry: Telemetry | None, clock: Clock) -> Sequence[Extension]:
-    """Return the extensions that the arguments of a Runner name: the one place that knows them."""
-    from graphengine.agents.in_run import Agents  # noqa: PLC0415 - the runner itself needs none of these
-    from graphengine.agents.model_routing import Models  # noqa: PLC0415
-    from graphengine.models.line import MACHINE_CLOCK  # noqa: PLC0415
-
-    agents = Agents(Models(models), MACHINE_CLOCK if isinstance(clock, SystemClock) else clock)
-    if telemetry is None:
-        return (agents,)
-    from graphengine.telemetry.of_runner import Tracing  # noqa: PLC0415
-
-    return agents, Tracing(telemetry)
+    async def tell_polled(self) -> None:
+        """Tell extensions that a worker has looked at the queues."""
+        for each in self._shared.extensions:
+            await each.polled(self.store)
 
 
 def _is_inside(run_id: str) -> bool:

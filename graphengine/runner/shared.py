@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from graphengine.errors import StoreError
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.executors.of_runner import Executors
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import Extension
-    from graphengine.runner.life import Life
     from graphengine.runner.resources import Resources
     from graphengine.runner.threads import Threads
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import Message, Store
 
 INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
@@ -35,8 +33,19 @@ LOOK_SECONDS: Final = 2.0
 longer than the poll of the inbox: a sleeping run has nothing to do, and its own time wakes it anyway."""
 
 
-class Shared:
-    """What the runs of one Runner share.
+class Hears(Protocol):
+    """What gets messages: the life of a run."""
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Accept messages."""
+        ...
+
+
+L = TypeVar("L", bound=Hears)
+
+
+class Shared(Generic[L]):
+    """What the runs of one Runner share. `L` is what lives a run: `runner.life.Life`.
 
     Attributes:
         lives: The runs that are alive here: opened, driven or asleep.
@@ -47,6 +56,7 @@ class Shared:
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of runs that wait for many answers.
         plans: The plans of runs that were opened here, by fingerprint.
+        executors: What runs the nodes with `on=`; None to run them in place.
         closed: Whether the Runner is closed, so that no run continues.
     """
 
@@ -56,17 +66,16 @@ class Shared:
         clock: Clock,
         resources: Resources,
         threads: Threads,
-        executors: Executors,
         extensions: Sequence[Extension],
         *,
         checks: bool,
         sizes: Sizes,
     ) -> None:
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
-        self.resources, self.threads, self.executors = resources, threads, executors
-        self.extensions = extensions
-        self.lives: set[Life[Any]] = set()
-        self.driven: dict[str, Life[Any]] = {}
+        self.resources, self.threads, self.extensions = resources, threads, extensions
+        self.executors = next((each.executors for each in extensions if each.executors is not None), None)
+        self.lives: set[L] = set()
+        self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
         self.opening = 0
         self.quieter = asyncio.Event()
@@ -146,8 +155,8 @@ class Shared:
                 with contextlib.suppress(StoreError):  # the next poll may succeed; a lasting fault fails the appends
                     for message in await self.store.inbox(list(self.driven)):
                         life = self.driven.get(message.run_id)
-                        if life is not None and life.driving is not None:
-                            life.driving.deliver([message])
+                        if life is not None:
+                            life.deliver([message])
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(INBOX_SECONDS):
                         seen = await self.store.news(seen)

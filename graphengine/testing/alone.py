@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.in_run import Agents, AgentsOfRun
+from graphengine.agents.in_run import AgentsOfRun
+from graphengine.agents.model_routing import ALL
 from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
@@ -22,11 +23,11 @@ from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
+from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
-from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.attempt import TaskRunner
-from graphengine.agents.model_routing import ALL
+from graphengine.runner.followers import Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import usage_from, waits_of
 from graphengine.runner.threads import Threads
@@ -186,7 +187,7 @@ class _Alone:
             self._session,
             host=self,
             resources=await resources.of_nest(stage.plan),
-            followers=(AgentsOfRun(Agents(self._models, MACHINE_CLOCK), stage.snapshot),),
+            following=Following([AgentsOfRun(self._models, MACHINE_CLOCK, stage.snapshot)]),
             threads=self._threads,
             now=self._clock.now,
             wall=self._clock.now,

@@ -11,9 +11,10 @@ import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
-from graphengine.runner.runner import Runner
+from graphengine.executors.of_runner import ExecutorsByName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
+    from graphengine.runner.life import Life, Opening
     from graphengine.runner.run import Run
-    from graphengine.runner.life import Opening
     from graphengine.stores.base import Store
     from graphengine.testing.crashes import DeathPoints
 
@@ -49,11 +50,11 @@ class OpenRunner(Runner):
         self._resources_given: dict[str, object] = {}
         self._executors_used: dict[str, Executor | Callable[[], Executor]] = {}
         self._points: DeathPoints | None = None
-        self._started: list[Run[Any]] = []
+        self._started: list[Life[Any]] = []
         self._driven: list[str] = []
         self._guard: asyncio.Task[None] | None = None
         super().__init__(store, clock=clock)
-        self._shared.executors.are_replaced = True
+        self._run_in_place()
 
     def use(
         self,
@@ -91,7 +92,7 @@ class OpenRunner(Runner):
     @property
     def active(self) -> Sequence[Run[Any]]:
         """The runs that it is driving."""
-        return [run for run in self._started if run.is_going]
+        return [self._handle(life) for life in self._started if not life.task.done()]
 
     async def restart(self) -> None:
         """Become a new runner after a death: end the remaining tasks, and release the runs as the system would."""
@@ -129,8 +130,8 @@ class OpenRunner(Runner):
         if guard is not None and guard is not asyncio.current_task():
             guard.cancel()
         asleep = self._shared.asleep
-        driven = [run for run in self._started if run.is_going or run.was_cut_off]
-        self._driven = [run.id for run in driven if run.id not in asleep]
+        driven = [life for life in self._started if not life.task.done() or life.task.cancelled()]
+        self._driven = [life.id for life in driven if life.id not in asleep]
         await super().__aexit__(kind, error, trace)
 
     def check(self) -> None:
@@ -140,7 +141,7 @@ class OpenRunner(Runner):
             AssertionError: It did.
         """
         __tracebackhide__ = True
-        cut_off = [] if self._shared.closed else [run.id for run in self._started if run.was_cut_off]
+        cut_off = [] if self._shared.closed else [life.id for life in self._started if life.task.cancelled()]
         driven = self._driven or cut_off
         if driven:
             runs = f"run {driven[0]}" if len(driven) == 1 else f"runs {', '.join(driven)}"
@@ -157,13 +158,13 @@ class OpenRunner(Runner):
         self._shared.threads.shutdown()
         close_leftover(self._real)
 
-    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Run[S]:
+    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
         with nullcontext() if self._points is None else self._points.here():
-            run = super()._live(plan, run_id, open_, **how)
-        self._started.append(run)
-        return run
+            life = super()._live(plan, run_id, open_, **how)
+        self._started.append(life)
+        return life
 
     async def _close_with_loop(self) -> None:
         """Close it in its event loop if nothing else does: `asyncio.run` cancels what is left, and waits for it."""
@@ -186,7 +187,14 @@ class OpenRunner(Runner):
         store = self._store if self._points is None else self._points.watched(self._store)
         given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
         super().__init__(store, **given, executors=self._executors_used, clock=self._clock)
-        self._shared.executors.are_replaced = not self._executors_used
+        if not self._executors_used:
+            self._run_in_place()
+
+    def _run_in_place(self) -> None:
+        """Run nodes with `on=` in place."""
+        shared = self._shared
+        shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
+        shared.executors = None
 
 
 def close_leftover(store: Store) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from contextvars import ContextVar, copy_context
 from typing import Annotated, Any
 
 import pytest

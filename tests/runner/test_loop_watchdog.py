@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
-from graphengine.runner import loop_watchdog as watch
 from graphengine.runner import life
+from graphengine.runner import loop_watchdog as watch
 from graphengine.runner.threads import _outcome_of
 
 BLOCKED_SECONDS = 0.1

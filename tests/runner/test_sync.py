@@ -12,8 +12,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRunner, ask
+from graphengine.api.sync import SyncRun
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
-from graphengine.runner import Emitted, Run, RunEnded, StepRecorded, SyncRun
+from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
 
 
