@@ -89,7 +89,7 @@ class Runner(core.Runner):
 
 
 def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
-    from graphengine.render.of_run import html_of  # noqa: PLC0415 - only notebooks need the renderer
+    from graphengine.api.run_html import html_of  # noqa: PLC0415 - only notebooks need the renderer
 
     return html_of(result, snapshot)
 
