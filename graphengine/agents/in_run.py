@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graphengine.agents.budget import Budgets
 from graphengine.agents.live_events import Live
-from graphengine.agents.run_scope import CURRENT
 from graphengine.agents.waits import RunWaits
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import PriceUnknown
 from graphengine.models.base import KnowsPrices
-from graphengine.runner.context import Context
+from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.followers import Follower
-from graphengine.runner.node_scope import NodeScope
+from graphengine.runner.scope import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ class Routes(Protocol):
         """Return the model of an agent at a path in a run of this graph."""
         ...
 
-    async def opened(self, source: Opens) -> Sequence[Any]:
+    async def tools_of(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""
         ...
 
@@ -121,7 +120,7 @@ class InRun(NodeScope):
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""
-        return await self._run.models.opened(source)
+        return await self._run.models.tools_of(source)
 
     @property
     def waits(self) -> Waits:

@@ -1,4 +1,4 @@
-"""What an agent needs from the run in which it is called. The runner sets it; without it an agent runs alone."""
+"""What an agent needs from the run in which it is called: `InRun`. Outside a run it is `graphengine.agents.alone`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from graphengine.runner.scope import CURRENT, FROM_THREAD, AsksPerson, Calls, Outcome, Piece, Question, as_outcome
+from graphengine.runner.scope import FROM_THREAD, AsksPerson, Piece, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -169,17 +169,3 @@ async def in_loop_of(scope: Scope, call: Callable[[], Awaitable[T]]) -> T:
         made.close()
         raise
     return (await asyncio.wrap_future(future)).result()
-
-
-__all__ = [
-    "CURRENT",
-    "FROM_THREAD",
-    "AsksPerson",
-    "Calls",
-    "Opens",
-    "Outcome",
-    "Piece",
-    "Question",
-    "Scope",
-    "as_outcome",
-]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from graphengine.agents.extension import Agents
+from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.executors.of_runner import ExecutorsByName
@@ -80,7 +80,7 @@ class Runner(core.Runner):
             sizes=sizes,
             grace_seconds=grace_seconds,
             extensions=(
-                Agents(models or {}, clock),
+                Models(models or {}, clock),
                 ExecutorsByName(executors or {}),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,

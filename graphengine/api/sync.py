@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
+from graphengine.api.portal import Portal
 from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
 from graphengine.graph import elsewhere
-from graphengine.runner.portal import Portal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

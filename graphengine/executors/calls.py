@@ -17,7 +17,7 @@ import sys
 import threading
 from contextlib import nullcontext
 from functools import cache, partial
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error
@@ -30,8 +30,6 @@ from graphengine.runner.scope import CURRENT, as_outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-
-    from graphengine.runner.scope import Scope
 
 
 class Channel(Protocol):
@@ -151,7 +149,7 @@ def _run(
     try:
         if facts.context is not None:
             values[facts.context] = context or DetachedContext(facts)
-        CURRENT.set(cast("Scope", DetachedContext(facts)))  # agents raise an error that explains
+        CURRENT.set(DetachedContext(facts))  # agents raise an error that explains
         result = call_here(function, values, nullcontext if context is None else context.running)
         if context is not None:
             context.end()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import DefinitionError, InputError
-from graphengine.graph.options import Sizes, is_tag
+from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
 from graphengine.runner.opening import InQueue
 from graphengine.stores.base import LARGEST_PRIORITY
 
@@ -84,3 +85,22 @@ def sizes_of(given: object) -> Sizes:
     if given is not None and not isinstance(given, Sizes):
         raise DefinitionError(f"Runner(sizes={given!r})", repair="write sizes=Sizes(update_bytes=…)")
     return given or _SIZES
+
+
+def checked_tags(tags: object, where: str) -> tuple[str, ...]:
+    """Check tags, and return them sorted, without duplicates.
+
+    Raises:
+        InputError: The argument is not a list of tags.
+    """
+    if tags == ():
+        return ()
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
+    found = set()
+    for tag in tags:
+        if not is_tag(tag):
+            repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
+            raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
+        found.add(tag)
+    return tuple(sorted(found))

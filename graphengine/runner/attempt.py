@@ -207,7 +207,7 @@ class TaskRunner:
             return self._moved(task, self._now())
         frame = self._snapshot.frames[task.frame]
         try:
-            plan = plan_of(self._plan, frame)
+            plan = self._plan if frame.up is None else plan_of(self._plan, frame)
         except (KeyError, NoChoice):  # the graph was changed: `run` reports it
             return None
         node = plan.nodes.get(task.node)

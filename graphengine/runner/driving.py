@@ -17,9 +17,9 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from graphengine.calls.contexts import in_context
 from graphengine.engine.events import Answered, MessageCame, StopAsked
 from graphengine.engine.failures import error_of
 from graphengine.engine.frame_tree import add_usage
@@ -40,7 +40,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
     from contextvars import Context
 
     from graphengine.engine.events import Event
@@ -50,11 +50,12 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Decided, FailureRecord, Step
     from graphengine.errors import NodeError
     from graphengine.runner.attempt import TaskRunner
-    from graphengine.runner.audience import Audience
-    from graphengine.runner.followers import Following
+    from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import Message
+
+T = TypeVar("T")
 
 _TURN_SECONDS: Final = 0.005
 """How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
@@ -89,6 +90,7 @@ class Driving:
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         following: Who follows it; see `runner.extensions`.
+        is_halting: Whether nothing more starts: the run is stopped or released.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
     """
 
@@ -112,7 +114,8 @@ class Driving:
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began = time.monotonic()
-        self._halted = asyncio.Event()  # a stop or a release: nothing more starts
+        self.is_halting = False
+        self._halted = asyncio.Event()
         self._stop_reason = ""
         self._consume: Sequence[int] = ()
         self._cuts = False  # a stop that cancels what is in flight
@@ -156,7 +159,8 @@ class Driving:
                 if not ready and not self._has_usable_mail():
                     break
         finally:
-            await self._cancel_all()
+            if self._jobs:
+                await self._cancel_all()
         is_released = self.is_halting and not self._stop_reason
         if (snapshot.status == "running" and not is_released) or (self._stop_reason and self.is_ours):
             asked = self._stop_reason
@@ -203,7 +207,8 @@ class Driving:
 
         An asyncio task costs as much as the whole step of a node that does not suspend.
         """
-        is_shown, event = self._announce(task), attempts.move(task)
+        is_shown = bool(self.audience.watchers) and self._announce(task)
+        event = attempts.move(task)
         if event is None:
             job = self._jobs[task.frame] = Job(task)
             job.within, job.has_begun = cast("asyncio.Task[None]", self._task), True
@@ -211,7 +216,7 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await in_context(self._context.copy(), attempts.run(task)) if not self.is_halting else None
+                event = await _in_context(self._context.copy(), attempts.run(task)) if not self.is_halting else None
             except asyncio.CancelledError:
                 if not self._cuts or job.within.uncancel():
                     raise
@@ -221,7 +226,8 @@ class Driving:
 
     async def _work(self, attempts: TaskRunner, job: Job) -> None:
         """Run a task in its asyncio task."""
-        task, outcome = job.task, None
+        task = job.task
+        outcome: Event | BaseException | None = None
         job.has_begun = True
         try:
             if not self._cuts and (not task.due or await self._is_due(task)):
@@ -297,8 +303,8 @@ class Driving:
         moves = snapshot.status == "running" and not self.is_halting and not limit_reached(snapshot)
         changed = dict.fromkeys(self.session.changed) if moves else list(self._asleep)
         for key in [key for key in changed if key in self._asleep and key in self._jobs]:
-            frame = snapshot.frames.get(key)
-            if not moves or frame is None or task_of(snapshot, frame) != self._asleep[key]:
+            asleep = snapshot.frames.get(key)
+            if not moves or asleep is None or task_of(snapshot, asleep) != self._asleep[key]:
                 self._cancel_job(key)
 
     async def _cancel_all(self) -> None:
@@ -318,7 +324,8 @@ class Driving:
         Raises:
             StoreError: They could not be recorded.
         """
-        self.check()
+        if self._broken is not None:
+            raise self._broken
         done = self.session.commit(events, append or self.append)
         status = self._recorded  # read before the await, in which other events may be appended
         if done.durable is not None:
@@ -326,7 +333,8 @@ class Driving:
             self._turn_began = time.monotonic()
         if status != "running":
             self.is_ours = False
-        self._show(done.steps)
+        if self.audience.watchers or self.following.recorded:
+            self._show(done.steps)
 
     async def note(self, event: Event) -> None:
         """Record an event of a node that is still running, and return when it is durable.
@@ -344,7 +352,8 @@ class Driving:
         except StoreError as error:
             self._broken = error
             raise
-        self._show(done.steps)
+        if self.audience.watchers or self.following.recorded:
+            self._show(done.steps)
 
     def append(
         self,
@@ -405,7 +414,7 @@ class Driving:
 
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
-        log_failure(self.snapshot, self.following.labels, step, failure)
+        log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
         failure.raised = None
@@ -430,6 +439,7 @@ class Driving:
 
     def release(self) -> None:
         """Release the run when everything in flight is recorded, without ending it: another process can resume it."""
+        self.is_halting = True
         self._halted.set()
 
     @property
@@ -495,11 +505,6 @@ class Driving:
         """The calls that show live events."""
         return self.audience.in_flight
 
-    @property
-    def is_halting(self) -> bool:
-        """Whether no more tasks are started."""
-        return self._halted.is_set()
-
     async def halted(self) -> None:
         """Return when no more tasks are started."""
         await self._halted.wait()
@@ -544,13 +549,31 @@ class Driving:
 
     def _show(self, steps: Sequence[Step]) -> None:
         """Show durable steps to all watchers, and to what follows the run."""
-        if not (self.audience.watchers or self.following.recorded):
-            return
         stored = [as_stored(step) for step in steps]
         for recorded in self.following.recorded:
             recorded(stored)
         for step in stored:
             self.show(StepRecorded(step.seq, step))
+
+
+@coroutine
+def _in_context(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await a coroutine so that the context variables that it sets are set in this context only.
+
+    It runs in the caller's asyncio task: a cancellation of that task reaches it.
+    """
+    step: Callable[[Any], Any] = work.send
+    given: object = None
+    while True:
+        try:
+            awaited = context.run(step, given)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        try:
+            step, given = work.send, (yield awaited)
+        except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
+            step, given = work.throw, error
 
 
 __all__ = ["Driving"]

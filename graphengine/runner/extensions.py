@@ -20,11 +20,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from graphengine.runner.followers import Follower, Following
+from graphengine.runner.followers import Follower
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Sequence
 
     from graphengine.engine.plan import Call, Plan
     from graphengine.engine.snapshot import Snapshot
@@ -73,7 +72,7 @@ class Extension:
 
     @property
     def is_used(self) -> bool:
-        """Whether a Runner has to wait for `closed` when it closes."""
+        """Whether a Runner has to wait for `closed` when it closes; otherwise it may leave it out."""
         return type(self).closed is not Extension.closed
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
@@ -90,10 +89,4 @@ class Extension:
         """The Runner closes."""
 
 
-async def following(extensions: Sequence[Extension], run: OpenRun) -> Following:
-    """Return those who follow a run that is opened."""
-    found = [await each.opened(run) for each in extensions]
-    return Following([each for each in found if each is not None])
-
-
-__all__ = ["Executors", "Extension", "Follower", "OpenRun", "following"]
+__all__ = ["Executors", "Extension", "Follower", "OpenRun"]

@@ -1,15 +1,20 @@
-"""Followers: what extensions are told of one run while it is driven here; see `graphengine.runner.extensions`."""
+"""Who follows one run while it is driven here: followers of extensions (`runner.extensions`), and watchers."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from graphengine.runner.watcher import Watcher
+
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
+    from graphengine.runner.live_events import Showing
+    from graphengine.runner.run_events import Event
 
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -39,12 +44,13 @@ class Follower:
 class Following:
     """Those who follow one run: what each moment calls. A moment that nobody overrides costs nothing."""
 
-    __slots__ = ("all", "ended", "entered", "recorded")
+    __slots__ = ("all", "ended", "entered", "left", "recorded")
 
     def __init__(self, followers: Sequence[Follower] = ()) -> None:
         self.all = followers
         self.entered = [each.entered for each in followers if type(each).entered is not Follower.entered]
         self.ended = [each.ended for each in followers if type(each).ended is not Follower.ended]
+        self.left = [each.left for each in followers if type(each).left is not Follower.left]
         self.recorded = [each.recorded for each in followers if type(each).recorded is not Follower.recorded]
 
     @property
@@ -52,14 +58,43 @@ class Following:
         """What they add to records of the log."""
         return {name: text for each in self.all for name, text in each.labels.items()}
 
-    async def left(self) -> None:
-        """Tell all of them that the run is driven here no longer."""
-        for each in self.all:
-            await each.left()
-
 
 NOBODY: Final = Following()
 """Nobody follows."""
 
 
-__all__ = ["NOBODY", "Follower", "Following"]
+class Audience:
+    """Who watches one run.
+
+    Attributes:
+        watchers: The queues of the watchers; None ends each.
+        in_flight: The calls that show live events, for watchers that join late.
+    """
+
+    __slots__ = ("in_flight", "watchers")
+
+    def __init__(self) -> None:
+        self.watchers: list[asyncio.Queue[Event | None]] = []
+        self.in_flight: set[Showing] = set()
+
+    def show(self, event: Event | None) -> None:
+        """Show an event to all watchers."""
+        for queue in self.watchers:
+            queue.put_nowait(event)
+
+    def joined(self) -> Watcher:
+        """Return the queue of a new watcher."""
+        queue = Watcher()
+        for live in self.in_flight:
+            for event in live.so_far():
+                queue.put_nowait(event)
+        self.watchers.append(queue)
+        return queue
+
+    def left(self, queue: asyncio.Queue[Event | None]) -> None:
+        """Remove a watcher."""
+        if queue in self.watchers:
+            self.watchers.remove(queue)
+
+
+__all__ = ["NOBODY", "Audience", "Follower", "Following"]

@@ -19,10 +19,9 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.audience import Audience
 from graphengine.runner.driving import Driving
-from graphengine.runner.extensions import OpenRun, following
-from graphengine.runner.followers import NOBODY
+from graphengine.runner.extensions import OpenRun
+from graphengine.runner.followers import NOBODY, Audience
 from graphengine.runner.loop_watchdog import WATCH
 from graphengine.runner.ownership import Ownership
 from graphengine.runner.recorded_work import outside_work
@@ -32,7 +31,7 @@ from graphengine.runner.scope import CURRENT, FROM_THREAD
 from graphengine.runner.shared import INBOX_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.runner.shared import Shared
@@ -95,7 +94,9 @@ class Life(Generic[S]):
         self._callers = 0
         self._slept_to_the_end = False
         self.context = copy_context()
-        self.context.run(_outside_nodes)
+        self.context.run(FROM_THREAD.set, None)  # a node, or an agent's tool, may have started it
+        self.context.run(CURRENT.set, None)
+        self.context.run(outside_work)
         own = self.context.copy()
         loop = asyncio.get_running_loop()
         self.task = loop.create_task(self._live(open_), name=f"graphengine run {run_id}", context=own)
@@ -154,7 +155,8 @@ class Life(Generic[S]):
         self.shared.lives.discard(self)
         self.begun.set()
         self.over.set()
-        self.audience.show(None)
+        for queue in self.audience.watchers:
+            queue.put_nowait(None)
 
     def deliver(self, messages: Sequence[Message]) -> None:
         """Accept messages, if it is driven."""
@@ -193,21 +195,32 @@ class Life(Generic[S]):
         """The seq of its last step here. What another handle has recorded since leads to the result of that one."""
         return self.seq if self.driving is None else self.driving.snapshot.seq
 
-    @contextlib.contextmanager
-    def awaited(self) -> Iterator[None]:
-        """Mark that a caller waits for the result."""
+    async def outcome(self) -> Result[S]:
+        """Wait until it is over, and return its result, or raise what ended it."""
         self._callers += 1
         try:
-            yield
+            await self.over.wait()
         finally:
             self._callers -= 1
+        return await self.ended_with()
 
-    async def ended_with(self) -> Result[S] | None:
-        """Return the result of a life that is over, or raise what ended it; None if it was never opened."""
-        if self.task.cancelled():
-            return None
-        self.task.result()
-        return await self._late_result() if self._slept_to_the_end else self.result
+    async def ended_with(self) -> Result[S]:
+        """Return the result of a life that is over, or raise what ended it.
+
+        Raises:
+            GraphEngineError: It could not be begun, claimed or recorded; RunnerClosed: its task was cancelled before.
+        """
+        result = self.result
+        if not self.task.cancelled():
+            self.task.result()
+            result = await self._late_result() if self._slept_to_the_end else result
+        if result is None:
+            raise RunnerClosed(
+                f"the runner was closed before run {self.id} was recorded",
+                where=f"run {self.id}",
+                repair="keep the Runner open until result() returns",
+            )
+        return result
 
     async def claimed(
         self,
@@ -226,7 +239,7 @@ class Life(Generic[S]):
         if shared.extensions:
             caller = None if self.seq else self.context  # a run that wakes up here has no caller
             opened = OpenRun(shared.store, snapshot, info, parent, caller)
-            driving.following = await following(shared.extensions, opened)
+            driving.following = await shared.following(opened)
         return driving
 
     # --- driven -----------------------------------------------------------------------------------------------------
@@ -237,7 +250,7 @@ class Life(Generic[S]):
         self.driving, shared.driven[self.id] = driving, self
         if self.is_released or shared.closed:
             driving.release()
-        log_begin(driving.snapshot, driving.following.labels)
+        log_begin(driving.snapshot, driving.following)
         is_cut = False
         try:
             await self._move(driving)
@@ -252,45 +265,28 @@ class Life(Generic[S]):
             shared.quieter.set()
             if driving.is_ours:
                 await opening.release(shared.store, self.id, driving.fence)
-        log_end(driving.snapshot, driving.following.labels)
+        log_end(driving.snapshot, driving.following)
         followers, driving.following = driving.following, NOBODY
-        await followers.left()
+        for left in followers.left:
+            await left()
         if shared.closed and (is_cut or driving.snapshot.status == "running"):
             return await self._cut_off(driving)
         return await self._driven(driving)
 
     async def _move(self, driving: Driving) -> None:
         """Drive it until it ends, waits, or is released."""
-        store = self.shared.store
+        shared, store = self.shared, self.shared.store
         if store.shared:
-            self.shared.poll_inbox()
+            shared.poll_inbox()
         elif self.seq:  # else every caller waits until it is recorded
             driving.deliver(await store.inbox([self.id]))
         self.note_seq(driving.snapshot.seq)
         try:
-            attempts = await self._attempts(driving)
+            resources = await shared.resources.of_nest(self.plan)
         except ResourceFailed as error:
             await driving.fail(error)
-        else:
-            with WATCH.over(driving.loop):
-                await driving.drive(attempts)
-
-    async def _driven(self, driving: Driving) -> Result[S]:
-        """Return the result of a run that was driven."""
-        shared = self.shared
-        result: Result[S] = result_of(self.plan, driving.snapshot, driving.cause)
-        shared.kept.keep(driving.snapshot, driving.session.size_bound)
-        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
-        missed = driving.missed_stop
-        if result.status == "waiting" and missed is not None and not shared.closed:
-            await opening.stop(shared, self.id, *missed)
-            return await self._current_result()
-        return result
-
-    async def _attempts(self, driving: Driving) -> TaskRunner:
-        shared = self.shared
-        resources = await shared.resources.of_nest(self.plan)
-        return TaskRunner(
+            return
+        attempts = TaskRunner(
             driving.session,
             host=driving,
             resources=resources,
@@ -301,8 +297,22 @@ class Life(Generic[S]):
             executors=shared.executors,
             following=driving.following,
             loop=driving.loop,
-            ownership=Ownership(driving, shared.store, shared.clock) if shared.store.shared else None,
+            ownership=Ownership(driving, store, shared.clock) if store.shared else None,
         )
+        with WATCH.over(driving.loop):
+            await driving.drive(attempts)
+
+    async def _driven(self, driving: Driving) -> Result[S]:
+        """Return the result of a run that was driven."""
+        shared = self.shared
+        cause = driving.cause if driving.snapshot.failure is not None else None
+        result: Result[S] = result_of(self.plan, driving.snapshot, cause)
+        shared.kept.keep(driving.snapshot, driving.session.size_bound)
+        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
+        if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
+            await opening.stop(shared, self.id, *missed)
+            return await self._current_result()
+        return result
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""
@@ -395,13 +405,6 @@ class Life(Generic[S]):
         if self.driving is not None:
             self.driving.release()
         self.shared.wake(self.id)
-
-
-def _outside_nodes() -> None:
-    """Leave the context of a node, or of an agent's tool, that starts a run."""
-    FROM_THREAD.set(None)
-    CURRENT.set(None)
-    outside_work()
 
 
 __all__ = ["Life", "Opening"]

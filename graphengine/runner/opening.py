@@ -36,7 +36,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of, snapshot_of
-from graphengine.runner.extensions import OpenRun, following
+from graphengine.runner.extensions import OpenRun
 from graphengine.runner.kept import Kept
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
@@ -437,7 +437,7 @@ async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int
     try:
         snapshot = await load_snapshot(store, run_id, None)
         if snapshot.status == "waiting" or info.queued:
-            followers = await following(shared.extensions, OpenRun(store, snapshot, info))
+            followers = await shared.following(OpenRun(store, snapshot, info))
             event = StopAsked(shared.clock.now(), "asked", why)
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
@@ -449,7 +449,8 @@ async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int
                 await done.durable
             for recorded in followers.recorded:
                 recorded(done.steps)
-            await followers.left()
+            for left in followers.left:
+                await left()
     finally:
         await release(store, run_id, fence)
 

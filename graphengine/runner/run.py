@@ -70,9 +70,7 @@ class Run(Generic[S]):
             RunnerClosed: The runner was closed before the run was recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        with self._life.awaited():
-            await self._life.over.wait()
-        return unless_failed(await self._ended_with())
+        return unless_failed(await self._life.outcome())
 
     async def begun(self) -> None:
         """Return when its first step is durable, or when it has ended without one."""
@@ -110,7 +108,7 @@ class Run(Generic[S]):
         try:
             await self.begun()
             if not life.seq:
-                yield RunEnded(await self._ended_with())
+                yield RunEnded(await life.ended_with())
                 return
             for step in await self._steps(after, life.last_seq):
                 last = step.seq
@@ -128,7 +126,7 @@ class Run(Generic[S]):
                 yield StepRecorded(step.seq, step)
             queue.check(self.id)
             if not life.task.cancelled():  # else the event loop ends: there is no result
-                ended = RunEnded(await self._ended_with())
+                ended = RunEnded(await life.ended_with())
                 with suppress(RunnerClosed):  # then a later watcher gets them
                     for step in await self._steps(last, ended.result.seq):  # not recorded by its driver: it was asleep
                         yield StepRecorded(step.seq, step)
@@ -148,18 +146,3 @@ class Run(Generic[S]):
 
     async def _steps(self, after: int, upto: int) -> Sequence[Step]:
         return await self._life.shared.store.steps(self.id, after, upto) if upto > after else ()
-
-    async def _ended_with(self) -> Result[S]:
-        """Return the result, or raise the error that kept the run from being begun or claimed.
-
-        Raises:
-            GraphEngineError: That error; RunnerClosed: its task was cancelled before.
-        """
-        result = await self._life.ended_with()
-        if result is None:
-            raise RunnerClosed(
-                f"the runner was closed before run {self.id} was recorded",
-                where=f"run {self.id}",
-                repair="keep the Runner open until result() returns",
-            )
-        return result

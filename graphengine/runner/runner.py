@@ -18,14 +18,12 @@ from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
-from graphengine.runner import retention as pruning
 from graphengine.runner.answers import asked, check_against, fitting
-from graphengine.runner.arguments import checked_id, new_id, place_in, sizes_of, store_of
+from graphengine.runner.arguments import checked_id, checked_tags, new_id, place_in, sizes_of, store_of
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.life import Life
 from graphengine.runner.plans import pauses_of, plan_of
-from graphengine.runner.portal import own_loop
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
@@ -243,7 +241,7 @@ class Runner(Records):
             limits=limits or graph.limits,
             after=after,
             pause=pauses_of(plan, pause_before),
-            tags=pruning.checked_tags(tags, "tags="),
+            tags=checked_tags(tags, "tags="),
             place=place,
         )
         return self._handle(self._live(plan, run_id or new_id(self._clock.now()), begin, waits_out=wait_out))
@@ -339,7 +337,7 @@ class Runner(Records):
             path=path,
             limits=limits,
             pause=None if pause_before is None else pauses_of(plan, pause_before),
-            tags=pruning.checked_tags(tags, "tags="),
+            tags=checked_tags(tags, "tags="),
         )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [life for life in self._shared.lives if life.id == parent and not life.is_held_back]
@@ -625,7 +623,20 @@ class Runner(Records):
         if self._shared.closed or self._pid != os.getpid():
             forked = "" if self._shared.closed else ", in a process that was forked from the one that created it"
             raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
-        self._loop = own_loop(self._loop)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is None:
+            raise DefinitionError(
+                "a Runner was used where no event loop is running",
+                repair="in a script: SyncRunner(path) or graph.run_sync(state); in async code: async with Runner(path)",
+            )
+        if self._loop is not None and self._loop is not loop:
+            raise RunnerClosed(
+                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
+            )
+        self._loop = loop
 
     def check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
         """Check what a graph needs of this Runner, such as resources by name. Raises: as `start`."""

@@ -10,6 +10,8 @@ from weakref import WeakValueDictionary
 
 from graphengine.errors import StoreError
 from graphengine.runner.alarms import Alarms
+from graphengine.runner.extensions import Extension
+from graphengine.runner.followers import Following
 from graphengine.runner.kept import KeptSnapshots
 from graphengine.runner.previous_runs import past_runs
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
-    from graphengine.runner.extensions import Extension
+    from graphengine.runner.extensions import OpenRun
     from graphengine.runner.resources import Resources
     from graphengine.runner.threads import Threads
     from graphengine.stores.base import Message, Store
@@ -74,6 +76,7 @@ class Shared(Generic[L]):
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
+        self._following = [each for each in extensions if type(each).opened is not Extension.opened]
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
@@ -94,6 +97,11 @@ class Shared(Generic[L]):
     def one_at_a_time(self) -> asyncio.Lock:
         """Held by the run that is driven alone."""
         return asyncio.Lock()
+
+    async def following(self, run: OpenRun) -> Following:
+        """Return who follows a run that is about to be driven, or to be stopped."""
+        found = [await each.opened(run) for each in self._following]
+        return Following([each for each in found if each is not None])
 
     async def idle(self) -> None:
         """Return when no run is driven or being resumed here."""

@@ -15,7 +15,6 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import ALL
-from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
@@ -30,6 +29,7 @@ from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.followers import Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import usage_from, waits_of
+from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
 from graphengine.state.declared import given_in
 from graphengine.state.json_values import as_record
@@ -211,7 +211,7 @@ class _Alone:
     async def close(self) -> None:
         """Release its resources."""
         self._threads.shutdown()
-        await self._models.close()
+        await self._models.closed()
         if self._resources is not None:
             await self._resources.close()
 
@@ -220,7 +220,7 @@ class _Alone:
         try:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
-            self._models.check(self._stage.plan)
+            self._models.checked(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise
