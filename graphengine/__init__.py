@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.api.sync import SyncRunner
+    from graphengine.api.sync import SyncRun, SyncRunner
     from graphengine.cli.live import show
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.graph.conditions import (
@@ -75,7 +75,7 @@ else:
             "state.text_file": ("TextFile",),
             "api.graph": ("Graph",),
             "api.runner": ("Runner",),
-            "api.sync": ("SyncRunner",),
+            "api.sync": ("SyncRun", "SyncRunner"),
             "graph.definition": (
                 "END",
                 "FAIL",
@@ -152,6 +152,7 @@ __all__ = [
     "Secret",
     "Settings",
     "Sizes",
+    "SyncRun",
     "SyncRunner",
     "TextFile",
     "Usage",

@@ -40,7 +40,7 @@ from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
 from graphengine.graph import elsewhere
-from graphengine.runner.portal import Portal
+from graphengine.api.portal import Portal
 
 if TYPE_CHECKING:
 {imports}

@@ -38,7 +38,7 @@ class Follower:
         """Steps are durable. Nodes that run in parallel can make them come in another order than that of `seq`."""
 
     async def left(self) -> None:
-        """The run is driven here no longer."""
+        """The run is driven here no longer. Not called if it never was, such as one that is started into a queue."""
 
 
 class Following:

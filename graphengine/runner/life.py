@@ -265,10 +265,10 @@ class Life(Generic[S]):
             shared.quieter.set()
             if driving.is_ours:
                 await opening.release(shared.store, self.id, driving.fence)
-        log_end(driving.snapshot, driving.following)
-        followers, driving.following = driving.following, NOBODY
-        for left in followers.left:
-            await left()
+            followers, driving.following = driving.following, NOBODY
+            for left in followers.left:
+                await left()
+        log_end(driving.snapshot, followers)
         if shared.closed and (is_cut or driving.snapshot.status == "running"):
             return await self._cut_off(driving)
         return await self._driven(driving)

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRunner, ask
-from graphengine.api.sync import SyncRun
+from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRun, SyncRunner, ask
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
 from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
