@@ -38,7 +38,7 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.sqlite import SQLiteStore, writes
-from graphengine.testing.store_kit import append, new_run, step
+from tests.conformance.store_kit import append, new_run, step
 
 if TYPE_CHECKING:
     from graphengine.stores.base import Status

@@ -490,7 +490,7 @@ class ModelOverloaded(ModelTransient):
 
 
 class ModelBusy(ModelTransient):
-    """The provider refused a call, or all calls of its lane, for longer than the lane is patient."""
+    """The provider refused a call for longer than its lane is patient, or asks not to be called again."""
 
     code = "model_busy"
     retryable = False  # it was retried, for as long as it may be

@@ -18,6 +18,8 @@ from hypothesis import settings
 from tests.kit.machine import IS_BARE, bare_path
 from tests.kit.postgres import PostgresServer, why_missing
 
+pytest.register_assert_rewrite("tests.conformance")
+
 ROOT = Path(__file__).resolve().parent
 SKIPPED_FILE = ROOT.parent / "build" / "skipped.txt"
 SKIPPED: set[str] = set()

@@ -97,9 +97,11 @@ class Alone:
         """Do a piece of work, and return its record."""
         return (await make()).record
 
-    def keeping(self) -> AbstractContextManager[None]:
-        """Return a context that does nothing, as nothing is kept."""
-        return nullcontext()
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Do nothing, as nothing is recorded."""
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Do nothing, as nothing is recorded."""
 
     async def may_call(self, model: Model) -> None:
         """Return at once: no limit applies."""

@@ -15,7 +15,7 @@ import inspect
 import json
 import logging
 from collections import Counter
-from contextlib import AsyncExitStack, ExitStack, nullcontext
+from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Final, Generic, cast
@@ -33,7 +33,11 @@ from graphengine.agents.records import check_usable, checked, record_of, respons
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
+    AnswerCut,
+    AnswerRefused,
     BadAnswer,
+    ContextFull,
+    GuardFailed,
     ModelTransient,
     TooManyTurns,
     mark_repeating,
@@ -73,7 +77,6 @@ _NO_TURNS: Final = (
     "This call was not made: there are no more turns for calling tools. Give your final answer now, with what you "
     "know, and say what is missing."
 )
-_NO_USE: Final = ("cut", "refused", "full")
 _OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """Errors of a computation on its inputs, which would recur; other errors, as of files, may not."""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
@@ -135,8 +138,7 @@ class Conversation(Generic[T]):
         if isinstance(self._model, OfflineModel):
             return await self._offline()
         async with AsyncExitStack() as stack:
-            with self._scope.keeping():
-                await self._open_tools(stack)
+            await self._open_tools(stack)
             self._key = self._place()
             with self._scope.group(self._key), self._shown():
                 return await self._to_the_answer()
@@ -152,8 +154,7 @@ class Conversation(Generic[T]):
     async def _offline(self) -> T:
         """Return the rule-based answer. It is computed once, as rules would return or raise the same again."""
         try:
-            with self._scope.keeping() if self._stand_in is None else nullcontext():
-                response = await self._model.answer(self._request())
+            response = await self._model.answer(self._request())
             self._scope.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
             value = await self._read(response.content)
@@ -170,18 +171,20 @@ class Conversation(Generic[T]):
             response = await self._answer()
             if response.calls:
                 tool_turns += 1
-                with self._scope.keeping():
-                    self._check_turns(tool_turns)
+                self._check_turns(tool_turns)
                 if tool_turns > agent.turns:
                     self._is_last = True
                     self.messages += [
                         result_message(call, {"text": _NO_TURNS, "error": True}) for call in response.calls
                     ]
                 else:
-                    self.messages += await self._results(response.calls)
+                    self.messages += await self._call_tools(response.calls)
                 continue
             try:
-                return with_citations(await self._read(str(response.content)), self.messages[-1])
+                with self._refusing(GuardFailed, *_OF_RULES):
+                    value = with_citations(await self._read(str(response.content)), self.messages[-1])
+                self._scope.answered("turn", str(self._turn), value)
+                return value  # noqa: TRY300 - the whole
             except BadAnswer as error:
                 if retries == agent.output_retries:
                     raise
@@ -190,6 +193,15 @@ class Conversation(Generic[T]):
                 if self._live is not None:
                     self._live.retract(error.message)
                 self.messages.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
+
+    @contextmanager
+    def _refusing(self, *errors: type[BaseException], name: str = "turn") -> Iterator[None]:
+        """Refuse the answer of this turn if one of these is raised: the next attempt asks the model again."""
+        try:
+            yield
+        except errors as error:
+            self._scope.refuse(error, name, str(self._turn))
+            raise
 
     def _check_turns(self, tool_turns: int) -> None:
         """Limit the turns in which the model calls tools.
@@ -236,27 +248,16 @@ class Conversation(Generic[T]):
     ) -> Response:
         """Call a model once; `extra` is recorded with its answer.
 
-        An answer that an earlier attempt could not use stays recorded, and the model is called again: the settings or
-        the model may have changed.
-
         Raises:
             AnswerCut, AnswerRefused, ContextFull: The answer cannot be used. Errors of the model are raised too.
         """
-        numbers = (f"{self._turn}.{again}" if again else f"{self._turn}" for again in count())
-        while True:
-            number = next(numbers)
-            record = await self._recorded(model, request, name, number, extra)
-            response = response_of(record)
-            self.usage = add_usage(self.usage, usage_of(response))
-            if record.get("attempt", self._scope.attempt) >= self._scope.attempt:
-                break
-        with self._scope.keeping():
+        response = response_of(await self._recorded(model, request, name, extra))
+        self.usage = add_usage(self.usage, usage_of(response))
+        with self._refusing(AnswerCut, AnswerRefused, ContextFull, name=name):
             check_usable(response, response.model or model.name, self._agent.name, self._agent.chosen.max_tokens)
         return response
 
-    async def _recorded(
-        self, model: Model, request: Request, name: str, number: str, extra: Mapping[str, JsonValue]
-    ) -> JsonObject:
+    async def _recorded(self, model: Model, request: Request, name: str, extra: Mapping[str, JsonValue]) -> JsonObject:
         """Return the record of one answer."""
         await self._scope.may_call(model)
         reserved = ExitStack()  # released when the answer is recorded, which is when it counts
@@ -272,13 +273,11 @@ class Conversation(Generic[T]):
                 record |= {name: text for name, text in self._made_texts() if self._scope.may_record(text)}
                 if "question" in record and self.messages[0].media:
                     record["media"] = [one.model_dump() for one in self.messages[0].media]
-            if response.stop in _NO_USE:
-                record["attempt"] = self._scope.attempt
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
         with reserved:
-            kept: JsonObject = await self._scope.piece(name, number, make)
+            kept: JsonObject = await self._scope.piece(name, str(self._turn), make)
             return kept
 
     async def _hooked(self, model: Model, request: Request) -> Response:
@@ -447,14 +446,6 @@ class Conversation(Generic[T]):
             return opened
         stack.push_async_callback(source.close)
         return await source.open()
-
-    async def _results(self, calls: Sequence[ToolCall]) -> list[Message]:
-        """Make the calls of one turn. A timeout before, during or after them keeps what is recorded, as in a turn."""
-        try:
-            return await self._call_tools(calls)
-        except asyncio.CancelledError:
-            with self._scope.keeping():
-                raise
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
         """Make the calls of one turn, at most `CALLS_AT_ONCE` in parallel. Return their results in order."""

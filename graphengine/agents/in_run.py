@@ -99,13 +99,12 @@ class InRun(NodeScope):
             await work.halt()
         if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
             return
-        with self.keeping():
-            if not await model.knows_price():
-                raise PriceUnknown(
-                    f"the price of {model.name} is not known, and a limit on costs is in force",
-                    where=f"node {self.context.path}",
-                    repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
-                )
+        if not await model.knows_price():
+            raise PriceUnknown(
+                f"the price of {model.name} is not known, and a limit on costs is in force",
+                where=f"node {self.context.path}",
+                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
+            )
 
     async def sleep_for(self, seconds: float, what: str) -> None:
         """Wait, with the run stored as waiting."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 from contextlib import ExitStack, nullcontext
-from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pydantic_ai import Agent
-    from pydantic_ai.capabilities import AbstractCapability
 
     from graphengine.agents.live_events import Live
     from graphengine.agents.run_scope import Scope
@@ -97,8 +95,17 @@ async def _run(agent: Agent[Any, O], prompt: object, deps: object) -> O:
     live = scope.live(name)
     if live is not None:
         live.call = key
+    recording = _recording(scope, name, live)
     with scope.group(key), nullcontext() if live is None else live:
-        found = await agent.run(asked, deps=deps, capabilities=[_recording(scope, name, live)])
+        try:
+            found = await agent.run(asked, deps=deps, capabilities=[recording])
+        except RuntimeError as error:
+            from pydantic_ai.exceptions import UnexpectedModelBehavior  # noqa: PLC0415 - an extra
+
+            if isinstance(error, UnexpectedModelBehavior):  # as after too many answers that do not fit
+                scope.refuse(error, "turn", str(recording.turn))
+            raise
+        scope.answered("turn", str(recording.turn), found.output)
         return found.output
 
 
@@ -119,7 +126,7 @@ def _prompt(given: object) -> str | list[Any]:
     return parts
 
 
-def _recording(scope: Scope, agent: str, live: Live | None) -> AbstractCapability[Any]:
+def _recording(scope: Scope, agent: str, live: Live | None) -> Any:
     """Return what records and shows the calls of one run of an agent.
 
     Raises:
@@ -129,14 +136,16 @@ def _recording(scope: Scope, agent: str, live: Live | None) -> AbstractCapabilit
         from pydantic_ai.capabilities import AbstractCapability  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise DefinitionError("pydantic_ai_node needs pydantic-ai", repair=install_command(EXTRA)) from error
-    turns = count(1)
 
     class Recording(AbstractCapability[Any]):
+        turn = 0
+
         def get_wrapper_model(self, model: Any) -> Any:
             return None if live is None else _shown(model, live, agent)
 
         async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> Any:
-            return await _turn(scope, agent, live, next(turns), request_context, handler)
+            self.turn += 1
+            return await _turn(scope, agent, live, self.turn, request_context, handler)
 
         async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
             return await _tool_result(scope, live, call, lambda: handler(args))

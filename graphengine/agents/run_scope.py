@@ -47,11 +47,6 @@ class Scope(Protocol):
         """Return the model that answers for this agent: the run's choice, or the agent's own."""
         ...
 
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt of the node, from 1."""
-        ...
-
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a blocking function in a thread, of the run if none are given, and wait for it even if cancelled."""
         ...
@@ -93,8 +88,18 @@ class Scope(Protocol):
         """Return the record of a piece of work: the existing one, or that of doing it now."""
         ...
 
-    def keeping(self) -> AbstractContextManager[None]:
-        """Keep recorded work if the block fails, so that the next attempt reuses it."""
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Note that an exception says that the record of a piece of work cannot be used.
+
+        If the attempt fails of it, the next one does that piece anew.
+        """
+        ...
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Note the piece of work that an answer is from.
+
+        If the node returns this value, and its update is refused, the next attempt does that piece anew.
+        """
         ...
 
     async def may_call(self, model: Model) -> None:

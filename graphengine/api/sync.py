@@ -182,7 +182,7 @@ class SyncRunner:
         """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
         A run that is finished, or still waits, is not changed; its result states that. Arms of forks and items of maps
-        that failed while others wait are retried at once.
+        that failed while others wait are retried, unless an answer, a message or a time has come.
 
         Args:
             graph: The run's graph, changed or not.
@@ -319,7 +319,8 @@ class SyncRunner:
             key: A second message with the same key is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, or JSON cannot represent the payload.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
+                a lone surrogate.
         """
         self._portal.call(lambda: self._runner.send(run_id, topic, payload, key=key))
 

@@ -81,22 +81,6 @@ def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     return [_item(name) for name in sorted(found) if name.startswith(incomplete)]
 
 
-def visited(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the paths of nodes with steps in the given run; without such a run, the nodes in the project's files."""
-    from graphengine.cli.folders import database_from
-    from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read
-
-    given, run_id = ctx.params.get("database"), ctx.params.get("run_id")
-    try:
-        place = place_of(database_from(given) if isinstance(given, str) else given)
-        steps = read(place, lambda store: store.steps(str(run_id)))
-    except (GraphEngineError, OSError):
-        return nodes(ctx, param, incomplete)
-    found = dict.fromkeys(step.path for step in steps if step.kind in ("node", "item"))
-    return [_item(path) for path in found if path.startswith(incomplete)]
-
-
 def _item(value: str, type: str = "plain", help: str | None = None) -> CompletionItem:  # noqa: A002 - click's names
     from click.shell_completion import CompletionItem
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -37,7 +36,7 @@ class ExportUnwritable(GraphEngineError):
     "--output",
     metavar="FILE",
     default=_STDOUT,
-    help="The file to write, readable only by you; '-' or no option for stdout.",
+    help="The file to write; if it is new, readable only by you. '-' or no option for stdout.",
 )
 @options.database
 @options.common
@@ -56,6 +55,7 @@ def command(session: Session, run_id: str, output: str, database: Database | Non
     from graphengine.cli.steps import counted
     from graphengine.history.export import export_run, to_json_text
     from graphengine.history.json_document import SCHEMA
+    from graphengine.output_file import write_file
 
     place = place_of(database)
     found = run_id_of(session, place, run_id)
@@ -65,39 +65,16 @@ def command(session: Session, run_id: str, output: str, database: Database | Non
     if output == _STDOUT:
         session.out.write(harmless_json(text))
         return 0
-    write_private(Path(output), text)
+    try:
+        write_file(output, text.encode(), is_private=True)
+    except OSError as error:
+        message = f"{output} cannot be written: {error.strerror or error}"
+        repair = "name a file in an existing folder that you can write to"
+        raise ExportUnwritable(message, where=output, repair=repair) from error
     if session.json:
         session.document({"schema": SCHEMA, "run_id": found, "file": output, "steps": len(run.steps)})
     else:
         session.err.line(f"run {found}, {counted(len(run.steps), 'step')}: written to {output}")
         if run.info.parent is not None:
-            session.err.line(f"it branched from {run.info.parent}; the steps that they share are in the file")
+            session.err.prose(f"it branched from {run.info.parent}; the steps that they share are in the file")
     return 0
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, atomically.
-
-    Raises:
-        ExportUnwritable: It cannot be written.
-    """
-    import os
-    import tempfile
-    from contextlib import suppress
-
-    try:
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror or error}"
-        repair = "name a file in an existing folder that you can write to"
-        raise ExportUnwritable(message, where=str(path), repair=repair) from error

@@ -105,7 +105,7 @@ def _show(session: Session, run: Exported, place: Place, *, is_new: bool) -> Non
     )
     if info.parent is not None:
         text = f"it branched from {info.parent} after step {info.parent_seq}"
-        session.err.line(f"{text}; it includes the steps that they share, and the parent itself is not imported")
+        session.err.prose(f"{text}; it includes the steps that they share, and the parent itself is not imported")
     if info.queued:
         session.err.line(("worker: ", "dim"), worker_command(info.queue, graph_words(info.graph), place))
     elif info.status != "finished":

@@ -154,7 +154,7 @@ def _show(session: Session, place: Place, drives: Drives | None, url: str) -> No
 
     session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
     if drives is not None:
-        session.err.line(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
+        session.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
     session.out.line(url)
 
 
@@ -174,7 +174,7 @@ def _drives(session: Session, place: Place, references: tuple[str, ...], models:
 
     found = graphs_to_drive(references)
     for problem in found.unread:
-        session.err.line(("warning ", "bold yellow"), problem)
+        session.err.prose(("warning ", "bold yellow"), problem)
     chosen = models_for_all(models, found.found)
 
     async def create() -> None:
@@ -189,10 +189,9 @@ def _drives(session: Session, place: Place, references: tuple[str, ...], models:
 
 
 def _drivable(found: Found) -> Drivable:
-    from graphengine.cli.as_test import source_of
     from graphengine.cli.places import shown
     from graphengine.cli.run import example_of
     from graphengine.inspector.driving import Drivable
 
     file = shown(found.file.absolute())
-    return Drivable(found.graph, file, partial(example_of, found), partial(source_of, found))
+    return Drivable(found.graph, file, partial(example_of, found))

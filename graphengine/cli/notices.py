@@ -1,15 +1,20 @@
-"""Warnings of the engine, as lines on stderr while a command drives runs."""
+"""Warnings of the engine, as lines on stderr while a command drives runs.
+
+The log of runs is left out: the command shows itself how its runs go. `--log-level` shows it.
+"""
 
 from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from graphengine.cli.session import Session
+
+_RUNS: Final = "graphengine.runs"
 
 
 class _Lines(logging.Handler):
@@ -20,7 +25,8 @@ class _Lines(logging.Handler):
         self._session = session
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._session.err.line(("warning  ", "bold yellow"), record.getMessage())
+        if record.name != _RUNS:
+            self._session.err.prose(("warning  ", "bold yellow"), record.getMessage(), indent=9)
 
 
 @contextmanager

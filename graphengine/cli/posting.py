@@ -133,7 +133,7 @@ def _send(session: Session, post: Post) -> None:
 
     asyncio.run(send())
     if post.note:
-        session.err.line(post.note)
+        session.err.prose(post.note)
 
 
 def _report(session: Session, post: Post, reference: str | None, error: GraphEngineError | None = None) -> int:

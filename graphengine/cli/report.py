@@ -21,6 +21,7 @@ from graphengine.cli.waits import all_waits, show_waits
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.history.json_document import explanation_of, run_document
+from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
 
 if TYPE_CHECKING:
@@ -115,12 +116,12 @@ class Job:
         self.is_announced = True
         err = self.session.err
         plan = self.found.graph.compile()
-        err.line("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.place.database)}")
+        err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.place.database)}")
         self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
         if self.is_known_offline:
             err.line((OFFLINE, "yellow"))
         for note in self.notes:
-            err.line(note)
+            err.prose(note)
         for problem in () if self.run_id else plan.warnings:  # shown when the run was started
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
@@ -171,7 +172,7 @@ def report(job: Job, ended: Ended) -> int:
         text = (
             f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
         )
-        session.err.line(text)
+        session.err.prose(text)
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
 
 
@@ -349,8 +350,7 @@ def _write_output(job: Job, ended: Ended) -> None:
     output, path = ended.result.output, str(job.output)
     text = output if isinstance(output, str) else _as_text(output)
     try:
-        with open(path, "w", encoding="utf-8", newline="", opener=_private) as file:
-            file.write(text)
+        write_file(path, text.encode(), is_private=True)
     except OSError as error:
         again = command("resume", ended.info.id, "-o", path, *job.graph_words, place=job.place)
         raise OutputFailed(
@@ -358,11 +358,6 @@ def _write_output(job: Job, ended: Ended) -> None:
             where=path,
             repair=f"the run is finished and recorded; this writes its result again: {again}",
         ) from error
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file; restrict a new one to its owner, like the database, and keep the mode of an existing one."""
-    return os.open(path, flags, 0o600)
 
 
 def _as_text(output: object) -> str:

@@ -111,7 +111,7 @@ def _add(session: Session, name: str, database: Database | None, given: Mapping[
     notes: list[str] = []
     state = parse_pairs(given["pairs"], forms_of(found.graph.state), "--input", notes)
     for note in notes:
-        session.err.line(note)
+        session.err.prose(note)
     facts = {each: given[each] for each in ("cron", "zone", "missed", "queue", "priority", "key", "tags")}
     schedule = Schedule(name=name, graph=found.graph.name, **facts)
     _change(database, lambda runner: runner.schedule(schedule, found.graph, state), found.file)

@@ -298,16 +298,6 @@ class Script(Document):
     script: str = Field(description="the script")
 
 
-class MadeTest(Document):
-    """A pytest file that was made from a recorded step."""
-
-    run_id: str = Field(description="the run")
-    seq: int = Field(description="the step")
-    node: str = Field(description="the path of its node")
-    file: str | None = Field(description="the file it was written to; null if it was not")
-    test: str = Field(description="its text")
-
-
 class Limits(Part):
     """The limits of a queue; null for no limit."""
 
@@ -492,7 +482,6 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Run, "without the options below"),
         Kind(OneStep, "with `--step`"),
         Kind(SpendingOfRun, "with `--usage`"),
-        Kind(MadeTest, "with `--as-test`"),
     ],
     "inspect": [Kind(Inspected)],
     "doctor": [Kind(Examined)],

@@ -13,6 +13,7 @@ from graphengine.cli.terminal import OutputFailed
 from graphengine.cli.times import seconds
 from graphengine.evaluation import picture, report_of
 from graphengine.history.json_document import SCHEMA
+from graphengine.output_file import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,7 +73,7 @@ def show_scores(job: Job, ended: Ended, wanted: Wanted) -> int:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text.encode())
     except OSError as error:
         message = f"the report cannot be written: {error.strerror}"
         raise OutputFailed(message, where=str(path), repair="name another file") from error

@@ -115,7 +115,7 @@ def command(  # noqa: PLR0913 - one for each option
     if not references and given["queue"] is None:
         found = with_executors(found, executors)
     for problem in found.unread:
-        session.err.line(("warning ", "bold yellow"), problem)
+        session.err.prose(("warning ", "bold yellow"), problem)
     place = place_of(database, file)
     given |= {"models": models_for_all(models, found.found), "executors": executors}
     given["on_event"] = lambda event: show_event(session, place, event)
@@ -144,7 +144,7 @@ def _show(session: Session, settings: Settings, token: str | None, url: str) -> 
         session.line({"schema": 1, "url": url, **about, "token": token})
         return
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
-    session.err.line(f"serving {', '.join(graphs)} in {database}, {how}")
+    session.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
     session.out.line(url)
     if token is not None:
         channel = session.out if session.log_format == "json" else session.err  # a collector must not get it

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,22 +33,15 @@ _FLAGS: Final = {
     "--usage": "is_usage",
     "--all": "is_whole",
     "--state": "is_state",
-    "--as-test": "tested",
-    "--output": "output",
-    "--graph": "reference",
 }
 _EXCLUSIVE: Final = (
     ("--at", "--step"),
     ("--usage", "--step"),
     ("--all", "--step"),
-    ("--at", "--as-test"),
-    ("--usage", "--as-test"),
-    ("--all", "--as-test"),
     ("--all", "--usage"),
     ("--state", "--step"),
     ("--state", "--usage"),
     ("--state", "--all"),
-    ("--state", "--as-test"),
 )
 
 
@@ -61,7 +54,6 @@ _EXCLUSIVE: Final = (
         graphengine show tides --at 2            # as of that step
         graphengine show tides --step 3 --json
         graphengine show tides --usage
-        graphengine show tides --as-test write -o test_write.py
     """,
 )
 @options.run_id
@@ -70,17 +62,6 @@ _EXCLUSIVE: Final = (
 @click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")
 @click.option("--state", "is_state", is_flag=True, help="Show the state with every value uncut, and no steps.")
 @click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
-@click.option(
-    "--as-test",
-    "tested",
-    is_flag=False,
-    flag_value="",
-    metavar="[NODE]",
-    shell_complete=completing.visited,
-    help="Print a pytest file made from the last visit of this node, or from the node of --step.",
-)
-@click.option("-o", "--output", metavar="FILE", help="With --as-test: the file to write; stdout if not given.")
-@options.graph
 @options.database
 @options.common
 @click.pass_obj
@@ -91,9 +72,6 @@ def command(  # noqa: PLR0913 - one for each option
     at: int | None,
     step: int | None,
     is_usage: bool,
-    tested: str | None,
-    output: str | None,
-    reference: str | None,
     database: Database | None,
     is_whole: bool,
     is_state: bool,
@@ -103,8 +81,7 @@ def command(  # noqa: PLR0913 - one for each option
     Long values of the state are cut; --state shows all of it. Of a run with more than 1,200 steps the last 200 are
     shown; --all shows every step. More than five consecutive items of a map are shown as one line; --step shows one of
     them, --json has them all.
-    `took` counts only time in which the run was driven, not stops or waits. With --as-test, the test runs the node on
-    its recorded input, replays the answers of models, and asserts its update.
+    `took` counts only time in which the run was driven, not stops or waits.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_end, read_run, run_id_of
@@ -113,11 +90,6 @@ def command(  # noqa: PLR0913 - one for each option
     _check_options(click.get_current_context().params)
     place = place_of(database)
     meant = run_id_of(session, place, run_id)
-    if tested is not None:
-        from graphengine.cli.as_test import Wanted, show_test
-
-        show_test(session, place, meant, Wanted(tested, step, reference, output))
-        return 0
     if step is not None:
         recorded = read_end(place, meant, step, 1)
     elif is_usage or session.json or is_whole:
@@ -142,17 +114,12 @@ def _check_options(given: Mapping[str, Any]) -> None:
     """Check that the options go together.
 
     Raises:
-        click.UsageError: Two of them exclude each other, or one needs another.
+        click.UsageError: Two of them exclude each other.
     """
     is_given = {flag for flag, name in _FLAGS.items() if given[name] not in (None, False)}
     for pair in _EXCLUSIVE:
         if is_given.issuperset(pair):
             raise click.UsageError(f"give {pair[0]} or {pair[1]}, not both")
-    for flag in ("--output", "--graph"):
-        if flag in is_given and "--as-test" not in is_given:
-            raise click.UsageError(f"{flag} goes with --as-test")
-    if given["tested"] == "" and "--step" not in is_given:
-        raise click.UsageError("name a node, --as-test NODE, or a step, --as-test --step SEQ")
 
 
 def _show_usage(session: Session, recorded: Recorded) -> None:

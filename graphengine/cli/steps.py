@@ -144,9 +144,12 @@ def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
         return [f"{name} returned {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"
     used = facts.usage
-    request = f"{facts.by['agent']} asked {facts.by['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
+    agent, model = facts.by.get("agent"), facts.by.get("model")
+    request = f"{agent} asked {model}{what}: {tokens_line(used)}, cost {cost(used)}"
     reply = value if isinstance(value, dict) else {}
-    calls = [f"calls {call['name']}({call['arguments']})" for call in reply.get("calls", ())]
+    listed = reply.get("calls")  # anything can be in a file from elsewhere
+    made = [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
+    calls = [f"calls {call.get('name')}({call.get('arguments')})" for call in made]
     texts = [compact(reply.get("text", ""))] if reply.get("text") or not calls else []
     ended = "" if reply.get("stop", "end") in ("end", "tools") else f" ({reply['stop']})"
     return [request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
@@ -287,7 +290,7 @@ def dollars(amount: float) -> str:
 
 def is_offline(usage: Usage) -> bool:
     """Return whether models were called, and none of them was a language model."""
-    return usage.get("calls", 0) > 0 and are_offline(usage)
+    return (usage.get("calls") or 0) > 0 and are_offline(usage)
 
 
 def counted(number: int, noun: str) -> str:

@@ -107,7 +107,7 @@ def command(  # noqa: PLR0913 - one for each option
     executors = executors_of(file_of(references[0]) if references else None)
     found = graphs_to_drive(references) if references else with_executors(graphs_to_drive([]), executors)
     for problem in found.unread:
-        session.err.line(("warning ", "bold yellow"), problem)
+        session.err.prose(("warning ", "bold yellow"), problem)
     chosen = models_for_all(models, found.found)
     place = place_of(database, file_of(references[0]) if references else None)
     with stopper_of(session) as stopper, notices.shown(session), telemetry_of(session) as telemetry:
@@ -115,7 +115,7 @@ def command(  # noqa: PLR0913 - one for each option
         safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
         stopper.last_words = last_words(session, safe)
         names = ", ".join(found.graphs)
-        session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
+        session.err.prose(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
         pace = _Pace(concurrency, poll_seconds, queues or None, _endpoint(health))
         what = (found.graphs, chosen, executors, telemetry)
         run_loop(_work(session, place, what, pace, stopper))
@@ -151,8 +151,8 @@ async def _work(
     stopper: Stopper,
 ) -> None:
     from graphengine.api.runner import Runner
-    from graphengine.runner.health import serving_health
     from graphengine.runner.worker import Worker
+    from graphengine.web.health import serving_health
 
     graphs, models, executors, telemetry = what
     async with Runner(place.database, models=models, executors=executors, telemetry=telemetry) as runner:

@@ -69,6 +69,9 @@ S = TypeVar("S")
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
+MOST_NESTED: Final = 32
+"""How many graphs can be nested, the outermost included. Each level takes four levels of JSON in an outline, which is
+written with a run, and seven calls of a function to compile: about 60 and 140 would fail there, without a reason."""
 
 
 def compiled(graph: GraphDefinition[S]) -> Plan[S]:
@@ -94,7 +97,7 @@ def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:
     return compiler.problems
 
 
-_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[GraphDefinition[Any]]]]"
+_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[GraphDefinition[Any]], int]]"
 
 
 class _Compiler:
@@ -121,6 +124,7 @@ class _Compiler:
         self.known: _Known = {} if known is None else known
         self.problems: list[Problem] = []
         self.inner: list[GraphDefinition[Any]] = []
+        self.levels = 1  # of graphs, from this one to the innermost
         self.names = [d.name for d in graph.nodes]
         self.trackers: dict[str, Tracker] = {}
         self.broken = False  # an inner graph has problems that were reported before
@@ -204,13 +208,27 @@ class _Compiler:
             return None
         provided = tuple(sorted((name, id(factory)) for name, factory in self.resources.items()))
         if (id(graph), provided) not in self.known:
+            if len(chain) == MOST_NESTED:
+                self._too_deep(where, graph)
+                return None
             compiler = _Compiler(graph, chain, self.resources, self.known)
-            self.known[id(graph), provided] = compiler.plan(), [graph, *compiler.inner]
-            self.problems += [replace(p, where=f"{where}: {p.where}") for p in compiler.problems]
-        plan, inner = self.known[id(graph), provided]
+            self.known[id(graph), provided] = compiler.plan(), [graph, *compiler.inner], compiler.levels
+            self.problems += [
+                replace(p, where=where if p.code == "too_deep" else f"{where}: {p.where}") for p in compiler.problems
+            ]
+        plan, inner, levels = self.known[id(graph), provided]
         self.inner += inner
+        self.levels = max(self.levels, 1 + levels)
         self.broken |= plan is None
+        if plan is not None and len(chain) + levels > MOST_NESTED:  # it was compiled before, where it fits
+            self._too_deep(where, graph)
+            return None
         return plan
+
+    def _too_deep(self, where: str, graph: GraphDefinition[Any]) -> None:
+        outermost = (*self.around, self.graph)[0]
+        message = f"graphs are nested more than {MOST_NESTED} deep: {outermost.name} → … → {graph.name}"
+        self.report("too_deep", where, message, "join inner graphs, or run them one after another")
 
     def _names(self) -> None:
         seen: dict[str, Origin | None] = {}

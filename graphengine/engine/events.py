@@ -66,7 +66,11 @@ class Error(NamedTuple):
 
 
 class NodeFinished(Struct, gc=False):
-    """An attempt (or a fallback) ended with a result. `more` has further facts for its step."""
+    """An attempt (or a fallback) ended with a result.
+
+    `more` has further facts for its step. `answer` is the key of the recorded answer that the result is, if it is one:
+    if the update is refused, that answer is.
+    """
 
     frame: str
     node: str
@@ -79,14 +83,15 @@ class NodeFinished(Struct, gc=False):
     choice: str = ""
     chance: float = 0.5
     more: Node | None = None
+    answer: str = ""
 
 
 class NodeFailed(NamedTuple):
     """An attempt (or a fallback) failed.
 
     `chance` is a random number from 0 to 1 for the jitter of a retry. `failure` is the record of the failure if a frame
-    below recorded it already. `keeps` means that a recorded call failed, not the node's own code, so that the next
-    attempt keeps the recorded work.
+    below recorded it already. `refused` are the keys of the recorded work that caused it: answers that cannot be used,
+    and questions that nobody answered in time.
     """
 
     frame: str
@@ -100,7 +105,7 @@ class NodeFailed(NamedTuple):
     choice: str = ""
     chance: float = 0.5
     failure: FailureRecord | None = None
-    keeps: bool = False
+    refused: Sequence[str] = ()
 
 
 class Written(NamedTuple):
@@ -238,7 +243,8 @@ class Resumed(NamedTuple):
 
     `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
     None to keep them. `company` means that the process also drives other runs; `asked` that a caller asked to resume
-    this run when no part of it could move, so that its failed parts are retried although other parts wait.
+    this run when nothing else was to do (no part could move, no answer, message or time had come), so that its failed
+    parts are retried although other parts wait.
     """
 
     now: float

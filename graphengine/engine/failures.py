@@ -26,13 +26,11 @@ class FailedElsewhere(Exception):
 
     Args:
         error: The failure. Its `raised` is the exception, if it can be pickled.
-        is_from_work: Whether it came from recorded work.
     """
 
-    def __init__(self, error: Error, *, is_from_work: bool = False) -> None:
+    def __init__(self, error: Error) -> None:
         super().__init__(error.message)
         self.error = error
-        self.is_from_work = is_from_work
 
 
 _NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the process"

@@ -339,8 +339,7 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
     frame.begun = False
     frame.due = facts.due_at or 0.0
     frame.arrived = max(step.at, frame.due)
-    if not facts.keeps:
-        _forget_work(frame, ("answer", "message"))
+    _forget_work(frame, facts, ("answer", "message"))
     touch(snapshot, frame)
 
 
@@ -373,8 +372,7 @@ def _given_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
     """Fail a node without frames below it. A resume runs it again, with its recorded work if that may be kept."""
     if isinstance(frame.phase, Waiting):
         wake(snapshot, frame)
-    if not facts.keeps:
-        _forget_work(frame, ("message",))
+    _forget_work(frame, facts, ("message",))
     frame.attempt += 1
     frame.begun = facts.error is not None and facts.error.kind == WorkNotRepeatable.code  # a resume asks again
     if frame.kind == "item":
@@ -541,9 +539,12 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
         move(snapshot, frame, facts)
 
 
-def _forget_work(frame: Frame, but: Collection[str]) -> None:
-    """Forget a visit's recorded work, except answers and messages (`but`), which arrive only once."""
-    frame.memos = {key: memo for key, memo in frame.memos.items() if memo.by in but}
+def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) -> None:
+    """Forget the recorded work that caused a failure, or all of it, except what arrives only once (`but`)."""
+    if not facts.keeps:
+        frame.memos = {key: memo for key, memo in frame.memos.items() if memo.by in but}
+    for key in facts.refused:
+        frame.memos = {k: memo for k, memo in frame.memos.items() if k != key and not k.startswith(f"{key}/")}
 
 
 def _keep_messages(snapshot: Snapshot, messages: Iterable[Any]) -> None:

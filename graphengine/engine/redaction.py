@@ -23,7 +23,7 @@ from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Continued, Entered, Node, Outcome, Refused, Shift, Started, Stopped
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
 from graphengine.state.encoded import opened
-from graphengine.state.secret import clear_texts, holds, is_sealed, scrubbed, worth_scrubbing
+from graphengine.state.secret import begun_at_end, clear_texts, concealed, holds, is_sealed, scrubbed, worth_scrubbing
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -97,13 +97,13 @@ class Guard:
 
     def hide(self, shown: Any) -> Any:  # noqa: ANN401 - any data that a node emits
         """Return live data with clear texts hidden."""
-        return scrubbed(shown, worth_scrubbing(self._texts()))
+        return concealed(shown, worth_scrubbing(self._texts()))
 
     def screened(self, text: str) -> tuple[str, str]:
         """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
         secrets = worth_scrubbing(self._texts())
         safe = str(scrubbed(text, secrets))
-        longest = max((_begun_at_end(secret, safe) for secret in secrets), default=0)
+        longest = max((begun_at_end(secret, safe) for secret in secrets), default=0)
         return safe[: len(safe) - longest], safe[len(safe) - longest :]
 
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
@@ -135,12 +135,6 @@ class Guard:
     def _texts(self) -> Iterator[str]:
         for frame, inner in _frames(self.plan, self.snapshot):
             yield from _texts_in(inner.state, frame)
-
-
-def _begun_at_end(secret: str, text: str) -> int:
-    """Return how many characters at the end of a text are the beginning of a secret."""
-    lengths = range(min(len(secret) - 1, len(text)), 0, -1)
-    return next((length for length in lengths if text.endswith(secret[:length])), 0)
 
 
 def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations of `_Row`
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 from msgspec import Raw, Struct
 from pydantic_core import from_json
 
-from graphengine.engine.steps import AnyFacts, Continued, Count, Facts, Mapped, Step, Time
+from graphengine.engine.steps import AnyFacts, Continued, Count, Facts, Item, Mapped, Step, Time
+from graphengine.state.json_values import Op  # noqa: TC001 - msgspec reads it too
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ class _Row(Struct, forbid_unknown_fields=True):
     visit: Count = 0
     attempt: Count = 0
     began: Time = 0.0
-    update: Sequence[Annotated[Sequence[Any], msgspec.Meta(min_length=2)]] = ()
+    update: Sequence[Op] = ()
     data: Raw = Raw(b"{}")
 
 
@@ -105,10 +106,24 @@ def decode_step(seq: int, body: bytes | str) -> Step:
                 facts["to"] = [facts["to"]]
             row = msgspec.convert(record, _Row)
             data = msgspec.convert(facts, FACTS[row.kind])
+        _check_ops(data.writes if isinstance(data, Item) else row.update)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         message = f"step {seq} is not a valid step: {error}"
         raise ValueError(message) from error
     return Step(seq, row.at, data, row.frame, row.node, row.visit, row.attempt, row.began, row.update)
+
+
+def _check_ops(ops: Sequence[Op]) -> None:
+    """Check the form of operations, which msgspec cannot describe: a kind, a field, then one value or two.
+
+    Raises:
+        ValueError: One has another form.
+    """
+    for op in ops:
+        least = 4 if op[:1] in (["put"], ["grow"]) else 3
+        if len(op) < least or type(op[0]) is not str or type(op[1]) is not str:
+            message = f"{op!r} is not an operation on a field"
+            raise ValueError(message)
 
 
 def facts_record(facts: Facts) -> dict[str, Any]:

@@ -218,13 +218,15 @@ class AttemptEnded(Outcome, kw_only=True):
     """Facts of an attempt that ended, possibly because its wait ended.
 
     Attributes:
-        keeps: Whether a recorded call failed, not the node's own code, so that recorded work is kept.
+        keeps: Whether recorded work is kept for the next attempt.
+        refused: The keys of the recorded work that is not, because it caused the failure.
         wait: The name of the wait that ended.
         by: What ended it.
         answer: What was answered.
     """
 
     keeps: bool = False
+    refused: Sequence[str] = ()
     wait: str = ""
     by: Literal["", "answer", "message", "time", "default"] = ""
     answer: AnswerRecord | None = None

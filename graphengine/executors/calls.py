@@ -59,8 +59,8 @@ class NodeContext(Protocol):
         """Mark where the node's code runs in its event loop."""
         ...
 
-    def end(self, error: BaseException | None = None) -> bool:
-        """End the attempt. Return whether the exception that ended it came from recorded work."""
+    def end(self, *, failed: bool = False) -> None:
+        """End the attempt."""
         ...
 
 
@@ -155,9 +155,11 @@ def _run(
             context.end()
     except BaseException as error:  # noqa: BLE001 - a node may raise anything
         reraise_interrupt(error)
-        return _failed(error, is_from_work=context is not None and context.end(error))
+        if context is not None:
+            context.end(failed=True)
+        return _failed(error)
     try:
-        return pickle.dumps((result, None, False), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((result, None), pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
         text = f"the result of {facts.node}, a {type(result).__name__}, cannot be pickled: {error}"
         lost = NotPicklable(text, where=f"node {facts.path}", repair="return plain values")
@@ -190,7 +192,7 @@ def outcome_of(packed: bytes, node: str) -> object:
         NotPicklable: The result cannot be read here.
     """
     try:
-        result, failure, is_from_work = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
+        result, failure = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     except Exception as error:
         text = f"the result of {node} cannot be read back: {type(error).__name__}: {error}"
         repair = "return plain values, or classes that can be copied with pickle"
@@ -198,7 +200,7 @@ def outcome_of(packed: bytes, node: str) -> object:
     if failure is None:
         return result
     facts, raised = failure
-    raise FailedElsewhere(Error(*facts)._replace(raised=_unpickled(raised)), is_from_work=is_from_work)
+    raise FailedElsewhere(Error(*facts)._replace(raised=_unpickled(raised)))
 
 
 def _unpickled(raised: bytes | None) -> BaseException | None:
@@ -210,14 +212,14 @@ def _unpickled(raised: bytes | None) -> BaseException | None:
     return found if isinstance(found, BaseException) else None
 
 
-def _failed(error: BaseException, *, is_from_work: bool = False) -> bytes:
+def _failed(error: BaseException) -> bytes:
     facts = error_of(error)._replace(raised=None)
     raised: bytes | None
     try:
         raised = pickle.dumps(error)
     except Exception:  # noqa: BLE001 - it may hold anything
         raised = None
-    return pickle.dumps((None, (tuple(facts), raised), is_from_work))
+    return pickle.dumps((None, (tuple(facts), raised)))
 
 
 def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:

@@ -27,7 +27,7 @@ from graphengine.engine.steps import own_name
 from graphengine.errors import DefinitionError, NotPicklable
 from graphengine.executors.detached import DetachedContext
 from graphengine.runner.call_records import call_key, returned
-from graphengine.runner.recorded_work import called, came_from, check_awaited
+from graphengine.runner.recorded_work import called, check_awaited
 from graphengine.runner.threads import Threads
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ class ChildContext(DetachedContext):
         self._waiting: dict[int, Future[tuple[str, bytes]]] = {}
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._identities: dict[object, int] = {}
-        self._raised: list[BaseException] = []
         channel.on_message = self._receive
 
     def now(self) -> float:
@@ -139,16 +138,15 @@ class ChildContext(DetachedContext):
         finally:
             self._over = True  # what is left in flight is cancelled, which the Runner's side does itself
 
-    def end(self, error: BaseException | None = None) -> bool:
-        """End the attempt. Return whether the exception that ended it came from a `ctx.step`.
+    def end(self, *, failed: bool = False) -> None:
+        """End the attempt.
 
         Raises:
-            NotAwaited: A coroutine of this context was not awaited, and no exception was raised.
+            NotAwaited: A coroutine of this context was not awaited, and the attempt has not `failed`.
         """
         self._over = True
-        if error is None and not (self._main is not None and self._main.cancelling()):
+        if not failed and not (self._main is not None and self._main.cancelling()):
             check_awaited(self._tracked, self.path)
-        return error is not None and came_from(error, self._raised)
 
     async def _step(
         self, function: Callable[..., Any], args: Sequence[object], kwargs: dict[str, object], key: str | None
@@ -168,16 +166,11 @@ class ChildContext(DetachedContext):
             made, back, size_bytes = kind.record(result, own_name(name))
             body = pickle.dumps((made, size_bytes))
         except BaseException as error:
-            self._raised.append(error)
             self._tell(number, "cancel" if isinstance(error, asyncio.CancelledError) else "failed")
             raise
         finally:
             _INSIDE.set(around)
-        try:
-            await self._asked(number, "made", body)
-        except BaseException as error:
-            self._raised.append(error)
-            raise
+        await self._asked(number, "made", body)
         return back
 
     async def _wait(self, method: str, *args: object, **options: object) -> object:

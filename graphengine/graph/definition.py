@@ -21,6 +21,7 @@ from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
 from graphengine.state.injection import NO_DEFAULT, Parameter
+from graphengine.state.json_values import WITHOUT_NUL, is_name
 from graphengine.state.path import parse, type_at
 
 if TYPE_CHECKING:
@@ -216,6 +217,8 @@ class GraphDefinition(Generic[S]):
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
     ) -> None:
+        if not is_name(name):
+            raise DefinitionError(f"{name!r} cannot be the name of a graph", repair=WITHOUT_NUL)
         self.name = name
         self.state: type[Any] = _model(state)
         self.result = result

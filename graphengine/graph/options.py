@@ -68,6 +68,9 @@ class Retry:
         jitter: The share of a wait that is added or removed at random, 0 to 1.
         on: The exceptions after which to try again. If an agent's rule-based stand-in computed the error, the node is
             not tried again, since the stand-in would raise it again.
+        afresh: Whether an attempt after a failure, by this retry or a resume, repeats the node's recorded work too:
+            every `ctx.step`, turn of an agent and call of a tool. By default, it makes only the calls that have no
+            record, and those whose answers caused the failure.
 
     Example:
         >>> Retry(attempts=5, initial_seconds=1, on=(OSError,)).attempts
@@ -85,6 +88,7 @@ class Retry:
     max_seconds: float = 30.0
     jitter: float = 0.1
     on: tuple[type[BaseException], ...] = (Exception,)
+    afresh: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.on, type):

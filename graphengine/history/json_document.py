@@ -64,6 +64,7 @@ DETAILS: Final = (
     "emitted",  # node, item: the values that it emitted to be recorded
     "said",  # recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them
     "unused",  # node: recorded work that it did not request again
+    "refused",  # attempt, failed: recorded work that caused the failure, and is not kept
     "pause",  # started, resumed, branched: the nodes before which the run pauses
     "retries",  # resumed: whether failed nodes are retried while others wait
     "company",  # resumed: whether other runs were driven in parallel, so that a third crash does not fail a node

@@ -137,6 +137,9 @@ class Detail(Part):
     emitted: Sequence[JsonValue] = Field(default=(), description="node, item: the values it emitted to be recorded")
     said: JsonValue = Field(default=None, description="recorded: what it `sent` and `emitted`")
     unused: JsonValue = Field(default=None, description="node: recorded work that it did not use again")
+    refused: JsonValue = Field(
+        default=None, description="attempt, failed: recorded work that caused the failure, and is not kept"
+    )
     pause: Sequence[str] = Field(
         default=(), description="started, resumed, branched: the nodes before which the run waits"
     )

@@ -61,13 +61,11 @@ class Drivable:
         graph: The graph.
         file: Its file, as it is shown.
         example: Returns the example of its file; None if it has none.
-        source: Returns the import of the graph for a test.
     """
 
     graph: Graph[Any]
     file: str
     example: Callable[[], object]
-    source: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ class Driver:
     @property
     def reads(self) -> Sequence[Callable[[Query], Any]]:
         """The reads that it adds, each under its name."""
-        return self.form, self.fields, self.test, self.problems
+        return self.form, self.fields, self.problems
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -286,14 +284,6 @@ class Driver:
         plan = self.graph(info.graph).graph.compile()
         inner = [frame for frame in snapshot.frames.values() if frame.kind in ("sub", "arm")]
         return {"states": [_state_of(plan, frame, snapshot) for frame in (snapshot.root, *inner)]}
-
-    async def test(self, query: Query) -> dict[str, Any]:
-        """Return a pytest file made from a step."""
-        from graphengine.testing import make_test  # noqa: PLC0415 - only this read needs it
-
-        info, seq = await self._reader.info(query.id()), query.seq("seq") or 0
-        found = self.graph(info.graph)
-        return {"test": await make_test(self._reader, info.id, seq, found.graph, source=found.source())}
 
     async def problems(self, query: Query) -> dict[str, Any]:
         """Return the problems that `check` finds in a graph."""

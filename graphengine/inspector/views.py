@@ -124,7 +124,9 @@ class Views:
             graphs[each.graph] = graphs.get(each.graph, 0) + each.runs
             if graph in {None, each.graph}:
                 statuses[each.status] = statuses.get(each.status, 0) + each.runs
-        running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=wanted["tag"])
+        running = await self.store.runs(
+            limit=_KEPT, status="running", graph=graph, tag=wanted["tag"], text=wanted["text"]
+        )
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
@@ -192,11 +194,9 @@ class Views:
             "standings": book.standings(),
         }
 
-    def _commands(self, info: RunInfo, seq: int, path: str = "") -> dict[str, str]:
+    def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
         """Return the commands that need the graph's code, to paste."""
         first = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)], "export": ["export"]}
-        if path:
-            first["test"] = ["show", "--as-test", path]
         return {key: self.command(info, *words) for key, words in first.items()}
 
     async def rows(self, query: Query) -> dict[str, Any]:
@@ -242,7 +242,7 @@ class Views:
                 {"path": each.path, "before": each.before, "after": each.after}
                 for each in differences(was, states.after(entry))
             ],
-            "commands": self._commands(info, seq, entry.step.path if entry.step.kind in ("node", "item") else ""),
+            "commands": self._commands(info, seq),
         }
         visit = entry.visit
         if visit is not None:

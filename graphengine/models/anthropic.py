@@ -7,7 +7,6 @@ translates their errors. The SDK's own retries are off, so that each attempt is 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import replace
@@ -36,6 +35,7 @@ from graphengine.models.anthropic_forms import (
     Gathered,
     Json,
     NoMessage,
+    Parts,
     Unreadable,
     body,
     can_be_held_to,
@@ -45,8 +45,10 @@ from graphengine.models.anthropic_forms import (
     reported,
 )
 from graphengine.models.anthropic_hosted import container_id, lacks_tool
+from graphengine.models.base import usage_of_failure
 from graphengine.models.lane import lane_for
 from graphengine.models.prices import PricedModel, Prices
+from graphengine.models.received import read_json
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
     SHOWN_CHARACTERS,
@@ -55,12 +57,12 @@ from graphengine.models.sdk import (
     Failures,
     Key,
     Translates,
+    advised,
     http_address,
     http_client,
     kept_by_schema,
     kind_of_status,
     load,
-    retry_after,
     says_too_long,
 )
 from graphengine.models.server_events import ServerEvents
@@ -165,15 +167,15 @@ class AnthropicModel(PricedModel):
         refuse_lacking(self, request.settings, request.agent)
         client = await self._loaded()
         sent = self._arguments(request)
-        usages: list[JsonValue] = []
+        parts = Parts()
         try:
-            message = await self._whole(client, sent, request, usages)
+            message = await self._whole(client, sent, request, parts)
             with self._failing():
                 if message.get("type") == "error":  # with status 200, as some proxies make of every status
                     raise self._refused(_OK, message, {})
                 answer = read(message)
         except ModelError as error:
-            error.usage = await self._prices.usage(reported(usages)) or error.usage
+            error.usage = await self._prices.usage(reported(parts), is_torn=parts.is_torn) or error.usage
             raise
         if answer.spent is None:
             return answer.response
@@ -256,9 +258,9 @@ class AnthropicModel(PricedModel):
         return client
 
     async def _whole(
-        self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request, usages: list[JsonValue]
+        self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request, parts: Parts
     ) -> Json:
-        """Return the complete answer. Append the usage of its parts to `usages`, also if the call fails."""
+        """Return the complete answer. Note the usage of its parts, also if the call fails."""
         streams = request.streams or sent["max_tokens"] > STREAM_FROM_TOKENS
         message: Json = {}
         question = sent["messages"]
@@ -268,10 +270,11 @@ class AnthropicModel(PricedModel):
                 more = await (
                     self._streamed(client, sent, request, gathered) if streams else self._at_once(client, sent)
                 )
-            except ModelError:
-                usages.append(gathered.usage)
+            except ModelError as error:
+                parts.usages.append(gathered.usage)
+                parts.is_torn = gathered.is_torn or (gathered.usage is None and bool(usage_of_failure(error)))
                 raise
-            usages.append(more.get("usage"))
+            parts.usages.append(more.get("usage"))
             with self._failing():
                 message = joined(message, more) if message else more
             if not paused(message):
@@ -310,7 +313,7 @@ class AnthropicModel(PricedModel):
             with self._failing():
                 event = await events.next()
                 if event is None:
-                    return gathered.whole()
+                    break
                 if event.kind == "error":
                     raise self._refused(_OK, _read(event.data), headers)
                 text, thought = gathered.add(_object(event.data)) if event.kind not in {"", "ping"} else ("", "")
@@ -320,6 +323,11 @@ class AnthropicModel(PricedModel):
                 request.emit_text(utf8_text(text))
             if thought:
                 request.emit_thinking(utf8_text(thought))
+            if event.kind == "message_stop":
+                await events.rest()
+                break
+        with self._failing():
+            return gathered.whole()
 
     # -- errors
 
@@ -370,10 +378,10 @@ class AnthropicModel(PricedModel):
         how = "during its answer" if status == _OK else f"HTTP {status}"
         request_id = headers.get("request-id")
         what = f"{WHAT[kind]} ({how}{f', request {request_id}' if request_id else ''})"
-        error = self._failures.of(kind, what, words, retry_after_seconds=retry_after(headers))
+        error = self._failures.of(kind, what, words)
         if kind is BadRequest and "temperature" in words:
             error.repair = "leave temperature out: newer models have no such setting"
-        return error
+        return advised(error, headers)
 
 
 async def _posted(client: anthropic.AsyncAnthropic, sent: Mapping[str, Any], *, streams: bool) -> httpx2.Response:
@@ -400,10 +408,9 @@ async def _posted(client: anthropic.AsyncAnthropic, sent: Mapping[str, Any], *, 
 def _read(text: str) -> JsonValue:
     """Return an event's data as JSON, or as text if it is not JSON."""
     try:
-        found: JsonValue = json.loads(text)
+        return read_json(text)
     except ValueError:
         return text
-    return found
 
 
 def _object(text: str) -> Json:
@@ -427,7 +434,7 @@ def _json(response: httpx2.Response) -> Json:
     """
     kind = response.headers.get("content-type", "")
     try:
-        found: JsonValue = json.loads(response.content)
+        found = read_json(response.content)
     except ValueError:
         if response.content.strip() and "json" not in kind:
             raise NoMessage(f"{kind or 'no content type'}: {response.text[:SHOWN_CHARACTERS]}") from None

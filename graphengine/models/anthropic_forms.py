@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
+from graphengine.models.received import NoCount, count, is_count
 from graphengine.models.sdk import schema_in_words, sound_json
 from graphengine.models.settings import merged
 from graphengine.state.json_values import utf8_text
@@ -43,6 +44,8 @@ _COMPACTS: Final = "compact-2026-01-12"
 STREAM_FROM_TOKENS: Final = 21_333
 """Answers that may be longer are always streamed: they may take over ten minutes, and a connection without traffic for
 that long is cut. The SDK has the same limit."""
+
+_NO_END: Final = "it has no stop reason, so its end is missing"
 
 _IN_MESSAGES: Final = {"type", "text", "id", "name", "input"}
 """Fields of blocks of text and calls that a message's text and calls contain too."""
@@ -328,7 +331,7 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
     blocks = _blocks(message)
     reason = message.get("stop_reason")
     if not isinstance(reason, str):
-        raise Unreadable("it has no stop reason, so its end is missing")
+        raise Unreadable(_NO_END)
     wanted = tuple(_call(block) for block in blocks if block.get("type") == "tool_use")
     stop = _STOPS.get(reason, "tools" if wanted else "end")
     spent = _spent(message.get("usage"))
@@ -350,9 +353,22 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
     return Answer(response, spent)
 
 
-def reported(usages: Iterable[JsonValue]) -> Spent | None:
+@dataclass(slots=True)
+class Parts:
+    """The usage of an answer's parts, between which the provider paused.
+
+    Attributes:
+        usages: What was reported for each.
+        is_torn: Whether the last one broke off, and may have used more.
+    """
+
+    usages: list[JsonValue] = field(default_factory=list)
+    is_torn: bool = False
+
+
+def reported(parts: Parts) -> Spent | None:
     """Return the tokens of the parts of a failed answer, as far as they were reported; None if none were."""
-    known = [usage for usage in usages if isinstance(usage, dict)]
+    known = [usage for usage in parts.usages if isinstance(usage, dict)]
     return _spent(functools.reduce(_sum, known)) if known else None
 
 
@@ -373,9 +389,13 @@ def _sum(one: Json, other: Json) -> Json:
     for name in (*one, *(name for name in other if name not in one)):
         a, b = one.get(name), other.get(name)
         if isinstance(a, dict) or isinstance(b, dict):
-            summed[name] = _sum(a if isinstance(a, dict) else {}, b if isinstance(b, dict) else {})
-        elif isinstance(a, int) or isinstance(b, int):
-            summed[name] = _count(a) + _count(b)
+            summed[name] = _sum(_object(a), _object(b))
+        elif isinstance(a, list) and isinstance(b, list):
+            summed[name] = [*a, *b]
+        elif is_count(a) and is_count(b):
+            summed[name] = count(one, name) + count(other, name)
+        else:
+            summed[name] = b if is_count(a) else a  # not a number: it stays, so that the sum is no number either
     return summed
 
 
@@ -416,31 +436,32 @@ def _native(blocks: Sequence[Json], used: JsonValue) -> dict[str, JsonValue] | N
 
 
 def _spent(usage: JsonValue) -> Spent | None:
-    """Return the tokens of a call, or None if they were not reported."""
+    """Return the tokens of a call; None if none were reported, or something else than numbers."""
+    try:
+        return _counted(usage)
+    except NoCount:
+        return None
+
+
+def _counted(usage: JsonValue) -> Spent | None:
     if not isinstance(usage, dict) or not {"input_tokens", "output_tokens"} & usage.keys():
         return None
     passes = usage.get("iterations")  # a compaction is a call of its own, which the other figures leave out
     for one in passes if isinstance(passes, list) else ():
         if isinstance(one, dict) and one.get("type") == "compaction":
             usage = _sum(usage, one)
-    read_tokens = _count(usage.get("cache_read_input_tokens"))
-    write_tokens = _count(usage.get("cache_creation_input_tokens"))
-    written, thought = usage.get("cache_creation"), usage.get("output_tokens_details")
-    hosted = usage.get("server_tool_use")
+    read_tokens = count(usage, "cache_read_input_tokens")
+    write_tokens = count(usage, "cache_creation_input_tokens")
     return Spent(
-        input_tokens=_count(usage.get("input_tokens")) + read_tokens + write_tokens,
+        input_tokens=count(usage, "input_tokens") + read_tokens + write_tokens,
         cache_read_tokens=read_tokens,
         cache_write_tokens=write_tokens,
-        cache_write_1h_tokens=_count(written.get("ephemeral_1h_input_tokens")) if isinstance(written, dict) else 0,
-        output_tokens=_count(usage.get("output_tokens")),
-        reasoning_tokens=_count(thought.get("thinking_tokens")) if isinstance(thought, dict) else 0,
-        web_searches=_count(hosted.get("web_search_requests")) if isinstance(hosted, dict) else 0,
+        cache_write_1h_tokens=count(usage.get("cache_creation"), "ephemeral_1h_input_tokens"),
+        output_tokens=count(usage, "output_tokens"),
+        reasoning_tokens=count(usage.get("output_tokens_details"), "thinking_tokens"),
+        web_searches=count(usage.get("server_tool_use"), "web_search_requests"),
         is_special=usage.get("speed") == "fast",
     )
-
-
-def _count(value: JsonValue) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
 
 
 _PIECES: Final = {
@@ -476,6 +497,11 @@ class Gathered:
     def usage(self) -> JsonValue:
         """The usage that the provider has reported so far; None for none."""
         return self._message.get("usage")
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether that usage, which the first event has for the question, is not the last one."""
+        return self.usage is not None and self._message.get("stop_reason") is None
 
     @property
     def has_begun(self) -> bool:
@@ -519,10 +545,12 @@ class Gathered:
         """Return the message.
 
         Raises:
-            Unreadable: No message began.
+            Unreadable: No message began, or it has not ended.
         """
         if "type" not in self._message:
             raise Unreadable("the stream ended before a message began")
+        if self.is_torn:
+            raise Unreadable(_NO_END)
         blocks = {index: dict(block) for index, block in self._blocks.items()}
         for (index, part), pieces in self._pieces.items():
             text = "".join(pieces)
@@ -549,6 +577,7 @@ __all__ = [
     "Answer",
     "Gathered",
     "NoMessage",
+    "Parts",
     "Unreadable",
     "body",
     "can_be_held_to",

@@ -253,6 +253,17 @@ UNKNOWN_USAGE: Final[Usage] = {
 }
 """The usage of a call that was in flight and may be billed, but reported nothing. Tokens count only what is known."""
 
+
+def at_least(reported: Usage) -> Usage:
+    """Return the usage of a call that broke off after its provider had reported this much, and may bill more.
+
+    Example:
+        >>> at_least({"calls": 1, "input_tokens": 12, "cost_usd": 0.5})
+        {'calls': 1, 'input_tokens': 12, 'cost_usd': None, 'unknown_calls': 1, 'priced_usd': 0.5}
+    """
+    return {**reported, "unknown_calls": 1, "cost_usd": None, "priced_usd": reported.get("cost_usd") or 0.0}
+
+
 _MAY_BE_PAID: Final = (AnswerTorn, ModelTimeout, ModelUnreachable, asyncio.CancelledError)
 
 
@@ -351,6 +362,7 @@ __all__ = [
     "Stop",
     "ToolCall",
     "ToolSpec",
+    "at_least",
     "cannot_show",
     "usage_of",
     "usage_of_failure",

@@ -77,7 +77,8 @@ class Lane:
         requests_per_minute: The most calls that begin in any minute; None if it is unknown.
         tokens_per_minute: The most tokens in any minute, of questions and answers; None if it is unknown.
         patience_seconds: How long a call that the server refuses is made again before it fails with `ModelBusy`: the
-            time in which no call of the lane was answered, or the sum of the waits of this call. `math.inf` for ever.
+            time in which no call of the lane was answered, or the sum of the waits of this call. Calls also wait no
+            longer than this for a time in a server's rate-limit headers. `math.inf` for ever.
         failures: The number of failures in a row after which calls are tried one at a time; a Router calls other models
             meanwhile.
         pause_seconds: The longest pause between such tries; the first is 1 s, and each further one twice as long.
@@ -127,7 +128,7 @@ class Lane:
         with self._making:
             line = self._lines.get(clock)
             if line is None:
-                line = self._lines[clock] = Line(Pace(self.rates), clock)
+                line = self._lines[clock] = Line(Pace(self.rates), clock, self.patience_seconds)
             return line
 
 
@@ -222,11 +223,16 @@ class Call:
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
 
     def _check(self, until: float, last_answer: float) -> None:
-        """Check that the server may be waited for until a time.
+        """Check that the server may be waited for until a time. Log a long wait that its headers ask for.
 
         Raises:
             ModelBusy: That is too long.
         """
+        held = self.line.held_seconds(_LONG_WAIT_SECONDS)
+        if held:
+            log.warning(
+                "%s: calls wait %s, as the server's headers leave none until then", self._model.name, _seconds(held)
+            )
         if until - max(self._entered, last_answer) > self._lane.patience_seconds:
             now = self.waits.clock.now()
             since = now - max(self._entered, last_answer)

@@ -124,10 +124,19 @@ def _set(future: asyncio.Future[None]) -> None:
 
 
 class Line:
-    """The calls of a lane that wait or are in flight, by one clock. Any thread and event loop may use it."""
+    """The calls of a lane that wait or are in flight, by one clock. Any thread and event loop may use it.
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
+    Args:
+        pace: When they may begin.
+        clock: The clock.
+        most_held_seconds: For how long limits that the server states in headers are obeyed: they are advice, and a
+            server that means them refuses the next call.
+    """
+
+    def __init__(self, pace: Pace, clock: Clock, most_held_seconds: float) -> None:
         self._pace = pace
+        self._most_held_seconds = most_held_seconds
+        self._told_until = -math.inf
         self._lock = threading.RLock()
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
@@ -244,9 +253,19 @@ class Line:
         with self._lock:
             now = self._now()
             if requests is not None:
-                self._pace.limit_calls(now, *requests)
+                self._pace.limit_calls(now, requests[0], min(requests[1], self._most_held_seconds))
             if tokens is not None and tokens[0] <= 0:
-                self._pace.limit_tokens(now, tokens[1])
+                self._pace.limit_tokens(now, min(tokens[1], self._most_held_seconds))
+
+    def held_seconds(self, least: float) -> float:
+        """Return for how long stated limits hold calls back, if for at least so long and if not returned before."""
+        with self._lock:
+            now = self._now()
+            until = self._pace.held_until(now)
+            if until - now < least or now < self._told_until:
+                return 0.0
+            self._told_until = until
+            return until - now
 
     # Beginnings of questions that the provider caches.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.models.batches import SKEW_SECONDS
 from graphengine.models.openai_parts import inside, text
+from graphengine.models.received import read_json
 from graphengine.models.sdk import sound_json
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class OpenAIBatches:
             found = await client.batches.retrieve(batch)
             if found.output_file_id:
                 content = (await client.files.content(found.output_file_id)).text
-                rows = [json.loads(line) for line in content.split("\n") if line.strip()]
+                lines = [read_json(line) for line in content.split("\n") if line.strip()]
+                rows = [line for line in lines if isinstance(line, dict)]
         answered = [row for row in rows if inside(row, "response").get("status_code") == _OK]
         return {
             text(row, "custom_id"): await self.response(inside(inside(row, "response"), "body")) for row in answered

@@ -23,6 +23,7 @@ from graphengine.models.openai_batches import OpenAIBatches
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
 from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
 from graphengine.models.prices import PricedModel, Prices
+from graphengine.models.received import read_json
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
     Clients,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    import httpx2
     from openai import AsyncOpenAI, AsyncStream
     from openai._types import RequestOptions
 
@@ -124,11 +126,14 @@ class Server:
         """
         client = await self.client()
         try:
+            import httpx2  # noqa: PLC0415 - loaded by now
+
             options: RequestOptions = {"headers": dict(headers)}
-            answer: object = await client.post(path, body=sound_json(body), cast_to=object, options=options)
+            return self._object(
+                await client.post(path, body=sound_json(body), cast_to=httpx2.Response, options=options)
+            )
         except self._errors as error:
             raise raised(error, self.failures) from None
-        return self._object(answer)
 
     async def stream(
         self, path: str, body: JsonObject, headers: Mapping[str, str], take: Callable[[JsonObject], bool]
@@ -179,7 +184,7 @@ class Server:
         while True:
             try:
                 received = await events.next()
-                event = None if received is None or received.data.startswith(_DONE) else json.loads(received.data)
+                event = None if received is None or received.data.startswith(_DONE) else read_json(received.data)
             except self._errors as error:
                 raise raised(error, self.failures, began=began) from None
             if event is None:
@@ -194,13 +199,15 @@ class Server:
 
     async def _unstreamed(self, stream: AsyncStream[object]) -> JsonObject:
         try:
-            body = (await stream.response.aread()).decode("utf-8", "replace")
-            kind = stream.response.headers.get("content-type", "")
-            return self._object(json.loads(body) if "json" in kind else body)
+            await stream.response.aread()
+            return self._object(stream.response)
         except self._errors as error:
             raise raised(error, self.failures) from None
 
-    def _object(self, answer: object) -> JsonObject:
+    def _object(self, response: httpx2.Response) -> JsonObject:
+        """Return the JSON object of a response that was read."""
+        is_json = "json" in response.headers.get("content-type", "")
+        answer = read_json(response.content) if is_json else response.content.decode("utf-8", "replace")
         if isinstance(answer, dict):
             return answer
         if isinstance(answer, str) and answer.strip():
@@ -326,9 +333,9 @@ class ServedModel(PricedModel, ABC):
         """Return what was spent, with the tools that the provider ran."""
         return spent
 
-    async def _usage_of_failure(self, usage: JsonObject) -> Usage | None:
+    async def _usage_of_failure(self, usage: JsonObject, *, is_torn: bool = False) -> Usage | None:
         spent = used(usage, *self._tokens)
-        return await self._prices.usage(spent if spent.input_tokens else None)
+        return await self._prices.usage(spent if spent.input_tokens else None, is_torn=is_torn)
 
     async def _counted(self, response: Response, whole: JsonObject, *, is_batch: bool = False) -> Response:
         """Return the response with the model that answered, its tokens and their cost."""

@@ -7,6 +7,7 @@ a stream, `_response` reads the answer; `openai_calls.py` makes the call.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
@@ -137,6 +138,7 @@ class OpenAIChatModel(ServedModel):
         refuse_lacking(self, request.settings, request.agent)
         body = self._body(request)
         chunks = _Chunks(self._server, request)
+        whole: JsonObject | None = None
         try:
             whole = await self._whole(body, request, chunks)
             chunks.usage = inside(whole, "usage")
@@ -146,7 +148,7 @@ class OpenAIChatModel(ServedModel):
             if isinstance(error, BadRequest):
                 error.repair = self._repair(request, error.repair)
             if chunks.usage:
-                error.usage = await self._usage_of_failure(chunks.usage)
+                error.usage = await self._usage_of_failure(chunks.usage, is_torn=whole is None)
             raise
 
     async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
@@ -306,9 +308,9 @@ class _Chunks:
         self.usage: JsonObject = {}
         self._text: list[str] = []
         self._refusal: list[str] = []
-        self._calls: list[JsonObject] = []
-        self._more: JsonObject = {}
-        self._places: dict[str, JsonObject] = {}
+        self._calls: list[_Begun] = []
+        self._more: dict[str, list[JsonValue]] = {}
+        self._places: dict[str, _Begun] = {}
         self._reason = ""
 
     def take(self, chunk: JsonObject) -> bool:
@@ -337,8 +339,9 @@ class _Chunks:
         """
         if not self._reason:
             raise self._server.torn("ended its answer before it was complete")
-        message = {**self._more, "content": "".join(self._text), "refusal": "".join(self._refusal)}
-        message["tool_calls"] = [*self._calls]
+        message = {key: _joined(pieces) for key, pieces in self._more.items()}
+        message |= {"content": "".join(self._text), "refusal": "".join(self._refusal)}
+        message["tool_calls"] = [call.whole() for call in self._calls]
         head: JsonObject = {"model": self._model, "usage": self.usage}
         return {**head, "choices": [{"message": message, "finish_reason": self._reason}]}
 
@@ -347,15 +350,15 @@ class _Chunks:
         if content:
             self._text.append(content)
             self._request.emit_text(utf8_text(content))
-        for field in _THINKING:
-            if thought := text(delta, field):
+        for name in _THINKING:
+            if thought := text(delta, name):
                 self._request.emit_thinking(utf8_text(thought))
                 break
         self._refusal.append(text(delta, "refusal"))
         annotations = listed(delta, "annotations")
         more: JsonObject = {"annotations": [*annotations]} if annotations else {}
         for key, value in (unknown(delta, _KNOWN) | more).items():
-            self._more[key] = _grown(self._more.get(key), value)
+            self._more.setdefault(key, []).append(value)
         for piece in listed(delta, "tool_calls"):
             self._add_call(piece)
 
@@ -366,25 +369,39 @@ class _Chunks:
         """
         place, named, function = text(piece, "index"), text(piece, "id"), inside(piece, "function")
         call = self._places.get(place) if place else (self._calls[-1] if self._calls else None)
-        if call is None or (named and call["id"] and named != call["id"]):
-            call = {"id": "", "function": {"name": "", "arguments": ""}}
+        if call is None or (named and call.id and named != call.id):
+            call = _Begun()
             self._calls.append(call)
             self._places[place] = call
-        call["id"] = call["id"] or named
-        call |= unknown(piece, _KNOWN_OF_CALL)
-        found, more = inside(call, "function"), function.get("arguments")
-        found["name"] = text(found, "name") or text(function, "name")
-        more = more if isinstance(more, str) else arguments(more) if more else ""
-        found["arguments"] = text(found, "arguments") + more
+        call.id = call.id or named
+        call.more |= unknown(piece, _KNOWN_OF_CALL)
+        call.name = call.name or text(function, "name")
+        more = function.get("arguments")
+        call.arguments.append(more if isinstance(more, str) else arguments(more) if more else "")
 
 
-def _grown(have: JsonValue, more: JsonValue) -> JsonValue:
-    """Add one more piece of a stream to a field: texts and lists grow, other values are replaced."""
-    if isinstance(have, str) and isinstance(more, str):
-        return have + more
-    if isinstance(have, list) and isinstance(more, list):
-        return [*have, *more]
-    return more
+@dataclass(slots=True)
+class _Begun:
+    """A tool call as far as it was received."""
+
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+    more: JsonObject = field(default_factory=dict)
+
+    def whole(self) -> JsonObject:
+        """Return the call."""
+        function: JsonObject = {"name": self.name, "arguments": "".join(self.arguments)}
+        return {"id": self.id, "function": function, **self.more}
+
+
+def _joined(pieces: list[JsonValue]) -> JsonValue:
+    """Return a field that came in pieces: texts and lists are joined, of other values the last one counts."""
+    texts = [piece for piece in pieces if isinstance(piece, str)]
+    lists = [piece for piece in pieces if isinstance(piece, list)]
+    if len(texts) == len(pieces):
+        return "".join(texts)
+    return [item for items in lists for item in items] if len(lists) == len(pieces) else pieces[-1]
 
 
 def _message(message: Message) -> JsonObject:

@@ -26,7 +26,7 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.models.openai_parts import text
-from graphengine.models.sdk import WHAT, kind_of_status, retry_after, says_too_long
+from graphengine.models.sdk import WHAT, advised, kind_of_status, says_too_long
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -95,14 +95,12 @@ class Complaint:
         codes: The server's codes, the more specific one first.
         about: The part of the request that it is about.
         message: The server's message.
-        retry_after_seconds: How long the server asks the caller to wait.
     """
 
     status: int = 0
     codes: tuple[str, ...] = ()
     about: str = ""
     message: str = ""
-    retry_after_seconds: float | None = None
 
     @property
     def is_page(self) -> bool:
@@ -110,16 +108,15 @@ class Complaint:
         return _PAGE.match(self.message) is not None
 
 
-def complaint(body: JsonValue, status: int = 0, retry_after_seconds: float | None = None) -> Complaint:
+def complaint(body: JsonValue, status: int = 0) -> Complaint:
     """Read an error object, in any of the forms that servers use.
 
     Args:
         body: The error object itself, not its container.
         status: The HTTP status; 0 if it has none of its own. A number as the object's code then takes its place.
-        retry_after_seconds: How long the server asks the caller to wait.
     """
     if not isinstance(body, dict):
-        return Complaint(status, message=str(body or ""), retry_after_seconds=retry_after_seconds)
+        return Complaint(status, message=str(body or ""))
     codes = tuple(filter(None, (text(body, "code"), text(body, "type"))))
     number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
     words = text(body, "message") or text(body, "detail") or text(body, "error")
@@ -128,7 +125,6 @@ def complaint(body: JsonValue, status: int = 0, retry_after_seconds: float | Non
         tuple(code for code in codes if not code.isdecimal()),
         text(body, "param"),
         words or (json.dumps(body, ensure_ascii=False) if body else ""),
-        retry_after_seconds,
     )
 
 
@@ -167,7 +163,7 @@ def failed(report: Complaint, failures: Failures) -> ModelError:
     kind = kind_of(report)
     what = WHAT[kind] + (f" (HTTP {report.status})" if report.status else "")
     words = "a page of HTML" if report.is_page else report.message
-    return _with_repair(failures.of(kind, what, words, retry_after_seconds=report.retry_after_seconds), failures)
+    return _with_repair(failures.of(kind, what, words), failures)
 
 
 def _with_repair(error: ModelError, failures: Failures) -> ModelError:
@@ -198,8 +194,7 @@ def raised(error: Exception, failures: Failures, *, began: bool = False) -> Mode
     import openai  # noqa: PLC0415 - loaded already, since it raised the error
 
     if isinstance(error, openai.APIStatusError):
-        headers = error.response.headers
-        return failed(complaint(_json(error.body), error.status_code, retry_after(headers)), failures)
+        return advised(failed(complaint(_json(error.body), error.status_code), failures), error.response.headers)
     if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
         # The SDK's own message is general; its cause has the details.
         return failures.lost(error if isinstance(error, httpx2.HTTPError) else error.__cause__, began=began)

@@ -1,7 +1,7 @@
 """Parts of requests and answers that are alike in OpenAI's two APIs.
 
-Answers come as JSON from many different servers, so nothing is assumed about them: `inside`, `listed`, `text` and
-`count` return a value of the right type, and an empty one if it is missing or of another type.
+Answers come as JSON from many different servers, so nothing is assumed about them: `inside`, `listed` and `text` return
+a value of the right type, and an empty one if it is missing or of another type.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.models.openai_schema import strict_schema
 from graphengine.models.prices import Spent
+from graphengine.models.received import NoCount, count
 from graphengine.models.sdk import schema_in_words
 from graphengine.state.json_values import utf8_text
 
@@ -52,19 +53,13 @@ def text(value: JsonValue, key: str) -> str:
     return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
 
 
-def count(value: JsonValue, key: str) -> int:
-    """Return the number of tokens at this key, or 0 if there is none."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return max(found, 0) if isinstance(found, int) and not isinstance(found, bool) else 0
-
-
 def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
     """Return the non-empty fields of an object other than these."""
     return {key: value for key, value in item.items() if key not in known and value not in (None, "", [], {})}
 
 
 def used(usage: JsonObject, question: str, answer: str) -> Spent:
-    """Read an answer's `usage`. No question has 0 tokens: the server, as many local ones, then did not report usage.
+    """Read an answer's `usage`. No question has 0 tokens: the server then reported no usage, or something else.
 
     Args:
         usage: The object.
@@ -72,13 +67,16 @@ def used(usage: JsonObject, question: str, answer: str) -> Spent:
         answer: The API's name for the answer's tokens, as `output_tokens`.
     """
     of_question, of_answer = inside(usage, f"{question}_details"), inside(usage, f"{answer}_details")
-    return Spent(
-        input_tokens=count(usage, question),
-        cache_read_tokens=count(of_question, "cached_tokens"),
-        cache_write_tokens=count(of_question, "cache_write_tokens"),
-        output_tokens=count(usage, answer),
-        reasoning_tokens=count(of_answer, "reasoning_tokens"),
-    )
+    try:
+        return Spent(
+            input_tokens=count(usage, question),
+            cache_read_tokens=count(of_question, "cached_tokens"),
+            cache_write_tokens=count(of_question, "cache_write_tokens"),
+            output_tokens=count(usage, answer),
+            reasoning_tokens=count(of_answer, "reasoning_tokens"),
+        )
+    except NoCount:
+        return Spent()
 
 
 def arguments(written: JsonValue) -> str:
@@ -200,7 +198,6 @@ __all__ = [
     "cache_key",
     "call_id",
     "common_settings",
-    "count",
     "data_url",
     "file_name",
     "form_of_answer",

@@ -99,6 +99,7 @@ class Pace:
         self._learned: _Learned | None = None
         self._left = math.inf  # how many calls the server's headers allow until `_left_until`
         self._left_until = -math.inf
+        self._tokens_until = -math.inf  # until when its headers allow no tokens
         self.last_answer = -math.inf
         self.last_failure: Exception | None = None
 
@@ -121,8 +122,13 @@ class Pace:
             self._requests.free_at(now, 1),
             self._tokens.free_at(now, tokens),
             -math.inf if learned is None else learned.span.free_at(now, 1),
-            self._left_until if self._left < 1 and self._left_until > now else -math.inf,
+            self.held_until(now),
         )
+
+    def held_until(self, now: float) -> float:
+        """Return until when the server's headers allow no call; minus infinity if they allow one now."""
+        until = max(self._left_until if self._left < 1 else -math.inf, self._tokens_until)
+        return until if until > now else -math.inf
 
     def begin(self, now: float, tokens: int) -> Turn:
         """Begin a call."""
@@ -218,7 +224,7 @@ class Pace:
 
     def limit_tokens(self, now: float, seconds: float) -> None:
         """Note that the server allows no more tokens for this many seconds."""
-        self._paused_until = max(self._paused_until, now + seconds)
+        self._tokens_until = max(self._tokens_until, now + seconds)
 
     def _learn(self, turn: Turn, now: float, seconds: float) -> None:
         """Learn how many calls the server allows in a span of this many seconds."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import DefinitionError, ModelUnavailable
+from graphengine.models.base import at_least
 from graphengine.models.sdk import load
 
 if TYPE_CHECKING:
@@ -170,11 +171,12 @@ class Prices:
             return None
         return int(found.context_window) if found.context_window else None
 
-    async def usage(self, spent: Spent | None) -> Usage | None:
+    async def usage(self, spent: Spent | None, *, is_torn: bool = False) -> Usage | None:
         """Return the usage of a failed call, by the names that steps record; None if it is unknown.
 
         Args:
             spent: Its tokens as far as the provider reported them.
+            is_torn: Whether it may have used more, so that these tokens and their cost are a lower bound.
         """
         if spent is None:
             return None
@@ -188,7 +190,7 @@ class Prices:
             if getattr(spent, name):
                 used[name] = getattr(spent, name)
         used["cost_usd"] = await self.cost(spent)
-        return used
+        return at_least(used) if is_torn else used
 
     def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
         where = {"provider_id": self._provider} if self._provider else {"provider_api_url": self._address}

@@ -27,7 +27,7 @@ from graphengine.errors import (
 )
 from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.models.openai_parts import call_id, sendable
-from graphengine.models.sdk import WHAT, kind_of_status, load, retry_after, schema_in_words, shown, sound_json
+from graphengine.models.sdk import WHAT, advised, kind_of_status, load, schema_in_words, shown, sound_json
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -237,11 +237,10 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
         f"{model} {WHAT.get(kind, 'failed')}: {shown(error, key)}",
         where=f"model {model}",
         repair="see the message of pydantic-ai",
-        retry_after_seconds=retry_after(headers or {}),
     )
     if kind is ModelUnreachable:
         made.usage = {}
-    return made
+    return advised(made, headers or {})
 
 
 def key_of(model: PydanticModel | None) -> str:

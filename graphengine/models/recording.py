@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 import threading
-from contextlib import suppress
+from contextlib import contextmanager
 from functools import cached_property
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import (
@@ -33,9 +32,11 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError, ModelUnavailable
 from graphengine.models.base import Message, Request, Response, Stop, ToolCall
 from graphengine.models.hiding import hidden
+from graphengine.output_file import write_file
 from graphengine.state.field import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Self
 
@@ -303,8 +304,8 @@ class Recording:
         """
         with _TURNS:
             if not self._checked:
-                self._written("", replacing=False)
-                self._checked = True
+                with self._writing() as path, TemporaryFile(dir=path.parent):
+                    self._checked = True
 
     def add(self, exchange: Exchange) -> None:
         """Write one more exchange.
@@ -316,7 +317,8 @@ class Recording:
             if _stamp(self.path) != self._stamp:  # another recording wrote the file
                 self._read()
             self._keep(exchange)
-            self._written(self._text(), replacing=True)
+            with self._writing() as path:
+                write_file(path, self._text().encode())
             self._stamp = _stamp(self.path)
 
     def _keep(self, exchange: Exchange) -> None:
@@ -361,24 +363,13 @@ class Recording:
         except ValidationError as error:
             raise self._bad("is damaged", explain(error), again) from error
 
-    def _written(self, text: str, *, replacing: bool) -> None:
-        """Write a new file next to the old one, and replace the old one with it."""
+    @contextmanager
+    def _writing(self) -> Iterator[Path]:
+        """Yield the file, in a folder that exists; say of an error that the file cannot be written."""
         try:
             path = self.path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-            try:
-                with draft.open("x", encoding="utf-8", newline="\n") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                if replacing:
-                    with suppress(FileNotFoundError):
-                        draft.chmod(path.stat().st_mode & 0o777)
-                    draft.replace(path)
-            finally:
-                with suppress(FileNotFoundError):
-                    draft.unlink()
+            yield path
         except OSError as error:
             repair = "pass a file in a folder that you may write to"
             raise self._bad("cannot be written", error.strerror or str(error), repair) from error

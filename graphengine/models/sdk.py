@@ -30,9 +30,11 @@ from graphengine.errors import (
     BadRequest,
     ContextFull,
     DefinitionError,
+    ModelBusy,
     ModelError,
     ModelOverloaded,
     ModelTimeout,
+    ModelTransient,
     ModelUnavailable,
     ModelUnreachable,
     NoModelServer,
@@ -42,6 +44,7 @@ from graphengine.errors import (
     UnknownModel,
     install_command,
 )
+from graphengine.models.base import usage_of_failure
 from graphengine.models.hiding import struck
 from graphengine.models.lane import LEFT
 from graphengine.state.json_values import utf8_text
@@ -414,6 +417,26 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 
+def advised(error: ModelError, headers: Mapping[str, str]) -> ModelError:
+    """Return the error for a refusal with these headers: how long the server asks to wait, and whether to try again.
+
+    `x-should-retry` decides, also against the status, unless the error's class says why another try cannot help.
+    """
+    error.retry_after_seconds = retry_after(headers)
+    advice = headers.get("x-should-retry")
+    kind: type[ModelError] | None = None
+    if advice == "false" and isinstance(error, ModelTransient):
+        kind = ModelBusy
+    elif advice == "true" and type(error) in {BadRequest, ModelError}:
+        kind = ModelTransient
+    if kind is None:
+        return error
+    asks = f"; the server asks {'' if advice == 'true' else 'not '}to try again"
+    found = kind(error.message + asks, where=error.where, repair=error.repair)
+    found.retry_after_seconds, found.usage = error.retry_after_seconds, usage_of_failure(error)
+    return found
+
+
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 _STATED: Final = {  # what is left, and when it is whole again; of Anthropic, and of OpenAI and servers like it
     what: (
@@ -557,27 +580,20 @@ class Failures:
     key: Key
     timeout_seconds: float
 
-    def of(
-        self, kind: type[ModelError], what: str, text: object = "", *, retry_after_seconds: float | None = None
-    ) -> ModelError:
+    def of(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
         """Return an error to raise.
 
         Args:
             kind: Its class.
             what: What happened, without the model's name: `is overloaded (HTTP 529)`.
             text: The provider's message, "" for none.
-            retry_after_seconds: How long the provider asks the caller to wait.
         """
         keys = (*self.key.known(), *filter(None, (urlsplit(self.address).password,)))
         words = shown(text, *keys)
         address = shown(shown_address(self.address), *keys)
         repair = _REPAIR.get(kind, "").format(address=address, variable=self.key.variable)
-        return kind(
-            f"{self.model} {what}" + (f": {words}" if words else ""),
-            where=f"model {self.model}",
-            repair=repair,
-            retry_after_seconds=retry_after_seconds,
-        )
+        message = f"{self.model} {what}" + (f": {words}" if words else "")
+        return kind(message, where=f"model {self.model}", repair=repair)
 
     def lost(self, cause: BaseException | None, *, began: bool = False) -> ModelError:
         """Return the error for a connection that failed or broke.
@@ -607,6 +623,7 @@ __all__ = [
     "Failures",
     "Key",
     "Translates",
+    "advised",
     "hidden",
     "http_address",
     "http_client",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 REST_SECONDS: Final = 0.5
 """How long a server may take to end a stream after its answer is complete; then the connection is closed."""
 
-_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a \r at the end may be half of \r\n
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
 class Event(NamedTuple):
@@ -54,14 +54,19 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._line: list[bytes] = []  # the parts of an unfinished line, each looked at once
+        self._after_return = False  # whether a \n would belong to the \r at the end of the last bytes
         self._kind = ""
         self._data: list[str] = []
 
     def events(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events that are complete with these bytes."""
-        *lines, self._rest = _LINE_END.split(self._rest + chunk)
-        for line in lines:
+        first, *more = _LINE_END.split(chunk.removeprefix(b"\n") if self._after_return else chunk)
+        self._after_return = chunk.endswith(b"\r") if chunk else self._after_return
+        self._line.append(first)
+        for start in more:
+            line = b"".join(self._line)
+            self._line = [start]
             if line:
                 self._field(line.decode("utf-8", "replace"))
                 continue

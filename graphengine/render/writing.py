@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphengine.output_file import write_file
 from graphengine.render.errors import RenderError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def write_picture(target: Path, made: bytes) -> None:
         RenderError: The file cannot be written.
     """
     try:
-        target.write_bytes(made)
+        write_file(target, made)
     except OSError as error:
         raise RenderError(
             f"the picture cannot be written: {error.strerror or error}",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 _SIZES: Final = Sizes()
-_NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
+_NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f\ud800-\udfff]")
 _LONGEST_ID: Final = 200  # characters
 
 

@@ -29,6 +29,7 @@ from graphengine.engine.events import (
 )
 from graphengine.engine.failures import error_of, survived
 from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.plan import Remembered
 from graphengine.engine.redaction import Guard
 from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from graphengine.runner.extensions import Executors
     from graphengine.runner.ownership import Ownership
     from graphengine.runner.previous_runs import Past
+    from graphengine.runner.recorded_work import Work
 
 
 class TaskRunner:
@@ -177,6 +179,9 @@ class TaskRunner:
             cancelled = current is not None and current.cancelling()
             if cancelled and host.note_cut_off(task.frame, context.path, context.usage):
                 raise
+            if cancelled:
+                text = f"the code of {task.node} cancelled the asyncio task in which it ran"
+                error = asyncio.CancelledError(text).with_traceback(error.__traceback__)
             return self._failed(task, began, error, context, choice)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
             reraise_interrupt(error)
@@ -187,16 +192,16 @@ class TaskRunner:
             context.over = True
             if context.work is not None:
                 await context.end()
-        more = None
+        more, answer = None, ""
         if context.work is not None or context.said is not None or frame.memos:
             if context.work is not None and context.work.ending and _uncancelled():
                 return self._waits(task, began, context)
             more = context.more()
+            answer = _answer_in(result, context.work)
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
         ended = now()
-        return NodeFinished(
-            task.frame, task.node, task.visit, task.attempt, began, ended, result, context.usage, choice, chance, more
-        )
+        visit = (task.frame, task.node, task.visit, task.attempt)
+        return NodeFinished(*visit, began, ended, result, context.usage, choice, chance, more, answer)
 
     def move(self, task: Task) -> Event | None:
         """Return the event of a task that runs no code of the graph, so that it needs no asyncio task; else None."""
@@ -243,6 +248,8 @@ class TaskRunner:
         if ask.default is not NO_ANSWER:
             wait.default = ask.answers.record(ask.default)
         name = path_of(task.frame, task.node)
+        if self._surroundings.guard is not None:
+            self._surroundings.guard.refuse([wait.question, wait.schema, wait.default], "the question", f"node {name}")
         return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
 
     def _waits(self, task: Task, began: float, context: Context) -> NodeWaits | None:
@@ -272,9 +279,9 @@ class TaskRunner:
         chance = random.random()  # noqa: S311 - jitter
         ended = self._now()
         raised = error_of(error)
-        keeps = context.work is not None and context.work.raised(error)
+        refused = context.work.refused(error) if context.work is not None else ()
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, None, keeps)
+        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, None, refused)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
@@ -364,6 +371,13 @@ _SET_CURRENT: Final = CURRENT.set
 def _given(plan: Plan[Any], resources: Mapping[int, Mapping[str, object]], frame: Frame) -> Mapping[str, object]:
     """Return the resources of a frame's graph."""
     return resources.get(id(plan_of(plan, frame)), {})
+
+
+def _answer_in(result: object, work: Work | None) -> str:
+    """Return the key of the recorded answer of an agent that a node's result is; "" if it is none."""
+    key, answer = work.answer if work is not None and work.answer is not None else ("", None)
+    value = result.value if type(result) is Remembered else result
+    return key if value is answer else ""
 
 
 def _uncancelled() -> bool:

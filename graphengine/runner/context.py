@@ -21,7 +21,7 @@ from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.
 from graphengine.runner.recorded_work import Work, answers_of
 from graphengine.runner.scope import FROM_THREAD
 from graphengine.runner.threads import in_thread
-from graphengine.state.json_values import as_record
+from graphengine.state.json_values import as_record, checked_name
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -285,8 +285,8 @@ class Context:
             WaitTimeout: No answer arrived in time, and there is no default.
         """
         answers = answers_of(output)
-        if self._surroundings.guard is not None:
-            self._surroundings.guard.refuse([question, name], "the question", f"node {self.path}")
+        if name is not None:
+            self._check_name(name, "the name of a question")
         wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
         work = self._work("ask")
@@ -331,6 +331,7 @@ class Context:
             WaitTimeout: No message arrived in time, and there is no default.
         """
         answers = answers_of(output)
+        self._check_name(topic, "a topic")
         wait = WaitRecord(
             kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
         )
@@ -368,6 +369,7 @@ class Context:
 
     def send(self, topic: str, payload: object) -> None:
         """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step."""
+        self._check_name(topic, "a topic")
         self._say("sent", [topic, self._record(payload, "the message")])
 
     async def runs(
@@ -409,15 +411,17 @@ class Context:
 
     def _record(self, value: object, what: str) -> JsonValue:
         try:
-            record = as_record(value, what, self._surroundings.sizes.message_bytes)
+            return as_record(value, what, self._surroundings.sizes.message_bytes)
         except InputError as error:
             kind = TooLarge if error.code == TooLarge.code else NotRecordable
             raise kind(error.message, where=f"node {self.path}", repair=error.repair) from error
-        if self._surroundings.guard is not None:
-            self._surroundings.guard.refuse(record, what, f"node {self.path}")
-        return record
+
+    def _check_name(self, given: str, what: str) -> None:
+        checked_name(given, what, f"node {self.path}")
 
     def _say(self, what: SaidKind, record: JsonValue) -> None:
+        if self._surroundings.guard is not None:
+            self._surroundings.guard.refuse(record, f"what is {what}", f"node {self.path}")
         self.said = self.said or {}
         self.said.setdefault(what, []).append(record)
         if self.work is not None:
@@ -503,11 +507,6 @@ class NodeScope:
         """The event loop of the run."""
         return self.around.loop
 
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt of the node, from 1."""
-        return self.context.attempt
-
     def given(self) -> Mapping[str, object]:
         """Return what tools can take by name: `ctx`, and the resources of the graph."""
         return {**self.around.resources(self.frame), "ctx": self.context}
@@ -556,9 +555,13 @@ class NodeScope:
                 self.context.usage = add_usage(self.context.usage or {}, done[0].usage)
             raise
 
-    def keeping(self) -> AbstractContextManager[None]:
-        """Keep the recorded work if this block fails."""
-        return self.work.keeping()
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Note that an exception says that the record of a piece of work cannot be used."""
+        self.work.refuse(error, name, what)
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Note the piece of work that an answer is from, which is refused with the node's update."""
+        self.work.answered(name, what, value)
 
     def may_sleep(self) -> bool:
         """Return whether the run can be stored as waiting here."""

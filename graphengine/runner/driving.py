@@ -105,7 +105,7 @@ class Driving:
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._task = asyncio.current_task(self.loop)
+        self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._shared, self._context = shared, context
         self._jobs: dict[str, Job] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
@@ -210,18 +210,23 @@ class Driving:
         is_shown = bool(self.audience.watchers) and self._announce(task)
         event = attempts.move(task)
         if event is None:
-            job = self._jobs[task.frame] = Job(task)
-            job.within, job.has_begun = cast("asyncio.Task[None]", self._task), True
+            job, within = Job(task), self._task
+            self._jobs[task.frame], job.within, job.has_begun = job, within, True
             try:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
                 event = await _in_context(self._context.copy(), attempts.run(task)) if not self.is_halting else None
             except asyncio.CancelledError:
-                if not self._cuts or job.within.uncancel():
+                if not self._cuts or within.uncancel():
                     raise
             finally:
                 self._jobs.pop(task.frame, None)
+            if within.cancelling() and self._was_cancelled_inside():
+                while within.uncancel():
+                    pass
+                with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
+                    await asyncio.sleep(0)
         return [] if event is None else [event]
 
     async def _work(self, attempts: TaskRunner, job: Job) -> None:
@@ -519,13 +524,24 @@ class Driving:
 
         Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
         """
-        is_own = self.task_of(frame) is asyncio.current_task()
-        if is_own and not self._cuts and not (self._task and self._task.cancelling()):
+        within, run = self.task_of(frame), self._task
+        is_own = within is asyncio.current_task() and not self._cuts
+        if is_own and (not run.cancelling() or (within is run and self._was_cancelled_inside())):
             return False
         if frame in self.snapshot.frames:
             self.cut_off.append(path)
         self._spent_in_cut = add_usage(self._spent_in_cut, spent or {})
         return True
+
+    def _was_cancelled_inside(self) -> bool:
+        """Return whether code of the graph cancelled the run's own asyncio task.
+
+        The Runner halts a run before it cancels that task, a stop cuts it, and an event loop that ends cancels all of
+        its tasks.
+        """
+        if self._cuts or self.is_halting:
+            return False
+        return any(not other.cancelling() for other in asyncio.all_tasks(self.loop))
 
     def emitted(self, path: str, data: object) -> None:
         """Show data that a node emits, from the event loop or from a node's thread."""

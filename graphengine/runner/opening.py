@@ -353,11 +353,14 @@ async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     crashed = snapshot.status == "running" and found.held
     facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, fitted.shift
     company = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
-    is_idle = mover_of(snapshot) is None  # else a part that failed may still be handled, as by a fallback
-    event = Resumed(*facts, company=company, asked=is_idle and life.is_asked)
     inbox = await store.inbox([life.id]) if taken is None else taken.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
-    driving.deliver([message for message in inbox if message.id not in stale])
+    news = [message for message in inbox if message.id not in stale]
+    # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
+    due = next_due(snapshot)
+    is_idle = mover_of(snapshot) is None and not news and (due is None or due > shared.clock.now())
+    event = Resumed(*facts, company=company, asked=is_idle and life.is_asked)
+    driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
     return driving
 

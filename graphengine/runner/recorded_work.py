@@ -30,12 +30,10 @@ from graphengine.engine.phases import Memo
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
     DefinitionError,
-    NodeTimeout,
     NotAwaited,
     NotRecordable,
     TooLarge,
     WaitTimeout,
-    WorkerDied,
 )
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
@@ -43,6 +41,7 @@ from graphengine.runner.call_records import call_key, digest_of_call, returned
 from graphengine.runner.scope import Piece
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
+from graphengine.state.json_values import checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -104,13 +103,13 @@ class Work:
         ending: Whether the attempt is being ended, because it waits or halts.
         over: Whether it has ended.
         is_quiet: Returns whether the node's code in another process has nothing left to do but to wait.
+        answer: The last answer of an agent: its key, and its value as the node gets it.
         cut_short: The names of the calls that were in flight when it ended.
     """
 
     __slots__ = (
         "_busy",
         "_counts",
-        "_cut_off",
         "_frame",
         "_functions",
         "_given",
@@ -121,7 +120,7 @@ class Work:
         "_now",
         "_owner",
         "_parked",
-        "_raised",
+        "_refused",
         "_said",
         "_say",
         "_sizes",
@@ -131,6 +130,7 @@ class Work:
         "_tracked",
         "_used",
         "_wall",
+        "answer",
         "cut_short",
         "ending",
         "halts",
@@ -153,14 +153,13 @@ class Work:
         self._functions: dict[str, object] = {}
         self._used: set[str] = set()
         self._given: list[str] = []
-        self._raised: list[BaseException] = []
+        self._refused: list[tuple[BaseException, str]] = []
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
         self._held: Counter[str] = Counter()
         self._said: dict[str, Said] = {}
         self._parked: set[asyncio.Future[None]] = set()
         self._idle: asyncio.Future[None] | None = None
-        self._cut_off = False
         self._say = say
         self._time = frame.arrived
         self.waits: dict[str, WaitRecord] = {}
@@ -168,6 +167,7 @@ class Work:
         self.ending = False
         self.over = False
         self.is_quiet: Callable[[], bool] = _always
+        self.answer: tuple[str, object] | None = None
         self.cut_short: Sequence[str] = ()
 
     @property
@@ -176,11 +176,22 @@ class Work:
         below = tuple(f"{key}/" for key in self._given)
         return [k for k in self._frame.memos if k not in self._used and not k.startswith((_ASKED, *below))]
 
-    def raised(self, error: BaseException) -> bool:
-        """Return whether recorded work is kept: a recorded call raised, a timeout hit one, or the process died."""
-        if isinstance(error, WorkerDied) or (self._cut_off and isinstance(error, NodeTimeout)):
-            return True
-        return came_from(error, self._raised) or (isinstance(error, FailedElsewhere) and error.is_from_work)
+    def refused(self, error: BaseException) -> Sequence[str]:
+        """Return the keys of the recorded work that caused a failure: with it, the next attempt would fail again."""
+        return [key for cause, key in self._refused if _came_from(error, cause)]
+
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Note that an exception says that the record of a piece of work cannot be used."""
+        self._refused.append((error, self._last_key(name, what)))
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Note the value of the last answer of an agent, and the piece of work that it is from."""
+        self.answer = self._last_key(name, what), value
+
+    def _last_key(self, name: str, what: str) -> str:
+        """Return the key of the last piece of work of this name and text; one that never exists if there is none."""
+        stem = self._stem(name, what)
+        return f"{stem}|{self._counts.get(stem, 0)}"
 
     def track(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Remember a coroutine that the node must await, under the name of its method, and return it."""
@@ -250,7 +261,7 @@ class Work:
         """
         if identity is not None:
             self._one_function(name, what, identity)
-        place = self._key(name, what)
+        place = self._key(name, checked_name(what, "the key of a call", f"ctx.step({own_name(name)})"))
         self.check_not_over(f"ctx.step({own_name(name)})")
         if place in self._frame.memos:
             return read(self._known(place))
@@ -336,12 +347,6 @@ class Work:
             self._parked.discard(parked)
             self._held.subtract(around)
 
-    @contextlib.contextmanager
-    def keeping(self) -> Iterator[None]:
-        """Keep the recorded work if this block fails."""
-        with self._watching():
-            yield
-
     async def end(self) -> None:
         """Cancel what is in flight after the attempt, and return when it has ended. Called by the runner."""
         self.over = True
@@ -375,16 +380,6 @@ class Work:
         for place in self._here.around:
             self._said.setdefault(place, {}).setdefault(what, []).append(record)
 
-    @contextlib.contextmanager
-    def _watching(self) -> Iterator[None]:
-        """Note the exceptions that a recorded call raises."""
-        try:
-            yield
-        except BaseException as error:
-            self._cut_off = self._cut_off or isinstance(error, asyncio.CancelledError)
-            self._raised.append(error)  # also a cancellation, which may come from inside the call
-            raise
-
     async def _done(
         self, place: str, name: str, make: Callable[[], Awaitable[tuple[Piece, object]]], where: str, *, is_call: bool
     ) -> object:
@@ -394,14 +389,13 @@ class Work:
         self._busy[place] = (name, asyncio.current_task())
         try:
             began = self._now()
-            with self._watching():  # until it is durable: a timeout may cut that off too
-                piece, back = await make()
-                self._fits(name, piece.size_bytes, where)
-                if self._guard is not None:
-                    self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
-                done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
-                said = self._said.get(place)
-                await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
+            piece, back = await make()
+            self._fits(name, piece.size_bytes, where)
+            if self._guard is not None:
+                self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
+            done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
+            said = self._said.get(place)
+            await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
             self._pass(self._frame.memos.get(place, Memo()))
             return back
         finally:
@@ -495,7 +489,9 @@ class Work:
         found = self._frame.memos.get(place)
         if found is not None and found.timeout:
             text = f"no answer to {wait.question!r} in time"
-            raise WaitTimeout(text, where=f"node {path}", repair="set a default, or wait longer")
+            error = WaitTimeout(text, where=f"node {path}", repair="set a default, or wait longer")
+            self._refused.append((error, place))
+            raise error
         if found is not None:
             self._pass(found)
             try:
@@ -504,6 +500,10 @@ class Work:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
         earlier = self._frame.memos.get(f"{_ASKED}{place}", Memo())
         name = name or earlier.name or self._free_name(path)
+        wait.question = str(wait.question)  # whatever the node gave
+        if self._guard is not None:
+            shown = [name, wait.question, wait.topic, wait.schema, wait.default]
+            self._guard.refuse(shown, f"ctx.{wait.kind}", f"node {path}")
         if isinstance(earlier.value, (int, float)) and earlier.value < math.inf:  # an earlier version recorded infinity
             wait.due = earlier.value
         wait.key = place
@@ -587,8 +587,10 @@ async def called(
     return await result if inspect.isawaitable(result) else result
 
 
-def came_from(error: BaseException, known: Sequence[BaseException]) -> bool:
-    """Return whether an exception is one of these, even if wrapped in others."""
+def _came_from(error: BaseException, cause: BaseException) -> bool:
+    """Return whether an exception is another one, even if wrapped in others or raised again in another process."""
+    if isinstance(error, FailedElsewhere):
+        return isinstance(cause, WaitTimeout) and error.error.kind == cause.code
     left: list[BaseException | None] = [error]
     seen: set[int] = set()
     while left:
@@ -596,7 +598,7 @@ def came_from(error: BaseException, known: Sequence[BaseException]) -> bool:
         if here is None or id(here) in seen:
             continue
         seen.add(id(here))
-        if any(here is each for each in known):
+        if here is cause:
             return True
         left += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
     return False

@@ -70,7 +70,7 @@ class Usage:
         cache_write_tokens: The part of the input tokens that providers wrote to their caches.
         reasoning_tokens: The part of the output tokens that was reasoning.
         priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
-        unknown_calls: Calls that failed in progress, whose usage is not known; they count no tokens.
+        unknown_calls: Calls that failed in progress, whose usage is not known; what was reported of it counts.
     """
 
     calls: int = 0

@@ -31,7 +31,7 @@ from graphengine.runner.run import Run
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
-from graphengine.state.json_values import as_record
+from graphengine.state.json_values import as_record, checked_name, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -258,7 +258,7 @@ class Runner(Records):
         """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
         A run that is finished, or still waits, is not changed; its result states that. Arms of forks and items of maps
-        that failed while others wait are retried at once.
+        that failed while others wait are retried, unless an answer, a message or a time has come.
 
         Args:
             graph: The run's graph, changed or not.
@@ -362,6 +362,7 @@ class Runner(Records):
         """
         self._usable()
         await self._known(run_id)
+        why = utf8_text(why)
         life = self._shared.driven.get(run_id)
         if life is None or life.driving is None:
             await opening.stop(self._shared, run_id, why, now=now)
@@ -514,8 +515,11 @@ class Runner(Records):
             key: A second message with the same key is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, or JSON cannot represent the payload.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
+                a lone surrogate.
         """
+        checked_name(topic, "a topic", f"run {run_id}")
+        checked_name(key or "", "the key of a message", f"run {run_id}")
         await self._known(run_id)
         info = await self.store.info(run_id)
         if info.status == "finished":

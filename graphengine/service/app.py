@@ -29,7 +29,6 @@ from graphengine.errors import (
 from graphengine.history.json_document import error_document, run_now_document, runs_document
 from graphengine.history.load import load_snapshot
 from graphengine.runner.event_json import event_document
-from graphengine.runner.health import health_of
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
@@ -41,11 +40,13 @@ from graphengine.service.requests import (
     delivery_of,
     fields_of,
     flag_in,
+    is_signed,
     json_body,
     text_in,
 )
 from graphengine.service.starting import Start, started
 from graphengine.state.path import did_you_mean
+from graphengine.web.health import health_of
 from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
 
 if TYPE_CHECKING:
@@ -147,10 +148,13 @@ class Service:
             near = did_you_mean(name, self._graphs)
             raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
         query = Parameters(request.query_params, ("run_id", "field", "queue", "priority", "key", "tag"))
-        key, run_id, field = delivery_of(request.headers), query.text("run_id"), query.text("field")
+        key, run_id, field = delivery_of(request), query.text("run_id"), query.text("field")
         if run_id is not None and "idempotency-key" in request.headers:
             repair = "leave one out: a run_id alone is enough to start a run once"
             raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
+        if run_id is not None and is_signed(request):
+            repair = "leave it out, or send the token: the signature does not cover it"
+            raise InputError("a signed request cannot choose the run's id", where="parameter run_id", repair=repair)
         body = await json_body(request, {})
         if field is None and not isinstance(body, dict):
             repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
@@ -218,7 +222,7 @@ class Service:
         topic = text_in(body, "topic")
         if not topic:
             raise InputError("topic is empty", where="body, topic", repair="name the topic that the run receives")
-        await self._runner.send(info.id, topic, body["payload"], key=delivery_of(request.headers))
+        await self._runner.send(info.id, topic, body["payload"], key=delivery_of(request))
         return await self._now(info.id, 202)
 
     async def stop_run(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers
 
 from graphengine.history.json_document import error_document
-from graphengine.service.requests import NotAuthorized, RequestInvalid
+from graphengine.service.requests import SIGNED, NotAuthorized, RequestInvalid
 from graphengine.service.signatures import has_signature, is_signed
 from graphengine.web.messages import BODY_BYTES, body_of, is_same, replayed, send_json, with_headers
 
@@ -80,6 +80,7 @@ class Guard:
         if not is_signed(headers, body, key, time.time()):
             repair = "compare the secret of the sender with that of this service, and their clocks"
             raise NotAuthorized("the signature does not fit the body", where=path, repair=repair)
+        scope[SIGNED] = True
         return body
 
     def _check_token(self, given: str | None) -> None:

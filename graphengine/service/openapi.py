@@ -23,7 +23,7 @@ _INPUT: Final = "#/components/schemas/input.{model}"
 _PLAIN: Final = "#/components/schemas/{model}"
 _KEY: Final = (
     "A key that is the same when the request is sent again: one run is started. Also `webhook-id` and "
-    "`X-GitHub-Delivery`."
+    "`X-GitHub-Delivery`. Of a signed request: the `webhook-id`, or GitHub's signature."
 )
 _VALUE: Final = {"description": "the answer; it has to fit the `schema` of the wait"}
 _ANSWER: Final = {

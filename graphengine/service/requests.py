@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic_core import from_json
 
@@ -13,8 +13,12 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from starlette.datastructures import Headers, QueryParams
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
+
+
+SIGNED: Final = "graphengine.signed"
+"""In the scope of a request: it was let in because of its signature, not of a token."""
 
 
 class NotAuthorized(GraphEngineError):
@@ -110,6 +114,11 @@ async def json_body(request: Request, default: object = ...) -> Any:  # noqa: AN
         raise RequestInvalid(f"the body is not JSON: {error}", where="body", repair="send a JSON text") from error
 
 
+def is_signed(request: Request) -> bool:
+    """Return whether a request was let in because of its signature."""
+    return bool(request.scope.get(SIGNED))
+
+
 def fields_of(body: object, *, required: Sequence[str] = (), optional: Sequence[str] = ()) -> Mapping[str, Any]:
     """Return a body that is a JSON object with these fields.
 
@@ -145,18 +154,23 @@ def flag_in(body: Mapping[str, Any], name: str) -> bool:
     raise InputError(f"{name} is not true or false", where=f"body, {name}", repair=f'write "{name}": true')
 
 
-def delivery_of(headers: Headers) -> str | None:
+def delivery_of(request: Request) -> str | None:
     """Return the key that is the same when a request is sent again; None if it has none.
 
-    It is `Idempotency-Key`, the `webhook-id` of Standard Webhooks, or the `X-GitHub-Delivery` of GitHub.
+    It is `Idempotency-Key`, the `webhook-id` of Standard Webhooks, or the `X-GitHub-Delivery` of GitHub. Who has no
+    token but a signed request of somebody else can change what the signature does not cover. So the key of a signed
+    request is the `webhook-id` of Standard Webhooks, which it covers, or GitHub's signature of the body.
 
     Raises:
         InputError: It cannot be a part of the id of a run.
     """
-    for name in ("idempotency-key", "webhook-id", "x-github-delivery"):
-        key = headers.get(name)
+    names: Sequence[str] = ("idempotency-key", "webhook-id", "x-github-delivery")
+    if is_signed(request):
+        names = ["webhook-id" if "webhook-signature" in request.headers else "x-hub-signature-256"]
+    for name in names:
+        key = request.headers.get(name)
         if key is not None:
-            key = key.strip().removeprefix('"').removesuffix('"')
+            key = key.strip().removeprefix('"').removesuffix('"').removeprefix("sha256=")
             if not is_tag(key) or any(map(str.isspace, key)):
                 repair = "use 1 to 100 printable characters without blanks, such as a UUID"
                 raise InputError(f"{key!r} cannot be a key", where=f"header {name}", repair=repair)
@@ -165,6 +179,7 @@ def delivery_of(headers: Headers) -> str | None:
 
 
 __all__ = [
+    "SIGNED",
     "NotAuthorized",
     "Parameters",
     "RequestInvalid",
@@ -172,6 +187,7 @@ __all__ = [
     "delivery_of",
     "fields_of",
     "flag_in",
+    "is_signed",
     "json_body",
     "text_in",
 ]

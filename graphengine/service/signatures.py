@@ -64,7 +64,7 @@ def is_signed(headers: Headers, body: bytes, key: bytes, now: float) -> bool:
         signature = hmac.new(key, body, hashlib.sha256).hexdigest()
         return is_same(headers.get("x-hub-signature-256", ""), f"sha256={signature}")
     number, time = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not (time.isascii() and time.isdecimal()) or abs(now - int(time)) > _LATE_SECONDS:
+    if not number or not (time.isascii() and time.isdecimal()) or abs(now - int(time)) > _LATE_SECONDS:
         return False
     made = hmac.new(key, f"{number}.{time}.".encode() + body, hashlib.sha256).digest()
     expected = f"v1,{base64.b64encode(made).decode()}"

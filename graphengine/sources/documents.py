@@ -4,6 +4,8 @@
     docx → mammoth → html → html-to-markdown → Markdown
     pdf  → pypdf → plain text
 
+PDF and DOCX are read in a process of their own; see `document_process`.
+
 A library that fails on a damaged file raises errors of many classes, so every exception of it becomes one error.
 """
 
@@ -60,13 +62,13 @@ def docx_text(name: str, content: bytes) -> str:
     with _reading(name, "DOCX file"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MAX_UNPACKED_BYTES:
+                raise SourceUnreadable(
+                    f"the file {name!r} unpacks to {unpacked:,} bytes, more than {MAX_UNPACKED_BYTES:,}",
+                    where=name,
+                    repair="save it without pictures, or split it",
+                )
             title = _docx_title(archive)
-        if unpacked > MAX_UNPACKED_BYTES:
-            raise SourceUnreadable(
-                f"the file {name!r} unpacks to {unpacked:,} bytes, more than {MAX_UNPACKED_BYTES:,}",
-                where=name,
-                repair="save it without pictures, or split it",
-            )
         converted: Any = mammoth.convert_to_html(
             io.BytesIO(content), convert_image=lambda _image: [], style_map="p[style-name='Title'] => h1:fresh"
         )
@@ -157,7 +159,7 @@ def _reading(name: str, kind: str) -> Iterator[None]:
     """Turn every exception of a library into one error."""
     try:
         yield
-    except SourceUnreadable:
+    except (SourceUnreadable, MemoryError):
         raise
     except Exception as error:
         raise SourceUnreadable(

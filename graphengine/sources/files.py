@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import SourceUnreadable
-from graphengine.sources.kinds import MAX_FILE_BYTES, MAX_TEXT_CHARACTERS, source_from_bytes, too_large
+from graphengine.sources.document_process import DocumentProcess
+from graphengine.sources.kinds import MAX_FILE_BYTES, MAX_TEXT_CHARACTERS, read_bytes, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,11 @@ def read_source(path: str | os.PathLike[str]) -> TextFile:
     Raises:
         SourceUnreadable: It does not exist or cannot be read as text; the error names the reason and the repair.
     """
-    name = os.fspath(path)
+    with DocumentProcess() as process:
+        return _read(os.fspath(path), process)
+
+
+def _read(name: str, process: DocumentProcess) -> TextFile:
     try:
         if Path(name).is_dir():
             raise SourceUnreadable(
@@ -66,7 +71,7 @@ def read_source(path: str | os.PathLike[str]) -> TextFile:
         ) from error
     if len(content) > MAX_FILE_BYTES:
         raise too_large(name, size_bytes)
-    return source_from_bytes(name, content)
+    return read_bytes(name, content, process)
 
 
 def read_sources(path: str | os.PathLike[str]) -> Sources:
@@ -82,8 +87,13 @@ def read_sources(path: str | os.PathLike[str]) -> Sources:
         SourceUnreadable: The file cannot be read, or no file of the folder can.
     """
     name = os.fspath(path)
-    if "\0" in name or not Path(name).is_dir():
-        return Sources((read_source(name),))
+    with DocumentProcess() as process:
+        if "\0" in name or not Path(name).is_dir():
+            return Sources((_read(name, process),))
+        return _folder(name, process)
+
+
+def _folder(name: str, process: DocumentProcess) -> Sources:
     files: list[TextFile] = []
     left_out: list[str] = []
     characters = 0
@@ -92,7 +102,7 @@ def read_sources(path: str | os.PathLike[str]) -> Sources:
             left_out.append(f"{file} (more than {MAX_FILES} files)")
             continue
         try:
-            source = read_source(file)
+            source = _read(file, process)
         except SourceUnreadable as error:
             left_out.append(f"{file} ({error.message}; {error.repair})")
             continue

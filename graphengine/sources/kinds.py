@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -15,6 +16,8 @@ from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from graphengine.sources.document_process import DocumentProcess
 
 _Reader: TypeAlias = "Callable[[str, bytes], str]"
 
@@ -51,27 +54,50 @@ _READABLE: Final = "supported: Markdown, text, HTML, PDF, DOCX, CSV and TSV"
 def source_from_bytes(name: str, content: bytes) -> TextFile:
     """Return the content of a file as a text with its name.
 
+    PDF and DOCX are read in a child process, for at most 60 s. In async code call this with `asyncio.to_thread`.
+
     Args:
         name: The name or path of the file; its ending decides how the content is read.
         content: The bytes of the file.
 
     Raises:
         SourceUnreadable: The file is too large, damaged, encrypted, of an unknown kind, of another kind than its
-            ending, or has no text; or the extra `sources` is missing.
+            ending, has no text, or takes too long or too much memory to read; or the extra `sources` is missing.
 
     >>> source_from_bytes("tides.md", b"# Tides").text
     '# Tides'
     """
+    from graphengine.sources.document_process import DocumentProcess  # noqa: PLC0415 - it imports this module
+
+    with DocumentProcess() as process:
+        return read_bytes(name, content, process)
+
+
+def read_bytes(name: str, content: bytes, process: DocumentProcess) -> TextFile:
+    """Do the same with a process for documents that the caller ends.
+
+    Raises:
+        SourceUnreadable: As `source_from_bytes`.
+    """
     if len(content) > MAX_FILE_BYTES:
         raise too_large(name, len(content))
-    text = _reader(name, content)(name, content)
+    text = _reader(name, content, process)(name, content)
+    check_length(name, text)
+    return TextFile(path=name, text=text)
+
+
+def check_length(name: str, text: str) -> None:
+    """Check that the text of a file is not too long.
+
+    Raises:
+        SourceUnreadable: It is.
+    """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise SourceUnreadable(
             f"the file {name!r} has {len(text):,} characters, more than {MAX_TEXT_CHARACTERS:,}",
             where=name,
             repair="split it, or give the part that matters",
         )
-    return TextFile(path=name, text=text)
 
 
 def too_large(name: str, size_bytes: int) -> SourceUnreadable:
@@ -83,10 +109,8 @@ def too_large(name: str, size_bytes: int) -> SourceUnreadable:
     )
 
 
-def _reader(name: str, content: bytes) -> _Reader:
+def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
     """Return the function that reads this file."""
-    from graphengine.sources import documents  # noqa: PLC0415 - plain text needs none of it
-
     ending = PurePath(name).suffix.lower()
     if ending in _PROGRAMS:
         raise SourceUnreadable(
@@ -101,7 +125,11 @@ def _reader(name: str, content: bytes) -> _Reader:
             where=name,
             repair="open it with its password and save it as .docx without one",
         )
-    readers: dict[str, _Reader] = {"PDF": documents.pdf_text, "DOCX": documents.docx_text, "HTML": _html}
+    readers: dict[str, _Reader] = {
+        "PDF": partial(process.text, "PDF"),
+        "DOCX": partial(process.text, "DOCX"),
+        "HTML": _html,
+    }
     expected = {"DOCX": "ZIP", "PDF": "PDF"}.get(wanted or "")
     if found is not None and found != expected:
         return _misnamed(name, ending, found, readers)

@@ -6,10 +6,13 @@ dictionaries: msgspec drops the keys that a `TypedDict` lacks, and an amount of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypedDict, cast
 
-Number: TypeAlias = int | float
-"""Kept as recorded: 1 and 1.0 are different JSON."""
+from msgspec import Meta
+
+_LARGEST: Final = (1 << 63) - 1
+Number: TypeAlias = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
+"""Kept as recorded: 1 and 1.0 are different JSON. An integer of hundreds of digits in a log is damage."""
 
 TokensName: TypeAlias = Literal[
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"

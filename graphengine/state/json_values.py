@@ -15,6 +15,9 @@ DEEPEST: Final = 128
 """The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
 snapshot holds a value up to ten levels deep: every recorded value must stay readable."""
 
+WITHOUT_NUL: Final = "give a text without NUL and lone surrogates"
+"""The repair for a name that a store cannot carry."""
+
 _OPENING: Final = (b"[", b"{")
 _items: Final = msgspec.json.Decoder(list[Raw]).decode
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -99,6 +102,22 @@ def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonVa
         raise InputError(
             f"JSON cannot carry {what}: {error}", repair="give plain values or a pydantic model"
         ) from error
+
+
+def is_name(given: object) -> bool:
+    """Return whether every store can carry this as a name: a text without NUL and lone surrogates."""
+    return isinstance(given, str) and "\0" not in given and (given.isascii() or utf8_text(given) == given)
+
+
+def checked_name(given: str, what: str, where: str) -> str:
+    """Return a text by which something is found in a store, such as a topic or a key.
+
+    Raises:
+        InputError: Not every store can carry it.
+    """
+    if not is_name(given):
+        raise InputError(f"{given!r} cannot be {what}", where=where, repair=WITHOUT_NUL)
+    return given
 
 
 def utf8_text(text: str) -> str:

@@ -27,7 +27,8 @@ Part: TypeAlias = "tuple[str, str | int]"
 _TOKEN: Final = re.compile(r"\.([A-Za-z_]\w*)|\[([^\[\]]+)\]")
 _ROOT: Final = re.compile(r"[A-Za-z_]\w*")
 ANY: Final = (Any,)
-_LISTED: Final = 12  # names in a message; more are noise
+LISTED: Final = 12
+"""How many names a message lists; more are noise."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,8 +123,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return f"did you mean {near!r}?"
     if not names:
         return ""
-    listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+    listed = ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
     return f"known: {listed}"
+
+
+def unknown_fields(given: Sequence[object], known: Iterable[str]) -> str:
+    """Return a message on unknown fields: what each of the first may be meant to be, and how many more there are."""
+    found = [f"unknown field {name!r}: {did_you_mean(str(name), known)}" for name in given[:LISTED]]
+    if len(given) > LISTED:
+        found.append(f"and {len(given) - LISTED:,} more unknown fields")
+    return "; ".join(found)
 
 
 def members(annotation: object) -> tuple[object, ...]:

@@ -36,7 +36,7 @@ from graphengine.state.encoded import encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
 from graphengine.state.json_values import check_depth
-from graphengine.state.path import did_you_mean, nearest
+from graphengine.state.path import LISTED, nearest, unknown_fields
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
@@ -194,13 +194,13 @@ class StateType(Generic[S]):
 
     def _of_unknown(self, given: Any, unknown: Sequence[object], where: str) -> InputError:  # noqa: ANN401 - has keys
         """Return the error for unknown fields, with the problems of the values of the others."""
-        found = [f"unknown field {key!r}: {did_you_mean(str(key), self.fields)}" for key in unknown]
-        problem = ""
+        found = [unknown_fields(unknown, self.fields)]
+        problem, left_out = "", set(unknown)
         try:
-            others = {key: given[key] for key in given if key not in unknown}
+            others = {key: given[key] for key in given if key not in left_out}
             self.model.model_validate(others, by_name=True, by_alias=True)
         except ValidationError as error:
-            meant = [nearest(str(key), self.fields) for key in unknown]
+            meant = [nearest(str(key), self.fields) for key in unknown[:LISTED]]
             problem = explain(error, hide=bool(self.secrets), without=meant)
         except Exception:  # noqa: BLE001 - a user's validator may need what is misspelt
             problem = ""

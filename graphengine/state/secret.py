@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
@@ -39,6 +40,7 @@ _MARK: Final = "$secret"
 _LEAST_BYTES: Final = 32
 _LEAST_DIFFERENT: Final = 10
 _LEAST_SCRUBBED: Final = 3  # shorter texts occur in any message by chance
+_CUT: Final = re.compile(r"(\.\.\.|…)")
 
 
 class Secret:
@@ -235,6 +237,7 @@ def _forms(text: str) -> Iterator[str]:
     """Yield a text unchanged, and as Python, JSON and base64 write it."""
     yield text
     yield repr(text)[1:-1]
+    yield repr(text.encode("utf-8", "replace"))[2:-1]
     if _is_text(text):
         yield to_json(text).decode()[1:-1]
         yield json.dumps(text)[1:-1]
@@ -246,12 +249,12 @@ def _is_text(value: str) -> bool:
 
 
 def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
-    """Return a record with each of these texts hidden. Pass the longest first."""
+    """Return a record with each of these texts hidden, also the parts that a cut left. Pass the longest first."""
     if isinstance(value, str):
         for text in texts:
             if text in value:
                 value = value.replace(text, HIDDEN)
-        return value
+        return _without_parts(value, texts) if texts and _CUT.search(value) else value
     if isinstance(value, Mapping):
         return {key: scrubbed(item, texts) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -259,10 +262,64 @@ def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
     return value
 
 
+def _without_parts(value: str, texts: Sequence[str]) -> str:
+    """Return a text without the beginnings and ends of these texts next to a mark of a cut.
+
+    1. A node passes a key of 60 characters to a pydantic model, which rejects it. 2. pydantic quotes it in its error as
+    `input_value='sk-ant-api03-…-wXyZ'`, with the middle cut out. 3. The whole key does not occur in that text.
+    """
+    parts = _CUT.split(value)
+    for at in range(0, len(parts) - 2, 2):  # a text, a mark, a text, …
+        before, after = parts[at], parts[at + 2]
+        begun = max(begun_at_end(text, before) for text in texts)
+        ended = max(begun_at_end(text[::-1], after[: len(text)][::-1]) for text in texts)
+        if begun >= _LEAST_SCRUBBED:
+            parts[at] = before[: len(before) - begun] + HIDDEN
+        if ended >= _LEAST_SCRUBBED:
+            parts[at + 2] = HIDDEN + after[ended:]
+    return "".join(parts)
+
+
+def begun_at_end(secret: str, text: str) -> int:
+    """Return how many characters at the end of a text are the beginning of a secret, but not the whole of it."""
+    lengths = range(min(len(secret) - 1, len(text)), 0, -1)
+    return next((length for length in lengths if text.endswith(secret[:length])), 0)
+
+
+def concealed(value: object, texts: Sequence[str]) -> object:
+    """Return live data of any type with each of these texts hidden, also in keys. Pass the longest first.
+
+    An object of another type than texts and collections is hidden as a whole if it shows one of them.
+    """
+    if isinstance(value, str):
+        return scrubbed(value, texts)
+    if isinstance(value, Mapping):
+        return {concealed(key, texts): concealed(item, texts) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        make = getattr(value, "_make", type(value))  # of a named tuple
+        return make([concealed(item, texts) for item in value])
+    return HIDDEN if _shows(value, texts) else value
+
+
+def _shows(value: object, texts: Sequence[str]) -> bool:
+    """Return whether one of these texts occurs in what people and event documents see of an object."""
+    if value is None or isinstance(value, (int, float)):
+        return holds(value, texts)
+    try:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            value = bytes(value).decode("utf-8", "replace")
+        seen = [str(value), repr(value), to_json(value, inf_nan_mode="strings", serialize_unknown=True).decode()]
+    except Exception:  # noqa: BLE001 - code of the object, which may raise anything: it cannot be searched
+        return True
+    return any(text in each for text in texts for each in seen)
+
+
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:
     """Return whether one of these texts occurs anywhere in a record."""
     if isinstance(value, str):
         return any(text in value for text in texts)
+    if isinstance(value, (int, float)):
+        return str(value) in texts
     if isinstance(value, Mapping):
         return any(holds(item, texts) for pair in value.items() for item in pair)
     return isinstance(value, (list, tuple)) and any(holds(item, texts) for item in value)

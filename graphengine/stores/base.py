@@ -1,7 +1,7 @@
 """The protocol between the runner and a store of runs.
 
 A store keeps, for each run, one row of facts (`RunInfo`) and a dense append-only log of steps. It does not interpret
-the steps; that is the engine's part. `graphengine.testing.conformance` tests any store against this specification.
+the steps; that is the engine's part. `tests/conformance` tests any store against this specification.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class QueueLimits:
 
     Attributes:
         concurrency: How many of its runs may be driven at the same time.
-        rate: How many of its runs may begin in how many seconds, as (count, seconds).
+        rate: How many of its runs may begin in any span of how many seconds, as (count, seconds).
         key_concurrency: The same as `concurrency` for the runs of each key.
         key_rate: The same as `rate` for the runs of each key.
     """

@@ -10,6 +10,7 @@ taken after the first, second and third of A. 3. When A's turn 40,000 is the fir
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -58,7 +59,7 @@ class Load(NamedTuple):
     Attributes:
         limits: The limits by queue.
         driven: How many runs are driven, by queue and key.
-        rates: Until when a rate is used up, by queue and key, epoch seconds.
+        rates: When a whole rate is free again, by queue and key, epoch seconds; see `_left`.
     """
 
     limits: Mapping[str, QueueLimits]
@@ -122,7 +123,7 @@ def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float) 
     for each in in_turn:
         for key, rate in _rates(each, load.limits.get(each.queue)):
             place = each.queue, key
-            rates[place] = _until(rates.get(place, load.rates.get(place, 0.0)), rate, now) + rate[1] / rate[0]
+            rates[place] = rates[place] + rate[1] / rate[0] if place in rates else now + rate[1]
     return Chosen([each.id for each in in_turn], rates)
 
 
@@ -161,15 +162,18 @@ def _rates(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[
     return found + ([(run.key, limits.key_rate)] if limits.key_rate is not None and run.key else [])
 
 
-def _until(recorded: float, rate: tuple[int, float], now: float) -> float:
-    """Return until when a rate is used up. A clock that was set back must not block it until it has caught up."""
-    return now if recorded > now + rate[1] + _SKEW_SECONDS else max(recorded, now)
+def _left(whole_at: float, rate: tuple[int, float], now: float) -> int:
+    """Return how many runs may begin now, so that no span of the rate's length has more than its count.
 
-
-def _left(recorded: float, rate: tuple[int, float], now: float) -> int:
-    """Return how many runs a rate still allows now: all at once after a pause, then one after the other."""
+    When k runs begin at once, none begins in the next k slots of `seconds / count`. A slot in which one may begin, and
+    none does, adds one to those that may begin at once, up to the whole count. What was saved up is lost when runs
+    begin: otherwise, with (10, 1.0), nine could begin one after the other, and the ten saved up before in the same
+    second.
+    """
     count, seconds = rate
-    return int((now + seconds - _until(recorded, rate, now)) * count / seconds + 1e-6)
+    if whole_at > now + 2 * seconds + _SKEW_SECONDS:  # the clock was set back: do not wait until it has caught up
+        return count
+    return count - max(0, math.ceil((whole_at - now) * count / seconds - 1e-6))
 
 
 def each_key(limits: QueueLimits | None, room: int) -> int | None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from graphengine.testing.coverage import EdgeCoverage
     from graphengine.testing.crashes import CrashAt, Died
     from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
-    from graphengine.testing.made_tests import NoTest, as_json, make_test
     from graphengine.testing.open_runner import OpenRunner
     from graphengine.testing.recordings import Recordings
     from graphengine.testing.replays import replay
@@ -31,7 +30,6 @@ else:
             "coverage": ("EdgeCoverage",),
             "crashes": ("CrashAt", "Died"),
             "done": ("Asked", "Done", "EdgeTaken", "Recorded"),
-            "made_tests": ("NoTest", "as_json", "make_test"),
             "open_runner": ("OpenRunner",),
             "recordings": ("Recordings",),
             "replays": ("replay",),
@@ -51,15 +49,12 @@ __all__ = [
     "Ended",
     "FakeClock",
     "Items",
-    "NoTest",
     "OpenRunner",
     "Recorded",
     "Recordings",
     "Visit",
     "Visits",
     "Walked",
-    "as_json",
-    "make_test",
     "replay",
     "run_node",
     "walk",

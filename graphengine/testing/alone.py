@@ -104,8 +104,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
             or in the order of the questions. `NO_ANSWER` lets the time pass. Without any, a node that asks returns
             what it waits for.
         messages: Messages that were sent to the run, by topic.
-        recorded: Work that was recorded already and is not done again, by its key in a log, as in tests that are made
-            from a recorded step (`make_test`).
+        recorded: Work that was recorded already and is not done again, by its key in a log.
         clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
         check: Whether a node fails if it mutates its input.
         fields: Fields of the state by name, over those of `state`. Pass a field with the name of an option here in

@@ -155,7 +155,7 @@ def _value_of(op: Op, after: Callable[[str], object]) -> Any:  # noqa: ANN401 - 
     return {op[2]: op[3]} if op[0] in ("put", "grow") else op[-1]
 
 
-def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None = None) -> dict[str, Any]:
+def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> dict[str, Any]:
     """Return what an item would write, by field, once all items are done.
 
     Args:

@@ -7,23 +7,18 @@ session is configured, and they load the engine when a test uses them.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 _COVERAGE: Final = "graphengine.testing.coverage_plugin"
 _FIXTURES: Final = "graphengine.testing.fixtures"
-_SUITES: Final = ("conformance", "waiting_runs", "growing_stores", "model_conformance", "failing_models")
-"""Modules of tests, whose asserts pytest rewrites."""
 
 _ASYNCIO: Final = ("asyncio_mode", "asyncio_default_fixture_loop_scope")
 """Settings of pytest-asyncio that a project can have without pytest-asyncio; this plugin then runs its async tests."""
-
-_suites = (f"graphengine.testing.{name}" for name in _SUITES)
-pytest.register_assert_rewrite(*(name for name in _suites if name not in sys.modules))
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

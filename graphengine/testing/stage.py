@@ -17,7 +17,7 @@ from graphengine.engine.steps import Decided, Entered, Mapped, Started, Step, wi
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import is_state
 from graphengine.state.encoded import opened
-from graphengine.state.path import did_you_mean
+from graphengine.state.path import did_you_mean, unknown_fields
 from graphengine.state.schema import Initial
 from graphengine.state.type_facts import enum_value
 from graphengine.state.view import Held, View
@@ -268,8 +268,8 @@ def _check_names(state: StateType[Any], have: Mapping[str, object], where: str) 
     known = {*state.fields, *(kind.info.alias for kind in state.fields.values() if kind.info.alias)}
     unknown = [name for name in have if name not in known]
     if unknown:
-        message = "; ".join(f"unknown field {name!r}: {did_you_mean(str(name), state.fields)}" for name in unknown)
-        raise InputError(message, where=where, repair=f"use the fields of {state.model.__name__}")
+        repair = f"use the fields of {state.model.__name__}"
+        raise InputError(unknown_fields(unknown, state.fields), where=where, repair=repair)
 
 
 def partial(state: StateType[Any], given: Mapping[str, object], where: str) -> Initial:

@@ -1,1 +1,1 @@
-"""What the inspector and the HTTP service share: a listening socket, a server, bodies of requests, and answers."""
+"""What serves HTTP: a listening socket, a server, limits of its connections, bodies, answers, and a worker's health."""

@@ -1,4 +1,8 @@
-"""A listening socket, and a server whose owner handles the signals."""
+"""A listening socket, and a server whose owner handles the signals and whose connections are limited.
+
+uvicorn's own options do not limit them: `limit_concurrency` answers 503, to everybody, once a request is complete, and
+`timeout_keep_alive` begins after the first answer.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,79 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from graphengine.errors import InputError
+from graphengine.web.connections import Connections, most_connections
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
 HOST: Final = "127.0.0.1"
+_BURST: Final = 32
+"""How many connections the event loop accepts in one turn, before it can refuse any of them."""
+_QUEUE: Final = 1024
+"""How many connections the system holds until they are accepted."""
+
+
+class _State(ServerState):
+    def __init__(self) -> None:
+        super().__init__()
+        self.limited = Connections(most_connections())
+
+
+class _Protocol(H11Protocol):
+    """A connection that tells whether its client keeps it waiting."""
+
+    server_state: _State
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.server_state.limited.open(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.server_state.limited.close(self.transport)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._note()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._note()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._note()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._note()
+
+    def _note(self) -> None:
+        request, limited = self.cycle, self.server_state.limited
+        if request is None or request.more_body or request.response_complete or self.flow.write_paused:
+            limited.wait(self.transport)
+        else:
+            limited.work(self.transport)
 
 
 class Server(uvicorn.Server):
     """A server that leaves the signals to its owner; uvicorn's own dies of the signal after it ended."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        config.http, config.backlog = _Protocol, _BURST
+        super().__init__(config)
+        self.server_state = _State()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve."""
+        await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(_QUEUE)  # asyncio takes one number for both
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

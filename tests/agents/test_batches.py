@@ -13,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Agent, CompileError, Graph, Limits, RunFailed, Runner, ScriptedModel, Settings
+from graphengine import (
+    END,
+    START,
+    Agent,
+    CompileError,
+    Graph,
+    Limits,
+    Retry,
+    RunFailed,
+    Runner,
+    ScriptedModel,
+    Settings,
+)
 from graphengine.errors import DefinitionError
 from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
 from graphengine.models.batches import Batches, Desk, Ticket
@@ -151,6 +163,23 @@ async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable
     assert result.output == ["A", "B"]
     assert [len(requests) for requests in provider.submitted.values()] == [2, 2]
     assert provider.alone == []
+
+
+async def test_an_answer_that_was_refused_is_not_taken_from_its_batch_again() -> None:
+    """The next attempt has a batch of its own, and repeats no turn before it."""
+    provider, answers = Provider(), []
+    provider.is_open = False
+
+    def check(answer: str) -> None:
+        answers.append(answer)
+        if len(answers) == 1:
+            raise ValueError(answer)
+
+    agent = Agent("shout", provider, prompt="{task}", tools=[add], batch=True, check=check, output_retries=0)
+    async with Runner() as runner:
+        done = await within(runner.start(one(agent, retry=Retry(attempts=2, initial_seconds=0))))
+    assert (done.state.draft, len(answers)) == ("<TASK>RHYME</TASK>", 2)
+    assert [len(request.messages) for batch in provider.submitted.values() for request in batch.values()] == [1, 3, 3]
 
 
 async def test_a_batch_keeps_its_part_of_a_limit() -> None:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from graphengine import (
     END,
@@ -27,16 +27,19 @@ from graphengine import (
     choose,
     tool,
 )
+from graphengine.agents import forbidden
 from graphengine.agents.tools import Tool, ToolsUnavailable
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import AnswerCut, InputError, ModelTransient
+from graphengine.errors import AnswerCut, BadAnswer, InputError, ModelTransient
 from graphengine.history.export import export_run, import_run
 from graphengine.history.replay.replay import replay
 from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
+from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
 from tests.kit.facts import said
+from tests.kit.runs import alone
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 
@@ -270,6 +273,102 @@ async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, k
     async with Runner() as runner:
         done = await within(runner.start(one(spare, fallback=agent.but(model=larger))))
     assert (done.state.draft, done.usage.cost_usd, len(larger.requests)) == ("three", 3.0, 1)
+
+
+class Short(BaseModel):
+    """A state that takes short answers."""
+
+    task: str = "rhyme"
+    draft: Annotated[str, Field(max_length=5)] = ""
+
+
+def refuses(answer: str) -> None:
+    """Accept no answer but one."""
+    if answer != "three":
+        raise ValueError(answer)
+
+
+def breaks(answer: str) -> None:
+    """Break on all answers but one."""
+    assert answer == "three"
+
+
+@pytest.mark.parametrize("is_function", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [{"check": refuses}, {"check": breaks}, {"guards": [forbidden("wrong", then="fail")]}, {}],
+    ids=["bad answer", "broken check", "guard", "bad update"],
+)
+async def test_only_the_answer_that_was_refused_is_asked_for_again(
+    options: dict[str, Any], *, is_function: bool
+) -> None:
+    """Each further attempt, of a retry or a resume, calls the model once and no tool; in a function too."""
+    model = ScriptedModel([paid("", ADD), paid("", ADD), *[paid("wrong one")] * 2, paid("three")])
+    agent: Agent[str] = Agent("writer", prompt="{task}", tools=[add], model=model, output_retries=0, **options)
+
+    async def write(task: str) -> str:
+        text: str = await agent.run(task=task)
+        return text
+
+    graph: Graph[Short] = alone(Short, write if is_function else agent, "draft", retry=Retry(attempts=2, jitter=0))
+    async with Runner(clock=FakeClock(start=0.0)) as runner:
+        run = runner.start(graph)
+        with pytest.raises(RunFailed) as failed:
+            await within(run)
+        if failed.value.result.usage.calls == 3:  # a guard's failure is not retried
+            with pytest.raises(RunFailed):
+                await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(graph, run.id))
+        recorded = await names(runner, run.id)
+    assert (done.state.draft, done.usage.calls) == ("three", 5)
+    assert (recorded.count("turn"), recorded.count("tool add")) == (5, 2)
+    assert [len(request.messages) for request in model.requests] == [1, 3, 5, 5, 5]
+
+
+async def test_an_answer_that_nobody_refused_is_not_asked_for_again() -> None:
+    """If its check cannot be made, or the node's own code fails after it, the next attempt begins with the answer."""
+    model = ScriptedModel([paid("", ADD), paid("three")])
+    failures = ["check", "node"]
+
+    def check(answer: str) -> None:
+        if failures and failures[0] == "check":
+            raise OSError(failures.pop(0))
+
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model, check=check)
+
+    async def write(task: str) -> str:
+        text = await agent.run(task=task)
+        if failures:
+            raise ValueError(failures.pop(0))
+        return text
+
+    async with Runner(clock=FakeClock(start=0.0)) as runner:
+        run = runner.start(one(write, retry=Retry(attempts=3)))
+        done = await within(run)
+    assert (done.state.draft, done.usage.calls, failures) == ("three", 2, [])
+
+
+async def test_a_refusal_that_the_node_handled_is_kept() -> None:
+    """Only the failure of the attempt counts: the next one takes the same way, without another call."""
+    model = ScriptedModel({"writer": [paid("wrong one")], "other": [paid("whole")]})
+    agent = Agent("writer", prompt="{task}", check=refuses, output_retries=0)
+    other = Agent("other", prompt="{task}")
+    failures = 1
+
+    async def write(task: str) -> str:
+        nonlocal failures
+        try:
+            text = await agent.run(task=task)
+        except BadAnswer:
+            text = await other.run(task=task)
+        if failures:
+            failures -= 1
+            raise OSError
+        return text
+
+    async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
+        done = await within(runner.start(one(write, retry=Retry(attempts=2))))
+    assert (done.state.draft, done.usage.calls) == ("whole", 2)
 
 
 async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_attempt() -> None:

@@ -1,6 +1,7 @@
 """Many tool calls in one turn: a limited number at a time, each with its own idempotency key."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ async def test_a_call_that_is_made_again_has_its_key_again(tmp_path: Path) -> No
         return "done"
 
     agent = writer(pay)
-    graph = one(write, retry=AGAIN)
+    graph = one(write, retry=replace(AGAIN, afresh=True))
     wanted = calls(("pay", {"amount": 1}))
     async with Runner(tmp_path / "runs.db", models={"writer": ScriptedModel([wanted])}) as runner:
         run = runner.start(graph)

@@ -15,8 +15,8 @@ from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.line import Plain
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
-from graphengine.testing.model_scenes import Fails, Received, Says, Scene
 from tests.agents.run_kits import failing, names, one, paid, within
+from tests.conformance.model_scenes import Fails, Received, Says, Scene
 from tests.kit.runs import SOON
 from tests.models.edge_server import EdgeServer
 

@@ -80,9 +80,6 @@ def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
     assert values("graphengine replay tides-") == ["tides-2"]
     assert set(values("graphengine render des")) == {"desk", "desk-2"}
     assert values("graphengine render tid") == ["tides-2", "tides"]
-    assert values("graphengine show tides --as-test |") == ["write", "review"]
-    assert values("graphengine show tides --as-test wr") == ["write"]
-    assert values("graphengine show no-such-run --as-test |") == ["approve", "listen", "review", "write"]
     elsewhere = CliRunner().invoke(main, ["import", "tides.json", "--db", "elsewhere.db"])
     assert elsewhere.exit_code == 0
     assert values("graphengine show --db elsewhere.db |") == ["tides"]

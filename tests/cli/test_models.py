@@ -13,10 +13,10 @@ import pytest
 from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.testing.model_scenes import Babbles, Counted, Fails, Received, Says
 from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
 from tests.cli.programs import ROOT, Invoke, call, document, launch, start
+from tests.conformance.model_scenes import Babbles, Counted, Fails, Received, Says
 from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE
 from tests.kit.extras import skip_without
 from tests.kit.review_team import QUESTIONS, Team, answers

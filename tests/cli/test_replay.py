@@ -1,6 +1,7 @@
 """The commands replay, export and import."""
 
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -114,11 +115,10 @@ def test_errors_are_one_document(project: Path, invoke: Invoke, words: list[str]
     assert not (project / "checkpoints").exists()
 
 
-def test_an_export_is_private_and_replaces_the_file_whole(project: Path, invoke: Invoke, run: str) -> None:
-    """Mode 0600, no other file left next to it, and stdout if no file is named."""
+def test_an_export_is_private_and_leaves_no_other_file(project: Path, invoke: Invoke, run: str) -> None:
+    """A new file has mode 0600, none is left next to it, and stdout gets the run if no file is named."""
     (project / "out").mkdir()
     target = project / "out" / "r.json"
-    target.write_text("old")
     found = invoke("export", run, "-o", str(target))
     assert found.exit_code == 0
     assert found.stdout == ""
@@ -132,6 +132,19 @@ def test_an_export_is_private_and_replaces_the_file_whole(project: Path, invoke:
     refused = invoke("export", run, "-o", str(project / "nowhere" / "r.json"))
     assert refused.exit_code == 2
     assert "export_unwritable" in refused.stderr
+
+
+def test_an_export_replaces_no_device_and_no_pipe(project: Path, invoke: Invoke, run: str) -> None:
+    """A pipe is written into, as a device is: `-o /dev/null` as root leaves the device alone."""
+    pipe = project / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert invoke("export", run, "-o", str(pipe)).exit_code == 0
+        assert pipe.is_fifo()
+        assert json.loads(os.read(end, 1 << 16))
+    finally:
+        os.close(end)
 
 
 def test_a_run_continues_in_another_database(project: Path, invoke: Invoke) -> None:

@@ -45,7 +45,6 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("show post", "Run"),
         ("show tides --step 2", "OneStep"),
         ("show tides --usage", "SpendingOfRun"),
-        ("show tides --as-test write", "MadeTest"),
     ],
     "doctor": [("doctor", "Examined"), ("doctor --repair", "Examined")],
     "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],

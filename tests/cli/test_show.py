@@ -112,7 +112,7 @@ def test_show_lists_the_end_of_a_long_run(invoke: Invoke, monkeypatch: pytest.Mo
     listed = [line for line in last[last.index("seq ") :].splitlines() if " more  " in line]
     assert [int(line.split()[0]) for line in listed] == [3, 4]
     assert "not listed" not in whole
-    for words in (["--step", "2"], ["--usage"], ["--as-test", "count"]):
+    for words in (["--step", "2"], ["--usage"]):
         refused = invoke("show", "r", "--all", *words)
         assert (refused.exit_code, f"give --all or {words[0]}, not both" in refused.stderr) == (2, True)
 

@@ -1,5 +1,6 @@
 """Sessions at a terminal: a process on a pty, key presses, and the resulting screen."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,25 @@ PRINTING = GATED.replace(
     print("printed")""",
 )
 """Its third node waits too, and prints."""
+
+FAILING = """
+import logging
+from pydantic import BaseModel
+from graphengine import END, START, Graph, Retry
+
+class State(BaseModel):
+    text: str = ""
+
+def work(text: str) -> str:
+    warning = "the service has a long list of countries, in which neither this one nor the next is found"
+    logging.getLogger("graphengine.models").warning(warning)
+    raise ValueError("no country")
+
+graph = Graph("failing", State)
+graph.add_node("work", work, writes="text", thread=False, retry=Retry(attempts=2, initial_seconds=0, on=(ValueError,)))
+graph.add_path(START, "work", END)
+"""
+"""Its node warns and fails, twice."""
 
 
 @pytest.fixture
@@ -150,6 +170,23 @@ def test_words_are_not_broken_at_the_edge(folder: Path) -> None:
     assert unknown.ends() == 2
     at = unknown.lines.index("  repair: `graphengine runs` lists the runs of a")
     assert unknown.lines[at + 1 : at + 3] == [" " * 6 + "database; choose another database with", " " * 6 + "--db PATH"]
+
+
+def test_a_failure_is_shown_once_and_no_word_is_broken(folder: Path) -> None:
+    """The progress and the end of a run show its failures; the log of runs, which has them too, is not shown."""
+    (folder / "failing.py").write_text(FAILING)
+    failing = Terminal(folder, "run", "failing.py", "--run-id", "r")
+    assert failing.ends() == 1
+    at = [number for number, line in enumerate(failing.lines) if line.startswith("warning")]
+    warning = ["warning  the service has a long list of countries, in which neither this one nor"]
+    assert [failing.lines[number : number + 2] for number in at] == [[*warning, " " * 9 + "the next is found"]] * 2
+    assert [re.sub(r"[\d.]+ m?s\b", "TIME", line) for line in failing.lines if re.search("failed|Error", line)] == [
+        "retry    work (visit 1, attempt 1) failed in TIME; next attempt in TIME",
+        "         ValueError: no country",
+        "failed   work (visit 1) in TIME",
+        "failed at work",
+        "  ValueError: no country",
+    ]
 
 
 def test_a_path_stays_whole_however_narrow_the_terminal(folder: Path) -> None:

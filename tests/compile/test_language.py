@@ -1,6 +1,7 @@
 """Compile problems of maps, graphs as nodes and questions: code, place, message and repair."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
@@ -15,6 +16,7 @@ from graphengine import (
     Graph,
     Node,
     Retry,
+    Runner,
     ScriptedModel,
     ask,
     changed,
@@ -389,6 +391,44 @@ def test_a_graph_that_contains_itself_is_refused() -> None:
         one.add_path(START, "in", END)
     (problem,) = [p for p in first.check() if p.code == "own_node"]
     assert problem.message == "the graph contains itself: first → second → first"
+
+
+def nested(levels: int, inner: Graph[State] | None = None) -> Graph[State]:
+    """Return so many graphs, one inside the other, around another one if it is given."""
+    graph = inner
+    for level in range(levels):
+        outer = Graph(f"g{level}", State, result="n")
+        outer.add_node("a", graph if graph is not None else lambda n: n + 1, writes="n")
+        outer.add_path(START, "a", END)
+        graph = outer
+    assert graph is not None
+    return graph
+
+
+async def test_graphs_are_nested_up_to_a_limit(tmp_path: Path) -> None:
+    """A run of the deepest nest is recorded and read again; a deeper one is one problem, however deep it is."""
+    most = validation.MOST_NESTED
+    result = await nested(most).run(store=tmp_path / "runs.db")
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.resume(nested(most), result.run_id).result()).state.n == 1
+    for levels in (most + 1, 1000):
+        graph = nested(levels)
+        (problem,) = graph.check()
+        assert (problem.code, problem.where) == ("too_deep", "node a")
+        inner = f"g{levels - most - 1}"
+        assert problem.message == f"graphs are nested more than {most} deep: {graph.name} → … → {inner}"
+        assert "join inner graphs" in problem.repair
+
+
+def test_a_graph_that_fits_at_one_place_can_be_too_deep_at_another() -> None:
+    """It is compiled once, where it fits."""
+    inner = nested(20)
+    graph = Graph("both", State)
+    graph.add_node("near", inner, writes="n")
+    graph.add_node("far", nested(12, inner), writes="n")
+    graph.add_path(START, "near", "far", END)
+    (problem,) = graph.check()
+    assert (problem.code, problem.where) == ("too_deep", "node far")
 
 
 def test_one_graph_may_be_several_nodes() -> None:

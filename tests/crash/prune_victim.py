@@ -26,7 +26,7 @@ from graphengine.stores import long_texts
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore, removal
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
-from graphengine.testing.store_kit import append, batch, branch, new_run, step
+from tests.conformance.store_kit import append, batch, branch, new_run, step
 
 OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")
 RULE = Rule(None, 0.0, frozenset(["keep"]), None, ("finished",))

@@ -21,8 +21,8 @@ from graphengine.errors import LeaseLost
 from graphengine.stores import dispatch
 from graphengine.stores.base import QueueLimits
 from graphengine.stores.postgres import PostgresStore, owners, sessions, taking
-from graphengine.testing.queued_runs import ids, pick, queue_run
-from graphengine.testing.store_kit import new_run
+from tests.conformance.store_kit import new_run
+from tests.conformance.stores_queued import ids, pick, queue_run
 from tests.crash import life_of_workers
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import EFFECTS, effect

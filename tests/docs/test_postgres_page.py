@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from graphengine.stores.postgres import PostgresStore
-from graphengine.testing.store_kit import append, batch, new_run, step
+from tests.conformance.store_kit import append, batch, new_run, step
 from tests.kit.postgres import PostgresServer, execute
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "postgres.md").read_text(encoding="utf-8")

@@ -7,10 +7,11 @@ defect.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -21,8 +22,11 @@ from pydantic_core import from_json
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
 from graphengine.cli.folders import graph_files
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
+from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline, reason
+from graphengine.cli.terminal import Channel
 from graphengine.cli.values import value_from
 from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError
 from graphengine.history.json_document import run_document
 from graphengine.history.load import load_snapshot, snapshot_of
@@ -103,9 +107,10 @@ def as_text(data: bytes) -> str:
 def step(data: bytes) -> None:
     """Read one row of a log."""
     try:
-        decode_step(1, data)
+        found = decode_step(1, data)
     except (ValueError, KeyError, TypeError):  # what the store treats as damage
         return
+    shown([found])
 
 
 def log(data: bytes) -> None:
@@ -120,12 +125,23 @@ def log(data: bytes) -> None:
             steps.append(decode_step(seq, json.dumps(row)))
         except (ValueError, KeyError, TypeError):
             return
-    info = RunInfo("r", "outer", "f", "running", len(steps), 1.0, 1.0)
+    info = RunInfo("r", "outer", "f", "running", len(steps) + 1, 1.0, 1.0)  # the row agrees with any log up to there
     found = snapshot_of(Loaded(info, None, steps), "r")
+    shown(steps)
     run_document(info, found, steps)
     if found.frames:
         refit(GRAPH.compile(), found, OUTLINE)
         result_of(GRAPH.compile(), found)
+
+
+def shown(steps: Sequence[Step]) -> None:
+    """Write what `show` says of steps."""
+    out = Channel(io.StringIO(), must_arrive=False)
+    for each in steps:
+        out.prose(error_line(each), *arrow(each))
+        for line in (*facts_of(each), *in_short(each, 80), *changes_of(each), reason(each)):
+            out.prose(line)
+        is_offline(usage_of(each))
 
 
 def snapshot(data: bytes) -> None:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,6 +28,19 @@ EXAMPLES = int(os.environ.get("FUZZ", "0"))
 PHASES = [phase for phase in Phase if os.environ.get("SHRINK") != "0" or phase not in (Phase.shrink, Phase.explain)]
 TRIED: Counter[bool] = Counter()
 LOG: list[Any] = [json.loads(body) for body in STEPS]
+VISIT: Any = {"at": 2.0, "node": "work", "visit": 1, "attempt": 1, "began": 1.0}
+CALL = {"id": "a", "name": "f", "arguments": "{}"}
+TURN = {
+    "key": "turn|a|1",
+    "name": "turn",
+    "value": {"text": "x", "stop": "end", "calls": [CALL]},
+    "usage": {"calls": 1, "input_tokens": 1, "output_tokens": 2, "cost_usd": 0.1},
+    "by": {"agent": "a", "model": "m"},
+}
+TOOL = {"key": "tool f|a|1", "name": "tool f", "value": {"text": "x", "error": True, "traceback": "t"}}
+ROWS: list[Any] = [*LOG, *({"kind": "recorded", **VISIT, "data": data} for data in (TURN, TOOL))]
+"""The rows of a real log, with the turn of a model and the result of a tool."""
+HOSTILE: list[Any] = [None, True, -1, 1e300, 10**400, "", "\ud800x", [], [1], {}, {"a": 1}, [[]], "set"]
 SNAPSHOT: Any = json.loads(json.dumps(to_record(fold(decode_step(seq, body) for seq, body in enumerate(STEPS, 1)))))
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8)
@@ -165,6 +179,15 @@ def test_random_bytes_are_refused_by_an_error_of_ours(name: str) -> None:
 def test_a_log_that_was_tampered_with_folds_or_is_damaged(data: bytes) -> None:
     """A real log with parts changed, dropped or duplicated."""
     ours(lambda: TARGETS["log"](data))
+
+
+@pytest.mark.parametrize("number", range(len(ROWS)))
+def test_a_row_with_a_hostile_value_at_any_place_is_shown_or_damaged(number: int) -> None:
+    """Each place of each kind of row, with each kind of value, and without it."""
+    row = ROWS[number]
+    for at in places(row):
+        for new, how in [(None, "drop"), *((each, "set") for each in HOSTILE)][not at :]:
+            ours(partial(TARGETS["step"], json.dumps(changed(row, at, new, how)).encode()))
 
 
 @tries(200)

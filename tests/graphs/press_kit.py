@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from graphengine import TextFile
 from graphengine.briefs.article import Fact, Findings
 from graphengine.briefs.publishing import Listing
-from graphengine.testing.model_scenes import Counted, Received, Says
 from nodes.press.stages import Edited, Manuscript
+from tests.conformance.model_scenes import Counted, Received, Says
 
 SOURCE = TextFile(
     path="tides.md",

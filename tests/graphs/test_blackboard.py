@@ -12,9 +12,9 @@ from graphengine.errors import BadRequest
 from graphengine.models import Request
 from graphengine.patterns import Entry, Subscriber
 from graphengine.testing import FakeClock
-from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.blackboard import SPECIALISTS, Assignment, Research, example, graph, research_board
 from nodes.board.entries import Doubt, Gap
+from tests.conformance.model_scenes import Counted, Received, Says
 from tests.models.edge_server import EdgeServer
 
 TEXT = "Bees make honey.\nBees do not fly in rain.\nA hive has one queen.\n"

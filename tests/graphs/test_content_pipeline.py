@@ -21,9 +21,9 @@ from graphengine.models import Request
 from graphengine.models.scripted import calls
 from graphengine.patterns import Decision
 from graphengine.testing import FakeClock
-from graphengine.testing.model_scenes import Says
 from graphs.content_pipeline import MODELS, Piece, content_pipeline, example, graph
 from nodes.press.agents import Team, researcher
+from tests.conformance.model_scenes import Says
 from tests.graphs.press_kit import (
     ANSWERS,
     CHECKED,

@@ -11,10 +11,10 @@ from graphengine import Graph, Limits, Result, RunFailed, Runner, ScriptedModel,
 from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.errors import BadRequest
 from graphengine.models import Request
-from graphengine.testing.model_scenes import Received, Says
 from graphs.event_bus import LETTERS, MEMBERS, Member, Office, event_bus, example, graph
 from nodes.board.letters import Letter
 from tests.cli.programs import ROOT, call, document, start
+from tests.conformance.model_scenes import Received, Says
 from tests.models.edge_server import EdgeServer
 
 TEXT = "Bees make honey."

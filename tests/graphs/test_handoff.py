@@ -9,10 +9,10 @@ from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.briefs.article import Findings
 from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.testing import FakeClock
-from graphengine.testing.model_scenes import Says
 from graphs.handoff import MODELS, Handoff, example, graph, handoff
 from nodes.press.agents import editor, researcher, writer
 from nodes.press.stages import Edited
+from tests.conformance.model_scenes import Says
 from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, GIVEN, TEXT, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
 

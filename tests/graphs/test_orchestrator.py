@@ -11,10 +11,10 @@ from graphengine.errors import BadRequest, ModelUnavailable
 from graphengine.models import KnowsPrices, Request
 from graphengine.models.names import model_of
 from graphengine.patterns import Step
-from graphengine.testing.model_scenes import Received, Says
 from graphs.orchestrator import MODELS, example, graph, line, line_of, orchestrator
 from nodes.orchestration.agents import WORKERS
 from nodes.orchestration.handover import Role, Verdict
+from tests.conformance.model_scenes import Received, Says
 from tests.graphs.orchestrator_kit import (
     ACCEPT,
     FIND,

@@ -12,9 +12,9 @@ from graphengine.errors import AnswerCut, BadRequest
 from graphengine.models import Request
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.testing.model_scenes import Counted, Fails, Received, Says
 from graphs.parallel_research import MODELS, Research, example, graph, parallel_research
 from nodes.reading.agents import MERGER_TOKENS, READER_TOKENS, Notes, reader
+from tests.conformance.model_scenes import Counted, Fails, Received, Says
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire_messages import MessagesWire

@@ -12,9 +12,9 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import ModelUnavailable
 from graphengine.models import Request
 from graphengine.models.scripted import calls
-from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.review_loop import Article, example, graph, review_loop
 from nodes.review.searching import TURNS, searching_researcher
+from tests.conformance.model_scenes import Counted, Received, Says
 from tests.graphs.review_kit import AGAINST, FOUND, MOON, PAGE, STORM, TIDES, WIND, judged, says
 from tests.kit.review_team import Team, answers, asked
 from tests.models.edge_server import EdgeServer

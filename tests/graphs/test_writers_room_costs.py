@@ -18,9 +18,9 @@ from graphengine.cli.main import main
 from graphengine.history.usage import summed
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.writers_room import MODELS, ROLES, Episode, example, graph, network_exec, writers_room
 from tests.cli.programs import ROOT, document
+from tests.conformance.model_scenes import Counted, Received, Says
 from tests.kit.extras import skip_without
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer

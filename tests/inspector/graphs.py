@@ -15,6 +15,9 @@ from graphengine.runner.result import RunFailed
 HOSTILE = '</textarea><img src=x onerror="window.hit=1"><script>window.hit=1</script>\'"'
 """A text that does something wherever it is used as HTML, as a template or in a quoted attribute."""
 
+UNREADABLE = "".join(map(chr, range(0x200B, 0x2070))) + "\x1b[2J \x85 \u202eneve\u202c\r\n" + "word " * 2000 + "the end"
+"""A text that is long, and that a terminal or a page would show otherwise than it was written."""
+
 HOSTILE_ID = 'hostile<img/src=x/onerror="window.hit=1">\'&a=b/../%2F'
 
 
@@ -61,6 +64,20 @@ def review(question: str = "Publish this draft?") -> Graph[State]:
     graph.add_node("approve", ask(question, Verdict), writes="verdict")
     graph.add_node("agree", ask("Go on?", bool), writes="agreed")
     graph.add_path(START, "approve", "agree", END)
+    return graph
+
+
+def calling() -> Graph[State]:
+    """Return a graph whose agent calls a tool that fails."""
+
+    def look() -> str:
+        """Look."""
+        raise ValueError("nothing to see")
+
+    graph = Graph("calling", State)
+    model = ScriptedModel([calls(("look", {})), "done"])
+    graph.add_node("look", Agent("eye", prompt="Look.", tools=[look], model=model), writes="text")
+    graph.add_path(START, "look", END)
     return graph
 
 

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from graphengine import Runner
+from graphengine.cli.terminal import clean
 from graphengine.runner import RunFailed
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector import driven
 from tests.inspector.conftest import Opened, served
-from tests.inspector.graphs import HOSTILE, HOSTILE_ID, counter, mailing, record
+from tests.inspector.graphs import HOSTILE, HOSTILE_ID, UNREADABLE, calling, counter, flaky, mailing, record
 from tests.inspector.test_events import driving
 
 
@@ -58,6 +60,8 @@ async def record_more(path: Path, gate: Path) -> None:
         await runner.start(driven.graph, driven.example, run_id="draft").result()
         await runner.start(driven.graph, driven.example, run_id="lined-up", queue="night").result()
         await record(runner, mailing(), "mails")
+        await record(runner, calling(), "calls")
+        await record(runner, flaky(UNREADABLE), "unreadable")
 
 
 def opened_run(page: Page) -> Page:
@@ -174,6 +178,47 @@ def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
     expect(page.locator(".acts")).to_contain_text("Commands")
 
 
+def test_a_failed_call_is_set_apart_from_its_time(acting: str, visit: Opened) -> None:
+    """A space is between the time of a call and the word that it failed."""
+    page = opened_run(visit(acting, "/run?id=calls"))
+    expect(page.locator(".calls li").filter(has_text="failed")).to_contain_text(re.compile(r"\d m?s failed"))
+
+
+def test_a_long_error_leaves_the_page_in_place(acting: str, visit: Opened) -> None:
+    """The header shows the beginning of an error, and the step's panel all of it, in a part that scrolls."""
+    page = opened_run(visit(acting, "/run?id=unreadable"))
+    expect(page.locator(".trouble .message")).to_contain_text("the end")
+    for width, height in ((1400, 900), (830, 900)):
+        page.set_viewport_size({"width": width, "height": height})
+        for part, most in (("header", height / 4), (".trouble .message", height / 3)):
+            assert page.eval_on_selector(part, "part => part.clientHeight") < most
+
+
+def test_text_is_shown_as_a_terminal_shows_it(acting: str, visit: Opened) -> None:
+    """Control codes and marks that reverse the direction of a text are escaped by the rule of the command line."""
+    page = opened_run(visit(acting, "/run?id=unreadable"))
+    shown = page.locator(".trouble .message").text_content()
+    assert shown == f"RuntimeError: {clean(UNREADABLE)}"
+    assert not re.search("[\u2028-\u202e\u2066-\u2069]", page.locator("main").text_content() or "")
+
+
+def test_the_highlighted_step_is_the_one_that_is_shown(url: str, visit: Opened) -> None:
+    """While a search hides the step of the panel no line is highlighted; the keys go on from where it would be."""
+    for at, keys in (
+        (0, [("ArrowUp", 3), ("ArrowUp", 2)]),
+        (1, [("ArrowDown", 2), ("ArrowDown", 3), ("ArrowDown", 3)]),
+    ):
+        page = opened_run(visit(url, f"/run?id=broken&at={at}"))
+        page.get_by_label("Search in steps").fill("503")
+        expect(page.locator(".list .step")).to_have_count(2)
+        expect(page.locator(".step.selected")).to_have_count(0)
+        page.get_by_label("Search in steps").blur()
+        for key, step in keys:
+            page.keyboard.press(key)
+            expect(page.locator(".step.selected")).to_have_attribute("data-seq", str(step))
+            expect(page.get_by_role("tab", selected=True)).to_have_text(f"step {step}")
+
+
 def test_items_of_a_map_are_folded(url: str, visit: Opened) -> None:
     """Twelve items are one line until they are unfolded, by a click or with the keyboard."""
     page = opened_run(visit(url, "/run?id=items"))
@@ -244,6 +289,27 @@ _RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then((found
   .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html).join(" | ")}`))"""
 
 
+_CONTRASTS = """() => {
+  const rgb = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const linear = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const on = (part, below) => {
+    let { fill, opacity } = getComputedStyle(part);
+    let around = part;
+    while ((around = around.parentElement).nodeName !== "svg") opacity *= getComputedStyle(around).opacity;
+    return fill === "none" ? below : rgb(fill).map((each, at) => opacity * each + (1 - opacity) * below[at]);
+  };
+  const paper = rgb(getComputedStyle(document.body).backgroundColor);
+  return [...document.querySelectorAll(".lit-unused text")].map((text) => {
+    const shape = text.parentElement.matches(".edge") ? null : text.parentElement.querySelector("polygon, path");
+    const below = shape ? on(shape, paper) : paper;
+    const [dark, bright] = [light(on(text, below)), light(below)].sort((one, other) => one - other);
+    return [text.textContent, (bright + 0.05) / (dark + 0.05)];
+  });
+}"""
+"""The pale texts of the picture, and their contrasts with what is below them, as WCAG defines it."""
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) -> None:
     """From a phone to a very wide screen, by day and by night, nothing is cut off, and axe-core finds nothing serious.
@@ -262,6 +328,17 @@ def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) ->
         assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
         if AXE.is_file() and width in AXE_WIDTHS:
             assert page.evaluate(_RUN_AXE) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_was_never_visited_can_be_read(url: str, visit: Opened, scheme: Literal["light", "dark"]) -> None:
+    """The words of nodes and edges that a run did not reach have a contrast of 4.5:1 at least, with all opacity."""
+    page = visit(url, "/run?id=five&at=1")
+    page.emulate_media(color_scheme=scheme)
+    opened_run(page)
+    expect(page.locator(".picture .edge.lit-unused text", has_text="high enough")).to_have_count(1)
+    expect(page.locator(".picture .node.lit-unused text", has_text="boost")).to_have_count(1)
+    assert {text: contrast for text, contrast in page.evaluate(_CONTRASTS) if contrast < 4.5} == {}
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed, so no page is checked by it: make servers")
@@ -438,9 +515,6 @@ def test_scores_searches_exports_and_tests(acting: str, visit: Opened) -> None:
     page.goto(page.url.partition("/run")[0] + "/run?id=broken")
     opened_run(page).get_by_label("Search in steps").fill("raise ConnectionError")
     expect(page.locator(".list .step")).to_have_count(2)
-    page = opened_run(visit(acting, "/run?id=draft&at=2"))
-    page.get_by_role("button", name="Make a test").click()
-    expect(page.locator(".made, .failure")).to_contain_text("tests.inspector.driven")
 
 
 def test_a_graph_has_its_problems_and_unused_edges(url: str, acting: str, visit: Opened) -> None:

@@ -27,8 +27,8 @@ from tests.inspector.graphs import counter
 from tests.inspector.test_views import read
 
 GRAPHS = {
-    "essay": Drivable(driven.graph, "driven.py", lambda: driven.example, lambda: "tests.inspector.driven:graph"),
-    "counter": Drivable(counter(5), "counter.py", lambda: None, lambda: "counter:graph"),
+    "essay": Drivable(driven.graph, "driven.py", lambda: driven.example),
+    "counter": Drivable(counter(5), "counter.py", lambda: None),
 }
 
 
@@ -175,12 +175,6 @@ async def test_a_graph_has_a_form_and_problems(driving: ASGIApp) -> None:
     assert [each["code"] for each in problems] == [each.code for each in GRAPHS["counter"].graph.check()]
 
 
-async def test_a_step_becomes_a_test(driving: ASGIApp) -> None:
-    """The page gets the same test as `show --as-test`."""
-    found = await read(driving, "test", id="five", seq=2)
-    assert "from counter import graph" in found["test"]
-
-
 async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
     """While a call runs, its text so far can be read, and pages are woken; once it is recorded, it is gone."""
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
@@ -259,7 +253,7 @@ async def test_a_read_only_inspector_drives_nothing(tmp_path: Path) -> None:
 async def test_secrets_stay_hidden(tmp_path: Path) -> None:
     """Forms, previews and branches take secrets, and no document shows one: neither the example's nor a run's."""
     example = {"token": CANARY, "word": CANARY, "done": "not yet"}
-    vault = Drivable(made(), "vault.py", lambda: example, lambda: "vault:graph")
+    vault = Drivable(made(), "vault.py", lambda: example)
     async with Runner(tmp_path / "runs.db"):
         pass
     async with opened(tmp_path / "runs.db", drives=Drives({"vault": vault}, {})) as app:

@@ -57,6 +57,15 @@ async def test_the_overview_counts_runs(app: ASGIApp) -> None:
     assert (await read(app, "overview", graph="review"))["statuses"]["waiting"] == 2
 
 
+async def test_the_overview_counts_the_runs_that_a_search_finds(app: ASGIApp, database: Path) -> None:
+    """Each status counts the runs whose id has the text, also those that no process drives yet."""
+    async with Runner(database) as runner:
+        for run_id in ("early", "late"):
+            await runner.start(counter(3), run_id=run_id, queue="night").result()
+    found = (await read(app, "overview", text="rly"))["statuses"]
+    assert {name: number for name, number in found.items() if number} == {"queued": 1}
+
+
 async def test_a_line_has_the_status_of_a_run_and_its_reason(app: ASGIApp) -> None:
     """The list shows the error of a failed run, the question of a waiting one, the label of a finished one."""
     answer = await request(app, "/api/lines?id=five&id=broken&id=asks&id=none", headers={"cookie": await cookie(app)})
@@ -117,7 +126,6 @@ async def test_a_step_has_its_edges_and_changes(app: ASGIApp) -> None:
     ]
     assert found["changes"] == [{"path": "n", "before": 1, "after": 2}, {"path": "score", "before": 0, "after": 7}]
     assert found["commands"]["branch"] == "graphengine branch five --at 3 finished"
-    assert found["commands"]["test"] == "graphengine show five --as-test work finished"
 
 
 async def test_a_step_has_its_attempts(app: ASGIApp) -> None:

@@ -216,7 +216,7 @@ def made_choice() -> Graph[Text]:
 def made_failing() -> Graph[Text]:
     """Try twice, then fail, until it is repaired."""
     graph = Graph("failing", Text)
-    graph.add_node("flaky", flaky, writes="draft", retry=Retry(attempts=2, initial_seconds=10, jitter=0))
+    graph.add_node("flaky", flaky, writes="draft", retry=Retry(attempts=2, initial_seconds=10, jitter=0, afresh=True))
     graph.add_path(START, "flaky", END)
     return graph
 

@@ -9,8 +9,8 @@ from graphengine.briefs.doubts import doubt, merge
 from graphengine.briefs.researcher import research
 from graphengine.briefs.reviewer import review
 from graphengine.briefs.writer import write
-from graphengine.testing.model_scenes import Received, Scene
 from graphs.review_loop import Article
+from tests.conformance.model_scenes import Received, Scene
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "researcher": "What do these sources say",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from graphengine.testing.model_scenes import Babbles, Fails, Noise, Received, Says, Scene, Tears
+from tests.conformance.model_scenes import Babbles, Fails, Noise, Received, Says, Scene, Tears
 from tests.models.wire import Event, Wire
 
 _PAGE: Final = b"<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
@@ -89,6 +89,8 @@ def _answer(says: Says, wire: Wire, *, stream: bool) -> Act:
         body = json.dumps(wire.whole(says)).encode()
         return Act(200, _JSON, (body,), held_before=0 if says.held else None)
     events = wire.events(says)
+    if says.lingers:
+        return Act(200, _STREAM, (*_encoded(events), b""), held_before=len(events))
     return Act(200, _STREAM, _encoded(events), held_before=_after_first_word(events) if says.held else None)
 
 

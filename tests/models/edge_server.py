@@ -2,7 +2,7 @@
 
 It implements three wires (Anthropic Messages, OpenAI Responses, OpenAI Chat Completions), streaming and not, on a free
 port of 127.0.0.1 in a thread. A test sets the answers to the next calls, as scenes of
-`graphengine.testing.model_scenes`, or as a `Raw`; then it checks the calls:
+`tests.conformance.model_scenes`, or as a `Raw`; then it checks the calls:
 
     edge.play(Fails("rate_limit", retry_after_seconds=2), Says("a draft"))
     …
@@ -27,7 +27,7 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from graphengine.testing.model_scenes import Fails, Received, Scene
+from tests.conformance.model_scenes import Fails, Received, Scene
 from tests.models.acts import Act, Raw, raw, stage
 from tests.models.wire import Json, Wire
 from tests.models.wire_chat import ChatWire

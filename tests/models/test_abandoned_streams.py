@@ -13,14 +13,14 @@ import pytest
 
 from graphengine import ScriptedModel
 from graphengine.errors import ModelError
-from graphengine.models import Lane, RecordedModel, Router
+from graphengine.models import Lane, RecordedModel, Router, server_events
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Model, Request
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.server_events import Event, EventReader, ServerEvents
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Fails, Says, Scene, Tears
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Fails, Says, Scene, Tears
 from tests.models.edge_server import EdgeServer, WireService
 
 KEY = "sk-test-12345678"
@@ -174,3 +174,22 @@ def test_events_do_not_depend_on_how_their_bytes_are_cut(size: int) -> None:
     chunks = [WHOLE[start : start + size] for start in range(0, len(WHOLE), size)]
     found = [event for chunk in chunks for event in reader.events(chunk)]
     assert found == [Event("a", '{"x":\n"ü\u2028"}'), Event("", ""), Event("", "4")]
+
+
+def test_a_line_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time to read a line of many chunks grows with its length, not with its square."""
+    looked_at = 0
+
+    class Counting:
+        """The expression of line ends, which counts the bytes that it is given."""
+
+        def split(self, given: bytes) -> list[bytes]:
+            nonlocal looked_at
+            looked_at += len(given)
+            return ends.split(given)
+
+    ends = server_events._LINE_END  # noqa: SLF001 - the work of a reader is what it searches for line ends
+    monkeypatch.setattr(server_events, "_LINE_END", Counting())
+    reader, chunks = EventReader(), [b"data: ", *[b"x" * 1000] * 1000, b"\n\n"]
+    assert [len(event.data) for chunk in chunks for event in reader.events(chunk)] == [1_000_000]
+    assert looked_at == sum(map(len, chunks))

@@ -28,7 +28,7 @@ from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request
 from graphengine.models.prices import Price
 from graphengine.models.router import Router
 from graphengine.models.settings import Settings
-from graphengine.testing.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
+from tests.conformance.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.test_conformance import free_address

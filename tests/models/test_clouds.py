@@ -15,7 +15,7 @@ from graphengine import Settings, web_search
 from graphengine.errors import ModelUnavailable, RateLimited
 from graphengine.models import AzureModel, BedrockModel, Request, VertexModel, model_of
 from graphengine.models.batches import lacks_batches
-from graphengine.testing.model_kit import question
+from tests.conformance.model_kit import question
 
 MESSAGE: dict[str, Any] = {
     "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",

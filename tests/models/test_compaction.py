@@ -9,8 +9,8 @@ from pydantic import JsonValue
 from graphengine import Agent, ScriptedModel, Window
 from graphengine.models import AnthropicModel, Message, OpenAIModel, Request, Router
 from graphengine.models.base import Compacts, Model
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Says
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event

@@ -1,7 +1,7 @@
 """Every adapter against the conformance suite: with our own server, and with aimock if it is installed."""
 
+import atexit
 import socket
-from typing import Final
 
 import pytest
 
@@ -9,8 +9,8 @@ from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Model
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.testing.model_conformance import ModelConformance
-from graphengine.testing.model_scenes import Service
+from tests.conformance.model_scenes import Service
+from tests.conformance.models import ModelConformance
 from tests.models.aimock_server import Aimock, AimockService
 from tests.models.edge_server import EdgeServer, WireService
 
@@ -37,14 +37,11 @@ HAPPY = (
 """The scenes that aimock can play and report in its journal."""
 
 
-_TAKEN: Final[list[socket.socket]] = []
-
-
 def free_address() -> str:
     """Return an address without a server: its port stays taken, so that nothing else can begin to listen there."""
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
-    _TAKEN.append(taken)
+    atexit.register(taken.close)
     return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 

@@ -13,7 +13,7 @@ from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.testing.model_kit import question
+from tests.conformance.model_kit import question
 from tests.models.test_conformance import free_address
 
 NAMES = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from graphengine.models.base import ToolCall
-from graphengine.testing.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
+from tests.conformance.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event

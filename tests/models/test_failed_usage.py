@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 
-from graphengine import Agent, Limits, Retry, Runner, ScriptedModel
+from graphengine import Agent, Limits, Retry, Runner, ScriptedModel, Settings
 from graphengine.errors import ModelError, ModelTimeout, ModelUnreachable, RateLimited
 from graphengine.models import Price, Request, Response, Router
 from graphengine.models.anthropic import AnthropicModel
@@ -15,12 +16,14 @@ from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.scripted import calls
 from graphengine.testing import FakeClock
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Counted, Fails, Says, Scene, Tears
 from tests.agents.run_kits import Stuck, one, within
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Counted, Fails, Says, Scene, Tears
 from tests.kit.runs import WEEK
-from tests.models.edge_server import EdgeServer, WireService
+from tests.models.acts import Raw
+from tests.models.edge_server import WIRES, EdgeServer, WireService
 from tests.models.test_conformance import free_address
+from tests.models.wire_messages import MessagesWire
 
 KEY = "sk-test-12345678"
 PRICE = Price(input_usd=1.0, output_usd=2.0)
@@ -49,16 +52,57 @@ async def failed(path: str, url: str, *, seconds: float = 30.0, streams: bool = 
 
 
 @pytest.mark.parametrize("scene", [Tears(), Tears(broken=True), Fails("overloaded", in_stream=True)])
-async def test_usage_reported_before_a_failure_counts(edge: EdgeServer, scene: Scene) -> None:
-    """Anthropic's begins with the tokens of the question: they are billed, whatever the outcome."""
+async def test_usage_reported_before_a_failure_is_a_lower_bound(edge: EdgeServer, scene: Scene) -> None:
+    """Anthropic's begins with the tokens of the question; how many of the answer are billed is not known."""
     service = WireService(edge, "/v1/messages")
     service.play(scene)
-    error = await failed("/v1/messages", edge.url)
-    used = usage_of_failure(error)
-    assert used["calls"] == 1
+    used = usage_of_failure(await failed("/v1/messages", edge.url))
+    assert (used["calls"], used["unknown_calls"], used["cost_usd"]) == (1, 1, None)
     assert used["input_tokens"] == Counted().input_tokens
-    assert used["cost_usd"] == pytest.approx((12 * 1.0 + (used["output_tokens"] or 0) * 2.0) / 1e6)
-    assert "unknown_calls" not in used
+    assert used["priced_usd"] == pytest.approx((12 * 1.0 + used["output_tokens"] * 2.0) / 1e6)
+
+
+async def test_usage_that_ends_before_a_failure_is_known(edge: EdgeServer) -> None:
+    """Anthropic reports all tokens before the last event, so an answer that breaks off there has a known cost."""
+    edge.play(Raw(events=tuple(MessagesWire().events(Says("fine"))[:-1]), broken=True))
+    used = usage_of_failure(await failed("/v1/messages", edge.url))
+    assert used == {"calls": 1, "offline_calls": 0, "input_tokens": 12, "output_tokens": 5, "cost_usd": 22e-6}
+
+
+async def test_a_pause_before_a_failure_is_a_lower_bound(edge: EdgeServer) -> None:
+    """The first part of an answer is known; a second one that breaks off is not."""
+    wire = MessagesWire()
+    paused = wire.whole(Says("well")) | {"stop_reason": "pause_turn"}
+    edge.play(Raw(body=paused), Raw(body=b'{"type": "mess'))
+    used = usage_of_failure(await failed("/v1/messages", edge.url, streams=False))
+    assert (used["unknown_calls"], used["input_tokens"], used["priced_usd"]) == (1, 12, 22e-6)
+
+
+async def test_a_torn_answer_stops_a_run_under_a_limit_on_costs(edge: EdgeServer) -> None:
+    """Its tokens were streamed and are billed, but not counted: six of them cost more than the limit."""
+    edge.always(Tears("word " * 10_000))
+    model = MAKE["/v1/messages"](edge.url, 30.0)
+    graph = one(Agent("writer", prompt="{task}", settings=Settings(max_tokens=30_000)))  # so long ones are streamed
+    async with Runner(models={"writer": model}, clock=FakeClock()) as runner:
+        result = await within(runner.start(graph, limits=Limits(cost_usd=0.32)))
+    assert (result.status, result.usage.unknown_calls, result.usage.cost_usd) == ("stopped", 1, None)
+    assert len(edge.calls) == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("path", MAKE)
+async def test_usage_that_is_no_number_of_tokens_is_unknown(edge: EdgeServer, path: str, *, streams: bool) -> None:
+    """The answer counts; its cost is unknown, not nothing."""
+    wire, says = WIRES[path], Says("fine", counted=Counted(12, output_tokens=98765))
+    model = MAKE[path](edge.url, 30.0)
+    request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
+    for number in ("-7", '"12"', "12.0", "true", "1" + "0" * 30, "9" * 5_000, "[]", "Infinity"):
+        events = tuple(each._replace(data=each.text.replace("98765", number)) for each in wire.events(says))
+        body = json.dumps(wire.whole(says)).replace("98765", number).encode()
+        edge.play(Raw(events=events) if streams else Raw(body=body))
+        response = await model.answer(request)
+        assert (response.content, response.cost_usd, response.output_tokens) == ("fine", None, 0), number[:40]
+    await model.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])

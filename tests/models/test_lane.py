@@ -22,8 +22,8 @@ from graphengine.errors import (
 )
 from graphengine.models import Lane, Message, Model, Request, Response, ScriptedModel
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.lane import lane_of, paced
-from graphengine.models.line import Plain
+from graphengine.models.lane import LEFT, lane_of, paced
+from graphengine.models.line import Left, Plain
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.recorded import RecordedModel
@@ -330,6 +330,45 @@ def test_limits_out_of_range_are_refused(options: dict[str, object]) -> None:
 def test_the_limits_in_headers_are_read(headers: dict[str, str], found: object) -> None:
     """The headers' limits of Anthropic and of OpenAI are read; an hour is the longest wait."""
     assert limits_stated(headers) == found
+
+
+class Stating:
+    """A model whose server states in each answer that nothing is left for an hour."""
+
+    name = "stating"
+
+    def __init__(self, patience_seconds: float, *, requests: Left = None, tokens: Left = None) -> None:
+        self.lane = Lane(patience_seconds=patience_seconds)
+        self.stated = requests, tokens
+
+    async def answer(self, request: Request) -> Response:
+        note = LEFT.get()
+        assert note is not None
+        for _ in range(9):
+            await asyncio.sleep(0)  # an answer comes after the calls that begin with it
+        note(*self.stated)
+        return Response("ok")
+
+
+@pytest.mark.parametrize("model", [Stating(60, requests=(0, 3600.0)), Stating(60, tokens=(0, 3600.0))])
+async def test_stated_limits_hold_no_longer_than_the_lane_is_patient(
+    clock: FakeClock, model: Stating, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A header is advice, and may be wrong: after that time a call is tried. A long wait is logged once."""
+    caplog.set_level("WARNING")
+    await paced(model, question(clock))
+    await asyncio.gather(*(paced(model, question(clock)) for _ in range(3)))
+    assert clock.now() == 1060.0
+    (line,) = caplog.messages
+    assert line == "stating: calls wait 60 s, as the server's headers leave none until then"
+
+
+async def test_a_stated_limit_on_tokens_does_not_prolong_that_on_requests(clock: FakeClock) -> None:
+    """Each has a time of its own."""
+    model = Stating(60, requests=(50, 30.0), tokens=(0, 2.0))
+    await paced(model, question(clock))
+    await paced(model, question(clock))
+    assert clock.now() == 1002.0
 
 
 class Hall:

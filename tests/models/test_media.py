@@ -13,7 +13,7 @@ from graphengine import Media
 from graphengine.errors import BadRequest
 from graphengine.models import Message, OpenAIChatModel, Request, ToolCall
 from graphengine.models.lane import estimated_tokens
-from graphengine.testing.model_scenes import Says
+from tests.conformance.model_scenes import Says
 from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer
 

@@ -3,8 +3,8 @@ import logging
 import pytest
 
 from graphengine.errors import DefinitionError, ModelError, NotAuthenticated, RateLimited
-from graphengine.testing.model_conformance import ModelConformance
-from graphengine.testing.model_kit import KEY, failure
+from tests.conformance.model_kit import KEY, failure
+from tests.conformance.models import ModelConformance
 
 
 async def raises(error: BaseException, logged: str = "") -> None:

@@ -16,7 +16,7 @@ from graphengine.models import (
     as_model,
     model_of,
 )
-from graphengine.testing.model_scenes import Says
+from tests.conformance.model_scenes import Says
 from tests.models.edge_server import EdgeServer
 
 CHEAP = """

@@ -6,7 +6,7 @@ from pydantic import BaseModel, JsonValue
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded, NoModelServer, RateLimited
 from graphengine.models.base import Message, Request, Response, ToolCall, ToolSpec
 from graphengine.models.openai import OpenAIModel
-from graphengine.testing.model_scenes import Counted, Says
+from tests.conformance.model_scenes import Counted, Says
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event

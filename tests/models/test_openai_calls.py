@@ -11,7 +11,7 @@ from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.prices import Price
 from graphengine.models.settings import Settings
-from graphengine.testing.model_scenes import Says
+from tests.conformance.model_scenes import Says
 from tests.models.edge_server import EdgeServer
 from tests.models.test_conformance import free_address
 

@@ -14,7 +14,7 @@ from graphengine.errors import (
 )
 from graphengine.models.base import Message, Request, Response, Stop, ToolCall, ToolSpec
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.testing.model_scenes import Counted, Says
+from tests.conformance.model_scenes import Counted, Says
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event

@@ -85,12 +85,11 @@ def test_errors_of_servers_have_a_class(status: int, body: JsonValue, kind: type
 
 
 def test_an_error_has_the_servers_message_and_never_the_key() -> None:
-    """The error has the server's message, on one line, without the key, and the time to wait."""
+    """The error has the server's message, on one line, without the key."""
     failures = Failures("openai:gpt-5", "http://127.0.0.1:1/v1", Key(KEY, "OPENAI_API_KEY"), 60.0)
-    made = failed(complaint(error(f"not\nwith {KEY}", "rate_limit_exceeded"), 429, 2.5), failures)
+    made = failed(complaint(error(f"not\nwith {KEY}", "rate_limit_exceeded"), 429), failures)
     assert isinstance(made, RateLimited)
     assert made.message == "openai:gpt-5 limits the rate of calls (HTTP 429): not with [key]"
-    assert made.retry_after_seconds == 2.5
     assert made.where == "model openai:gpt-5"
 
 

@@ -17,9 +17,9 @@ from graphengine.models import PydanticAIModel, Request, model_of
 from graphengine.models.base import Model
 from graphengine.models.pydantic_ai import translated
 from graphengine.testing import FakeClock
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Service
 from tests.agents.run_kits import add, failing, names, one, within
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Service
 from tests.kit.extras import skip_without
 from tests.models.test_conformance import Ours, free_address
 
@@ -164,6 +164,35 @@ async def test_their_agents_are_nodes_whose_work_is_recorded() -> None:
     assert limited.status == "stopped"
     with pytest.raises(DefinitionError, match="pydantic_ai_node"):
         pydantic_ai_node(theirs.agent, "Write.")  # type: ignore[arg-type]
+
+
+async def test_an_answer_that_their_agent_refused_is_asked_for_again() -> None:
+    """The next attempt keeps the turns before it and the results of tools."""
+    seen: list[int] = []
+
+    def speak(messages: list[theirs.ModelMessage], info: theirs.AgentInfo) -> theirs.ModelResponse:
+        seen.append(len(messages))
+        used = theirs.RequestUsage(input_tokens=1, output_tokens=1)
+        if len(messages) == 1:
+            return theirs.ModelResponse([theirs.ToolCallPart("add", {"first": 1, "second": 2}, "c")], usage=used)
+        text = "three" if len(seen) > 2 else "wrong"
+        return theirs.ModelResponse([theirs.TextPart(text)], usage=used)
+
+    agent = theirs.Agent(theirs.FunctionModel(speak), name="theirs", tools=[add], retries=0)
+
+    @agent.output_validator
+    def three(answer: str) -> str:
+        if answer != "three":
+            raise theirs.ModelRetry("three, please")
+        return answer
+
+    graph = one(pydantic_ai_node(agent, ask))
+    async with Runner() as runner:
+        run = runner.start(graph)
+        await failing(run)
+        done = await within(runner.resume(graph, run.id))
+        recorded = await names(runner, run.id)
+    assert (done.state.draft, seen, recorded.count("tool add")) == ("three", [1, 3, 3], 1)
 
 
 async def test_watchers_see_what_their_agents_do() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from graphengine.errors import NotAuthenticated
 from graphengine.models import Closes, Message, Model, RecordedModel, Request, Response, Router, ToolCall, model_of
-from graphengine.testing.model_scenes import Babbles, Fails, Says, Tears
+from tests.conformance.model_scenes import Babbles, Fails, Says, Tears
 from tests.models.edge_server import EdgeServer
 
 KEY = "sk-test-0123456789abcdef"

@@ -1,6 +1,7 @@
 """The recorded model: called once, replayed forever, with a readable file free of secrets."""
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -433,14 +434,21 @@ async def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         await RecordedModel(tmp_path, ScriptedModel(["x"])).answer(asks("?"))
 
 
-async def test_a_folder_that_cannot_be_written_is_an_error_before_any_call(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_an_error_before_any_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder that cannot be written is an error before any call; a missing one is made."""
+
+    def refused(*given: object, **named: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     (tmp_path / "file").write_text("")
     costly = Costly()
-    long = "x" * 250  # the temporary file next to it has a longer name
-    for place, problem in (("file/answers.json", "cannot be read"), (long, "cannot be written")):
-        with pytest.raises(BadRecording, match=problem):
-            await RecordedModel(tmp_path / place, costly).answer(asks("?"))
+    with monkeypatch.context() as patch:
+        patch.setattr("graphengine.models.recording.TemporaryFile", refused)
+        for place, problem in (("file/answers.json", "cannot be read"), ("answers.json", "cannot be written: Perm")):
+            with pytest.raises(BadRecording, match=problem):
+                await RecordedModel(tmp_path / place, costly).answer(asks("?"))
     assert costly.calls == 0
     deep = tmp_path / "a" / "b" / "answers.json"
     await recorded(deep, ("?", "x"))

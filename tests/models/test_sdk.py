@@ -308,12 +308,11 @@ class TestFailures:
     def test_an_error_has_the_event_the_providers_message_and_a_repair(self) -> None:
         """It contains neither the key nor a password of the address."""
         failures = Failures("anthropic:x", f"http://me:{MY_KEY}@host:1/a?token={MY_KEY}", Key(MY_KEY, "A_KEY"), 60.0)
-        error = failures.of(ModelUnreachable, "cannot be reached", f"refused {MY_KEY}", retry_after_seconds=2)
+        error = failures.of(ModelUnreachable, "cannot be reached", f"refused {MY_KEY}")
         assert isinstance(error, ModelUnreachable)
         assert error.message == "anthropic:x cannot be reached: refused [key]"
         assert error.where == "model anthropic:x"
         assert error.repair.endswith("http://host:1/a")
-        assert error.retry_after_seconds == 2
         assert MY_KEY not in str(error)
 
     @pytest.mark.parametrize(

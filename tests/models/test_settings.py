@@ -22,7 +22,7 @@ from graphengine.models import (
     ToolCall,
     ToolSpec,
 )
-from graphengine.testing.model_scenes import Says
+from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
 from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer

@@ -1,22 +1,25 @@
-"""The limits that servers state in their headers reach the lane, through each adapter's HTTP client."""
+"""What servers state in headers is obeyed, through each adapter's HTTP client: limits, and whether to try again."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from graphengine.errors import ModelBusy, ModelError, ModelTransient
 from graphengine.models import Lane, Request
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.base import Closes, Model
+from graphengine.models.base import Closes, Model, usage_of_failure
 from graphengine.models.lane import lane_of, paced
 from graphengine.models.line import MACHINE_CLOCK
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.testing.model_kit import question
-from graphengine.testing.model_scenes import Says
+from tests.conformance.model_kit import question
+from tests.conformance.model_scenes import Says
 from tests.models import acts
+from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer, WireService
 
 KEY = "sk-test-12345678"
@@ -54,3 +57,37 @@ async def test_no_call_begins_when_the_server_says_that_none_is_left(
     assert not line.is_free(1)
     if isinstance(model, Closes):
         await model.close()
+
+
+async def refused(edge: EdgeServer, path: str, status: int, asked: str) -> ModelError:
+    """Return the error of a call that the server refuses, with what it asks of a retry."""
+    headers = {"x-should-retry": asked, "retry-after": "2"}
+    edge.play(Raw(status, {"error": {"message": "no room"}}, headers=headers))
+    model = MAKE[path](edge.url)
+    with pytest.raises(ModelError) as caught:
+        await paced(model, Request("tester", "", [question()]))
+    if isinstance(model, Closes):
+        await model.close()
+    assert "no room" in str(caught.value)
+    assert caught.value.retry_after_seconds == 2.0
+    error: ModelError = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own, as it crosses processes
+    return error
+
+
+@pytest.mark.parametrize("status", [429, 503, 504])
+@pytest.mark.parametrize("path", MAKE)
+async def test_a_call_that_a_server_forbids_to_repeat_is_not_repeated(edge: EdgeServer, path: str, status: int) -> None:
+    """Neither in its lane nor by its node; a router calls another model."""
+    error = await refused(edge, path, status, "false")
+    assert isinstance(error, ModelBusy)
+    assert not error.retryable
+    assert len(edge.calls) == 1
+    assert bool(usage_of_failure(error)) is (status == 504)
+
+
+@pytest.mark.parametrize("path", MAKE)
+async def test_a_call_that_a_server_asks_to_repeat_is_repeated(edge: EdgeServer, path: str) -> None:
+    """Also with a status that is not temporary otherwise."""
+    error = await refused(edge, path, 400, "true")
+    assert type(error) is ModelTransient
+    assert error.retryable

@@ -13,9 +13,9 @@ from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.parts import Text, Thinking
-from graphengine.testing.model_kit import question, result
-from graphengine.testing.model_scenes import Says
 from tests.agents.run_kits import add, one, within
+from tests.conformance.model_kit import question, result
+from tests.conformance.model_scenes import Says
 from tests.kit.facts import said
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from graphengine.testing.model_scenes import Fails, Noise, Received, Says, Scene
+from tests.conformance.model_scenes import Fails, Noise, Received, Says, Scene
 
 Json = dict[str, Any]
 
@@ -27,11 +27,15 @@ class Event(NamedTuple):
     name: str = ""
     piece: str = ""
 
+    @property
+    def text(self) -> str:
+        """Its data as text."""
+        return self.data if isinstance(self.data, str) else json.dumps(self.data)
+
     def encode(self) -> bytes:
         """Return the event in the form of server-sent events."""
         head = f"event: {self.name}\n" if self.name else ""
-        text = self.data if isinstance(self.data, str) else json.dumps(self.data)
-        return f"{head}data: {text}\n\n".encode()
+        return f"{head}data: {self.text}\n\n".encode()
 
 
 class Wire(Protocol):

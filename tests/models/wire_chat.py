@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from graphengine.models.base import ToolCall
-from graphengine.testing.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
+from tests.conformance.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
 from tests.models.wire import Event, Json, key_of, loose, pieces, text_of, unanswered
 
 _STOPS: Final = {"end": "stop", "tools": "tool_calls", "cut": "length", "refused": "stop"}

@@ -16,6 +16,9 @@ from pydantic import BaseModel, field_validator
 from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, Worker, failed, tool
 from graphengine.calls.interrupts import is_interrupt
 from graphengine.models.scripted import ScriptedModel, calls
+from graphengine.stores.memory import MemoryStore
+from tests.kit.facts import said
+from tests.kit.runs import SOON
 
 
 class Panic(BaseException):
@@ -148,6 +151,65 @@ async def test_anything_the_other_functions_of_a_graph_raise_is_a_failure(runner
         path, kind = await failure_of(runner, graph)
         assert path in ("", "a")
         assert kind in ("SystemExit", "condition_failed", "resource_failed")
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_a_node_that_cancels_its_own_task_fails(runner: Runner, *, is_alone: bool) -> None:
+    """Its attempt is recorded as failed and its edge is taken; one that ends all the same has its result."""
+
+    async def cancels(n: int) -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if n == 0:
+            await asyncio.sleep(0)
+        return n
+
+    async def other() -> list[int]:
+        await asyncio.sleep(0)
+        return [1]
+
+    graph = Graph("g", State)
+    graph.add_node("a", cancels, writes="n")
+    graph.add_node("b", lambda: 1, writes="n")
+    graph.add_edge("a", "b", when=failed(asyncio.CancelledError))
+    graph.add_edge("b", "a")
+    graph.add_edge("a", "c")
+    graph.add_node("c", lambda n: f"{n}", writes="text")
+    graph.add_node("d")
+    if is_alone:
+        graph.add_edge(START, "a")
+    else:
+        graph.add_node("other", other, writes="xs")
+        graph.add_fork(START, ["a", "other"], join="d")
+        graph.add_edge("other", "d")
+    graph.add_edge("c", "d")
+    graph.add_edge("d", END)
+    run = runner.start(graph)
+    async with asyncio.timeout(SOON):
+        result = await run.result()
+    assert (result.status, result.state.text) == ("finished", "1")
+    (failure,) = [said(step)["error"]["message"] for step in await runner.history(run.id) if step.kind == "failed"]
+    assert failure == "the code of a cancelled the asyncio task in which it ran"
+
+
+def test_an_event_loop_that_ends_fails_no_node() -> None:
+    """It cancels all its tasks; the run stays as a process that died would leave it."""
+    store = MemoryStore()
+
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def hangs(n: int) -> int:
+            begun.set()
+            await asyncio.sleep(3600)
+            return n
+
+        Runner(store).start(one(hangs), run_id="r")
+        await begun.wait()
+
+    asyncio.run(main())
+    assert [step.kind for step in asyncio.run(store.steps("r"))] == ["started"]
 
 
 async def test_an_exit_in_an_item_fails_only_that_item(runner: Runner) -> None:

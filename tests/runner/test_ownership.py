@@ -15,7 +15,7 @@ from graphengine.errors import LeaseLost
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
-from graphengine.testing.store_kit import refused
+from tests.conformance.store_kit import refused
 
 AWAY_SECONDS = 60.0
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,12 +17,14 @@ from graphengine.errors import InputError, RunExists
 from graphengine.history.export import BadExport, export_run, import_run, parse, to_json_text
 from graphengine.history.selection import status_of
 from graphengine.runner import Schedule
-from graphengine.runner.health import serving_health
 from graphengine.runner.worker import Ended, Took, Worker, WorkerEvent
 from graphengine.stores.base import QueueLimits
 from graphengine.stores.postgres.doctor import examine
 from graphengine.stores.sqlite import doctor as sqlite_doctor
 from graphengine.testing import FakeClock
+from graphengine.web import health
+from graphengine.web.health import serving_health
+from tests.kit.runs import SOON
 
 
 class State(BaseModel):
@@ -207,6 +210,20 @@ async def test_the_health_of_a_worker(runner: Runner) -> None:
         worker.stop()
         assert (await ask_health(port))[0] == 503
     await working
+
+
+async def test_clients_that_send_no_request_keep_nobody_from_the_health(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that has waited longest is closed, so they take few file descriptors from the runs."""
+    monkeypatch.setattr(health, "_REQUEST_SECONDS", 3600.0)
+    async with AsyncExitStack() as stack, asyncio.timeout(SOON):
+        port = await stack.enter_async_context(serving_health(Worker(runner, {}), "127.0.0.1", 0))
+        clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        for _, writer in clients:
+            stack.callback(writer.close)
+        assert await clients[0][0].read() == b""
+        assert (await ask_health(port))[1]["status"] == "working"
 
 
 async def ask_health(port: int, method: str = "GET") -> tuple[int, dict[str, Any]]:

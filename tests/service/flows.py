@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,9 @@ from graphengine.service import app
 from graphengine.service.starting import started
 from graphengine.state.secret import Secret
 
+if "DESCRIPTORS" in os.environ:
+    most = int(os.environ["DESCRIPTORS"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 KILL = Path(os.environ.get("KILL_BEFORE_THE_ANSWER", "/none"))
 
 

@@ -4,6 +4,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,21 @@ async def test_runs_go_into_a_queue_for_workers(serve: Callable[..., Service], p
         assert (await runner.info(others["run_id"])).queued
         worker.stop()
         await working
+
+
+def test_clients_that_send_no_request_keep_nobody_from_the_service(
+    serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    """There are more of them than the process can have files: it is healthy, and drives runs."""
+    service = serve(tmp_path / "runs.db", DESCRIPTORS="256")
+    host, port = service.host.split(":")
+    with ExitStack() as stack:
+        for _ in range(300):
+            client = stack.enter_context(socket.create_connection((host, int(port))))
+            client.send(b"GET /runs HTTP/1.1\r\n")
+        assert service.call("GET", "/health")[0] == 200
+        assert service.start("posts", {"title": "Tides"}, "?run_id=r")[0] == 201
+        assert service.settled("r")["waits"][0]["question"] == "Publish Tides?"
 
 
 @pytest.mark.parametrize(

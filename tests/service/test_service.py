@@ -172,12 +172,12 @@ def test_no_secret_is_shown(service: Service) -> None:
     assert refused["error"]["code"] == "invalid_input"
 
 
-def signed(body: bytes, secret: str = SECRET, at: float | None = None) -> dict[str, str]:
+def signed(body: bytes, secret: str = SECRET, at: float | None = None, number: str = "msg_1") -> dict[str, str]:
     """Return the headers of a webhook, as Standard Webhooks."""
     stamp = str(int(time.time() if at is None else at))
-    mac = hmac.digest(secret.encode(), b"msg_1." + stamp.encode() + b"." + body, "sha256")
+    mac = hmac.digest(secret.encode(), f"{number}.{stamp}.".encode() + body, "sha256")
     signature = "v1,AAAA v1," + base64.b64encode(mac).decode()
-    head = {"webhook-id": "msg_1", "webhook-timestamp": stamp, "webhook-signature": signature}
+    head = {"webhook-id": number, "webhook-timestamp": stamp, "webhook-signature": signature}
     return {"Authorization": "", **head}
 
 
@@ -189,7 +189,7 @@ def test_a_signed_webhook_starts_one_run_with_its_body_in_a_field(service: Servi
     assert service.request("POST", path, body, signed(body))[0] == 200
     github = "sha256=" + hmac.digest(SECRET.encode(), body, "sha256").hex()
     headers = {"Authorization": "", "X-Hub-Signature-256": github, "X-GitHub-Delivery": "d-1"}
-    assert service.request("POST", path, body, headers)[1]["run_id"] == "news-desk@d-1"
+    assert service.request("POST", path, body, headers)[1]["run_id"] == f"news-desk@{github[7:]}"
     wrong = [
         ("POST", path, body + b" ", signed(body)),
         ("POST", path, body, signed(body, "another secret")),
@@ -202,6 +202,22 @@ def test_a_signed_webhook_starts_one_run_with_its_body_in_a_field(service: Servi
     for request in wrong:
         status, answer = service.request(*request)
         assert (status, answer["error"]["code"]) == (401, "not_authorized"), request
+
+
+def test_a_captured_webhook_starts_no_other_run(service: Service) -> None:
+    """What chooses the run is covered by the signature: no other header or parameter leads to a second run."""
+    body, path = b'{"action": "captured"}', "/graphs/news%20desk/runs?field=event"
+    github = "sha256=" + hmac.digest(SECRET.encode(), body, "sha256").hex()
+    hub = {"Authorization": "", "X-Hub-Signature-256": github}
+    for headers in (signed(body, number="msg_2"), hub):
+        first = service.request("POST", path, body, headers)[1]["run_id"]
+        for more in ({"Idempotency-Key": "other"}, {"X-GitHub-Delivery": "other"}, {"X-Hub-Signature-256": github}):
+            status, again = service.request("POST", path, body, {**headers, **more})
+            assert (status, again["run_id"]) == (200, first), more
+        status, refused = service.request("POST", f"{path}&run_id=other", body, headers)
+        assert (status, refused["error"]["where"]) == (422, "parameter run_id")
+    status, again = service.request("POST", path, body, {**hub, "webhook-id": "other"})
+    assert (status, again["run_id"]) == (200, f"news-desk@{github[7:]}")
 
 
 def test_the_description_is_valid(service: Service) -> None:

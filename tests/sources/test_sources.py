@@ -1,12 +1,18 @@
+import asyncio
 import io
+import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 
 from graphengine import TextFile
+from graphengine.briefs.web import Web
 from graphengine.errors import SourceUnreadable, install_command
-from graphengine.sources import documents, files, kinds, read_source, read_sources, source_from_bytes
+from graphengine.sources import document_process, documents, files, kinds, read_source, read_sources, source_from_bytes
+from graphengine.sources.document_process import DocumentProcess
+from tests.kit.pages import Page, serving
 
 PAGE = """<!doctype html><html><head><title>Ferry times</title><script>let hidden = 1</script></head><body>
 <nav><ul><li>Home</li></ul></nav>
@@ -217,10 +223,59 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
 ) -> None:
     """A missing library is named with the command that installs the extra."""
     monkeypatch.setattr(documents, "find_spec", lambda _module: None)
-    content = {"a.pdf": b"%PDF-", "a.docx": DOCUMENT, "a.html": b"<p>x</p>"}[name]
     with pytest.raises(SourceUnreadable, match="is not installed") as caught:
-        source_from_bytes(name, content)
+        if name == "a.html":
+            documents.html_text(name, "<p>x</p>")
+        else:
+            {"a.pdf": documents.pdf_text, "a.docx": documents.docx_text}[name](name, b"")
     assert caught.value.repair == install_command("sources")
+
+
+def endless_pdf() -> bytes:
+    """Return a PDF of 6 kB that takes many minutes to read: its page is compressed twice, and used a thousand times."""
+    page = b"BT /F1 10 Tf " + b"(a) Tj 0 -14 Td " * 200_000 + b"ET"
+    packed = zlib.compress(zlib.compress(page))
+    parts = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[%s]/Count 1000>>" % (b"3 0 R " * 1000),
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 400]/Resources<</Font<</F1 5 0 R>>>>/Contents 4 0 R>>",
+        b"<</Length %d/Filter[/FlateDecode/FlateDecode]>>stream\n%s\nendstream" % (len(packed), packed),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    written = b"%PDF-1.7\n"
+    places = []
+    for number, part in enumerate(parts, start=1):
+        places.append(b"%010d 00000 n \n" % len(written))
+        written += b"%d 0 obj\n%s\nendobj\n" % (number, part)
+    table = b"xref\n0 6\n0000000000 65535 f \n%strailer<</Size 6/Root 1 0 R>>\n" % b"".join(places)
+    return written + table + b"startxref\n%d\n%%%%EOF" % len(written)
+
+
+def test_a_document_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process is ended, and the next document is read by another one."""
+    with DocumentProcess() as process:
+        monkeypatch.setattr(document_process, "MAX_SECONDS", 0.1)
+        with pytest.raises(SourceUnreadable, match=r"the PDF 'a.pdf' takes longer than 0.1 seconds to read") as caught:
+            process.text("PDF", "a.pdf", endless_pdf())
+        assert caught.value.repair
+        monkeypatch.undo()
+        assert process.text("PDF", "b.pdf", pdf("Dogs are free.")) == "Dogs are free."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_a_document_that_takes_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of a few kilobytes can become more than a process can hold."""
+    monkeypatch.setattr(document_process, "MAX_MEMORY_BYTES", 100_000_000)
+    with pytest.raises(SourceUnreadable, match="takes more than 100,000,000 bytes of memory to read"):
+        source_from_bytes("a.docx", docx("<w:p/>" * 100_000))
+
+
+async def test_the_event_loop_runs_while_a_document_of_the_web_is_read() -> None:
+    """So the caller's time limit holds; the process that reads is ended with it."""
+    with serving({"/a.pdf": Page(endless_pdf(), kind="application/pdf")}) as site:
+        async with Web({"127.0.0.1"}) as web:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(web.fetch(f"{site.address}/a.pdf"), 1)
 
 
 def test_a_folder_gives_its_readable_files_sorted(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """States that are declared as a TypedDict or a dataclass: they work as pydantic models do, and users get their own."""
 
+import difflib
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -248,3 +249,36 @@ async def test_a_state_of_plain_fields_is_what_was_declared(state: type[Any], ma
     graph.add_node(louder, writes="text")
     graph.add_path(START, "louder", END)
     assert (await graph.run({"text": "a"})).state == made
+
+
+class CountedKey(str):
+    """A key that counts how often it is compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Count a comparison."""
+        CountedKey.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_many_unknown_fields_are_reported_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first few are looked up among the known ones, and the rest are counted."""
+    looked_up: list[str] = []
+
+    def close_matches(word: str, *_: object, **__: object) -> list[str]:
+        looked_up.append(word)
+        return []
+
+    monkeypatch.setattr(difflib, "get_close_matches", close_matches)
+    CountedKey.compared = 0
+    body: dict[str, object] = {CountedKey(f"key {number}"): 1 for number in range(2_000)}
+    with pytest.raises(InputError, match=r"unknown field 'key 0': (?s:.*)1,988 more unknown fields") as caught:
+        of_keys().run_sync({**body, "items": 5})
+    assert "items: Input should be a valid list" in caught.value.message
+    assert len(looked_up) <= 24
+    assert CountedKey.compared <= 5 * len(body)
+    assert len(caught.value.message) < 2_000

@@ -315,6 +315,20 @@ async def test_live_output_contains_no_secret() -> None:
     assert shown == [{"told": ["the word is **********"]}]
 
 
+async def test_a_secret_that_an_error_quotes_in_part_is_hidden() -> None:
+    """Pydantic cuts the middle out of a long value, so the error has its beginning and its end."""
+    long = "canary-" + "0123456789" * 6 + "-yranac"
+    made = graph()
+    made.add_node("reject", lambda word: State(found=word), writes="plain", thread=False)
+    made.add_path("a", "reject", END)
+    async with Runner() as runner:
+        with pytest.raises(RunFailed) as caught:
+            await runner.start(made, {"word": long}).result()
+    assert "input_value='**********...**********" in str(caught.value)
+    assert "canary" not in str(caught.value.result)
+    assert "yranac" not in str(caught.value.result)
+
+
 async def test_a_secret_may_move_to_another_secret_field() -> None:
     """A secret that moves to another secret field is encrypted there."""
     made = graph()

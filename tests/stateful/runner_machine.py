@@ -28,7 +28,7 @@ from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDri
 from graphengine.runner.run import Run
 from graphengine.stores.base import Append, RunInfo
 from graphengine.testing import FakeClock
-from graphengine.testing.store_kit import same
+from tests.conformance.store_kit import same
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
 from tests.stateful.processes import Known, Mortal, Process, Witness
 from tests.stateful.round import Book, Boom, Gate, Gates, round_graph

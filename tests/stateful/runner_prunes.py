@@ -18,7 +18,7 @@ from hypothesis.stateful import precondition, rule
 from graphengine.errors import UnknownRun
 from graphengine.runner.run import Run
 from graphengine.stores.base import RunInfo
-from graphengine.testing.store_kit import refused
+from tests.conformance.store_kit import refused
 from tests.stateful.media import File, Memory
 from tests.stateful.runner_machine import RunnerMachine, picks
 

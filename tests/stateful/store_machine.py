@@ -30,7 +30,7 @@ from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import Append, Loaded, RunInfo, Status, Store
 from graphengine.testing import FakeClock
-from graphengine.testing.store_kit import append, refused, same, seqs, step
+from tests.conformance.store_kit import append, refused, same, seqs, step
 from tests.kit.facts import altered
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
 from tests.stateful.store_model import Dead, Owner, StoreModel

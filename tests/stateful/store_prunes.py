@@ -17,7 +17,7 @@ from hypothesis.stateful import rule
 from graphengine.engine.step_json import encode_step
 from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.long_texts import cut
-from graphengine.testing.store_kit import run_info
+from tests.conformance.store_kit import run_info
 from tests.stateful.media import File, Memory
 from tests.stateful.store_machine import OUTLINE, StoreMachine, Wish, ids, places, tags, wishes
 

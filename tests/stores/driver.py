@@ -1,21 +1,23 @@
 """A process that tests control: it executes the lines on its stdin and answers each.
 
 It drives runs of one database. Lines: `create RUN`, `claim RUN`, `append RUN SEQ`, `release RUN`, `steps RUN`,
-`close`, `limit BYTES` (the largest file it can write). Answers: `ok …`, or `error CODE`. It lives until its stdin
+`close`, `limit BYTES` (the largest file it can write), `exhaust` (leave no file descriptor), `renew` (its lease). Answers: `ok …`, or `error CODE`. It lives until its stdin
 ends or it is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from graphengine.errors import GraphEngineError
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import append, new_run, step
+from tests.conformance.store_kit import append, new_run, step
 
 
 class Driver:
@@ -41,6 +43,14 @@ class Driver:
                 return f"ok {len(await self.store.steps(run_id))}"
             case ["limit", max_bytes]:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(max_bytes), resource.RLIM_INFINITY))
+            case ["exhaust"]:
+                _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+                with suppress(OSError):
+                    while True:
+                        os.dup(0)
+            case ["renew"] if self.store.lease is not None:
+                await asyncio.to_thread(self.store.lease.renew)
             case ["close"]:
                 await self.store.close()
             case _:

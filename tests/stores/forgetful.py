@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import append, batch, new_run, step
+from tests.conformance.store_kit import append, batch, new_run, step
 
 store = SQLiteStore(Path(sys.argv[1]))
 

@@ -13,7 +13,7 @@ from graphengine.stores.memory import MemoryStore
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.files import Synchronous
-from graphengine.testing.conformance import StoreConformance
+from tests.conformance.stores import StoreConformance
 from tests.kit.postgres import execute
 
 if TYPE_CHECKING:

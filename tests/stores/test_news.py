@@ -18,7 +18,7 @@ from graphengine.stores.addresses import is_postgres
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.announcements import Announcements
-from graphengine.testing.store_kit import append, batch, new_run, step
+from tests.conformance.store_kit import append, batch, new_run, step
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 30.0
@@ -30,7 +30,7 @@ import asyncio, sys
 from graphengine.stores.addresses import is_postgres
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import new_run
+from tests.conformance.store_kit import new_run
 
 async def main():
     store = PostgresStore(sys.argv[1])

@@ -14,7 +14,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.postgres.direct import Direct
 from graphengine.stores.postgres.queries import SQL
-from graphengine.testing.store_kit import append, batch, new_run, refused, run_info, same, step, steps
+from tests.conformance.store_kit import append, batch, new_run, refused, run_info, same, step, steps
 from tests.kit.postgres import execute
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INTO steps%'"

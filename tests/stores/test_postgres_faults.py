@@ -27,7 +27,7 @@ from graphengine.stores.postgres.doctor import examine
 from graphengine.stores.postgres.opening import prepare
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.sessions import Server, Sessions
-from graphengine.testing.store_kit import append, batch, new_run, run_info, same, step, steps
+from tests.conformance.store_kit import append, batch, new_run, run_info, same, step, steps
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.postgres_recipes import standby_of
 

@@ -13,8 +13,7 @@ from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreUnreachab
 from graphengine.stores.base import Append, Pick
 from graphengine.stores.postgres import PostgresStore, sessions
 from graphengine.stores.postgres.direct import Direct
-from graphengine.testing.queued_runs import ids, pick, queue_run
-from graphengine.testing.store_kit import (
+from tests.conformance.store_kit import (
     SnapshotProbe,
     append,
     batch,
@@ -27,6 +26,7 @@ from graphengine.testing.store_kit import (
     step,
     steps,
 )
+from tests.conformance.stores_queued import ids, pick, queue_run
 
 
 class Cuts:

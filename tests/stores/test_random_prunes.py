@@ -20,7 +20,7 @@ from graphengine.runner.retention import Rule, prune
 from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import append, batch, run_info, step, steps
+from tests.conformance.store_kit import append, batch, run_info, step, steps
 from tests.kit.facts import altered
 
 TAGS = ("a", "b")

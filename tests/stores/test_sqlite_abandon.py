@@ -12,7 +12,7 @@ from typing_extensions import override
 from graphengine.stores.base import Store
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.worker import Worker
-from graphengine.testing.store_kit import append, batch, new_run, steps
+from tests.conformance.store_kit import append, batch, new_run, steps
 
 
 def threads() -> set[threading.Thread]:

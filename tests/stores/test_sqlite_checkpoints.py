@@ -12,7 +12,7 @@ import pytest
 
 from graphengine.errors import StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, checkpoints
-from graphengine.testing.store_kit import append, batch, new_run, step
+from tests.conformance.store_kit import append, batch, new_run, step
 from tests.stores.support import OpenStore, content_of
 
 PAGE_BYTES = 8192

@@ -6,7 +6,7 @@ from random import Random
 
 from graphengine.errors import LeaseLost, RunIsDriven
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import append, batch, new_run, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, seqs, step
 from tests.stores.support import Clock, OpenStore
 
 OWNERS = 3

@@ -18,7 +18,7 @@ from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.files import Place
 from graphengine.stores.sqlite.worker import Worker
-from graphengine.testing.store_kit import refused
+from tests.conformance.store_kit import refused
 
 
 def note(connection: sqlite3.Connection, word: str) -> str:

@@ -13,7 +13,7 @@ from graphengine.errors import LeaseLost, RunExists
 from graphengine.stores.sqlite import SQLiteStore, checkpoints, direct
 from graphengine.stores.sqlite.direct import Direct, NotWritten
 from graphengine.stores.sqlite.files import Place
-from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, queued
 
 

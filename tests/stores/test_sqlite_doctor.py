@@ -17,7 +17,7 @@ from graphengine.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMissin
 from graphengine.stores.sqlite import SQLiteStore, doctor
 from graphengine.stores.sqlite.doctor import salvage
 from graphengine.stores.sqlite.files import migrate
-from graphengine.testing.store_kit import new_run
+from tests.conformance.store_kit import new_run
 from tests.stores.recorded import Facts, facts_of, finish
 
 FORMATS = Path(__file__).with_name("formats")

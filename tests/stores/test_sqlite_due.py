@@ -12,7 +12,7 @@ import pytest
 from graphengine.stores.sqlite import SQLiteStore, owners
 from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.owners import LeaseOptions, Onlooker
-from graphengine.testing.store_kit import due_ids, new_run, waiting_run
+from tests.conformance.store_kit import due_ids, new_run, waiting_run
 from tests.stores.support import Clock, OpenStore, OtherProcess
 
 LEASE_SECONDS = 30.0

@@ -23,7 +23,7 @@ from graphengine.errors import (
 )
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore, direct
-from graphengine.testing.store_kit import (
+from tests.conformance.store_kit import (
     SnapshotProbe,
     append,
     batch,

@@ -36,7 +36,7 @@ from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_forma
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.readers import Reader
 from graphengine.stores.sqlite.worker import Worker
-from graphengine.testing.store_kit import append, batch, new_run, refused, same, seqs, step, steps
+from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.kit.facts import altered
 from tests.stores.support import OpenStore, content_of
 

@@ -19,8 +19,8 @@ from graphengine.reducers import append as appending
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore, removal
 from graphengine.stores.sqlite.files import migrate
-from graphengine.testing.growing_stores import ended_run, remove
-from graphengine.testing.store_kit import append, batch, new_run, refused, same, step, steps
+from tests.conformance.store_kit import append, batch, new_run, refused, same, step, steps
+from tests.conformance.stores_growing import ended_run, remove
 from tests.stores.support import OpenStore
 
 PAGE = "p" * 1_000

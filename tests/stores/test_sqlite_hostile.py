@@ -17,7 +17,7 @@ import pytest
 import graphengine.stores.sqlite
 from graphengine.errors import StoreAltered, StoreCorrupt
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from graphengine.errors import StoreMoved
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, OtherProcess, queued
 
 

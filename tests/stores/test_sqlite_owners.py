@@ -19,7 +19,7 @@ import pytest
 
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, owners
-from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
 
 LEASE_SECONDS = 30.0
@@ -211,6 +211,14 @@ async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: 
     while connection.execute(renewed, (first_end,)).fetchone() == (0,):  # the loop is blocked here
         assert time.monotonic() < give_up_at
     connection.close()
+
+
+def test_the_lease_is_renewed_without_a_free_descriptor(start_process: Callable[[], OtherProcess], path: Path) -> None:
+    """A process whose connections or files took every descriptor keeps its runs."""
+    other = start_process()
+    [(first_end,)] = rows(path, "SELECT expires_at FROM owners")
+    assert [other.send(line) for line in ("exhaust", "renew")] == ["ok"] * 2
+    assert rows(path, f"SELECT count(*) FROM owners WHERE expires_at > {first_end}") == [(1,)]
 
 
 async def test_closing_leaves_nothing_of_the_owner(store: SQLiteStore, open_store: OpenStore, path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from graphengine.errors import StoreCorrupt
 from graphengine.stores.sqlite import SQLiteStore, doctor
-from graphengine.testing.store_kit import append, batch, new_run, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, seqs, step
 
 FRAME = 24 + 8192
 

@@ -26,8 +26,8 @@ from graphengine.stores.sqlite import SQLiteStore, texts
 from graphengine.stores.sqlite.doctor import examine, repair
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
-from graphengine.testing.store_kit import append as write
-from graphengine.testing.store_kit import batch, new_run, refused, same, step
+from tests.conformance.store_kit import append as write
+from tests.conformance.store_kit import batch, new_run, refused, same, step
 from tests.stores.recorded import small_snapshots
 from tests.stores.support import OpenStore
 

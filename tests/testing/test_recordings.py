@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.testing.model_scenes import Says
 from graphengine.testing.recordings import file_of
+from tests.conformance.model_scenes import Says
 from tests.models.edge_server import EdgeServer
 from tests.testing.test_plugin import output_of, run
 

@@ -2,7 +2,8 @@
 
 Each post is a file with front matter as static site generators read it (YAML whose values are written as JSON, which is
 also YAML). Nothing is sent anywhere. The folder keeps the promises that a CMS has to keep: a post appears whole or not
-at all, nothing is overwritten, and publishing twice under one key publishes once.
+at all, nothing is overwritten, and publishing twice under one key publishes once. A hidden file in it is the lock of
+those who publish.
 
     ---
     title: "How tides work"
@@ -15,18 +16,21 @@ at all, nothing is overwritten, and publishing twice under one key publishes onc
 import asyncio
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
 
+from filelock import FileLock
+
 from graphengine.briefs.publishing.post import Post, Published, Site
+from graphengine.output_file import write_file
 
 MAX_POSTS: Final = 500  # the newest ones; a larger site needs an index
 SLUG_CHARACTERS: Final = 48  # even with four bytes each below the 255 bytes of a file's name
 _RULE: Final = "---"
+_LOCK: Final = ".publishing.lock"
 
 
 class Folder:
@@ -78,18 +82,16 @@ def put(folder: str, post: Post, key: str) -> Published:
     mark = hashlib.sha256(key.encode()).hexdigest()[:10]
     path = Path(folder) / f"{slug_of(post.title)}-{mark}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    existing = next(path.parent.glob(f"*-{mark}.md"), None)
-    if existing is not None:
-        if existing.read_text(encoding="utf-8") != page:
-            raise FileExistsError(f"{existing} was published under the same key with another text")
-        return Published(post=post, path=str(existing), was_there=True)
-    draft = path.with_suffix(".part")  # not a post yet: look_at reads *.md
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    return Published(post=post, path=str(path))
+    # The lock makes the look and the write one act. Without it: 1. A and B see no post of this key. 2. A publishes.
+    # 3. B, whose text is another, overwrites it, or adds a second post if the title differs.
+    with FileLock(path.with_name(_LOCK)):
+        existing = next(path.parent.glob(f"*-{mark}.md"), None)
+        if existing is None:
+            write_file(path, page.encode())
+            return Published(post=post, path=str(path))
+    if existing.read_text(encoding="utf-8") != page:
+        raise FileExistsError(f"{existing} was published under the same key with another text")
+    return Published(post=post, path=str(existing), was_there=True)
 
 
 def page_of(post: Post) -> str:

@@ -10,8 +10,11 @@ it follows the line above the list, or else the heading.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,7 @@ from graphengine.briefs.text.tables import csv_rows, is_heading, row_statements
 from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
 _MARKDOWN_SUFFIXES = frozenset(
@@ -39,6 +43,7 @@ _TABLE_SUFFIXES = frozenset([".csv", ".tsv"])
 _LOOKS_LIKE_MARKDOWN = re.compile(r"^(?:#{1,6} \S|```)", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
+MOST_CHARACTERS = 5_000  # of a piece of a paragraph: what finds links and sentences takes the square of it
 HEADING_WORDS = 9  # a longer single line is a short paragraph
 PROSE_SHARE = 0.75  # of letters and blanks: a paragraph with less is a table or a drawing
 ACRONYM_LENGTH = 4  # a longer heading in capitals is not an acronym
@@ -111,7 +116,7 @@ def _statements(block: Block, path: str) -> Iterator[Statement]:
         text += part + " "
     sentences = split(text)
     for offset, sentence in sentences:
-        line = max(number for start, number in starts if start <= offset)
+        line = starts[bisect_right(starts, offset, key=itemgetter(0)) - 1][1]
         clean = " ".join(sentence.split())
         if stands_alone(clean, closed=not block.is_entry or not has_auxiliary(clean)):
             yield Statement(clean, path, line, block.headings)
@@ -143,7 +148,9 @@ def _markdown_blocks(text: str) -> Iterator[Block]:
     headings, last = _Headings(), ""
     leads: list[str] = []  # of the lists around the current place
     table = _Table()
-    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.before("inline", "pieces", _cut_paragraphs)
+    tokens = parser.parse(text)
     for at, token in enumerate(tokens):
         if token.type in {"bullet_list_open", "ordered_list_open"}:
             leads.append(_lead(leads, last))
@@ -166,6 +173,34 @@ def _markdown_blocks(text: str) -> Iterator[Block]:
             headings.enter(int(tokens[at - 1].tag[1]), _clean_heading(last or _version(token.content)))
         elif opener == "paragraph_open" and lines:
             yield Block(lines, headings.path(), is_entry=bool(leads), lead=next(reversed(leads), ""))
+
+
+def _cut_paragraphs(state: "StateCore") -> None:
+    """Make several paragraphs of a long one, before its links are searched for; cut a long heading or cell."""
+    tokens: list[Token] = []
+    for at, token in enumerate(state.tokens):
+        tokens.append(token)
+        if token.type != "inline" or token.map is None or len(token.content) <= MOST_CHARACTERS:
+            continue
+        opener, closer = state.tokens[at - 1], state.tokens[at + 1]
+        first, *others = _pieces(token.content)
+        _, token.content = first
+        for line, piece in others if opener.type == "paragraph_open" else []:
+            lines = [token.map[0] + line, token.map[1]]
+            tokens += [closer, opener, token.copy(content=piece, map=lines, children=[])]
+    state.tokens = tokens
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """Cut a long text after sentences, or else between words; yield each piece with the line breaks before it."""
+    start, line = 0, 0
+    while start < len(text):
+        most = start + MOST_CHARACTERS
+        ends = (text.rfind(mark, start, most) + len(mark) for mark in (". ", ".\n", "\u3002", "\n", " "))
+        end = len(text) if most >= len(text) else next((end for end in ends if end > start + len(". ")), most)
+        yield line, text[start:end]
+        line += text.count("\n", start, end)
+        start = end
 
 
 def _lead(leads: list[str], last: str) -> str:
@@ -255,15 +290,14 @@ def _plain_blocks(text: str) -> Iterator[Block]:
 
 
 def _paragraphs(text: str) -> Iterator[list[tuple[int, str]]]:
-    current: list[tuple[int, str]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            current.append((number, line.expandtabs()))
-        elif current:
-            yield current
-            current = []
-    if current:
-        yield current
+    number = 1
+    for is_blank, lines in groupby(text.split("\n"), key=lambda line: not line.strip()):
+        found = list(lines)
+        if not is_blank:
+            for before, piece in _pieces("\n".join(found)):
+                first = number + before
+                yield [(at, each.expandtabs()) for at, each in enumerate(piece.split("\n"), first) if each.strip()]
+        number += len(found)
 
 
 def _plain_heading(paragraph: list[tuple[int, str]]) -> tuple[int, str, list[tuple[int, str]]]:

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library, trusted
 from graphengine.errors import GraphEngineError, SourceUnreadable
-from graphengine.sources.kinds import source_from_bytes
+from graphengine.sources.document_process import DocumentProcess
+from graphengine.sources.kinds import read_bytes
 from graphengine.state.media import Media
 from graphengine.state.text_file import TextFile
 
@@ -42,6 +43,8 @@ _ENDINGS: Final = {
     "text/x-markdown": ".md",
 }
 _SCHEMES: Final = ("http", "https")
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 
 
@@ -86,7 +89,9 @@ class Web:
             PageRefused: It cannot be fetched, or must not be.
         """
         if url not in self._pages:
-            self._pages[url] = _text(url, *await self._fetched(url, MOST_BYTES))
+            kind, content = await self._fetched(url, MOST_BYTES)
+            with DocumentProcess() as process:  # ends what the thread reads, should this be cancelled
+                self._pages[url] = await asyncio.to_thread(_text, url, kind, content, process)
         return self._pages[url]
 
     async def media(self, url: str) -> Media:
@@ -111,7 +116,7 @@ class Web:
             await self._check_robots(at)
             status, headers, content = await self._get(at, most_bytes)
             if "location" in headers and status // 100 == 3:  # noqa: PLR2004 - the class of redirects
-                at = str(client_library().URL(at).join(headers["location"]))
+                at = str(_address(headers["location"], at))
                 continue
             if status >= _CLIENT_ERROR:
                 raise PageRefused(f"the server answered with status {status}", where=at, repair="name another page")
@@ -145,18 +150,14 @@ class Web:
         Raises:
             PageRefused: The address is not one of the public web.
         """
-        httpx = client_library()
-        try:
-            parsed = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise PageRefused(f"it is not an address: {error}", where=url, repair="name a page of the web") from error
+        parsed = _address(url)
         if parsed.scheme not in _SCHEMES or not parsed.host or parsed.userinfo:
             message = "only http and https addresses without a user are fetched"
             raise PageRefused(message, where=url, repair="name a page of the web")
         port = parsed.port or {"http": 80, "https": 443}[parsed.scheme]
         try:
             found = await asyncio.get_running_loop().getaddrinfo(parsed.host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # UnicodeError: a label is empty or too long
             raise PageRefused(f"there is no host {parsed.host}", where=url, repair="name another page") from error
         numbers = [str(each[4][0]) for each in found]
         if parsed.host not in self._private and not all(is_public(number) for number in numbers):
@@ -171,11 +172,12 @@ class Web:
         Raises:
             PageRefused: It forbids the page.
         """
-        parsed = client_library().URL(url)
+        parsed = _address(url)
         origin = f"{parsed.scheme}://{parsed.netloc.decode('ascii')}"
         if origin not in self._robots:
             self._robots[origin] = await self._read_robots(origin)
-        if not self._robots[origin].can_fetch(AGENT, url):
+        page = f"{parsed.scheme}://host{parsed.raw_path.decode('ascii')}"  # only the path counts, and a name can be odd
+        if not self._robots[origin].can_fetch(AGENT, page):
             raise PageRefused(f"{origin}/robots.txt forbids it", where=url, repair="name another page")
 
     async def _read_robots(self, origin: str) -> RobotFileParser:
@@ -192,24 +194,40 @@ class Web:
 def is_public(number: str) -> bool:
     """Return whether an IP address belongs to the public internet.
 
+    An IPv6 address that carries an IPv4 one is judged by that. Of the others only those are public that the internet
+    uses (2000::/3).
+
     >>> is_public("93.184.216.34"), is_public("127.0.0.1"), is_public("10.0.0.1"), is_public("::ffff:10.0.0.1")
     (True, False, False, False)
     """
     address = ipaddress.ip_address(number.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(address.packed[-4:])
         if inner is not None:
             return is_public(str(inner))
+        if address not in _GLOBAL_UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 
-def _text(url: str, content_type: str, content: bytes) -> TextFile:
+def _address(url: str, base: str = "") -> Any:
+    """Return an address of httpx, joined to the one of the page that names it."""
+    httpx = client_library()
+    try:
+        return httpx.URL(base).join(url) if base else httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise PageRefused(f"it is not an address: {error}", where=url, repair="name a page of the web") from error
+
+
+def _text(url: str, content_type: str, content: bytes, process: DocumentProcess) -> TextFile:
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _ENDINGS:
         message = f"it is of the kind {kind or 'unknown'}, which cannot be read"
         raise PageRefused(message, where=url, repair=f"supported: {', '.join(_ENDINGS)}")
     try:
-        found = source_from_bytes(f"page{_ENDINGS[kind]}", content)
+        found = read_bytes(f"page{_ENDINGS[kind]}", content, process)
     except SourceUnreadable as error:
         raise PageRefused(error.message, where=url, repair=error.repair) from error
     return TextFile(path=url, text=found.text[:MOST_CHARACTERS])

@@ -77,7 +77,8 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         if failed is not None:
             return _misfit(run, frame, failed, raised)
         visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
-        misfit = NodeFailed(*visit, raised, event.usage, event.choice, event.chance)
+        refused = (event.answer,) if event.answer else ()
+        misfit = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
         return node_failed(run, frame, misfit)
     if inner.epochs or inner.samples:
         track(inner, view, event.node, change.ops)
@@ -145,14 +146,14 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
         due = _next_attempt(node, frame, event)
         calls_fallback = node.fallback is not None and node.fallback.call is not None
         if due is not None or calls_fallback:
-            facts = Attempt(usage=event.usage or {}, choice=event.choice, error=failure, keeps=event.keeps, due_at=due)
+            facts = Attempt(usage=event.usage or {}, choice=event.choice, error=failure, due_at=due)
+            _keep_work(facts, node, frame, event)
             if due is None:
                 facts.then = "fallback"
             return step_of(run.snapshot, event, facts)
         if node.fallback is not None:
             visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
-            more = Node(keeps=event.keeps)
-            value = NodeFinished(*visit, node.fallback.value, event.usage, event.choice, more=more)
+            value = NodeFinished(*visit, node.fallback.value, event.usage, event.choice)
             return node_finished(run, frame, value, failed=event._replace(failure=failure))
     return give_up(run, frame, event, failure)
 
@@ -168,7 +169,8 @@ def _misfit(run: RunState, frame: Frame, event: NodeFailed, error: Error) -> Dec
 def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureRecord) -> Decided:
     """Return the step of a visit that failed for good: the first `failed(…)` edge that holds, else the frame fails."""
     plan, snapshot = plan_of(run.plan, frame), run.snapshot
-    facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure, keeps=event.keeps)
+    facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure)
+    _keep_work(facts, plan.nodes[event.node], frame, event)
     error = event.error
     if frame.kind == "item":
         fail_with(facts, frame, failure, error.names, lasting=error.lasts)
@@ -201,6 +203,12 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureReco
     step = step_of(snapshot, event, facts)
     step.update, step.typed = change.ops, change.typed
     return step
+
+
+def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: NodeFailed) -> None:
+    """Record which work the next attempt gets: all but what caused the failure, or none if it is to start afresh."""
+    if frame.memos and not (node.retry is not None and node.retry.afresh):
+        facts.keeps, facts.refused = True, event.refused or ()
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:

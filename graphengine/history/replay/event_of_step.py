@@ -272,7 +272,7 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
         if _is_entered(node, frame) and kind != "crash_loop":
             return NodeEntered(*visit[:4], step.at)
         error, unsure = _error(facts.error)
-        event = NodeFailed(*visit, error, usage, choice, keeps=facts.keeps)
+        event = NodeFailed(*visit, error, usage, choice, refused=facts.refused)
         misfit = kind in ("invalid_update", "not_recordable")
         return SourceEvent(event, [*unsure, *([RESULT] if misfit else ())])
     if stands_in and facts.has_failed:

@@ -1,6 +1,6 @@
 // What the page can do to a run: answer, send, stop, tag; with --drive resume and branch, else the commands for that.
 
-import { html, useState } from "./vendor/preact-htm.js";
+import { html, useState } from "./html.js";
 import { post, query } from "./api.js";
 import { Command, useAct } from "./parts.js";
 import { CannotDrive, Resume, canDrive } from "./drive.js";

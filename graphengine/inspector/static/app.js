@@ -1,6 +1,6 @@
 // The page: which part of it the address names, and what all parts share.
 
-import { html, render, useState, useEffect } from "./vendor/preact-htm.js";
+import { html, render, useState, useEffect } from "./html.js";
 import { openSession } from "./api.js";
 import { Runs } from "./runs.js";
 import { Run } from "./run.js";

@@ -1,6 +1,6 @@
 // Two runs on one picture: where they part, and what differs.
 
-import { html, useMemo } from "./vendor/preact-htm.js";
+import { html, useMemo } from "./html.js";
 import { Failure, Link, Status, Value, runAddress, useDocument } from "./parts.js";
 import { Picture, countsOf } from "./picture.js";
 import { cost, count, seconds } from "./words.js";

@@ -1,6 +1,6 @@
 // With --drive: forms that start a run, and that branch one with a preview; and what a run does between two steps.
 
-import { html, useState, useEffect, useRef } from "./vendor/preact-htm.js";
+import { html, useState, useEffect, useRef } from "./html.js";
 import { post } from "./api.js";
 import { Failure, Value, go, runAddress, useAct, useDocument } from "./parts.js";
 import { Field, blank, changedFields } from "./form.js";

@@ -1,6 +1,6 @@
 // A form made from a JSON Schema: as far as answers of people go. Anything else is a field for JSON.
 
-import { html } from "./vendor/preact-htm.js";
+import { html } from "./html.js";
 
 /** The schema that a reference leads to; `anyOf` with null is the other one, which may then be left out. */
 function resolved(schema, root) {

@@ -1,6 +1,6 @@
 // The graphs; and one graph: its picture, its problems, what its newest runs did on it, and a form that starts one.
 
-import { html, useEffect, useMemo } from "./vendor/preact-htm.js";
+import { html, useEffect, useMemo } from "./html.js";
 import { query } from "./api.js";
 import { Command, Failure, Link, Status, runAddress, useDocument, useNow } from "./parts.js";
 import { CannotDrive, Start, canDrive } from "./drive.js";

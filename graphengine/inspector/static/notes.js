@@ -1,7 +1,7 @@
 // Notes on steps. A note is a tag of the run that begins with the step, as in `@12 looks wrong`: so the command line
 // lists and searches it too, an export has it, and nothing else needs to be stored.
 
-import { html, useState } from "./vendor/preact-htm.js";
+import { html, useState } from "./html.js";
 import { useAct } from "./parts.js";
 
 const NOTE = /^@(\d+) (.+)$/;

@@ -1,10 +1,10 @@
 // Everything about one step: why it went where, what it changed, which models it asked, and how it failed.
 
-import { html, useState } from "./vendor/preact-htm.js";
+import { html, useState } from "./html.js";
 import { get } from "./api.js";
 import { Command, Failure, Link, Status, Value, runAddress, useDocument } from "./parts.js";
 import { Notes } from "./notes.js";
-import { cost, dollars, seconds, shown, tokens, when } from "./words.js";
+import { brief, cost, dollars, seconds, shown, tokens, when } from "./words.js";
 
 export function Panel({ id, seq, select, tags, session, drives }) {
   const [found, error] = useDocument("step", { id, seq });
@@ -23,25 +23,15 @@ export function Panel({ id, seq, select, tags, session, drives }) {
     ${changes.length > 0 && html`<h3>State</h3><table class="changes"><tbody>${changes.map((each) => html`<tr><th scope="row">${each.path}</th>
       <td>${each.before === null ? html`<span class="soft">none</span>` : html`<${Value} value=${each.before} />`}</td><td aria-label="becomes">→</td><td><${Value} value=${each.after} /></td></tr>`)}</tbody></table>`}
     ${attempts?.length > 1 && html`<h3>Attempts</h3><ol class="attempts">${attempts.map((each) => html`<li><button class="link" onClick=${() => select(each.seq)}>attempt ${each.number}</button>${" "}
-      ${seconds(each.took)} ${each.error ? html`<span class="is-failed">${each.error.code}: ${each.error.message}</span>` : html`<span class="is-finished">done</span>`} ${each.fallback ? "by its fallback" : ""}</li>`)}</ol>`}
+      ${seconds(each.took)} ${each.error ? html`<span class="is-failed">${brief(`${each.error.code}: ${each.error.message}`)}</span>` : html`<span class="is-finished">done</span>`} ${each.fallback ? "by its fallback" : ""}</li>`)}</ol>`}
     ${(calls?.length || agents?.length) > 0 && html`<${Calls} calls=${calls} agents=${agents || []} seq=${seq} select=${select} />`}
     <${Facts} detail=${detail} />
-    ${drives && commands.test && html`<div class="bar slim"><${Test} id=${id} seq=${seq} key=${seq} /></div>`}
-    ${!drives && commands.test && html`<details><summary>Commands for this step</summary><${Command} words="make a test of this step" text=${commands.test} /><${Command} words="branch from here" text=${commands.branch} /></details>`}
+    ${!drives && html`<details><summary>Commands for this step</summary><${Command} words="branch from here" text=${commands.branch} /></details>`}
   </article>`;
 }
 
-/** A pytest file made from a step, once it is asked for. */
-function Test({ id, seq }) {
-  const [found, setFound] = useState(null);
-  const [error, setError] = useState(null);
-  const make = () => get("test", { id, seq }).then((made) => (setFound(made.test), setError(null)), setError);
-  return html`<button onClick=${make}>Make a test</button>${error && html`<${Failure} error=${error} />`}
-    ${found && html`<div class="made"><button class="small" onClick=${() => navigator.clipboard?.writeText(found)}>copy</button><pre tabindex="0">${found}</pre></div>`}`;
-}
-
 function Trouble({ error }) {
-  return html`<section class="trouble"><h3>Error</h3><p><b>${error.code}</b>: ${error.message}</p>
+  return html`<section class="trouble"><h3>Error</h3><p class="message" tabindex="0"><b>${error.code}</b>: ${error.message}</p>
     ${error.where && html`<p class="soft">at ${error.where}</p>`}${error.repair && html`<p>Repair: ${error.repair}</p>`}
     ${error.traceback && html`<details open><summary>traceback of attempt ${error.attempt}</summary><pre tabindex="0">${error.traceback}</pre></details>`}</section>`;
 }
@@ -68,7 +58,7 @@ function Call({ call, here, select }) {
   const text = value && typeof value === "object" && "text" in value ? value.text : isTurn ? "" : value;
   return html`<li class=${here ? "here" : ""}>
     <button class="link" onClick=${() => select(call.seq)}>${isTurn ? `${by.agent} asked ${by.model}` : call.name.replace(/^.*<locals>\./, "")}</button>${" "}
-    <span class="soft">${usage ? `${usage.input_tokens}→${usage.output_tokens} tokens ${cost(usage)} ` : ""}${seconds(call.took)}${value?.stop && !["end", "tools"].includes(value.stop) ? ` ended by ${value.stop}` : ""}</span>
+    <span class="soft">${usage ? `${usage.input_tokens}→${usage.output_tokens} tokens ${cost(usage)} ` : ""}${seconds(call.took)}${value?.stop && !["end", "tools"].includes(value.stop) ? ` ended by ${value.stop}` : ""}</span>${" "}
     ${value?.error ? html`<b class="is-failed">failed</b>` : null}
     ${text !== "" && text !== undefined && html`<div><${Value} value=${text} open=${here} /></div>`}
     ${(value?.calls || []).map((each) => html`<div class="tool">calls <code>${each.name}(${each.arguments})</code></div>`)}

@@ -1,6 +1,6 @@
 // Small parts that several pages share.
 
-import { html, useState, useEffect, useRef } from "./vendor/preact-htm.js";
+import { html, useState, useEffect, useRef } from "./html.js";
 import { get, post, query } from "./api.js";
 import { STATUSES, brief, shown } from "./words.js";
 
@@ -28,7 +28,7 @@ export function Status({ status, word = true }) {
 }
 
 export function Failure({ error }) {
-  return html`<p class="failure" role="alert">${error.message}${error.repair ? html`<br /><span class="soft">${error.repair}</span>` : null}</p>`;
+  return html`<p class="failure" role="alert" tabindex="0">${error.message}${error.repair ? html`<br /><span class="soft">${error.repair}</span>` : null}</p>`;
 }
 
 /** A command to paste, with a button that copies it. */

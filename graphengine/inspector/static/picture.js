@@ -1,6 +1,6 @@
 // The picture of a graph, lit as at a step. Its SVG comes from the server without a run; only classes and badges change.
 
-import { html, useState, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
+import { html, useState, useEffect, useMemo, useRef } from "./html.js";
 import { get } from "./api.js";
 import { Failure, useDark } from "./parts.js";
 

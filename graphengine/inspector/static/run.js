@@ -1,6 +1,6 @@
 // One run: its graph lit as at the selected step, its steps, its timeline, and everything about the step.
 
-import { html, useState, useEffect, useMemo, useRef, useCallback } from "./vendor/preact-htm.js";
+import { harmless, html, useState, useEffect, useMemo, useRef, useCallback } from "./html.js";
 import { Refused, follow, get, query } from "./api.js";
 import { Failure, Link, Status, Value, go, runAddress, useDocument, useKeys, useNow } from "./parts.js";
 import { Picture, countsOf } from "./picture.js";
@@ -11,7 +11,7 @@ import { Acts, Questions } from "./acts.js";
 import { Branch, Now, canDrive, joined } from "./drive.js";
 import { notesOf } from "./notes.js";
 import { Scores } from "./scores.js";
-import { ago, cost, count, seconds, tokens } from "./words.js";
+import { ago, brief, cost, count, seconds, tokens } from "./words.js";
 
 const TABS = ["step", "state", "scores", "cost", "branches", "raw"];
 
@@ -49,7 +49,7 @@ export function Run({ id, at, session }) {
     flush();
   };
   useEffect(() => {
-    document.title = `${id} · graphengine inspector`;
+    document.title = `${harmless(id)} · graphengine inspector`;
     let stop = () => {};
     let gone = false;
     load().then(() => {
@@ -161,11 +161,11 @@ export function Run({ id, at, session }) {
 }
 
 function reason(head) {
-  if (head.shown === "failed" && head.error) return `at ${head.error.path || "the run"}: ${head.error.code}: ${head.error.message}`;
+  if (head.shown === "failed" && head.error) return brief(`at ${head.error.path || "the run"}: ${head.error.code}: ${head.error.message}`);
   if (head.shown === "interrupted") return "its process died; a worker or `resume` continues it";
   if (head.shown === "queued") return "a worker of its queue takes it";
   const text = head.stop?.label || head.stop?.explanation || "";
-  return text === "otherwise" ? "" : text;
+  return text === "otherwise" ? "" : brief(text);
 }
 
 function State({ id, at }) {

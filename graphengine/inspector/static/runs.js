@@ -1,6 +1,6 @@
 // The list of runs.
 
-import { html, useState, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
+import { html, useState, useEffect, useMemo, useRef } from "./html.js";
 import { follow, get, query } from "./api.js";
 import { Failure, Link, List, Status, go, runAddress, useKeys, useNow } from "./parts.js";
 import { STATUSES, ago, cost, dollars, seconds, tokens, when } from "./words.js";

@@ -1,6 +1,6 @@
 // Numbers of a run's state over time, with the thresholds that conditions compare them with.
 
-import { html, useState } from "./vendor/preact-htm.js";
+import { html, useState } from "./html.js";
 import { useDocument } from "./parts.js";
 
 const WIDTH = 440;

@@ -1,6 +1,6 @@
 // The list of a run's steps: any number of them, with failures marked, kinds, search, and maps' items folded.
 
-import { html, useState, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
+import { html, useState, useEffect, useMemo, useRef } from "./html.js";
 import { get } from "./api.js";
 import { List, useKeys } from "./parts.js";
 import { count, seconds } from "./words.js";
@@ -61,9 +61,13 @@ export function Steps({ rows, whole, total, selected, select, search, setSearch,
   const shown = useMemo(() => listed(rows, { bad, kind, text: search.trim(), opened, within, noted, notes }), [rows, bad, kind, search, opened, within, noted, notes]);
   const kinds = useMemo(() => [...new Set(rows.map((row) => row[1]))].sort(), [rows]);
   const failures = useMemo(() => rows.filter((row) => row[7] === "failed" || row[7] === "retry").length, [rows]);
-  const index = selected ? shown.findIndex((each) => (each.row ? each.row[0] >= selected : each.last >= selected)) : shown.length - 1;
+  // The line of the step that the panel shows; if it is hidden, none is highlighted, and the keys go on from its place.
+  const seen = selected || rows.at(-1)?.[0] || 0;
+  const after = shown.findIndex((each) => (each.row ? each.row[0] : each.last) >= seen);
+  const index = after >= 0 && (shown[after].row ? shown[after].row[0] : shown[after].fold) <= seen ? after : -1;
+  const place = after < 0 ? shown.length : after;
   const move = (step) => {
-    const next = shown[Math.min(Math.max(index + step, 0), shown.length - 1)];
+    const next = shown[Math.min(Math.max(index < 0 && step > 0 ? place : place + step, 0), shown.length - 1)];
     if (next) select(next.row ? next.row[0] : next.fold);
   };
   const down = () => move(1);
@@ -80,7 +84,7 @@ export function Steps({ rows, whole, total, selected, select, search, setSearch,
       <span class="walk"><button class="small" aria-label="previous step" onClick=${up}>◀</button><button class="small" aria-label="next step" onClick=${down}>▶</button>
         <button class="small" aria-pressed=${!selected} onClick=${() => select(0)}>follow</button></span>
     </div>
-    <${List} rows=${shown} height=${27} label="Steps of the run" show=${index} row=${(each, at) => (each.row
+    <${List} rows=${shown} height=${27} label="Steps of the run" show=${Math.min(place, shown.length - 1)} row=${(each, at) => (each.row
       ? html`<${Line} key=${each.row[0]} row=${each.row} note=${notes.get(each.row[0])} selected=${at === index} select=${select} />`
       : html`<div key=${`fold ${each.fold}`} class="step folded ${at === index ? "selected" : ""}" role="option" aria-selected=${at === index} onClick=${() => unfold(each)}>
           <span>${each.fold}</span><span></span><span>▸ ${each.path}</span><span></span><span>${count(each.size, "step")}${each.bad ? html`, <b class="is-failed">${each.bad} failed</b>` : ""}; click or Enter to unfold</span></div>`)} />

@@ -1,7 +1,7 @@
 // The timeline: what ran when, on a canvas. Zoom with the wheel, drag to move, double-click for all of it. Times at
 // which the run was not driven take a fixed width, and spans below one pixel are drawn once for each pixel.
 
-import { html, useState, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
+import { harmless, html, useState, useEffect, useMemo, useRef } from "./html.js";
 import { get } from "./api.js";
 import { useDark } from "./parts.js";
 import { seconds } from "./words.js";
@@ -160,7 +160,7 @@ function draw(canvas, { found, scale, view, width, height, gutter, selected }) {
     pen.fillStyle = colour("--paper");
     pen.fillRect(0, index * ROW, gutter - 2, ROW);
     pen.fillStyle = colour("--ink");
-    pen.fillText(fitting(pen, row.path, gutter - 8), 2, top + ROW / 2 - 3);
+    pen.fillText(fitting(pen, harmless(row.path), gutter - 8), 2, top + ROW / 2 - 3);
   });
   if (marked && marked[0] >= gutter - 1) {
     pen.fillStyle = colour("--accent");

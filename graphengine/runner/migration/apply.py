@@ -20,7 +20,7 @@ from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
 from graphengine.state.json_values import as_record
-from graphengine.state.path import did_you_mean
+from graphengine.state.path import unknown_fields
 from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
     fields = graph.plan.state.fields
     unknown = [name for name in now if name not in fields]
     if unknown and now != dict(before):
-        hints = "; ".join(f"unknown field {name!r}: {did_you_mean(name, fields)}" for name in unknown)
+        hints = unknown_fields(unknown, fields)
         raise MigrationFailed(
             f"the migrations of graph {graph.plan.graph!r} gave {_shown(now)}, which does not fit its state: {hints}",
             where=where,

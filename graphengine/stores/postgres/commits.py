@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 
 from graphengine.errors import GraphEngineError, StoreError
+from graphengine.state.json_values import is_name
 from graphengine.stores.postgres.arrays import Strings
 from graphengine.stores.postgres.direct import Direct
 from graphengine.stores.postgres.faults import explain, is_of_the_medium
 from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import fits
 from graphengine.stores.postgres.writes import (
     Addition,
     Call,
@@ -206,7 +206,7 @@ class GroupCommit:
         if len(groups) == 1:
             answers = [connection.execute(*statements[0])]
         else:
-            run_ids = {run_id for job in jobs for run_id in _locked(job.write) if fits(run_id)}
+            run_ids = {run_id for job in jobs for run_id in _locked(job.write) if is_name(run_id)}
             with connection.pipeline():
                 connection.execute("BEGIN")
                 connection.execute(SQL["lock"], (Strings(sorted(run_ids)),))

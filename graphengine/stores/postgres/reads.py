@@ -13,12 +13,13 @@ from psycopg.adapt import Loader
 
 from graphengine.engine.step_json import decode_step, read_json
 from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.state.json_values import is_name
 from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.arrays import Bigints, Strings
 from graphengine.stores.postgres.queries import FORMAT, SQL
-from graphengine.stores.postgres.values import LARGEST, clamped, fits, signed
+from graphengine.stores.postgres.values import LARGEST, clamped, signed
 from graphengine.stores.postgres.writes import known, unknown_step
 from graphengine.stores.refusals import unknown_run
 
@@ -139,7 +140,7 @@ def seqs(connection: Connection, run_ids: Sequence[str]) -> dict[str, int]:
 
 def ids(connection: Connection, prefix: str, limit: int) -> list[str]:
     """Return the ids that begin with a text, sorted."""
-    if not fits(prefix):
+    if not is_name(prefix):
         return []
     found = connection.execute(SQL["ids"], {"prefix": prefix, "limit": max(clamped(limit), 0)})
     return [row[0] for row in found.fetchall()]
@@ -366,7 +367,7 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
         last = info(connection, page.before, own)
         created_at, run_id = last.created_at, last.id
     given = {name: getattr(page, name) for name in _FILTERS if getattr(page, name) is not None}
-    if not all(fits(value) for value in given.values() if isinstance(value, str)):
+    if not all(is_name(value) for value in given.values() if isinstance(value, str)):
         return []
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
     source, at = ("tags AS t JOIN run_rows AS f ON f.key = t.run", "t") if "tag" in given else ("run_rows AS f", "f")
@@ -396,7 +397,7 @@ def pulse(connection: Connection) -> str:
 
 def counts(connection: Connection, tag: str | None, text: str | None, every_seconds: float | None) -> list[Count]:
     """Return how many runs there are by graph, status and interval."""
-    if not all(fits(value) for value in (tag, text) if value is not None):
+    if not all(is_name(value) for value in (tag, text) if value is not None):
         return []
     found = connection.execute(SQL["counts"], {"tag": tag, "text": text, "every": every_seconds or None})
     return [Count(*row) for row in found.fetchall()]
@@ -428,7 +429,7 @@ def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | 
     """Return the runs that are due at `now`, in the order of `Store.due`."""
     if limit <= 0:
         return []
-    names = None if graphs is None else Strings(name for name in graphs if fits(name))
+    names = None if graphs is None else Strings(name for name in graphs if is_name(name))
     keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
     if not keys:
         return []
@@ -458,7 +459,7 @@ def weigh(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
 
 
 def _ids(run_ids: Sequence[str]) -> Strings:
-    return Strings(run_id for run_id in run_ids if fits(run_id))
+    return Strings(run_id for run_id in run_ids if is_name(run_id))
 
 
 def _json(body: bytes, what: str) -> Any:  # noqa: ANN401 - JSON of any shape

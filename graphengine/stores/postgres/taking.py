@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphengine.state.json_values import is_name
 from graphengine.stores.base import Taken
 from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_key, read_limits
 from graphengine.stores.postgres import reads
 from graphengine.stores.postgres.arrays import Bigints, Strings
 from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import clamped, fits
+from graphengine.stores.postgres.values import clamped
 from graphengine.stores.postgres.writes import Claimed, tail_of
 
 if TYPE_CHECKING:
@@ -146,4 +147,4 @@ def _keep_rates(
 
 
 def _strings(texts: Iterable[str]) -> Strings:
-    return Strings(text for text in texts if fits(text))
+    return Strings(text for text in texts if is_name(text))

@@ -1,4 +1,4 @@
-"""Values as PostgreSQL can carry them: its integers are shorter than Python's, and its texts hold no NUL."""
+"""Values as PostgreSQL can carry them: its integers are shorter than Python's."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ LARGEST: Final = (1 << 31) - 1
 def clamped(number: int) -> int:
     """Return an integer that fits, for one that only has to compare like the given one."""
     return max(min(number, LARGEST), -LARGEST)
-
-
-def fits(text: str) -> bool:
-    """Return whether PostgreSQL can carry a text: command-line arguments can hold bytes that are not UTF-8."""
-    return "\0" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
 
 
 def signed(number: int) -> int:

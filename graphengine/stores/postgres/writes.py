@@ -11,12 +11,13 @@ from pydantic_core import to_json
 
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import RunExists, RunIsDriven, StoreError, UnknownStep
+from graphengine.state.json_values import is_name
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
 from graphengine.stores.postgres.arrays import Bigints, Bools, Bytes, Floats, Ints, Strings
 from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import clamped, fits, signed
+from graphengine.stores.postgres.values import clamped, signed
 from graphengine.stores.refusals import lease_lost, unknown_run
 from graphengine.stores.snapshots import Tail
 
@@ -410,7 +411,7 @@ def new_token() -> int:
 
 def known(run_id: str) -> str:
     """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
-    return run_id if fits(run_id) else ""
+    return run_id if is_name(run_id) else ""
 
 
 def not_dense(run_id: str, seq: int, expected: int) -> StoreError:

@@ -21,7 +21,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -90,7 +90,10 @@ class LeaseOptions:
 class Lease:
     """This process's ownership: its row, its lock file and the thread that renews it.
 
-    `acquire_lock`, `register`, `retire` and `other` can be called from any thread, by one at a time.
+    The thread has a connection of its own, which stays open: a process that has no file descriptor left must still
+    renew its lease, or another process begins what this one still runs.
+
+    `acquire_lock`, `connect`, `register`, `retire` and `other` can be called from any thread, by one at a time.
 
     Attributes:
         place: The files of the open database, once known.
@@ -106,6 +109,7 @@ class Lease:
         self._lock: FileLock | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None
         self.place: Place | None = None
         self.owed: set[tuple[str, int]] = set()
         self._is_retired = False
@@ -133,6 +137,27 @@ class Lease:
                     return
                 raise
             self._lock = lock
+
+    def connect(self) -> None:
+        """Open the connection that renews the lease, and every file that it needs.
+
+        Raises:
+            sqlite3.Error: The database cannot be opened.
+        """
+        options = self._options
+        self._connection = connection = sqlite3.connect(
+            f"{options.path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=options.busy_timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        harden(connection)
+        disable_autocheckpoint(connection)
+        # A lease has no meaning after a power cut. But later commits are synced, and a log in which one of those
+        # reached the disk and this one did not looks damaged.
+        sync_as(connection, "FULL")
+        connection.execute(SQL["owner"], (self.id,)).fetchone()  # the first read opens the log
 
     def register(self, connection: sqlite3.Connection) -> None:
         """Record this owner or renew its lease, inside the caller's transaction."""
@@ -182,17 +207,24 @@ class Lease:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread and wait until it has ended."""
+        """Stop the thread, wait until it has ended, and close its connection."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _run(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
         interval = self._options.lease_seconds / _RENEWALS_PER_LEASE
         due = time.monotonic() + interval
         while not self._stopped.wait(min(interval, _TICK_SECONDS)):
             if not loop_thread.is_alive():
+                self._disconnect()
                 abandon()
                 return
             if time.monotonic() >= due:
@@ -201,26 +233,19 @@ class Lease:
 
     def renew(self) -> None:
         """Renew the lease; log a failure and try again at the next interval."""
-        options = self._options
+        connection = self._connection
+        if connection is None:
+            return
         try:
             if self.place is not None:
                 self.place.check()  # the path can lead to another database
-            with closing(
-                sqlite3.connect(
-                    f"{options.path.as_uri()}?mode=rw",
-                    uri=True,
-                    timeout=options.busy_timeout_seconds,
-                    isolation_level=None,
-                )
-            ) as connection:
-                harden(connection)
-                disable_autocheckpoint(connection)
-                # A lease has no meaning after a power cut. But later commits are synced, and a log in which one of
-                # those reached the disk and this one did not looks damaged.
-                sync_as(connection, "FULL")
-                self._renew(connection)
+            self._renew(connection)
         except (sqlite3.Error, StoreMoved) as error:
-            log.warning("the lease on %s could not be renewed: %s", options.path, error)
+            log.warning("the lease on %s could not be renewed: %s", self._options.path, error)
+        finally:
+            if connection.in_transaction:  # it would keep the write lock
+                with suppress(sqlite3.Error):
+                    connection.rollback()
 
     def _renew(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")

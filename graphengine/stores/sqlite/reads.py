@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from graphengine.engine.step_json import decode_step, read_json
 from graphengine.engine.steps import Branched, Started
 from graphengine.errors import StoreCorrupt, UnknownStep
+from graphengine.state.json_values import is_name
 from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.refusals import unknown_run
@@ -81,8 +82,8 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
         UnknownRun: There is no such run.
         StoreCorrupt: The row and the index of ids disagree.
     """
-    row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if _can_be_an_id(run_id) else None
-    if row is None and _can_be_an_id(run_id):
+    row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if is_name(run_id) else None
+    if row is None and is_name(run_id):
         row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
         if row is not None:
             raise _damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
@@ -96,13 +97,13 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
 
 def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
     """Return the seq of the last step of each of these runs that exists."""
-    known = to_json([run_id for run_id in run_ids if _can_be_an_id(run_id)]).decode()
+    known = to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
     return dict(connection.execute(SQL["seqs"], (known,)))
 
 
 def infos(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
     """Return the facts about each of these runs that exists."""
-    known = to_json([run_id for run_id in dict.fromkeys(run_ids) if _can_be_an_id(run_id)]).decode()
+    known = to_json([run_id for run_id in dict.fromkeys(run_ids) if is_name(run_id)]).decode()
     return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
 
 
@@ -115,7 +116,7 @@ def counts(
     connection: sqlite3.Connection, tag: str | None, text: str | None, every_seconds: float | None
 ) -> list[Count]:
     """Return how many runs there are by graph, status and, if wanted, the time when they began."""
-    if text is not None and not _can_be_an_id(text):
+    if not all(is_name(each) for each in (tag, text) if each is not None):
         return []
     every = math.inf if every_seconds is None else every_seconds
     query = SQL["counts" if tag is None else "counts_of_tag"]
@@ -125,15 +126,10 @@ def counts(
 
 def ids(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
     """Return the ids that begin with a text, sorted."""
-    if not _can_be_an_id(prefix):
+    if not is_name(prefix):
         return []
     limit = min(max(limit, 0), _LARGEST_LIMIT)
     return [row[0] for row in connection.execute(SQL["ids"], {"prefix": prefix, "limit": limit})]
-
-
-def _can_be_an_id(run_id: str) -> bool:
-    """Return whether SQLite can carry the text: command-line arguments can hold bytes that are not UTF-8."""
-    return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)
 
 
 def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker | None) -> Found:
@@ -380,7 +376,7 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     if page.begun_before is not None and page.begun_before <= created_at:
         created_at, run_id = page.begun_before, ""
     limit = min(page.limit, _LARGEST_LIMIT)
-    if page.text is not None and not _can_be_an_id(page.text):
+    if not all(is_name(each) for each in (page.tag, page.text, page.graph) if each is not None):
         return []
     if page.tag is not None or page.text is not None or page.begun_after is not None:
         begun_after = -math.inf if page.begun_after is None else page.begun_after

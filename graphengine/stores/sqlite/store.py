@@ -188,6 +188,7 @@ class SQLiteStore:
             files.set_up(connection, path, self._synchronous)
             lease.acquire_lock()
             lease.register(connection)
+            lease.connect()
             has_trash = removal.has_trash(connection)
             place = files.Place(path)
             return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
@@ -195,6 +196,7 @@ class SQLiteStore:
         try:
             place, direct, has_trash = await worker.run(prepare)
         except BaseException as error:
+            lease.stop()
             await worker.close()
             lease.release_lock()
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):

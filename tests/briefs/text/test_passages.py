@@ -3,7 +3,9 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import TextFile
+from graphengine.briefs.text import passages
 from graphengine.briefs.text.passages import Statement, read
+from graphengine.briefs.text.sentences import split
 
 MARKDOWN = """\
 ---
@@ -53,6 +55,22 @@ def test_markdown_gives_prose_with_lines_and_headings() -> None:
         (28, ("Kettles", "Care"), "A kettle must be rinsed after the cleaning"),
         (30, ("Kettles", "Care"), "The handle stays cool in a well made kettle."),
     ]
+
+
+@pytest.mark.parametrize("path", ["tides.md", "tides.txt"])
+def test_a_long_paragraph_is_read_in_pieces(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece ends with a sentence, and each sentence keeps its line: what splits them takes quadratic time."""
+    lengths: list[int] = []
+
+    def noting(text: str) -> list[tuple[int, str]]:
+        lengths.append(len(text))
+        return split(text)
+
+    monkeypatch.setattr(passages, "split", noting)
+    sentences = [f"The tide of day {day} is higher than the one before." for day in range(1, 1001)]
+    found = _read("\n".join(sentences), path)
+    assert [(one.line, one.text) for one in found] == [*enumerate(sentences, start=1)]
+    assert max(lengths) <= passages.MOST_CHARACTERS + 1
 
 
 def test_line_ends_of_windows_change_nothing() -> None:

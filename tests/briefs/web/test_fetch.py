@@ -99,6 +99,27 @@ async def test_a_redirect_to_a_private_address_is_refused(site: Site) -> None:
             await web.fetch(f"{site.address}/away")
 
 
+@pytest.mark.parametrize("target", ["http://a..b/", "http://[::1/", "//["])
+async def test_a_redirect_to_what_is_no_address_is_refused(site: Site, target: str) -> None:
+    """As any other page that cannot be fetched."""
+    site.pages["/away"] = Page(status=302, headers={"Location": target})
+    async with Web(OURS) as web:
+        with pytest.raises(PageRefused, match="no host|not an address"):
+            await web.fetch(f"{site.address}/away")
+
+
+async def test_a_host_with_an_encoded_bracket_is_asked_for_its_rules(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server can answer for such a name, which the parser of robots.txt decodes."""
+    site.pages["/robots.txt"] = Page("User-agent: *\nDisallow: /tides")
+    rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+    async with Web({"a%5b.example"}) as web:
+        with pytest.raises(PageRefused, match=r"robots\.txt forbids it"):
+            await web.fetch(f"http://a%5B.example:{site.address.rpartition(':')[2]}/tides")
+
+
 async def test_a_name_with_one_private_address_among_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server can give several."""
     rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 80)) for number in ("93.184.216.34", "10.0.0.5")]
@@ -118,6 +139,13 @@ async def test_a_name_with_one_private_address_among_others_is_refused(monkeypat
         ("100.64.0.1", False),
         ("::ffff:127.0.0.1", False),
         ("2002:7f00:1::", False),  # 127.0.0.1 in 6to4
+        ("64:ff9b::7f00:1", False),  # 127.0.0.1 behind a translator of addresses
+        ("64:ff9b::808:808", True),
+        ("64:ff9b:1::808:808", False),  # a translator of a private network
+        ("2001:0:0:0:0:0:80ff:fffe", False),  # 127.0.0.1 in Teredo
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("fec0::1", False),
         ("fe80::1%eth0", False),
         ("fd00::1", False),
         ("224.0.0.1", False),

@@ -1,10 +1,11 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from graphengine.briefs.publishing import Post, Site
+from graphengine.briefs.publishing import Post, Published, Site
 from graphengine.briefs.publishing.folder import look_at, page_of, put
 
 POST = Post(
@@ -15,6 +16,7 @@ POST = Post(
     sources=["a.md:1"],
     published_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
 )
+WRITERS, KEYS = 6, [f"run/publish/{number}" for number in range(20)]
 
 
 def test_a_post_is_a_file_that_site_generators_read(tmp_path: Path) -> None:
@@ -38,7 +40,7 @@ def test_one_key_publishes_once(tmp_path: Path) -> None:
     again = put(str(tmp_path), POST, "key")
     assert (again.path, again.was_there) == (first.path, True)
     assert put(str(tmp_path), POST, "other key").path != first.path
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.md"))) == 2
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
@@ -47,18 +49,47 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     other = POST.model_copy(update={"title": "Another", "body": "Another text."})
     with pytest.raises(FileExistsError, match="was published under the same key"):
         put(str(tmp_path), other, "key")
-    assert [str(path) for path in tmp_path.iterdir()] == [first.path]
+    assert [str(path) for path in tmp_path.glob("*.md")] == [first.path]
     assert "The sea rises" in Path(first.path).read_text(encoding="utf-8")
 
 
 def test_a_post_that_was_half_written_is_none(tmp_path: Path) -> None:
-    """A dead process's partial file is not a post, and the next attempt replaces it."""
+    """A dead process's partial file is not a post, and the next attempt publishes."""
     made = Path(put(str(tmp_path), POST, "key").path)
-    made.rename(made.with_suffix(".part"))
-    made.with_suffix(".part").write_text("---\ntitle: half", encoding="utf-8")
+    made.rename(tmp_path / ".graphengine-0123")
+    (tmp_path / ".graphengine-0123").write_text("---\ntitle: half", encoding="utf-8")
     assert look_at(str(tmp_path)) == Site()
     again = put(str(tmp_path), POST, "key")
-    assert (again.was_there, [path.name for path in tmp_path.iterdir()]) == (False, [made.name])
+    assert (again.was_there, [path.name for path in tmp_path.glob("*.md")]) == (False, [made.name])
+
+
+def test_writers_at_the_same_time_publish_once(tmp_path: Path) -> None:
+    """Of many writers one publishes a post under a key, whole; the others find it, and no draft is left."""
+    with ThreadPoolExecutor(WRITERS) as pool:
+        tasks = {key: [pool.submit(put, str(tmp_path), POST, key) for _ in range(WRITERS)] for key in KEYS}
+        made = {key: [task.result() for task in each] for key, each in tasks.items()}
+    assert [sorted(one.was_there for one in each) for each in made.values()] == [[False] + [True] * 5] * len(KEYS)
+    paths = {Path(one.path) for each in made.values() for one in each}
+    assert {path.name for path in tmp_path.iterdir()} == {*(path.name for path in paths), ".publishing.lock"}
+    assert {path.read_text(encoding="utf-8") for path in paths} == {page_of(POST)}
+
+
+def test_of_two_posts_at_the_same_time_under_one_key_one_is_refused(tmp_path: Path) -> None:
+    """Whoever is second gets an error, also if the title, and so the file's name, is another."""
+
+    def attempt(number: int) -> Published | None:
+        post = POST.model_copy(update={"title": f"Tides {number % WRITERS}"})
+        try:
+            return put(str(tmp_path), post, KEYS[number // WRITERS])
+        except FileExistsError:
+            return None
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        made = [one for one in pool.map(attempt, range(WRITERS * len(KEYS))) if one is not None]
+    assert {Path(one.path): page_of(one.post) for one in made} == {
+        path: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.md")
+    }
+    assert len(made) == len(KEYS)
 
 
 @pytest.mark.parametrize(

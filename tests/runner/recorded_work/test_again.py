@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,50 +64,41 @@ async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(ti
     assert calls == ["first", "shaky", "shaky"]
 
 
-async def test_a_retry_after_the_nodes_own_error_starts_from_scratch(timed: Runner) -> None:
-    """The recorded work can be the cause of the error."""
+@pytest.mark.parametrize("ends", ["an error", "a bad update"])
+async def test_whatever_a_node_fails_of_a_retry_and_a_resume_keep_its_records(timed: Runner, ends: str) -> None:
+    """Its own code's error and an update that does not fit leave the records too, until the visit is over."""
     calls: list[str] = []
-
-    async def work(ctx: Context) -> str:
-        first = await ctx.step(counted(calls, "first"))
-        if len(calls) < 2:
-            raise ValueError
-        return first
-
-    assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "first"
-    assert calls == ["first", "first"]
-
-
-async def test_a_retry_after_a_bad_update_starts_from_scratch(timed: Runner) -> None:
-    """An update that does not fit is the node's failure."""
-    calls: list[str] = []
+    failures = 3
 
     async def work(ctx: Context) -> object:
+        nonlocal failures
         await ctx.step(counted(calls, "first"))
-        return "no number" if len(calls) < 2 else 5
+        failures -= 1
+        if failures >= 0 and ends == "an error":
+            raise ValueError
+        return "no number" if failures >= 0 else 5
 
-    assert (await timed.start(one(work, "n", retry=Retry(attempts=2))).result()).state.n == 5
-    assert calls == ["first", "first"]
+    graph = one(work, "n", retry=Retry(attempts=2, jitter=0))
+    run_id = (await failing(timed, graph)).run_id
+    assert (await timed.resume(graph, run_id).result()).state.n == 5
+    assert (calls, failures) == (["first"], -1)
 
 
-async def test_a_caught_error_of_a_call_is_not_the_nodes_later_one(timed: Runner) -> None:
-    """A node that caught a call's error and then raises its own starts from scratch."""
+async def test_a_retry_that_is_to_start_afresh_does(timed: Runner) -> None:
+    """So does a resume of what such a retry gave up, whatever failed."""
     calls: list[str] = []
-
-    async def broken() -> str:
-        raise OSError
 
     async def work(ctx: Context) -> str:
         first = await ctx.step(counted(calls, "first"))
-        with suppress(OSError):
-            await ctx.step(broken)
-        if len(calls) < 2:
-            message = "my own"
-            raise ValueError(message)
+        if len(calls) < 4:
+            raise OSError
         return first
 
-    assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "first"
-    assert calls == ["first", "first"]
+    graph = one(work, retry=Retry(attempts=3, jitter=0, afresh=True))
+    run_id = (await failing(timed, graph)).run_id
+    assert calls == ["first"] * 3
+    assert (await timed.resume(graph, run_id).result()).state.text == "first"
+    assert calls == ["first"] * 4
 
 
 async def test_a_resume_after_a_failed_call_keeps_what_was_recorded(runner: Runner) -> None:

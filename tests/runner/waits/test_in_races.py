@@ -202,7 +202,7 @@ async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Ru
 
 
 async def test_an_answer_is_kept_over_a_retry(timed: Runner) -> None:
-    """No question is asked twice because the node's own code failed; recorded work is repeated."""
+    """No question is asked twice because the node's own code failed, and no recorded work is repeated."""
     calls: list[str] = []
 
     async def draft() -> str:
@@ -221,11 +221,14 @@ async def test_an_answer_is_kept_over_a_retry(timed: Runner) -> None:
     run_id = (await timed.start(graph).result()).run_id
     await timed.answer(run_id, "!")
     assert (await resume_run(timed, graph, run_id)).state.text == "text!"
-    assert calls == ["draft", "!", "draft", "!"]
+    assert calls == ["draft", "!", "!"]
 
 
-async def test_after_a_failed_run_a_question_is_asked_again_and_a_message_is_kept(runner: Runner) -> None:
-    """The answer can be the cause of the failure; a message is received only once."""
+@pytest.mark.parametrize("afresh", [False, True])
+async def test_after_a_failed_run_an_answer_is_kept_unless_the_node_starts_afresh(
+    runner: Runner, *, afresh: bool
+) -> None:
+    """The answer can be the cause of the failure; a message is received only once, and always kept."""
 
     async def work(ctx: Context) -> str:
         message = await ctx.receive("topic", str)
@@ -234,13 +237,17 @@ async def test_after_a_failed_run_a_question_is_asked_again_and_a_message_is_kep
             raise ValueError
         return message + answer
 
-    graph = one(work)
+    graph = one(work, retry=Retry(attempts=1, afresh=afresh))
     run_id = (await runner.start(graph).result()).run_id
     await runner.send(run_id, "topic", "message ")
     await resume_run(runner, graph, run_id)
     await runner.answer(run_id, "bad")
     with pytest.raises(RunFailed):
         await resume_run(runner, graph, run_id)
+    if not afresh:
+        with pytest.raises(RunFailed):
+            await resume_run(runner, graph, run_id)
+        return
     result = await resume_run(runner, graph, run_id)
     assert [(wait.kind, wait.question) for wait in result.waits] == [("ask", "Well?")]
     await runner.answer(run_id, "good")

@@ -75,6 +75,32 @@ async def test_a_late_answer_is_refused(timed: Runner, clock: FakeClock) -> None
         await timed.answer(run_id, value=True, question="q")
 
 
+@pytest.mark.parametrize("is_handled", [False, True])
+async def test_a_question_that_a_node_failed_of_is_asked_again(
+    timed: Runner, clock: FakeClock, *, is_handled: bool
+) -> None:
+    """A resume asks what nobody answered in time, unless the node handled that and failed of something else."""
+    failures = 1
+
+    async def work(ctx: Context) -> str:
+        nonlocal failures
+        try:
+            return await ctx.ask("Well?", timeout_seconds=60)
+        except WaitTimeout as error:
+            failures -= 1
+            if failures >= 0:
+                raise ValueError from None if is_handled else error
+        return "nothing"
+
+    graph = path(("work", work, "word"))
+    run_id = (await timed.start(graph).result()).run_id
+    clock.move(60)
+    with pytest.raises(RunFailed):
+        await resume_run(timed, graph, run_id)
+    result = await resume_run(timed, graph, run_id)
+    assert (result.status, result.state.word) == (("finished", "nothing") if is_handled else ("waiting", ""))
+
+
 async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock: FakeClock) -> None:
     """The node that runs again gets the default, or WaitTimeout is raised in it."""
     seen: list[str] = []

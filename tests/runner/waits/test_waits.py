@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import pytest
 
-from graphengine import END, START, Graph, Runner, ask, choose, value
+from graphengine import END, START, Context, Graph, Retry, Runner, ask, choose, failed, value
 from graphengine.errors import DefinitionError, InputError, UnknownRun
 from graphengine.runner.run_events import StepRecorded
+from graphengine.testing import FakeClock
 from tests.kit.facts import said
 from tests.kit.recorded import Odd
 from tests.kit.runs import SOON
@@ -256,6 +257,67 @@ async def test_items_of_a_map_ask_by_their_paths(runner: Runner) -> None:
     for wait in reversed(names(result.waits)):
         await runner.answer(result.run_id, value=True, question=wait)
     assert (await resume_run(runner, graph, result.run_id)).state.answers == [True, False, True, True]
+
+
+@pytest.mark.parametrize("kind", ["answer", "message", "time"])
+async def test_only_a_resume_with_nothing_else_to_do_retries_what_failed(
+    timed: Runner, clock: FakeClock, kind: str
+) -> None:
+    """An answer, a message or a time that has come lets the rest end, and the failure's edge is taken."""
+    effects: list[str] = []
+
+    async def work(item: str, ctx: Context) -> bool:
+        if kind == "answer":
+            await ctx.ask(f"{item}?", bool)
+        elif kind == "message":
+            await ctx.receive(item, bool)
+        else:
+            await ctx.sleep(60.0 if item == "a" else 120.0)
+        effects.append(item)
+        raise ValueError(item)
+
+    graph = Graph("g", State)
+    graph.add_node("each", work, each={"item": "items"}, writes="answers")
+    graph.add_edge(START, "each")
+    graph.add_edge("each", END, when=failed(ValueError), label="some failed")
+    graph.add_edge("each", END)
+    run = timed.start(graph, State(items=["a", "b"]), run_id="r")
+    run.waits_out = False
+    assert (await run.result()).status == "waiting"
+
+    async def comes(item: str) -> Any:
+        if kind == "answer":
+            await timed.answer("r", True, question=f"each[{'ab'.index(item)}]")  # noqa: FBT003
+        elif kind == "message":
+            await timed.send("r", item, payload=True)
+        else:
+            clock.move(60)
+        async with asyncio.timeout(SOON):
+            return await timed.resume(graph, "r", wait_out=False).result()
+
+    assert (await comes("a")).status == "waiting"
+    assert effects == ["a"]
+    done = await comes("b")
+    assert (done.status, done.label, effects) == ("finished", "some failed", ["a", "b"])
+
+
+async def test_a_resume_that_retries_a_failed_part_renews_its_attempts(runner: Runner) -> None:
+    """Its sibling still waits, and nothing else is to be done."""
+    effects: list[str] = []
+
+    async def work(item: str, ctx: Context) -> bool:
+        if item == "b":
+            return await ctx.ask("b?", bool)
+        effects.append(item)
+        raise ValueError(item)
+
+    graph = Graph("g", State)
+    graph.add_node("each", work, each={"item": "items"}, writes="answers", retry=Retry(attempts=2, initial_seconds=0))
+    graph.add_path(START, "each", END)
+    run_id = await waiting(runner, graph, state=State(items=["a", "b"]))
+    assert effects == ["a"] * 2
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
+    assert effects == ["a"] * 4
 
 
 async def test_a_question_in_a_subgraph_has_its_path(runner: Runner) -> None:

@@ -2,7 +2,7 @@
 
 A scene is the server's response to one call: `Says` (an answer), `Fails` (an error in the provider's format), `Tears`
 (an answer that is cut off), `Babbles` (a response that is not an answer). `Received` is one request as the server read
-it. The author of an adapter translates both for its provider, as a `Service`; `model_conformance.py` then tests the
+it. The author of an adapter translates both for its provider, as a `Service`; `models.py` then tests the
 adapter.
 """
 
@@ -63,6 +63,7 @@ class Says:
         counted: The usage; None if the server does not report it.
         thinking: Encrypted or signed reasoning that the provider expects back unchanged.
         held: Whether it waits for `release`: after the first word of a stream, or before the answer.
+        lingers: Whether the server keeps the connection open after the last event of a stream.
     """
 
     text: str = ""
@@ -72,6 +73,7 @@ class Says:
     counted: Counted | None = field(default_factory=Counted)
     thinking: str = ""
     held: bool = False
+    lingers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-"""Requirements for models if the provider, the server or the connection fails; part of `model_conformance.py`.
+"""Requirements for models if the provider, the server or the connection fails; part of `models.py`.
 
 Each kind of failure has its own subclass of `ModelError`, so that an agent knows whether to retry. The model itself
 never retries. No error shows the API key, even if the server sent it back.
 """
-# ruff: noqa: S101  # these are tests, though they are part of the product
 
 from __future__ import annotations
 
@@ -25,12 +24,12 @@ from graphengine.errors import (
     RateLimited,
     UnknownModel,
 )
-from graphengine.testing.model_kit import ADD, KEY, ModelSuite, ask, call, closing, failure, scenario, text_of, watched
-from graphengine.testing.model_scenes import Babbles, Fails, Says, Tears
+from tests.conformance.model_kit import ADD, KEY, ModelSuite, ask, call, closing, failure, scenario, text_of, watched
+from tests.conformance.model_scenes import Babbles, Fails, Says, Tears
 
 if TYPE_CHECKING:
     from graphengine.models.base import Model
-    from graphengine.testing.model_scenes import Scene, Service
+    from tests.conformance.model_scenes import Scene, Service
 
 SHORT_SECONDS = 0.2
 """A short timeout."""
@@ -113,7 +112,7 @@ class FailingModels(ModelSuite):
         """A server's internal error, or an overloaded server, may be retried."""
         service.play(Fails("server_error"), Fails("unavailable", retry_after_seconds=3), Fails("overloaded"))
         errors = [await failure(model.answer(ask()), ModelOverloaded) for _ in range(3)]
-        assert errors[1].retry_after_seconds == 3.0  # noqa: PLR2004 - as played
+        assert errors[1].retry_after_seconds == 3.0
 
     @scenario
     async def test_no_second_attempt_is_made(self, service: Service, model: Model) -> None:
@@ -135,7 +134,7 @@ class FailingModels(ModelSuite):
         """An error instead of a stream is the same error as without streaming."""
         service.play(Fails("rate_limit", retry_after_seconds=2), Fails("wrong_key"))
         error = await failure(watched(model, ask()), RateLimited)
-        assert error.retry_after_seconds == 2.0  # noqa: PLR2004 - as played
+        assert error.retry_after_seconds == 2.0
         await failure(watched(model, ask()), NotAuthenticated)
 
     @scenario
@@ -196,7 +195,7 @@ class FailingModels(ModelSuite):
         """A web page with status 502 is from a gateway that cannot reach the provider; the error omits the page."""
         service.play(Babbles("html_502"), Babbles("html_502"))
         error = await failure(model.answer(ask()), ModelTransient)
-        assert len(str(error)) < 2000  # noqa: PLR2004 - a screen
+        assert len(str(error)) < 2000
         await failure(watched(model, ask()), ModelTransient)
 
     @scenario

@@ -2,7 +2,6 @@
 
 Part of the suite in `conformance.py`, which explains how to use it.
 """
-# ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import LeaseLost, RunIsDriven, StoreError
 from graphengine.stores.base import Append
-from graphengine.testing.store_kit import (
+from tests.conformance.store_kit import (
     StoreSuite,
     append,
     batch,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Model, Response
     from graphengine.state.json_values import JsonObject, JsonValue
-    from graphengine.testing.model_scenes import Service
+    from tests.conformance.model_scenes import Service
 
 KEY: Final = "the-keys-of-the-conformance-suite-0123456789"
 """The API key of every model under test; it must never be shown, though it does not look like a key."""
@@ -146,7 +146,7 @@ def ask(*messages: Message, system: str = "", tools: Sequence[ToolSpec] = ()) ->
 
 def text_of(response: Response) -> str:
     """Return the text of an answer, after checking that UTF-8 can encode it."""
-    assert isinstance(response.content, str), f"the content is not a text: {response.content!r}"  # noqa: S101 - a test's
+    assert isinstance(response.content, str), f"the content is not a text: {response.content!r}"
     response.content.encode()
     return response.content
 

@@ -8,10 +8,9 @@ Subclass `StoreConformance`, define how an empty store is made, and let pytest c
 
 Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests with two processes are
 skipped unless `make_second_store` is defined too. Each test's docstring is a sentence of `stores/base.py`. Tests of
-waiting runs and their messages are in `waiting_runs.py`; those of tags and removed runs in `growing_stores.py`,
-those of queues in `queued_runs.py`.
+waiting runs and their messages are in `stores_waiting.py`; those of tags and removed runs in `stores_growing.py`,
+those of queues in `stores_queued.py`.
 """
-# ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
 from __future__ import annotations
 
@@ -33,9 +32,7 @@ from graphengine.errors import (
     UnknownStep,
 )
 from graphengine.stores.base import Append, RunInfo
-from graphengine.testing.growing_stores import GrowingStores
-from graphengine.testing.queued_runs import QueuedRuns
-from graphengine.testing.store_kit import (
+from tests.conformance.store_kit import (
     SnapshotProbe,
     append,
     batch,
@@ -50,7 +47,9 @@ from graphengine.testing.store_kit import (
     step,
     steps,
 )
-from graphengine.testing.waiting_runs import WaitingRuns
+from tests.conformance.stores_growing import GrowingStores
+from tests.conformance.stores_queued import QueuedRuns
+from tests.conformance.stores_waiting import WaitingRuns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

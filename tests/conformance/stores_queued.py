@@ -2,7 +2,6 @@
 
 Part of the suite in `conformance.py`, which explains how to use it.
 """
-# ruff: noqa: S101  # these are tests, though they are part of the product
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import LeaseLost
 from graphengine.stores.base import Append, KeptSchedule, Pick, QueueCount, QueueLimits, Summary
-from graphengine.testing.store_kit import (
+from tests.conformance.store_kit import (
     StoreSuite,
     append,
     batch,
@@ -225,17 +224,20 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_limits_what_begins(self, store: Store) -> None:
-        """A rate lets runs begin at once, then one by one. Earlier runs do not count; a clock may jump back."""
+        """After a pause a rate lets all begin at once. Earlier runs do not count; a clock may jump back."""
         await store.limit_queue("mail", QueueLimits(rate=(2, 10.0)))
-        for number in range(6):
+        for number in range(8):
             await queue_run(store, f"r{number}", queue="mail")
         await store.create(replace(run_info("begun"), queue="mail"), [step(1)], {"nodes": []})
         await store.release("begun", 1)
         assert await ids(store, pick(now=1000.0)) == ["begun", "r0", "r1"]
         assert await ids(store, pick(now=1004.0)) == []
-        assert await ids(store, pick(now=1005.0)) == ["r2"]
-        assert await ids(store, pick(now=1005.0)) == []
-        assert await ids(store, pick(now=500.0)) == ["r3", "r4"]
+        assert await ids(store, pick(now=1009.0)) == []
+        assert await ids(store, pick(now=1010.0)) == ["r2"]
+        assert await ids(store, pick(now=1014.0)) == []
+        assert await ids(store, pick(now=1015.0)) == ["r3"]
+        assert await ids(store, pick(now=1025.0)) == ["r4", "r5"]
+        assert await ids(store, pick(now=500.0)) == ["r6", "r7"]
         assert await ids(store, pick(now=501.0)) == []
 
     @scenario
@@ -353,7 +355,7 @@ async def queue_run(  # noqa: PLR0913 - what a run is queued with
     await store.create(replace(info, queue=queue, priority=priority, key=key), [step(1)], {"nodes": []})
 
 
-def pick(now: float = 1e9, limit: int = 100, **only: Any) -> Pick:  # noqa: ANN401 - fields of Pick
+def pick(now: float = 1e9, limit: int = 100, **only: Any) -> Pick:
     """Return what to take."""
     return Pick(now, limit, **only)
 

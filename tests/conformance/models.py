@@ -18,7 +18,6 @@ requests it received. It refuses a scene that the provider cannot express with `
 test. Each test is a plain function that runs an event loop of its own, so no plugin is needed. Each test's docstring is
 a sentence of `models/base.py` or `errors.py`. Tests of failures are in `failing_models.py`.
 """
-# ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
 from __future__ import annotations
 
@@ -29,8 +28,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.models.base import Closes, KnowsPrices, Message, ToolCall
 from graphengine.models.settings import Settings
-from graphengine.testing.failing_models import FailingModels
-from graphengine.testing.model_kit import (
+from tests.conformance.model_kit import (
     ADD,
     KEY,
     NOW,
@@ -47,13 +45,14 @@ from graphengine.testing.model_kit import (
     text_of,
     watched,
 )
-from graphengine.testing.model_scenes import Counted, Says
+from tests.conformance.model_scenes import Counted, Says
+from tests.conformance.models_failing import FailingModels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.models.base import Model, Response
-    from graphengine.testing.model_scenes import Received, Service, Turn
+    from tests.conformance.model_scenes import Received, Service, Turn
 
 WORDS = "one two\nthree  four, fünf, 六, 🐝"
 
@@ -349,6 +348,21 @@ class ModelConformance(FailingModels):
         assert "".join(pieces).strip() == "one"
         service.release()
         assert (await task).content == "one two three"
+
+    @scenario
+    async def test_a_complete_answer_does_not_wait_for_its_connection(self, service: Service, model: Model) -> None:
+        """A stream ends with its last event, whether or not the server then closes the connection."""
+        service.play(Says("one two", lingers=True))
+        response, pieces = await watched(model, ask())
+        assert (response.content, "".join(pieces)) == ("one two", "one two")
+        await service.disconnected()
+
+    @scenario
+    async def test_a_long_line_is_read(self, service: Service, model: Model) -> None:
+        """An answer of ten megabytes may come in one event: the time to read it grows with its length, not faster."""
+        service.play(Says("x" * 10_000_000))
+        response, _ = await watched(model, ask())
+        assert len(text_of(response)) == 10_000_000
 
     # -- concurrency and cancellation
 

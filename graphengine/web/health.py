@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import DefinitionError
+from graphengine.web.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from graphengine.runner.worker import Worker
 
 _REQUEST_SECONDS: Final = 5.0
+_MOST_CONNECTIONS: Final = 16
 _LATE_SECONDS: Final = 30.0
 """A worker with room that has not looked for runs for so long, and its poll time, is not healthy."""
 
@@ -28,17 +30,19 @@ async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[
     Raises:
         DefinitionError: The address cannot be used.
     """
+    connections = Connections(_MOST_CONNECTIONS, _REQUEST_SECONDS)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(TimeoutError, ConnectionError, ValueError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(_REQUEST_SECONDS):
-                request = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(worker, is_get=request.startswith((b"GET ", b"HEAD "))))
-                await writer.drain()
+        connections.open(writer.transport)
+        with suppress(ConnectionError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
+            request = await reader.readuntil(b"\r\n\r\n")
+            writer.write(_response(worker, is_get=request.startswith((b"GET ", b"HEAD "))))
+            await writer.drain()
+        connections.close(writer.transport)
         writer.close()
 
     try:
-        server = await asyncio.start_server(answer, host, port, limit=1 << 14)
+        server = await asyncio.start_server(answer, host, port, limit=1 << 14, backlog=_MOST_CONNECTIONS)
     except OSError as error:
         message = f"the health endpoint cannot listen on {host}:{port}: {error.strerror or error}"
         raise DefinitionError(message, repair="choose another port; 0 chooses a free one") from error

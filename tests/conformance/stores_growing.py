@@ -1,5 +1,4 @@
-"""Requirements for stores about tags and removed runs; part of `conformance.StoreConformance`."""
-# ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
+"""Requirements for stores about tags and removed runs; part of `stores.StoreConformance`."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import RunnerClosed, UnknownRun
 from graphengine.stores.base import Append
-from graphengine.testing.store_kit import (
+from tests.conformance.store_kit import (
     StoreSuite,
     append,
     batch,
@@ -192,7 +191,7 @@ class GrowingStores(StoreSuite):
             if n % 3 == 0:
                 await append(store, batch(f"{'ab%Ä'[n % 4]}-{n}", fence, [step(1)], "finished"))
 
-        async def ids(**wanted: Any) -> list[str]:  # noqa: ANN401 - the parameters of `runs`
+        async def ids(**wanted: Any) -> list[str]:
             return [info.id for info in await store.runs(**wanted)]
 
         assert await ids(text="a") == ["a-4", "a-0"]

@@ -1,0 +1,113 @@
+"""Texts that a store cannot carry: one error for all of them, the same over every store, and nothing is written."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Runner
+from graphengine.errors import DefinitionError, GraphEngineError, InputError, UnknownRun
+
+
+class State(BaseModel):
+    text: str = ""
+
+
+def path_of(function: Callable[..., object], name: str = "named") -> Graph[State]:
+    """Return a graph of one node."""
+    graph = Graph(name, State)
+    graph.add_node("node", function, writes="text")
+    graph.add_path(START, "node", END)
+    return graph
+
+
+async def asks(ctx: Context) -> str:
+    """Wait for an answer."""
+    return await ctx.ask("what?")
+
+
+def in_node(call: Callable[[Context, str], Awaitable[Any] | None]) -> Callable[[Runner, str], Awaitable[object]]:
+    """Return what runs a graph whose node makes a call."""
+
+    async def started(runner: Runner, text: str) -> object:
+        async def node(ctx: Context) -> str:
+            made = call(ctx, text)
+            if made is not None:
+                await made
+            return "done"
+
+        return await runner.start(path_of(node)).result()
+
+    return started
+
+
+def sent(runner: Runner, run_id: str = "new", topic: str = "t", key: str | None = None) -> Awaitable[object]:
+    """Start a run, or send it a message, with one argument of the test."""
+    return runner.start_or_send(path_of(asks), run_id, topic, 1, key=key)
+
+
+async def named(runner: Runner, text: str) -> object:
+    """Run a graph of this name."""
+    return await runner.start(path_of(asks, text)).result()
+
+
+REFUSED: dict[str, Callable[[Runner, str], Awaitable[object]]] = {
+    "start(run_id)": lambda runner, text: runner.start(path_of(asks), run_id=text).result(),
+    "start(tags)": lambda runner, text: runner.start(path_of(asks), tags=[text]).result(),
+    "start(queue)": lambda runner, text: runner.start(path_of(asks), queue=text).result(),
+    "start(key)": lambda runner, text: runner.start(path_of(asks), queue="q", key=text).result(),
+    "branch(run_id)": lambda runner, text: runner.branch(path_of(asks), "r", 1, run_id=text).result(),
+    "send(topic)": lambda runner, text: runner.send("r", text, 1),
+    "send(key)": lambda runner, text: runner.send("r", "topic", 1, key=text),
+    "start_or_send(run_id)": lambda runner, text: sent(runner, run_id=text),
+    "start_or_send(topic)": lambda runner, text: sent(runner, topic=text),
+    "start_or_send(key)": lambda runner, text: sent(runner, key=text),
+    "answer(question)": lambda runner, text: runner.answer("r", "yes", question=text),
+    "tag(add)": lambda runner, text: runner.tag("r", add=[text]),
+    "tag(remove)": lambda runner, text: runner.tag("r", remove=[text]),
+    "limit_queue": lambda runner, text: runner.limit_queue(text, None),
+    "unschedule": lambda runner, text: runner.unschedule(text),
+    "Graph(name)": named,
+    "ctx.send(topic)": in_node(lambda ctx, text: ctx.send(text, 1)),
+    "ctx.receive(topic)": in_node(lambda ctx, text: ctx.receive(text)),
+    "ctx.ask(name)": in_node(lambda ctx, text: ctx.ask("what?", name=text)),
+    "ctx.step(key)": in_node(lambda ctx, text: ctx.step(str, key=text)),
+}
+UNKNOWN: dict[str, Callable[[Runner, str], Awaitable[object]]] = {
+    "info": lambda runner, text: runner.info(text),
+    "history": lambda runner, text: runner.history(text),
+    "resume": lambda runner, text: runner.resume(path_of(asks), text).result(),
+    "start(after)": lambda runner, text: runner.start(path_of(asks), after=text).result(),
+    "branch(parent)": lambda runner, text: runner.branch(path_of(asks), text, 1).result(),
+    "runs(before)": lambda runner, text: runner.runs(before=text),
+    "stop": lambda runner, text: runner.stop(text),
+    "send(run_id)": lambda runner, text: runner.send(text, "topic", 1),
+}
+EMPTY: dict[str, Callable[[Runner, str], Awaitable[Any]]] = {
+    "runs(tag)": lambda runner, text: runner.runs(tag=text),
+    "runs(graph)": lambda runner, text: runner.runs(graph=text),
+    "due(graphs)": lambda runner, text: runner.due([text]),
+    "ids": lambda runner, text: runner.store.ids(text),
+    "counts(tag)": lambda runner, text: runner.store.counts(tag=text),
+    "counts(text)": lambda runner, text: runner.store.counts(text=text),
+}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800"], ids=["NUL", "surrogate"])
+async def test_a_text_that_no_store_can_carry_is_refused_as_input(runner: Runner, text: str) -> None:
+    """As the name of what is written it is `invalid_input`, and as that of what is read there is nothing."""
+    await runner.start(path_of(asks), run_id="r").result()
+    for what, call in REFUSED.items():
+        with pytest.raises(GraphEngineError) as caught:
+            await call(runner, text)
+        kinds = [type(caught.value), type(caught.value.__cause__)]
+        assert InputError in kinds or DefinitionError in kinds, (what, caught.value)
+    for what, call in UNKNOWN.items():
+        with pytest.raises((UnknownRun, InputError)) as found:
+            await call(runner, text)
+        assert "no run" in str(found.value) or "cannot be a run's id" in str(found.value), what
+    assert {what: list(await call(runner, text)) for what, call in EMPTY.items()} == {what: [] for what in EMPTY}
+    await runner.stop("r", text)
+    (step,) = [step for step in await runner.history("r") if step.kind == "stopped"]
+    assert step.data.stop.explanation in {"a\0b", "a\ufffd"}  # type: ignore[union-attr]
