@@ -21,6 +21,7 @@ from typing import Any, Final
 from click.testing import CliRunner
 
 from graphengine.cli.main import main as command_line
+from graphengine.state.amounts import dollars
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WAITING: Final = 3  # the exit code of a run that waits
@@ -64,9 +65,8 @@ class Shown:
         if calls == offline:
             return f"{offline} by rules, no model asked"
         cost = usage["cost_usd"]
-        return (
-            f"{calls - offline} by models, {offline} by rules, {'unknown cost' if cost is None else f'{cost:.4f} USD'}"
-        )
+        paid = "unknown cost" if cost is None else f"{dollars(cost)} USD"
+        return f"{calls - offline} by models, {offline} by rules, {paid}"
 
 
 class Failed(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
@@ -34,13 +35,13 @@ from graphengine.models.names import model_of
 from graphengine.models.offline import OfflineModel
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
-from graphengine.state.injection import Injected, Parameter
+from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
 from graphengine.state.media import Media, joined
-from graphengine.state.path import is_path, parse
+from graphengine.state.path import is_path, nearest, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.agents.hooks import Hooks
     from graphengine.agents.run_scope import Scope
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", default=str)
 
 GuardLike: TypeAlias = "Callable[[str], str] | Guard | Hooks"
+Asked: TypeAlias = "str | Sequence[str | Media]"
 ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource | HostedTool"
 
 
@@ -119,8 +121,8 @@ class Agent(Generic[T]):
 
     name: str
     model: str | Model = "offline"
-    system: str | Callable[..., str] = ""
-    prompt: str | Callable[..., str | Sequence[str | Media]] = ""
+    system: str | Callable[..., str | Awaitable[str]] = ""
+    prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
     tools: Sequence[ToolLike] = ()
@@ -144,7 +146,7 @@ class Agent(Generic[T]):
     checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
     hosted: tuple[HostedTool, ...] = field(init=False, repr=False, compare=False)
     chosen: Settings = field(init=False, repr=False, compare=False)
-    roots: frozenset[str] | None = field(init=False, repr=False, compare=False, default=None)
+    reads: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         for invalid, repair in _invalid(self):
@@ -180,6 +182,7 @@ class Agent(Generic[T]):
             inputs: What the prompt, the check and the stand-in read, by name; outside a run also what the tools read.
 
         Raises:
+            DefinitionError: An input is missing, or nothing reads it.
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
@@ -204,6 +207,7 @@ class Agent(Generic[T]):
         Args:
             inputs: As for `run`. The input that `memory` names holds the earlier messages.
         """
+        _check_inputs(self, inputs)
         scope = scope_here() or Alone(self._for_tools(inputs))
         return await in_loop_of(scope, functools.partial(self._answer, scope, inputs))
 
@@ -242,9 +246,12 @@ class Agent(Generic[T]):
     async def _made(
         self, what: str, function: Callable[..., object], scope: Scope, inputs: Mapping[str, object]
     ) -> tuple[str, list[Media]]:
-        """Return the text and the media that a function of fields makes; it is called in a thread."""
+        """Return the text and the media that a function of fields makes; a sync one is called in a thread."""
         values = {name: value for name, value in inputs.items() if name in Injected.of(function).names}
-        made = await scope.blocking(functools.partial(function, **values))
+        call = functools.partial(function, **values)
+        made = call() if is_async(function) else await scope.blocking(call)
+        if inspect.isawaitable(made):
+            made = await made
         takes_media = what == "prompt"
         parts = made if takes_media and isinstance(made, (list, tuple)) else [made]
         if not all(isinstance(part, str) or (takes_media and isinstance(part, Media)) for part in parts):
@@ -273,11 +280,14 @@ class Agent(Generic[T]):
         """Return the inputs that only a tool can read."""
         if not (self.prompt and self.kit):
             return {}
-        read = self.roots
-        if read is None:
-            read = frozenset(parse(parameter.name).root for parameter in self.body().parameters)
-            object.__setattr__(self, "roots", read)
+        read = {parse(parameter.name).root for parameter in self._reads()}
         return {name: value for name, value in inputs.items() if name not in read}
+
+    def _reads(self) -> tuple[Parameter, ...]:
+        """Return what its node reads, worked out once."""
+        if self.reads is None:
+            object.__setattr__(self, "reads", tuple(self.body().parameters))
+        return self.reads or ()
 
     def _stand_in(self, scope: Scope, inputs: Mapping[str, object]) -> Callable[[], Any]:
         function = cast("Callable[..., object]", self.offline)
@@ -424,6 +434,8 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         found.append(("check=…", "make the answer its first parameter"))
     if agent.history is not None and not (callable(cast("object", agent.history)) and agent.memory):
         found.append((f"history={agent.history!r}", "give a function of the messages in memory=…"))
+    if is_async(agent.history):
+        found.append(("history=…", "give a sync function: it only chooses messages"))
     if agent.history is not None and agent.window is not None:
         found.append(("history=…, window=…", "give one of them: a summary counts the messages of the whole memory"))
     if agent.window is not None and not isinstance(agent.window, Window):
@@ -466,6 +478,35 @@ def _own_settings(agent: Agent[Any]) -> dict[str, Any]:
 def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read."""
     return [parameter for each in agent.kit if isinstance(each, Tool) for parameter in each.reads()]
+
+
+def _check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
+    """Refuse inputs that nothing reads, and missing ones, before anything is paid.
+
+    Raises:
+        DefinitionError: There are such inputs; the message has all of them.
+    """
+    fields = {each.name: each for each in agent._reads() if each.name != agent.memory}  # noqa: SLF001 - of this module
+    roots = {name: parse(name).root for name in fields}
+    missing = {roots[name] for name, each in fields.items() if each.default is NO_DEFAULT and name not in inputs}
+    missing -= inputs.keys()
+    known = {*roots.values(), *filter(None, [agent.memory])}
+    tools = [each.parameters for each in agent.kit if isinstance(each, Tool)]
+    takes_more = not agent.prompt or len(tools) < len(agent.kit)  # the tools of a server may have any parameters
+    extra = [] if takes_more else sorted(inputs.keys() - known.union(fields, *tools))
+    if not (missing or extra):
+        return
+    problems = [f"no input {name!r}" for name in extra]
+    lacks = f"has {', '.join(problems)}" if problems else ""
+    verb = "is" if len(missing) == 1 else "are"
+    misses = f"{', '.join(map(repr, sorted(missing)))} {verb} missing" if missing else ""
+    meant = [f"{near}= for {name}=" for name in extra if (near := nearest(name, known))]
+    repair = f"it reads {', '.join(sorted(known)) or 'nothing'}"
+    raise DefinitionError(
+        f"agent {agent.name} {'; '.join(part for part in (lacks, misses) if part)}",
+        where=f"agent {agent.name}",
+        repair=f"write {', '.join(meant)}; {repair}" if meant else repair,
+    )
 
 
 def _chosen_history(agent: Agent[Any], before: Sequence[Message]) -> Sequence[Message]:

@@ -141,6 +141,11 @@ class Tool(Generic[P, R_co]):
         schema = self.schema if self.schema is not None else self._form(given).schema
         return ToolSpec(self.name, self.description, schema)
 
+    @property
+    def parameters(self) -> Sequence[str]:
+        """The names of its parameters."""
+        return () if self._signature is None else [each.name for each in self._signature.parameters]
+
     def reads(self) -> Sequence[Parameter]:
         """Return the paths of the state that it reads."""
         taken = {} if self._signature is None else {each.name: each for each in self._signature.parameters}

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import to_json
 
-from graphengine.cli.steps import dollars
 from graphengine.cli.tables import aligned
 from graphengine.history.json_document import SCHEMA
+from graphengine.models.base import EstimatesCosts, KnowsWindow
+from graphengine.models.names import as_model
 from graphengine.models.offline import OfflineModel
-from graphengine.models.prices import Prices, Spent
+from graphengine.state.amounts import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.report import Job
     from graphengine.engine.plan import Plan
-    from graphengine.models.base import Request, Response
+    from graphengine.models.base import Model, Request, Response
     from graphengine.state.json_values import JsonValue
 
 DECLARES: Final = "ESTIMATE_BY_RULES"
@@ -32,6 +33,8 @@ DECLARES: Final = "ESTIMATE_BY_RULES"
 BYTES_A_TOKEN: Final = 4
 """Of English prose; other languages and code have up to twice as many tokens."""
 RULES: Final = "offline"
+Tokens: TypeAlias = "list[tuple[int, int]]"
+"""The tokens of each call: of its question, and of its answer."""
 
 
 @dataclass(slots=True)
@@ -40,9 +43,10 @@ class Counted:
 
     agent: str
     model: str
+    asked: Model
     calls: int = 0
-    spent: list[Spent] = field(default_factory=list)
-    longest: list[Spent] = field(default_factory=list)
+    spent: Tokens = field(default_factory=list)
+    longest: Tokens = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,29 +67,34 @@ class Estimate:
 class _Counting(OfflineModel):
     """Answers by the agents' rules, and counts what a model would have read and written."""
 
-    def __init__(self, models: Mapping[str, str], name: str, rows: dict[tuple[str, str], Counted]) -> None:
+    def __init__(
+        self, models: Mapping[str, str | Model], chosen: str | Model | None, rows: dict[tuple[str, str], Counted]
+    ) -> None:
         self.name = RULES
         self._own = models
-        self._name = name
+        self._chosen = chosen
         self._rows = rows
 
     async def window_tokens(self) -> int | None:
         """Return the window of the model; None if it is unknown, or rules answer."""
-        return await _prices_of(self._name).window() if self._name else None
+        if self._chosen is None:
+            return None
+        model = as_model(self._chosen)
+        return await model.window_tokens() if isinstance(model, KnowsWindow) else None
 
     async def answer(self, request: Request) -> Response:
         """Return the stand-in's answer, and count it."""
-        model = self._name or self._own.get(request.agent, RULES)
+        given = self._chosen or self._own.get(request.agent, RULES)
+        name = given if isinstance(given, str) else given.name
         response = await super().answer(request)
-        row = self._rows.setdefault((request.agent, model), Counted(request.agent, model))
+        row = self._rows.setdefault((request.agent, name), Counted(request.agent, name, as_model(given)))
         row.calls += 1
-        if model != RULES:
+        if row.model != RULES:
             schemas = [request.schema, *(f"{one.name} {one.description} {dict(one.schema)}" for one in request.tools)]
             texts = [request.system, *(message.text for message in request.messages)]
             read, written = _tokens(*texts, *schemas), _tokens(response.content)
-            row.spent.append(Spent(input_tokens=read, output_tokens=written))
-            most = max(written, request.settings.max_tokens or written)
-            row.longest.append(Spent(input_tokens=read, output_tokens=most))
+            row.spent.append((read, written))
+            row.longest.append((read, max(written, request.settings.max_tokens or written)))
         return response
 
 
@@ -128,8 +137,8 @@ async def _estimate(job: Job, state: Any) -> tuple[Estimate, Costs]:  # noqa: AN
         return Estimate(unknown=why), []
     rows: dict[tuple[str, str], Counted] = {}
     own = dict(_own_models(plan))
-    models = {who: _Counting(own, _name_of(model), rows) for who, model in job.chosen.items()}
-    models.setdefault("*", _Counting(own, "", rows))
+    models = {who: _Counting(own, model, rows) for who, model in job.chosen.items()}
+    models.setdefault("*", _Counting(own, None, rows))
     unknown = ""
     async with Runner(models=models, executors=executors_of(job.found.file)) as runner:
         try:
@@ -137,39 +146,29 @@ async def _estimate(job: Job, state: Any) -> tuple[Estimate, Costs]:  # noqa: AN
         except RunFailed as failed:
             result = failed.result
             unknown = f"the rehearsal failed: {failed.result.error.message if failed.result.error else failed}"
-    costs = [(await _cost(row.model, row.spent), await _cost(row.model, row.longest)) for row in rows.values()]
+    costs = [(await _cost(row.asked, row.spent), await _cost(row.asked, row.longest)) for row in rows.values()]
     unpriced = [row.model for row, (usd, _) in zip(rows.values(), costs, strict=True) if usd is None]
     if unpriced and not unknown:
         unknown = f"the price of {', '.join(dict.fromkeys(unpriced))} is unknown"
     return Estimate(list(rows.values()), result.status, unknown), costs
 
 
-def _own_models(plan: Plan[Any]) -> list[tuple[str, str]]:
+def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model]]:
     """Return the models that agents have of their own, by the agents' names."""
     bodies = [node.call.body for here in plan.nest for node in here.nodes.values() if node.call is not None]
     agents = [getattr(body, "agent", None) for body in bodies if body.kind == "agent"]
-    return [(agent.name, _name_of(agent.model)) for agent in agents if agent is not None]
+    return [(agent.name, agent.model) for agent in agents if agent is not None]
 
 
-def _name_of(model: object) -> str:
-    return model if isinstance(model, str) else str(getattr(model, "name", "an object"))
-
-
-async def _cost(model: str, spent: Sequence[Spent]) -> float | None:
-    if model == RULES:
+async def _cost(model: Model, tokens: Tokens) -> float | None:
+    if model.name == RULES:
         return 0.0
-    prices = _prices_of(model)
-    each = [await prices.cost(one) for one in spent]
+    each = [await model.price_of(*one) if isinstance(model, EstimatesCosts) else None for one in tokens]
     return None if None in each else sum(usd for usd in each if usd is not None)
 
 
-def _prices_of(model: str) -> Prices:
-    provider, _, name = model.partition(":")
-    return Prices(provider, name) if provider in {"anthropic", "openai"} else Prices("", name.partition("@")[0])
-
-
 def _cells(row: Counted, usd: float | None, most: float | None) -> tuple[str, ...]:
-    read, written = (sum(getattr(one, name) for one in row.spent) for name in ("input_tokens", "output_tokens"))
+    read, written = (sum(one[at] for one in row.spent) for at in (0, 1))
     return (row.agent, row.model, str(row.calls), f"{read:,}", f"{written:,}", _usd(usd), _usd(most))
 
 
@@ -196,8 +195,8 @@ def _document(graph: str, estimate: Estimate, costs: Costs) -> dict[str, JsonVal
             "agent": row.agent,
             "model": row.model,
             "calls": row.calls,
-            "input_tokens": sum(one.input_tokens for one in row.spent),
-            "output_tokens": sum(one.output_tokens for one in row.spent),
+            "input_tokens": sum(read for read, _ in row.spent),
+            "output_tokens": sum(written for _, written in row.spent),
             "cost_usd": usd,
             "most_usd": most,
         }

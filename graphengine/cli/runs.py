@@ -221,7 +221,7 @@ def _spent(usage: Usage | None) -> str:
 
 def _cost(summary: Summary | None) -> str:
     """Return what models cost; "" if nothing."""
-    from graphengine.cli.steps import dollars
+    from graphengine.state.amounts import dollars
 
     if summary is None or not (summary.tokens or summary.cost_usd):
         return ""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.places import command
 from graphengine.cli.session import Exit, as_json
-from graphengine.cli.steps import counted, dollars
+from graphengine.cli.steps import counted
 from graphengine.cli.tables import aligned
 from graphengine.cli.terminal import OutputFailed
 from graphengine.cli.times import seconds
 from graphengine.evaluation import picture, report_of
 from graphengine.history.json_document import SCHEMA
 from graphengine.output_file import write_file
+from graphengine.state.amounts import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

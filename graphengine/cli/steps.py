@@ -37,7 +37,7 @@ from graphengine.engine.steps import (
 )
 from graphengine.history.json_document import explanation_of
 from graphengine.history.timing import open_seconds
-from graphengine.state.amounts import are_offline
+from graphengine.state.amounts import are_offline, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,6 @@ OTHERWISE: Final = "otherwise"
 """The explanation of an edge without a condition."""
 
 _REASON_COLUMNS: Final = 300
-_LEAST_USD: Final = 0.001
 _BY = {"default": "not answered in time, so the default is used", "time": "its time has come", "message": "a message"}
 
 
@@ -279,13 +278,6 @@ def cost(usage: Usage) -> str:
         return f"{dollars(amount)} USD"
     known = usage.get("priced_usd") or 0.0
     return "unknown" + (f", at least {dollars(known)} USD" if known else "")
-
-
-def dollars(amount: float) -> str:
-    """Return an amount with four decimals, or with two significant digits if it is smaller."""
-    if not amount:
-        return "0"
-    return f"{amount:.4f}" if amount >= _LEAST_USD else f"{amount:.2g}"
 
 
 def is_offline(usage: Usage) -> bool:

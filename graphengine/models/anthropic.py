@@ -149,7 +149,7 @@ class AnthropicModel(PricedModel):
         self._model = model
         self._address = http_address(base_url or os.environ.get("ANTHROPIC_BASE_URL") or ADDRESS).removesuffix("/v1")
         self._key = Key(api_key, "ANTHROPIC_API_KEY")
-        self._prices = Prices(PROVIDER, model, given=price)
+        self._prices = Prices(PROVIDER, model, given=price, address=self._address)
         self._failures = Failures(self.name, self._address, self._key, float(timeout_seconds))
         self._clients = Clients(self._make_client)
         self._translates = Translates(self._translated)

@@ -51,6 +51,16 @@ _IN_MESSAGES: Final = {"type", "text", "id", "name", "input"}
 """Fields of blocks of text and calls that a message's text and calls contain too."""
 
 _CACHED: Final[Json] = {"type": "ephemeral"}
+_STANDARD: Final = {
+    "service_tier": ("standard", "batch"),
+    "inference_geo": ("global", "not_available"),
+    "speed": ("standard",),
+    "fallback_credit": (),
+}
+"""Fields of usage that change the price, each with the values that do not. Sources: the SDK's `Usage` and `BetaUsage`;
+Anthropic, "Data residency": inference in the US has a multiplier."""
+_CALLED: Final = ("message", "compaction")
+"""Types of iterations that are the called model's."""
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _STOPS: Final[dict[str, Stop]] = {
     "max_tokens": "cut",
@@ -392,6 +402,8 @@ def _sum(one: Json, other: Json) -> Json:
             summed[name] = _sum(_object(a), _object(b))
         elif isinstance(a, list) and isinstance(b, list):
             summed[name] = [*a, *b]
+        elif name in _STANDARD:  # a text, as the class of service: the one with its own price
+            summed[name] = b if a is None or a in _STANDARD[name] else a
         elif is_count(a) and is_count(b):
             summed[name] = count(one, name) + count(other, name)
         else:
@@ -460,8 +472,16 @@ def _counted(usage: JsonValue) -> Spent | None:
         output_tokens=count(usage, "output_tokens"),
         reasoning_tokens=count(usage.get("output_tokens_details"), "thinking_tokens"),
         web_searches=count(usage.get("server_tool_use"), "web_search_requests"),
-        is_special=usage.get("speed") == "fast",
+        is_special=_is_special(usage),
     )
+
+
+def _is_special(usage: Json) -> bool:
+    """Return whether the call has another price than the standard one, or was partly another model's."""
+    passes = usage.get("iterations")
+    kinds = [one.get("type") for one in passes if isinstance(one, dict)] if isinstance(passes, list) else []
+    changed = (usage.get(name) not in (None, *usual) for name, usual in _STANDARD.items())
+    return any(changed) or any(kind not in _CALLED for kind in kinds)
 
 
 _PIECES: Final = {

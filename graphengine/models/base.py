@@ -227,6 +227,10 @@ class Response:
     offline: bool = False
     native: dict[str, JsonValue] | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.content, str) and type(self.content) is not str:  # a str Enum's member formats as its name
+            object.__setattr__(self, "content", str.__str__(self.content))
+
 
 def usage_of(response: Response) -> Usage:
     """Return the usage of a call, as steps record it. Cache and reasoning tokens are left out if they are 0."""

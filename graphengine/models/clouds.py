@@ -111,7 +111,7 @@ class BedrockModel(_CloudModel):
         super().__init__(
             model, api_key=api_key, base_url=address, timeout_seconds=timeout_seconds, price=price, lane=lane
         )
-        self._prices = Prices("aws", model, given=price)
+        self._prices = Prices("aws", model, given=price, address=self._address)
         self._key = Key(api_key, "AWS_BEARER_TOKEN_BEDROCK", unless=_OWN)
         self._failures = Failures(self.name, self._address, self._key, float(timeout_seconds))
 

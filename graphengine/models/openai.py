@@ -64,6 +64,8 @@ _INCLUDED: Final[dict[Kind, str]] = {
 """What an answer has of them only if it is asked for."""
 _FREE: Final = ("open_page", "find_in_page")
 """Actions of a search that have no fee. Source: https://platform.openai.com/docs/pricing."""
+_WITH_FEES: Final = ("code_interpreter_call", "file_search_call", "image_generation_call", "shell_call")
+"""Items of tools whose fees are neither in an answer's usage nor counted here. Source: the same page."""
 _WITHOUT_TOOLS: Final = re.compile(r"gpt-3|gpt-4(-\d|-turbo|$)|gpt-4\.1-nano|o1|o3-mini")
 """Models of OpenAI that have none of these tools, as far as their names show."""
 
@@ -122,7 +124,7 @@ class OpenAIModel(ServedModel):
             with self._server.reading():
                 return await self._counted(self._response(whole), whole)
         except ModelError as error:
-            error.usage = await self._usage_of_failure(inside(whole, "usage"))
+            error.usage = await self._usage_of_failure(whole)
             raise
 
     def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - from any number on
@@ -173,14 +175,12 @@ class OpenAIModel(ServedModel):
         return unsupported(tool, ("allowed_domains", "location"), "OpenAI")
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:
-        """Count searches, which `usage` does not name. The fee of a container for code is not in the tables."""
+        """Count searches, which `usage` does not name, and notice what else has a fee."""
         items = listed(whole, "output")
         searches = [item for item in items if item.get("type") == "web_search_call"]
         fetched = [item for item in searches if text(inside(item, "action"), "type") in _FREE]
-        code = any(item.get("type") == "code_interpreter_call" for item in items)
-        if not (searches or code):
-            return spent
-        return replace(spent, web_searches=len(searches) - len(fetched), is_special=spent.is_special or code)
+        fees = any(item.get("type") in _WITH_FEES for item in items)
+        return replace(spent, web_searches=len(searches) - len(fetched), is_special=spent.is_special or fees)
 
     def _items(self, message: Message) -> Iterator[JsonValue]:
         if message.role == "tool":

@@ -22,7 +22,7 @@ from graphengine.models.lane import lane_for
 from graphengine.models.openai_batches import OpenAIBatches
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
 from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
-from graphengine.models.prices import PricedModel, Prices
+from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import read_json
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
@@ -61,7 +61,6 @@ OWN_HOST: Final = "api.openai.com"
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
-_SPECIAL_TIERS: Final = ("fast", "flex", "priority", "scale")
 _DONE: Final = "[DONE]"
 """What these APIs send after the last event of a stream."""
 
@@ -333,16 +332,29 @@ class ServedModel(PricedModel, ABC):
         """Return what was spent, with the tools that the provider ran."""
         return spent
 
-    async def _usage_of_failure(self, usage: JsonObject, *, is_torn: bool = False) -> Usage | None:
-        spent = used(usage, *self._tokens)
+    async def _usage_of_failure(self, whole: JsonObject, *, is_torn: bool = False) -> Usage | None:
+        spent = self._spent(whole)
         return await self._prices.usage(spent if spent.input_tokens else None, is_torn=is_torn)
 
-    async def _counted(self, response: Response, whole: JsonObject, *, is_batch: bool = False) -> Response:
-        """Return the response with the model that answered, its tokens and their cost."""
+
+    def _spent(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
+        """Return the tokens of an answer, and what else its cost depends on."""
         spent = used(inside(whole, "usage"), *self._tokens)
-        if is_batch or text(whole, "service_tier") in _SPECIAL_TIERS:
-            spent = replace(spent, is_special=text(whole, "service_tier") in _SPECIAL_TIERS, is_batch=is_batch)
-        spent = self._with_fees(spent, whole)
+        is_special = text(whole, "service_tier") not in STANDARD_TIERS or (heard and not spent.input_audio_tokens)
+        return self._with_fees(replace(spent, is_special=is_special, is_batch=is_batch), whole)
+
+    async def _counted(
+        self, response: Response, whole: JsonObject, *, is_batch: bool = False, heard: bool = False
+    ) -> Response:
+        """Return the response with the model that answered, its tokens and their cost.
+
+        Args:
+            response: The response.
+            whole: The answer.
+            is_batch: Whether it is from a batch.
+            heard: Whether the question has sound, whose tokens not every server counts apart.
+        """
+        spent = self._spent(whole, is_batch=is_batch, heard=heard)
         answered = utf8_text(text(whole, "model"))
         return replace(
             response,

@@ -7,7 +7,7 @@ a stream, `_response` reads the answer; `openai_calls.py` makes the call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
@@ -49,10 +49,12 @@ if TYPE_CHECKING:
     from graphengine.models.lane import Lane
     from graphengine.models.openai_calls import Server
     from graphengine.models.openai_schema import JsonObject
-    from graphengine.models.prices import Price
+    from graphengine.models.prices import Price, Spent
 
 _PATH: Final = "/chat/completions"
 _SEARCHES: Final = "gpt-4o-search-preview"
+_SEARCHES_WEB: Final = "search"
+"""What the names of models that search the web have."""
 _STOPS: Final[dict[str, Stop]] = {
     "content_filter": "refused",
     "length": "cut",
@@ -78,6 +80,9 @@ _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "a
 
 _THINKING: Final = ("reasoning_content", "reasoning")
 """Fields of a piece with thinking, by server: DeepSeek, vLLM and llama.cpp; OpenRouter and Ollama."""
+
+_HEAD: Final = ("model", "usage", "service_tier")
+"""Fields of pieces that are about the whole answer."""
 
 _KNOWN_OF_CALL: Final = ("id", "type", "index", "function")
 """The same for a tool call."""
@@ -141,14 +146,15 @@ class OpenAIChatModel(ServedModel):
         whole: JsonObject | None = None
         try:
             whole = await self._whole(body, request, chunks)
-            chunks.usage = inside(whole, "usage")
+            chunks.head = whole
             with self._server.reading():
-                return await self._counted(self._response(whole), whole)
+                heard = any(one.type in _SOUNDS for message in request.messages for one in message.media)
+                return await self._counted(self._response(whole), whole, heard=heard)
         except ModelError as error:
             if isinstance(error, BadRequest):
                 error.repair = self._repair(request, error.repair)
-            if chunks.usage:
-                error.usage = await self._usage_of_failure(chunks.usage, is_torn=whole is None)
+            if chunks.head.get("usage"):
+                error.usage = await self._usage_of_failure(chunks.head, is_torn=whole is None)
             raise
 
     async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
@@ -169,11 +175,15 @@ class OpenAIChatModel(ServedModel):
 
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return the repair if the model does not have this tool, "" if it has it."""
-        if tool.name == "web_search" and "search" in self.model:
+        if tool.name == "web_search" and _SEARCHES_WEB in self.model:
             return unsupported(tool, ("location",), "the Chat Completions API")
         if not self._server.is_own:
             return f"give extra={{…}} in its server's own form; {HOSTS[tool.name]}"
         return f"Chat Completions has only web_search(), of models such as {_SEARCHES}; {HOSTS[tool.name]}"
+
+    def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - says nothing of searches
+        """Notice a model that searches: each search has a fee, and the answer does not have their number."""
+        return replace(spent, is_special=True) if _SEARCHES_WEB in self.model else spent
 
     # -- the request
 
@@ -304,8 +314,7 @@ class _Chunks:
     def __init__(self, server: Server, request: Request) -> None:
         self._server = server
         self._request = request
-        self._model = ""
-        self.usage: JsonObject = {}
+        self.head: JsonObject = {}
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[_Begun] = []
@@ -321,8 +330,7 @@ class _Chunks:
         """
         if chunk.get("type") == "error" or ("choices" not in chunk and text(chunk, "message")):
             raise failed(complaint({**chunk, "type": ""}), self._server.failures)
-        self._model = text(chunk, "model") or self._model
-        self.usage = inside(chunk, "usage") or self.usage
+        self.head |= {key: chunk[key] for key in _HEAD if chunk.get(key)}
         for choice in listed(chunk, "choices")[:1]:
             if choice.get("error"):
                 raise failed(complaint(choice["error"]), self._server.failures)
@@ -342,8 +350,7 @@ class _Chunks:
         message = {key: _joined(pieces) for key, pieces in self._more.items()}
         message |= {"content": "".join(self._text), "refusal": "".join(self._refusal)}
         message["tool_calls"] = [call.whole() for call in self._calls]
-        head: JsonObject = {"model": self._model, "usage": self.usage}
-        return {**head, "choices": [{"message": message, "finish_reason": self._reason}]}
+        return {**self.head, "choices": [{"message": message, "finish_reason": self._reason}]}
 
     def _add(self, delta: JsonObject) -> None:
         content = _content(delta.get("content"))

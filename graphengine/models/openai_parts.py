@@ -74,6 +74,8 @@ def used(usage: JsonObject, question: str, answer: str) -> Spent:
             cache_write_tokens=count(of_question, "cache_write_tokens"),
             output_tokens=count(usage, answer),
             reasoning_tokens=count(of_answer, "reasoning_tokens"),
+            input_audio_tokens=count(of_question, "audio_tokens"),
+            output_audio_tokens=count(of_answer, "audio_tokens"),
         )
     except NoCount:
         return Spent()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from graphengine.errors import DefinitionError, ModelUnavailable
 from graphengine.models.base import at_least
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from genai_prices import Usage as Counted
-    from genai_prices.types import PriceCalculation
+    from genai_prices.types import ModelPrice, PriceCalculation
 
     from graphengine.state.amounts import Usage
 
@@ -28,13 +29,16 @@ _BATCH: Final = {"processing": "batch"}
 BATCH_SHARE: Final = 0.5
 """The price of a batch's tokens, as a share of the price of calls. Sources: Anthropic, "Message Batches: All usage is
 charged at 50% of the standard API prices"; OpenAI, "Batch API: 50% cost discount compared to synchronous APIs"."""
+STANDARD_TIERS: Final = ("", "auto", "default", "on_demand", "standard")
+"""Classes of service that the price tables are for; "" if the server names none."""
+_HALVING: Final = ("anthropic", "openai")
 MILLION: Final = 1_000_000
 THOUSAND: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's price, in US dollars per million tokens.
+    """A model's price, in US dollars per million tokens, of whatever sort: text, sound or images.
 
     Args:
         input_usd: The price of a question's tokens.
@@ -95,8 +99,10 @@ class Spent:
         reasoning_tokens: Of those, thinking.
         web_searches: How often the provider searched the web.
         is_batch: Whether the call was part of a batch.
-        is_special: Whether the call had another class of service, as `flex` or `priority`, than the tables are for, or
-            a fee that they do not have.
+        is_special: Whether the call had another class of service, as `flex` or `priority`, or another region than the
+            tables are for, or a fee that they do not have.
+        input_audio_tokens: Of the question's tokens, those of sound.
+        output_audio_tokens: Of the answer's tokens, those of sound.
     """
 
     input_tokens: int = 0
@@ -108,6 +114,8 @@ class Spent:
     web_searches: int = 0
     is_batch: bool = False
     is_special: bool = False
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
 
     @property
     def adds_up(self) -> bool:
@@ -120,17 +128,19 @@ class Prices:
     """The prices of one model object.
 
     Args:
-        provider: The provider's id in genai-prices, as `anthropic`; "" to find it by the address.
+        provider: The id in genai-prices of the provider whose model it is, as `anthropic`; "" to find it by address.
         model: The model that is called.
         given: The user's own price, which takes precedence.
-        address: The server's address, used if `provider` is "".
+        address: The server's address, "" for the provider's own. The listed prices are of the provider at this address:
+            a proxy may bill something else.
     """
 
     def __init__(self, provider: str, model: str, *, given: Price | None = None, address: str = "") -> None:
         self._provider = provider
         self._model = model
         self._given = given
-        self._address = address
+        there = urlsplit(address)
+        self._address = f"https://{there.hostname}{there.path}" if address else ""
         self._unknown: set[str] = set()
         self._rates: dict[str, _Rates] = {}
 
@@ -193,11 +203,13 @@ class Prices:
         return at_least(used) if is_torn else used
 
     def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
-        where = {"provider_id": self._provider} if self._provider else {"provider_api_url": self._address}
+        is_named = self._provider and not self._address
+        where = {"provider_id": self._provider} if is_named else {"provider_api_url": self._address}
         snapshot = tables.data_snapshot.get_snapshot()  # changes if the application updates the package's tables
         for name in names:
             rates = self._rates.get(name)
-            plain = not spent.web_searches and not spent.is_batch
+            sound = spent.input_audio_tokens or spent.output_audio_tokens
+            plain = not spent.web_searches and not spent.is_batch and not sound
             if rates is not None and rates.snapshot is snapshot and spent.adds_up and plain:
                 return rates.of(spent)
             try:
@@ -208,8 +220,8 @@ class Prices:
             except ValueError:  # the numbers of tokens contradict each other
                 return None
             searches = found.total_price - _tokens_price(tables, spent, found)
-            if spent.web_searches and not searches:
-                return None  # the tables have no price for a search
+            if (spent.web_searches and not searches) or (sound and not prices_sound(spent, found.model_price)):
+                return None  # the tables have no price for it
             if spent.is_batch:
                 return self._batch(tables, spent, found, searches)
             if _is_plain(tables, found.model.prices):
@@ -222,7 +234,7 @@ class Prices:
         plain, tokens = _tokens_price(tables, spent, found), _tokens_price(tables, spent, found, price_context=_BATCH)
         if tokens != plain or not plain:
             return float(tokens + searches)
-        return float(plain) * BATCH_SHARE + float(searches) if self._provider else None
+        return float(plain) * BATCH_SHARE + float(searches) if found.provider.id in _HALVING else None
 
 
 def _tokens_price(
@@ -276,6 +288,12 @@ class _Rates:
         return float(self.call + total / MILLION)
 
 
+def prices_sound(spent: Spent, prices: ModelPrice) -> bool:
+    """Return whether there is a price for the call's sound; the tables would count it as text."""
+    heard = not spent.input_audio_tokens or prices.input_audio_mtok is not None
+    return heard and (not spent.output_audio_tokens or prices.output_audio_mtok is not None)
+
+
 def _is_plain(tables: ModuleType, prices: object) -> bool:
     """Return whether a token's price depends neither on the number of tokens nor on the time."""
     if not isinstance(prices, tables.types.ModelPrice):
@@ -302,16 +320,16 @@ def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Ra
 
 
 def _usage(tables: ModuleType, spent: Spent) -> Counted:
-    searches = {"web_searches": spent.web_searches} if spent.web_searches else {}
+    rare = ("web_searches", "input_audio_tokens", "output_audio_tokens")
     usage: Counted = tables.Usage(
         input_tokens=spent.input_tokens,
         cache_read_tokens=spent.cache_read_tokens,
         cache_write_tokens=spent.cache_write_tokens,
         cache_write_1h_tokens=spent.cache_write_1h_tokens,
         output_tokens=spent.output_tokens,
-        **searches,
+        **{name: getattr(spent, name) for name in rare if getattr(spent, name)},
     )
     return usage
 
 
-__all__ = ["Price", "PricedModel", "Prices", "Spent"]
+__all__ = ["STANDARD_TIERS", "Price", "PricedModel", "Prices", "Spent", "prices_sound"]

@@ -6,6 +6,7 @@ than text and calls goes back in pydantic-ai's own form.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -27,6 +28,7 @@ from graphengine.errors import (
 )
 from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.models.openai_parts import call_id, sendable
+from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
 from graphengine.models.sdk import WHAT, advised, kind_of_status, load, schema_in_words, shown, sound_json
 from graphengine.state.json_values import utf8_text
 
@@ -360,11 +362,18 @@ def show(event: object, request: Request) -> None:
 
 
 def _cost(found: parts.ModelResponse) -> float | None:
-    """Return the price by pydantic-ai's tables; None if they do not have the model."""
+    """Return the price by pydantic-ai's tables; None if they do not cover the call, or it went to another address."""
+    usage, address = found.usage, found.provider_url
+    tier = str((found.provider_details or {}).get("service_tier") or "").lower()
+    if not usage.input_tokens or tier not in STANDARD_TIERS:
+        return None
     try:
-        return float(found.cost().total_price) if found.usage.input_tokens else None
+        priced = found.cost()
     except (AssertionError, LookupError, ValueError):
         return None
+    spent = Spent(input_audio_tokens=usage.input_audio_tokens, output_audio_tokens=usage.output_audio_tokens)
+    elsewhere = address and not re.match(priced.provider.api_pattern, address)  # then only the provider's name fits
+    return None if elsewhere or not prices_sound(spent, priced.model_price) else float(priced.total_price)
 
 
 __all__ = ["EXTRA", "PydanticAIModel", "binary", "key_of", "show", "translated", "whole"]

@@ -12,7 +12,7 @@ from graphengine.api.graph import Graph
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import ModelError
 from graphengine.graph.conditions import Condition, failed, iterations, plateau, value
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.graph.definition import END, START, Runnable, Writes
 from graphengine.patterns.parts import writing
 from graphengine.reducers import append
 
@@ -37,15 +37,30 @@ class Attempts(BaseModel):
     Attributes:
         task: The task.
         draft: The last attempt.
+        best: The accepted attempt, else the one with the best score; the first, if none was judged.
         evaluations: The judgement of each attempt, in order.
     """
 
     task: str
     draft: str = ""
+    best: str = ""
     evaluations: Annotated[list[Evaluation], append] = []
 
 
 S = TypeVar("S", bound=BaseModel, default=Attempts)
+
+
+def _first(result: str, best: str) -> str:
+    """Begin with the first attempt."""
+    return best or result
+
+
+def _better(result: Evaluation, evaluations: list[Evaluation], draft: str, best: str) -> str:
+    """Keep this attempt if it is accepted or no earlier one scored better."""
+    is_best = all(result.score >= earlier.score for earlier in evaluations)
+    return draft if result.verdict == "accept" or is_best else best
+
+
 ACCEPTED: Condition = value("evaluations[-1].verdict") == "accept"
 
 
@@ -72,7 +87,8 @@ def evaluator_optimizer(  # noqa: PLR0913 - the runnables, and when to stop
         tries: The maximum number of attempts.
         state: `Attempts`, or any state of the caller's: then `accept` reads that state, and `Node(…, writes=…)` names
             the fields for the results of `generate` and `evaluate`.
-        result: The field of the attempt: where `generate` writes unless its own Node names another field.
+        result: The field of the attempt: where `generate` writes unless its own Node names another field. With
+            `Attempts` the output is the `best` attempt, with a state of the caller's the last one.
 
     Example:
         >>> judge = lambda draft: Evaluation(verdict="accept" if len(draft) > 4 else "revise", score=len(draft))
@@ -80,9 +96,12 @@ def evaluator_optimizer(  # noqa: PLR0913 - the runnables, and when to stop
         >>> graph.run_sync({"task": "Laugh"}).output
         'hohoho'
     """
-    graph = Graph("evaluator_optimizer", state, result=result)
-    graph.add_node("generate", writing(generate, result))
-    graph.add_node("evaluate", writing(evaluate, "evaluations"))
+    keeps_best = issubclass(state, Attempts) and result == "draft"
+    graph = Graph("evaluator_optimizer", state, result="best" if keeps_best else result)
+    made: Writes = {"draft": ".", "best": _first} if keeps_best else result
+    judged: Writes = {"evaluations": ".", "best": _better} if keeps_best else "evaluations"
+    graph.add_node("generate", writing(generate, made))
+    graph.add_node("evaluate", writing(evaluate, judged))
     graph.add_path(START, "generate", "evaluate")
     graph.add_edge("evaluate", END, when=failed(Exception) & ~failed(ModelError), label="unevaluated")
     graph.add_edge("evaluate", END, when=accept, label="accepted")

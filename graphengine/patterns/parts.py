@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
-from graphengine.graph.definition import UNSET, Choose, Node
+from graphengine.graph.definition import UNSET, Choose, Node, Writes
 from graphengine.graph.runnable import FunctionBody, HasBody
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., obj
     return validated
 
 
-def writing(runnable: Runnable, field: str) -> Node:
-    """Return a runnable that writes to a field, unless its own Node names another."""
+def writing(runnable: Runnable, where: Writes) -> Node:
+    """Return a runnable that writes to these fields, unless its own Node names others."""
     node = Node(runnable)
-    return Node(node, writes=field) if node.options.writes is None else node
+    return Node(node, writes=where) if node.options.writes is None else node
 
 
 def called(name: str, function: F) -> F:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from graphengine.engine.frame_tree import add_usage
-from graphengine.state.amounts import Usage, are_offline
+from graphengine.state.amounts import Usage, are_offline, dollars
 
 _MILLI: Final = 1_000
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _MILLISECONDS_BELOW: Final = 0.0995
 _SHOWN_FROM: Final = 0.0005
-_FOUR_DIGITS_FROM: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +80,6 @@ def cost(usage: Usage) -> str:
         return "offline"
     amount = usage.get("cost_usd")
     if amount is not None:
-        return f"{_dollars(amount)} USD"
+        return f"{dollars(amount)} USD"
     known = usage.get("priced_usd") or 0.0
-    return f"over {_dollars(known)} USD, not all known" if known else "cost unknown"
-
-
-def _dollars(amount: float) -> str:
-    if not amount:
-        return "0"
-    return f"{amount:.4f}" if amount >= _FOUR_DIGITS_FROM else f"{amount:.2g}"
+    return f"over {dollars(known)} USD, not all known" if known else "cost unknown"

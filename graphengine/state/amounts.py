@@ -107,6 +107,18 @@ def are_offline(usage: Usage) -> bool:
     return calls == offline
 
 
+def dollars(amount: float) -> str:
+    """Return an amount of US dollars with four decimals, or with two significant digits if it is smaller.
+
+    >>> dollars(1.5), dollars(0.0019), dollars(2.6e-05), dollars(0)
+    ('1.5000', '0.0019', '0.000026', '0')
+    """
+    if not amount:
+        return "0"
+    exponent = int(f"{amount:.1e}".partition("e")[2])
+    return f"{amount:.{max(4, 1 - exponent)}f}"
+
+
 __all__ = [
     "CountName",
     "LimitsRecord",
@@ -116,5 +128,6 @@ __all__ = [
     "allows_unknown_cost",
     "are_offline",
     "by_name",
+    "dollars",
     "is_cost_unknown",
 ]

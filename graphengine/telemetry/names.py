@@ -1,6 +1,7 @@
 """Names of attributes, operations and instruments.
 
-The GenAI names are those of the semantic conventions for generative AI. The constants of the package
+The GenAI names are those of the semantic conventions for generative AI, v0.1.0, in which a workflow's name is that of
+an agent. The constants of the package
 opentelemetry-semantic-conventions are deprecated, so they are written here.
 """
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 # GenAI
 
 OPERATION: Final = "gen_ai.operation.name"
-WORKFLOW: Final = "gen_ai.workflow.name"
 PROVIDER: Final = "gen_ai.provider.name"
 AGENT: Final = "gen_ai.agent.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"

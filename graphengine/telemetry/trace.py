@@ -176,7 +176,7 @@ class RunTrace(Follower):
         self._name = f"invoke_workflow {graph}"
         self._graph = {names.GRAPH: graph}
         self._run = {names.RUN: run_id}
-        attributes = {**self._run, **self._graph, names.OPERATION: "invoke_workflow", names.WORKFLOW: graph}
+        attributes = {**self._run, **self._graph, names.OPERATION: "invoke_workflow", names.AGENT: graph}
         ids = self._ids.trace, self._ids.run
         root = self._tracer.start(self._name, ids, contexts.Context(), created_at, attributes, links=links)
         if root.get_span_context().is_valid:

@@ -31,6 +31,8 @@ _STEPS: Final = 10_000
 """How many instructions of SQLite run between two looks at the clock."""
 _MOST_BYTES: Final = 1_000_000
 """Of one value: `zeroblob(10**9)` would fill the memory."""
+_MOST_COLUMNS: Final = 100
+"""Of one result: SQLite holds a whole row, so both together bound what a query holds."""
 
 
 def sql_reader(
@@ -43,12 +45,10 @@ def sql_reader(
         most_rows: The most rows of a result.
         seconds: The longest that a query can take.
 
-    Raises:
-        FileNotFoundError: There is no such file.
+    Returns:
+        The tool. Its calls raise FileNotFoundError as long as there is no such file.
     """
     file = Path(path).resolve()
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no database {file}")
 
     async def query(sql: str) -> dict[str, JsonValue]:
         """Read from the database with one SELECT. `SELECT sql FROM sqlite_schema` shows its tables and columns.
@@ -65,8 +65,11 @@ def _rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, Jso
     """Return the columns and rows of a query, and whether rows were left out.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: SQLite refuses it, or it takes too long; the message is for the model.
     """
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no database {file}")
     until = time.monotonic() + seconds
     with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
         database.execute("PRAGMA query_only = 1")
@@ -74,12 +77,14 @@ def _rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, Jso
         database.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
         database.set_authorizer(_authorized)
         try:
+            database.execute("SELECT 1 FROM sqlite_schema").close()  # reads the schema, whose tables may be wider
+            database.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, _MOST_COLUMNS)
             found = database.execute(sql)
             rows: list[JsonValue] = []
             characters = 0
             for row in found:
                 values = [_shown(value) for value in row]
-                characters += len(str(values))
+                characters += sum(len(str(value)) + 2 for value in values)
                 if len(rows) == most_rows or characters > MOST_CHARACTERS:
                     return {"columns": _columns(found), "rows": rows, "is_cut": True}
                 rows.append([*values])

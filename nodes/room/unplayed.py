@@ -92,7 +92,7 @@ def _cost(
         if usd is None:
             return f"unknown, because the price of {models.get(agent.name, models.get('*', 'its model'))} is unknown"
         total += usd
-    return f"${total:.2f} if every answer is as long as it can be"
+    return f"{total:.2f} USD if every answer is as long as it can be"
 
 
 def _price(model: str | Model, input_tokens: int, output_tokens: int) -> float | None:

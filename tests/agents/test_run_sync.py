@@ -35,6 +35,51 @@ def test_an_agent_answers_without_an_event_loop() -> None:
     assert agent.run_sync(task="plan it") == Question(text="When?")
 
 
+def test_all_misfitting_inputs_are_one_error_before_the_model_is_called() -> None:
+    """A misspelt or missing input would leave a gap in a question that is paid for."""
+
+    def check(answer: str, limit: int, least: int = 1) -> None:
+        assert least <= limit, answer
+
+    model = ScriptedModel(["yes"])
+    agent = Agent("writer", model, system="In {style.name}.", prompt="Ask: {question}", check=check, memory="before")
+    with pytest.raises(DefinitionError) as caught:
+        agent.run_sync(qustion="x", stlye="y", before=[], wholly_other=1)
+    text, repair = caught.value.message, caught.value.repair
+    assert text == (
+        "agent writer has no input 'qustion', no input 'stlye', no input 'wholly_other'; "
+        "'limit', 'question', 'style' are missing"
+    )
+    assert repair == "write question= for qustion=, style= for stlye=; it reads before, least, limit, question, style"
+    assert agent.run_sync(question="x", style={"name": "prose"}, limit=3) == "yes"
+    assert len(model.requests) == 1
+
+
+def test_an_agent_without_a_prompt_takes_all_inputs() -> None:
+    """They become labelled blocks; what its functions read must be among them."""
+    model = ScriptedModel(["yes"])
+    agent = Agent("writer", model, offline=lambda word: word)
+    with pytest.raises(DefinitionError, match="'word' is missing"):
+        agent.run_sync(wrod="ho")
+    assert agent.run_sync(word="ho", more="x") == "yes"
+
+
+def test_instructions_and_prompt_may_be_async() -> None:
+    """An async function of fields is awaited, as check= and offline= are."""
+
+    async def look_up(topic: str) -> str:
+        return f"About {topic}."
+
+    async def both(topic: str) -> list[str]:
+        return ["What is", topic]
+
+    model = ScriptedModel(["an answer"])
+    assert Agent("writer", model, system=look_up, prompt=both).run_sync(topic="tides") == "an answer"
+    (request,) = model.requests
+    assert request.system == "About tides."
+    assert "tides" in request.prompt
+
+
 async def test_in_an_event_loop_the_error_names_the_repair() -> None:
     """A sync node has none: the call there is a part of the run."""
     agent = planner(Question(text="Why?"))

@@ -134,7 +134,7 @@ class TestInstructions:
         (request,) = await asked(Agent("a", system=lambda task: f"Write for {task}.", prompt="Go."))
         assert request.system == "Write for x."
         with pytest.raises(DefinitionError, match="the system of a is int"):
-            await asked(Agent("a", system=lambda: 3, prompt="Go."))  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]
+            await asked(Agent("a", system=lambda task: len(task) + 1, prompt="Go."))  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]
 
     async def test_a_resume_continues_with_the_instructions_that_were_sent(self, tmp_path: Path) -> None:
         """Whatever the function would return then; no turn is paid again."""

@@ -72,6 +72,13 @@ def test_a_run_that_waits_is_counted_until_it_waits(command: Callable[..., str])
     assert "what follows the answer is not included" in command("content_pipeline", "--model", "openai")
 
 
+def test_the_price_is_that_of_the_address(command: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The listed prices are not those of a proxy that the environment names."""
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    mine = "anthropic:claude-haiku-4-5"
+    assert f"because the price of {mine} is unknown" in command("handoff", "--model", mine)
+
+
 def test_an_unknown_price_is_said_to_be_unknown(command: Callable[..., str]) -> None:
     """The tokens are shown, the cost is not 0."""
     mine = "openai-chat:mine@http://127.0.0.1:9/v1"

@@ -68,6 +68,12 @@ def folder(project: Path, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> 
     return project
 
 
+@pytest.fixture
+def at_home(edge: EdgeServer, own_hosts: None, monkeypatch: pytest.MonkeyPatch) -> None:  # the host is found
+    """Lead Anthropic's own host to the edge server, in this process: the listed prices are for that host."""
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", edge.url.replace("127.0.0.1", "api.anthropic.com"))
+
+
 @pytest.fixture(scope="module")
 def texts() -> dict[str, list[str]]:
     """Return the answers of models in a run of the review loop, by agent."""
@@ -97,7 +103,7 @@ def see_no_key(folder: Path, *shown_text: str) -> None:
 @pytest.mark.parametrize(
     ("model", "cost"),
     [
-        ("anthropic:claude-haiku-4-5", "cost 0.0048 USD"),
+        ("anthropic:claude-haiku-4-5", "cost unknown"),
         ("openai:gpt-5-mini", "cost unknown"),
         ("openai-chat:gpt-5-mini", "cost unknown"),
     ],
@@ -165,6 +171,7 @@ def test_what_a_researcher_invents_goes_back_to_it(
     assert "approved is False and the score is" in edge.received()[-1].turns[-1].text
 
 
+@pytest.mark.usefixtures("at_home")
 def test_a_run_can_continue_with_another_provider(
     edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
 ) -> None:
@@ -235,7 +242,7 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
         ("reviewer", "anthropic:claude-haiku-4-5", 1),
     ]
     assert made["usage"]["cost_usd"] is None
-    assert made["usage"]["priced_usd"] == pytest.approx(0.0008)
+    assert made["usage"]["priced_usd"] == 0.0
     (asked,) = [s for s in made["steps"] if s["kind"] == "recorded" and s["node"] == "review"]
     assert asked["detail"]["by"] == {"agent": "reviewer", "model": "anthropic:claude-haiku-4-5"}
     assert (asked["usage"]["input_tokens"], asked["usage"]["cache_read_tokens"]) == (1000, 500)
@@ -340,6 +347,7 @@ def test_a_server_that_is_down_is_retried_and_then_reported(
     assert invoke("resume", "r", "--model", "openai:gpt-5-mini").stdout == "A cloud.\n"
 
 
+@pytest.mark.usefixtures("at_home")
 def test_a_limit_on_costs_stops_before_the_call_that_would_be_too_much(edge: EdgeServer, invoke: Invoke) -> None:
     """The pasted command, with a higher limit and the same model, continues the run."""
     edge.play(*says("What is it?", "A cloud."))
@@ -396,6 +404,7 @@ async def test_the_prices_of_the_review_loops_models_are_known(monkeypatch: pyte
         assert await model.knows_price(), name
 
 
+@pytest.mark.usefixtures("at_home")
 def test_a_branch_shows_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -> None:
     """Steps shared with the parent are inherited; the tree has what each run spent, and the sum."""
     edge.play(*says("What is it?", "A cloud.", "A cow."))

@@ -154,8 +154,11 @@ class TestStopped:
                     done = await runner.resume(graph, stopped.run_id, limits=Limits()).result()
             assert (done.output, heard(done)) == ("draft two", HEARD), steps
 
-    async def test_after_a_kill_each_letter_is_delivered_once(self, provider: EdgeServer, tmp_path: Path) -> None:
+    async def test_after_a_kill_each_letter_is_delivered_once(
+        self, provider: EdgeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """After kill -9 while the reviewer has an open letter, another process calls only the reviewer again."""
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.url)
         asked: Counter[str] = Counter()
         provider.answer(as_in_script(asked, held=("reviewer", 1)))
         (tmp_path / "a.md").write_text(TEXT, encoding="utf-8")

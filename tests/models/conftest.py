@@ -43,15 +43,24 @@ async def model(request: pytest.FixtureRequest, edge: EdgeServer) -> AsyncIterat
     await made.close()
 
 
+OWN_HOSTS = "api.anthropic.com", "api.openai.com", "eu.api.openai.com"
+
+
 @pytest.fixture
-def own_url(edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return an address of OpenAI's own host, which leads to the edge server."""
+def own_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead the providers' own hosts to this machine."""
     real = socket.getaddrinfo
 
     def found(host: Any, *rest: Any, **more: Any) -> Any:
-        return real("127.0.0.1" if host in ("api.openai.com", b"api.openai.com") else host, *rest, **more)
+        name = host.decode() if isinstance(host, bytes) else host
+        return real("127.0.0.1" if name in OWN_HOSTS else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+@pytest.fixture
+def own_url(edge: EdgeServer, own_hosts: None) -> str:
+    """Return an address of OpenAI's own host, which leads to the edge server."""
     return edge.openai_url.replace("127.0.0.1", "api.openai.com")
 
 

@@ -47,7 +47,7 @@ def model_of(edge: EdgeServer, **more: Any) -> AnthropicModel:
 @pytest.fixture
 async def model(edge: EdgeServer) -> AsyncIterator[AnthropicModel]:
     """Return the same, closed afterwards."""
-    model = model_of(edge, timeout_seconds=20)
+    model = model_of(edge, timeout_seconds=20, price=Price(1, 5, cache_read_usd=0.1, cache_write_usd=1.25))
     yield model
     await model.close()
 

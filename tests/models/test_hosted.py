@@ -76,6 +76,7 @@ RAN: Final = [
 ]
 
 
+@pytest.mark.usefixtures("own_hosts")
 async def test_messages(edge: EdgeServer) -> None:
     """Anthropic's search, code and fetch are sent, continued in one container after a pause, priced, and sent back."""
     box = {"id": "box", "expires_at": "2999-01-01T00:00:00Z"}
@@ -83,7 +84,8 @@ async def test_messages(edge: EdgeServer) -> None:
     pause = block("message", content=SEARCHED, stop_reason="pause_turn", usage=usage, container=box)
     end = block("message", content=RAN, stop_reason="end_turn", usage=usage, container=box)
     edge.play(Raw(body=pause), Raw(body=end), Raw(body=end | {"content": [block("text", text="Yes.")]}))
-    model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
+    own = edge.url.replace("127.0.0.1", "api.anthropic.com")
+    model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=own)
     agent = Agent("a", model, prompt="{task}", tools=[*TOOLS, web_fetch(max_uses=2)], output=Cited, memory="before")
     answer = await agent.answer(task="x", before=[])
     plain = await AnthropicModel("claude-sonnet-5-5", price=Price(3, 15, search_usd=10)).price_of(2000, 200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel
@@ -289,3 +289,28 @@ async def test_a_prompt_may_be_awaited_and_show_media() -> None:
     assert (text, shown.data, shown.media_type) == ("Describe rhyme:", b"%PDF-1", "application/pdf")  # type: ignore[union-attr]
     assert wrong.error is not None
     assert "a list of texts and Media" in wrong.error.repair
+
+
+@pytest.mark.parametrize(
+    ("more", "cost_usd"),
+    [
+        ({}, 0.15),
+        ({"provider_url": "https://api.openai.com/v1/"}, 0.15),
+        ({"provider_url": "https://models.example/v1/"}, None),
+        ({"provider_details": {"service_tier": "default"}}, 0.15),
+        ({"provider_details": {"service_tier": "scale"}}, None),
+        ({"audio": 5}, None),
+    ],
+)
+async def test_a_price_is_known_only_if_the_tables_cover_the_call(more: dict[str, Any], cost_usd: float | None) -> None:
+    """At another address, in another class of service, and for sound, the listed price does not apply."""
+    usage = theirs.RequestUsage(input_tokens=1_000_000, input_audio_tokens=more.pop("audio", 0))
+
+    def answer(*_: object) -> theirs.ModelResponse:
+        return theirs.ModelResponse(
+            parts=[theirs.TextPart("yes")], usage=usage, model_name="gpt-4o-mini", provider_name="openai", **more
+        )
+
+    model = PydanticAIModel(theirs.FunctionModel(answer, model_name="gpt-4o-mini"))
+    response = await model.answer(Request("a", "", [question()]))
+    assert response.cost_usd == cost_usd

@@ -1,6 +1,7 @@
 """The scripted model: its answers, and its strictness."""
 
 import asyncio
+from enum import Enum, IntEnum, StrEnum
 
 import pytest
 from pydantic import BaseModel
@@ -18,6 +19,19 @@ from graphengine.models import (
     ToolSpec,
     calls,
 )
+
+
+class Kind(str, Enum):  # noqa: UP042 - what many programs have; it formats as its name
+    refund = "money back"
+    exchange = "another one"
+
+
+class StrKind(StrEnum):
+    credit = "a credit"
+
+
+class Number(IntEnum):
+    one = 1
 
 
 class Review(BaseModel):
@@ -43,12 +57,18 @@ def asks(text: str, agent: str = "writer", **more: object) -> Request:
         (Review(score=9), '{"score":9,"by":null}'),
         ([Review(score=9)], '[{"score":9,"by":null}]'),
         (float("inf"), "Infinity"),
+        (Kind.refund, "money back"),
+        (StrKind.credit, "a credit"),
+        (Number.one, "1"),
+        ([Kind.refund, {Kind.refund: Number.one}], '["money back",{"money back":1}]'),
+        (Response(Kind.exchange, cost_usd=0.0, offline=True), "another one"),
     ],
 )
 async def test_texts_are_returned_unchanged_and_values_as_json_text(given: object, content: str) -> None:
     """Values become text, as a model returns; it is not a language model and costs nothing."""
     response = await ScriptedModel([given]).answer(asks("?"))
     assert response == Response(content, cost_usd=0.0, offline=True)
+    assert f"{response.content}" == content
 
 
 async def test_a_response_is_returned_unchanged() -> None:

@@ -45,6 +45,20 @@ async def test_the_ends_of_attempts(script: list[object], end: str) -> None:
     assert played.label == end
 
 
+@pytest.mark.parametrize(
+    ("judged", "output"),
+    [([verdict(6), verdict(3), verdict(5)], "one"), ([verdict(6), verdict(3, "accept")], "two")],
+)
+async def test_the_output_is_the_best_attempt(judged: list[object], output: str) -> None:
+    """A later attempt may be worse; an accepted one is the best."""
+    played = await play(
+        evaluator_optimizer(WRITE, JUDGE),
+        {"task": "t"},
+        {"write": ["one", "two", "three"][: len(judged)], "judge": judged},
+    )
+    assert played.output == output
+
+
 async def test_an_evaluation_of_no_use_leaves_the_attempt() -> None:
     """An unusable evaluation leaves the attempt, and the label says so."""
     script = {"write": ["one"], "judge": ["fine", "NOT APPROVED", "7/10"]}

@@ -181,7 +181,7 @@ def test_a_duration_is_rounded_sensibly(seconds: float, words: str) -> None:
         ({"calls": 0, "cost_usd": 0.0}, ""),
         ({"calls": 2, "offline_calls": 2, "cost_usd": 0.0}, "offline"),
         ({"calls": 2, "offline_calls": 1, "cost_usd": 0.0}, "0 USD"),
-        ({"calls": 1, "cost_usd": 0.000012}, "1.2e-05 USD"),
+        ({"calls": 1, "cost_usd": 0.000012}, "0.000012 USD"),
         ({"calls": 1}, "cost unknown"),
     ],
 )

@@ -180,16 +180,16 @@ def test_times_and_costs_are_rounded_in_fitting_units() -> None:
     assert moment(1e30).endswith("after 1970")
     assert nice_step(1e9) == 604_800 * 1654
     assert plain_number(0.00001234) == "1.234e-05"
-    assert cost({"calls": 1, "cost_usd": None, "priced_usd": 0.5}) == "at least $0.5"
+    assert cost({"calls": 1, "cost_usd": None, "priced_usd": 0.5}) == "at least 0.5000 USD"
     assert cost({"calls": 1, "cost_usd": None}) == "unknown cost"
     assert [
         paid({"calls": n, "offline_calls": m, "cost_usd": c}) for n, m, c in ((0, 0, 0.0), (1, 1, 0.0), (3, 1, 2.5))
     ] == [
         "",
         "1 answer by rules",
-        "3 model calls, 1 of them by rules, $2.50",
+        "3 model calls, 1 of them by rules, 2.5000 USD",
     ]
-    assert paid({"calls": 1, "cost_usd": 0.00001}) == "1 model call, < $0.0001"
+    assert paid({"calls": 1, "cost_usd": 0.00001}) == "1 model call, 0.000010 USD"
 
 
 def test_shapes_without_paint_have_no_colour() -> None:

@@ -3,6 +3,7 @@ import io
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -223,11 +224,13 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
 ) -> None:
     """A missing library is named with the command that installs the extra."""
     monkeypatch.setattr(documents, "find_spec", lambda _module: None)
+    readers: dict[str, Callable[[], str]] = {
+        "a.pdf": lambda: documents.pdf_text(name, b""),
+        "a.docx": lambda: documents.docx_text(name, b""),
+        "a.html": lambda: documents.html_text(name, ""),
+    }
     with pytest.raises(SourceUnreadable, match="is not installed") as caught:
-        if name == "a.html":
-            documents.html_text(name, "<p>x</p>")
-        else:
-            {"a.pdf": documents.pdf_text, "a.docx": documents.docx_text}[name](name, b"")
+        readers[name]()
     assert caught.value.repair == install_command("sources")
 
 

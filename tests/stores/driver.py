@@ -1,8 +1,8 @@
 """A process that tests control: it executes the lines on its stdin and answers each.
 
 It drives runs of one database. Lines: `create RUN`, `claim RUN`, `append RUN SEQ`, `release RUN`, `steps RUN`,
-`close`, `limit BYTES` (the largest file it can write), `exhaust` (leave no file descriptor), `renew` (its lease). Answers: `ok …`, or `error CODE`. It lives until its stdin
-ends or it is killed.
+`close`, `limit BYTES` (the largest file it can write), `renew` (its lease, without a free file descriptor). Answers:
+`ok …`, or `error CODE`. It lives until its stdin ends or it is killed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ from graphengine.errors import GraphEngineError
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
 from tests.conformance.store_kit import append, new_run, step
+
+
+def take_descriptors() -> None:
+    """Leave no free file descriptor."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    with suppress(OSError):
+        while True:
+            os.dup(0)
 
 
 class Driver:
@@ -43,13 +52,8 @@ class Driver:
                 return f"ok {len(await self.store.steps(run_id))}"
             case ["limit", max_bytes]:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(max_bytes), resource.RLIM_INFINITY))
-            case ["exhaust"]:
-                _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-                resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
-                with suppress(OSError):
-                    while True:
-                        os.dup(0)
             case ["renew"] if self.store.lease is not None:
+                take_descriptors()
                 await asyncio.to_thread(self.store.lease.renew)
             case ["close"]:
                 await self.store.close()

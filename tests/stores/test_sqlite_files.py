@@ -14,7 +14,7 @@ import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,14 @@ from graphengine.errors import (
     StoreTooNew,
 )
 from graphengine.stores.base import Append, Summary
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, migrate
+from graphengine.stores.sqlite import SQLiteStore, doctor, readers
+from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, file_state, log_of, migrate
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.readers import Reader
 from graphengine.stores.sqlite.worker import Worker
 from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.kit.facts import altered
-from tests.stores.support import OpenStore, content_of
+from tests.stores.support import OpenStore, OtherProcess, content_of
 
 FORMATS = Path(__file__).with_name("formats")
 FIRST = (FORMATS / "0001.sql").read_text()
@@ -167,6 +167,65 @@ async def test_closing_leaves_no_log_to_others(open_store: OpenStore, path: Path
     alone.write_bytes(content_of(path))
     with closing(sqlite3.connect(alone)) as connection:
         assert connection.execute("SELECT count(*) FROM steps").fetchone() == (100,)
+
+
+async def test_a_reader_that_closes_last_leaves_one_file(open_store: OpenStore, path: Path) -> None:
+    """What was written during its read is in the file, which is alone: a copy of it has all runs."""
+    store, reader = await open_store(), await open_store(read_only=True)
+    await new_run(store, "first")
+    reads, may_end = threading.Event(), threading.Event()
+
+    def read(connection: sqlite3.Connection) -> None:
+        connection.execute("SELECT count(*) FROM runs").fetchone()
+        reads.set()
+        may_end.wait(10)
+
+    assert reader._reader is not None  # noqa: SLF001 - a read that takes its time
+    reading = asyncio.create_task(reader._reader.run(read))  # noqa: SLF001
+    assert await asyncio.to_thread(reads.wait, 10)
+    await new_run(store, "second")
+    await store.close()
+    may_end.set()
+    await reading
+    await reader.close()
+    assert list(path.parent.iterdir()) == [path]
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+
+
+async def test_a_reader_beside_a_writer_leaves_the_log_to_it(store: SQLiteStore, open_store: OpenStore) -> None:
+    """The log of an open database stays, and the writer continues."""
+    fence = await new_run(store)
+    await (await open_store(read_only=True)).close()
+    await append(store, batch("r", fence, [step(1)]))
+    assert log_of(store.path).exists()
+
+
+def test_a_check_that_ends_last_leaves_one_file(made: Path, start_process: Callable[[], OtherProcess]) -> None:
+    """The doctor reads while the writer closes, and its connection is the last."""
+    other = start_process()
+
+    def progress(what: str, _done: int, _total: int) -> None:
+        if what == "the rest":
+            assert other.send("close") == "ok"
+
+    assert doctor.examine(made, progress=progress).is_sound
+    assert list(made.parent.iterdir()) == [made]
+
+
+async def test_a_log_that_vanishes_before_it_is_opened_is_not_missed(
+    as_nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer closes between a reader's look for the log and its opening, in a folder that cannot be written."""
+    path = as_nobody / "runs.db"
+    await finished_run(path)
+    lock_down(as_nobody)
+    states = [file_state(path)._replace(has_log=True)]
+    monkeypatch.setattr(readers, "file_state", lambda path: states.pop() if states else file_state(path))
+    store = SQLiteStore(path, read_only=True)
+    await store.open()
+    assert (await store.info("r")).seq == 3
+    await store.close()
 
 
 async def test_an_open_database_that_is_opened_again_keeps_one_version(open_store: OpenStore, path: Path) -> None:

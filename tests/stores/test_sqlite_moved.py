@@ -57,7 +57,7 @@ async def test_no_step_is_acknowledged_that_cannot_be_found(
         errors.append(caught[0])
     assert errors[0] is not errors[1]
     assert errors[0].code == "store_moved"
-    assert "never open the file of a live database yourself" in errors[0].repair
+    assert "never open the file of a live database yourself in a process that has it open" in errors[0].repair
     with refused(StoreMoved):
         await store.post("a", "message", 1, "k")
 

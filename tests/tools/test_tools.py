@@ -125,10 +125,24 @@ async def test_a_long_query_is_stopped_and_a_long_result_cut(database: Path) -> 
     assert (len(str(wide["rows"])) <= 20_100, wide["is_cut"]) == (True, True)
 
 
-def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    """A missing database is not created, and the error names it."""
+async def test_a_wide_result_is_refused_before_it_is_held(database: Path) -> None:
+    """SQLite holds a whole row, so its columns are bounded, not those of the tables that are read."""
+    with closing(sqlite3.connect(database)) as made:
+        made.execute(f"CREATE TABLE wide ({', '.join(f'c{number}' for number in range(300))})")
+        made.execute("INSERT INTO wide (c7, c299) VALUES (7, 299)")
+        made.commit()
+    query = sql_reader(database)
+    for sql in ("SELECT * FROM wide", f"SELECT {', '.join(['hex(randomblob(9))'] * 1500)}"):
+        with pytest.raises(ValueError, match="too many columns"):
+            await query(sql)
+    assert (await query("SELECT c7, c299 FROM wide"))["rows"] == [[7, 299]]
+
+
+async def test_a_database_may_be_made_after_its_tool(tmp_path: Path) -> None:
+    """A module with the agent can be imported without it; a query does not create it, and the error names it."""
+    query = sql_reader(tmp_path / "none.db")
     with pytest.raises(FileNotFoundError, match=r"none\.db"):
-        sql_reader(tmp_path / "none.db")
+        await query("SELECT 1")
     assert [*tmp_path.iterdir()] == []
 
 

@@ -212,7 +212,7 @@ def is_public(number: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def _address(url: str, base: str = "") -> Any:
+def _address(url: str, base: str = "") -> Any:  # noqa: ANN401 - a class of the library that is loaded on first use
     """Return an address of httpx, joined to the one of the page that names it."""
     httpx = client_library()
     try:

@@ -30,7 +30,8 @@ export function when(at) {
 export function dollars(amount) {
   if (amount === null || amount === undefined) return "unknown";
   if (!amount) return "0";
-  return amount >= 0.001 ? amount.toFixed(4) : amount.toPrecision(2);
+  const exponent = Number(amount.toExponential(1).split("e")[1]);
+  return amount.toFixed(Math.max(4, Math.min(20, 1 - exponent)));
 }
 
 export function cost(usage) {

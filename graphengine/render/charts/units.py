@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from graphengine.render.words import counted
+from graphengine.state.amounts import dollars
 
 if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
@@ -98,8 +99,8 @@ def cost(usage: Usage) -> str:
     amount = usage.get("cost_usd", 0.0)
     if amount is None:
         known = usage.get("priced_usd") or 0.0
-        return f"at least {_dollars(known)}" if known else "unknown cost"
-    return _dollars(amount) if amount else ""
+        return f"at least {dollars(known)} USD" if known else "unknown cost"
+    return f"{dollars(amount)} USD" if amount else ""
 
 
 def paid(usage: Usage) -> str:
@@ -111,8 +112,4 @@ def paid(usage: Usage) -> str:
     if offline == calls:
         return f"{counted(calls, 'answer')} by rules"
     by_rules = f", {offline} of them by rules" if offline else ""
-    return f"{counted(calls, 'model call')}{by_rules}, {cost(usage) or '$0'}"
-
-
-def _dollars(amount: float) -> str:
-    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}".rstrip("0") if amount >= 0.0001 else "< $0.0001"  # noqa: PLR2004
+    return f"{counted(calls, 'model call')}{by_rules}, {cost(usage) or '0 USD'}"

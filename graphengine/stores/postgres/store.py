@@ -22,6 +22,7 @@ from graphengine.errors import DefinitionError, GraphEngineError, StoreError, St
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
 from graphengine.stores.base import KeptSchedule, OwnerInfo, Page, QueueCount
+from graphengine.stores.closing import finish
 from graphengine.stores.dispatch import limits_text, read_limits
 from graphengine.stores.postgres import opening, reads, removal, taking, writes
 from graphengine.stores.postgres.commits import GroupCommit
@@ -188,8 +189,7 @@ class PostgresStore:
     async def close(self) -> None:
         """Finish pending writes, release runs and lease, and end the connections; see `Store.close`."""
         if self._opening is not None and self._pid == os.getpid():
-            async with self._opening:  # one that is in progress ends first
-                await self._close()
+            await finish(self._opening, self._close())  # an opening that is in progress ends first
 
     async def _close(self) -> None:
         readers, self._readers = self._readers, None

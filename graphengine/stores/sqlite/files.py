@@ -6,10 +6,12 @@ read, and the migrations run, inside one write transaction, so that any number o
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
 import time
+from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
@@ -23,6 +25,8 @@ from graphengine.stores.sqlite.torn import refuse_damaged_log, sync_log
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+log = logging.getLogger("graphengine.stores")
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
@@ -119,7 +123,7 @@ class Place:
                 message = f"{path} was moved, deleted or replaced while it was open: nothing more is recorded"
                 repair = (
                     "close this Runner, put the file back if it was moved, and resume; never open the file of a live "
-                    "database yourself, not even to read or copy it"
+                    "database yourself in a process that has it open, not even to read or copy it"
                 )
                 raise StoreMoved(message, where=str(path), repair=repair)
 
@@ -137,6 +141,18 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def bytes_of_log(path: Path) -> int:
+    """Return the bytes of a database's write-ahead log; 0 if there is none. Another process can remove it at any time.
+
+    Raises:
+        OSError: It cannot be accessed.
+    """
+    try:
+        return log_of(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def file_state(path: Path) -> FileState:
     """Return the current facts about the file.
 
@@ -146,11 +162,16 @@ def file_state(path: Path) -> FileState:
     require_file(path)
     try:
         stat = path.stat()
-        log = log_of(path)
-        has_log = log.exists() and log.stat().st_size > 0
+        has_log = bytes_of_log(path) > 0
     except OSError as error:
         raise explain_os(error, path) from error
     return FileState(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def has_changed(path: Path, state: FileState) -> bool:
+    """Return whether what was read since `state` is possibly not the file's content, or was refused for that reason."""
+    now = file_state(path)
+    return not now.has_log if state.has_log else now != state
 
 
 def uri_to_read(path: Path, state: FileState) -> str:
@@ -160,6 +181,22 @@ def uri_to_read(path: Path, state: FileState) -> str:
     caller must compare a new `file_state` after reading.
     """
     return f"{path.as_uri()}?{'mode=ro' if state.has_log else 'mode=ro&immutable=1'}"
+
+
+def move_idle_log(path: Path) -> None:
+    """Move the write-ahead log into the file if no process has the database open. Log a failure.
+
+    SQLite does so when the last connection is closed, unless that one only reads. Call it after closing such a one.
+    """
+    if not log_of(path).exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection:
+            harden(connection)
+            sync_as(connection, "FULL")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log
+    except sqlite3.Error as error:
+        log.info("the write-ahead log of %s was not moved into the file: %s", path, error)
 
 
 def sync_folder(folder: Path) -> None:

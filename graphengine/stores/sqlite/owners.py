@@ -121,22 +121,41 @@ class Lease:
     def acquire_lock(self) -> None:
         """Create and lock this owner's lock file; on a file system without locks only the lease counts.
 
+        Two races are repeated. The first must be lost before the file exists: FileLock would create the folder itself,
+        open to other users.
+
+        1. This process creates or finds the folder. 2. The last other owner closes and removes it, since it is empty.
+           3. This process creates its file.
+        1. This process creates its file. 2. Another one checks whether its owner is dead, and takes the lock to see.
+           3. This process cannot lock it. A new file avoids waiting for the other, which can be suspended.
+
         Raises:
             OSError: The folder cannot be created or written.
         """
+        from filelock import Timeout  # noqa: PLC0415 - readers do not need it
+
         folder = self._options.folder
+        path = folder / f"{self.id}.lock"
         while self._lock is None:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            lock = _lock_on(folder / f"{self.id}.lock")
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            try:
+                path.touch(mode=0o600, exist_ok=False)
+            except FileNotFoundError:
+                if folder.is_symlink():
+                    raise  # it leads nowhere, however often this is repeated
+                continue
+            lock = _lock_on(path)
             try:
                 lock.acquire(blocking=False)
-            except FileNotFoundError:
-                continue  # another owner, closing, removed the empty folder between the two calls
             except OSError as error:
+                path.unlink(missing_ok=True)
                 if error.errno in _NO_LOCKS:
                     return
-                raise
-            self._lock = lock
+                if not isinstance(error, Timeout):
+                    raise
+            else:
+                self._lock = lock
 
     def connect(self) -> None:
         """Open the connection that renews the lease, and every file that it needs.
@@ -286,12 +305,20 @@ class Onlooker:
 def has_live_owner(path: Path) -> bool:
     """Return whether an owner on this host has the database open for writing, according to the locks."""
     folder = path.with_name(path.name + "-owners")
+    return any(not lock_shows_death(owner_of(name), folder) for name in lock_files(folder))
+
+
+def lock_files(folder: Path) -> set[str]:
+    """Return the names of the lock files in a folder of owners; none if there is no such folder."""
     try:
-        names = [each.name for each in folder.iterdir() if each.suffix == ".lock"]
+        return {each.name for each in folder.iterdir() if each.suffix == ".lock"}
     except OSError:
-        return False
-    host = socket.gethostname()
-    return any(not lock_shows_death(Owner(name[: -len(".lock")], host, 0, name, 0.0), folder) for name in names)
+        return set()
+
+
+def owner_of(lock_file: str) -> Owner:
+    """Return the owner on this host that has a lock file, as far as its name shows it."""
+    return Owner(lock_file[: -len(".lock")], socket.gethostname(), 0, lock_file, 0.0)
 
 
 def lock_shows_death(owner: Owner, folder: Path) -> bool:

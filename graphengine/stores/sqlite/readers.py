@@ -4,7 +4,8 @@ A store that writes opens one more connection for reading when it is first neede
 leave files behind and must work where no file can be created. SQLite's write-ahead log needs two files next to the
 database while it is open. If there is a log, a process has the database open or died with it open, and these files
 exist. If there is none, the file is opened as immutable. SQLite then relies on it not changing, so the reader checks
-the file before and after each read, and repeats the read if it changed.
+the file before and after each read, and repeats the read if it changed. If the process that has it open closes first,
+SQLite leaves the log to the reader, which moves it into the file when it closes, as far as it may write there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.errors import RunnerClosed, StoreCorrupt, StoreError
 from graphengine.stores.sqlite.faults import explain
-from graphengine.stores.sqlite.files import file_state, set_up_reader, uri_to_read
+from graphengine.stores.sqlite.files import file_state, has_changed, move_idle_log, set_up_reader, uri_to_read
 from graphengine.stores.sqlite.reads import in_snapshot
 from graphengine.stores.sqlite.worker import Worker
 
@@ -77,7 +78,7 @@ class Reader:
         return file_state(self._path) if self._at_rest else None
 
     def _changed_since(self, state: FileState | None) -> bool:
-        return state is not None and not state.has_log and self._file_state() != state
+        return state is not None and has_changed(self._path, state)
 
     async def _connected(self, state: FileState | None) -> Worker:
         is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == state
@@ -102,12 +103,17 @@ class Reader:
         """Close the connection, also one that is just being opened, and open no more."""
         self._is_closed = True
         async with self._connecting:
-            await self._disconnect()
+            await self._disconnect(self._leave if self._at_rest else None)
 
-    async def _disconnect(self) -> None:
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        """Free the connection; if it was the last of all processes, leave only the database file."""
+        connection.close()
+        move_idle_log(self._path)
+
+    async def _disconnect(self, last: Callable[[sqlite3.Connection], None] | None = None) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
-            await worker.close()
+            await worker.close(last)
 
     def abandon(self) -> None:
         """Abandon the connection; see `Worker.abandon`."""

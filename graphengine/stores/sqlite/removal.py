@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
 from graphengine.stores.sqlite import texts
-from graphengine.stores.sqlite.files import PAGE_BYTES, VERSION, log_of
+from graphengine.stores.sqlite.files import PAGE_BYTES, VERSION, bytes_of_log
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, from_row
 
@@ -181,14 +180,10 @@ def empty_log(connection: sqlite3.Connection, path: Path, checkpoints: Checkpoin
     for _ in range(_ATTEMPTS_TO_EMPTY_LOG):
         checkpoints.make(connection)
         _shorten_log(connection)
-        if log_of(path).stat().st_size <= SHORTEST_LOG_BYTES:
+        if bytes_of_log(path) <= SHORTEST_LOG_BYTES:
             return
 
 
 def bytes_of(path: Path) -> int:
     """Return the bytes of the file and its write-ahead log, without the one frame that a log always has."""
-    found = 0
-    for each, least_bytes in ((path, 0), (log_of(path), SHORTEST_LOG_BYTES)):
-        with suppress(FileNotFoundError):
-            found += max(0, each.stat().st_size - least_bytes)
-    return found
+    return path.stat().st_size + max(0, bytes_of_log(path) - SHORTEST_LOG_BYTES)

@@ -26,6 +26,7 @@ from graphengine.errors import DefinitionError, GraphEngineError, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
 from graphengine.stores.base import Page, summary_text
+from graphengine.stores.closing import finish
 from graphengine.stores.dispatch import limits_text
 from graphengine.stores.refusals import check_process, lease_lost, not_open
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
@@ -196,9 +197,7 @@ class SQLiteStore:
         try:
             place, direct, has_trash = await worker.run(prepare)
         except BaseException as error:
-            lease.stop()
-            await worker.close()
-            lease.release_lock()
+            await worker.close(lambda _: _give_up(lease))
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise explain(error, path) from error
             raise
@@ -212,8 +211,7 @@ class SQLiteStore:
     async def close(self) -> None:
         """Finish pending writes, release runs and lease, and leave only the database file; see `Store.close`."""
         if self._opening is not None and self._pid == os.getpid():
-            async with self._opening:  # one that is in progress ends first
-                await self._close()
+            await finish(self._opening, self._close())  # an opening that is in progress ends first
 
     async def _close(self) -> None:
         reader, self._reader = self._reader, None
@@ -240,9 +238,7 @@ class SQLiteStore:
         if failure is not None:
             text = "the lease on %s was not deleted; its released lock shows that it is free: %s"
             log.warning(text, self.path, failure)
-        await writer.run(partial(_end_lease, lease=lease, checkpoints=self._checkpoints))
-        await writer.close()
-        lease.release_lock()
+        await writer.close(partial(_end, lease=lease, checkpoints=self._checkpoints))
 
     def abandon(self) -> None:
         """Free all resources without the event loop in which the store was opened. If that loop runs, use `close`.
@@ -565,26 +561,35 @@ class SQLiteStore:
         return self._commits, self.lease
 
 
-def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
-    """Stop the lease's thread, then move the write-ahead log into the file.
+def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
+    """Stop the lease's thread, move the write-ahead log into the file, free the connections, then the lock.
 
     The last connection that is closed removes the log. If other processes have the database open, the next writer
     restarts the log, so that it does not grow with each process that opens and closes it. This waits for no reader and
     only briefly for a writer.
     """
     lease.stop()
-    if checkpoints is not None:
-        connection.execute(_BRIEF_TIMEOUT).fetchone()
-        checkpoints.make(connection)
-        checkpoints.close()
+    try:
+        if checkpoints is not None:
+            connection.execute(_BRIEF_TIMEOUT).fetchone()
+            checkpoints.make(connection)
+            checkpoints.close()
+        connection.close()
+    finally:
+        lease.release_lock()
+
+
+def _give_up(lease: Lease) -> None:
+    lease.stop()
+    lease.release_lock()
 
 
 def _abandon(writer: Worker | None, reader: Reader, checkpoints: Checkpoints | None, direct: Direct | None) -> None:
     if direct is not None:
         direct.close()
+    reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
     if writer is not None:
         writer.abandon(None if checkpoints is None else checkpoints.close)
-    reader.abandon()
 
 
 def _json(value: JsonValue) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import aiosqlite
 
 from graphengine.errors import RunnerClosed
+from graphengine.stores.closing import Uncancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,14 @@ async def _open(
         raise
 
 
+def _drop(opening: asyncio.Task[aiosqlite.Connection]) -> None:
+    """Close a connection that was opened for a caller that is cancelled."""
+    if opening.exception() is None:
+        connection = opening.result()
+        connection.stop()  # pyright: ignore[reportUnknownMemberType]  # returns a bare Future
+        connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - it has nothing else to do
+
+
 def _closed() -> RunnerClosed:
     message = "the store is closed"
     return RunnerClosed(message)
@@ -75,6 +84,7 @@ class Worker:
     def __init__(self, connection: aiosqlite.Connection, pieces: deque[Callable[[sqlite3.Connection], None]]) -> None:
         self._connection: aiosqlite.Connection | None = connection
         self._pieces = pieces
+        self._ended: asyncio.Future[None] | None = None  # once it is being closed
 
     @classmethod
     async def connect(cls, uri: str, *, busy_timeout_seconds: float) -> Worker:
@@ -84,13 +94,12 @@ class Worker:
             sqlite3.Error: As by `sqlite3.connect`; the file itself is only read by the first statement.
         """
         pieces: deque[Callable[[sqlite3.Connection], None]] = deque()
-        opening = asyncio.create_task(_open(uri, busy_timeout_seconds, pieces))
+        opening = Uncancelled(_open(uri, busy_timeout_seconds, pieces))
         try:
             connection = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            # The thread opens it nevertheless, and only this task can close it.
-            with suppress(sqlite3.Error):
-                await (await opening).close()
+            opening.add_done_callback(_drop)  # also if a second cancellation ends the wait
+            await asyncio.wait([opening])
             raise
         return cls(connection, pieces)
 
@@ -115,11 +124,14 @@ class Worker:
         try:
             await connection.commit()
         except asyncio.CancelledError:
-            with suppress(ValueError):  # closed meanwhile, by a caller that waits too
-                self._pieces.append(_nothing)
-                await connection.commit()  # after the queued work
+            await asyncio.wait([self._ended or Uncancelled(self._idle())])
             raise
         return results[0]
+
+    async def _idle(self) -> None:
+        """Return after the work that is queued so far."""
+        with suppress(RunnerClosed):  # closed meanwhile, by a caller that waits too
+            await self.run(_nothing)
 
     def post(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Call `work(connection)` on the connection's thread, after what was queued before, without waiting for it.
@@ -134,12 +146,21 @@ class Worker:
         # A future for it would cost two more turns of the event loop, and there is no public way to omit it.
         connection._tx.put_nowait((None, connection._conn.commit))  # noqa: SLF001
 
-    async def close(self) -> None:
-        """Finish the queued work and free the connection. Its thread has ended when this returns."""
+    async def close(self, last: Callable[[sqlite3.Connection], None] | None = None) -> None:
+        """Finish the queued work and `last`, and free the connection. Its thread has ended when this returns.
+
+        All of it is queued at once, so the thread ends also if the event loop does.
+        """
+        if last is not None and self._connection is not None:
+            self.post(last)
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.close()
-            connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - it reported its last work, and ends at once
+            self._ended = connection.stop()  # pyright: ignore[reportUnknownMemberType]  # returns a bare Future
+            try:
+                if self._ended is not None:
+                    await asyncio.wait([self._ended])
+            finally:
+                connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - it reported its last work, and ends at once
 
     def abandon(self, last: Callable[[], None] | None = None) -> None:
         """Let the thread end after the queued work and a last call, without the event loop; for any thread."""

@@ -24,14 +24,17 @@ from graphengine.stores.sqlite.files import (
     APPLICATION_ID,
     VERSION,
     FileState,
+    bytes_of_log,
     check_format,
     file_state,
+    has_changed,
     log_of,
     migrate,
+    move_idle_log,
     require_file,
     sync_folder,
 )
-from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_shows_death
+from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_files, lock_shows_death, owner_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
 from graphengine.stores.sqlite.torn import describe_damage, refuse_damaged_log
 
@@ -65,10 +68,12 @@ def examine(path: Path, *, quick: bool = False, progress: Progress | None = None
             found = _examine_once(path, state, quick=quick, progress=progress)
         except StoreError as error:
             found = error
-        if not state.has_log and file_state(path) != state:
-            continue  # it was read as immutable, and another process wrote to it meanwhile
+        if has_changed(path, state):
+            continue
         if isinstance(found, StoreError):
             raise found
+        if found.is_sound:
+            move_idle_log(path)
         return found
 
 
@@ -265,10 +270,9 @@ def _refuse_live_owners(path: Path, options: LeaseOptions) -> None:
                     alive.append(f"{owner}, which drives {count} runs")
     except (sqlite3.Error, UnicodeDecodeError, TypeError, ValueError):
         pass  # damaged rows: rely on the locks
-    for name in checks.lock_files(options) - known:
-        owner = Owner(name[: -len(".lock")], checks.host(), 0, name, 0.0)
-        if not lock_shows_death(owner, options.folder):
-            alive.append(f"the process that holds {options.folder / name}")
+    folder = options.folder
+    others = (name for name in lock_files(folder) - known if not lock_shows_death(owner_of(name), folder))
+    alive += [f"the process that holds {folder / name}" for name in others]
     if alive:
         message = f"the database is in use by {'; '.join(alive)}"
         raise StoreLocked(message, where=str(path), repair="end it, then repair; checking without --repair is safe")
@@ -299,7 +303,7 @@ def _copied(path: Path, now: float) -> Path:
         number += 1
         copy = path.with_name(f"{path.name}.before-repair-{stamp}-{number}")
     log = log_of(path)
-    size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    size = path.stat().st_size + bytes_of_log(path)
     free = shutil.disk_usage(path.parent).free
     if free < 2 * size:
         message = f"a repair needs {2 * size} bytes for a copy and a new file, and {free} are free"

@@ -7,7 +7,6 @@ transaction, so that a check of hours blocks no other process.
 from __future__ import annotations
 
 import re
-import socket
 import sqlite3
 import stat
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -18,8 +17,8 @@ from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.findings import Finding
 from graphengine.stores.sqlite import definitions
 from graphengine.stores.sqlite.faults import shows_damage
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of
-from graphengine.stores.sqlite.owners import Owner, lock_shows_death
+from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, bytes_of_log, log_of
+from graphengine.stores.sqlite.owners import Owner, lock_files, lock_shows_death, owner_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, recorded_facts
 from graphengine.stores.sqlite.texts import Texts, digest_of, keys_in
@@ -263,8 +262,8 @@ def owners(connection: sqlite3.Connection, options: LeaseOptions) -> Iterator[Fi
         repair = f"resuming a run takes it over; {_DOCTOR} releases them"
         yield Finding("driver_without_owner", message, repair=repair, repairable=True, note=True, row=driver)
     known = {owner.lock_file for owner in rows}
-    for name in sorted(lock_files(options)):
-        if name not in known and lock_shows_death(Owner(name[: -len(".lock")], host(), 0, name, 0.0), options.folder):
+    for name in sorted(lock_files(options.folder)):
+        if name not in known and lock_shows_death(owner_of(name), options.folder):
             message = f"the lock file {name} belongs to no owner"
             yield Finding("stray_lock", message, repair=f"{_DOCTOR} removes it", repairable=True, note=True, row=name)
 
@@ -272,17 +271,6 @@ def owners(connection: sqlite3.Connection, options: LeaseOptions) -> Iterator[Fi
 def is_alive(owner: Owner, options: LeaseOptions) -> bool:
     """Return whether an owner can still write."""
     return owner.expires_at > options.clock() and not lock_shows_death(owner, options.folder)
-
-
-def lock_files(options: LeaseOptions) -> set[str]:
-    """Return the names of the owners' lock files."""
-    folder = options.folder
-    return {path.name for path in folder.glob("*.lock")} if folder.is_dir() else set()
-
-
-def host() -> str:
-    """Return this host's name, as owners record it."""
-    return socket.gethostname()
 
 
 def file_itself(path: Path) -> Iterator[Finding]:
@@ -295,7 +283,8 @@ def file_itself(path: Path) -> Iterator[Finding]:
     damage = describe_damage(path)
     if damage:
         yield Finding("log_damaged", f"{log.name} {damage}", repair=_SALVAGES, repairable=True)
-    if log.exists() and log.stat().st_size:
-        message = f"{log.name} ({log.stat().st_size} bytes) holds steps that are not yet in {path.name} itself"
+    log_bytes = bytes_of_log(path)
+    if log_bytes:
+        message = f"{log.name} ({log_bytes} bytes) holds steps that are not yet in {path.name} itself"
         repair = f'it belongs to the database: to copy both, use `sqlite3 {path.name} ".backup COPY"`, not cp'
         yield Finding("log_beside", message, repair=repair, note=True)

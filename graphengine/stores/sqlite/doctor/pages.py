@@ -10,6 +10,7 @@ Source: https://sqlite.org/fileformat2.html (pages, cells, records, the write-ah
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
 
@@ -152,10 +153,12 @@ class Pages:
 
 def open_pages(path: Path) -> Pages:
     """Open the pages of a database; `close` them afterwards."""
-    log = log_of(path)
     file = path.open("rb")
     try:
-        return Pages(file, log.open("rb") if log.exists() else None)
+        log = None
+        with suppress(FileNotFoundError):
+            log = log_of(path).open("rb")
+        return Pages(file, log)
     except BaseException:
         file.close()
         raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.stores.sqlite.doctor import checks, logs
 from graphengine.stores.sqlite.doctor.inspection import all_findings
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION
+from graphengine.stores.sqlite.owners import lock_files, lock_shows_death, owner_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 
 if TYPE_CHECKING:
@@ -226,8 +227,8 @@ _REPAIRS: Final[dict[str, Callable[[sqlite3.Connection, Finding, LeaseOptions], 
 
 
 def remove_lock_files(options: LeaseOptions) -> list[str]:
-    """Remove all lock files: no process has the database open, so their owners are dead."""
-    names = checks.lock_files(options)
+    """Remove the lock files of dead owners; a process may have opened the database since the repair."""
+    names = [name for name in lock_files(options.folder) if lock_shows_death(owner_of(name), options.folder)]
     for name in names:
         with suppress(OSError):
             (options.folder / name).unlink()
