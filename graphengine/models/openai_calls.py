@@ -336,7 +336,6 @@ class ServedModel(PricedModel, ABC):
         spent = self._spent(whole)
         return await self._prices.usage(spent if spent.input_tokens else None, is_torn=is_torn)
 
-
     def _spent(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
         """Return the tokens of an answer, and what else its cost depends on."""
         spent = used(inside(whole, "usage"), *self._tokens)

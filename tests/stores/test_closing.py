@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from graphengine.testing.store_kit import new_run
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.stores.base import Store
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
+from tests.conformance.store_kit import new_run
 
 
 @types.coroutine
