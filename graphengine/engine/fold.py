@@ -189,6 +189,7 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     cut_off = _in_flight(snapshot, step) if facts.crashed else ()
     _continue(snapshot, facts, cut_off, retries=facts.retries)
     snapshot.company = facts.company
+    snapshot.deaths += facts.crashed
     if facts.sub_limits:
         snapshot.movers = None
     for key, limits in facts.sub_limits.items():

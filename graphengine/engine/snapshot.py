@@ -201,6 +201,8 @@ class Snapshot(Struct, eq=False):
         pause: Nodes before which the run waits, by path.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
+        deaths: How often a process died with nodes of the run in flight. A call of a model in flight then is in no usage:
+            nothing is recorded of a call before it ends.
         company: Whether the process that drives it also drove others, at a point where a third crash would fail a node.
         frames: All live frames by id.
         mover: A frame that could move after the last step, while other frames wait: the fold tries it first.
@@ -225,6 +227,7 @@ class Snapshot(Struct, eq=False):
     pause: Sequence[str] = ()
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0
+    deaths: int = 0
     company: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
     mover: str | None = ROOT

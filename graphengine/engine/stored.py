@@ -106,6 +106,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     pause: Sequence[str]
     mailbox: dict[str, list[Any]]
     waiting: int
+    deaths: int = 0
     company: bool | UnsetType = UNSET
     frames: dict[str, _Frame]
 

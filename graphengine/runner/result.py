@@ -111,6 +111,7 @@ class Result(Generic[S]):
         repair: How to fix the failure, if the engine knows.
         usage: What it used of models in total.
         inherited: The part of the usage from before the run branched off its parent.
+        deaths: How often a process died with nodes of the run in flight: model calls in flight then are in no usage.
         steps: Completed node visits.
         seq: The last step of its log.
         elapsed_seconds: Driven time.
@@ -135,6 +136,7 @@ class Result(Generic[S]):
     repair: str = ""
     waits: Sequence[Wait] = ()
     cut_off: Sequence[str] = ()
+    deaths: int = 0
     cause: BaseException | None = field(default=None, compare=False, repr=False)
     recorded: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -234,6 +236,7 @@ def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseExceptio
         error=survived(failure) if failure else None,
         usage=usage_from(snapshot.usage),
         inherited=usage_from(snapshot.inherited),
+        deaths=snapshot.deaths,
         steps=snapshot.steps,
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,

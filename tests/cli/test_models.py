@@ -247,6 +247,8 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
     assert asked["detail"]["by"] == {"agent": "reviewer", "model": "anthropic:claude-haiku-4-5"}
     assert (asked["usage"]["input_tokens"], asked["usage"]["cache_read_tokens"]) == (1000, 500)
     assert "writes" not in done.stderr
+    shown = call(folder, "show", "r", "--db", "runs.db").stdout
+    assert "not counted: model calls in flight at 1 death of its process" in shown
 
 
 @pytest.mark.parametrize(
