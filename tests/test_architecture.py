@@ -83,7 +83,7 @@ PARTS = {
     "stores.sqlite": "stores.places imports it if an address names it",
     "stores.postgres": "stores.places imports it if an address names it",
 }
-"""The packages that import the package around them and are imported by it, and why: decision 79."""
+"""The packages that import the package around them and are imported by it, and why."""
 
 
 def test_no_circle_of_imports_has_more_than_two_files() -> None:
