@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from genai_prices import Usage, calc_price
+from genai_prices.types import TieredPrices
+
 from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.model_server import serving
 from graphengine import Runner, TextFile
+from graphengine.models import Price
 from graphengine.models.anthropic import AnthropicModel
 from graphs.parallel_research import MODELS, Research, parallel_research
 from nodes.reading.agents import reader
@@ -114,7 +118,9 @@ async def _run(models: Models, count: int, *, concurrency: int, cache: bool) -> 
 @asynccontextmanager
 async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[Models]:
     models = {
-        agent: AnthropicModel(name.removeprefix("anthropic:"), api_key=KEY, base_url=server.url)
+        agent: AnthropicModel(
+            listed := name.removeprefix("anthropic:"), api_key=KEY, base_url=server.url, price=_price(listed)
+        )
         for agent, name in names.items()
     }
     try:
@@ -122,6 +128,13 @@ async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[Mod
     finally:
         for model in models.values():
             await model.close()
+
+
+def _price(name: str) -> Price:
+    """Return the price that genai-prices has for short questions; the server is not Anthropic's, so it has none."""
+    listed = calc_price(Usage(input_tokens=1), name, provider_id="anthropic").model_price
+    prices = (listed.input_mtok, listed.output_mtok, listed.cache_read_mtok, listed.cache_write_mtok)
+    return Price(*(float((price.base if isinstance(price, TieredPrices) else price) or 0) for price in prices))
 
 
 def _pages(count: int) -> list[TextFile]:

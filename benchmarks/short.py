@@ -88,7 +88,7 @@ async def shapes(settings: Settings) -> Outcome:
     In a profile of steps in a row, 36 % decide (the update 17 %, the edge 13 %), 19 % call the node, 14 % fold, 13 %
     are the loop, 7 % append and 5 % find what is ready; no function takes more than 11 %. A step is 1,840 operations of
     the interpreter in 44 calls of Python functions, and the C functions under them take less than 3 % each. Nodes that
-    begin together share an asyncio task until one of them suspends.
+    begin together get an asyncio task each.
     """
     long, visits, loops = settings.count(1000, 10), settings.count(200, 5), settings.count(10, 2)
     few, many = settings.count(10, 2), settings.count(100, 3)

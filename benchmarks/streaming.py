@@ -11,9 +11,9 @@ from benchmarks.measure import MICRO, Outcome, Target, alternate
 from benchmarks.model_server import serving
 from benchmarks.streaming_server import PIECE
 from graphengine import END, START, Agent, Graph, Runner
+from graphengine.agents import TextDelta
 from graphengine.models import Settings as ModelSettings
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.runner import TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,6 +13,8 @@ import lazy_loader
 if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
     from graphengine.api.graph import Graph
+    from graphengine.api.runner import Runner
+    from graphengine.api.sync import SyncRun, SyncRunner
     from graphengine.cli.live import show
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.graph.conditions import (
@@ -42,19 +44,7 @@ if TYPE_CHECKING:
         web_search,
     )
     from graphengine.reducers import Replace
-    from graphengine.runner import (
-        Context,
-        PastRun,
-        Pruned,
-        Result,
-        Run,
-        RunFailed,
-        Runner,
-        SyncRunner,
-        Usage,
-        Wait,
-        Worker,
-    )
+    from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Usage, Wait, Worker
     from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
     from graphengine.state.media import Media
@@ -84,6 +74,8 @@ else:
             "state.media": ("Media",),
             "state.text_file": ("TextFile",),
             "api.graph": ("Graph",),
+            "api.runner": ("Runner",),
+            "api.sync": ("SyncRun", "SyncRunner"),
             "graph.definition": (
                 "END",
                 "FAIL",
@@ -117,8 +109,6 @@ else:
                 "Result",
                 "Run",
                 "RunFailed",
-                "Runner",
-                "SyncRunner",
                 "Usage",
                 "Wait",
                 "Worker",
@@ -162,6 +152,7 @@ __all__ = [
     "Secret",
     "Settings",
     "Sizes",
+    "SyncRun",
     "SyncRunner",
     "TextFile",
     "Usage",

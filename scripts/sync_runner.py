@@ -1,4 +1,4 @@
-"""Write graphengine/runner/sync.py: the methods of Runner and Run for callers without an event loop.
+"""Write graphengine/api/sync.py: the methods of Runner and Run for callers without an event loop.
 
 Run it when a public method of these classes changes; tests/runner/test_sync.py checks that the file is up to date.
 """
@@ -14,23 +14,13 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILE = ROOT / "graphengine" / "runner" / "sync.py"
-SOURCES = [("records.py", "Records"), ("runner.py", "Runner"), ("run.py", "Run")]
+FILE = ROOT / "graphengine" / "api" / "sync.py"
+SOURCES = [("runner/records.py", "Records"), ("runner/runner.py", "Runner"), ("runner/run.py", "Run")]
 LEFT_OUT = {
     # Written below; for workers alone; for `Graph.run`.
-    "Runner": {"check_names", "close", "wants_alone", "take", "resume_taken", "run_here"},
+    "Runner": {"check_names", "close", "wants_alone", "take", "resume_taken", "tell_polled"},
     "Records": set[str](),
-    "Run": {
-        "start",
-        "recorded",
-        "is_recorded",
-        "is_awaited",
-        "has_trouble",
-        "was_cut_off",
-        "cancel",
-        "is_driven_in",
-        "is_taken",
-    },  # for the runner
+    "Run": {"live"},  # for the command line and the inspector
 }
 
 _AT_RUNTIME = ("__future__", "typing", "pydantic", "graphengine.errors", "graphengine.calls.caller_line")
@@ -46,11 +36,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
+from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
 from graphengine.graph import elsewhere
-from graphengine.runner.portal import Portal
-from graphengine.runner.runner import Runner
+from graphengine.api.portal import Portal
 
 if TYPE_CHECKING:
 {imports}
@@ -124,12 +114,13 @@ __all__ = ["SyncRun", "SyncRunner"]
 
 def source() -> str:
     """Return the whole file, formatted."""
-    trees = {name: ast.parse((ROOT / "graphengine" / "runner" / file).read_text()) for file, name in SOURCES}
+    trees = {name: ast.parse((ROOT / "graphengine" / file).read_text()) for file, name in SOURCES}
+    facade = ast.parse((ROOT / "graphengine" / "api" / "runner.py").read_text())
     methods = {name: list(_methods(trees[name], name)) for name in trees}
-    init = _init(next(m for m in _class(trees["Runner"], "Runner").body if getattr(m, "name", "") == "__init__"))
+    init = _init(next(m for m in _class(facade, "Runner").body if getattr(m, "name", "") == "__init__"))
     runner = "\n\n".join([*methods["Runner"], *methods["Records"]])
     text = HEAD.format(
-        imports=_imports(list(trees.values())), init=init, runner=runner, run="\n\n".join(methods["Run"])
+        imports=_imports([*trees.values(), facade]), init=init, runner=runner, run="\n\n".join(methods["Run"])
     )
     ruff = [sys.executable, "-m", "ruff"]
     for command in (["check", "--fix-only", "--quiet", "--select", "F401,I,TC"], ["format"]):

@@ -55,7 +55,7 @@ ONE_DOOR = {
     },
     "evolve": {
         "inspector/driving.py",  # to show what a branch would change, which is not recorded
-        "runner/lifecycle.py",  # to find the recorded step at which a run fits a changed graph
+        "runner/opening.py",  # to find the recorded step at which a run fits a changed graph
         "testing/stage.py",  # puts a run that was never recorded before a node
     },
     "fold": {"runner/kept.py"},  # the steps that another process recorded since
@@ -80,8 +80,6 @@ def test_only_the_session_moves_a_run() -> None:
 
 PARTS = {
     "engine.rules": "the engine dispatches events to the rules, which move frames with the functions of the engine",
-    "stores.sqlite": "stores.places imports it if an address names it",
-    "stores.postgres": "stores.places imports it if an address names it",
 }
 """The packages that import the package around them and are imported by it, and why."""
 

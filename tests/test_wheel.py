@@ -186,7 +186,7 @@ def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_p
     assert (ran.returncode, ran.stdout[:6]) == (0, "Tides:"), ran.stderr
     tested = with_pytest.execute("python", "-m", "pytest", "-q", where=tmp_path / "flows")
     assert tested.returncode == 0, tested.stdout
-    assert "12 passed" in tested.stdout
+    assert "13 passed" in tested.stdout
 
 
 def test_a_copied_workflow_passes_its_tests(with_workflows: Environment, tmp_path: Path) -> None:

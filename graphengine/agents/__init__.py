@@ -19,6 +19,14 @@ if TYPE_CHECKING:
         required,
     )
     from graphengine.agents.hooks import Hooks
+    from graphengine.agents.live_events import (
+        AnswerReset,
+        PartialAnswer,
+        TextDelta,
+        ThinkingDelta,
+        ToolCalled,
+        ToolReturned,
+    )
     from graphengine.agents.mcp_servers import mcp
     from graphengine.agents.pydantic_ai import pydantic_ai_node
     from graphengine.agents.tools import Tool, ToolSource, tool
@@ -39,6 +47,14 @@ else:
                 "required",
             ),
             "hooks": ("Hooks",),
+            "live_events": (
+                "AnswerReset",
+                "PartialAnswer",
+                "TextDelta",
+                "ThinkingDelta",
+                "ToolCalled",
+                "ToolReturned",
+            ),
             "mcp_servers": ("mcp",),
             "pydantic_ai": ("pydantic_ai_node",),
             "tools": ("Tool", "ToolSource", "tool"),
@@ -49,12 +65,18 @@ else:
 __all__ = [
     "Agent",
     "Answer",
+    "AnswerReset",
     "Approval",
     "Edit",
     "Guard",
     "Hooks",
+    "PartialAnswer",
     "Refuse",
+    "TextDelta",
+    "ThinkingDelta",
     "Tool",
+    "ToolCalled",
+    "ToolReturned",
     "ToolSource",
     "Window",
     "file_diff",

@@ -18,8 +18,9 @@ from typing_extensions import TypeForm, TypeVar
 from graphengine.agents.alone import Alone
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text
+from graphengine.agents.in_run import scope_here
 from graphengine.agents.reading import Output
-from graphengine.agents.run_scope import CURRENT, in_loop_of
+from graphengine.agents.run_scope import in_loop_of
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.calls.caller_line import ends_at_caller
@@ -207,7 +208,7 @@ class Agent(Generic[T]):
             inputs: As for `run`. The input that `memory` names holds the earlier messages.
         """
         _check_inputs(self, inputs)
-        scope = CURRENT.get() or Alone(self._for_tools(inputs))
+        scope = scope_here() or Alone(self._for_tools(inputs))
         return await in_loop_of(scope, functools.partial(self._answer, scope, inputs))
 
     def body(self) -> AgentBody[T]:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.live_events import Live
-    from graphengine.agents.run_scope import AsksPerson, Opens, Piece
+    from graphengine.agents.run_scope import Opens
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
     from graphengine.models.line import Waits
+    from graphengine.runner.scope import AsksPerson, Piece
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 

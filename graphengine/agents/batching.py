@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
-from graphengine.agents.run_scope import Piece
 from graphengine.errors import DefinitionError
 from graphengine.models.batches import StillOpen, Ticket, batches_of, desk_of, poll_seconds
 from graphengine.models.settings import ChecksSettings, refuse_lacking
+from graphengine.runner.scope import Piece
 
 BATCH_KEY: Final = "/batch||"
 """What comes after the key of a turn in the key of the record of its place in a batch."""

@@ -30,7 +30,6 @@ from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.hooks import around_model, around_tool
 from graphengine.agents.reading import KEY
 from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
-from graphengine.agents.run_scope import Outcome, Piece, as_outcome
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
@@ -51,6 +50,7 @@ from graphengine.models.lane import CACHED_CHARACTERS, paced
 from graphengine.models.offline import OfflineModel
 from graphengine.models.parts import with_citations
 from graphengine.models.settings import NO_SETTINGS, Settings
+from graphengine.runner.scope import Outcome, Piece, as_outcome
 from graphengine.state.digest import digest_of
 from graphengine.state.json_values import utf8_text
 from graphengine.state.media import Media

@@ -6,15 +6,16 @@ what was shown of the calls in flight (`Live.so_far`).
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from pydantic_core import from_json
 
 from graphengine.agents.json_text import unfenced
+from graphengine.runner.live_events import LiveEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from types import TracebackType
     from typing import Self
 
@@ -32,7 +33,7 @@ _LEAST_STEP: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class OfTurn:
+class OfTurn(LiveEvent):
     """The node, the agent, and the turn of its call to which a live event belongs.
 
     Attributes:
@@ -60,16 +61,26 @@ class TextDelta(OfTurn):
         skipped: How many characters before this piece such a watcher did not get, because there were too many.
     """
 
+    event: ClassVar[str] = "text"
     text: str
     skipped: int = 0
+
+    def growth(self) -> Growing:
+        """Return what its text grows in."""
+        return Growing(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta(OfTurn):
     """A piece of a model's thinking, if the provider shows it. The attributes are those of `TextDelta`."""
 
+    event: ClassVar[str] = "thinking"
     text: str
     skipped: int = 0
+
+    def growth(self) -> Growing:
+        """Return what its text grows in."""
+        return Growing(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,12 @@ class PartialAnswer(OfTurn):
         value: The value so far.
     """
 
+    event: ClassVar[str] = "partial"
     value: JsonValue
+
+    def growth(self) -> Growing:
+        """Return what keeps the newest one."""
+        return Growing(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +109,7 @@ class ToolCalled(OfTurn):
         arguments: The arguments, a JSON text as the model wrote it.
     """
 
+    event: ClassVar[str] = "tool_called"
     tool: str
     id: str
     arguments: str
@@ -109,6 +126,7 @@ class ToolReturned(OfTurn):
         is_error: Whether it is an error.
     """
 
+    event: ClassVar[str] = "tool_returned"
     tool: str
     id: str
     text: str
@@ -123,6 +141,8 @@ class AnswerReset(OfTurn):
         why: The reason, in a line.
     """
 
+    event: ClassVar[str] = "reset"
+    ends_growth: ClassVar[bool] = True
     why: str
 
 
@@ -314,6 +334,36 @@ class Kept:
         """Return its end, of bounded length, and how many characters come before it."""
         end = self.text()[-MOST_KEPT:]
         return end, self.length - len(end)
+
+
+class Growing:
+    """The pieces of a text, or the newest partial answer, while a watcher does not read."""
+
+    __slots__ = ("_event", "_kept")
+
+    def __init__(self, event: TextDelta | ThinkingDelta | PartialAnswer) -> None:
+        self._event, self._kept = event, Kept()
+        self.add(event)
+
+    @property
+    def key(self) -> Hashable:
+        """Pieces of one turn of one call are joined."""
+        event = self._event
+        return type(event), event.path, event.agent, event.call, event.turn, event.attempt
+
+    def add(self, event: TextDelta | ThinkingDelta | PartialAnswer) -> None:
+        """Add a piece, or replace the partial answer."""
+        if isinstance(event, PartialAnswer):
+            self._event = event
+        else:
+            self._kept.add(event.text)
+
+    def whole(self) -> TextDelta | ThinkingDelta | PartialAnswer:
+        """Return it as one event."""
+        if isinstance(self._event, PartialAnswer):
+            return self._event
+        text, skipped = self._kept.end()
+        return replace(self._event, text=text, skipped=self._event.skipped + skipped)
 
 
 _NONE: Final[Any] = object()

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from graphengine.agents.run_scope import CURRENT, Piece
+from graphengine.agents.in_run import scope_here
 from graphengine.errors import DefinitionError, NotRecordable, install_command
 from graphengine.graph.templates import as_text
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
+from graphengine.runner.scope import Piece
 from graphengine.state.media import Media
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def pydantic_ai_node(
 
 async def _run(agent: Agent[Any, O], prompt: object, deps: object) -> O:
     asked = _prompt(prompt)
-    scope = CURRENT.get()
+    scope = scope_here()
     if scope is None:
         return (await agent.run(asked, deps=deps)).output
     name = agent.name or "pydantic_ai"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
-from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -58,7 +58,7 @@ async def run_once(  # noqa: PLR0913 - the run options
 ) -> Result[S]:
     """Run a graph once, and return its result. Raises: as `Run.result`."""
     async with Runner(store, models=models, resources=resources, executors=executors) as runner:
-        return await runner.run_here(graph, state, run_id=run_id, limits=limits)
+        return await runner.start(graph, state, run_id=run_id, limits=limits).result()
 
 
 def run_alone(function: Callable[[], Coroutine[Any, Any, T]], where: str) -> T:

@@ -11,11 +11,11 @@ from graphengine.cli import helping, options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.api.runner import Runner
     from graphengine.cli.options import Given
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.errors import InputError
-    from graphengine.runner import Runner
     from graphengine.runner.answers import Asked
     from graphengine.stores.base import Store
 

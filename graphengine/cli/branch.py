@@ -9,10 +9,11 @@ import click
 from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
+    from graphengine.api.runner import Runner
     from graphengine.cli.options import Given
     from graphengine.cli.session import Session
     from graphengine.engine.plan import Plan
-    from graphengine.runner import Run, Runner
+    from graphengine.runner import Run
 
 
 @click.command(

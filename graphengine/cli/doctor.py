@@ -71,7 +71,7 @@ def command(session: Session, database: Database | None, *, repair: bool, quick:
 
 def _examined(place: Place, progress: Progress, *, quick: bool) -> Report:
     if isinstance(place.database, str):
-        from graphengine.stores.places import require_postgres
+        from graphengine.api.places import require_postgres
 
         require_postgres(place.database)
         from graphengine.stores.postgres.doctor import examine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from graphengine.api.runner import Runner
 from graphengine.cli import notices, options
 from graphengine.cli.executors import executors_of
 from graphengine.cli.observing import line_of, telemetry_of
@@ -21,7 +22,7 @@ from graphengine.graph.options import Limits
 from graphengine.history.json_document import error_document
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
-from graphengine.runner import RunFailed, Runner, StepRecorded
+from graphengine.runner import RunFailed, StepRecorded
 from graphengine.state.amounts import allows_unknown_cost
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper, telemetry: Telemetry 
     executors = executors_of(job.found.file)
     async with Runner(job.place.database, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
         run = await begin(runner)
-        run.waits_out = job.sleeps
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        run.watchers.append(events)  # before its first step, so that no event is missed and no past one is read
+        events = run.live()  # before its first step, so that no event is missed and no past one is read
         watching = asyncio.create_task(_Watch(job, stopper, runner, run).show(events))
         try:
             result = await run.result()
@@ -196,7 +195,7 @@ class _Watch:
 
     async def _asleep_until(self) -> float | None:
         """Return when the run wakes up here if all of it sleeps; otherwise None."""
-        if not self._run.waits_out or not self._run.is_going or await self._status() != "waiting":
+        if not self._job.sleeps or not self._run.is_going or await self._status() != "waiting":
             return None
         waits = await self._runner.waits(self._run.id)
         dues = [wait.due_at for wait in waits if wait.due_at is not None and wait.kind == "sleep"]

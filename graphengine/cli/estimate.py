@@ -124,8 +124,9 @@ Costs: TypeAlias = "list[tuple[float | None, float | None]]"
 
 
 async def _estimate(job: Job, state: Any) -> tuple[Estimate, Costs]:  # noqa: ANN401
+    from graphengine.api.runner import Runner
     from graphengine.cli.executors import executors_of
-    from graphengine.runner import RunFailed, Runner
+    from graphengine.runner import RunFailed
 
     plan = job.found.graph.compile()
     if not getattr(job.found.module, DECLARES, False):

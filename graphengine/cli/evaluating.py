@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     from graphengine.agents import Agent
     from graphengine.api.graph import Graph
+    from graphengine.api.runner import Runner
     from graphengine.cli.models import Chosen
     from graphengine.cli.options import Given
     from graphengine.cli.project import Found
     from graphengine.cli.session import Session
     from graphengine.evaluation import Case, EvaluationState
     from graphengine.graph.definition import Runnable
-    from graphengine.runner import Run, Runner
+    from graphengine.runner import Run
 
 SCORERS: Final = "SCORERS"
 """The variable of a file that holds its scorers: a dict by name, or a list."""

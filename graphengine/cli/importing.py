@@ -74,8 +74,8 @@ async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bo
     Raises:
         RunExists: A different run has one of the ids; no run was recorded.
     """
+    from graphengine.api.places import store_at
     from graphengine.history.export import check_ids, import_run
-    from graphengine.stores.places import store_at
 
     store = store_at(place.database)
     await store.open()

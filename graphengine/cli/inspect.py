@@ -166,11 +166,11 @@ def _drives(session: Session, place: Place, references: tuple[str, ...], models:
     """
     import asyncio
 
+    from graphengine.api.places import store_at
     from graphengine.cli.executors import executors_of
     from graphengine.cli.models import models_for_all
     from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.inspector.driving import Drives
-    from graphengine.stores.places import store_at
 
     found = graphs_to_drive(references)
     for problem in found.unread:

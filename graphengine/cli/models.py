@@ -15,12 +15,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from graphengine.agents.model_routing import ALL, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
-from graphengine.runner.model_routing import ALL, Models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ def _known(who: str, graph: Graph[Any]) -> str:
     prefix, colon, rest = who.partition(":")
     wanted = rest if colon and prefix == graph.name else who
     try:
-        Models({wanted.replace(":", " "): "offline"}).check(graph.compile())
+        Models({wanted.replace(":", " "): "offline"}).checked(graph.compile())
     except InputError as error:
         message = f"{graph.name} has no agent and no node {who!r}"
         raise UnknownAgent(message, where=_where(f"{who}=…"), repair=error.repair) from error

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.run_scope import CURRENT
 from graphengine.cli.session import harmless_json
 from graphengine.cli.terminal import Channel
 from graphengine.errors import GraphEngineError, install_command
+from graphengine.runner.scope import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Generator

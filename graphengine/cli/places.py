@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphengine.api.places import store_at
 from graphengine.cli.folders import Database, database_of, may_find
 from graphengine.errors import StoreMissing
 from graphengine.stores import addresses
-from graphengine.stores.places import store_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

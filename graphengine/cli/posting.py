@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from graphengine.api.runner import Runner
 from graphengine.cli.driving import drive, limits_of
 from graphengine.cli.folders import ProjectBroken
 from graphengine.cli.models import models_for
@@ -33,7 +34,6 @@ from graphengine.errors import (
     SecretKeyWrong,
 )
 from graphengine.history.json_document import SCHEMA, error_document
-from graphengine.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,7 +107,7 @@ def post_and_resume(session: Session, post: Post, reference: str | None, given: 
         job = Job(session, found, post.place, given.output, post.run_id, sleeps=False, models=given.models)
 
         async def begin(runner: Runner) -> Run[Any]:
-            return runner.resume(found.graph, post.run_id, limits=limits, pause_before=given.pauses)
+            return runner.resume(found.graph, post.run_id, limits=limits, pause_before=given.pauses, wait_out=False)
 
         return drive(job, begin)
     except RunIsDriven:  # another process, such as a worker, took it first

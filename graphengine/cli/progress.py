@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.cli.steps import (
     answer,
     arrow,
@@ -46,7 +47,7 @@ from graphengine.engine.steps import (
 )
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
-from graphengine.runner.live_events import AnswerReset, Emitted, NodeBegan, TextDelta
+from graphengine.runner.live_events import Emitted, NodeBegan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

@@ -15,10 +15,11 @@ from graphengine.cli import completing, helping, options
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from graphengine.api.runner import Runner
     from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.runner import Pruned, Runner, Vacuumed
+    from graphengine.runner import Pruned, Vacuumed
     from graphengine.state.json_values import JsonValue
 
 _LISTED: Final = 20
@@ -139,8 +140,8 @@ def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> No
 async def _work(
     session: Session, database: Database, asked: _Asked, consents: Callable[[Pruned], bool]
 ) -> tuple[Pruned | None, Vacuumed | None]:
+    from graphengine.api.runner import Runner
     from graphengine.cli.busy import busy
-    from graphengine.runner import Runner
 
     async with Runner(database) as runner:
         pruned = await _prune(session, runner, asked, consents) if asked.prunes else None

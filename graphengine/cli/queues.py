@@ -91,7 +91,7 @@ def command(
 def _set(database: Any, queue: str, limits: QueueLimits | None) -> None:  # noqa: ANN401 - a path or an address
     import asyncio
 
-    from graphengine.runner import Runner
+    from graphengine.api.runner import Runner
 
     async def change() -> None:
         async with Runner(database) as runner:

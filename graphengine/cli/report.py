@@ -366,7 +366,7 @@ def _as_text(output: object) -> str:
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
-    from graphengine.runner.model_routing import Models
+    from graphengine.agents.model_routing import Models
 
     models = Models(chosen)
     found: list[Model] = []

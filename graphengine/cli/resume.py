@@ -9,9 +9,10 @@ import click
 from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
+    from graphengine.api.runner import Runner
     from graphengine.cli.options import Given
     from graphengine.cli.session import Session
-    from graphengine.runner import Run, Runner
+    from graphengine.runner import Run
 
 
 @click.command(
@@ -47,6 +48,6 @@ def command(
     job.sleeps = not no_wait
 
     async def begin(runner: Runner) -> Run[Any]:
-        return runner.resume(job.found.graph, job.run_id, limits=limits, pause_before=given.pauses)
+        return runner.resume(job.found.graph, job.run_id, limits=limits, pause_before=given.pauses, wait_out=job.sleeps)
 
     return drive(job, begin)

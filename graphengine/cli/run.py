@@ -9,12 +9,13 @@ import click
 from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
+    from graphengine.api.runner import Runner
     from graphengine.cli.driving import Begin
     from graphengine.cli.options import Given
     from graphengine.cli.project import Found
     from graphengine.cli.report import Job
     from graphengine.cli.session import Session
-    from graphengine.runner import Run, Runner
+    from graphengine.runner import Run
     from graphengine.stores.base import RunInfo
 
 
@@ -118,7 +119,7 @@ def command(  # noqa: PLR0913 - one for each option
     more |= {"queue": queue, "priority": priority, "key": key}
 
     async def begin(runner: Runner) -> Run[Any]:
-        return runner.start(graph, state, run_id=run_id, **more)
+        return runner.start(graph, state, run_id=run_id, wait_out=job.sleeps, **more)
 
     return _enqueue(job, begin) if queue is not None else drive(job, begin)
 
@@ -127,10 +128,10 @@ def _enqueue(job: Job, begin: Begin) -> int:
     """Record a run in its queue, and show how it is driven and followed."""
     import asyncio
 
+    from graphengine.api.runner import Runner
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import worker_command
     from graphengine.history.json_document import SCHEMA
-    from graphengine.runner import Runner
 
     async def queued() -> RunInfo:
         async with Runner(job.place.database, models=job.chosen) as runner:

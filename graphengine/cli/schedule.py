@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
+    from graphengine.api.runner import Runner
     from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
-    from graphengine.runner import Runner, Schedule
+    from graphengine.runner import Schedule
     from graphengine.stores.base import Store
 
 _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
@@ -128,8 +129,8 @@ def _change(
 ) -> None:
     import asyncio
 
+    from graphengine.api.runner import Runner
     from graphengine.cli.places import place_of
-    from graphengine.runner import Runner
 
     async def changing() -> None:
         async with Runner(place_of(database, file).database) as runner:

@@ -9,10 +9,10 @@ import click
 from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
+    from graphengine.api.runner import Runner
     from graphengine.cli.options import Given
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
-    from graphengine.runner import Runner
 
 
 @click.command(

@@ -41,11 +41,11 @@ def command(session: Session, run_id: str, now: bool, database: Database | None)
     """Stop a run: at its next safe point if another process drives it, at once if it waits or is queued."""
     import asyncio
 
+    from graphengine.api.runner import Runner
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of
     from graphengine.cli.recorded import read_info, run_id_of
     from graphengine.history.json_document import SCHEMA
-    from graphengine.runner import Runner
 
     place = place_of(database)
     run_id = run_id_of(session, place, run_id)

@@ -150,7 +150,7 @@ async def _work(
     pace: _Pace,
     stopper: Stopper,
 ) -> None:
-    from graphengine.runner import Runner
+    from graphengine.api.runner import Runner
     from graphengine.runner.worker import Worker
     from graphengine.web.health import serving_health
 

@@ -7,6 +7,7 @@ flight is still recorded then, because `decide` does not check the run's limits.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.engine.frame_tree import priced
@@ -215,10 +216,10 @@ def _over(limits: LimitsRecord, steps: int, seconds: float, usage: Usage) -> str
             continue
         if name == "cost_usd" and is_cost_unknown(usage) and not allows_unknown_cost(limits):
             cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"
-            return f"cost_usd is unknown under a limit of {limit}: {cause} is not known"
+            return f"cost_usd is unknown under a limit of {Decimal(str(limit)):f}: {cause} is not known"
         spent = steps if name == "steps" else _spent(name, steps, seconds, usage)
         if spent >= limit:
-            return f"{name} {spent} >= {limit}"
+            return f"{name} {Decimal(str(spent)):f} >= {Decimal(str(limit)):f}"  # never 2.6e-05
     return ""
 
 

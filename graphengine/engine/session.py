@@ -10,7 +10,6 @@ All callers use it: the loop, start, resume, branch and stop, nodes that run alo
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 Appender: TypeAlias = "Callable[[Sequence[Decided]], Awaitable[None] | None]"
 """Appends steps to a store. Returns an awaitable that completes when they are durable, or None if they already are."""
-Caller: TypeAlias = "Callable[[Callable[[], Decided]], Decided]"
 
 
 class Commit(Struct):
@@ -50,14 +48,9 @@ class Commit(Struct):
 
 
 class Session(RunState):
-    """A run that is being driven.
+    """A run that is being driven."""
 
-    Attributes:
-        call_in: Calls `decide` in another context, so that functions of the graph do not see context variables that
-            the caller's context has; None to call it directly.
-    """
-
-    __slots__ = ("_changed", "call_in")
+    __slots__ = ("_changed",)
 
     def __init__(
         self,
@@ -70,11 +63,10 @@ class Session(RunState):
     ) -> None:
         super().__init__(plan, snapshot, sizes=sizes, checks=checks, observer=observer)
         self._changed: list[str] = []
-        self.call_in: Caller | None = None
 
     def decide(self, event: Event) -> Decided:
         """Return the step that an event becomes, and change nothing but caches; see `engine.machine.decide`."""
-        return decide(self, event) if self.call_in is None else self.call_in(partial(decide, self, event))
+        return decide(self, event)
 
     def commit(self, events: Iterable[Event], append: Appender) -> Commit:
         """Decide events, fold their steps into the snapshot, and append the steps to the log, in this order.
@@ -92,7 +84,7 @@ class Session(RunState):
         snapshot, changed = self.snapshot, self._changed
         for event in events:
             try:
-                step = decide(self, event) if self.call_in is None else self.decide(event)
+                step = decide(self, event)
             except StaleEvent:
                 continue
             evolve(snapshot, step)

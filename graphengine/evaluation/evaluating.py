@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from graphengine.agents.model_routing import ALL
+from graphengine.api.runner import Runner
 from graphengine.errors import InputError, UnknownRun
 from graphengine.evaluation.cases import check_cases
 from graphengine.evaluation.graph import AGAINST, CONCURRENCY, RUN, SUBJECT, EvaluationState, evaluation
 from graphengine.evaluation.report import report_of
-from graphengine.runner.model_routing import ALL
-from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,21 +17,19 @@ import sys
 import threading
 from contextlib import nullcontext
 from functools import cache, partial
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
-from graphengine.agents.run_scope import CURRENT, as_outcome
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error
 from graphengine.engine.failures import FailedElsewhere, error_of
 from graphengine.errors import NotPicklable
 from graphengine.executors.detached import DetachedContext, Facts
 from graphengine.graph.runnable import is_async
+from graphengine.runner.scope import CURRENT, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-
-    from graphengine.agents.run_scope import Scope
 
 
 class Channel(Protocol):
@@ -151,7 +149,7 @@ def _run(
     try:
         if facts.context is not None:
             values[facts.context] = context or DetachedContext(facts)
-        CURRENT.set(cast("Scope", DetachedContext(facts)))  # agents raise an error that explains
+        CURRENT.set(DetachedContext(facts))  # agents raise an error that explains
         result = call_here(function, values, nullcontext if context is None else context.running)
         if context is not None:
             context.end()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from graphengine.runner import Runner
+    from graphengine.api.runner import Runner
     from graphengine.stores.base import Store
 
 
@@ -44,7 +44,7 @@ class Acts:
         if self._driving is not None:
             yield self._driving()
             return
-        from graphengine.runner import Runner  # noqa: PLC0415 - the page opens without it
+        from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
 
         async with Runner(self._database) as runner:
             yield runner

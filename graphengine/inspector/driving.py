@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from graphengine.api.runner import Runner
 from graphengine.engine.fold import evolve
 from graphengine.engine.steps import AttemptEnded, Recorded, usage_of
 from graphengine.errors import GraphEngineError, InputError
@@ -24,7 +25,7 @@ from graphengine.history.json_document import problems_listed
 from graphengine.history.load import differences, load_snapshot
 from graphengine.inspector.live import LiveRun
 from graphengine.inspector.queries import BadQuery, text_of, texts_of
-from graphengine.runner import Run, RunFailed, Runner
+from graphengine.runner import Run, RunFailed
 from graphengine.runner.migration.compatibility import plan_at
 from graphengine.state.path import did_you_mean
 
@@ -225,14 +226,12 @@ class Driver:
         Raises:
             GraphEngineError: It could not be begun.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        run.watchers.append(events)
-        task = asyncio.create_task(self._follow(run, events), name=f"graphengine inspector follows {run.id}")
+        task = asyncio.create_task(self._follow(run, run.live()), name=f"graphengine inspector follows {run.id}")
         self._following[task] = run.id
         task.add_done_callback(self._following.pop)
         with suppress(TimeoutError):  # a run that only sleeps has no step before its time
             await asyncio.wait_for(run.begun(), _BEGIN_SECONDS)
-        if not run.is_recorded and not run.is_going:
+        if not run.is_going:
             with suppress(RunFailed):
                 await run.result()
         return {"id": run.id}
@@ -252,9 +251,8 @@ class Driver:
             with suppress(RunFailed):
                 await run.result()
         except GraphEngineError as error:
-            live.trouble = {"message": error.message, "repair": error.repair} if run.is_recorded else None
+            live.trouble = {"message": error.message, "repair": error.repair} if self.live.get(run.id) is live else None
         finally:
-            run.watchers.remove(events)
             live.is_driven = False
             live.nodes.clear()
             live.texts.clear()

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.engine.steps import AttemptEnded, Recorded
-from graphengine.runner import AnswerReset, NodeBegan, StepRecorded, TextDelta
+from graphengine.runner import NodeBegan, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

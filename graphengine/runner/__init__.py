@@ -9,16 +9,8 @@ import lazy_loader
 if TYPE_CHECKING:
     from graphengine.runner.context import Context
     from graphengine.runner.event_json import event_document
-    from graphengine.runner.live_events import (
-        AnswerReset,
-        Emitted,
-        NodeBegan,
-        PartialAnswer,
-        TextDelta,
-        ThinkingDelta,
-        ToolCalled,
-        ToolReturned,
-    )
+    from graphengine.runner.extensions import Extension, Follower, OpenRun
+    from graphengine.runner.live_events import Emitted, LiveEvent, NodeBegan
     from graphengine.runner.previous_runs import PastRun
     from graphengine.runner.result import Result, RunFailed, Usage, Wait
     from graphengine.runner.retention import Pruned, Vacuumed
@@ -26,7 +18,6 @@ if TYPE_CHECKING:
     from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
     from graphengine.runner.runner import Runner
     from graphengine.runner.schedules import Schedule
-    from graphengine.runner.sync import SyncRun, SyncRunner
     from graphengine.runner.worker import Worker
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
@@ -34,16 +25,8 @@ else:
         submod_attrs={
             "context": ("Context",),
             "event_json": ("event_document",),
-            "live_events": (
-                "AnswerReset",
-                "Emitted",
-                "NodeBegan",
-                "PartialAnswer",
-                "TextDelta",
-                "ThinkingDelta",
-                "ToolCalled",
-                "ToolReturned",
-            ),
+            "extensions": ("Extension", "Follower", "OpenRun"),
+            "live_events": ("Emitted", "LiveEvent", "NodeBegan"),
             "previous_runs": ("PastRun",),
             "retention": ("Pruned", "Vacuumed"),
             "result": ("Result", "RunFailed", "Usage", "Wait"),
@@ -51,17 +34,18 @@ else:
             "run_events": ("RunEnded", "StatusChanged", "StepRecorded"),
             "runner": ("Runner",),
             "schedules": ("Schedule",),
-            "sync": ("SyncRun", "SyncRunner"),
             "worker": ("Worker",),
         },
     )
 
 __all__ = [
-    "AnswerReset",
     "Context",
     "Emitted",
+    "Extension",
+    "Follower",
+    "LiveEvent",
     "NodeBegan",
-    "PartialAnswer",
+    "OpenRun",
     "PastRun",
     "Pruned",
     "Result",
@@ -72,12 +56,6 @@ __all__ = [
     "Schedule",
     "StatusChanged",
     "StepRecorded",
-    "SyncRun",
-    "SyncRunner",
-    "TextDelta",
-    "ThinkingDelta",
-    "ToolCalled",
-    "ToolReturned",
     "Usage",
     "Vacuumed",
     "Wait",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import DefinitionError, InputError
-from graphengine.graph.options import Sizes, is_tag
-from graphengine.runner.run import InQueue
+from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
+from graphengine.runner.opening import InQueue
 from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:
@@ -63,15 +64,15 @@ def place_in(queue: str | None, priority: int, key: str | None) -> InQueue | Non
 
 
 def store_of(given: str | PathLike[str] | Store | None) -> Store:
-    """Return the store that is given, or the one at a path or address; None is one in memory."""
+    """Return the store that is given, or the one at a path; None is one in memory."""
     if given is None:
         from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store is imported when it is used
 
         return MemoryStore()
     if isinstance(given, (str, os.PathLike)):
-        from graphengine.stores.places import store_at  # noqa: PLC0415
+        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
-        return store_at(given)
+        return SQLiteStore(given)
     return given
 
 
@@ -84,3 +85,22 @@ def sizes_of(given: object) -> Sizes:
     if given is not None and not isinstance(given, Sizes):
         raise DefinitionError(f"Runner(sizes={given!r})", repair="write sizes=Sizes(update_bytes=…)")
     return given or _SIZES
+
+
+def checked_tags(tags: object, where: str) -> tuple[str, ...]:
+    """Check tags, and return them sorted, without duplicates.
+
+    Raises:
+        InputError: The argument is not a list of tags.
+    """
+    if tags == ():
+        return ()
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
+    found = set()
+    for tag in tags:
+        if not is_tag(tag):
+            repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
+            raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
+        found.add(tag)
+    return tuple(sorted(found))

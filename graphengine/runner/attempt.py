@@ -11,11 +11,9 @@ import asyncio
 import functools
 import inspect
 import random
-from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.calls.time_limit import TimeLimit
 from graphengine.engine.events import (
@@ -37,9 +35,9 @@ from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
-from graphengine.models.line import MACHINE_CLOCK
-from graphengine.runner.budget import Budgets
 from graphengine.runner.context import Context, Surroundings
+from graphengine.runner.followers import NOBODY, Following
+from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import in_thread
 from graphengine.state.declared import values_of
 from graphengine.state.digest import digest_of
@@ -53,14 +51,11 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Task
-    from graphengine.models.line import Clock
     from graphengine.runner.context import Host
-    from graphengine.runner.executors import Executors
-    from graphengine.runner.model_routing import Models
+    from graphengine.runner.extensions import Executors
     from graphengine.runner.ownership import Ownership
     from graphengine.runner.previous_runs import Past
     from graphengine.runner.recorded_work import Work
-    from graphengine.telemetry import RunTrace
 
 
 class TaskRunner:
@@ -70,19 +65,18 @@ class TaskRunner:
         run: The run.
         host: The driver of the run.
         resources: The resources of nodes, by the id of their plan.
-        models: The models that replace agents' own.
         threads: Returns the thread pool of blocking functions.
         now: The clock of the run's log.
         wall: The machine's clock, by which waits end.
         past: Finds earlier runs.
-        clock: The clock of the lanes of models.
         executors: Where nodes with `on=` run; None to run them in place.
-        trace: Gets the span of each attempt to be the current one.
+        following: Who follows the run.
         loop: The event loop, if the caller has it.
     """
 
     __slots__ = (
         "_checks",
+        "_entered",
         "_executors",
         "_now",
         "_ownership",
@@ -91,9 +85,7 @@ class TaskRunner:
         "_snapshot",
         "_surroundings",
         "_threads",
-        "_trace",
         "_wall",
-        "context",
     )
 
     def __init__(  # noqa: PLR0913 - all that a node can use
@@ -102,20 +94,18 @@ class TaskRunner:
         *,
         host: Host,
         resources: Mapping[int, Mapping[str, object]],
-        models: Models,
         threads: Callable[[], Executor],
         now: Callable[[], float],
         wall: Callable[[], float],
         past: Past,
-        clock: Clock = MACHINE_CLOCK,
         executors: Executors | None = None,
-        trace: RunTrace | None = None,
+        following: Following = NOBODY,
         loop: asyncio.AbstractEventLoop | None = None,
         ownership: Ownership | None = None,
     ) -> None:
         self._ownership = ownership
         self._executors = executors
-        self._trace = trace
+        self._entered = following.entered
         self._resources = resources
         self._threads = threads
         self._now = now
@@ -129,7 +119,6 @@ class TaskRunner:
             run_id=snapshot.run_id,
             graph=plan.graph,
             host=host,
-            models=models,
             now=now,
             wall=wall,
             threads=threads,
@@ -137,20 +126,11 @@ class TaskRunner:
             past=past,
             snapshot=snapshot,
             resources=given,
-            clock=clock,
-            budgets=Budgets(snapshot),
+            following=following,
             sizes=sizes,
             guard=guard,
         )
         self._checks = run.checks
-        self.context = copy_context()  # the context in which the last node began
-
-    def is_clean(self) -> bool:
-        """Return whether the node that began last set no context variable; call it in the context in which it ran."""
-        try:
-            return copy_context() == self.context
-        except Exception:  # noqa: BLE001 - values of context variables may not be comparable
-            return False
 
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
@@ -158,7 +138,6 @@ class TaskRunner:
         began = now()
         mode = task.mode
         if mode != "run" and mode not in ("fallback", "crash_loop"):
-            self.context = copy_context()  # no node runs: the caller finds it unchanged
             return self._moved(task, began)
         if self._ownership is not None and not self._ownership.is_recent():
             await self._ownership.check()
@@ -166,10 +145,9 @@ class TaskRunner:
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
         choice = ""
-        _SET_CURRENT(context)  # never reset: the next task sets its own
-        if self._trace is not None:
-            self._trace.enter(frame)
-        self.context = copy_context()
+        _SET_CURRENT(context)  # never reset: each task has its own asyncio task
+        for entered in self._entered:
+            entered(frame)
         try:
             if mode == "crash_loop":
                 return self._failed(task, began, _crash_loop(task, frame), context, choice)
@@ -234,7 +212,7 @@ class TaskRunner:
             return self._moved(task, self._now())
         frame = self._snapshot.frames[task.frame]
         try:
-            plan = plan_of(self._plan, frame)
+            plan = self._plan if frame.up is None else plan_of(self._plan, frame)
         except (KeyError, NoChoice):  # the graph was changed: `run` reports it
             return None
         node = plan.nodes.get(task.node)

@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from msgspec import Struct
 
-from graphengine.agents.live_events import Live
-from graphengine.agents.run_scope import FROM_THREAD
 from graphengine.engine.frame_tree import add_usage, place_of
-from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import Node, WaitRecord, path_of
-from graphengine.errors import DefinitionError, InputError, NotRecordable, PriceUnknown, TooLarge
+from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
-from graphengine.models.base import KnowsPrices
+from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.recorded_work import Work, answers_of
+from graphengine.runner.scope import FROM_THREAD
 from graphengine.runner.threads import in_thread
-from graphengine.runner.waits import RunWaits
 from graphengine.state.json_values import as_record, checked_name
 from graphengine.state.path import did_you_mean
 
@@ -34,19 +31,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
-    from graphengine.agents.live_events import AgentEvent
-    from graphengine.agents.run_scope import AsksPerson, Opens, Piece
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Guard
     from graphengine.engine.snapshot import Frame, Snapshot, Task
     from graphengine.engine.steps import Said, SaidKind
-    from graphengine.errors import ModelTransient
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.models.base import Model, Request
-    from graphengine.models.line import Clock, Waits
-    from graphengine.runner.budget import Budgets
-    from graphengine.runner.live_events import Emitted
-    from graphengine.runner.model_routing import Models
+    from graphengine.runner.scope import AsksPerson, Piece
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
@@ -64,7 +54,7 @@ class Host(Protocol):
         ...
 
     @property
-    def in_flight(self) -> set[Live]:
+    def in_flight(self) -> set[Any]:
         """The calls of agents that are in flight."""
         ...
 
@@ -93,7 +83,7 @@ class Host(Protocol):
         """Show data that a node emits, from any thread."""
         ...
 
-    def show(self, event: Emitted | AgentEvent) -> None:
+    def show(self, event: object) -> None:
         """Show a live event."""
         ...
 
@@ -110,13 +100,12 @@ class Host(Protocol):
 class Surroundings(Struct, frozen=True):
     """What the contexts of a run share.
 
-    `now` is the clock of its log, `wall` the clock by which waits end, `clock` the one of the lanes of models.
+    `now` is the clock of its log, `wall` the clock by which waits end.
     """
 
     run_id: str
     graph: str
     host: Host
-    models: Models
     now: Callable[[], float]
     wall: Callable[[], float]
     threads: Callable[[], Executor]
@@ -124,8 +113,7 @@ class Surroundings(Struct, frozen=True):
     past: Past
     snapshot: Snapshot
     resources: Callable[[Frame], Mapping[str, object]]
-    clock: Clock
-    budgets: Budgets
+    following: Following = NOBODY
     sizes: Sizes = _SIZES
     guard: Guard | None = None  # where the graph has secrets
 
@@ -456,157 +444,8 @@ class Context:
             self.work.over = True
             if self.work.is_left:
                 await self.work.end()
-            self._surroundings.budgets.recorded(self._frame)
-
-    # What agents need of the run: `graphengine.agents.run_scope.Scope`.
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the run."""
-        return self._surroundings.loop
-
-    def model_for(self, agent: str, own: str | Model) -> Model:
-        """Return the model of an agent here: the Runner's replacement, or the agent's own."""
-        return self._surroundings.models.of(self._surroundings.graph, self.path, agent, own)
-
-    def given(self) -> Mapping[str, object]:
-        """Return what tools can take by name: `ctx`, and the resources of the graph."""
-        return {**self._surroundings.resources(self._frame), "ctx": self}
-
-    def place(self, name: str, what: Callable[[], str]) -> str:
-        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self._work("").place(name, what())
-
-    def recorded(self, place: str) -> Sequence[JsonValue]:
-        """Return what was recorded directly below this key."""
-        return self._work("").recorded(place)
-
-    def group(self, place: str) -> AbstractContextManager[None]:
-        """Put the keys of all work that is recorded inside this block below this key."""
-        return self._work("").group(place)
-
-    def may_record(self, text: str) -> bool:
-        """Return whether a text contains no secret."""
-        guard = self._surroundings.guard
-        return guard is None or guard.hide(text) == text
-
-    @contextmanager
-    def call(self, key: str) -> Iterator[None]:
-        """Mark a block as a call of a tool, whose idempotency key ends with this key."""
-        before = _CALL.set((self, key))
-        try:
-            yield
-        finally:
-            _CALL.reset(before)
-
-    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
-        """Return the record of a piece of work: the existing one, or a new one after doing the work.
-
-        If the work cannot be recorded, what it spent on a model is counted with the attempt.
-        """
-        done: list[Piece] = []
-
-        async def made() -> Piece:
-            done.append(await make())
-            return done[0]
-
-        try:
-            return await self._work("").piece(name, what, made)
-        except (TooLarge, NotRecordable):
-            if done and done[0].usage:
-                self.usage = add_usage(self.usage or {}, done[0].usage)
-            raise
-
-    async def may_call(self, model: Model) -> None:
-        """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
-
-        A tool's call in which that happens is cut off, and repeated when the run is resumed, with the work recorded
-        inside it. A call that the node records with `ctx.step` finishes first.
-
-        Raises:
-            PriceUnknown: A limit on costs is in force, and the model's price is not known.
-            DefinitionError: The node has ended, or was cancelled.
-            StoreError: A step could not be recorded, and the run ends.
-        """
-        around, frame, work = self._surroundings, self._frame, self._work("")
-        work.over = work.over or around.snapshot.frames.get(frame.id) is not frame
-        work.check_not_over("an agent")
-        around.host.check()
-        if (around.host.is_halting or limit_over(around.snapshot, frame)) and not work.is_inside:
-            await work.halt()
-        if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
-            return
-        if not await model.knows_price():
-            raise PriceUnknown(
-                f"the price of {model.name} is not known, and a limit on costs is in force",
-                where=f"node {self.path}",
-                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
-            )
-
-    def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Note that an exception says that the record of a piece of work cannot be used."""
-        self._work("").refuse(error, name, what)
-
-    def answered(self, name: str, what: str, value: object) -> None:
-        """Note the piece of work that an answer is from, which is refused with the node's update."""
-        self._work("").answered(name, what, value)
-
-    def may_sleep(self) -> bool:
-        """Return whether the run can be stored as waiting here."""
-        return not self._work("").is_inside
-
-    def has_slept(self, what: str) -> bool:
-        """Return whether the next such sleep is recorded, and is over."""
-        return self._work("").is_over("sleep", what)
-
-    async def sleep_for(self, seconds: float, what: str) -> None:
-        """Wait, with the run stored as waiting."""
-        wait = WaitRecord(kind="sleep", question=what, due=self._surroundings.wall() + seconds)
-        with self._surroundings.budgets.asleep(self._frame, self._work("").below):
-            await self._work("").wait(wait, what, None)
-
-    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
-        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
-        return await self._work("").approved(identity, record, ask)
-
-    def live(self, agent: str) -> Live | None:
-        """Return what shows the live events of a call of an agent."""
-        host, guard = self._surroundings.host, self._surroundings.guard
-        return Live(agent, self.path, self.attempt, host.show, lambda: host.is_watched, host.in_flight, guard)
-
-    async def opened(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner."""
-        return await self._surroundings.models.opened(source)
-
-    @property
-    def waits(self) -> Waits:
-        """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
-        around = self._surroundings
-        return RunWaits(around.clock, around.host, around.snapshot, self._frame, self._work(""))
-
-    def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002
-        """Return None: the node's `retry=` decides."""
-        return None
-
-    async def reserved(self, model: Model, request: Request) -> AbstractContextManager[Callable[[Usage], None]]:
-        """Reserve what a call may use of the limits, once it fits."""
-        budgets, below = self._surroundings.budgets, self._work("").below
-        return await budgets.held(self._frame, model, request, self.waits.first_of, below)
-
-    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a blocking function in the given threads, else in the runner's thread pool.
-
-        If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
-        such threads, which would wait for each other.
-        """
-        calls = FROM_THREAD.get()
-        own = self._surroundings.threads if calls is None else calls.threads
-        return await in_thread(threads or own(), function)
-
-    def paid(self, usage: Usage) -> None:
-        """Add the usage of a model call that is not recorded as a piece of work."""
-        self.usage = add_usage(self.usage or {}, usage)
-        self._surroundings.budgets.unrecorded(self._frame, usage)
+            for ended in self._surroundings.following.ended:
+                ended(self._frame)
 
     def own(self) -> Work:
         """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
@@ -645,6 +484,106 @@ class Context:
 
 _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)
 """The context and the key of the tool call that is being made."""
+
+
+class NodeScope:
+    """The scope of a node.
+
+    Args:
+        context: The Context of the node, as `scope.CURRENT` has it where its code runs.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.around, self.frame = context._surroundings, context._frame  # noqa: SLF001 - this is a part of it
+
+    @property
+    def work(self) -> Work:
+        """The attempt's recorded work."""
+        return self.context.work or self.context.own()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the run."""
+        return self.around.loop
+
+    def given(self) -> Mapping[str, object]:
+        """Return what tools can take by name: `ctx`, and the resources of the graph."""
+        return {**self.around.resources(self.frame), "ctx": self.context}
+
+    def place(self, name: str, what: Callable[[], str]) -> str:
+        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
+        return self.work.place(name, what())
+
+    def recorded(self, place: str) -> Sequence[JsonValue]:
+        """Return what was recorded directly below this key."""
+        return self.work.recorded(place)
+
+    def group(self, place: str) -> AbstractContextManager[None]:
+        """Put the keys of all work that is recorded inside this block below this key."""
+        return self.work.group(place)
+
+    def may_record(self, text: str) -> bool:
+        """Return whether a text contains no secret."""
+        guard = self.around.guard
+        return guard is None or guard.hide(text) == text
+
+    @contextmanager
+    def call(self, key: str) -> Iterator[None]:
+        """Mark a block as a call of a tool, whose idempotency key ends with this key."""
+        before = _CALL.set((self.context, key))
+        try:
+            yield
+        finally:
+            _CALL.reset(before)
+
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
+        """Return the record of a piece of work: the existing one, or a new one after doing the work.
+
+        If the work cannot be recorded, what it spent on a model is counted with the attempt.
+        """
+        done: list[Piece] = []
+
+        async def made() -> Piece:
+            done.append(await make())
+            return done[0]
+
+        try:
+            return await self.work.piece(name, what, made)
+        except (TooLarge, NotRecordable):
+            if done and done[0].usage:
+                self.context.usage = add_usage(self.context.usage or {}, done[0].usage)
+            raise
+
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Note that an exception says that the record of a piece of work cannot be used."""
+        self.work.refuse(error, name, what)
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Note the piece of work that an answer is from, which is refused with the node's update."""
+        self.work.answered(name, what, value)
+
+    def may_sleep(self) -> bool:
+        """Return whether the run can be stored as waiting here."""
+        return not self.work.is_inside
+
+    def has_slept(self, what: str) -> bool:
+        """Return whether the next such sleep is recorded, and is over."""
+        return self.work.is_over("sleep", what)
+
+    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
+        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
+        return await self.work.approved(identity, record, ask)
+
+    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
+        """Call a blocking function in the given threads, else in the runner's thread pool.
+
+        If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
+        such threads, which would wait for each other.
+        """
+        calls = FROM_THREAD.get()
+        own = self.around.threads if calls is None else calls.threads
+        return await in_thread(threads or own(), function)
 
 
 def _check_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:

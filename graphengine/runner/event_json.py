@@ -6,27 +6,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import from_json, to_json
 
 from graphengine.history.json_document import EndDocument, event_line, step_document
-from graphengine.runner.live_events import (
-    AnswerReset,
-    Emitted,
-    NodeBegan,
-    PartialAnswer,
-    TextDelta,
-    ThinkingDelta,
-    ToolCalled,
-    ToolReturned,
-)
+from graphengine.runner.live_events import Emitted, NodeBegan
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.agents.live_events import AgentEvent
+    from _typeshed import DataclassInstance
+
     from graphengine.runner.result import Result, Usage
     from graphengine.runner.run_events import Event
     from graphengine.state.amounts import Usage as RecordedUsage
@@ -72,17 +64,7 @@ def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
             data = from_json(to_json(event.data, inf_nan_mode="strings", serialize_unknown=True))
             return "emitted", {"path": event.path, "data": data}
         case _:
-            return _OF_AGENTS[type(event)], asdict(event)
-
-
-_OF_AGENTS: Final[Mapping[type[AgentEvent], str]] = {
-    TextDelta: "text",
-    ThinkingDelta: "thinking",
-    PartialAnswer: "partial",
-    ToolCalled: "tool_called",
-    ToolReturned: "tool_returned",
-    AnswerReset: "reset",
-}
+            return event.event, asdict(cast("DataclassInstance", event))
 
 
 def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:

@@ -141,7 +141,7 @@ class Followed(Run[S]):
     """
 
     def __init__(self, run_id: str, follow: Callable[[int | None], AsyncGenerator[Event, None]]) -> None:
-        super().__init__(run_id, None)
+        self.id = run_id
         self._follow = follow
 
     def events(self, after: int = 0) -> AsyncGenerator[Event, None]:

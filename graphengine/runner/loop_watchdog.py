@@ -22,10 +22,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.agents.run_scope import CURRENT
 from graphengine.engine.steps import own_name
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import Context
+from graphengine.runner.scope import CURRENT
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition
-from graphengine.runner.lifecycle import as_limits
+from graphengine.runner.opening import as_limits
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, ca
 
 from pydantic import ValidationError
 
-from graphengine.agents.run_scope import Piece
 from graphengine.engine.events import AnswerRefused, WorkDone
 from graphengine.engine.failures import FailedElsewhere
 from graphengine.engine.phases import Memo
@@ -39,6 +38,7 @@ from graphengine.errors import (
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import call_key, digest_of_call, returned
+from graphengine.runner.scope import Piece
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_name
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from graphengine.agents.run_scope import AsksPerson, Question
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import Said, SaidKind
     from graphengine.runner.context import Surroundings
+    from graphengine.runner.scope import AsksPerson, Question
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -453,7 +453,7 @@ class Work:
         return await self._wait_at(self._wait_key(wait.kind, what), wait, answers, name)
 
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
-        """Return a person's answer; None if nothing is asked: see `graphengine.agents.run_scope.Scope`.
+        """Return a person's answer; None if nothing is asked: see `graphengine.runner.scope.Scope`.
 
         While the question is made, the attempt does not end, so that several questions are asked together.
         """

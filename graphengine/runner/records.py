@@ -14,6 +14,7 @@ from graphengine.history.load import Difference, differences, load_snapshot
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
+from graphengine.runner.arguments import checked_tags
 from graphengine.runner.following import Followed, Follower
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
@@ -319,7 +320,7 @@ class Records(ABC):
         Raises:
             UnknownRun; InputError: A text that cannot be a tag.
         """
-        added, removed = pruning.checked_tags(add, "add="), pruning.checked_tags(remove, "remove=")
+        added, removed = checked_tags(add, "add="), checked_tags(remove, "remove=")
         await self._known(run_id)
         return await self.store.tag(run_id, added, removed)
 

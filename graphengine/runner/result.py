@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
 from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.runner.notebooks import html_of
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 from graphengine.state.view import Held, View
@@ -147,11 +148,9 @@ class Result(Generic[S]):
         """The recorded state: JSON values, secret fields encrypted."""
         return {name: opened(record) for name, record in self.recorded.items()}
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""
-        from graphengine.runner.display import result_html  # noqa: PLC0415 - only notebooks need the renderer
-
-        return result_html(self)
+        return html_of(self)
 
     if not TYPE_CHECKING:  # type checkers know that it has none
 

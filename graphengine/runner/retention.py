@@ -6,18 +6,18 @@ is removed. So the store checks each run again while it removes it (`Store.remov
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import InputError, UnknownRun
-from graphengine.graph.options import LONGEST_TAG, is_seconds, is_tag
+from graphengine.graph.options import is_seconds
+from graphengine.runner.arguments import checked_tags
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
     from graphengine.stores.base import RunInfo, Status, Store
 
@@ -73,25 +73,6 @@ class Rule:
     keep_tags: frozenset[str]
     graph: str | None
     statuses: tuple[Status, ...]
-
-
-def checked_tags(tags: object, where: str) -> tuple[str, ...]:
-    """Check tags, and return them sorted, without duplicates.
-
-    Raises:
-        InputError: The argument is not a list of tags.
-    """
-    if tags == ():
-        return ()
-    if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
-    found = set()
-    for tag in tags:
-        if not is_tag(tag):
-            repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
-            raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
-        found.add(tag)
-    return tuple(sorted(found))
 
 
 def rule(

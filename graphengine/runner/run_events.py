@@ -10,9 +10,8 @@ from graphengine.engine.steps import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.agents.live_events import AgentEvent
     from graphengine.engine.steps import RunStatus, Step
-    from graphengine.runner.live_events import Emitted, NodeBegan
+    from graphengine.runner.live_events import Emitted, LiveEvent, NodeBegan
     from graphengine.runner.result import Result, Wait
 
 
@@ -52,4 +51,4 @@ class RunEnded:
     result: Result[Any]
 
 
-Event: TypeAlias = "NodeBegan | Emitted | AgentEvent | StepRecorded | StatusChanged | RunEnded"
+Event: TypeAlias = "NodeBegan | Emitted | LiveEvent | StepRecorded | StatusChanged | RunEnded"

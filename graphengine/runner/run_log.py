@@ -16,34 +16,34 @@ from graphengine.engine.steps import Attempt, Failed
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
-    from graphengine.telemetry.trace import RunTrace
+    from graphengine.runner.followers import Following
 
 log = logging.getLogger("graphengine.runs")
 log.addHandler(logging.NullHandler())
 
 
-def log_begin(snapshot: Snapshot, trace: RunTrace | None) -> None:
+def log_begin(snapshot: Snapshot, following: Following) -> None:
     """Log that a run is driven here from now on."""
     if log.isEnabledFor(logging.INFO):
-        facts = _facts(snapshot, trace)
+        facts = _facts(snapshot, following)
         log.info("run %s of graph %s is driven here", facts["run"], facts["graph"], extra=facts)
 
 
-def log_end(snapshot: Snapshot, trace: RunTrace | None) -> None:
+def log_end(snapshot: Snapshot, following: Following) -> None:
     """Log that a run is driven here no longer."""
     level = logging.WARNING if snapshot.status == "failed" else logging.INFO
     if log.isEnabledFor(level):
-        facts = {**_facts(snapshot, trace), "status": snapshot.status}
+        facts = {**_facts(snapshot, following), "status": snapshot.status}
         verb = "released" if snapshot.status == "running" else snapshot.status
         log.log(level, "run %s is %s after step %d", facts["run"], verb, snapshot.seq, extra=facts)
 
 
-def log_failure(snapshot: Snapshot, trace: RunTrace | None, step: Step, failure: FailureRecord) -> None:
+def log_failure(snapshot: Snapshot, following: Following, step: Step, failure: FailureRecord) -> None:
     """Log an attempt that failed."""
     if not (step.node and isinstance(step.data, (Attempt, Failed)) and log.isEnabledFor(logging.WARNING)):
         return
     facts = {
-        **_facts(snapshot, trace),
+        **_facts(snapshot, following),
         "node": step.path,
         "attempt": step.attempt,
         "code": failure.kind,
@@ -54,6 +54,5 @@ def log_failure(snapshot: Snapshot, trace: RunTrace | None, step: Step, failure:
     log.warning(text, step.path, facts["run"], step.attempt, failure.kind, then, extra=facts)
 
 
-def _facts(snapshot: Snapshot, trace: RunTrace | None) -> dict[str, object]:
-    trace_id = trace.trace_id if trace is not None else ""
-    return {"run": snapshot.run_id, "graph": snapshot.graph, "seq": snapshot.seq, "trace_id": trace_id}
+def _facts(snapshot: Snapshot, following: Following) -> dict[str, object]:
+    return {"run": snapshot.run_id, "graph": snapshot.graph, "seq": snapshot.seq, "trace_id": "", **following.labels}

@@ -4,40 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import secrets
-from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
-from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.caller_line import ends_at_caller
-from graphengine.calls.contexts import in_context
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
-from graphengine.runner import retention as pruning
+from graphengine.graph.options import is_seconds
+from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
-from graphengine.runner.arguments import checked_id, new_id, place_in, sizes_of, store_of
+from graphengine.runner.arguments import checked_id, checked_tags, new_id, place_in, sizes_of, store_of
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
-from graphengine.runner.executors import Executors
-from graphengine.runner.model_routing import Models
+from graphengine.runner.life import Life
 from graphengine.runner.plans import pauses_of, plan_of
-from graphengine.runner.portal import own_loop
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import unless_failed
+from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run
-from graphengine.runner.supervisor import Opening, Supervisor
+from graphengine.runner.scope import CURRENT
+from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
-from graphengine.runner.turns import HERE
 from graphengine.state.json_values import as_record, checked_name, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -45,13 +42,20 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
-    from graphengine.models.base import Model
+    from graphengine.runner.driving import Driving
+    from graphengine.runner.extensions import Extension
+    from graphengine.runner.life import Opening
     from graphengine.runner.result import Result
     from graphengine.stores.base import Pick, RunInfo, Store, Taken
-    from graphengine.telemetry import Telemetry
 
 S = TypeVar("S")
 
+log = logging.getLogger("graphengine.runner")
+
+_UNOPENED: Final = (
+    "run %s was just being started or resumed when its Runner closed, and may not be recorded\n"
+    "  repair: await run.result() before the Runner closes"
+)
 _PAGE: Final = 1000
 """How many due runs `recover` asks for at first; it asks for more if there may be more."""
 
@@ -63,17 +67,12 @@ class Runner(Records):
     Args:
         store: The path of a SQLite database, a Store, or None for memory.
         resources: Ready-made resources that replace the graphs' own, by name.
-        models: Models that replace agents' own, as objects or names (`"openai:…"`). The keys are an agent's name, a
-            node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all agents; the
-            most specific key wins. A key such as `review_loop:writer` applies only in that graph.
         check: Detect nodes that change their input in place.
         threads: The maximum number of sync nodes that run at the same time.
         clock: The clock; tests can pass their own.
         sizes: Size limits of a state, an update, a message and recorded work.
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
-        executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
-            function that makes one, which the Runner shuts down. See `graphengine.executors`.
-        telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
+        extensions: What else acts in the runs; see `graphengine.runner.extensions`.
 
     Example:
         >>> async def main() -> None:
@@ -89,31 +88,32 @@ class Runner(Records):
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model | str] | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
-        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
-        telemetry: Telemetry | None = None,
+        extensions: Sequence[Extension] = (),
     ) -> None:
-        self.telemetry = telemetry
-        self.store: Store = store_of(store)
-        self._in_memory = store is None
-        self._resources = Resources(resources or {})
-        self._models = Models(models or {})
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
-        self._threads = Threads(threads)
+        if not is_seconds(grace_seconds, zero=True):
+            raise DefinitionError(f"Runner(grace_seconds={grace_seconds!r})", repair="give seconds, 0 or more")
+        self.store: Store = store_of(store)
+        self._in_memory = store is None
         self._clock = clock or SystemClock()
-        self._runs: set[Run[Any]] = set()
+        self._grace_seconds = grace_seconds
         self._sizes = sizes_of(sizes)
-        self._executors = Executors(executors or {})
-        parts = (self._resources, self._models, self._threads, self._executors)
-        self._supervisor = Supervisor(self.store, self._clock, *parts, check=check, sizes=self._sizes)
-        self._supervisor.opener.telemetry = telemetry
-        self._supervisor.grace(grace_seconds)
+        self._shared: Shared[Life[Any]] = Shared(
+            self.store,
+            self._clock,
+            Resources(resources or {}),
+            Threads(threads),
+            tuple(extensions),
+            checks=check,
+            sizes=self._sizes,
+        )
+        self._handles: WeakValueDictionary[Life[Any], Run[Any]] = WeakValueDictionary()
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,34 +141,48 @@ class Runner(Records):
         them, like those of a process that died. A warning names each, and any run that was just being started;
         the `result()` of a released run has the status `running`.
         """
-        self._supervisor.closed = True
-        if self._has_nothing_to_wait_for:
-            await self.store.close()
+        shared = self._shared
+        shared.closed = True
+        opened = shared.resources.is_used or shared.threads.pool or any(each.is_used for each in shared.extensions)
+        if self._in_memory and not (opened or shared.lives or shared.leaving):
+            await self.store.close()  # there is nothing to wait for
             return
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="graphengine close")
         await asyncio.shield(self._closing)
 
-    @property
-    def _has_nothing_to_wait_for(self) -> bool:
-        """Whether it was used only for runs in memory that are over, so that it can close at once."""
-        opened = self._resources.is_used or self._models.is_used or self._threads.pool or self._executors.are_used
-        return self._in_memory and not (opened or self._runs or self._supervisor.opener.turns.cancelled)
-
     async def _close(self) -> None:
+        shared = self._shared
         async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
             stack.push_async_callback(self.store.close)
-            stack.push_async_callback(self._resources.close)
-            stack.push_async_callback(self._models.close)
-            stack.callback(self._threads.shutdown)
-            stack.push_async_callback(self._executors.close)
-            await self._supervisor.release_all()
-            runs = list(self._runs)
-            left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in runs)]
-            left += self._supervisor.opener.turns.cancelled
+            stack.push_async_callback(shared.resources.close)
+            stack.callback(shared.threads.shutdown)
+            for each in shared.extensions:
+                stack.push_async_callback(each.closed)
+            await self._let_finish()
+            lives = list(shared.lives)
+            for life in lives:
+                life.task.cancel()
+            left = [*shared.close(), *(life.task for life in lives)]
             if left:
                 await asyncio.wait(left)
-            self._supervisor.warn_of_unopened(runs)
+            for life in lives:
+                if life.task.cancelled() and not life.seq:
+                    log.warning(_UNOPENED, life.id)  # nothing else would report that
+
+    async def _let_finish(self) -> None:
+        """Start no more nodes, and wait the grace time for those in flight."""
+        driven = list(self._shared.driven.values())
+        for life in driven:
+            if life.driving is not None:
+                life.driving.release()
+        if driven and self._grace_seconds:
+            grace = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + self._grace_seconds))
+            ended = asyncio.gather(*(life.over.wait() for life in driven), return_exceptions=True)
+            await asyncio.wait((ended, grace), return_when=asyncio.FIRST_COMPLETED)
+            for each in (ended, grace):
+                each.cancel()
+            await asyncio.gather(ended, grace, return_exceptions=True)
 
     def start(  # noqa: PLR0913 - what a run begins with
         self,
@@ -183,6 +197,7 @@ class Runner(Records):
         queue: str | None = None,
         priority: int = 0,
         key: str | None = None,
+        wait_out: bool = True,
     ) -> Run[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
 
@@ -203,6 +218,7 @@ class Runner(Records):
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
             key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
+            wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
@@ -217,60 +233,18 @@ class Runner(Records):
             3 3
         """
         place = place_in(queue, priority, key)
-        given = (graph, state, run_id, limits, after, pause_before, tags)
-        run, plan, opening = self._new(*given, is_queued=queue is not None)
-        run.place = place
-        return self._live(run, plan, opening)
-
-    async def run_here(
-        self,
-        graph: GraphDefinition[S],
-        state: S | Mapping[str, object] | None,
-        *,
-        run_id: str | None = None,
-        limits: Limits | None = None,
-    ) -> Result[S]:
-        """Start a run that nothing else can see, as `Graph.run` does, and return its result.
-
-        In memory it needs no asyncio task: the caller's drives it. A task that was cancelled before cannot, since a
-        node's own cancellations could not be distinguished from that one.
-
-        Raises: as `start` and `Run.result`.
-        """
-        if HERE.turns.over():  # otherwise runs one after the other, none of which suspends, would hold the event loop
-            await HERE.turns.yield_loop()
-        run, plan, opening = self._new(graph, state, run_id, limits)
-        run.is_hidden = True
-        task = asyncio.current_task(self._loop)
-        if not self._in_memory or task is None or task.cancelling():
-            return await self._live(run, plan, opening).result()
-        result = await in_context(copy_context(), self._supervisor.supervise(run, plan, opening))
-        return unless_failed(cast("Result[S]", result))  # None only if the Runner was closed meanwhile
-
-    def _new(  # noqa: PLR0913 - what a run begins with
-        self,
-        graph: GraphDefinition[S],
-        state: S | Mapping[str, object] | None,
-        run_id: str | None,
-        limits: Limits | None,
-        after: str | None = None,
-        pause_before: Sequence[str] = (),
-        tags: Iterable[str] = (),
-        *,
-        is_queued: bool = False,
-    ) -> tuple[Run[S], Plan[S], Opening[S]]:
-        """Return a new run, its plan, and what opens it."""
-        self._usable()
-        plan = plan_of(graph, limits)
-        self.check_names(plan, is_queued=is_queued)
-        given: S | Mapping[str, object] = {} if state is None else state
-        initial = None if after else plan.state.initial(given, f"graph {graph.name}")
-        pause = pauses_of(plan, pause_before)
-        run = self._run(run_id or new_id(self._clock.now()), graph)
-        run.tags = pruning.checked_tags(tags, "tags=")
-        begin = self._supervisor.opener.begin
-        opening = partial(begin, run, plan, initial, given, limits or graph.limits, after, pause)
-        return run, plan, opening
+        plan = self._usable_plan(graph, limits, is_queued=queue is not None)
+        begin = partial(
+            opening.begin,
+            initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
+            given={} if state is None else state,
+            limits=limits or graph.limits,
+            after=after,
+            pause=pauses_of(plan, pause_before),
+            tags=checked_tags(tags, "tags="),
+            place=place,
+        )
+        return self._handle(self._live(plan, run_id or new_id(self._clock.now()), begin, waits_out=wait_out))
 
     def resume(
         self,
@@ -306,15 +280,11 @@ class Runner(Records):
             >>> asyncio.run(main())
             stopped finished 3
         """
-        self._usable()
-        plan = plan_of(graph, limits)
-        self.check_names(plan)
+        plan = self._usable_plan(graph, limits)
         if self.drives(run_id):
             raise RunIsDriven(run_id, "this Runner", math.inf)
-        run = self._run(run_id, graph)
-        run.waits_out = wait_out
-        pause = None if pause_before is None else pauses_of(plan, pause_before)
-        return self._live(run, plan, partial(self._supervisor.opener.resume, run, plan, limits, pause))
+        wanted = opening.Wanted(limits, None if pause_before is None else pauses_of(plan, pause_before))
+        return self._handle(self._live(plan, run_id, partial(opening.resume, wanted=wanted), waits_out=wait_out))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -355,20 +325,29 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 8
         """
-        self._usable()
-        plan = plan_of(graph, limits)
-        self.check_names(plan)
+        plan = self._usable_plan(graph, limits)
         if run_id == parent:
             text = f"a branch of run {parent!r} cannot have the same id"
             raise InputError(text, where=f"run {parent}", repair="choose another run_id, or omit it")
-        run = self._run(run_id or new_id(self._clock.now()), graph)
-        run.tags = pruning.checked_tags(tags, "tags=")
-        pause = None if pause_before is None else pauses_of(plan, pause_before)
+        branch_off = partial(
+            opening.branch_off,
+            parent=parent,
+            at=at,
+            update=update or {},
+            path=path,
+            limits=limits,
+            pause=None if pause_before is None else pauses_of(plan, pause_before),
+            tags=checked_tags(tags, "tags="),
+        )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
-        earlier = [each for each in self._runs if each.id == parent and not each.is_held_back]
-        branch_off = self._supervisor.opener.branch_off
-        opening = partial(branch_off, run, plan, parent, at, update or {}, path, limits, pause)
-        return self._live(run, plan, partial(self._supervisor.when_begun, earlier, opening))
+        earlier = [life for life in self._shared.lives if life.id == parent and not life.is_held_back]
+
+        async def when_recorded(life: Life[S]) -> Driving | Result[S]:
+            for each in earlier:
+                await each.begun.wait()
+            return await branch_off(life)
+
+        return self._handle(self._live(plan, run_id or new_id(self._clock.now()), when_recorded))
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
@@ -384,18 +363,18 @@ class Runner(Records):
         self._usable()
         await self._known(run_id)
         why = utf8_text(why)
-        driver = self._supervisor.drivers.get(run_id)
-        if driver is None:
-            await self._supervisor.opener.stop(run_id, why, now=now)
-            self._supervisor.wake(run_id)
+        life = self._shared.driven.get(run_id)
+        if life is None or life.driving is None:
+            await opening.stop(self._shared, run_id, why, now=now)
+            self._shared.wake(run_id)
             return
-        driver.stop(why, now=now)
+        life.driving.stop(why, now=now)
         if not _is_inside(run_id):
-            await driver.run.ended()
+            await life.over.wait()
 
     def drives(self, run_id: str) -> bool:
         """Return whether a run is being driven here now; a run that sleeps or waits is not."""
-        return run_id in self._supervisor.drivers
+        return run_id in self._shared.driven
 
     async def release(self, run_id: str) -> None:
         """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
@@ -405,38 +384,35 @@ class Runner(Records):
         worker drives it. Does nothing if the run is not driven here.
         """
         self._usable()
-        runs = [run for run in self._runs if run.id == run_id]
-        for run in runs:
-            run.released = True
-        driver = self._supervisor.drivers.get(run_id)
-        if driver is not None:
-            driver.release()
-        self._supervisor.wake(run_id)
+        lives = [life for life in self._shared.lives if life.id == run_id]
+        for life in lives:
+            life.release()
         if not _is_inside(run_id):
-            for run in runs:
-                await run.ended()
+            for life in lives:
+                await life.over.wait()
 
     async def take(self, pick: Pick) -> Sequence[Taken]:
         """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
         self._usable()
         await self.store.open()
-        return await self.store.take(replace(pick, kept=self._supervisor.opener.kept.ids))
+        return await self.store.take(replace(pick, kept=self._shared.kept.ids))
 
-    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> Run[S]:
-        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here."""
-        self._usable()
-        plan = plan_of(graph, None)
-        self.check_names(plan)
-        run = self._run(taken.info.id, graph)
-        run.taken = taken
-        run.is_of_worker = True
-        run.due_only = True  # if another worker was faster and the run failed there, do not retry it
-        return self._live(run, plan, partial(self._supervisor.opener.resume, run, plan))
+    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> tuple[Run[S], Coroutine[object, object, bool]]:
+        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here.
+
+        Returns:
+            Its handle, and whether it is driven here, once that is clear.
+        """
+        plan = self._usable_plan(graph, None)
+        resume = partial(opening.resume, taken=taken)
+        # Not asked: if another worker was faster and the run failed there, it is not retried.
+        life = self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)
+        return self._handle(life), life.is_taken()
 
     async def wants_alone(self, info: RunInfo) -> bool:
         """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
         self._usable()
-        return await self._supervisor.opener.wants_alone(info)
+        return await opening.is_better_alone(self.store, info)
 
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
         """Resume every orphan of these graphs: running runs that no process drives, because their process died.
@@ -474,20 +450,24 @@ class Runner(Records):
             limit *= 4
             found = await self.due(list(known), limit=limit)
         left = [info for info in found if info.status == "running"]
-        alone = [await self._supervisor.opener.wants_alone(info) for info in left]
-        runs = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
-        taken = await asyncio.gather(*(run.is_taken() for run, a in zip(runs, alone, strict=True) if not a))
+        alone = [await opening.is_better_alone(self.store, info) for info in left]
+        lives = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
+        taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
         are_taken = iter(taken)
-        return [run for run, a in zip(runs, alone, strict=True) if a or next(are_taken) or run.has_trouble]
+        kept = (each for each, a in zip(lives, alone, strict=True) if a or next(are_taken) or each.has_trouble)
+        return [self._handle(life) for life in kept]
 
-    def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Run[S]:
-        self._usable()
-        plan, run = plan_of(graph, None), self._run(run_id, graph)
-        run.due_only = True  # if another process was faster and the run ended there, do not retry it
-        run.is_held_back = alone
-        self.check_names(plan)
-        opening = partial(self._supervisor.opener.resume, run, plan)
-        return self._live(run, plan, partial(self._supervisor.when_idle, run, opening) if alone else opening)
+    def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:
+        plan, shared = self._usable_plan(graph, None), self._shared
+
+        async def when_idle(life: Life[S]) -> Driving | Result[S]:
+            async with shared.one_at_a_time:
+                await shared.idle()
+                life.is_held_back = False
+                return await opening.resume(life)
+
+        # Not asked: if another process was faster and the run ended there, it is not retried.
+        return self._live(plan, run_id, when_idle if alone else opening.resume, is_asked=False, held_back=alone)
 
     async def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
@@ -516,7 +496,7 @@ class Runner(Records):
             5
         """
         await self._known(run_id)
-        wait = await asked(self.store, self._supervisor.opener.kept, run_id, question)
+        wait = await asked(self.store, self._shared.kept, run_id, question)
         record = as_record(fitting(value, wait.facts.schema), "the answer", self._sizes.message_bytes)
         check_against(wait, record)
         payload = {"wait": wait.name, "id": wait.facts.id, "value": record}
@@ -586,66 +566,93 @@ class Runner(Records):
         await self._known(run_id)
         if not await self.store.infos([run_id]):
             await self._known(run_id)  # another caller may have started it here meanwhile
-            if self._here(run_id) is None:
+            if self._life_of(run_id) is None:
                 run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
                 await run.begun()
-                if run.has_trouble:
-                    with contextlib.suppress(RunExists):  # another process has just started it
+                if not run.is_going:
+                    with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
                         await run.result()
         await self.send(run_id, topic, record, key=key)
         await self._known(run_id)  # another caller's start may be about to find that the run exists
-        here = self._here(run_id)
-        return here if here is not None and not here.is_parked else self.resume(graph, run_id)
+        here = self._life_of(run_id)
+        return self._handle(here) if here is not None and not here.is_parked else self.resume(graph, run_id)
 
     async def _look(self, run_id: str) -> None:
         """Read a run's inbox now, if it is driven here, or wake it, if it sleeps here."""
-        driver = self._supervisor.drivers.get(run_id)
-        if driver is not None:
-            driver.deliver(await self.store.inbox([run_id]))
-        self._supervisor.wake(run_id)
+        life = self._shared.driven.get(run_id)
+        if life is not None:
+            life.deliver(await self.store.inbox([run_id]))
+        self._shared.wake(run_id)
 
     def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        return self._supervisor.opener.plan_by(fingerprint)
+        return self._shared.plans.get(fingerprint)
 
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
-        driver = self._supervisor.drivers.get(run_id)
-        if driver is not None:
-            return driver.run
-        going = (run for run in self._runs if run.id == run_id and run.is_going)
-        return min(going, key=lambda run: (run.is_parked, not run.is_recorded), default=None)
+        life = self._life_of(run_id)
+        return None if life is None else self._handle(life)
+
+    def _life_of(self, run_id: str) -> Life[Any] | None:
+        driven = self._shared.driven.get(run_id)
+        if driven is not None:
+            return driven
+        lives = (life for life in self._shared.lives if life.id == run_id and not life.task.done())
+        return min(lives, key=lambda life: (life.is_parked, not life.seq), default=None)
+
+    def _handle(self, life: Life[S]) -> Run[S]:
+        """Return the one handle on a life."""
+        return self._handles.get(life) or self._handles.setdefault(life, Run(life))
 
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
         self._usable()
         await self.store.open()
-        while (run := self._here(run_id)) is not None and not (run.is_recorded or run.is_held_back):
-            await run.begun()
+        while (life := self._life_of(run_id)) is not None and not (life.seq or life.is_held_back):
+            await life.begun.wait()
             self._usable()
 
-    def _run(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
-        return Run(checked_id(run_id), self.store)
+    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
+        """Let a run live here, from its opening to its result."""
+        return Life(self._shared, checked_id(run_id), plan, open_, **how)
 
-    def _live(self, run: Run[S], plan: Plan[S], opening: Opening[S]) -> Run[S]:
-        """Start to drive a run in the background, from its opening to its result."""
-        self._runs.add(run)
-        run.start(self._supervisor.supervise(run, plan, opening), self._runs.discard)
-        return run
+    def _usable_plan(self, graph: GraphDefinition[S], limits: Limits | None, *, is_queued: bool = False) -> Plan[S]:
+        """Return the plan of a graph that is about to be run. Raises: as `start`."""
+        self._usable()
+        plan = plan_of(graph, limits)
+        self.check_names(plan, is_queued=is_queued)
+        return plan
 
     def _usable(self) -> None:
         check_may_run()
-        if self._supervisor.closed or self._pid != os.getpid():
-            forked = "" if self._supervisor.closed else ", in a process that was forked from the one that created it"
+        if self._shared.closed or self._pid != os.getpid():
+            forked = "" if self._shared.closed else ", in a process that was forked from the one that created it"
             raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
-        self._loop = own_loop(self._loop)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is None:
+            raise DefinitionError(
+                "a Runner was used where no event loop is running",
+                repair="in a script: SyncRunner(path) or graph.run_sync(state); in async code: async with Runner(path)",
+            )
+        if self._loop is not None and self._loop is not loop:
+            raise RunnerClosed(
+                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
+            )
+        self._loop = loop
 
     def check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
-        """Check what a graph needs of this Runner by name: resources, models, executors. Raises: as `start`."""
-        plans = plan.nest
-        self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
-        self._models.check(plan)
-        if not is_queued:  # else the worker needs them
-            self._executors.check(plans)
+        """Check what a graph needs of this Runner, such as resources by name. Raises: as `start`."""
+        plans, shared = plan.nest, self._shared
+        shared.resources.check({name: factory for here in plans for name, factory in here.resources.items()})
+        for each in shared.extensions:
+            each.checked(plan, is_queued=is_queued)
+
+    async def tell_polled(self) -> None:
+        """Tell extensions that a worker has looked at the queues."""
+        for each in self._shared.extensions:
+            await each.polled(self.store)
 
 
 def _is_inside(run_id: str) -> bool:

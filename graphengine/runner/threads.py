@@ -13,8 +13,8 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from graphengine.agents.run_scope import FROM_THREAD, Calls, Outcome
 from graphengine.calls.time_limit import queued
+from graphengine.runner.scope import FROM_THREAD, Calls, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,48 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.agents.live_events import AnswerReset, Kept, PartialAnswer, TextDelta, ThinkingDelta
 from graphengine.errors import WatcherTooSlow
-from graphengine.runner.live_events import NodeBegan
+from graphengine.runner.live_events import LiveEvent, NodeBegan
 from graphengine.runner.run_events import StepRecorded
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from graphengine.runner.live_events import Growth
     from graphengine.runner.run_events import Event
 
 JOINED_FROM: Final = 1_000
 MOST_WAITING: Final = 10_000
 
-_Growing: TypeAlias = "TextDelta | ThinkingDelta | PartialAnswer"
 
+class _Joined(NamedTuple):
+    """Pieces that wait as one event."""
 
-class _Joined:
-    """The pieces of a text, or the newest partial answer."""
-
-    __slots__ = ("_kept", "event", "key")
-
-    def __init__(self, event: _Growing, key: tuple[object, ...]) -> None:
-        self.event: _Growing = event
-        self.key = key
-        self._kept = Kept()
-        if not isinstance(event, PartialAnswer):
-            self._kept.add(event.text)
-
-    def add(self, event: _Growing) -> None:
-        """Add a piece, or replace the partial answer."""
-        if isinstance(event, PartialAnswer):
-            self.event = event
-        else:
-            self._kept.add(event.text)
-
-    def whole(self) -> _Growing:
-        """Return it as one event."""
-        if isinstance(self.event, PartialAnswer):
-            return self.event
-        text, skipped = self._kept.end()
-        return replace(self.event, text=text, skipped=self.event.skipped + skipped)
+    growth: Growth
 
 
 class Watcher(asyncio.Queue["Event | None"]):
@@ -64,7 +42,7 @@ class Watcher(asyncio.Queue["Event | None"]):
 
     def _init(self, maxsize: int) -> None:  # noqa: ARG002 - of asyncio.Queue
         self._queue: deque[Event | _Joined | None] = deque()
-        self._growing: dict[tuple[object, ...], _Joined] = {}
+        self._growing: dict[Hashable, Growth] = {}
         self._lost = False
         self.is_behind = False
 
@@ -73,15 +51,14 @@ class Watcher(asyncio.Queue["Event | None"]):
             return
         if len(self._queue) < JOINED_FROM:
             self._queue.append(item)
-        elif isinstance(item, (TextDelta, ThinkingDelta, PartialAnswer)):
-            key = type(item), item.path, item.agent, item.call, item.turn, item.attempt
-            if key in self._growing:
-                self._growing[key].add(item)
+        elif isinstance(item, LiveEvent) and (growth := item.growth()) is not None:
+            if growth.key in self._growing:
+                self._growing[growth.key].add(item)
             else:
-                joined = self._growing[key] = _Joined(item, key)
-                self._queue.append(joined)
+                self._growing[growth.key] = growth
+                self._queue.append(_Joined(growth))
         else:
-            if isinstance(item, AnswerReset):
+            if isinstance(item, LiveEvent) and item.ends_growth:
                 self._growing.clear()  # what comes next is not joined to what does not count any more
             self._queue.append(item)
         if len(self._queue) > MOST_WAITING:
@@ -90,8 +67,8 @@ class Watcher(asyncio.Queue["Event | None"]):
     def _get(self) -> Event | None:
         item = self._queue.popleft()
         if isinstance(item, _Joined):
-            self._growing.pop(item.key, None)
-            return item.whole()
+            self._growing.pop(item.growth.key, None)
+            return item.growth.whole()
         return item
 
     def _make_room(self) -> None:

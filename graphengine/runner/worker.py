@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
-from graphengine.runner.lifecycle import release
+from graphengine.runner.opening import release
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import RunFailed
 from graphengine.runner.ticker import Ticker
 from graphengine.stores.base import Pick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
@@ -36,7 +36,7 @@ _AGAIN_SECONDS: Final = 60.0
 """How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
 person, and until then each attempt would load the run in vain."""
 _MEASURE_SECONDS: Final = 15.0
-"""How often to count the runs in queues for telemetry. Metrics are usually exported every minute, and a count reads an
+"""How often extensions may count the runs in queues. Metrics are usually exported every minute, and a count reads an
 index."""
 
 
@@ -200,11 +200,11 @@ class Worker:
         self._stopping.set()
 
     async def _measure(self) -> None:
-        """Measure the queues now and then, if the Runner has telemetry."""
-        telemetry, now = self._runner.telemetry, self._runner.clock.now()
-        if telemetry is not None and now >= self._measured_at + _MEASURE_SECONDS:
+        """Let extensions measure the queues now and then."""
+        now = self._runner.clock.now()
+        if now >= self._measured_at + _MEASURE_SECONDS:
             self._measured_at = now
-            await telemetry.watch_queues(self._runner.store)
+            await self._runner.tell_polled()
 
     async def _take(self) -> None:
         """Start to drive due runs, up to the concurrency."""
@@ -276,8 +276,8 @@ class Worker:
         """Resume a run, and drive it until it ends, waits, or is released."""
         info, now = taken.info, self._runner.clock.now()
         try:
-            run = await self._resumed(taken)
-            is_taken = await run.is_taken()
+            run, taking = await self._resumed(taken)
+            is_taken = await taking
             if is_taken:
                 self._on_event(Took(info, _why(info, now)))
             try:
@@ -298,7 +298,7 @@ class Worker:
             self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
             self._on_event(Refused(info, error))
 
-    async def _resumed(self, taken: Taken) -> Run[Any]:
+    async def _resumed(self, taken: Taken) -> tuple[Run[Any], Coroutine[object, object, bool]]:
         """Resume a run that was taken; if that is refused at once, release it for the other workers."""
         try:
             return self._runner.resume_taken(self._graphs[taken.info.graph], taken)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from graphengine.api.graph import Graph
-    from graphengine.runner import Runner
+    from graphengine.api.runner import Runner
     from graphengine.runner.run_events import Event
     from graphengine.runner.worker import Worker
     from graphengine.stores.base import RunInfo

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
-from graphengine.runner import Runner
 from graphengine.runner.worker import Worker
 from graphengine.service.app import Service
 from graphengine.service.guard import Access, Guard

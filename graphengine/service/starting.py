@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.api.graph import Graph
+    from graphengine.api.runner import Runner
     from graphengine.engine.plan import Plan
-    from graphengine.runner import Runner
 
 
 @dataclass(frozen=True, slots=True)

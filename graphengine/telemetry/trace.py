@@ -45,6 +45,7 @@ from graphengine.errors import StoreError
 from graphengine.history.load import load_visits
 from graphengine.history.usage import spent_since
 from graphengine.history.visits import Visits
+from graphengine.runner.extensions import Extension, Follower
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
 from graphengine.telemetry.place import Ids, Place, key_around, see_resumes
@@ -52,7 +53,7 @@ from graphengine.telemetry.work import described, described_around, model_attrib
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, SpanContext, TracerProvider
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.history.visit_tree import Entry, Turn, Visit, Wait
+    from graphengine.runner.extensions import OpenRun
     from graphengine.stores.base import RunInfo, Store
     from graphengine.telemetry.work import Described
 
@@ -73,7 +75,7 @@ _CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """The environment variable that makes instrumentations of model clients include messages."""
 
 
-class Telemetry:
+class Telemetry(Extension):
     """Makes spans and metrics of the runs of a Runner: `Runner(telemetry=Telemetry())`.
 
     Args:
@@ -107,24 +109,9 @@ class Telemetry:
         self.metrics = Metrics(meter_provider)
         self.content = os.environ.get(_CONTENT, "").lower() == "true" if content is None else content
 
-    async def trace(
-        self,
-        store: Store,
-        snapshot: Snapshot,
-        info: RunInfo | None = None,
-        *,
-        parent: str | None = None,
-        caller: contextvars.Context | None = None,
-    ) -> RunTrace:
-        """Return the trace of a run, to be fed with the steps after a snapshot. Called by the runner.
-
-        Args:
-            store: The store of the run.
-            snapshot: The run before those steps; it is copied.
-            info: The run, if it is recorded already.
-            parent: The run that it branches off from, if it is not recorded yet.
-            caller: The context of the code that starts or resumes it, if any did.
-        """
+    async def opened(self, run: OpenRun) -> RunTrace:
+        """Return the trace of a run, to be fed with the steps after its snapshot, which is copied."""
+        store, snapshot, info, parent, caller = run
         tracer = spans.Tracer(self._provider)
         links = [] if caller is None else [Link(found) for found in (caller.run(spans.current),) if found.is_valid]
         parent = parent if info is None else info.parent
@@ -136,32 +123,38 @@ class Telemetry:
             else:
                 links.append(Link(spans.context_of(ids.trace, ids.run), {names.PARENT: parent}))
         start = decode_snapshot(encode_snapshot(snapshot)) if snapshot.seq else None
-        made = RunTrace(self, tracer, Visits(start, keeps=False), caller)
+        made = RunTrace(self, store, tracer, Visits(start, keeps=False), caller)
         if info is None:
             made.links = links
         else:
-            await made.resume(store, info, links)
+            await made.resume(info, links)
         return made
 
-    async def watch_queues(self, store: Store) -> None:
-        """Measure the depth of queues. Called by workers."""
+    async def polled(self, store: Store) -> None:
+        """Measure the depth of queues."""
         self.metrics.queues(await store.queue_counts())
 
 
-class RunTrace:
+class RunTrace(Follower):
     """The spans and metrics of one run, for as long as one process drives it.
 
     A fault of it is logged, and ends it; the run is not affected.
 
     Attributes:
         links: The links of the run's span.
-        trace_id: The trace id, 32 hexadecimal digits; "" without a tracer.
+        labels: The `trace_id`, 32 hexadecimal digits; nothing without a tracer.
     """
 
     def __init__(
-        self, telemetry: Telemetry, tracer: spans.Tracer, visits: Visits, caller: contextvars.Context | None
+        self,
+        telemetry: Telemetry,
+        store: Store,
+        tracer: spans.Tracer,
+        visits: Visits,
+        caller: contextvars.Context | None,
     ) -> None:
         self._telemetry = telemetry
+        self._store = store
         self._metrics = telemetry.metrics
         self._tracer = tracer
         self._visits = visits
@@ -176,7 +169,6 @@ class RunTrace:
         self._run: dict[str, AttributeValue] = {}
         self._ids = Ids()
         self.links: Sequence[Link] = ()
-        self.trace_id = ""
 
     def begin(self, run_id: str, graph: str, created_at: float, links: Sequence[Link]) -> None:
         """Begin the run's span. It is exported only if it is ended, so each process begins it."""
@@ -189,13 +181,13 @@ class RunTrace:
         root = self._tracer.start(self._name, ids, contexts.Context(), created_at, attributes, links=links)
         if root.get_span_context().is_valid:
             self._root, self._context = root, root.get_span_context()
-            self.trace_id = f"{self._ids.trace:032x}"
+            self.labels = {"trace_id": f"{self._ids.trace:032x}"}
 
-    async def resume(self, store: Store, info: RunInfo, links: Sequence[Link]) -> None:
+    async def resume(self, info: RunInfo, links: Sequence[Link]) -> None:
         """Begin the span of a run that is recorded already."""
         try:
             self.begin(info.id, info.graph, info.created_at, links)
-            await self._catch_up(store)
+            await self._catch_up()
         except Exception:
             self._stop()
             log.exception(_CUT, info.id, info.seq)
@@ -204,7 +196,7 @@ class RunTrace:
         self._is_broken = True
         self._early.clear()
 
-    async def _catch_up(self, store: Store) -> None:
+    async def _catch_up(self) -> None:
         """Read the resumes since the first open attempt could begin: they are a part of the ids of attempts."""
         snapshot = self._visits.snapshot
         open_frames = [f for f in snapshot.frames.values() if not isinstance(f.phase, (Ended, Forked, Leaving))]
@@ -212,7 +204,7 @@ class RunTrace:
         steps: list[Step] = []
         upto, first = snapshot.seq, 0
         while upto > first and since < inf:
-            part = await store.steps(snapshot.run_id, max(0, upto - _PAGE), upto)
+            part = await self._store.steps(snapshot.run_id, max(0, upto - _PAGE), upto)
             begun = [step.seq for step in part if isinstance(step.data, (Started, Branched))]
             first = begun[-1] if begun else 0
             steps[:0] = [step for step in part if step.seq >= first]
@@ -221,12 +213,12 @@ class RunTrace:
                 break
         see_resumes(self._ids, steps)
 
-    def enter(self, frame: Frame) -> None:
+    def entered(self, frame: Frame) -> None:
         """Make the attempt that a frame is at the parent of the spans of other libraries, in the current context."""
         if self._context is not None:
             spans.enter(self._context, self._ids.attempt(frame))
 
-    def seen(self, steps: Iterable[Step]) -> None:
+    def recorded(self, steps: Sequence[Step]) -> None:
         """Take steps that this process has recorded, as a store returns them.
 
         Nodes that run in parallel record their work in parallel, so a step can come before an earlier one.
@@ -463,22 +455,24 @@ class RunTrace:
 
     # The run.
 
-    async def left(self, store: Store) -> None:
+    async def left(self) -> None:
         """Export the run's span, if the run is over. Called when this process drives it no longer."""
         snapshot = self._visits.snapshot
         if self._is_broken or snapshot.status not in OVER:
             return
         try:
-            turns = await self._turns(store)
+            turns = await self._turns()
             self._end_run(snapshot, turns)
         except Exception:
             log.exception("the span of run %s was not exported", snapshot.run_id)
 
-    async def _turns(self, store: Store) -> Sequence[Turn]:
+    async def _turns(self) -> Sequence[Turn]:
         """Return when the run began, was resumed and stopped; read from the store if others have driven it before."""
         is_traced = self._root is not None and self._root.is_recording()
         visits = (
-            self._visits if self._is_whole or not is_traced else await load_visits(store, self._visits.snapshot.run_id)
+            self._visits
+            if self._is_whole or not is_traced
+            else await load_visits(self._store, self._visits.snapshot.run_id)
         )
         begun = [n for n, turn in enumerate(visits.turns) if turn.kind in ("started", "branched")]
         return visits.turns[begun[-1] if begun else 0 :]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.run_scope import CURRENT
+from graphengine.agents.in_run import AgentsOfRun
+from graphengine.agents.model_routing import ALL
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
@@ -21,12 +22,14 @@ from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
+from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.model_routing import ALL
+from graphengine.runner.followers import Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import usage_from, waits_of
+from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
 from graphengine.state.declared import given_in
 from graphengine.state.json_values import as_record
@@ -183,7 +186,7 @@ class _Alone:
             self._session,
             host=self,
             resources=await resources.of_nest(stage.plan),
-            models=self._models,
+            following=Following([AgentsOfRun(self._models, MACHINE_CLOCK, stage.snapshot)]),
             threads=self._threads,
             now=self._clock.now,
             wall=self._clock.now,
@@ -207,7 +210,7 @@ class _Alone:
     async def close(self) -> None:
         """Release its resources."""
         self._threads.shutdown()
-        await self._models.close()
+        await self._models.closed()
         if self._resources is not None:
             await self._resources.close()
 
@@ -216,7 +219,7 @@ class _Alone:
         try:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
-            self._models.check(self._stage.plan)
+            self._models.checked(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
-from graphengine.runner.runner import Runner
+from graphengine.executors.of_runner import ExecutorsByName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
+    from graphengine.runner.life import Life, Opening
     from graphengine.runner.run import Run
-    from graphengine.runner.supervisor import Opening
     from graphengine.stores.base import Store
     from graphengine.testing.crashes import DeathPoints
 
@@ -48,11 +50,11 @@ class OpenRunner(Runner):
         self._resources_given: dict[str, object] = {}
         self._executors_used: dict[str, Executor | Callable[[], Executor]] = {}
         self._points: DeathPoints | None = None
-        self._started: list[Run[Any]] = []
+        self._started: list[Life[Any]] = []
         self._driven: list[str] = []
         self._guard: asyncio.Task[None] | None = None
         super().__init__(store, clock=clock)
-        self._executors.are_replaced = True
+        self._run_in_place()
 
     def use(
         self,
@@ -90,20 +92,24 @@ class OpenRunner(Runner):
     @property
     def active(self) -> Sequence[Run[Any]]:
         """The runs that it is driving."""
-        return [run for run in self._started if run.is_going]
+        return [self._handle(life) for life in self._started if not life.task.done()]
 
     async def restart(self) -> None:
         """Become a new runner after a death: end the remaining tasks, and release the runs as the system would."""
         points = self._points
         if points is None:
             return
-        left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in self._runs)]
-        left += points.tasks
+        shared = self._shared
+        lives = [life.task for life in shared.lives]
+        for life in lives:
+            life.cancel()
+        left: list[asyncio.Task[Any]] = [*shared.close(), *lives, *points.tasks]
         current = asyncio.current_task()
         await asyncio.gather(*(task for task in left if task is not current), return_exceptions=True)
-        await self._resources.close()
-        await self._models.close()
-        self._threads.shutdown()
+        await shared.resources.close()
+        for each in shared.extensions:
+            await each.closed()
+        shared.threads.shutdown()
         crashed = await points.release(self._real)
         self._points = None
         self._started.clear()
@@ -111,7 +117,7 @@ class OpenRunner(Runner):
 
     async def settle(self) -> None:
         """Close it at the end of a test, in the test's own event loop, and note what was still in progress."""
-        if self._supervisor.closed or self._loop is None:
+        if self._shared.closed or self._loop is None:
             return
         if self._points is not None and self._points.is_dead:
             await self.restart()
@@ -123,9 +129,9 @@ class OpenRunner(Runner):
         guard, self._guard = self._guard, None
         if guard is not None and guard is not asyncio.current_task():
             guard.cancel()
-        asleep = self._supervisor.sleeping
-        driven = [run for run in self._started if run.is_going or run.was_cut_off]
-        self._driven = [run.id for run in driven if run.id not in asleep]
+        asleep = self._shared.asleep
+        driven = [life for life in self._started if not life.task.done() or life.task.cancelled()]
+        self._driven = [life.id for life in driven if life.id not in asleep]
         await super().__aexit__(kind, error, trace)
 
     def check(self) -> None:
@@ -135,7 +141,7 @@ class OpenRunner(Runner):
             AssertionError: It did.
         """
         __tracebackhide__ = True
-        cut_off = [] if self._supervisor.closed else [run.id for run in self._started if run.was_cut_off]
+        cut_off = [] if self._shared.closed else [life.id for life in self._started if life.task.cancelled()]
         driven = self._driven or cut_off
         if driven:
             runs = f"run {driven[0]}" if len(driven) == 1 else f"runs {', '.join(driven)}"
@@ -146,20 +152,19 @@ class OpenRunner(Runner):
 
     def abandon(self) -> None:
         """Close the store and the threads if the event loop is gone and they are still open."""
-        if self._supervisor.closed or self._loop is None:
+        if self._shared.closed or self._loop is None:
             return
-        self._supervisor.closed = True
-        self._threads.shutdown()
+        self._shared.closed = True
+        self._shared.threads.shutdown()
         close_leftover(self._real)
 
-    def _live(self, run: Run[S], plan: Plan[S], opening: Opening[S]) -> Run[S]:
-        self._started.append(run)
+    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
-        if self._points is None:
-            return super()._live(run, plan, opening)
-        with self._points.here():
-            return super()._live(run, plan, opening)
+        with nullcontext() if self._points is None else self._points.here():
+            life = super()._live(plan, run_id, open_, **how)
+        self._started.append(life)
+        return life
 
     async def _close_with_loop(self) -> None:
         """Close it in its event loop if nothing else does: `asyncio.run` cancels what is left, and waits for it."""
@@ -182,7 +187,14 @@ class OpenRunner(Runner):
         store = self._store if self._points is None else self._points.watched(self._store)
         given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
         super().__init__(store, **given, executors=self._executors_used, clock=self._clock)
-        self._executors.are_replaced = not self._executors_used
+        if not self._executors_used:
+            self._run_in_place()
+
+    def _run_in_place(self) -> None:
+        """Run nodes with `on=` in place."""
+        shared = self._shared
+        shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
+        shared.executors = None
 
 
 def close_leftover(store: Store) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from graphengine.agents.model_routing import ALL
 from graphengine.api.graph import Graph
+from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
 from graphengine.errors import InputError, ModelUnavailable
 from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
-from graphengine.runner import RunFailed, Runner
-from graphengine.runner.model_routing import ALL
+from graphengine.runner import RunFailed
 from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, iterations
+from graphengine.agents import TextDelta
 from graphengine.agents.tools import tool
 from graphengine.agents.window import Window
 from graphengine.engine.steps import Step
@@ -17,7 +18,7 @@ from graphengine.errors import BadAnswer, CompileError, DefinitionError, InputEr
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import append, extend
-from graphengine.runner import StepRecorded, TextDelta
+from graphengine.runner import StepRecorded
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import add
 from tests.kit.facts import said

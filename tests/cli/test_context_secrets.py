@@ -17,8 +17,8 @@ from pydantic import BaseModel, SecretStr
 pytest.importorskip("cryptography")
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner, Secret
-from graphengine.agents.run_scope import Piece, Question
 from graphengine.runner import event_document
+from graphengine.runner.scope import Piece, Question
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import Invoke
 from tests.cli.secret_graph import CANARY, KEY

@@ -32,7 +32,7 @@ class Words(BaseModel):
 def model_of(api: str, url: str) -> Any:
     """Return the model of an API."""
     if api == "anthropic":
-        return AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=url)
+        return AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=url, price=Price(2, 10))
     kind = OpenAIModel if api == "openai" else OpenAIChatModel
     return kind("gpt-5-mini", api_key="k", base_url=f"{url}/v1", price=Price(2, 10))
 

@@ -69,7 +69,8 @@ def order_free(steps: Sequence[Step]) -> Counter[str]:
 
 def _lasting(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _lasting(inner) for key, inner in value.items() if key not in PASSING}
+        kept = {key: _lasting(inner) for key, inner in value.items() if key not in PASSING}
+        return {key: sorted(inner) if key == "unused" else inner for key, inner in kept.items()}  # made side by side
     return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 

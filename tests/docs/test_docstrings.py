@@ -13,9 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 import graphengine
-from graphengine import patterns, reducers
+from graphengine import Runner, patterns, reducers
 from graphengine.agents import guards
-from graphengine.runner import Runner
 
 PACKAGE = Path(graphengine.__file__).parent
 FILES = [file for file in sorted(PACKAGE.rglob("*.py")) if file.name != "__main__.py"]

@@ -13,6 +13,7 @@ from graphengine.engine import steps
 from graphengine.engine.events import Begun, BranchedOff, NodeLeft, Resumed
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.ready import limit_reached
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Shift, Step
@@ -185,3 +186,9 @@ def test_a_function_in_changed_fails_only_if_it_is_needed() -> None:
     assert session.snapshot.status == "running"
     step = session.finish({"n": 2})
     assert said(step)["edge"] == "changed"
+
+
+def test_a_reached_limit_is_written_without_an_exponent() -> None:
+    """Costs far below a cent are decimal numbers."""
+    snapshot = Snapshot(limits={"cost_usd": 1e-05}, usage={"calls": 1, "cost_usd": 2.6e-05})
+    assert limit_reached(snapshot) == "cost_usd 0.000026 >= 0.00001"

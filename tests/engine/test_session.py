@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from contextvars import ContextVar, copy_context
 from typing import Annotated, Any
 
 import pytest
@@ -157,28 +156,6 @@ def test_only_a_stop_is_decided_without_the_graph() -> None:
     assert (done.steps[0].kind, driven.snapshot.status) == ("stopped", "stopped")
     with pytest.raises(TypeError, match="NodeFinished"):
         session.commit([finished("left", "l")], in_memory)
-
-
-def test_the_graphs_functions_see_the_context_given() -> None:
-    """They do not see the context of the caller."""
-    seen: list[str] = []
-    name: ContextVar[str] = ContextVar("name", default="outside")
-
-    def note(state: State) -> bool:
-        seen.append(name.get())
-        return state.word == "x"
-
-    graph = Graph("noted", State)
-    graph.add_edge(START, END, when=note)
-    graph.add_edge(START, END)
-    plan = graph.compile()
-    outside = copy_context()
-    name.set("a node")
-    for call_in in (None, outside.run):
-        session, state = Session(plan, Snapshot()), plan.state.initial({}, "the test")
-        session.call_in = call_in
-        session.commit([Begun(0.0, "r", state.values, state.typed, {}, state.given)], in_memory)
-    assert seen == ["a node", "outside"]
 
 
 def test_sizes_and_tasks_are_the_sessions_own() -> None:

@@ -91,7 +91,7 @@ async def test_what_is_approved_is_published(site: Path) -> None:
         sources=["Tides"],
         published_at=datetime.fromtimestamp(1_800_000_000, UTC),
     )
-    (file,) = site.iterdir()
+    (file,) = site.glob("[!.]*")
     assert (str(file), file.read_text(encoding="utf-8")) == (state.published.path, result.output)
     assert result.state.output.startswith('---\ntitle: "Why the sea rises twice a day"\n')
 
@@ -103,7 +103,7 @@ async def test_nothing_that_is_published_names_a_file(site: Path) -> None:
         result = await runner.start(graph, given, run_id="r").result()
         await runner.answer("r", YES)
         result = await runner.resume(graph, "r").result()
-    (file,) = site.iterdir()
+    (file,) = site.glob("[!.]*")
     page = file.read_text(encoding="utf-8")
     assert label(result) == "published"
     for source in given.sources:
@@ -183,7 +183,7 @@ async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path
     async with Runner(tmp_path / "runs.db") as runner:
         await runner.answer("r", YES)
         result = await runner.resume(graph, "r").result()
-    assert (label(result), len(list(site.iterdir()))) == ("published", 1)
+    assert (label(result), len(list(site.glob("[!.]*")))) == ("published", 1)
 
 
 def test_from_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_from_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert bad.exit_code == 2
     done = CliRunner().invoke(main, ["answer", "r", '{"verdict": "approve"}', "--graph", file, *ours])
     assert (done.exit_code, "finished [published]" in done.stderr) == (0, True)
-    (post,) = (tmp_path / "blog").iterdir()
+    (post,) = (tmp_path / "blog").glob("[!.]*")
     assert done.stdout.strip() == post.read_text(encoding="utf-8").strip()
 
 
@@ -399,12 +399,12 @@ async def test_a_kill_between_publishing_and_recording_publishes_once(site: Path
     """The next process finds the file by its key, with exactly the same time, and records that it was there."""
     died = life(tmp_path)
     assert died.returncode == -9, died.stderr
-    (before,) = site.iterdir()
+    (before,) = site.glob("[!.]*")
     page = before.read_text(encoding="utf-8")
     async with Runner(tmp_path / "runs.db") as runner:
         assert (await runner.store.info("r")).status == "running"
         result = await runner.resume(graph, "r").result()
-    assert (label(result), list(site.iterdir()), result.output) == ("published", [before], page)
+    assert (label(result), list(site.glob("[!.]*")), result.output) == ("published", [before], page)
     assert result.state.published is not None
     assert result.state.published.was_there
 

@@ -245,7 +245,7 @@ def test_without_a_model_the_room_shows_its_prompts_and_its_cost_and_invents_not
     assert str(ROLES[0].prompt) in page
     assert graph.to_mermaid().strip() in page
     assert "At most 9 calls" in page
-    assert all(re.search(rf"`--model {name}`: \$0\.\d\d if every answer", page) for name in MODELS)
+    assert all(re.search(rf"`--model {name}`: 0\.\d\d USD if every answer", page) for name in MODELS)
     assert result.state.outline is not None
     assert (result.state.outline.acts, result.state.outline.made_by_rules) == ([], True)
     assert (result.usage.calls, result.usage.cost_usd) == (9, 0)

@@ -9,6 +9,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from graphengine import Runner
+from graphengine.agents import TextDelta
 from graphengine.errors import InputError, RunExists
 from graphengine.inspector.acts import Acts
 from graphengine.inspector.books import Books
@@ -16,7 +17,7 @@ from graphengine.inspector.driving import Drivable, Driver, Drives
 from graphengine.inspector.feed import Feed
 from graphengine.inspector.live import LiveRun
 from graphengine.inspector.server import Settings
-from graphengine.runner import RunFailed, TextDelta
+from graphengine.runner import RunFailed
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.secret_graph import CANARY, made
 from tests.inspector import driven

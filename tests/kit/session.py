@@ -23,6 +23,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
+from graphengine.agents.in_run import AgentsOfRun
+from graphengine.agents.model_routing import Models
 from graphengine.calls.interrupts import Interrupt
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
@@ -57,8 +59,8 @@ from graphengine.engine.steps import Decided, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.followers import Following
 from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
-from graphengine.runner.model_routing import Models
 from graphengine.runner.previous_runs import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.json_values import JsonValue
@@ -319,9 +321,9 @@ class Session:
 
         async def attempt() -> Event:
             tasks = TaskRunner(
-                engine.Session(self.plan, self.snapshot), host=Alone(note), resources={}, models=Models({}),
+                engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
                 threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
-                clock=FakeClock(self.now),
+                following=Following([AgentsOfRun(Models({}), FakeClock(self.now), self.snapshot)]),
             )  # fmt: skip
             came = await tasks.run(task)
             assert came is not None

@@ -252,6 +252,7 @@ async def test_a_notebook_shows_a_result_and_a_run_that_ended() -> None:
         assert run._repr_html_() is None
         result = await run.result()
     shown = result._repr_html_()
+    assert shown is not None
     assert run._repr_html_() == shown
     assert f"run {result.run_id}: finished" in shown
     assert "done &amp; dusted: iterations of write 1 &gt;= 1: yes" in shown
@@ -316,6 +317,7 @@ async def test_a_notebook_shows_what_a_run_waits_for() -> None:
         waiting.add_node("approve", ask("Publish {task}?", str), writes="draft")
         waiting.add_path(START, "approve", END)
         shown = (await runner.start(waiting, Article(task="it")).result())._repr_html_()
+    assert shown is not None
     assert "waiting" in shown
     assert "waits (approve)" in shown
     assert "Publish it?" in shown

@@ -139,7 +139,7 @@ class File(SQLiteStore, Between):
 
 async def asleep(runner: Runner, run_id: str) -> None:
     """Return when a run sleeps here."""
-    while run_id not in runner._supervisor.sleeping:  # noqa: ASYNC110, SLF001 - no event reports it
+    while run_id not in runner._shared.asleep:  # noqa: ASYNC110, SLF001 - no event reports it
         await asyncio.sleep(0.001)
 
 

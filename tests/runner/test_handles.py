@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Limits, RunFailed, Runner, ScriptedModel, ask
+from graphengine.agents import TextDelta
 from graphengine.errors import InputError, RunIsDriven, StoreError, UnknownRun
 from graphengine.history.json_document import ended_document
 from graphengine.history.load import load_snapshot
@@ -21,7 +22,6 @@ from graphengine.runner import (
     RunEnded,
     StatusChanged,
     StepRecorded,
-    TextDelta,
     Usage,
     event_document,
 )
@@ -281,9 +281,9 @@ async def test_a_broken_off_watch_leaves_nothing_behind(runner: Runner) -> None:
     before = asyncio.all_tasks()
     events: Any = runner.watch("r")
     await anext(events)
-    assert run.watchers
+    assert run._life.audience.watchers  # noqa: SLF001 - not public
     await events.aclose()
-    assert not run.watchers
+    assert not run._life.audience.watchers  # noqa: SLF001 - not public
     assert asyncio.all_tasks() <= before
     gate.leave.set()
     await run.result()

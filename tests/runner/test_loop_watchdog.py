@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
+from graphengine.runner import life
 from graphengine.runner import loop_watchdog as watch
-from graphengine.runner import supervisor
 from graphengine.runner.threads import _outcome_of
 
 BLOCKED_SECONDS = 0.1
@@ -51,7 +51,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)
     monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(watch, "_IDLE_LOOKS", 25)
-    monkeypatch.setattr(supervisor, "WATCH", watch.LoopWatch())
+    monkeypatch.setattr(life, "WATCH", watch.LoopWatch())
 
 
 def hold() -> str:

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from graphengine import END, START, Context, Graph, Runner, iterations
+from graphengine.agents import AnswerReset, PartialAnswer, TextDelta
 from graphengine.agents.live_events import MOST_KEPT
 from graphengine.errors import WatcherTooSlow
-from graphengine.runner import Emitted, RunEnded, StepRecorded, TextDelta
-from graphengine.runner.live_events import AnswerReset, PartialAnswer
+from graphengine.runner import Emitted, RunEnded, StepRecorded
 from graphengine.runner.watcher import JOINED_FROM, MOST_WAITING, Watcher
 from tests.runner.test_watchers import State, one
 

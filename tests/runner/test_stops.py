@@ -82,7 +82,7 @@ async def test_the_message_that_stops_a_run_elsewhere_holds_no_secret(tmp_path: 
         await entered.wait()
         await other.stop("r", f"because of {CANARY}")
         assert CANARY.encode() not in bytes_of(tmp_path)
-        runner._supervisor.drivers["r"].deliver(await runner.store.inbox(["r"]))  # noqa: SLF001 - do not wait for the next poll
+        runner._shared.driven["r"].deliver(await runner.store.inbox(["r"]))  # noqa: SLF001 - do not wait for the next poll
         leave.set()
         result = await run.result()
         assert result.status == "stopped"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRunner, ask
+from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRun, SyncRunner, ask
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
-from graphengine.runner import Emitted, Run, RunEnded, StepRecorded, SyncRun
+from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
 
 

@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
+from graphengine.agents import TextDelta
 from graphengine.errors import RunIsDriven, RunnerClosed
-from graphengine.runner import Emitted, StepRecorded, TextDelta
+from graphengine.runner import Emitted, StepRecorded
 from graphengine.stores.memory import MemoryStore
 
 
@@ -79,7 +80,7 @@ async def test_events_that_are_never_read_are_not_collected(runner: Runner) -> N
     run.events()
     await entered.wait()
     gc.collect()
-    assert run.watchers == []
+    assert run._life.audience.watchers == []  # noqa: SLF001 - not public
     leave.set()
     await run.result()
 
@@ -126,7 +127,7 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
         async def _read(self) -> None:
             self.reads += 1
             if self.reads == self.stop_at:
-                self.run.cancel()
+                self.run._life.task.cancel()  # noqa: SLF001 - not public
             await asyncio.sleep(0)
 
         async def info(self, run_id: str) -> Any:
@@ -160,9 +161,8 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
         assert asyncio.all_tasks() == before
 
 
-async def test_a_watcher_gets_steps_of_parallel_nodes_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watcher_gets_steps_of_parallel_nodes_in_order() -> None:
     """A node whose step ends the run's turn shows it before another node records its work."""
-    monkeypatch.setattr("graphengine.runner.turns.Turns.over", lambda _: True)
 
     async def work(n: int, ctx: Context) -> None:
         for number in range(len(ctx.node)):

@@ -57,8 +57,8 @@ class RunnerMachine(RuleBasedStateMachine):
         self.threads = Threads(self.loop)
         self.patches: list[Any] = [
             *self.threads.patches(),
-            patch("graphengine.runner.supervisor._INBOX_SECONDS", NEVER_SECONDS),
-            patch("graphengine.runner.supervisor._LOOK_SECONDS", NEVER_SECONDS),
+            patch("graphengine.runner.shared.INBOX_SECONDS", NEVER_SECONDS),
+            patch("graphengine.runner.shared.LOOK_SECONDS", NEVER_SECONDS),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
             patch("graphengine.stores.long_texts.LEAST_BYTES", 6),
         ]
@@ -161,7 +161,7 @@ class RunnerMachine(RuleBasedStateMachine):
 
     def free_id(self) -> str:
         """Return the id of a run to start, if possible one that was used before."""
-        held = {run_id for process in self.processes.values() for run_id in process.runner._supervisor.drivers}  # noqa: SLF001
+        held = {run_id for process in self.processes.values() for run_id in process.runner._shared.driven}  # noqa: SLF001
         return next(name for number in itertools.count() if (name := f"run{number}") not in held | self.runs.keys())
 
     def picked(self, pick: int) -> tuple[str, Known]:
@@ -259,7 +259,7 @@ class RunnerMachine(RuleBasedStateMachine):
     def resume_as(self, process: Process, run_id: str, given: Limits | None) -> None:
         """Resume a run."""
         known, info = self.runs[run_id], self.info(process, run_id)
-        is_driven = info.driver is not None or run_id in process.runner._supervisor.drivers  # noqa: SLF001
+        is_driven = info.driver is not None or run_id in process.runner._shared.driven  # noqa: SLF001
         has_mail = bool(self.do(process.store.store.inbox([run_id])))
         length = len(known.log)
 
@@ -417,7 +417,7 @@ class RunnerMachine(RuleBasedStateMachine):
     def stop_as(self, process: Process, run_id: str, pick: int, ends: int) -> None:
         """Stop a run, and then end this many of its nodes in flight."""
         known, driver = self.runs[run_id], self.driver(run_id)
-        is_here = run_id in process.runner._supervisor.drivers  # noqa: SLF001
+        is_here = run_id in process.runner._shared.driven  # noqa: SLF001
         if driver is not None and (driver is process or not is_here):
             known.halting = True
         self.let_land(process.runner.stop(run_id), run_id, driver)
@@ -493,7 +493,7 @@ class RunnerMachine(RuleBasedStateMachine):
         async def poll() -> None:
             await self.settle()
             for process in list(self.processes.values()):
-                for run_id in list(process.runner._supervisor.drivers):  # noqa: SLF001 - what it does twice a second
+                for run_id in list(process.runner._shared.driven):  # noqa: SLF001 - what it does twice a second
                     await process.runner._look(run_id)  # noqa: SLF001
             await self.settle()
 

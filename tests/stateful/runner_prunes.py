@@ -92,7 +92,7 @@ class KeepingRunnerMachine(RunnerMachine):
         """Let a process claim all runs whose driver died, and no others, nor those that it lost unknowingly."""
         process = self.at(who)
         infos = {run_id: self.info(process, run_id) for run_id in self.runs}
-        driving = process.runner._supervisor.drivers  # noqa: SLF001 - it learns of a loss at its next write
+        driving = process.runner._shared.driven  # noqa: SLF001 - it learns of a loss at its next write
         undriven = {run_id for run_id, info in infos.items() if info.status == "running" and info.driver is None}
         orphans = undriven - driving.keys()
         lengths = {run_id: len(known.log) for run_id, known in self.runs.items()}
@@ -104,8 +104,7 @@ class KeepingRunnerMachine(RunnerMachine):
             return runs
 
         async def wanting() -> set[str]:
-            opener = process.runner._supervisor.opener  # noqa: SLF001 - as above
-            return {run_id for run_id in undriven if await opener.wants_alone(infos[run_id])}
+            return {run_id for run_id in undriven if await process.runner.wants_alone(infos[run_id])}
 
         alone = self.do(wanting())  # runs that crashed twice are resumed after the others, one at a time
         found = [run.id for run in self.do(go_on())]

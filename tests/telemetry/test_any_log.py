@@ -13,6 +13,7 @@ from graphengine.engine.fold import evolve, fold
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Step
 from graphengine.history.export import read_file
+from graphengine.runner.extensions import OpenRun
 from graphengine.stores.base import RunInfo, Store
 from graphengine.telemetry import RunTrace, Telemetry
 from tests.kit.scenario import Scenario, played
@@ -42,7 +43,8 @@ def steps_of(path: Path) -> Sequence[Step]:
 
 async def exported(steps: Sequence[Step], *, handover: bool) -> Spans:
     """Return what is exported of a log, by one process for each resume, or by one for each step."""
-    spans, store, there, begun_at = Spans(), cast("Store", Log(steps)), Snapshot(), 0.0
+    spans, log, there, begun_at = Spans(), Log(steps), Snapshot(), 0.0
+    store = cast("Store", log)
     telemetry = Telemetry(tracer_provider=spans.provider)
     trace: RunTrace | None = None
     for step, then in pairwise([*steps, None]):
@@ -51,11 +53,12 @@ async def exported(steps: Sequence[Step], *, handover: bool) -> Spans:
         begun_at = step.at if is_new else begun_at
         if trace is None or handover or is_new or step.kind == "resumed":
             facts = there.run_id, there.graph, there.fingerprint, there.status, there.seq, begun_at, there.now
-            trace = await telemetry.trace(store, there, None if is_new else RunInfo(*facts))
+            trace = await telemetry.opened(OpenRun(store, there, None if is_new else RunInfo(*facts)))
         evolve(there, step)
-        trace.seen([step])
+        log.all = steps[: step.seq]
+        trace.recorded([step])
         if then is None or then.kind == "resumed":
-            await trace.left(cast("Store", Log(steps[: step.seq])))
+            await trace.left()
     return spans
 
 

@@ -24,7 +24,6 @@ from graphengine import (
 )
 from graphengine.errors import InputError
 from graphengine.reducers import append
-from graphengine.runner import turns
 from graphengine.testing import EdgeCoverage, Ended, Items, Visits, walk
 from graphs import review_loop as article
 
@@ -226,7 +225,6 @@ async def test_limits_end_a_walk() -> None:
 
 async def test_an_unfinished_nested_graph_is_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its visits follow its name, in a map as in an arm."""
-    monkeypatch.setattr(turns, "_TURN_SECONDS", 3600.0)  # a busy machine gives no turn away: the loops stay in step
     inside = Graph("inside", Article, result="draft")
     inside.add_node("step", never, writes="draft")
     inside.add_path(START, "step")

@@ -15,8 +15,8 @@ from graphengine.engine import fold as evolve
 from graphengine.engine import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.errors import GraphChanged, RunIsDriven
-from graphengine.runner import loop as drive
-from graphengine.runner import supervisor
+from graphengine.runner import driving as drive
+from graphengine.runner import life, shared
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Message, RunInfo
@@ -85,8 +85,9 @@ async def test_a_question_that_was_replaced_does_not_fit(
 @pytest.fixture
 def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poll all the time for what another process does."""
-    monkeypatch.setattr(supervisor, "_LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(supervisor, "_INBOX_SECONDS", 0.001)
+    monkeypatch.setattr(shared, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(shared, "INBOX_SECONDS", 0.001)
+    monkeypatch.setattr(life, "INBOX_SECONDS", 0.001)
 
 
 async def rest(ctx: Context) -> str:
@@ -236,7 +237,7 @@ async def test_one_poll_serves_all_runs_that_sleep(tmp_path: Path) -> None:
     store = Counting(tmp_path / "runs.db")
     async with Runner(store, clock=FakeClock(start=0.0, jumps=False)) as runner, asyncio.timeout(SOON):
         runs = [runner.start(one(rest)) for _ in range(20)]
-        while len(runner._supervisor._seen) < len(runs):  # noqa: ASYNC110, SLF001 - no event reports it
+        while len(runner._shared._seen) < len(runs):  # noqa: ASYNC110, SLF001 - no event reports it
             await asyncio.sleep(0.001)
         assert len(store.polls) <= 1, "a run is not polled when it falls asleep"
         store.may_poll.set()

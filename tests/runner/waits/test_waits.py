@@ -281,8 +281,7 @@ async def test_only_a_resume_with_nothing_else_to_do_retries_what_failed(
     graph.add_edge(START, "each")
     graph.add_edge("each", END, when=failed(ValueError), label="some failed")
     graph.add_edge("each", END)
-    run = timed.start(graph, State(items=["a", "b"]), run_id="r")
-    run.waits_out = False
+    run = timed.start(graph, State(items=["a", "b"]), run_id="r", wait_out=False)
     assert (await run.result()).status == "waiting"
 
     async def comes(item: str) -> Any:

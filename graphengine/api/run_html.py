@@ -12,12 +12,10 @@ from graphengine.render.accounts import took
 from graphengine.render.charts.units import paid
 from graphengine.render.text import clean, one_line
 from graphengine.render.words import counted
-from graphengine.runner.result import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.runner.result import Result
     from graphengine.state.amounts import Usage
@@ -25,17 +23,15 @@ if TYPE_CHECKING:
 _VALUE_CHARACTERS: Final = 400
 
 
-def run_html(plan: Plan[Any], snapshot: Snapshot) -> str:
-    """Return a run that is driven as a table: its nodes at work, how far its maps are, and what `result_html` shows."""
-    return _table(f"{snapshot.status}, as of step {snapshot.seq}", result_of(plan, snapshot), _at_work(snapshot))
-
-
-def result_html(result: Result[Any]) -> str:
+def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str:
     """Return a result as a table: how the run ended and why, its cost, what it waits for, and its state.
 
-    Fields of secret types show what their `repr` shows.
+    Fields of secret types show what their `repr` shows. A run that is driven, as its snapshot shows it, begins with its
+    nodes at work and how far its maps are.
     """
-    return _table(result.status, result)
+    if snapshot is None:
+        return _table(result.status, result)
+    return _table(f"{snapshot.status}, as of step {snapshot.seq}", result, _at_work(snapshot))
 
 
 def _table(status: str, result: Result[Any], more: Iterable[tuple[str, str]] = ()) -> str:

@@ -17,29 +17,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def own_loop(known: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
-    """Return the event loop that runs here: the loop of a Runner, if that is known already.
-
-    Raises:
-        DefinitionError: None runs here.
-        RunnerClosed: Another one runs here.
-    """
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        loop = None
-    if loop is None:
-        raise DefinitionError(
-            "a Runner was used where no event loop is running",
-            repair="in a script: SyncRunner(path), or graph.run_sync(state); in async code: async with Runner(path)",
-        )
-    if known is not None and known is not loop:
-        raise RunnerClosed(
-            "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
-        )
-    return loop
-
-
 class Portal:
     """Runs async functions in an event loop of its own, and waits for them. Any thread may call it.
 

@@ -8,8 +8,8 @@ from contextvars import Context as Variables
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.agents.run_scope import Piece
 from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.runner.scope import Piece
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

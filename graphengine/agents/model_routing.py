@@ -1,4 +1,4 @@
-"""The choice of a model for each agent, in the runs of one Runner.
+"""The choice of a model for each agent, in the runs of one Runner: an extension of it.
 
 The Runner's models replace an agent's own, and a more specific key wins: `article/write` (a node's path) over
 `article/writer` (an agent anywhere below that path), over `article/*` (all agents below it), over `writer` (an agent
@@ -13,9 +13,13 @@ import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.agents.in_run import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
+from graphengine.models.line import MACHINE_CLOCK
+from graphengine.runner.clock import SystemClock
+from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.runnable import Body
     from graphengine.models.base import Model
+    from graphengine.models.line import Clock
+    from graphengine.runner.extensions import OpenRun
 
 ALL: Final = "*"
 _USERS: Final[Counter[tuple[int, int]]] = Counter()
@@ -35,22 +41,22 @@ _DEEPEST: Final = 3
 one; deeper, the search would walk through unrelated objects."""
 
 
-class Models:
-    """The models of one Runner.
+class Models(Extension):
+    """The models of one Runner, and the tool sources that its agents opened.
 
     Args:
         given: Models, or names of models, by an agent's name, a path or `*`; see above.
+        clock: The clock of the Runner; rate limits count by that of the machine, unless a test gives another.
     """
 
-    def __init__(self, given: Mapping[str, Model | str]) -> None:
+    def __init__(self, given: Mapping[str, Model | str], clock: Clock | None = None) -> None:
         self._given = dict(given)
+        self._clock = MACHINE_CLOCK if clock is None or isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
-        self._checked: Plan[Any] | None = (
-            None  # the last checked plan, since many runs of one graph often start one after the other
-        )
+        self._checked: Plan[Any] | None = None  # the last one: many runs of one graph often start one after the other
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
             self._model(model, f"Runner(models={{{name!r}: …}})")
@@ -69,7 +75,7 @@ class Models:
             _USERS[_user(model)] += 1
         return model
 
-    def check(self, plan: Plan[Any]) -> None:
+    def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:  # noqa: ARG002 - a queued run too
         """Refuse keys that match nothing in a graph.
 
         Raises:
@@ -89,7 +95,11 @@ class Models:
             raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
         self._checked = plan
 
-    async def opened(self, source: Opens) -> Sequence[Any]:
+    async def opened(self, run: OpenRun) -> AgentsOfRun:
+        """Follow a run."""
+        return AgentsOfRun(self, self._clock, run.snapshot)
+
+    async def tools_of(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which is opened when first needed."""
         if id(source) not in self._sources:
             async with self._opening.setdefault(
@@ -104,7 +114,7 @@ class Models:
         """Whether a model or a tool source was used."""
         return bool(self._used or self._sources)
 
-    async def close(self) -> None:
+    async def closed(self) -> None:
         """Close tool sources, and models that no other Runner of this event loop uses."""
         async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
             for source, _ in self._sources.values():

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
+from graphengine.api.portal import Portal
+from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
 from graphengine.graph import elsewhere
-from graphengine.runner.portal import Portal
-from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner import retention as pruning
     from graphengine.runner.clock import Clock
-    from graphengine.runner.result import Result, Wait
+    from graphengine.runner.extensions import Extension
+    from graphengine.runner.result import (
+        Result,
+        Wait,
+    )
     from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
     from graphengine.runner.schedules import Schedule
@@ -67,6 +71,7 @@ class SyncRunner:
         grace_seconds: float = 0.0,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         telemetry: Telemetry | None = None,
+        extensions: Sequence[Extension] = (),
     ) -> None:
         self._portal = Portal()
         self._runner = self._portal.run(
@@ -81,6 +86,7 @@ class SyncRunner:
                 grace_seconds=grace_seconds,
                 executors=executors,
                 telemetry=telemetry,
+                extensions=extensions,
             )
         )
 
@@ -119,6 +125,7 @@ class SyncRunner:
         queue: str | None = None,
         priority: int = 0,
         key: str | None = None,
+        wait_out: bool = True,
     ) -> SyncRun[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
 
@@ -139,6 +146,7 @@ class SyncRunner:
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
             key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
+            wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
@@ -157,6 +165,7 @@ class SyncRunner:
                     queue=queue,
                     priority=priority,
                     key=key,
+                    wait_out=wait_out,
                 )
             ),
         )
@@ -310,7 +319,8 @@ class SyncRunner:
             key: A second message with the same key is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, or JSON cannot represent the payload.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
+                a lone surrogate.
         """
         self._portal.call(lambda: self._runner.send(run_id, topic, payload, key=key))
 
@@ -596,7 +606,7 @@ class SyncRun(Generic[S]):
 
     @property
     def is_going(self) -> bool:
-        """Whether it is supervised here: driven, about to be, or asleep."""
+        """Whether it is alive here: driven, about to be, or asleep."""
         return self._portal.run(lambda: self._run.is_going)
 
     def ended(self) -> None:

@@ -9,30 +9,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphengine.errors import DefinitionError, InputError, NodeTimeout, WorkerDied
+from graphengine.runner.extensions import Extension
 from graphengine.runner.threads import in_thread
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from graphengine.engine.plan import Call, Plan
     from graphengine.executors.base import NodeExecutor
+    from graphengine.executors.context_server import ContextServer
     from graphengine.runner.context import Context
-    from graphengine.runner.context_server import ContextServer
 
 # `graphengine.executors` is imported when a graph with heavy nodes is first run: most programs have none.
 
 
-class Executors:
-    """The executors of one Runner, by name.
+class ExecutorsByName(Extension):
+    """The executors of one Runner, by name: an extension, see `graphengine.runner.extensions`.
 
     Args:
         given: Executors, which their owner shuts down; or functions that make one when it is first needed, which the
             Runner shuts down when it closes.
-
-    Attributes:
-        are_replaced: Whether heavy nodes run in place, as in tests.
     """
 
     def __init__(self, given: Mapping[str, Executor | Callable[[], Executor]]) -> None:
@@ -40,26 +38,26 @@ class Executors:
         self._used: dict[str, ThreadPoolExecutor | NodeExecutor] = {}
         self._ours: list[Executor] = []
         self._opening: dict[str, asyncio.Task[None]] = {}
-        self.are_replaced = False
+        self.executors = self
         for name, executor in self._given.items():
             if not isinstance(executor, Executor) and not callable(executor):
                 raise _not_an_executor(name, f"is {executor!r}")
 
     @property
-    def are_used(self) -> bool:
+    def is_used(self) -> bool:
         """Whether any of them was used."""
         return bool(self._used)
 
-    def check(self, plans: Sequence[Plan[Any]]) -> None:
-        """Check that the heavy nodes of a graph and of the graphs inside it can run.
+    def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
+        """Check that the heavy nodes of a graph and of the graphs inside it can run; of a queued run, the worker does.
 
         Raises:
             InputError: There is no executor of a name.
             DefinitionError: A node's function cannot be pickled for its executor.
         """
-        for plan in plans if not self.are_replaced else ():
-            for node, on, call in plan.heavy:
-                self._check(on, call, f"node {node} of graph {plan.graph}")
+        for each in () if is_queued else plan.nest:
+            for node, on, call in each.heavy:
+                self._check(on, call, f"node {node} of graph {each.graph}")
 
     def _check(self, on: str, call: Call, where: str) -> None:
         if on not in self._given:
@@ -99,8 +97,8 @@ class Executors:
         """
         from graphengine.executors import calls  # noqa: PLC0415 - see above
         from graphengine.executors.base import ChannelExecutor  # noqa: PLC0415 - see above
-        from graphengine.runner.child_context import ChildContext  # noqa: PLC0415 - see above
-        from graphengine.runner.context_server import ContextServer  # noqa: PLC0415 - see above
+        from graphengine.executors.child_context import ChildContext  # noqa: PLC0415 - see above
+        from graphengine.executors.context_server import ContextServer  # noqa: PLC0415 - see above
 
         executor = self._of(call.on)
         if isinstance(executor, ThreadPoolExecutor):
@@ -177,7 +175,7 @@ class Executors:
             self._opening.pop(name, None)  # the next attempt tries again
             raise
 
-    async def close(self) -> None:
+    async def closed(self) -> None:
         """Shut down the executors that were made here."""
         for executor in self._ours:
             await asyncio.to_thread(partial(executor.shutdown, cancel_futures=True))

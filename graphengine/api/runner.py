@@ -1,0 +1,99 @@
+"""The Runner that programs use: that of the core, with the extensions that its arguments name."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from graphengine.agents.model_routing import Models
+from graphengine.api.places import store_at
+from graphengine.calls.caller_line import ends_at_caller
+from graphengine.executors.of_runner import ExecutorsByName
+from graphengine.runner import runner as core
+from graphengine.runner.notebooks import draw_with
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from os import PathLike
+
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.graph.options import Sizes
+    from graphengine.models.base import Model
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.extensions import Extension
+    from graphengine.runner.result import Result
+    from graphengine.stores.base import Store
+    from graphengine.telemetry import Telemetry
+
+
+@ends_at_caller
+class Runner(core.Runner):
+    """Drives runs and records them in a store. Use it as an async context manager.
+
+    Args:
+        store: The path of a SQLite database, the address of a PostgreSQL database, a Store, or None for memory.
+        resources: Ready-made resources that replace the graphs' own, by name.
+        models: Models that replace agents' own, as objects or names (`"openai:…"`). The keys are an agent's name, a
+            node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all agents; the
+            most specific key wins. A key such as `review_loop:writer` applies only in that graph.
+        check: Detect nodes that change their input in place.
+        threads: The maximum number of sync nodes that run at the same time.
+        clock: The clock; tests can pass their own.
+        sizes: Size limits of a state, an update, a message and recorded work.
+        grace_seconds: How long nodes in flight may take to finish when the runner closes.
+        executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
+            function that makes one, which the Runner shuts down. See `graphengine.executors`.
+        telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
+        extensions: What else acts in the runs; see `graphengine.runner.extensions`.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner("runs.db") as runner:
+        ...         result = await runner.start(count, run_id="first").result()
+        ...         print(result.state.n, [step.kind for step in await runner.history("first")])
+        >>> asyncio.run(main())
+        3 ['started', 'node', 'node', 'node']
+    """
+
+    def __init__(  # noqa: PLR0913 - what a whole program's runs share
+        self,
+        store: str | PathLike[str] | Store | None = None,
+        *,
+        resources: Mapping[str, object] | None = None,
+        models: Mapping[str, Model | str] | None = None,
+        check: bool = True,
+        threads: int = 32,
+        clock: Clock | None = None,
+        sizes: Sizes | None = None,
+        grace_seconds: float = 0.0,
+        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
+        telemetry: Telemetry | None = None,
+        extensions: Sequence[Extension] = (),
+    ) -> None:
+        super().__init__(
+            store_at(store) if isinstance(store, (str, os.PathLike)) else store,
+            resources=resources,
+            check=check,
+            threads=threads,
+            clock=clock,
+            sizes=sizes,
+            grace_seconds=grace_seconds,
+            extensions=(
+                Models(models or {}, clock),
+                ExecutorsByName(executors or {}),
+                *(() if telemetry is None else (telemetry,)),
+                *extensions,
+            ),
+        )
+
+
+def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
+    from graphengine.api.run_html import html_of  # noqa: PLC0415 - only notebooks need the renderer
+
+    return html_of(result, snapshot)
+
+
+draw_with(_html)
+
+__all__ = ["Runner"]

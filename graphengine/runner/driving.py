@@ -1,0 +1,595 @@
+"""Driving: one process's claim on a run, from the step that opens it to the step that ends, parks or releases it.
+
+The loop has no rules of its own. `Session.commit` decides what an event means, and `Session.take_tasks` what runs next.
+Nothing starts before the step that causes it is durable. In particular:
+
+1. A task runs in an asyncio task of its own, and ends with an event. The loop commits it: its step is in the snapshot,
+   and its append has begun.
+2. The loop awaits the append. If that fails, the snapshot is ahead of the log, so `drive` raises and the claim is never
+   used again; the run can be resumed from what was recorded.
+3. Only then are the step's tasks taken and started, and the step is shown to watchers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from graphengine.engine.events import Answered, MessageCame, StopAsked
+from graphengine.engine.failures import error_of
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.ready import limit_reached, next_due, task_of
+from graphengine.engine.rules.wait import waiting_for
+from graphengine.engine.session import Session
+from graphengine.engine.step_json import as_stored
+from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
+from graphengine.engine.stored import encode_snapshot
+from graphengine.errors import StoreError
+from graphengine.runner.clock import steady
+from graphengine.runner.followers import NOBODY
+from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.run_events import StepRecorded
+from graphengine.runner.run_log import log_failure
+from graphengine.stores.base import Append
+from graphengine.stores.summaries import summary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+    from contextvars import Context
+
+    from graphengine.engine.events import Event
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.session import Appender
+    from graphengine.engine.snapshot import Snapshot, Task
+    from graphengine.engine.steps import Decided, FailureRecord, Step
+    from graphengine.errors import NodeError
+    from graphengine.runner.attempt import TaskRunner
+    from graphengine.runner.followers import Audience, Following
+    from graphengine.runner.shared import Shared
+    from graphengine.state.amounts import Usage
+    from graphengine.stores.base import Message
+
+T = TypeVar("T")
+
+_TURN_SECONDS: Final = 0.005
+"""How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
+short enough that other runs and timers are not delayed noticeably."""
+
+
+class Job:
+    """A task in flight, in an asyncio task of its own."""
+
+    __slots__ = ("has_begun", "is_over", "task", "within")
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.within: asyncio.Task[None]
+        self.has_begun = self.is_over = False
+
+    def cancel(self) -> None:
+        """Cancel it, unless it has ended."""
+        if not self.is_over:
+            self.within.cancel()
+
+
+class Driving:
+    """Drives one run from a snapshot to its end, a wait, a stop, a release or a limit.
+
+    Attributes:
+        session: Decides and commits the run's events.
+        plan: The graph.
+        fence: The fencing number of this claim.
+        is_ours: Whether the run is still claimed: until a step that ends or parks it is durable.
+        wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
+        time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
+            while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
+        following: Who follows it; see `runner.extensions`.
+        is_halting: Whether nothing more starts: the run is stopped or released.
+        cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
+    """
+
+    def __init__(
+        self, shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot, audience: Audience, context: Context
+    ) -> None:
+        self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
+        self.plan = plan
+        self.audience = audience
+        self.fence, self.is_ours, self.wrote_at = 0, True, shared.clock.now()
+        self.time = steady(shared.clock, snapshot.now)
+        self.following: Following = NOBODY
+        self.cut_off: list[str] = []
+        self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
+        self._shared, self._context = shared, context
+        self._jobs: dict[str, Job] = {}  # by frame
+        self._asleep: dict[str, Task] = {}  # those that wait for their due time
+        self._ended: list[tuple[Job, Event | BaseException | None]] = []
+        self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
+        self._mail: dict[int, Message] = {}
+        self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
+        self._turn_began = time.monotonic()
+        self.is_halting = False
+        self._halted = asyncio.Event()
+        self._stop_reason = ""
+        self._consume: Sequence[int] = ()
+        self._cuts = False  # a stop that cancels what is in flight
+        self._spent_in_cut: Usage = {}
+        self._broken: StoreError | None = None
+        self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
+        self._recorded: RunStatus = "running"  # the status of the last append
+        self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The run's snapshot."""
+        return self.session.snapshot
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    async def drive(self, attempts: TaskRunner) -> None:
+        """Run ready tasks until there are none.
+
+        Raises:
+            StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
+        """
+        snapshot = self.snapshot
+        try:
+            ready = self._ready(anew=True)
+            while self.is_ours:
+                if self._mail:
+                    had_waited = snapshot.status == "waiting"
+                    self.session.recheck(task.frame for task in ready)
+                    await self._take_mail()
+                    ready = self._ready(anew=had_waited)
+                if len(ready) == 1 and not (self._jobs or snapshot.waiting or ready[0].due):
+                    events = await self._run_alone(attempts, ready[0])
+                else:
+                    events = self._begin(attempts, ready)
+                if events or self._jobs:
+                    await self.commit(events or await self._next_events())
+                    ready = self._ready()
+                    continue
+                ready = self._ready(anew=True)
+                if not ready and not self._has_usable_mail():
+                    break
+        finally:
+            if self._jobs:
+                await self._cancel_all()
+        is_released = self.is_halting and not self._stop_reason
+        if (snapshot.status == "running" and not is_released) or (self._stop_reason and self.is_ours):
+            asked = self._stop_reason
+            reason, text = ("asked", asked) if asked else ("limit", limit_reached(snapshot))
+            stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
+            await self.commit([stop], partial(self.append, consume=self._consume))
+
+    def _ready(self, *, anew: bool = False) -> list[Task]:
+        """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
+        session = self.session
+        if self.snapshot.status != "waiting" and not self.is_halting:
+            return session.take_all_tasks() if anew else session.take_tasks()
+        session.forget_changes()
+        return self._due_tasks()
+
+    def _due_tasks(self) -> list[Task]:
+        """Return what a run that waits is to do now. It is released meanwhile, and resumed when the time comes."""
+        now, due = self._shared.clock.now(), next_due(self.snapshot)  # there can be thousands of waits
+        if self.is_halting or due is None or due > now:
+            return []
+        return [task for task in self.session.tasks() if task.mode != "wake" or task.due <= now]
+
+    def _begin(self, attempts: TaskRunner, ready: Iterable[Task]) -> list[Event]:
+        """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of the others."""
+        events: list[Event] = []
+        jobs = self._jobs
+        for task in ready:
+            frame = task.frame
+            if frame in jobs or (task.mode == "limit" and any(key.startswith(frame) for key in jobs)):
+                continue
+            event = attempts.move(task)
+            if event is not None:
+                self._announce(task)
+                events.append(event)
+                continue
+            job = jobs[frame] = Job(task)
+            if task.due:  # already here, since a step can cancel the job before its coroutine has begun
+                self._asleep[frame] = task
+            job.within = self.loop.create_task(self._work(attempts, job), context=self._context.copy())
+        return events
+
+    async def _run_alone(self, attempts: TaskRunner, task: Task) -> list[Event]:
+        """Run the only task in the run's own asyncio task, in a context of its own, and return its event.
+
+        An asyncio task costs as much as the whole step of a node that does not suspend.
+        """
+        is_shown = bool(self.audience.watchers) and self._announce(task)
+        event = attempts.move(task)
+        if event is None:
+            job, within = Job(task), self._task
+            self._jobs[task.frame], job.within, job.has_begun = job, within, True
+            try:
+                if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
+                    await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
+                    self._turn_began = time.monotonic()
+                event = await _in_context(self._context.copy(), attempts.run(task)) if not self.is_halting else None
+            except asyncio.CancelledError:
+                if not self._cuts or within.uncancel():
+                    raise
+            finally:
+                self._jobs.pop(task.frame, None)
+            if within.cancelling() and self._was_cancelled_inside():
+                while within.uncancel():
+                    pass
+                with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
+                    await asyncio.sleep(0)
+        return [] if event is None else [event]
+
+    async def _work(self, attempts: TaskRunner, job: Job) -> None:
+        """Run a task in its asyncio task."""
+        task = job.task
+        outcome: Event | BaseException | None = None
+        job.has_begun = True
+        try:
+            if not self._cuts and (not task.due or await self._is_due(task)):
+                if self._announce(task):
+                    await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
+                outcome = await attempts.run(task)
+        except StoreError as error:  # which the loop raises
+            outcome = error
+        except BaseException as error:
+            outcome = error
+            raise
+        finally:
+            job.is_over = True
+            self._ended.append((job, outcome))
+            self._wake()
+
+    async def _next_events(self) -> list[Event]:
+        """Wait until anything has ended, or mail has come, and return the events of all that has ended."""
+        if not self._ended:
+            self._awake = self.loop.create_future()
+            await self._awake
+        ended, self._ended = self._ended, []
+        events: list[Event] = []
+        for job, outcome in ended:
+            if self._jobs.get(job.task.frame) is not job:
+                continue  # it was cancelled: another job may be in flight in its frame already
+            del self._jobs[job.task.frame]
+            if isinstance(outcome, BaseException):
+                if not (self._cuts and isinstance(outcome, asyncio.CancelledError)):
+                    raise outcome
+            elif outcome is not None:
+                events.append(outcome)
+        return events
+
+    def _wake(self) -> None:
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
+
+    async def _is_due(self, task: Task) -> bool:
+        """Wait until a task is due; return False if a stop came first."""
+        clock = self._shared.clock if task.mode == "wake" else self.time
+        if task.due > clock.now():
+            sleeper = asyncio.ensure_future(clock.sleep_until(task.due))
+            stopper = asyncio.ensure_future(self._halted.wait())
+            try:
+                await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeper.cancel()
+                stopper.cancel()
+                await asyncio.gather(sleeper, stopper, return_exceptions=True)
+            if not sleeper.cancelled():
+                sleeper.result()  # raise the error of a clock that failed, instead of starting early
+        if self._asleep.get(task.frame) is task:
+            del self._asleep[task.frame]
+        return not self.is_halting
+
+    def _cancel_job(self, frame: str) -> None:
+        """Cancel a job that steps made obsolete, and do not wait for its end."""
+        job = self._jobs.pop(frame)
+        self._asleep.pop(frame, None)
+        if not job.is_over:
+            self._shared.leaving.add(job.within)
+            job.within.add_done_callback(self._shared.leaving.discard)
+            job.cancel()
+
+    def _cancel_obsolete(self) -> None:
+        """Cancel the jobs whose frame the last steps dropped, and those that wait for a time in vain."""
+        snapshot = self.snapshot
+        for frame in [key for key in self._jobs if key not in snapshot.frames]:  # a join may have dropped arms
+            self._cancel_job(frame)
+        if not self._asleep:
+            return
+        moves = snapshot.status == "running" and not self.is_halting and not limit_reached(snapshot)
+        changed = dict.fromkeys(self.session.changed) if moves else list(self._asleep)
+        for key in [key for key in changed if key in self._asleep and key in self._jobs]:
+            asleep = snapshot.frames.get(key)
+            if not moves or asleep is None or task_of(snapshot, asleep) != self._asleep[key]:
+                self._cancel_job(key)
+
+    async def _cancel_all(self) -> None:
+        """Cancel everything in flight, when the run cannot continue, and wait until it has ended, threads included."""
+        left = [job for job in self._jobs.values() if not job.is_over]
+        self._jobs.clear()  # first, so that `note_cut_off` sees that it is cancelled here, not by code of the graph
+        for job in left:
+            job.cancel()
+        if left:
+            await asyncio.gather(*(job.within for job in left), return_exceptions=True)
+
+    # --- recording ------------------------------------------------------------------------------------------------
+
+    async def commit(self, events: Iterable[Event], append: Appender | None = None) -> None:
+        """Commit events, and show their steps once they are durable.
+
+        Raises:
+            StoreError: They could not be recorded.
+        """
+        if self._broken is not None:
+            raise self._broken
+        done = self.session.commit(events, append or self.append)
+        status = self._recorded  # read before the await, in which other events may be appended
+        if done.durable is not None:
+            await done.durable
+            self._turn_began = time.monotonic()
+        if status != "running":
+            self.is_ours = False
+        if self.audience.watchers or self.following.recorded:
+            self._show(done.steps)
+
+    async def note(self, event: Event) -> None:
+        """Record an event of a node that is still running, and return when it is durable.
+
+        Raises:
+            StoreError: It could not be recorded, and the run ends here.
+        """
+        self.check()
+        try:
+            done = self.session.commit((event,), partial(self.append, status="running"))
+            if not done.steps:
+                raise StaleEvent(event)
+            if done.durable is not None:
+                await done.durable
+        except StoreError as error:
+            self._broken = error
+            raise
+        if self.audience.watchers or self.following.recorded:
+            self._show(done.steps)
+
+    def append(
+        self,
+        steps: Sequence[Decided],
+        *,
+        status: RunStatus | None = None,
+        consume: Sequence[int] = (),
+        changed: bool = False,
+    ) -> Awaitable[None] | None:
+        """Append steps to the run's log, with its current status if none is given."""
+        snapshot, shared = self.snapshot, self._shared
+        for step in steps:
+            failure = failure_of(step)
+            if failure is not None:
+                self._take_failure(step, failure)
+            if step.typed:
+                step.typed = None  # the frame has them now, and no store should keep them
+        if self._jobs:
+            self._cancel_obsolete()
+        if status is None:
+            status = self._status() if snapshot.waiting or self._jobs else snapshot.status
+        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
+        if status != self._listed or status != "running":
+            batch.summary = summary_of(snapshot, status)
+            batch.due_at = next_due(snapshot) if status == "waiting" else None
+        self._recorded = self._listed = status
+        self.wrote_at = shared.clock.now() if shared.store.shared else 0.0
+        if changed:
+            batch.fingerprint, batch.outline = self.plan.fingerprint, self.plan.outline
+        return shared.store.append(batch)
+
+    def _status(self) -> RunStatus:
+        """Return the status to record.
+
+        The append that records an end, or a wait, also releases the run's lease. So a run with nodes in flight, or
+        with something to do at once, stays `running`: otherwise another process could claim it at this moment.
+        """
+        status = self.snapshot.status
+        if self._jobs or (status == "waiting" and (self._stop_reason or self._mail or self._due_tasks())):
+            return "running"
+        return status
+
+    def check(self) -> None:
+        """Refuse to continue after an append that failed.
+
+        Raises:
+            StoreError: A step could not be recorded, and the run ends.
+        """
+        if self._broken is not None:
+            raise self._broken
+
+    async def fail(self, error: NodeError) -> None:
+        """Record that the run cannot be driven here."""
+        await self.commit([StopAsked(self.time.now(), "failed", error.message, error_of(error))])
+
+    def _snapshot_record(self) -> bytes:
+        return encode_snapshot(self.snapshot)
+
+    def _take_failure(self, step: Step, failure: FailureRecord) -> None:
+        """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
+        log_failure(self.snapshot, self.following, step, failure)
+        if failure.raised is not None and outcome_of(step).has_failed:
+            self._raised[failure.path] = failure.raised
+        failure.raised = None
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The exception that the run failed with, if it was raised in this process."""
+        failure = self.snapshot.failure
+        return self._raised.get(failure.path) if failure is not None else None
+
+    # --- requests and mail ----------------------------------------------------------------------------------------
+
+    def stop(self, why: str, consume: Sequence[int] = (), *, now: bool) -> None:
+        """Request a stop at the next safe point, when everything in flight is recorded; or cancel what is in flight."""
+        self._stop_reason, self._consume = why or "asked", consume
+        self.release()
+        if now and not self._cuts:
+            self._cuts = True
+            for job in self._jobs.values():
+                if job.has_begun:  # else it ends as soon as it begins
+                    job.cancel()
+
+    def release(self) -> None:
+        """Release the run when everything in flight is recorded, without ending it: another process can resume it."""
+        self.is_halting = True
+        self._halted.set()
+
+    @property
+    def missed_stop(self) -> tuple[str, Sequence[int]] | None:
+        """A stop that arrived while the run was being released because it waits: its reason and its messages."""
+        return (self._stop_reason, self._consume) if self._stop_reason and not self.is_ours else None
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Accept messages to this run, to be recorded at the next safe point."""
+        for message in messages:
+            if message.kind == "stop":
+                asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
+                self.stop(str(asked["why"]), (message.id,), now=bool(asked.get("now")))
+            elif message.id not in self._known:
+                self._known.add(message.id)
+                self._mail[message.id] = message
+        if self._mail:
+            self._wake()
+
+    def _can_record(self, message: Message) -> bool:
+        """Return whether a message can be recorded now.
+
+        An answer without a wait is kept until its wait exists, or until nothing else can move:
+
+        1. A node waits for two answers. 2. The first arrives, and the node runs again, so that no wait is open. 3. It
+        asks the second question again, under the same id. The second answer, if it were recorded between 2 and 3, would
+        be refused, although its question is still open.
+        """
+        return (
+            message.kind == "message"
+            or self.snapshot.status == "waiting"
+            or waiting_for(self.snapshot, message.payload["wait"], message.payload["id"]) is not None
+        )
+
+    def _has_usable_mail(self) -> bool:
+        return not self.is_halting and any(self._can_record(message) for message in self._mail.values())
+
+    async def _take_mail(self) -> None:
+        """Record messages."""
+        for message in list(self._mail.values()):
+            if not self._can_record(message):
+                continue
+            payload, now = message.payload, self.time.now()
+            event: Event = (
+                MessageCame(now, payload["topic"], payload["payload"])
+                if message.kind == "message"
+                else Answered(payload["wait"], payload["id"], now, payload["value"])
+            )
+            del self._mail[message.id]
+            await self.commit((event,), partial(self.append, consume=(message.id,)))
+            if not self.is_ours:
+                break
+
+    # --- what nodes use: `runner.context.Host` ---------------------------------------------------------------------
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether live events have a watcher."""
+        return bool(self.audience.watchers)
+
+    @property
+    def in_flight(self) -> set[Any]:
+        """The calls that show live events."""
+        return self.audience.in_flight
+
+    async def halted(self) -> None:
+        """Return when no more tasks are started."""
+        await self._halted.wait()
+
+    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
+        """Return the asyncio task in which a frame's node runs."""
+        job = self._jobs.get(frame)
+        return None if job is None else job.within
+
+    def note_cut_off(self, frame: str, path: str, spent: Usage | None) -> bool:
+        """Return whether the node in a frame was cancelled here, or with the run; if so, note it as cut off.
+
+        Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
+        """
+        within, run = self.task_of(frame), self._task
+        is_own = within is asyncio.current_task() and not self._cuts
+        if is_own and (not run.cancelling() or (within is run and self._was_cancelled_inside())):
+            return False
+        if frame in self.snapshot.frames:
+            self.cut_off.append(path)
+        self._spent_in_cut = add_usage(self._spent_in_cut, spent or {})
+        return True
+
+    def _was_cancelled_inside(self) -> bool:
+        """Return whether code of the graph cancelled the run's own asyncio task.
+
+        The Runner halts a run before it cancels that task, a stop cuts it, and an event loop that ends cancels all of
+        its tasks.
+        """
+        if self._cuts or self.is_halting:
+            return False
+        return any(not other.cancelling() for other in asyncio.all_tasks(self.loop))
+
+    def emitted(self, path: str, data: object) -> None:
+        """Show data that a node emits, from the event loop or from a node's thread."""
+        if threading.get_ident() == self._thread:
+            self.show(Emitted(path, data))
+        else:
+            with suppress(RuntimeError):  # the event loop is closed, and so are all watchers
+                self.loop.call_soon_threadsafe(self.show, Emitted(path, data))
+
+    def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
+        """Show an event to all watchers."""
+        self.audience.show(event)
+
+    def _announce(self, task: Task) -> bool:
+        """Announce the node of a task to watchers, and return whether there was anything to announce."""
+        if not self.audience.watchers or task.mode not in ("run", "fallback"):
+            return False
+        path, now = path_of(task.frame, task.node), self.time.now()
+        self.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
+        return True
+
+    def _show(self, steps: Sequence[Step]) -> None:
+        """Show durable steps to all watchers, and to what follows the run."""
+        stored = [as_stored(step) for step in steps]
+        for recorded in self.following.recorded:
+            recorded(stored)
+        for step in stored:
+            self.show(StepRecorded(step.seq, step))
+
+
+@coroutine
+def _in_context(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await a coroutine so that the context variables that it sets are set in this context only.
+
+    It runs in the caller's asyncio task: a cancellation of that task reaches it.
+    """
+    step: Callable[[Any], Any] = work.send
+    given: object = None
+    while True:
+        try:
+            awaited = context.run(step, given)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        try:
+            step, given = work.send, (yield awaited)
+        except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
+            step, given = work.throw, error
+
+
+__all__ = ["Driving"]

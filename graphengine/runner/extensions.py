@@ -1,0 +1,92 @@
+"""Extensions: how other code acts in the runs of a Runner. Telemetry, agents, budgets and executors are extensions.
+
+The runner imports none of them. Each moment of a run is a method that does nothing here; override those you need:
+
+| moment | method |
+|---|---|
+| a graph is about to be run | `Extension.checked` |
+| a run is about to be driven here, or stopped | `Extension.opened`, which can return a `Follower` |
+| a node begins, in its context | `Follower.entered` |
+| an attempt that recorded work ends | `Follower.ended` |
+| steps are durable | `Follower.recorded` |
+| the run is driven here no longer | `Follower.left` |
+| a worker has looked at the queues | `Extension.polled` |
+| the Runner closes | `Extension.closed` |
+
+What a method raises fails the run, or the call of the Runner, in which it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from graphengine.runner.followers import Follower
+
+if TYPE_CHECKING:
+    import contextvars
+
+    from graphengine.engine.plan import Call, Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.runner.context import Context
+    from graphengine.stores.base import RunInfo, Store
+
+
+class OpenRun(NamedTuple):
+    """A run that is about to be driven here, or to be stopped.
+
+    Attributes:
+        store: Its store.
+        snapshot: Where it is, empty for a new run. It changes as the run moves; do not change it.
+        info: Its row; None for a new run.
+        parent: The run that it branches off from.
+        caller: The context of the caller who started or resumed it; None if it wakes up here.
+    """
+
+    store: Store
+    snapshot: Snapshot
+    info: RunInfo | None = None
+    parent: str | None = None
+    caller: contextvars.Context | None = None
+
+
+class Executors(Protocol):
+    """Runs the nodes with `on=`, in other processes or on other machines."""
+
+    def counts_time(self, on: str) -> bool:
+        """Return whether an executor counts the time of its calls itself, from when they begin."""
+        ...
+
+    async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
+        """Call a node's function on its executor, and return its result."""
+        ...
+
+
+class Extension:
+    """An extension of a Runner: `Runner(extensions=[…])`.
+
+    Attributes:
+        executors: What runs nodes with `on=`; without any, they run in place.
+    """
+
+    executors: Executors | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a Runner has to wait for `closed` when it closes; otherwise it may leave it out."""
+        return type(self).closed is not Extension.closed
+
+    def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
+        """A graph is about to be run, here or by a worker. Raises: GraphEngineError, if it cannot be run."""
+
+    async def opened(self, run: OpenRun) -> Follower | None:  # noqa: ARG002 - for those that override it
+        """A run is about to be driven here, or stopped; None if the extension does not follow it."""
+        return None
+
+    async def polled(self, store: Store) -> None:
+        """A worker has looked at the queues; called every 15 seconds at most."""
+
+    async def closed(self) -> None:
+        """The Runner closes."""
+
+
+__all__ = ["Executors", "Extension", "Follower", "OpenRun"]

@@ -1,0 +1,410 @@
+"""The life of a run in this process: it is opened, driven, maybe asleep and driven again, until it is over.
+
+One asyncio task lives it. Everything else about the run here, its handle, its watchers, its claim on the store, belongs
+to its `Life`; what it shares with other runs is in `Shared`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from contextvars import copy_context
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.engine.snapshot import Snapshot
+from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
+from graphengine.runner import opening
+from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.driving import Driving
+from graphengine.runner.extensions import OpenRun
+from graphengine.runner.followers import NOBODY, Audience
+from graphengine.runner.loop_watchdog import WATCH
+from graphengine.runner.ownership import Ownership
+from graphengine.runner.recorded_work import outside_work
+from graphengine.runner.result import Result, result_of
+from graphengine.runner.run_log import log_begin, log_end
+from graphengine.runner.scope import CURRENT, FROM_THREAD
+from graphengine.runner.shared import INBOX_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.runner.shared import Shared
+    from graphengine.runner.watcher import Watcher
+    from graphengine.stores.base import Message, RunInfo
+
+S = TypeVar("S")
+
+Opening: TypeAlias = "Callable[[Life[S]], Awaitable[Driving | Result[S]]]"
+"""What opens a run: it records the first step here, and returns what drives the run, or a result if nothing does."""
+
+log = logging.getLogger("graphengine.runner")
+
+_CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
+
+
+class Life(Generic[S]):
+    """The life of one run.
+
+    Args:
+        shared: What it shares with other runs; the life is in its `lives` until it is over.
+        run_id: The run's id.
+        plan: The graph.
+        open_: Opens it, in its own asyncio task.
+        is_asked: Whether a caller asked for it, so that it is resumed even if it failed or was stopped.
+        waits_out: Whether it stays here while it waits only for a time.
+        of_worker: Whether only `Store.take` may continue it once it waits.
+        held_back: Whether it is recorded, but not opened here until no other run is.
+
+    Attributes:
+        seq: The seq of its last durable step here, apart from those since it is driven.
+        begun: Set when its first step is durable, or it is over.
+        over: Set when it is over.
+        is_parked: Whether it takes no more messages, because it waits for one.
+        is_released: Whether it is, or is to be, released for another process.
+        driving: What drives it, while it is driven.
+        result: How it ended.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run begins with
+        self,
+        shared: Shared[Life[Any]],
+        run_id: str,
+        plan: Plan[S],
+        open_: Opening[S],
+        *,
+        is_asked: bool = True,
+        waits_out: bool = True,
+        of_worker: bool = False,
+        held_back: bool = False,
+    ) -> None:
+        self.shared, self.id, self.plan = shared, run_id, plan
+        self.is_asked, self.waits_out, self.of_worker, self.is_held_back = is_asked, waits_out, of_worker, held_back
+        self.audience = Audience()
+        self.begun, self.over = asyncio.Event(), asyncio.Event()
+        self.seq = 0
+        self.is_parked = self.is_released = False
+        self.driving: Driving | None = None
+        self.result: Result[S] | None = None
+        self._callers = 0
+        self._slept_to_the_end = False
+        self.context = copy_context()
+        self.context.run(FROM_THREAD.set, None)  # a node, or an agent's tool, may have started it
+        self.context.run(CURRENT.set, None)
+        self.context.run(outside_work)
+        own = self.context.copy()
+        loop = asyncio.get_running_loop()
+        self.task = loop.create_task(self._live(open_), name=f"graphengine run {run_id}", context=own)
+        self.task.add_done_callback(self._is_over, context=own)
+        shared.lives.add(self)
+
+    # --- from its opening to its result ----------------------------------------------------------------------------
+
+    async def _live(self, open_: Opening[S]) -> None:
+        """Live it. A run that only sleeps is resumed when its time comes."""
+        await asyncio.sleep(0)  # lets the caller watch the run from its first event on
+        try:
+            opened = await open_(self)
+            self.shared.quieter.set()
+            self.is_asked = False  # if it ends in another process while it sleeps here, that end is not retried
+            self.result = await self._lived(opened)
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # SystemExit would end the event loop, and all other runs with it
+            reraise_interrupt(error)
+            raise DefinitionError(
+                f"code of graph {self.plan.graph} raised {type(error).__name__}: {error}",
+                where=f"run {self.id}",
+                repair="raise an Exception instead; the attempt to drive the run recorded nothing",
+            ) from error
+
+    async def _lived(self, opened: Driving | Result[S]) -> Result[S] | None:
+        """Drive it, and let it sleep, until it is over; None if its result is read when it is asked for."""
+        try:
+            while True:
+                if isinstance(opened, Driving):
+                    result = await self._drive(opened)
+                else:
+                    result = opened
+                    self.note_seq(result.seq)
+                if result.status != "waiting":
+                    return result
+                seq, due = result.seq, self._due(result)
+                left = result if due is None else None
+                del result, opened  # frees the state: many runs can sleep here
+                if not await self._sleep(seq, due):
+                    self.is_parked = True
+                    if self.shared.closed and not self._callers and not self.audience.watchers:
+                        self._slept_to_the_end = True  # thousands may sleep: they are read when they are asked for
+                        return None
+                    return left or await self._current_result()
+                opened = await self._resume()
+        except asyncio.CancelledError:
+            if not self.shared.closed:
+                raise
+            return await self._current_result()
+
+    def _is_over(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # marks it as retrieved, so that asyncio does not warn if `result` is never called
+        self.shared.lives.discard(self)
+        self.begun.set()
+        self.over.set()
+        for queue in self.audience.watchers:
+            queue.put_nowait(None)
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Accept messages, if it is driven."""
+        if self.driving is not None:
+            self.driving.deliver(messages)
+
+    def is_taken(self) -> Coroutine[object, object, bool]:
+        """Return whether it is driven here: not if it is over, still waits, or another process claimed it first.
+
+        Returns as soon as that is clear. Call it right after the life was made: it watches the run from the call on,
+        whenever the coroutine is awaited.
+        """
+        return self._is_taken(self.audience.joined())
+
+    async def _is_taken(self, events: Watcher) -> bool:
+        try:
+            return await events.get() is not None
+        finally:
+            self.audience.left(events)
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether it could not be opened, for another reason than that another process drives it."""
+        if not self.task.done() or self.task.cancelled():
+            return False
+        error = self.task.exception()
+        return error is not None and not isinstance(error, RunIsDriven)
+
+    def note_seq(self, seq: int) -> None:
+        """Note the seq of its last step here, which is durable."""
+        self.seq = seq
+        self.begun.set()
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of its last step here. What another handle has recorded since leads to the result of that one."""
+        return self.seq if self.driving is None else self.driving.snapshot.seq
+
+    async def outcome(self) -> Result[S]:
+        """Wait until it is over, and return its result, or raise what ended it."""
+        self._callers += 1
+        try:
+            await self.over.wait()
+        finally:
+            self._callers -= 1
+        return await self.ended_with()
+
+    async def ended_with(self) -> Result[S]:
+        """Return the result of a life that is over, or raise what ended it.
+
+        Raises:
+            GraphEngineError: It could not be begun, claimed or recorded; RunnerClosed: its task was cancelled before.
+        """
+        result = self.result
+        if not self.task.cancelled():
+            self.task.result()
+            result = await self._late_result() if self._slept_to_the_end else result
+        if result is None:
+            raise RunnerClosed(
+                f"the runner was closed before run {self.id} was recorded",
+                where=f"run {self.id}",
+                repair="keep the Runner open until result() returns",
+            )
+        return result
+
+    async def claimed(
+        self,
+        snapshot: Snapshot,
+        size_bytes: int | None = None,
+        *,
+        info: RunInfo | None = None,
+        parent: str | None = None,
+    ) -> Driving:
+        """Return what drives it from a snapshot, before its first step is recorded. Called by what opens it."""
+        shared = self.shared
+        shared.plans[self.plan.fingerprint] = self.plan
+        driving = Driving(shared, self.plan, snapshot, self.audience, self.context)
+        if size_bytes is not None:
+            driving.session.size_bytes = size_bytes
+        if shared.extensions:
+            caller = None if self.seq else self.context  # a run that wakes up here has no caller
+            opened = OpenRun(shared.store, snapshot, info, parent, caller)
+            driving.following = await shared.following(opened)
+        return driving
+
+    # --- driven -----------------------------------------------------------------------------------------------------
+
+    async def _drive(self, driving: Driving) -> Result[S]:
+        """Drive it, and return its result."""
+        shared = self.shared
+        self.driving, shared.driven[self.id] = driving, self
+        if self.is_released or shared.closed:
+            driving.release()
+        log_begin(driving.snapshot, driving.following)
+        is_cut = False
+        try:
+            await self._move(driving)
+        except asyncio.CancelledError:
+            if not shared.closed:
+                raise
+            is_cut = True
+        finally:
+            del shared.driven[self.id]
+            self.driving = None
+            self.note_seq(driving.snapshot.seq)
+            shared.quieter.set()
+            if driving.is_ours:
+                await opening.release(shared.store, self.id, driving.fence)
+            followers, driving.following = driving.following, NOBODY
+            for left in followers.left:
+                await left()
+        log_end(driving.snapshot, followers)
+        if shared.closed and (is_cut or driving.snapshot.status == "running"):
+            return await self._cut_off(driving)
+        return await self._driven(driving)
+
+    async def _move(self, driving: Driving) -> None:
+        """Drive it until it ends, waits, or is released."""
+        shared, store = self.shared, self.shared.store
+        if store.shared:
+            shared.poll_inbox()
+        elif self.seq:  # else every caller waits until it is recorded
+            driving.deliver(await store.inbox([self.id]))
+        self.note_seq(driving.snapshot.seq)
+        try:
+            resources = await shared.resources.of_nest(self.plan)
+        except ResourceFailed as error:
+            await driving.fail(error)
+            return
+        attempts = TaskRunner(
+            driving.session,
+            host=driving,
+            resources=resources,
+            threads=shared.threads,
+            now=driving.time.now,
+            wall=shared.clock.now,
+            past=shared.past,
+            executors=shared.executors,
+            following=driving.following,
+            loop=driving.loop,
+            ownership=Ownership(driving, store, shared.clock) if store.shared else None,
+        )
+        with WATCH.over(driving.loop):
+            await driving.drive(attempts)
+
+    async def _driven(self, driving: Driving) -> Result[S]:
+        """Return the result of a run that was driven."""
+        shared = self.shared
+        cause = driving.cause if driving.snapshot.failure is not None else None
+        result: Result[S] = result_of(self.plan, driving.snapshot, cause)
+        shared.kept.keep(driving.snapshot, driving.session.size_bound)
+        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
+        if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
+            await opening.stop(shared, self.id, *missed)
+            return await self._current_result()
+        return result
+
+    async def _cut_off(self, driving: Driving) -> Result[S]:
+        """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""
+        result = await self._current_result()
+        if result.status != "running":
+            return result
+        cut_off = tuple(sorted(set(driving.cut_off)))
+        listed = f"; cut off: {', '.join(cut_off)}" if cut_off else ""
+        text = "run %s was in progress when its Runner closed, and is released%s\n  repair: %s"
+        log.warning(text, self.id, listed, _CLOSED)
+        return replace(result, cut_off=cut_off, repair=_CLOSED)
+
+    # --- asleep -----------------------------------------------------------------------------------------------------
+
+    def _due(self, result: Result[S]) -> float | None:
+        """Return until when it stays here; None if it does not."""
+        if not self.waits_out or not result.waits or any(wait.kind != "sleep" for wait in result.waits):
+            return None
+        return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
+
+    async def _sleep(self, seq: int, due: float | None) -> bool:
+        """Wait for a message to a waiting run, or for its time, and return whether to resume it.
+
+        The alarm is set up before the inbox is read: a message posted before that is found in the inbox, and one posted
+        after it sets the alarm. In the other order, a message between the two would be missed.
+        """
+        shared, store = self.shared, self.shared.store
+        if self._must_end() or self.of_worker:
+            return False
+        alarm = shared.asleep[self.id] = asyncio.get_running_loop().create_future()
+        try:
+            if not await store.inbox([self.id]):
+                if due is not None:
+                    await shared.until(due, alarm, self.id, seq)
+                elif not alarm.done():
+                    return False
+            status = (await store.info(self.id)).status
+        except asyncio.CancelledError:
+            if not shared.closed:
+                raise
+            return False
+        finally:
+            shared.asleep.pop(self.id, None)
+        return status in ("waiting", "running") and not self.is_released
+
+    def _must_end(self) -> bool:
+        return self.is_released or self.shared.closed
+
+    async def _resume(self) -> Driving | Result[S]:
+        """Resume it. If another process claimed it first, retry until that process ends it, releases it or dies."""
+        while True:
+            try:
+                return await opening.resume(self)
+            except RunIsDriven:
+                if self._must_end():
+                    return await self._current_result()
+                await asyncio.sleep(INBOX_SECONDS)  # cancelled if the Runner closes: `_live` then reads the result
+
+    # --- its recorded result ----------------------------------------------------------------------------------------
+
+    async def _current_result(self) -> Result[S]:
+        """Return the recorded result, even if the Runner closes while it is read."""
+        loading = asyncio.ensure_future(self.shared.kept.read(self.id))
+        while not loading.done():
+            try:
+                await asyncio.wait((loading,))
+            except asyncio.CancelledError:
+                if not self.shared.closed:
+                    loading.cancel()
+                    raise
+        return result_of(self.plan, loading.result())
+
+    async def _late_result(self) -> Result[S]:
+        """Return the result of a run that slept when the Runner closed; the store is opened again to read it."""
+        shared = self.shared
+        with contextlib.suppress(RunnerClosed):  # another Runner may have it open, and must keep it
+            return await self._current_result()
+        shared.readers += 1
+        try:
+            await shared.store.open()
+            return await self._current_result()
+        finally:
+            shared.readers -= 1
+            if not shared.readers:
+                await shared.store.close()
+
+    def release(self) -> None:
+        """Release it for another process: end here without a step, when what is in flight is recorded."""
+        self.is_released = True
+        if self.driving is not None:
+            self.driving.release()
+        self.shared.wake(self.id)
+
+
+__all__ = ["Life", "Opening"]

@@ -1,0 +1,514 @@
+"""Opening a run: it is begun, resumed or branched off, or stopped without being driven.
+
+Each function here records the first step of one process's claim on a run. What it returns, the life of the run drives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import secrets
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+
+from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
+from graphengine.engine.fold import evolve
+from graphengine.engine.lookup import plan_of
+from graphengine.engine.ready import mover_of, next_due
+from graphengine.engine.redaction import check_secrets, words_for
+from graphengine.engine.rules.run import has_failed_parts, wants_alone
+from graphengine.engine.session import Session
+from graphengine.engine.snapshot import Frame, Snapshot
+from graphengine.engine.steps import Branched
+from graphengine.errors import (
+    DefinitionError,
+    GraphChanged,
+    GraphEngineError,
+    InputError,
+    InvalidUpdate,
+    NotRecordable,
+    RunIsDriven,
+    RunNotResumable,
+    SecretKeyWrong,
+    StoreError,
+    TooLarge,
+)
+from graphengine.graph.definition import Limits
+from graphengine.history.load import load_snapshot, outline_of, snapshot_of
+from graphengine.runner.extensions import OpenRun
+from graphengine.runner.kept import Kept
+from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
+from graphengine.runner.result import Result, result_of
+from graphengine.state.declared import given_in, values_of
+from graphengine.state.json_values import TooLargeInput
+from graphengine.state.path import did_you_mean
+from graphengine.state.secret import is_sealed
+from graphengine.state.view import View
+from graphengine.stores.base import Append, RunInfo
+from graphengine.stores.summaries import summary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.steps import Decided
+    from graphengine.runner.driving import Driving
+    from graphengine.runner.shared import Shared
+    from graphengine.state.amounts import LimitsRecord
+    from graphengine.state.json_values import JsonValue
+    from graphengine.state.schema import Initial
+    from graphengine.stores.base import Store, Taken
+
+S = TypeVar("S")
+
+_LOOKED_AT: Final = 64
+"""How many of the last steps to search for one at which a run still fits a changed graph. It only adds a hint to an
+error, so the search is bounded: each step is checked against the graph."""
+
+
+class InQueue(NamedTuple):
+    """Where a run is queued: its queue, its priority, and its key."""
+
+    queue: str
+    priority: int
+    key: str | None
+
+
+class Opens(Protocol[S]):
+    """What opens a run: its life."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        ...
+
+    @property
+    def plan(self) -> Plan[S]:
+        """The graph."""
+        ...
+
+    @property
+    def shared(self) -> Shared[Any]:
+        """What it shares with other runs."""
+        ...
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a caller asked for it, so that it is resumed even if it failed or was stopped."""
+        ...
+
+    async def claimed(
+        self,
+        snapshot: Snapshot,
+        size_bytes: int | None = None,
+        *,
+        info: RunInfo | None = None,
+        parent: str | None = None,
+    ) -> Driving:
+        """Return what drives it from a snapshot, before its first step is recorded."""
+        ...
+
+
+# --- a new run ----------------------------------------------------------------------------------------------------
+
+
+async def begin(  # noqa: PLR0913 - what a run begins with
+    life: Opens[S],
+    *,
+    initial: Initial | None,
+    given: object,
+    limits: Limits,
+    after: str | None,
+    pause: Sequence[str],
+    tags: tuple[str, ...],
+    place: InQueue | None,
+) -> Driving | Result[S]:
+    """Record the first step of a new run. Return its result so far if it begins in a queue, for a worker.
+
+    Raises:
+        RunExists; InputError: The run in `after` is not over.
+    """
+    shared, plan = life.shared, life.plan
+    await shared.store.open()
+    if initial is None:
+        initial = await _continued(shared, plan, str(after), given)
+    most = shared.sizes.state_bytes
+    if most is not None and initial.size_bytes > most:
+        text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
+        raise TooLargeInput(text, where=f"run {life.id}", repair="give less, or raise Sizes(state_bytes=…)")
+    driving = await life.claimed(Snapshot(), initial.size_bytes)
+    now = driving.time.now()
+    event = Begun(now, life.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
+    await driving.commit([event], partial(_create, life, driving, tags, place))
+    return driving if place is None else result_of(plan, driving.snapshot)
+
+
+async def _create(
+    life: Opens[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
+) -> None:
+    """Record a run with its first step, and claim it."""
+    plan, snapshot, first = life.plan, driving.snapshot, steps[0]
+    first.typed = None  # as in `Driving.append`
+    facts = life.id, plan.graph, plan.fingerprint, snapshot.status, first.seq, first.at, first.at
+    info = RunInfo(*facts, due_at=next_due(snapshot) if snapshot.waiting else None, tags=tags)
+    if isinstance(first.data, Branched):
+        info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
+    if snapshot.status != "running":
+        info = replace(info, summary=summary_of(snapshot))
+    if place is not None:
+        info = replace(info, queue=place.queue, priority=place.priority, key=place.key, queued=True)
+    driving.fence = await life.shared.store.create(info, steps, plan.outline)
+
+
+async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> Initial:
+    """Return the initial state of a run that begins with the final state of another one."""
+    where = f"after run {after}"
+    left = await load_snapshot(shared.store, after, None)
+    if left.status in ("running", "waiting"):
+        raise InputError(
+            f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
+        )
+    earlier = values_of(plan.state.rebuild(_own_secrets(plan, left)))
+    update = given_in(given)
+    written = sorted(update)
+    kept = plan.carry_over if plan.carry_over is not None else tuple(plan.state.fields)
+    base: dict[str, Any] = {name: earlier[name] for name in kept if name in earlier}
+    for name, field in plan.state.fields.items():
+        if name not in base and field.info.is_required() and name in update:
+            base[name] = update.pop(name)
+    begun = plan.state.initial(base, where)
+    view = View(plan.state, Frame(values=begun.values, typed=begun.typed))
+    _apply_update(plan, view, update, where)
+    whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
+    return whole._replace(given=written)
+
+
+async def branch_off(  # noqa: PLR0913 - what a branch begins with
+    life: Opens[S],
+    *,
+    parent: str,
+    at: int,
+    update: Mapping[str, object],
+    path: str | None,
+    limits: Limits | None,
+    pause: Sequence[str] | None,
+    tags: tuple[str, ...],
+) -> Driving:
+    """Record the first step of a child run.
+
+    Raises:
+        UnknownRun, UnknownStep, RunNotResumable, GraphChanged; InputError: The update does not fit.
+    """
+    store, plan = life.shared.store, life.plan
+    await store.open()
+    snapshot = await load_snapshot(store, parent, at)
+    check_name(plan, snapshot.graph, parent)
+    check_secrets(plan, snapshot)
+    if snapshot.status == "finished":
+        raise RunNotResumable(
+            f"run {parent} had finished at step {at}, so nothing is left to run there",
+            where=f"run {parent}, step {at}",
+            repair=f"branch at step {at - 1} or before",
+        )
+    fitted = await _refit(store, plan, snapshot)
+    driving = await life.claimed(snapshot, parent=parent)
+    where = f"branch of {parent} at step {at}"
+    frame = frame_at(fitted.after or snapshot, path if update else "", where)
+    _check_fields(plan_of(plan, frame), update, where)
+    wanted = as_limits(limits) if limits is not None else await _limits_of(store, parent, snapshot)
+    facts = driving.time.now(), life.id, parent, at, list(update.items()), plan.fingerprint, wanted
+    event = BranchedOff(*facts, frame.id, pause, fitted.shift)
+    try:
+        await driving.commit([event], partial(_create, life, driving, tags, None))
+    except (InvalidUpdate, NotRecordable, TooLarge) as error:
+        kind = TooLargeInput if isinstance(error, TooLarge) else InputError
+        raise kind(error.message, where=where, repair=error.repair) from error
+    return driving
+
+
+async def _limits_of(store: Store, run_id: str, snapshot: Snapshot) -> LimitsRecord:
+    """Return the limits last in force in a run; those of the snapshot if the run's end cannot be read."""
+    try:
+        return (await load_snapshot(store, run_id, None)).limits
+    except StoreError:
+        return snapshot.limits
+
+
+# --- a recorded run -----------------------------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """A claimed run, and how it was found.
+
+    Attributes:
+        fence: The fencing number of the claim.
+        held: Whether it was held before it was claimed: the process that held it has died.
+        kept: Its snapshot, if it is loaded.
+        taken: What a worker took.
+    """
+
+    fence: int
+    held: bool
+    kept: Kept | None = None
+    taken: Taken | None = None
+
+
+class Wanted(NamedTuple):
+    """What a run is resumed with."""
+
+    limits: Limits | None = None
+    pause: Sequence[str] | None = None
+
+
+_AS_IT_WAS: Final = Wanted()
+
+
+async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: Taken | None = None) -> Driving | Result[S]:
+    """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
+
+    A run that failed or was stopped is resumed too, if a caller asked for that.
+
+    Raises:
+        UnknownRun, RunIsDriven, GraphChanged.
+    """
+    life.shared.opening += 1
+    try:
+        await life.shared.store.open()
+        if taken is not None and taken.fence is not None:
+            return await _of_taken(life, taken, taken.fence)
+        return await _claimed(life, wanted)
+    finally:
+        life.shared.opening -= 1
+
+
+async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
+    shared, plan, store = life.shared, life.plan, life.shared.store
+    info = await store.info(life.id)
+    check_name(plan, info.graph, life.id)
+    if plan.secret:  # a wrong key must not touch the run
+        check_secrets(plan, await shared.kept.read(life.id))
+    is_over = info.status == "finished" or (not life.is_asked and info.status not in ("running", "waiting"))
+    waits = info.status == "waiting" and wanted == _AS_IT_WAS
+    if is_over or (waits and await _still_waits(life, info)):
+        there = await shared.kept.read(life.id)
+        # If another process has moved it since `info` was read, it is claimed, and all is checked again below.
+        if there.seq == info.seq and (is_over or not life.is_asked or not has_failed_parts(there)):
+            return result_of(plan, there)
+    _check_free(life)
+    if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
+        await _refit(store, plan, await shared.kept.read(life.id))
+    fence = await store.claim(life.id)
+    try:
+        seq = (await store.info(life.id)).seq
+        if seq == info.seq:
+            return await _resumed(life, wanted, Found(fence, info.held or was_held))
+        last = await store.steps(life.id, seq - 1, seq)
+    except BaseException:
+        await release(store, life.id, fence)
+        raise
+    # 1. `info` was read at seq 5. 2. Another process claimed the run, recorded step 6, and released it or died. 3.
+    # The claim succeeded. The checks above were made for step 5, so they are repeated. If a process had died at 1,
+    # and the other one has only resumed the run, it died as well: a node that kills its process does that.
+    was_held = (info.held or was_held) and any(step.kind == "resumed" for step in last)
+    await release(store, life.id, fence)
+    return await _claimed(life, wanted, was_held=was_held)
+
+
+async def _of_taken(life: Opens[S], taken: Taken, fence: int) -> Driving | Result[S]:
+    """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""
+    shared, plan, info = life.shared, life.plan, taken.info
+    try:
+        _check_free(life)
+        check_name(plan, info.graph, life.id)
+        loaded = taken.loaded
+        kept = await shared.kept.take(life.id) if loaded is None else Kept(snapshot_of(loaded, life.id))
+        if plan.secret:
+            check_secrets(plan, kept.snapshot)
+        due = info.due_at is not None and info.due_at <= shared.clock.now()
+        if info.status == "waiting" and not due and not taken.inbox and info.fingerprint == plan.fingerprint:
+            await release(shared.store, life.id, fence)
+            shared.kept.keep(*kept)
+            return result_of(plan, kept.snapshot)
+        return await _resumed(life, _AS_IT_WAS, Found(fence, held=False, kept=kept, taken=taken))
+    except BaseException:
+        await release(shared.store, life.id, fence)
+        raise
+
+
+async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
+    """Record the resume of a claimed run, and return what drives it.
+
+    If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the process
+    that was to stop it died, or released it, before it saw them.
+    """
+    shared, plan, store, taken = life.shared, life.plan, life.shared.store, found.taken
+    snapshot, size_bytes = found.kept or await shared.kept.take(life.id)
+    changed = snapshot.fingerprint != plan.fingerprint
+    fitted = await _refit(store, plan, snapshot)
+    info = taken.info if taken is not None else await store.info(life.id) if shared.extensions else None
+    driving = await life.claimed(snapshot, size_bytes, info=info)
+    driving.fence = found.fence
+    limits = as_limits(wanted.limits) if wanted.limits is not None else snapshot.limits
+    crashed = snapshot.status == "running" and found.held
+    facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, fitted.shift
+    company = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
+    inbox = await store.inbox([life.id]) if taken is None else taken.inbox
+    stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
+    news = [message for message in inbox if message.id not in stale]
+    # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
+    due = next_due(snapshot)
+    is_idle = mover_of(snapshot) is None and not news and (due is None or due > shared.clock.now())
+    event = Resumed(*facts, company=company, asked=is_idle and life.is_asked)
+    driving.deliver(news)
+    await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
+    return driving
+
+
+def _check_free(life: Opens[Any]) -> None:
+    """Raise RunIsDriven if the run is driven here."""
+    if life.id in life.shared.driven:
+        raise RunIsDriven(life.id, "this Runner", math.inf)
+
+
+async def _still_waits(life: Opens[Any], info: RunInfo) -> bool:
+    """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
+    due = info.due_at is not None and info.due_at <= life.shared.clock.now()
+    return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
+
+
+async def _refit(store: Store, plan: Plan[Any], snapshot: Snapshot) -> Refit:
+    """Return how a run continues under this plan.
+
+    Raises:
+        GraphChanged: The run does not fit the plan.
+    """
+    same = snapshot.fingerprint == plan.fingerprint
+    found = refit(plan, snapshot, None if same else await outline_of(store, snapshot.fingerprint))
+    if found.misfits:
+        raise misfit_error(plan, snapshot, found, await _last_fit(store, plan, snapshot))
+    return found
+
+
+async def _last_fit(store: Store, plan: Plan[Any], snapshot: Snapshot) -> int | None:
+    """Return the last of a run's newest steps at which it fits this plan; None if there is none."""
+    first = max(1, snapshot.seq - _LOOKED_AT)
+    found: int | None = None
+    with contextlib.suppress(StoreError):
+        there = await load_snapshot(store, snapshot.run_id, first)
+        steps = await store.steps(snapshot.run_id, first, snapshot.seq - 1)
+        for step in (None, *steps):
+            if step is not None:
+                evolve(there, step)
+            if there.status == "finished":
+                continue
+            with contextlib.suppress(GraphChanged, SecretKeyWrong):  # older steps may need older keys
+                outline = await outline_of(store, there.fingerprint)
+                if not refit(plan, there, outline).misfits:
+                    found = there.seq
+    return found
+
+
+async def is_better_alone(store: Store, info: RunInfo) -> bool:
+    """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes."""
+    if info.status != "running":
+        return False
+    try:
+        return wants_alone(await load_snapshot(store, info.id, None), crashed=info.held)
+    except GraphEngineError:  # it was removed, or cannot be read; a resume reports that
+        return False
+
+
+# --- a run that is not driven here --------------------------------------------------------------------------------
+
+
+async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
+    """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
+    store = shared.store
+    info = await store.info(run_id)
+    if info.status not in ("running", "waiting"):
+        return
+    plan = shared.plans.get(info.fingerprint)
+    if info.status == "running" and not info.queued:
+        await _post_stop(store, plan, run_id, f"{why} by another process" if why == "asked" else why, now=now)
+        return
+    try:
+        fence = await store.claim(run_id)
+    except RunIsDriven:  # another process has just resumed it
+        await _post_stop(store, plan, run_id, why, now=now)
+        return
+    try:
+        snapshot = await load_snapshot(store, run_id, None)
+        if snapshot.status == "waiting" or info.queued:
+            followers = await shared.following(OpenRun(store, snapshot, info))
+            event = StopAsked(shared.clock.now(), "asked", why)
+
+            def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
+                summary = summary_of(snapshot)
+                return store.append(Append(run_id, fence, steps, snapshot.status, consume, summary=summary))
+
+            done = Session(plan, snapshot).commit([event], append)
+            if done.durable is not None:
+                await done.durable
+            for recorded in followers.recorded:
+                recorded(done.steps)
+            for left in followers.left:
+                await left()
+    finally:
+        await release(store, run_id, fence)
+
+
+async def _post_stop(store: Store, plan: Plan[Any] | None, run_id: str, why: str, *, now: bool) -> None:
+    reason = words_for(plan, await load_snapshot(store, run_id, None), why)
+    payload: JsonValue = {"why": reason, "now": True} if now else reason
+    await store.post(run_id, "stop", payload, key=f"stop {secrets.token_hex(8)}")
+
+
+async def release(store: Store, run_id: str, fence: int) -> None:
+    """Release a run for other processes. If the store fails, the lease expires anyway."""
+    with contextlib.suppress(StoreError):
+        await store.release(run_id, fence)
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def _check_fields(plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
+    for name in update:
+        if name not in plan.state.fields:
+            near = did_you_mean(name, plan.state.fields)
+            raise InputError(f"unknown field {name!r}", where=where, repair=near)
+
+
+def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:
+    _check_fields(plan, update, where)
+    try:
+        plan.state.apply(view, list(update.items()))
+    except (InvalidUpdate, NotRecordable) as error:
+        raise InputError(error.message, where=where, repair=error.repair) from error
+
+
+def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
+    """Return a run's final values. If it was of another graph, encrypt its secrets for this one, with the same key.
+
+    Raises:
+        SecretKeyWrong: The other graph had another key.
+    """
+    values = dict(left.root.values)
+    for name in plan.state.secrets & values.keys() if left.graph != plan.graph else ():
+        cipher = plan.state.fields[name].cipher
+        if cipher is not None and is_sealed(values[name]):
+            values[name] = cipher.seal(name, replace(cipher, graph=left.graph).unseal(name, values[name]))
+    return values
+
+
+def as_limits(limits: Limits) -> LimitsRecord:
+    """Return the limits that are set, as the engine keeps them.
+
+    Raises:
+        DefinitionError: The argument is not a Limits object.
+    """
+    given: object = limits
+    if not isinstance(given, Limits):
+        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
+    return limits.given()

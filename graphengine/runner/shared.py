@@ -1,0 +1,175 @@
+"""What the runs of one Runner share: the store, the clock, resources, threads, and the polls for other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+from graphengine.errors import StoreError
+from graphengine.runner.alarms import Alarms
+from graphengine.runner.extensions import Extension
+from graphengine.runner.followers import Following
+from graphengine.runner.kept import KeptSnapshots
+from graphengine.runner.previous_runs import past_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.options import Sizes
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.extensions import OpenRun
+    from graphengine.runner.resources import Resources
+    from graphengine.runner.threads import Threads
+    from graphengine.stores.base import Message, Store
+
+INBOX_SECONDS: Final = 0.5
+"""How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
+once. Half a second is short for a person who stops a run, and one query costs the store little. A store that is
+notified of such messages ends the pause."""
+LOOK_SECONDS: Final = 2.0
+"""How often to check, with one query for all sleeping runs, whether another process recorded a step of one. It may be
+longer than the poll of the inbox: a sleeping run has nothing to do, and its own time wakes it anyway."""
+
+
+class Hears(Protocol):
+    """What gets messages: the life of a run."""
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Accept messages."""
+        ...
+
+
+L = TypeVar("L", bound=Hears)
+
+
+class Shared(Generic[L]):
+    """What the runs of one Runner share. `L` is what lives a run: `runner.life.Life`.
+
+    Attributes:
+        lives: The runs that are alive here: opened, driven or asleep.
+        driven: Those that are driven now, by run id.
+        asleep: The alarms of those that sleep, by run id; `wake` sets one off.
+        opening: How many are being resumed.
+        quieter: Set when a run was opened, or is no longer driven here.
+        leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
+        kept: The snapshots of runs that wait for many answers.
+        plans: The plans of runs that were opened here, by fingerprint.
+        executors: What runs the nodes with `on=`; None to run them in place.
+        closed: Whether the Runner is closed, so that no run continues.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a whole program's runs share
+        self,
+        store: Store,
+        clock: Clock,
+        resources: Resources,
+        threads: Threads,
+        extensions: Sequence[Extension],
+        *,
+        checks: bool,
+        sizes: Sizes,
+    ) -> None:
+        self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
+        self.resources, self.threads, self.extensions = resources, threads, extensions
+        self.executors = next((each.executors for each in extensions if each.executors is not None), None)
+        self._following = [each for each in extensions if type(each).opened is not Extension.opened]
+        self.lives: set[L] = set()
+        self.driven: dict[str, L] = {}
+        self.asleep: dict[str, asyncio.Future[None]] = {}
+        self.opening = 0
+        self.quieter = asyncio.Event()
+        self.leaving: set[asyncio.Task[Any]] = set()
+        self.kept = KeptSnapshots(store)
+        self.plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()
+        self.past = functools.partial(past_runs, store)
+        self.closed = False
+        self.readers = 0  # of results after the Runner was closed
+        self._alarms = Alarms(clock)
+        self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
+        self._inbox_task: asyncio.Task[None] | None = None
+        self._sleepers_task: asyncio.Task[None] | None = None
+
+    @functools.cached_property
+    def one_at_a_time(self) -> asyncio.Lock:
+        """Held by the run that is driven alone."""
+        return asyncio.Lock()
+
+    async def following(self, run: OpenRun) -> Following:
+        """Return who follows a run that is about to be driven, or to be stopped."""
+        found = [await each.opened(run) for each in self._following]
+        return Following([each for each in found if each is not None])
+
+    async def idle(self) -> None:
+        """Return when no run is driven or being resumed here."""
+        while self.opening or self.driven:
+            self.quieter.clear()
+            await self.quieter.wait()
+
+    def wake(self, run_id: str) -> None:
+        """Wake a run, if it sleeps here."""
+        alarm = self.asleep.get(run_id)
+        if alarm is not None and not alarm.done():
+            alarm.set_result(None)
+
+    async def until(self, due: float, alarm: asyncio.Future[None], run_id: str, seq: int) -> None:
+        """Return at a time, or when the alarm is set off. A step after `seq` by another process sets it off too."""
+        if self.store.shared:
+            self._seen[run_id] = seq  # not what is recorded now: another process may have stopped it meanwhile
+            if self._sleepers_task is None:
+                self._sleepers_task = asyncio.create_task(self._poll_sleepers(), name="graphengine sleepers")
+        self._alarms.set(alarm, due)
+        try:
+            await alarm
+        finally:
+            self._seen.pop(run_id, None)
+            self._alarms.drop(alarm)
+
+    def poll_inbox(self) -> None:
+        """Poll for messages to driven runs, until none is driven here."""
+        if self._inbox_task is None:
+            self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
+
+    def close(self) -> list[asyncio.Task[Any]]:
+        """Stop polling, and return the asyncio tasks to wait for."""
+        polling = [t for t in (self._inbox_task, self._sleepers_task, self._alarms.close()) if t is not None]
+        for task in polling:
+            task.cancel()
+        return [*polling, *self.leaving]
+
+    async def _poll_sleepers(self) -> None:
+        """Wake each sleeping run for which another process recorded a step. Ends when no run sleeps here."""
+        try:
+            while self._seen:
+                await asyncio.sleep(LOOK_SECONDS)
+                asleep = self._seen.copy()
+                with contextlib.suppress(StoreError):  # the next poll may succeed, and a run's own time comes anyway
+                    seqs = await self.store.seqs(list(asleep))
+                    for run_id, seen in asleep.items():
+                        # 1. A run sleeps at seq 5, and the query begins. 2. The run wakes, moves, and sleeps at seq 7.
+                        # 3. The query returns 5 or 7. Neither means that another process moved it: `_seen` is 7 now.
+                        if seqs.get(run_id, 0) != seen and self._seen.get(run_id) == seen:
+                            self.wake(run_id)
+        finally:
+            self._sleepers_task = None
+
+    async def _poll_inbox(self) -> None:
+        seen = 0
+        try:
+            while self.driven:
+                with contextlib.suppress(StoreError):  # the next poll may succeed; a lasting fault fails the appends
+                    for message in await self.store.inbox(list(self.driven)):
+                        life = self.driven.get(message.run_id)
+                        if life is not None:
+                            life.deliver([message])
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(INBOX_SECONDS):
+                        seen = await self.store.news(seen)
+        finally:
+            self._inbox_task = None
+
+
+__all__ = ["INBOX_SECONDS", "LOOK_SECONDS", "Shared"]

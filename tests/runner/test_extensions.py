@@ -1,0 +1,123 @@
+"""Extensions: what a Runner tells other code of its runs, and when."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Limits, Runner
+from graphengine.engine.plan import Plan
+from graphengine.engine.snapshot import Frame
+from graphengine.engine.steps import Step
+from graphengine.errors import InputError
+from graphengine.runner import Extension, Follower, OpenRun
+
+
+class State(BaseModel):
+    """A number."""
+
+    n: int = 0
+
+
+class Notes(Extension, Follower):
+    """Notes each moment."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.refuses = self.breaks_at = ""
+
+    def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
+        self.seen.append(f"checked {plan.graph}{' queued' if is_queued else ''}")
+        if self.refuses:
+            raise InputError(self.refuses)
+
+    async def opened(self, run: OpenRun) -> Follower:
+        self.seen.append(f"opened at {run.snapshot.seq}")
+        return self
+
+    def entered(self, frame: Frame) -> None:
+        self.seen.append(f"entered {frame.at}")
+
+    def ended(self, frame: Frame) -> None:
+        self.seen.append(f"ended {frame.at}")
+
+    def recorded(self, steps: Sequence[Step]) -> None:
+        self.seen += [f"recorded {step.kind}" for step in steps]
+        if any(step.kind == self.breaks_at for step in steps):
+            raise RuntimeError(self.breaks_at)
+
+    async def left(self) -> None:
+        self.seen.append("left")
+
+    async def closed(self) -> None:
+        self.seen.append("closed")
+
+
+def two() -> Graph[State]:
+    """Return a graph of two nodes, of which the second records work."""
+
+    async def records(ctx: Context, n: int) -> int:
+        return n + await ctx.step(int, "1")
+
+    graph = Graph("two", State)
+    graph.add_node("plain", lambda n: n + 1, writes="n")
+    graph.add_node("records", records, writes="n")
+    graph.add_path(START, "plain", "records", END)
+    return graph
+
+
+async def test_an_extension_is_told_of_each_moment_in_order(tmp_path: Path) -> None:
+    """A run that is cut off, and resumed by another Runner, which follows it from where it is."""
+    notes, graph = Notes(), two()
+    async with Runner(tmp_path / "runs.db", extensions=[notes]) as runner:
+        await runner.start(graph, run_id="r", limits=Limits(steps=1)).result()
+    first = "checked two, opened at 0, recorded started, entered plain, recorded node, recorded stopped, left, closed"
+    assert notes.seen == first.split(", ")
+    notes.seen.clear()
+    async with Runner(tmp_path / "runs.db", extensions=[notes]) as runner:
+        assert (await runner.resume(graph, "r", limits=Limits(steps=9)).result()).state.n == 2
+    then = (
+        "checked two, opened at 3, recorded resumed, entered records, recorded recorded, ended records, recorded node"
+    )
+    assert notes.seen == [*then.split(", "), "left", "closed"]
+
+
+async def test_an_extension_can_refuse_a_graph() -> None:
+    """`start` raises at once, and nothing is recorded."""
+    notes = Notes()
+    notes.refuses = "not here"
+    async with Runner(extensions=[notes]) as runner:
+        with pytest.raises(InputError, match="not here"):
+            runner.start(two(), queue="q")
+        assert await runner.runs() == []
+    assert notes.seen == ["checked two queued", "closed"]
+
+
+async def test_an_extension_that_raises_ends_the_drive_and_not_the_run(tmp_path: Path) -> None:
+    """The step is recorded, `result` raises the error, and the run can be resumed."""
+    notes, graph = Notes(), two()
+    notes.breaks_at = "node"
+    async with Runner(tmp_path / "runs.db", extensions=[notes]) as runner:
+        with pytest.raises(RuntimeError, match="node"):
+            await runner.start(graph, run_id="r").result()
+        assert notes.seen[-2:] == ["recorded node", "left"]
+        notes.breaks_at = ""
+        assert (await runner.resume(graph, "r").result()).state.n == 2
+
+
+async def test_what_an_extension_leaves_out_is_never_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower of which nothing is overridden costs nothing for a step."""
+
+    def refused(*_: object) -> None:
+        raise AssertionError
+
+    class Silent(Extension):
+        async def opened(self, run: OpenRun) -> Follower:
+            return Follower()
+
+    for moment in ("entered", "ended", "recorded", "left"):
+        monkeypatch.setattr(Follower, moment, refused)
+    async with Runner(extensions=[Extension(), Silent()]) as runner:
+        assert (await runner.start(two()).result()).state.n == 2

@@ -1,0 +1,89 @@
+"""The core stands alone: it runs, resumes and branches without the rest of the package and its dependencies."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from tests.kit.clean_environment import ROOT, link
+
+NEEDS = ("aiosqlite", "cronsim", "filelock", "jsonschema", "lazy-loader", "msgspec", "pydantic")
+PROGRAM = """
+import asyncio, importlib, pkgutil, sys
+
+sys.path.insert(0, sys.argv[1])
+import graphengine
+
+for module in pkgutil.walk_packages(graphengine.__path__, "graphengine."):
+    importlib.import_module(module.name)
+
+from pydantic import BaseModel
+from graphengine.graph.conditions import value
+from graphengine.graph.definition import END, START, GraphDefinition, Limits
+from graphengine.runner import Runner
+
+class Count(BaseModel):
+    n: int = 0
+
+async def more(n: int) -> int:
+    return n + 1
+
+graph = GraphDefinition("count", Count)
+graph.add_node("more", more, writes="n")
+graph.add_edge(START, "more")
+graph.add_edge("more", END, when=value("n") >= 3)
+graph.add_edge("more", "more")
+
+async def main():
+    async with Runner("runs.db") as runner:
+        cut = await runner.start(graph, run_id="first", limits=Limits(steps=1)).result()
+    async with Runner("runs.db") as runner:
+        whole = await runner.resume(graph, "first", limits=Limits(steps=9)).result()
+        other = await runner.branch(graph, "first", at=2, update={"n": 7}).result()
+        kinds = [step.kind for step in await runner.history("first")]
+    print(cut.status, whole.status, whole.state.n, other.state.n, *kinds)
+
+asyncio.run(main())
+"""
+
+
+def contract() -> tuple[set[str], set[str]]:
+    """Return the modules of the core, and those that it must not import, from the contract in pyproject.toml."""
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (found,) = [
+        each for each in content["tool"]["importlinter"]["contracts"] if each["name"] == "the core stands alone"
+    ]
+    return set(found["source_modules"]), set(found["forbidden_modules"])
+
+
+def modules(folder: Path) -> set[str]:
+    """Return the names of the packages and modules in a folder of the package."""
+    parts = ".".join(folder.relative_to(ROOT).parts)
+    found = [path for path in folder.iterdir() if (path / "__init__.py").exists() or path.suffix == ".py"]
+    return {f"{parts}.{path.stem}" for path in found if not path.stem.startswith("__")}
+
+
+def test_the_contract_names_every_package() -> None:
+    """A new package, or a new module of the stores, belongs to the core or to what the core must not import."""
+    core, rest = contract()
+    package = ROOT / "graphengine"
+    assert core | rest == (modules(package) - {"graphengine.stores"}) | modules(package / "stores")
+
+
+def test_the_core_runs_without_the_rest_of_the_package(tmp_path: Path) -> None:
+    """Every module of it is imported; a run is cut off, resumed by another Runner, and branched, in SQLite."""
+    core, _ = contract()
+    for name in ("graphengine", "graphengine.stores", *sorted(core)):
+        path = Path(*name.split("."))
+        if name in core and (ROOT / path).is_dir():
+            shutil.copytree(ROOT / path, tmp_path / path, ignore=shutil.ignore_patterns("__pycache__"))
+            continue
+        source = path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
+        (tmp_path / source).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / source, tmp_path / source)
+    link(tmp_path, *NEEDS)
+    words = [sys.executable, "-I", "-S", "-c", PROGRAM, str(tmp_path)]  # without site-packages
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    expected = "stopped finished 3 8 started node stopped resumed node node"
+    assert done.stdout.split() == expected.split(), done.stderr
