@@ -81,7 +81,7 @@ def test_only_the_session_moves_a_run() -> None:
 PARTS = {
     "engine.rules": "the engine dispatches events to the rules, which move frames with the functions of the engine",
 }
-"""The packages that import the package around them and are imported by it, and why: decision 79."""
+"""The packages that import the package around them and are imported by it, and why."""
 
 
 def test_no_circle_of_imports_has_more_than_two_files() -> None:

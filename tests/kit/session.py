@@ -512,7 +512,7 @@ _OF_KIND: Final = {
     "arm": ("until", "journal", "made", "samples"),
     "sub": ("plan", "limits", "steps", "entered", "spent"),
 }
-"""Fields that only frames of one kind use; see decision 77."""
+"""Fields that only frames of one kind use. All frames share a class, since readers treat them alike."""
 
 
 def check_kinds(snapshot: Snapshot) -> None:
