@@ -201,7 +201,7 @@ class Snapshot(Struct, eq=False):
         pause: Nodes before which the run waits, by path.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
-        deaths: How often a process died with nodes of the run in flight. A call of a model in flight then is in no usage:
+        deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
             nothing is recorded of a call before it ends.
         company: Whether the process that drives it also drove others, at a point where a third crash would fail a node.
         frames: All live frames by id.
