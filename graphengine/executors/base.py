@@ -52,10 +52,6 @@ class NodeExecutor(Executor, ABC):
 class Ongoing(Protocol):
     """A call on its way, for which a thread waits."""
 
-    def send(self, message: bytes) -> None:
-        """Send a message to the call, as long as it runs."""
-        ...
-
     def end(self) -> None:
         """End the process of the call. Its thread then returns."""
         ...
@@ -64,10 +60,8 @@ class Ongoing(Protocol):
 C = TypeVar("C", bound=Ongoing)
 
 
-class ChannelExecutor(NodeExecutor, Generic[C]):
-    """An executor with a thread here for each call, whose nodes exchange messages with the Runner.
-
-    So they have the whole Context.
+class ThreadedExecutor(NodeExecutor, Generic[C]):
+    """An executor with a thread here for each call, which waits for the other process.
 
     Args:
         count: How many calls can be on their way at a time.
@@ -79,32 +73,20 @@ class ChannelExecutor(NodeExecutor, Generic[C]):
         self._calls: dict[Future[Any], C] = {}
 
     @abstractmethod
-    def _new(self, on_message: Callable[[bytes], object] | None) -> C:
+    def _new(self) -> C:
         """Return a call that has not begun."""
 
     @abstractmethod
-    def _run(self, load: Callable[[], Callable[..., T]], seconds: float | None, call: C) -> T:
+    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: C) -> T:
         """Run a call in another process, from its thread, and return its result."""
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function in another process, as `Executor.submit` does."""
-        return self._begin(partial(partial, function, *args, **kwargs), None, None)
+        return self._begin(partial(partial, function, *args, **kwargs), None)
 
-    def begin(
-        self, packed: bytes, timeout_seconds: float | None, on_message: Callable[[bytes], object] | None = None
-    ) -> Future[bytes]:
-        """Run a packed call in another process, which is ended when the time is over.
-
-        With `on_message` the call gets a `Channel`: `load_packed(packed)(channel)`. `on_message` is called in a thread
-        with each message, in their order, before the outcome.
-        """
-        return self._begin(partial(load_packed, packed), timeout_seconds, on_message)
-
-    def send(self, future: Future[bytes], message: bytes) -> None:
-        """Send a message to a call that has a channel; nothing happens if the call is over. Called in a thread."""
-        call = self._calls.get(future)
-        if call is not None:
-            call.send(message)
+    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
+        """Run a packed call in another process, which is ended when the time is over."""
+        return self._begin(partial(load_packed, packed), timeout_seconds)
 
     def end(self, future: Future[bytes]) -> None:
         """End the process of a call, and return when it is gone."""
@@ -119,13 +101,8 @@ class ChannelExecutor(NodeExecutor, Generic[C]):
             call.end()
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
-    def _begin(
-        self,
-        load: Callable[[], Callable[..., T]],
-        seconds: float | None,
-        on_message: Callable[[bytes], object] | None,
-    ) -> Future[T]:
-        call = self._new(on_message)
+    def _begin(self, load: Callable[[], Callable[[], T]], seconds: float | None) -> Future[T]:
+        call = self._new()
         future = self._threads.submit(self._run, load, seconds, call)
         self._calls[future] = call
         future.add_done_callback(lambda done: self._calls.pop(done, None))

@@ -15,63 +15,29 @@ import os
 import pickle
 import sys
 import threading
-from contextlib import nullcontext
 from functools import cache, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error
 from graphengine.engine.failures import FailedElsewhere, error_of
 from graphengine.errors import NotPicklable
-from graphengine.executors.detached import DetachedContext, Facts
 from graphengine.graph.runnable import is_async
 from graphengine.runner.scope import CURRENT, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
 
-
-class Channel(Protocol):
-    """The way from a node in another process to its Runner.
-
-    Attributes:
-        on_message: Called with each message of the Runner, in a thread of the channel.
-    """
-
-    on_message: Callable[[bytes], None]
-
-    def send(self, message: bytes) -> None:
-        """Send a message to the Runner, from any thread."""
-        ...
-
-    def dumps(self, value: object) -> bytes:
-        """Return a value as bytes, which `pickle.loads` reads in the Runner's process."""
-        ...
-
-
-class NodeContext(Protocol):
-    """A context in another process that uses a channel."""
-
-    def __init__(self, facts: Facts, channel: Channel) -> None: ...
-
-    def running(self) -> AbstractContextManager[None]:
-        """Mark where the node's code runs in its event loop."""
-        ...
-
-    def end(self, *, failed: bool = False) -> None:
-        """End the attempt."""
-        ...
+    from graphengine.executors.detached import DetachedContext
 
 
 def packed(
     function: Callable[..., object],
     values: Mapping[str, object],
-    facts: Facts,
+    facts: DetachedContext,
     dumps: Callable[[object], bytes],
-    whole: type[NodeContext] | None = None,
 ) -> bytes:
-    """Return a call as bytes. An argument named in `facts.context` becomes a `whole` context, or a `DetachedContext`.
+    """Return a call as bytes, with the facts of its attempt.
 
     Raises:
         NotPicklable: An argument, or the function, cannot be pickled.
@@ -86,7 +52,7 @@ def packed(
             repair="pass plain values, and open files, connections and locks inside the function",
         ) from error
     module = getattr(function, "__module__", None) or ""
-    return pickle.dumps((module, getattr(sys.modules.get(module), "__file__", None), call, facts, whole))
+    return pickle.dumps((module, getattr(sys.modules.get(module), "__file__", None), call, facts))
 
 
 def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exception | None:
@@ -121,42 +87,25 @@ def run_packed(packed: bytes) -> bytes:
     return load_packed(packed)()
 
 
-def load_packed(packed: bytes) -> Callable[..., bytes]:
-    """Load a packed call, with the modules that it needs, and return a function that runs it, given a `Channel` if any.
+def load_packed(packed: bytes) -> Callable[[], bytes]:
+    """Load a packed call, with the modules that it needs, and return a function that runs it.
 
     What cannot be loaded is the outcome of that function.
     """
-    module, file, call, facts, whole = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
+    module, file, call, facts = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     try:
         function, values = _loaded(module, file, call)
     except NotPicklable as error:
-        return partial(_refused, error)
-    return partial(_run, function, values, facts, whole)
+        return partial(_failed, error)
+    return partial(_run, function, values, facts)
 
 
-def _refused(error: NotPicklable, channel: Channel | None = None) -> bytes:  # noqa: ARG001 - as `_run`
-    return _failed(error)
-
-
-def _run(
-    function: Callable[..., object],
-    values: dict[str, object],
-    facts: Facts,
-    whole: type[NodeContext] | None,
-    channel: Channel | None = None,
-) -> bytes:
-    context = None if whole is None or channel is None else whole(facts, channel)
+def _run(function: Callable[..., object], values: dict[str, object], facts: DetachedContext) -> bytes:
+    CURRENT.set(facts)  # agents raise an error that explains
     try:
-        if facts.context is not None:
-            values[facts.context] = context or DetachedContext(facts)
-        CURRENT.set(DetachedContext(facts))  # agents raise an error that explains
-        result = call_here(function, values, nullcontext if context is None else context.running)
-        if context is not None:
-            context.end()
+        result = call_here(function, values)
     except BaseException as error:  # noqa: BLE001 - a node may raise anything
         reraise_interrupt(error)
-        if context is not None:
-            context.end(failed=True)
         return _failed(error)
     try:
         return pickle.dumps((result, None), pickle.HIGHEST_PROTOCOL)
@@ -166,17 +115,12 @@ def _run(
         return _failed(lost)
 
 
-def call_here(
-    function: Callable[..., object],
-    values: Mapping[str, object],
-    running: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> object:
-    """Call a function, and run the coroutine of an async one in an event loop of its own, inside of `running()`."""
+def call_here(function: Callable[..., object], values: Mapping[str, object]) -> object:
+    """Call a function, and run the coroutine of an async one in an event loop of its own."""
 
     async def awaited(result: object = None) -> object:
-        with running():
-            made = function(**values) if result is None else result
-            return await made if inspect.isawaitable(made) else made
+        made = function(**values) if result is None else result
+        return await made if inspect.isawaitable(made) else made
 
     if is_async(function):
         return asyncio.run(as_outcome(awaited)).result()  # its traceback has no frames of asyncio
@@ -280,8 +224,6 @@ def end_with_parent() -> None:
 
 
 __all__ = [
-    "Channel",
-    "Facts",
     "call_here",
     "end_with_parent",
     "load_packed",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Call, Plan
     from graphengine.executors.base import NodeExecutor
-    from graphengine.executors.context_server import ContextServer
     from graphengine.runner.context import Context
 
 # `graphengine.executors` is imported when a graph with heavy nodes is first run: most programs have none.
@@ -96,16 +94,13 @@ class ExecutorsByName(Extension):
             FailedElsewhere: It raised.
         """
         from graphengine.executors import calls  # noqa: PLC0415 - see above
-        from graphengine.executors.base import ChannelExecutor  # noqa: PLC0415 - see above
-        from graphengine.executors.child_context import ChildContext  # noqa: PLC0415 - see above
-        from graphengine.executors.context_server import ContextServer  # noqa: PLC0415 - see above
+        from graphengine.executors.detached import DetachedContext  # noqa: PLC0415 - see above
 
         executor = self._of(call.on)
         if isinstance(executor, ThreadPoolExecutor):
             return await in_thread(executor, partial(calls.call_here, call.function, values))
         await self._opened(call.on, executor)
-        name = "ctx" if "ctx" in call.extras else None
-        facts = calls.Facts(
+        facts = DetachedContext(
             run_id=context.run_id,
             node=context.node,
             path=context.path,
@@ -114,18 +109,12 @@ class ExecutorsByName(Extension):
             idempotency_key=context.idempotency_key,
             time=context.now(),
             on=call.on,
-            context=name,
         )
-        plain = {key: value for key, value in values.items() if key != name}
-        server = ContextServer(context, executor) if name and isinstance(executor, ChannelExecutor) else None
-        whole = None if server is None else ChildContext
-        packed = calls.packed(call.function, plain, facts, executor.dumps, whole)
-        begin = executor.begin if server is None else server.begin
+        given = {**values, "ctx": facts} if "ctx" in call.extras else values
+        packed = calls.packed(call.function, given, facts, executor.dumps)
         try:
-            outcome = await _result_of(executor, begin(packed, seconds), server)
+            outcome = await _result_of(executor, executor.begin(packed, seconds))
         except TimeoutError as error:
-            if server is not None:
-                await server.cut_off()
             raise NodeTimeout(
                 f"{call.body.name} ran longer than {seconds} s on {call.on!r}, and was ended",
                 where=f"node {call.body.name}",
@@ -140,9 +129,6 @@ class ExecutorsByName(Extension):
                 where=f"node {call.body.name}",
                 repair="see its output for the reason, such as too little memory; retry= tries it again in a new one",
             ) from error
-        finally:
-            if server is not None:
-                server.close()
         return calls.outcome_of(outcome, context.path)
 
     def _of(self, name: str) -> ThreadPoolExecutor | NodeExecutor:
@@ -187,15 +173,12 @@ def _not_an_executor(name: str, what: str) -> DefinitionError:
     return DefinitionError(text, where="Runner(executors=…)", repair=repair)
 
 
-async def _result_of(executor: NodeExecutor, future: Future[bytes], server: ContextServer | None) -> bytes:
+async def _result_of(executor: NodeExecutor, future: Future[bytes]) -> bytes:
     """Return the outcome of a call. If this task is cancelled, end the call first."""
     waiting = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
-        if server is not None:
-            with contextlib.suppress(asyncio.CancelledError):  # cancelled for another reason too: do not wait
-                await server.unwind(waiting)
         ending = asyncio.ensure_future(asyncio.to_thread(executor.end, future))
         while not ending.done():
             try:

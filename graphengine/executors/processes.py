@@ -12,14 +12,11 @@ import os
 import pickle
 import signal
 import threading
-import time
 from concurrent.futures import BrokenExecutor
-from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.errors import DefinitionError
-from graphengine.executors.base import ChannelExecutor
+from graphengine.executors.base import ThreadedExecutor
 from graphengine.executors.calls import end_with_parent
 
 if TYPE_CHECKING:
@@ -31,17 +28,13 @@ T = TypeVar("T")
 
 _BEGUN: Final = b""
 """What a child sends when it has loaded a call, before it calls the function. An outcome is never empty."""
-_END: Final = b""
-"""What a child gets when its outcome has arrived: no message follows."""
-_MESSAGE: Final = b"M"
-"""What a message of a child begins with. An outcome begins as a pickle does."""
 
 
 class ChildDied(BrokenExecutor):
     """A child process ended before it returned an outcome."""
 
 
-class ProcessExecutor(ChannelExecutor["_Call"]):
+class ProcessExecutor(ThreadedExecutor["_Call"]):
     """Runs heavy nodes in child processes of this machine.
 
     Unlike `concurrent.futures.ProcessPoolExecutor` it ends the child whose node ran out of time, or is no longer
@@ -89,16 +82,14 @@ class ProcessExecutor(ChannelExecutor["_Call"]):
             self._close_idle()
             atexit.unregister(self._close_idle)
 
-    def _new(self, on_message: Callable[[bytes], object] | None) -> _Call:
-        return _Call(on_message)
+    def _new(self) -> _Call:
+        return _Call()
 
-    def _run(self, load: Callable[[], Callable[..., T]], seconds: float | None, call: _Call) -> T:
+    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _Call) -> T:
         """Run a call in an idle or a new child, from its thread."""
-        message = pickle.dumps((load, call.on_message is not None), pickle.HIGHEST_PROTOCOL)
-        child = self._begun(message, call)
+        child = self._begun(pickle.dumps(load, pickle.HIGHEST_PROTOCOL), call)
         try:
-            outcome = child.outcome(seconds, call.on_message)
-            call.close_channel()
+            outcome = child.outcome(seconds)
         except BaseException:
             child.kill()
             raise
@@ -135,16 +126,9 @@ class ProcessExecutor(ChannelExecutor["_Call"]):
 
 
 class _Call:
-    """A call on its way, which another thread may end.
+    """A call on its way, which another thread may end."""
 
-    Args:
-        on_message: Called with the messages of its channel; None if it has none.
-    """
-
-    def __init__(self, on_message: Callable[[bytes], object] | None) -> None:
-        self.on_message = on_message
-        self._sending = threading.Lock()  # `end` must not wait for it: the child may not read
-        self._is_closed = on_message is None
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._child: _Child | None = None
         self._is_over = False
@@ -154,26 +138,6 @@ class _Call:
         with self._lock:
             self._child = child
             return not self._is_over
-
-    def send(self, message: bytes) -> None:
-        """Send a message to the child, as long as the call runs there."""
-        with self._sending:
-            self._send(message)
-
-    def close_channel(self) -> None:
-        """Send the end of the channel, for which the child waits after the outcome; a later message is not sent.
-
-        The child would take a message after the end for its next call.
-        """
-        with self._sending:
-            self._send(_END)
-            self._is_closed = True
-
-    def _send(self, message: bytes) -> None:
-        child = self._child
-        if child is not None and not self._is_closed:
-            with suppress(OSError):  # it has just died
-                child.send(message)
 
     def leave(self) -> None:
         """Leave the child to other calls, which `end` of this one must not kill."""
@@ -213,12 +177,8 @@ class _Child:
             return False
         return True
 
-    def send(self, message: bytes) -> None:
-        """Send a message to the channel of the call."""
-        self._pipe.send_bytes(message)
-
-    def outcome(self, seconds: float | None, on_message: Callable[[bytes], object] | None) -> bytes:
-        """Return the outcome of the call, and hand over the messages that precede it.
+    def outcome(self, seconds: float | None) -> bytes:
+        """Return the outcome of the call.
 
         Raises:
             TimeoutError: The time is over.
@@ -226,15 +186,10 @@ class _Child:
         """
         if self._first != _BEGUN:  # it could not be loaded
             return self._first
-        until = None if seconds is None else time.monotonic() + seconds
         try:
-            while True:
-                if not self._pipe.poll(None if until is None else max(0.0, until - time.monotonic())):
-                    raise TimeoutError
-                found = self._pipe.recv_bytes()
-                if on_message is None or not found.startswith(_MESSAGE):
-                    return found
-                on_message(found[len(_MESSAGE) :])
+            if not self._pipe.poll(seconds):
+                raise TimeoutError
+            return self._pipe.recv_bytes()
         except (EOFError, ConnectionError) as error:
             self.process.join()
             raise ChildDied(f"child process {self.process.pid} ended by {self.how_it_ended}") from error
@@ -277,55 +232,16 @@ def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
         except EOFError:
             return
         try:
-            load, has_channel = pickle.loads(message)  # noqa: S301 - from our own parent
-            work = load()
+            work = pickle.loads(message)()  # noqa: S301 - from our own parent
         except BaseException as error:  # noqa: BLE001 - what it imports may raise anything
             pipe.send_bytes(_failure(error))
             continue
         pipe.send_bytes(_BEGUN)
-        channel = _Channel(pipe) if has_channel else None
         try:
-            outcome = pickle.dumps((work() if channel is None else work(channel), None), pickle.HIGHEST_PROTOCOL)
+            outcome = pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
         except BaseException as error:  # noqa: BLE001 - the caller's function may raise anything
             outcome = _failure(error)
-        if channel is None:
-            pipe.send_bytes(outcome)
-        else:
-            channel.close(outcome)
-
-
-class _Channel:
-    """The channel of a call, in the child: a thread reads the messages, until the Runner has the outcome."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self.on_message: Callable[[bytes], None] = _ignore
-        self.dumps = partial(pickle.dumps, protocol=pickle.HIGHEST_PROTOCOL)
-        self._pipe = pipe
-        self._sending = threading.Lock()
-        self._reader = threading.Thread(target=self._read, name="graphengine channel", daemon=True)
-        self._reader.start()
-
-    def send(self, message: bytes) -> None:
-        """Send a message."""
-        with self._sending:
-            self._pipe.send_bytes(_MESSAGE + message)
-
-    def close(self, outcome: bytes) -> None:
-        """Send the outcome, and wait for the end of the messages."""
-        with self._sending:
-            self._pipe.send_bytes(outcome)
-        self._reader.join()
-
-    def _read(self) -> None:
-        try:
-            while message := self._pipe.recv_bytes():
-                self.on_message(message)
-        except (EOFError, OSError):  # the Runner does not want the call any more
-            return
-
-
-def _ignore(message: bytes) -> None:
-    """Ignore a message: the call could not be begun."""
+        pipe.send_bytes(outcome)
 
 
 def _failure(error: BaseException) -> bytes:

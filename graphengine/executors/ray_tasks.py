@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
 import threading
-import time
 from concurrent.futures import Future
-from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import uuid4
 
 from graphengine.errors import DefinitionError, install_command
-from graphengine.executors.base import ChannelExecutor
+from graphengine.executors.base import ThreadedExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    from graphengine.executors.calls import Channel
 
 T = TypeVar("T")
 
@@ -28,7 +21,7 @@ _CALLS: Final = 1000
 """How many calls can be on their way at a time; each takes a thread, which waits for Ray."""
 
 
-class RayExecutor(ChannelExecutor["_Call"]):
+class RayExecutor(ThreadedExecutor["_Call"]):
     """Runs heavy nodes as tasks of a Ray cluster. Needs the extra `ray`, here and on the cluster.
 
     A cluster that the program has not connected to is connected to at the first call: the one at `address`, the one
@@ -71,7 +64,6 @@ class RayExecutor(ChannelExecutor["_Call"]):
         self._options |= {} if memory is None else {"memory": memory}
         self._options |= {} if resources is None else {"resources": dict(resources)}
         super().__init__(_CALLS, "graphengine-ray")
-        self._mail: Any = None
 
     def open(self) -> None:
         """Connect to the cluster."""
@@ -98,83 +90,11 @@ class RayExecutor(ChannelExecutor["_Call"]):
         """Accept nothing more. The connection to the cluster stays: the program may use it too."""
         super().shutdown(wait, cancel_futures=cancel_futures)
 
-    def _new(self, on_message: Callable[[bytes], object] | None) -> _Call:
-        return _Call(self._ray, self._options, None if on_message is None else (on_message, self._mailbox))
+    def _new(self) -> _Call:
+        return _Call(self._ray, self._options)
 
-    def _run(self, load: Callable[[], Callable[..., T]], seconds: float | None, call: _Call) -> T:
+    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _Call) -> T:
         return call.run(load, seconds)
-
-    def _mailbox(self) -> Any:  # noqa: ANN401 - of Ray
-        """Return the actor that has the messages to tasks."""
-        with _CONNECTING:
-            if self._mail is None:
-                self._mail = self._ray.remote(num_cpus=0, max_concurrency=_CALLS * 2)(_Mailbox).remote()
-            return self._mail
-
-
-class _Mailbox:
-    """An actor with the messages to tasks, by the key of the call."""
-
-    def __init__(self) -> None:
-        self._queues: dict[str, asyncio.Queue[bytes]] = {}
-
-    async def put(self, key: str, message: bytes) -> None:
-        """Add a message."""
-        self._queues.setdefault(key, asyncio.Queue()).put_nowait(message)
-
-    async def take(self, key: str) -> bytes:
-        """Wait for the next message, and return it."""
-        return await self._queues.setdefault(key, asyncio.Queue()).get()
-
-    async def close(self, key: str) -> None:
-        """Send the empty message that ends a channel, and forget it."""
-        self._queues.pop(key, asyncio.Queue()).put_nowait(b"")
-
-
-class _Channel:
-    """The channel of a task: what it sends is yielded by the task, and a thread takes what it is sent."""
-
-    def __init__(self, ray: Any, mail: Any, key: str) -> None:  # noqa: ANN401 - of Ray
-        self.on_message: Callable[[bytes], None] = _ignore
-        self.dumps = ray.cloudpickle.dumps
-        self.sent: SimpleQueue[tuple[bytes, bool] | BaseException] = SimpleQueue()
-        self._ray, self._mail, self._key = ray, mail, key
-
-    def send(self, message: bytes) -> None:
-        """Send a message."""
-        self.sent.put((message, False))
-
-    def run(self, work: Callable[[Channel], bytes]) -> None:
-        """Run the call, and send its outcome."""
-        try:
-            self.sent.put((work(self), True))
-        except BaseException as error:  # noqa: BLE001 - the task raises it
-            self.sent.put(error)
-
-    def read(self) -> None:
-        """Hand over messages until the end of the channel."""
-        while message := self._ray.get(self._mail.take.remote(self._key)):
-            self.on_message(message)
-
-
-def _ignore(message: bytes) -> None:
-    """Ignore a message: the call could not be begun."""
-
-
-def _talking(load: Callable[[], Callable[[Channel], bytes]], mail: Any, key: str) -> Iterator[object]:  # noqa: ANN401 - of Ray
-    """Load a call, report that it has begun, then return its messages and its outcome."""
-    work = load()
-    yield None
-    channel = _Channel(importlib.import_module("ray"), mail, key)
-    for target in (channel.read, partial(channel.run, work)):
-        threading.Thread(target=target, name="graphengine channel", daemon=True).start()
-    while True:
-        found = channel.sent.get()
-        if isinstance(found, BaseException):
-            raise found
-        yield found
-        if found[1]:
-            return
 
 
 class _Call:
@@ -183,54 +103,27 @@ class _Call:
     The task is a generator: it first reports that it has begun, since only then its time counts.
     """
 
-    def __init__(  # `ray` is the module, which may be missing
-        self,
-        ray: Any,  # noqa: ANN401
-        options: dict[str, Any],
-        talk: tuple[Callable[[bytes], object], Callable[[], Any]] | None,
-    ) -> None:
-        self._talk = talk
-        self._mail: Any = None
-        self._key = uuid4().hex
+    def __init__(self, ray: Any, options: dict[str, Any]) -> None:  # noqa: ANN401 - the module, which may be missing
         self._ray = ray
         self._options = options
         self._task: Any = None
         self._is_unwanted = False
         self._lock = threading.Lock()
-        self._is_over = False
 
-    def run(self, load: Callable[[], Callable[..., T]], seconds: float | None) -> T:
+    def run(self, load: Callable[[], Callable[[], T]], seconds: float | None) -> T:
         """Run the task, and return its result."""
-        try:
-            with self._lock:
-                if self._is_unwanted:
-                    raise TimeoutError
-                self._mail = None if self._talk is None else self._talk[1]()
-                function, more = (_reporting, ()) if self._talk is None else (_talking, (self._mail, self._key))
-                remote = self._ray.remote(max_retries=0, num_returns="streaming", **self._options)(function)
-                self._task = remote.remote(load, *more)
-            self._ray.get(next(self._task))
-            until = None if seconds is None else time.monotonic() + seconds
-            while True:
-                left = None if until is None else max(0.0, until - time.monotonic())
-                if left is not None and not self._ray.wait([self._task], timeout=left)[0]:
-                    self.end()
-                    self._wait_for_end()
-                    raise TimeoutError
-                found: Any = self._ray.get(next(self._task))
-                if self._talk is None or found[1]:
-                    result: T = found if self._talk is None else found[0]
-                    return result
-                self._talk[0](found[0])
-        finally:
-            if self._mail is not None:
-                self._mail.close.remote(self._key)
-            self._is_over = True
-
-    def send(self, message: bytes) -> None:
-        """Send a message to the task."""
-        if self._mail is not None and not self._is_over:
-            self._mail.put.remote(self._key, message)
+        with self._lock:
+            if self._is_unwanted:
+                raise TimeoutError
+            remote = self._ray.remote(max_retries=0, num_returns="streaming", **self._options)(_reporting)
+            self._task = remote.remote(load)
+        self._ray.get(next(self._task))
+        if seconds is not None and not self._ray.wait([self._task], timeout=seconds)[0]:
+            self.end()
+            self._wait_for_end()
+            raise TimeoutError
+        result: T = self._ray.get(next(self._task))
+        return result
 
     def end(self) -> None:
         """End its worker process."""

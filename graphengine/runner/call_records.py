@@ -131,18 +131,6 @@ class _Same:
         return id(self._held)
 
 
-def call_key(
-    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], key: str | None
-) -> tuple[str, str, object]:
-    """Return what identifies a call: the function's name, its input, and, without a key, the function's identity.
-
-    Raises:
-        NotRecordable: As `digest_of_call`.
-    """
-    name, identity, given = identity_of(function, args, kwargs)
-    return (name, digest_of_call(name, *given), identity) if key is None else (name, key, None)
-
-
 def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
     """Return a digest of a call's arguments, the same in every process.
 
@@ -180,4 +168,4 @@ def _steady(value: object) -> object:
     return value
 
 
-__all__ = ["Returned", "call_key", "digest_of_call", "identity_of", "returned"]
+__all__ = ["Returned", "digest_of_call", "identity_of", "returned"]

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, ca
 from pydantic import ValidationError
 
 from graphengine.engine.events import AnswerRefused, WorkDone
-from graphengine.engine.failures import FailedElsewhere
 from graphengine.engine.phases import Memo
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
@@ -37,7 +36,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
-from graphengine.runner.call_records import call_key, digest_of_call, returned
+from graphengine.runner.call_records import digest_of_call, identity_of, returned
 from graphengine.runner.scope import Piece
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
@@ -45,7 +44,6 @@ from graphengine.state.json_values import checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-    from concurrent.futures import Executor
 
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import Said, SaidKind
@@ -102,7 +100,6 @@ class Work:
         halts: Whether it must end without waiting for anything, to run again when the run is resumed.
         ending: Whether the attempt is being ended, because it waits or halts.
         over: Whether it has ended.
-        is_quiet: Returns whether the node's code in another process has nothing left to do but to wait.
         answer: The last answer of an agent: its key, and its value as the node gets it.
         cut_short: The names of the calls that were in flight when it ended.
     """
@@ -134,7 +131,6 @@ class Work:
         "cut_short",
         "ending",
         "halts",
-        "is_quiet",
         "over",
         "waits",
     )  # fmt: skip
@@ -166,7 +162,6 @@ class Work:
         self.halts = False
         self.ending = False
         self.over = False
-        self.is_quiet: Callable[[], bool] = _always
         self.answer: tuple[str, object] | None = None
         self.cut_short: Sequence[str] = ()
 
@@ -204,7 +199,17 @@ class Work:
         Raises:
             NotAwaited: It did not await one, so that its work was not done.
         """
-        check_awaited(self._tracked, path_of(self._frame.id, self._task.node))
+        created = inspect.CORO_CREATED
+        forgotten = [(what, made) for what, made in self._tracked if inspect.getcoroutinestate(made) == created]
+        for _, made in forgotten:
+            made.close()
+        if forgotten:
+            names = ", ".join(f"ctx.{what}" for what, _ in forgotten)
+            raise NotAwaited(
+                f"{names} was not awaited, so its work was not done",
+                where=f"node {path_of(self._frame.id, self._task.node)}",
+                repair="write await in front of it, in an async node",
+            )
 
     @property
     def time(self) -> float:
@@ -236,36 +241,25 @@ class Work:
             NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
                 function raises.
         """
-        name, what, identity = call_key(function, args, kwargs, key)
-        kind = returned(function, own_name(name))
+        name, identity, given = identity_of(function, args, kwargs)
+        what = digest_of_call(name, *given) if key is None else key
+        kind, where = returned(function, own_name(name)), f"ctx.step({own_name(name)})"
 
         async def make() -> tuple[Piece, object]:
-            result = await called(function, args, kwargs, self._threads)
+            made = functools.partial(function, *args, **kwargs)
+            result = made() if is_async(function) else await in_thread(self._threads(), made)
+            if inspect.isawaitable(result):
+                result = await result
             record, back, size_bytes = kind.record(result, own_name(name))
             return Piece(record, size_bytes), back
 
-        return await self.recorded_call(name, what, identity, kind.read, make)
-
-    async def recorded_call(
-        self,
-        name: str,
-        what: str,
-        identity: object,
-        read: Callable[[JsonValue], object],
-        make: Callable[[], Awaitable[tuple[Piece, object]]],
-    ) -> object:
-        """Return the result of a call of this key: `read` of the recorded one, or that of `make`, which is recorded.
-
-        Raises:
-            NotRecordable: Another function of this name was called with this input. Also raises whatever `make` raises.
-        """
-        if identity is not None:
+        if key is None:
             self._one_function(name, what, identity)
-        place = self._key(name, checked_name(what, "the key of a call", f"ctx.step({own_name(name)})"))
-        self.check_not_over(f"ctx.step({own_name(name)})")
+        place = self._key(name, checked_name(what, "the key of a call", where))
+        self.check_not_over(where)
         if place in self._frame.memos:
-            return read(self._known(place))
-        return await self._done(place, name, make, f"ctx.step({own_name(name)})", is_call=True)
+            return kind.read(self._known(place))
+        return await self._done(place, name, make, where, is_call=True)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
@@ -340,7 +334,7 @@ class Work:
         self._held.update(around)
         parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._parked.add(parked)
-        self.end_soon()
+        self._end_soon()
         try:
             await parked  # the attempt ends here
         finally:
@@ -406,7 +400,7 @@ class Work:
     def _ended(self, place: str) -> None:
         """Note that work is no longer in flight."""
         del self._busy[place]
-        self.end_soon()
+        self._end_soon()
         if not self._busy and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
@@ -544,7 +538,7 @@ class Work:
         self._used.add(key)
         return key
 
-    def end_soon(self) -> None:
+    def _end_soon(self) -> None:
         """End the attempt in a few turns, unless work that will be recorded is in flight then."""
         if (self.waits or self.halts) and not self._is_busy():
             asyncio.get_running_loop().call_soon(self._end, _TURNS)
@@ -558,39 +552,11 @@ class Work:
 
     def _is_busy(self) -> bool:
         """Return whether any work in flight can finish before the attempt ends."""
-        return not self.is_quiet() or any(not self._held[place] for place in self._busy)
-
-
-def check_awaited(tracked: Sequence[tuple[str, Coroutine[Any, Any, Any]]], path: str) -> None:
-    """Check that a node awaited these coroutines. Raises: as `Work.check_awaited`."""
-    forgotten = [(what, made) for what, made in tracked if inspect.getcoroutinestate(made) == inspect.CORO_CREATED]
-    for _, made in forgotten:
-        made.close()
-    if forgotten:
-        names = ", ".join(f"ctx.{what}" for what, _ in forgotten)
-        raise NotAwaited(
-            f"{names} was not awaited, so its work was not done",
-            where=f"node {path}",
-            repair="write await in front of it, in an async node",
-        )
-
-
-async def called(
-    function: Callable[..., object],
-    args: Sequence[object],
-    kwargs: Mapping[str, object],
-    threads: Callable[[], Executor],
-) -> object:
-    """Call a function, a blocking one in a thread, and return its result."""
-    made = functools.partial(function, *args, **kwargs)
-    result = made() if is_async(function) else await in_thread(threads(), made)
-    return await result if inspect.isawaitable(result) else result
+        return any(not self._held[place] for place in self._busy)
 
 
 def _came_from(error: BaseException, cause: BaseException) -> bool:
-    """Return whether an exception is another one, even if wrapped in others or raised again in another process."""
-    if isinstance(error, FailedElsewhere):
-        return isinstance(cause, WaitTimeout) and error.error.kind == cause.code
+    """Return whether an exception is another one, even if wrapped in others."""
     left: list[BaseException | None] = [error]
     seen: set[int] = set()
     while left:
@@ -602,10 +568,6 @@ def _came_from(error: BaseException, cause: BaseException) -> bool:
             return True
         left += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
     return False
-
-
-def _always() -> bool:
-    return True
 
 
 def outside_work() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Runner, choose
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, choose
 from graphengine.errors import DefinitionError, InputError
 from graphengine.evaluation import Case, evaluate
 from graphengine.executors import ProcessExecutor
@@ -96,9 +96,10 @@ def local() -> Any:
         (lambda: graph(heavy.double, thread=True), "decides where it runs"),
         (lambda: graph(None), "applies only to functions"),
         (lambda: graph(Graph("g", heavy.Job)), "applies only to functions"),
+        (lambda: graph(Agent("writer", model=ScriptedModel(["x"]), prompt="write")), "applies only to functions"),
         (lambda: graph(choose("n", {1: heavy.double, 2: Graph("g", heavy.Job, result="out")})), "g is not one"),
     ],
-    ids=["thread", "no function", "a graph", "a case that is a graph"],
+    ids=["thread", "no function", "a graph", "an agent", "a case that is a graph"],
 )
 def test_on_is_for_functions(made: Any, text: str) -> None:
     """`on` with `thread`, or on a node that runs no function, is an error of the graph."""

@@ -7,18 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
 from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.executors import ProcessExecutor
-from graphengine.executors.processes import _Call
 from graphengine.runner import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit import heavy_nodes as heavy
@@ -131,27 +129,36 @@ async def test_a_closed_runner_leaves_no_work_behind(processes: ProcessExecutor,
     assert not Path(f"/proc/{child}").exists()
 
 
-async def test_what_cannot_travel_is_named(processes: ProcessExecutor) -> None:
-    """Arguments, results and the parts of a Context that need the run are refused with the repair."""
+async def test_what_cannot_be_pickled_is_named(processes: ProcessExecutor) -> None:
+    """Arguments and results that cannot be pickled fail the node, with their names."""
     lock = graph(heavy.double, "out", on="cpu", inputs={"n": lambda: (_ for _ in ())})
     cases = [
-        (lock, "not_picklable", "the argument 'n' (generator) cannot be pickled"),
-        (graph(heavy.returns_a_lambda, "out", on="cpu"), "not_picklable", "the result of work, a function"),
-        (graph(heavy.asks_an_agent, "out", on="cpu"), "graphengine.errors.DefinitionError", "an agent needs the run"),
+        (lock, "the argument 'n' (generator) cannot be pickled"),
+        (graph(heavy.returns_a_lambda, "out", on="cpu"), "the result of work, a function"),
     ]
     async with Runner(executors={"cpu": processes}) as runner:
-        for made, kind, text in cases:
+        for made, text in cases:
             with pytest.raises(RunFailed) as caught:
                 await runner.start(made).result()
             error = caught.value.result.error
             assert error is not None
-            assert error.kind == kind
+            assert error.kind == "not_picklable"
             assert text in error.message
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as pool:
-        async with Runner(executors={"cpu": pool}) as runner:
-            with pytest.raises(RunFailed, match=r"ctx\.step needs the run") as caught:
-                await runner.start(graph(heavy.steps_there, "out", on="cpu")).result()
-    assert "ProcessExecutor" in str(caught.value)
+
+
+async def test_what_needs_the_run_is_refused_with_the_repair(pool: Executor) -> None:
+    """Calls of `ctx` that need the run, and agents, fail the node at once, and the error says what to do instead."""
+    repair = "do it in a node before or after this one, and pass the value through the state; or run this node without"
+    async with Runner(executors={"cpu": pool}) as runner:
+        errors = (await runner.start(graph(heavy.refused_there, "facts", on="cpu")).result()).state.facts
+        assert len(errors) == 8
+        assert all("needs the run, and work runs on 'cpu'" in error and repair in error for error in errors)
+        for function, text in ((heavy.steps_there, r"ctx\.step needs the run"), (heavy.asks_an_agent, "an agent ")):
+            run = runner.start(graph(function, "out", on="cpu", retry=Retry(attempts=3)))
+            with pytest.raises(RunFailed, match=text) as caught:
+                await run.result()
+            assert repair in str(caught.value)
+            assert not [step for step in await runner.history(run.id) if step.kind == "attempt"]
 
 
 VICTIM = """
@@ -190,36 +197,3 @@ async def test_work_ends_with_a_killed_runner_and_is_repeated_under_its_key(
         assert (await runner.resume(resumed, "r").result()).state.out == 7
     first, second = (tmp_path / "keys").read_text().split()
     assert first == second == "r/work:1"
-
-
-def test_no_message_follows_the_end_of_a_channel() -> None:
-    """A reply that another thread sends while a call ends is dropped; the child would take it for its next call."""
-    sent: list[bytes] = []
-    call = _Call(lambda message: message)
-    late = threading.Thread(target=call.send, args=(b"late",))
-
-    class Child:
-        def send(self, message: bytes) -> None:
-            sent.append(message)
-            if message == b"":
-                late.start()
-
-    class Sending:
-        """A lock that the other thread gets as soon as it is free."""
-
-        lock = threading.Lock()
-
-        def __enter__(self) -> None:
-            self.lock.acquire()
-
-        def __exit__(self, *_: object) -> None:
-            self.lock.release()
-            if late.is_alive() and threading.current_thread() is not late:
-                late.join()
-
-    call._sending = cast("Any", Sending())  # noqa: SLF001
-    call.begin(cast("Any", Child()))
-    call.send(b"reply")
-    call.close_channel()
-    late.join()
-    assert sent == [b"reply", b""]

@@ -79,6 +79,8 @@ async def test_nodes_run_on_the_cluster(runner: Runner) -> None:
         await runner.start(graph(heavy.fail, "out")).result()
     assert caught.value.result.error is not None
     assert 'deeper["missing"]' in caught.value.result.error.traceback
+    with pytest.raises(RunFailed, match=r"ctx\.step needs the run, and work runs on 'gpu'"):
+        await runner.start(graph(heavy.steps_there, "out")).result()
 
 
 async def test_a_dead_worker_and_a_timeout_are_failures_to_retry(runner: Runner, tmp_path: Path) -> None:
@@ -98,26 +100,6 @@ async def test_a_dead_worker_and_a_timeout_are_failures_to_retry(runner: Runner,
         os.kill(pid, signal.SIGCONT)
     kinds = [step.data.error.kind for step in await runner.history(run.id) if step.kind == "attempt"]  # type: ignore[union-attr]
     assert kinds == ["timeout"]
-
-
-async def test_nodes_have_the_whole_context(runner: Runner, tmp_path: Path) -> None:
-    """Recorded work and waits travel to the Runner; a worker that dies or runs out of time repeats no recorded work."""
-    retry = Retry(attempts=2, initial_seconds=0)
-    for name in ("hangs", "dies", "asks"):
-        (tmp_path / name).mkdir()
-    assert (await runner.start(graph(heavy.races, "out"), {"n": 3}).result()).state.out == 6
-    made = graph(heavy.dies_between, "out", retry=retry)
-    assert (await runner.start(made, {"folder": str(tmp_path / "dies")}).result()).state.out == 2
-    (tmp_path / "hangs" / "hang").touch()
-    made = graph(heavy.hangs_in_work, "out", retry=retry, timeout_seconds=1)
-    assert (await runner.start(made, {"folder": str(tmp_path / "hangs")}).result()).state.out == 2
-    for name in ("dies", "hangs"):
-        assert (tmp_path / name / "done").read_text().split() == ["one", "two"]
-    asks = graph(heavy.asks_after_work, "out")
-    assert (await runner.start(asks, {"folder": str(tmp_path / "asks")}, run_id="asks").result()).status == "waiting"
-    await runner.answer("asks", 5)
-    assert (await runner.resume(asks, "asks").result()).state.out == 5
-    assert (tmp_path / "asks" / "done").read_text().split() == ["once"]
 
 
 def test_the_recipe_of_the_page_runs_on_the_cluster(cluster: str, tmp_path: Path) -> None:
