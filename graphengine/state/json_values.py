@@ -114,6 +114,16 @@ def checked_name(given: str, what: str, where: str) -> str:
     return given
 
 
+def clipped(text: str, most: int) -> str:
+    """Return a text of at most this many characters; the end of a longer one becomes `…`.
+
+    Example:
+        >>> clipped("a long text", 7)
+        'a long…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def utf8_text(text: str) -> str:
     r"""Return text that UTF-8 can encode: surrogate pairs are joined, lone surrogates become U+FFFD.
 
