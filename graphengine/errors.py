@@ -35,12 +35,15 @@ class GraphEngineError(Exception):
         message: What happened, with the relevant values.
         where: The place: a graph, node, field, file or run.
         repair: What the user can do about it.
+        code: The kind, if no class of its own has it.
     """
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
 
-    def __init__(self, message: str, *, where: str = "", repair: str = "") -> None:
+    def __init__(self, message: str, *, where: str = "", repair: str = "", code: str | None = None) -> None:
         super().__init__(message)
+        if code is not None:
+            self.code = code
         self.message = message
         self.where = where
         self.repair = repair

@@ -9,15 +9,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from graphengine.agents.agent import Agent, Answer
     from graphengine.agents.approval import Approval, Edit, Refuse, file_diff
-    from graphengine.agents.guards import (
-        Guard,
-        forbidden,
-        guard,
-        max_characters,
-        max_words,
-        personal_data,
-        required,
-    )
+    from graphengine.agents.guards import Guard, guard
     from graphengine.agents.hooks import Hooks
     from graphengine.agents.live_events import (
         AnswerReset,
@@ -37,15 +29,7 @@ else:
         submod_attrs={
             "agent": ("Agent", "Answer"),
             "approval": ("Approval", "Edit", "Refuse", "file_diff"),
-            "guards": (
-                "Guard",
-                "forbidden",
-                "guard",
-                "max_characters",
-                "max_words",
-                "personal_data",
-                "required",
-            ),
+            "guards": ("Guard", "guard"),
             "hooks": ("Hooks",),
             "live_events": (
                 "AnswerReset",
@@ -80,14 +64,9 @@ __all__ = [
     "ToolSource",
     "Window",
     "file_diff",
-    "forbidden",
     "guard",
-    "max_characters",
-    "max_words",
     "mcp",
-    "personal_data",
     "pydantic_ai_node",
-    "required",
     "tool",
     "without_tools",
 ]

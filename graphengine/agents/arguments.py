@@ -20,7 +20,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json
 
 from graphengine.errors import DefinitionError
-from graphengine.state.json_values import utf8_text
+from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -320,7 +320,7 @@ def _repaired(text: str) -> str | None:
 
 def _short(value: object) -> str:
     text = "nothing" if value is PydanticUndefined else utf8_text(repr(value))
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return clipped(text, _SHOWN)
 
 
 def _refused(tool: str, problem: str, repair: str) -> DefinitionError:

@@ -2,36 +2,32 @@
 
 Models without native JSON output put JSON into code fences or between sentences, leave trailing commas, or use the
 wrong quotes. The json-repair library reads all that, and more: it turns `{"approved": true but no}` into
-`{"approved": true}`. So its result counts only if it has exactly the words and numbers of the text, in order. A text
-that is cut off, or that has several values, is refused before any repair.
+`{"approved": true}`. So its result counts only if it has exactly the words, numbers and brackets of the text, in order.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Final
 
 NOTHING: Final = object()
 """The result for a text that is not JSON."""
 
+_GUESSED: Final = "its JSON has mistakes that cannot be repaired without guessing"
 _MOST_CHARACTERS: Final = 100_000  # of text that is nearly JSON; a repair takes up to 75 us per character
-_MARK: Final = re.compile(r"""[{}\[\]"'\\]""")
-_ENDS_TEXT: Final = re.compile(r"\s*+(?:[,:}\]]|\Z)")
-_STARTS_TEXT: Final = ("{", "[", ",", ":")
-_MOST_BLANKS: Final = 100  # between a punctuator of JSON and the text after it
-_QUOTE: Final = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "\"'"}
-_CLOSES: Final = {"{": "}", "[": "]"}
+_JSON: Final = re.compile(r"[{\[](?:.*[{}\[\]])?", re.DOTALL)  # from the first opening bracket to the last of any kind
 _THOUGHTS: Final = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _FENCED: Final = re.compile(r"(```|~~~)[ \t]*\w*[ \t]*\n(.*)\n[ \t]*\1", re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-_TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019{}\[\],:\\]")
+_TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019,:\\]")
 _WORDS: Final = {"true": "true", "false": "false", "null": "null", "none": "null"}
-_SWALLOWED: Final = re.compile(r"[\"']\s*+[:+]")
-_QUOTES: Final = re.compile(r"[\"'“”]")
-_EMPTY: Final = {"text": re.compile(r"\"\"|''|“”"), "list": re.compile(r"\[\s*+\]"), "dict": re.compile(r"\{\s*+\}")}
+_OPENS: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]")  # a quote where a text may begin
+_CLOSES: Final = re.compile(r"[\"'”]\s{0,99}?[,:}\]\n]")  # and one where it may end
+_HOLE: Final = re.compile(r"[{\[:,]\s*+,|:\s*+[}\]]")  # where a value is missing
+_SWALLOWED: Final = re.compile(r"""(?:\\"|')\s*+[:,+}\]]|[:,{\[]\s*+(?:\\"|')|\\"[^"]*":""")
+"""JSON inside a text, or a quote in a key."""
 
 
 class Unreadable(ValueError):
@@ -66,7 +62,7 @@ def without_thoughts(text: str) -> str:
 
 
 def tolerant(text: str) -> object:
-    """Parse the one object or list in a text, among fences and prose, repaired if only its punctuation is wrong.
+    """Parse the object or list in a text, among fences and prose, repaired if only its punctuation is wrong.
 
     Raises:
         Unreadable: There is none, there are several, it is cut off, or a repair would be a guess.
@@ -74,14 +70,11 @@ def tolerant(text: str) -> object:
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
         raise Unreadable("it is not JSON, and too long to look for JSON in it")
-    pieces = _pieces(text)
-    values_only = [piece for piece in pieces if ":" in piece] or pieces
-    if not values_only:
+    found = _JSON.search(text)
+    if found is None:
         raise Unreadable("there is no JSON in it")
-    values = [_read(piece) for piece in values_only]
-    if any(value != values[0] for value in values[1:]):
-        raise Unreadable(f"there are {len(values)} JSON values in it, where one is wanted")
-    return values[0]
+    value = strict(found.group())
+    return _repaired(found.group()) if value is NOTHING else value
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -102,70 +95,33 @@ def _no_number(name: str) -> object:
     raise ValueError(f"{name} is not a number in JSON")
 
 
-def _pieces(text: str) -> list[str]:
-    """Return the stretches of a text from an opening bracket to its closing one.
+def _repaired(piece: str) -> object:
+    """Return the value of a text that is nearly JSON.
 
     Raises:
-        Unreadable: A bracket is not closed, or is closed by the wrong one.
+        Unreadable: The repaired value is not all of the text, as when that is cut off.
     """
-    pieces: list[str] = []
-    open_: list[str] = []
-    start = position = 0
-    while found := _MARK.search(text, position):
-        mark, position = found.group(), found.end()
-        if mark in _CLOSES:
-            start = start if open_ else found.start()
-            open_.append(_CLOSES[mark])
-        elif not open_:
-            continue
-        elif mark in "}]":
-            if open_.pop() != mark:
-                raise Unreadable(f"its JSON has a {mark} where another bracket is to be closed")
-            if not open_:
-                pieces.append(text[start:position])
-        elif mark == '"' or (mark == "'" and _starts_text(text, found.start())):
-            position = _end_of_text(text, position, mark)
-    if open_:
-        raise Unreadable("its JSON is not closed: it ends in the middle")
-    return pieces
-
-
-def _starts_text(text: str, position: int) -> bool:
-    """Return whether a quote here can open a text, and is not an apostrophe."""
-    return text[max(0, position - _MOST_BLANKS) : position].rstrip()[-1:] in _STARTS_TEXT
-
-
-def _end_of_text(text: str, position: int, quote: str) -> int:
-    """Return the end of the quoted text that began before this position: a quote followed by a punctuator of JSON."""
-    while found := _QUOTE[quote].search(text, position):
-        position = found.end()
-        if found.group() == quote and _ENDS_TEXT.match(text, position):
-            return position
-    return len(text)
-
-
-def _read(piece: str) -> object:
-    value = strict(piece)
-    if value is not NOTHING:
-        return value
     import json_repair  # noqa: PLC0415 - only answers that are not JSON need it
 
     try:
         value = json_repair.loads(piece, skip_json_loads=True, strict=True)
-        faithful = isinstance(value, (dict, list)) and _is_all_of(value, piece)
+        repaired = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
-        raise Unreadable("its JSON has mistakes that cannot be repaired without guessing") from error
-    if not faithful:
-        raise Unreadable("its JSON has mistakes that cannot be repaired without guessing")
+        raise Unreadable(_GUESSED) from error
+    if not _is_all_of(repaired, piece):
+        raise Unreadable(_GUESSED)
     return value
 
 
-def _is_all_of(value: object, piece: str) -> bool:
-    """Return whether a value has exactly the words and numbers of a text, in order."""
-    if _tokens(json.dumps(value, ensure_ascii=False, allow_nan=False)) != _tokens(piece):
-        return False
-    empty = dict.fromkeys(_EMPTY, 0)
-    return _is_plain(value, empty) and all(count <= len(_EMPTY[kind].findall(piece)) for kind, count in empty.items())
+def _is_all_of(repaired: str, piece: str) -> bool:
+    """Return whether repaired JSON has all of a text and nothing else, and no text of it contains JSON."""
+    bare = _ESCAPE.sub("", piece)
+    return (
+        _tokens(repaired) == _tokens(piece)
+        and len(_OPENS.findall(bare)) == len(_CLOSES.findall(bare))
+        and _HOLE.search(bare) is None
+        and _SWALLOWED.search(repaired) is None
+    )
 
 
 def _tokens(text: str) -> list[str]:
@@ -180,20 +136,4 @@ def _token(token: str) -> str:
     return _WORDS.get(token.casefold(), token)
 
 
-def _is_plain(value: object, empty: dict[str, int]) -> bool:
-    """Return whether no text of a value contains a key, and no key a quote. Count empty values in `empty`."""
-    if isinstance(value, str):
-        empty["text"] += not value
-        return _SWALLOWED.search(value) is None
-    if isinstance(value, Mapping):
-        empty["dict"] += not value
-        if any(_QUOTES.search(key) for key in value):
-            return False  # a quote is missing before or after the key
-        return all(_is_plain(item, empty) for item in value.values())
-    if isinstance(value, list):
-        empty["list"] += not value
-        return all(_is_plain(item, empty) for item in value)
-    return True
-
-
-__all__ = ["NOTHING", "Unreadable", "strict", "tolerant", "unfenced", "without_thoughts"]
+__all__ = ["NOTHING", "Unreadable", "strict", "tolerant", "unfenced"]

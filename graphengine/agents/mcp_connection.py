@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
 from graphengine.errors import install_command
-from graphengine.state.json_values import utf8_text
+from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,8 +64,7 @@ class Address:
     @property
     def name(self) -> str:
         """Its name in messages: its command or url, without secrets."""
-        shown = self.public(" ".join(self.command) or self.url.partition("?")[0])
-        return shown if len(shown) <= _NAME_CHARACTERS else f"{shown[: _NAME_CHARACTERS - 1]}…"
+        return clipped(self.public(" ".join(self.command) or self.url.partition("?")[0]), _NAME_CHARACTERS)
 
     def public(self, text: str) -> str:
         """Return a short text of ours without any credentials, including those in urls and options."""

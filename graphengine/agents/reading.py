@@ -22,7 +22,7 @@ from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, 
 from graphengine.errors import BadAnswer, DefinitionError
 from graphengine.models.parts import Cited
 from graphengine.state.field import type_name
-from graphengine.state.json_values import utf8_text
+from graphengine.state.json_values import clipped, utf8_text
 from graphengine.state.path import members
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ def _short(value: object) -> str:
         text = json.dumps(value[: _SHOWN + 1], ensure_ascii=False)
     else:
         text = to_json(value, fallback=repr, inf_nan_mode="constants").decode()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return clipped(text, _SHOWN)
 
 
 __all__ = ["KEY", "Output"]

@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 _STDOUT: Final = "-"
 
 
-class ExportUnwritable(GraphEngineError):
-    """The file for an export cannot be written."""
-
-    code = "export_unwritable"
-
-
 @click.command(
     "export",
     cls=helping.Command,
@@ -70,7 +64,7 @@ def command(session: Session, run_id: str, output: str, database: Database | Non
     except OSError as error:
         message = f"{output} cannot be written: {error.strerror or error}"
         repair = "name a file in an existing folder that you can write to"
-        raise ExportUnwritable(message, where=output, repair=repair) from error
+        raise GraphEngineError(message, where=output, repair=repair, code="export_unwritable") from error
     if session.json:
         session.document({"schema": SCHEMA, "run_id": found, "file": output, "steps": len(run.steps)})
     else:

@@ -23,6 +23,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from graphengine.errors import InputError, SourceUnreadable
 from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
+from graphengine.state.json_values import clipped
 from graphengine.state.media import Media
 from graphengine.state.path import did_you_mean, members, nearest
 from graphengine.state.secret import is_secret
@@ -42,6 +43,7 @@ PRIVATE: Final[set[str]] = set()
 """Hosts whose pages are read although their addresses are private; a test adds its own server."""
 _ADDRESSES: Final = ("http://", "https://")
 _DEPTH: Final = 20  # the most nested references of a schema that are followed
+_SHOWN: Final = 60  # characters of an option in a message: a line with the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,9 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
     key, equals, raw = pair.partition("=")
     is_json = key.endswith(":")
     key = key.removesuffix(":")
-    where = f"{option} {_short(pair)}"
+    where = f"{option} {clipped(pair, _SHOWN)}"
     if not equals:
-        raise InputError(f"{_short(pair)!r} has no '='", where=where, repair=f"write {option} key=value")
+        raise InputError(f"{clipped(pair, _SHOWN)!r} has no '='", where=where, repair=f"write {option} key=value")
     form = forms.get(key)
     if form is not None and form.is_secret:
         where = f"{option} {key}=…"
@@ -384,7 +386,3 @@ def _text_file(annotation: object) -> type[TextFile] | None:
         if isinstance(member, type) and issubclass(member, TextFile):
             return member
     return None
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 - fits a line with the rest

@@ -71,12 +71,6 @@ COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
 _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
 
-class UsageProblem(GraphEngineError):
-    """The command line is invalid."""
-
-    code = "usage"
-
-
 class Program(click.Group):
     """The group of commands; each is imported when it is used."""
 
@@ -177,7 +171,7 @@ def _misused(session: Session, error: click.ClickException) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
     where = context.command_path if context is not None else ""
     repair = f"see `{where} --help`" if where else ""
-    session.fail(UsageProblem(error.format_message(), where=where, repair=repair))
+    session.fail(GraphEngineError(error.format_message(), where=where, repair=repair, code="usage"))
     return Exit.USAGE
 
 

@@ -39,12 +39,6 @@ _TAKEN: Final = ("graphengine", DISTRIBUTION)
 """Names that a project cannot have, since it depends on it: the name of the package, and the one to install it by."""
 
 
-class NoPlaceForProject(GraphEngineError):
-    """The project cannot be written there; nothing was written."""
-
-    code = "no_place_for_project"
-
-
 @click.command(
     "new",
     cls=helping.Command,
@@ -141,7 +135,7 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
         again: Another folder to suggest if this one is taken.
 
     Raises:
-        NoPlaceForProject: They cannot be written there.
+        GraphEngineError: They cannot be written there.
     """
     made: list[Path] = []
     try:
@@ -156,20 +150,23 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
         _take_back(made)
         message = f"{error.filename or folder} cannot be written: {error.strerror or error}"
         repair = "choose a folder that you can write to"
-        raise NoPlaceForProject(message, where=str(folder), repair=repair) from error
+        raise GraphEngineError(message, where=str(folder), repair=repair, code="no_place_for_project") from error
     except BaseException:
         _take_back(made)
         raise
 
 
 def _check_empty(folder: Path, again: Path) -> None:
+    message, repair = "", "choose a new folder"
     if folder.is_dir():
         held = sorted(entry.name for entry in folder.iterdir() if entry.name not in _ALLOWED)
         if held:
             message = f"the folder is not empty: it contains {', '.join(held[:3])}{', …' if len(held) > 3 else ''}"  # noqa: PLR2004
-            raise NoPlaceForProject(message, where=str(folder), repair=f"choose a new folder, e.g. {again}")
+            repair = f"choose a new folder, e.g. {again}"
     elif folder.exists() or folder.is_symlink():
-        raise NoPlaceForProject("a file of this name exists", where=str(folder), repair="choose a new folder")
+        message = "a file of this name exists"
+    if message:
+        raise GraphEngineError(message, where=str(folder), repair=repair, code="no_place_for_project")
 
 
 def _make_folder(folder: Path) -> list[Path]:

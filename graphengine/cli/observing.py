@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class TelemetryMissing(GraphEngineError):
-    """A package of OpenTelemetry that the command needs is not installed."""
-
-    code = "telemetry_missing"
-
-
 class JsonLines(logging.Formatter):
     """Formats a record as a line of JSON, with the run and the node in which it was logged, and its trace."""
 
@@ -109,7 +103,7 @@ def telemetry_of(session: Session) -> Generator[Telemetry | None]:
     The SDK is configured by its OTEL_* variables. Under `opentelemetry-instrument` it is configured already.
 
     Raises:
-        TelemetryMissing: The API, the SDK or the exporter is not installed.
+        GraphEngineError: The API, the SDK or the exporter is not installed.
     """
     if not session.otel:
         yield None
@@ -160,6 +154,6 @@ def _exporters(signal: str) -> list[Any]:
     return found
 
 
-def _missing(package: str) -> TelemetryMissing:
+def _missing(package: str) -> GraphEngineError:
     repair = f"{install_command('otel')} {package}"
-    return TelemetryMissing(f"--otel needs the package {package}", repair=repair)
+    return GraphEngineError(f"--otel needs the package {package}", repair=repair, code="telemetry_missing")

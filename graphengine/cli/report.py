@@ -331,21 +331,18 @@ def check_output(path: Path) -> None:
     """Check, before any work is done, that the result can be written to a path.
 
     Raises:
-        NoPlaceForOutput: It cannot.
+        GraphEngineError: It cannot.
     """
     folder = path.parent
     if path.is_dir():
-        raise NoPlaceForOutput(f"{path} is a folder", where=f"--output {path}", repair="name a file in it")
-    if not folder.is_dir():
-        raise NoPlaceForOutput(f"there is no folder {folder}", where=f"--output {path}", repair=f"mkdir -p {folder}")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise NoPlaceForOutput(f"{path} cannot be written", where=f"--output {path}", repair="name another file")
-
-
-class NoPlaceForOutput(GraphEngineError):
-    """The file for the result cannot be written; detected before the run begins."""
-
-    code = "bad_output"
+        message, repair = f"{path} is a folder", "name a file in it"
+    elif not folder.is_dir():
+        message, repair = f"there is no folder {folder}", f"mkdir -p {folder}"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        message, repair = f"{path} cannot be written", "name another file"
+    else:
+        return
+    raise GraphEngineError(message, where=f"--output {path}", repair=repair, code="bad_output")
 
 
 def _write_output(job: Job, ended: Ended) -> None:

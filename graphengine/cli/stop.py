@@ -14,12 +14,6 @@ if TYPE_CHECKING:
     from graphengine.cli.session import Session
 
 
-class NotRunning(GraphEngineError):
-    """The run is not running and does not wait."""
-
-    code = "not_running"
-
-
 @click.command(
     "stop",
     cls=helping.Command,
@@ -52,13 +46,16 @@ def command(session: Session, run_id: str, now: bool, database: Database | None)
     info = read_info(place, run_id)
     resume = to_paste("resume", run_id, *graph_words(info.graph), place=place)
     if info.status not in ("running", "waiting"):
-        raise NotRunning(
-            f"run {run_id} is already {info.status}", where=f"run {run_id}", repair="nothing needs to be done"
+        raise GraphEngineError(
+            f"run {run_id} is already {info.status}",
+            where=f"run {run_id}",
+            repair="nothing needs to be done",
+            code="not_running",
         )
     is_waiting = info.driver is None and (info.status == "waiting" or info.queued)
     if info.driver is None and not is_waiting:
         message = f"no process drives run {run_id}: its process died before finishing it"
-        raise NotRunning(message, where=f"run {run_id}", repair=resume)
+        raise GraphEngineError(message, where=f"run {run_id}", repair=resume, code="not_running")
 
     async def ask() -> None:
         async with Runner(place.database) as runner:

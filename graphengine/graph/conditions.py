@@ -20,6 +20,7 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.state.digest import digest_of
 from graphengine.state.injection import Injected
+from graphengine.state.json_values import clipped
 from graphengine.state.selector import Reading, Source, Tracker
 
 if TYPE_CHECKING:
@@ -605,5 +606,4 @@ def _shown(content: object) -> str:
         content = content.value
     if isinstance(content, (list, tuple, dict, set)) and len(content) > 8:  # noqa: PLR2004 - a line, not a page
         return f"{type(content).__name__} of {len(content)}"
-    text = repr(content)
-    return text if len(text) <= 80 else text[:77] + "…"  # noqa: PLR2004
+    return clipped(repr(content), 80)

@@ -42,6 +42,7 @@ from graphengine.inspector.pictures import Atlas
 from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
+from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -262,8 +263,7 @@ def _text(step: Step) -> str:
 
 
 def _short(text: str) -> str:
-    line = one_line(text[: 4 * _TEXT])
-    return line if len(line) <= _TEXT else line[:_TEXT] + "…"
+    return clipped(one_line(text[: 4 * _TEXT]), _TEXT)
 
 
 def _updates(step: Step) -> str:

@@ -16,7 +16,7 @@ import textwrap
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.errors import ModelError
 from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices, KnowsWindow
@@ -49,7 +49,7 @@ _SENTENCE: Final = re.compile(r"(?<=[.!?;])\s+")
 class NotRecorded(ModelError):
     """A recorded model has no answer to the request in its file, and no underlying model to call."""
 
-    code: ClassVar[str] = "not_recorded"
+    code = "not_recorded"
 
 
 class RecordedModel:

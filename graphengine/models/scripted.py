@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -40,7 +40,7 @@ _PIECE: Final = re.compile(r"\s*\S+\s*|\s+")
 class OffScript(ModelError, AssertionError):
     """A scripted model was called without an answer left, or was not called for an answer that it has."""
 
-    code: ClassVar[str] = "off_script"
+    code = "off_script"
 
 
 @ends_at_caller

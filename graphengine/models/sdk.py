@@ -47,7 +47,7 @@ from graphengine.errors import (
 from graphengine.models.base import usage_of_failure
 from graphengine.models.hiding import struck
 from graphengine.models.lane import LEFT
-from graphengine.state.json_values import utf8_text
+from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -374,8 +374,7 @@ def shown(text: object, *keys: str) -> str:
     start = hidden(utf8_text(whole[:_READ_CHARACTERS]), *keys)  # cut first: the text may have megabytes
     if len(whole) > _READ_CHARACTERS:
         start = start[:-LONGEST_KEY]
-    line = " ".join(start.split())
-    return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 1]}…"
+    return clipped(" ".join(start.split()), SHOWN_CHARACTERS)
 
 
 def sound_json(value: JsonValue, *, levels: int | None = None) -> JsonValue:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import to_json
 
+from graphengine.state.json_values import clipped
+
 if TYPE_CHECKING:
     from graphengine.state.json_values import JsonObject, JsonValue
 
@@ -230,4 +232,4 @@ def _shown(value: JsonValue, *, quoted: bool = False) -> str:
         return "yes" if value else "no"
     text = repr(value) if isinstance(value, str) and quoted else None
     text = text or (value if isinstance(value, str) else to_json(value).decode())
-    return text if len(text) <= _COLUMNS else text[:_COLUMNS] + "…"
+    return clipped(text, _COLUMNS)

@@ -41,7 +41,6 @@ from graphengine.runner.kept import Kept
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
 from graphengine.state.declared import given_in, values_of
-from graphengine.state.json_values import TooLargeInput
 from graphengine.state.path import did_you_mean
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
@@ -136,7 +135,8 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     most = shared.sizes.state_bytes
     if most is not None and initial.size_bytes > most:
         text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
-        raise TooLargeInput(text, where=f"run {life.id}", repair="give less, or raise Sizes(state_bytes=…)")
+        repair = "give less, or raise Sizes(state_bytes=…)"
+        raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     driving = await life.claimed(Snapshot(), initial.size_bytes)
     now = driving.time.now()
     event = Begun(now, life.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
@@ -222,8 +222,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     try:
         await driving.commit([event], partial(_create, life, driving, tags, None))
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
-        kind = TooLargeInput if isinstance(error, TooLarge) else InputError
-        raise kind(error.message, where=where, repair=error.repair) from error
+        code = TooLarge.code if isinstance(error, TooLarge) else None
+        raise InputError(error.message, where=where, repair=error.repair, code=code) from error
     return driving
 
 

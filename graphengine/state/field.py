@@ -29,7 +29,7 @@ from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.reducers import Replace
 from graphengine.state.encoded import encode, items_of, keys_of, record_of
-from graphengine.state.json_values import parsed
+from graphengine.state.json_values import clipped, parsed
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, Recorded
 
@@ -599,7 +599,7 @@ def _short(value: object) -> str:
     except BaseException as error:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits
         reraise_interrupt(error)
         text = f"a {type(value).__name__} that cannot be shown"
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return clipped(text, _SHOWN)
 
 
 def why(error: BaseException, *, hide: bool = False) -> str:

@@ -38,12 +38,6 @@ The types of its elements depend on its kind, the first element. It is a plain s
 through it and a class for each kind costs time."""
 
 
-class TooLargeInput(InputError):
-    """The value takes more bytes than are allowed."""
-
-    code = "too_large"
-
-
 def parsed(body: bytes) -> Any:  # noqa: ANN401 - as `json.loads`
     """Parse JSON that is to be recorded.
 
@@ -95,7 +89,7 @@ def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonVa
         if most_bytes is not None and len(body) > most_bytes:
             text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
             repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"
-            raise TooLargeInput(text, repair=repair)
+            raise InputError(text, repair=repair, code="too_large")
         check_depth(body)
         return from_json(body, allow_inf_nan=False)
     except (PydanticSerializationError, ValueError) as error:
@@ -118,6 +112,16 @@ def checked_name(given: str, what: str, where: str) -> str:
     if not is_name(given):
         raise InputError(f"{given!r} cannot be {what}", where=where, repair=WITHOUT_NUL)
     return given
+
+
+def clipped(text: str, most: int) -> str:
+    """Return a text of at most this many characters; the end of a longer one becomes `…`.
+
+    Example:
+        >>> clipped("a long text", 7)
+        'a long…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def utf8_text(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from graphengine.errors import DefinitionError, install_command
+from graphengine.state.json_values import clipped
 
 SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 5.0
@@ -45,7 +46,7 @@ async def run_python(code: str) -> str:
     except MontyError as error:
         raise ValueError(f"the code failed: {error}") from error
     text = printed.output + ("" if value is None else repr(value))
-    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
+    return clipped(text, MOST_CHARACTERS)
 
 
 __all__ = ["run_python"]

@@ -27,7 +27,7 @@ from graphengine import (
     choose,
     tool,
 )
-from graphengine.agents import forbidden
+from graphengine.agents import guard
 from graphengine.agents.tools import Tool, ToolsUnavailable
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import AnswerCut, BadAnswer, InputError, ModelTransient
@@ -293,10 +293,17 @@ def breaks(answer: str) -> None:
     assert answer == "three"
 
 
+def spelt(answer: str) -> str:
+    """Refuse a wrong answer."""
+    if "wrong" in answer:
+        raise ValueError(answer)
+    return answer
+
+
 @pytest.mark.parametrize("is_function", [False, True])
 @pytest.mark.parametrize(
     "options",
-    [{"check": refuses}, {"check": breaks}, {"guards": [forbidden("wrong", then="fail")]}, {}],
+    [{"check": refuses}, {"check": breaks}, {"guards": [guard(spelt, then="fail")]}, {}],
     ids=["bad answer", "broken check", "guard", "bad update"],
 )
 async def test_only_the_answer_that_was_refused_is_asked_for_again(

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Graph, Retry, Runner, ScriptedModel
-from graphengine.agents import Hooks, forbidden, max_characters
+from graphengine.agents import Hooks, guard
 from graphengine.agents.live_events import (
     MOST_KEPT,
     AnswerReset,
@@ -283,25 +283,32 @@ async def test_a_hook_that_refuses_leaves_nothing_unpaid_or_shown() -> None:
     assert isinstance(found[-1], AnswerReset)
 
 
+def discreet(text: str) -> str:
+    """Refuse a secret."""
+    if "secret" in text:
+        raise ValueError("a secret")
+    return text
+
+
 @pytest.mark.parametrize(
-    ("guard", "text", "is_error"),
+    ("one_guard", "text", "is_error"),
     [
-        (max_characters(4, on="tool", then="rewrite"), "sec…", False),
-        (forbidden("secret", on="tool"), "The result of tell is withheld: it must not have 'secret'", True),
+        (guard(lambda text: text[:3], on="tool"), "sec", False),
+        (guard(discreet, on="tool"), "The result of tell is withheld: a secret", True),
     ],
 )
-async def test_a_guard_can_check_the_results_of_tools(guard: Any, text: str, is_error: bool) -> None:  # noqa: FBT001
+async def test_a_guard_can_check_the_results_of_tools(one_guard: Any, text: str, is_error: bool) -> None:  # noqa: FBT001
     """A guard can cut the results of tools, or replace them by the reason, before the model gets them."""
 
     def tell() -> str:
         return "secret words"
 
     model = ScriptedModel([calls(("tell", {})), "done"])
-    answer = await Agent("poet", model, prompt="go", tools=[tell], guards=[guard]).answer()
+    answer = await Agent("poet", model, prompt="go", tools=[tell], guards=[one_guard]).answer()
     assert [(each.text, each.is_error) for each in answer.messages if each.role == "tool"] == [(text, is_error)]
     fails = Agent(
         "poet", ScriptedModel([calls(("tell", {}))]), prompt="go", tools=[tell],
-        guards=[forbidden("secret", on="tool", then="fail")],
+        guards=[guard(discreet, on="tool", then="fail")],
     )  # fmt: skip
     with pytest.raises(GuardFailed, match="rejected the result"):
         await fails.run()

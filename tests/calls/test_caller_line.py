@@ -37,7 +37,7 @@ from graphengine import (
     usage,
     value,
 )
-from graphengine.agents import forbidden, max_words, personal_data
+from graphengine.agents import guard
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError
 from graphengine.models import as_model, model_of
@@ -105,9 +105,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "Window": lambda: Window(-1),
     "tool": lambda: tool(any_(3)),
     "mcp": lambda: mcp([]),
-    "forbidden": forbidden,
-    "max_words": lambda: max_words(0),
-    "personal_data": lambda: personal_data(any_("x")),
+    "guard": lambda: guard(str.strip, on=any_("x")),
     "Router": lambda: Router([]),
     "Lane": lambda: Lane(calls_at_once=0),
     "model_of": lambda: model_of("nobody:model"),

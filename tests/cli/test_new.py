@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from graphengine.cli.bundled import files_of, names
-from graphengine.cli.new import NoPlaceForProject, name_of, project_files, write
+from graphengine.cli.new import name_of, project_files, write
 from graphengine.cli.places import picture_ending
+from graphengine.errors import GraphEngineError
 from tests.cli.programs import ROOT, Invoke, call, document
 from tests.kit import forks
 from tests.kit.type_checks import run_mypy
@@ -226,7 +227,7 @@ def test_no_existing_file_is_overwritten(invoke: Invoke, project: Path) -> None:
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     """A failed write leaves neither files nor the folders that were created for them."""
-    with pytest.raises(NoPlaceForProject, match="cannot be written"):
+    with pytest.raises(GraphEngineError, match="cannot be written"):
         write(tmp_path / "a" / "b", {"one.txt": "1", "one.txt/two.txt": "2"}, tmp_path)
     assert not (tmp_path / "a").exists()
     with pytest.raises(UnicodeEncodeError):

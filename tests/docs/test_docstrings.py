@@ -90,7 +90,7 @@ OWNERS: dict[object, str] = {
     Runner: "start resume branch answer recover spending",
     reducers: "add append extend maximum merge",
     patterns: " ".join(name for name in patterns.__all__ if name.islower()),
-    guards: "forbidden guard max_characters max_words personal_data required",
+    guards: "guard",
 }
 MAIN = [(owner, name) for owner, names_of in OWNERS.items() for name in names_of.split()]
 

@@ -30,7 +30,7 @@ from graphengine import (
     tool,
     value,
 )
-from graphengine.agents import max_words
+from graphengine.agents import guard
 from graphengine.runner.previous_runs import PastRun
 
 
@@ -110,7 +110,7 @@ async def test_types_of_agents() -> None:
         output=list[Review],
         check=within,
         tools=[weigh, tool(weigh, name="again", approve=True)],
-        guards=[max_words(10)],
+        guards=[guard(str.strip, on="input")],
         window=Window(1000, keep=2, model="offline"),
         effort="low",
         cache=True,

@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 from graphengine.engine.step_json import facts_record
 from graphengine.engine.steps import Attempt, Node, Outcome, Stopped, failure_of, marks_in, outcome_of
 from graphengine.state.encoded import opened
+from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -131,7 +132,7 @@ _SLACK_SECONDS: Final = 1e-5
 def short(value: JsonValue) -> str:
     """Return a value in one line."""
     text = value if isinstance(value, str) else to_json(value, fallback=opened).decode()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return clipped(text, _SHOWN)
 
 
 def _edge(step: Step, made: Step) -> StepDifference:

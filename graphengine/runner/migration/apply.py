@@ -19,7 +19,7 @@ from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
-from graphengine.state.json_values import as_record
+from graphengine.state.json_values import as_record, clipped
 from graphengine.state.path import unknown_fields
 from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
 
@@ -339,5 +339,4 @@ def _moved_on(
 
 
 def _shown(values: object) -> str:
-    text = repr(values)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return clipped(repr(values), _SHOWN)
