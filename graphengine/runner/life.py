@@ -22,7 +22,6 @@ from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.driving import Driving
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience
-from graphengine.runner.loop_watchdog import WATCH
 from graphengine.runner.ownership import Ownership
 from graphengine.runner.recorded_work import outside_work
 from graphengine.runner.result import Result, result_of
@@ -299,8 +298,7 @@ class Life(Generic[S]):
             loop=driving.loop,
             ownership=Ownership(driving, store, shared.clock) if store.shared else None,
         )
-        with WATCH.over(driving.loop):
-            await driving.drive(attempts)
+        await driving.drive(attempts)
 
     async def _driven(self, driving: Driving) -> Result[S]:
         """Return the result of a run that was driven."""
