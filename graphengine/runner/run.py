@@ -113,7 +113,7 @@ class Run(Generic[S]):
         try:
             await self.begun()
             if not life.seq:
-                yield RunEnded(await life.ended_with())
+                yield RunEnded(life.ended_with())
                 return
             for step in await self._steps(after, life.last_seq):
                 last = step.seq
@@ -131,7 +131,7 @@ class Run(Generic[S]):
                 yield StepRecorded(step.seq, step)
             queue.check(self.id)
             if not life.task.cancelled():  # else the event loop ends: there is no result
-                ended = RunEnded(await life.ended_with())
+                ended = RunEnded(life.ended_with())
                 with suppress(RunnerClosed):  # then a later watcher gets them
                     for step in await self._steps(last, ended.result.seq):  # not recorded by its driver: it was asleep
                         yield StepRecorded(step.seq, step)
