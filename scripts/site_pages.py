@@ -45,7 +45,7 @@ API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
             "What an agent shows while it works.",
             ("TextDelta", "ThinkingDelta", "PartialAnswer", "ToolCalled", "ToolReturned", "AnswerReset"),
         ),
-        "graphengine.testing": ("Run one node, walk a graph, crash a run.", ()),
+        "graphengine.testing": ("Run one node, or walk a graph.", ()),
         "graphengine.evaluation": ("Run a graph on a data set, and compare two versions.", ()),
         "graphengine.patterns": ("Functions that return a graph.", ()),
         "graphengine.models": ("Models of providers, and models for tests.", ()),

@@ -34,7 +34,7 @@ Each method calls the async one of the same name in a loop that a thread runs; n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 
 from graphengine.api.runner import Runner
 from graphengine.calls.caller_line import ends_at_caller
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 {imports}
 
 S = TypeVar("S")
+
+_HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result = run.result()")
 
 
 @ends_at_caller
@@ -103,7 +105,7 @@ class SyncRun(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            elsewhere.not_of_a_run(self, name, "result = run.result()")
+            elsewhere.missing(self, name, _HINTS)
 
 {run}
 

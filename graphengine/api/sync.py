@@ -6,7 +6,7 @@ Each method calls the async one of the same name in a loop that a thread runs; n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Runner
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from graphengine.telemetry import Telemetry
 
 S = TypeVar("S")
+
+_HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result = run.result()")
 
 
 @ends_at_caller
@@ -602,7 +604,7 @@ class SyncRun(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            elsewhere.not_of_a_run(self, name, "result = run.result()")
+            elsewhere.missing(self, name, _HINTS)
 
     @property
     def is_going(self) -> bool:

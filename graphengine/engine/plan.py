@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, is_dataclass, replace
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
-from graphengine.graph.elsewhere import NAMES, missing, refuses
+from graphengine.graph.elsewhere import missing
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
@@ -421,7 +422,6 @@ class NodePlan:
         return found, str(enum_value(value))
 
 
-@refuses(NAMES, missing)
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Plan(Generic[S]):
     """A compiled graph.
@@ -471,6 +471,12 @@ class Plan(Generic[S]):
     def __repr__(self) -> str:
         nodes = len(self.nodes)
         return f"Plan({self.graph!r}, {self.state.model.__name__}, {nodes} node{'s' * (nodes != 1)})"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        @ends_at_caller
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
 
     @property
     def calls(self) -> Sequence[Call]:

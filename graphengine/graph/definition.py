@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
-from graphengine.graph.elsewhere import NAMES, missing, named_node, refuses, with_our_keywords
+from graphengine.graph.elsewhere import missing, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -184,7 +184,6 @@ class Compiled:
     inner: Sequence[tuple[GraphDefinition[Any], int]]
 
 
-@refuses(NAMES, missing)
 @ends_at_caller
 class GraphDefinition(Generic[S]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
@@ -240,6 +239,11 @@ class GraphDefinition(Generic[S]):
         state = getattr(self.state, "__name__", self.state)
         nodes = len(self.nodes)
         return f"Graph({self.name!r}, {state}, {nodes} node{'s' * (nodes != 1)})"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
 
     @with_our_keywords
     def add_node(  # noqa: PLR0913 - the options of a node, given by keyword

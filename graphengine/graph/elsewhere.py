@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from typing_extensions import override
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 F = TypeVar("F", bound="Callable[..., Any]")
 T = TypeVar("T")
@@ -95,40 +94,22 @@ class NotCalledSo(DefinitionError, AttributeError):
     code = "not_called_so"
 
 
-class _Refused:
-    """An attribute that graphs or runs do not have: reading it raises an error with ours.
+def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoReturn:
+    """Raise the AttributeError for an attribute that an object does not have, with what to write here if it is known.
 
-    Faster than `__getattr__`, which slows down the reading of every other attribute of the class.
+    Args:
+        owner: The object.
+        name: The attribute.
+        hints: What to write in place of attributes.
+
+    Raises:
+        NotCalledSo: There is a hint.
+        AttributeError: There is none.
     """
-
-    __slots__ = ("_name", "_refuse")
-
-    def __init__(self, name: str, refuse: Callable[[object, str], NoReturn]) -> None:
-        self._name = name
-        self._refuse = refuse
-
-    @ends_at_caller
-    def __get__(self, owner: object, kind: type) -> NoReturn:
-        if owner is None:
-            raise AttributeError(f"type object {kind.__name__!r} has no attribute {self._name!r}")
-        self._refuse(owner, self._name)
-
-
-def refuses(names: Iterable[str], refuse: Callable[[object, str], NoReturn]) -> Callable[[type[T]], type[T]]:
-    """Let the instances of a class refuse to read attributes that it does not have, by calling `refuse`."""
-
-    def add(kind: type[T]) -> type[T]:
-        for name in names:
-            setattr(kind, name, _Refused(name, refuse))
-        return kind
-
-    return add
-
-
-def missing(owner: object, name: str) -> NoReturn:
-    """Raise the AttributeError for one of `NAMES`, with our name for it."""
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    raise NotCalledSo(text, where=repr(owner), repair=NAMES[name])
+    if name in hints:
+        raise NotCalledSo(text, where=repr(owner), repair=hints[name])
+    raise AttributeError(text, name=name, obj=owner)
 
 
 def with_our_keywords(function: F) -> F:
@@ -166,15 +147,7 @@ def named_node(given: object, what: str, other: str) -> None:
 
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
-"""Attributes of results."""
-
-
-def not_of_a_run(run: object, name: str, repair: str) -> NoReturn:
-    """Raise the AttributeError for an attribute that a handle on a run does not have, but perhaps its result."""
-    text = f"{type(run).__name__!r} object has no attribute {name!r}"
-    if name in OF_A_RESULT:
-        raise NotCalledSo(f"{text}: its result has", where=repr(run), repair=repair)
-    raise AttributeError(text, name=name, obj=run)
+"""Attributes of results, which runs do not have."""
 
 
 class Awaited(Coroutine[Any, Any, T]):

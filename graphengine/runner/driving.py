@@ -17,8 +17,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
-from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
 from graphengine.engine.failures import error_of
@@ -34,13 +33,14 @@ from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
 from graphengine.runner.followers import NOBODY
 from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.loop_time import in_context
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.run_log import log_failure
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
     from contextvars import Context
 
     from graphengine.engine.events import Event
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import Message
-
-T = TypeVar("T")
 
 _TURN_SECONDS: Final = 0.005
 """How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
@@ -199,7 +197,7 @@ class Driving:
             job = jobs[frame] = Job(task)
             if task.due:  # already here, since a step can cancel the job before its coroutine has begun
                 self._asleep[frame] = task
-            job.within = self.loop.create_task(self._work(attempts, job), context=self._context.copy())
+            job.within = self.loop.create_task(self._work(attempts, job), context=self._context)
         return events
 
     async def _run_alone(self, attempts: TaskRunner, task: Task) -> list[Event]:
@@ -216,7 +214,7 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await _in_context(self._context.copy(), attempts.run(task)) if not self.is_halting else None
+                event = await self._attempt(attempts, task) if not self.is_halting else None
             except asyncio.CancelledError:
                 if not self._cuts or within.uncancel():
                     raise
@@ -229,6 +227,10 @@ class Driving:
                     await asyncio.sleep(0)
         return [] if event is None else [event]
 
+    def _attempt(self, attempts: TaskRunner, task: Task) -> Awaitable[Event | None]:
+        """Run a task in a context of its own."""
+        return in_context(self._context.copy(), attempts.run(task), task, self.snapshot.run_id)
+
     async def _work(self, attempts: TaskRunner, job: Job) -> None:
         """Run a task in its asyncio task."""
         task = job.task
@@ -238,7 +240,7 @@ class Driving:
             if not self._cuts and (not task.due or await self._is_due(task)):
                 if self._announce(task):
                     await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
-                outcome = await attempts.run(task)
+                outcome = await self._attempt(attempts, task)
         except StoreError as error:  # which the loop raises
             outcome = error
         except BaseException as error:
@@ -570,26 +572,6 @@ class Driving:
             recorded(stored)
         for step in stored:
             self.show(StepRecorded(step.seq, step))
-
-
-@coroutine
-def _in_context(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Await a coroutine so that the context variables that it sets are set in this context only.
-
-    It runs in the caller's asyncio task: a cancellation of that task reaches it.
-    """
-    step: Callable[[Any], Any] = work.send
-    given: object = None
-    while True:
-        try:
-            awaited = context.run(step, given)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        try:
-            step, given = work.send, (yield awaited)
-        except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
-            step, given = work.throw, error
 
 
 __all__ = ["Driving"]

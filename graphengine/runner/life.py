@@ -7,7 +7,6 @@ to its `Life`; what it shares with other runs is in `Shared`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 from contextvars import copy_context
@@ -22,7 +21,6 @@ from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.driving import Driving
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience
-from graphengine.runner.loop_watchdog import WATCH
 from graphengine.runner.ownership import Ownership
 from graphengine.runner.recorded_work import outside_work
 from graphengine.runner.result import Result, result_of
@@ -92,7 +90,6 @@ class Life(Generic[S]):
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
         self._callers = 0
-        self._slept_to_the_end = False
         self.context = copy_context()
         self.context.run(FROM_THREAD.set, None)  # a node, or an agent's tool, may have started it
         self.context.run(CURRENT.set, None)
@@ -124,7 +121,7 @@ class Life(Generic[S]):
             ) from error
 
     async def _lived(self, opened: Driving | Result[S]) -> Result[S] | None:
-        """Drive it, and let it sleep, until it is over; None if its result is read when it is asked for."""
+        """Drive it, and let it sleep, until it is over; None if it slept when its Runner closed."""
         try:
             while True:
                 if isinstance(opened, Driving):
@@ -140,8 +137,7 @@ class Life(Generic[S]):
                 if not await self._sleep(seq, due):
                     self.is_parked = True
                     if self.shared.closed and not self._callers and not self.audience.watchers:
-                        self._slept_to_the_end = True  # thousands may sleep: they are read when they are asked for
-                        return None
+                        return None  # thousands may sleep, and nobody asks for their results
                     return left or await self._current_result()
                 opened = await self._resume()
         except asyncio.CancelledError:
@@ -202,21 +198,22 @@ class Life(Generic[S]):
             await self.over.wait()
         finally:
             self._callers -= 1
-        return await self.ended_with()
+        return self.ended_with()
 
-    async def ended_with(self) -> Result[S]:
+    def ended_with(self) -> Result[S]:
         """Return the result of a life that is over, or raise what ended it.
 
         Raises:
-            GraphEngineError: It could not be begun, claimed or recorded; RunnerClosed: its task was cancelled before.
+            GraphEngineError: It could not be begun, claimed or recorded; RunnerClosed: its Runner closed before, or
+                while it slept.
         """
         result = self.result
         if not self.task.cancelled():
             self.task.result()
-            result = await self._late_result() if self._slept_to_the_end else result
         if result is None:
+            text = "while run {} slept" if self.seq else "before run {} was recorded"
             raise RunnerClosed(
-                f"the runner was closed before run {self.id} was recorded",
+                f"the runner was closed {text.format(self.id)}",
                 where=f"run {self.id}",
                 repair="keep the Runner open until result() returns",
             )
@@ -299,8 +296,7 @@ class Life(Generic[S]):
             loop=driving.loop,
             ownership=Ownership(driving, store, shared.clock) if store.shared else None,
         )
-        with WATCH.over(driving.loop):
-            await driving.drive(attempts)
+        await driving.drive(attempts)
 
     async def _driven(self, driving: Driving) -> Result[S]:
         """Return the result of a run that was driven."""
@@ -384,20 +380,6 @@ class Life(Generic[S]):
                     loading.cancel()
                     raise
         return result_of(self.plan, loading.result())
-
-    async def _late_result(self) -> Result[S]:
-        """Return the result of a run that slept when the Runner closed; the store is opened again to read it."""
-        shared = self.shared
-        with contextlib.suppress(RunnerClosed):  # another Runner may have it open, and must keep it
-            return await self._current_result()
-        shared.readers += 1
-        try:
-            await shared.store.open()
-            return await self._current_result()
-        finally:
-            shared.readers -= 1
-            if not shared.readers:
-                await shared.store.close()
 
     def release(self) -> None:
         """Release it for another process: end here without a step, when what is in flight is recorded."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
-from graphengine.graph.elsewhere import OF_A_RESULT, not_of_a_run, refuses
+from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.runner.live_events import NodeBegan
 from graphengine.runner.notebooks import html_of
 from graphengine.runner.result import result_of, unless_failed
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+_HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = await run.result()")
 
-@refuses(OF_A_RESULT, partial(not_of_a_run, repair="result = await run.result()"))
+
 @ends_at_caller
 class Run(Generic[S]):
     """A run that is being driven in the background.
@@ -42,6 +42,11 @@ class Run(Generic[S]):
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name, _HINTS)
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
@@ -108,7 +113,7 @@ class Run(Generic[S]):
         try:
             await self.begun()
             if not life.seq:
-                yield RunEnded(await life.ended_with())
+                yield RunEnded(life.ended_with())
                 return
             for step in await self._steps(after, life.last_seq):
                 last = step.seq
@@ -126,7 +131,7 @@ class Run(Generic[S]):
                 yield StepRecorded(step.seq, step)
             queue.check(self.id)
             if not life.task.cancelled():  # else the event loop ends: there is no result
-                ended = RunEnded(await life.ended_with())
+                ended = RunEnded(life.ended_with())
                 with suppress(RunnerClosed):  # then a later watcher gets them
                     for step in await self._steps(last, ended.result.seq):  # not recorded by its driver: it was asleep
                         yield StepRecorded(step.seq, step)

@@ -87,7 +87,6 @@ class Shared(Generic[L]):
         self.plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()
         self.past = functools.partial(past_runs, store)
         self.closed = False
-        self.readers = 0  # of results after the Runner was closed
         self._alarms = Alarms(clock)
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
         self._inbox_task: asyncio.Task[None] | None = None

@@ -1,4 +1,4 @@
-"""Tools for tests of nodes and graphs, and of stores and models that implement the protocols."""
+"""Tools for tests of nodes and graphs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from graphengine.testing.alone import run_node
     from graphengine.testing.clock import FakeClock
     from graphengine.testing.coverage import EdgeCoverage
-    from graphengine.testing.crashes import CrashAt, Died
     from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
     from graphengine.testing.open_runner import OpenRunner
     from graphengine.testing.recordings import Recordings
@@ -28,7 +27,6 @@ else:
             ),
             "clock": ("FakeClock",),
             "coverage": ("EdgeCoverage",),
-            "crashes": ("CrashAt", "Died"),
             "done": ("Asked", "Done", "EdgeTaken", "Recorded"),
             "open_runner": ("OpenRunner",),
             "recordings": ("Recordings",),
@@ -41,8 +39,6 @@ else:
 __all__ = [
     "NO_ANSWER",
     "Asked",
-    "CrashAt",
-    "Died",
     "Done",
     "EdgeCoverage",
     "EdgeTaken",

@@ -55,7 +55,6 @@ def watch(test: str) -> None:
     _failed.clear()
     if "run" not in _watched:
         _watched.add("run")
-        import_module("graphengine.runner.loop_watchdog")  # it recognises nodes by the code that is wrapped here
         _wrap_run()
         _wrap_requests(import_module("graphengine.agents.conversation").Conversation)
 

@@ -1,4 +1,4 @@
-"""Fixtures of the pytest plugin: `runner`, `store`, `clock`, `scripted_model`, `crash_at`, `recordings`.
+"""Fixtures of the pytest plugin: `runner`, `store`, `clock`, `scripted_model`, `recordings`.
 
 None of them is async, so that they work alike in plain pytest, with pytest-asyncio (auto and strict) and with anyio:
 what they return belongs to the event loop that first uses it. An async test that no such plugin handles runs here, in a
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from graphengine.models.scripted import ScriptedModel
     from graphengine.stores.base import Store
     from graphengine.testing.clock import FakeClock
-    from graphengine.testing.crashes import CrashAt
     from graphengine.testing.open_runner import OpenRunner
     from graphengine.testing.recordings import Recordings
 
@@ -91,16 +90,6 @@ def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedMode
         return made
 
     return make
-
-
-@pytest.fixture
-def crash_at(request: pytest.FixtureRequest, runner: OpenRunner) -> CrashAt:
-    """Return what kills `runner` at a named point, such as "after append"; see `graphengine.testing.crashes`."""
-    from graphengine.testing.crashes import CrashAt  # noqa: PLC0415
-
-    made = CrashAt(runner)
-    _check(request, made.check)
-    return made
 
 
 @pytest.fixture

@@ -1,14 +1,9 @@
-"""The Runner of the fixture `runner`: open from its first use on, closed with the test, and able to die.
-
-It is a Runner in everything that concerns runs. It can be made again over the same store, as by a process that restarts
-after a crash (`graphengine.testing.crashes`).
-"""
+"""The Runner of the fixture `runner`: open from its first use on, and closed with the test."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.api.runner import Runner
@@ -17,7 +12,7 @@ from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
     from types import TracebackType
 
@@ -25,9 +20,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.life import Life, Opening
-    from graphengine.runner.run import Run
     from graphengine.stores.base import Store
-    from graphengine.testing.crashes import DeathPoints
 
 S = TypeVar("S")
 
@@ -45,11 +38,9 @@ class OpenRunner(Runner):
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self._real = self._store = store
         self._models_given: dict[str, Model | str] = {}
         self._resources_given: dict[str, object] = {}
         self._executors_used: dict[str, Executor | Callable[[], Executor]] = {}
-        self._points: DeathPoints | None = None
         self._started: list[Life[Any]] = []
         self._driven: list[str] = []
         self._guard: asyncio.Task[None] | None = None
@@ -73,54 +64,24 @@ class OpenRunner(Runner):
         Raises:
             DefinitionError: A run was started already.
         """
-        self._unused("use")
+        if self._loop is not None:
+            raise DefinitionError(
+                "use is too late: the runner of this test was used already",
+                where="the fixture runner",
+                repair="call use before the first run is started",
+            )
         self._models_given |= models or {}
         self._resources_given |= resources or {}
         self._executors_used |= executors or {}
-        self._reset()
-
-    def die_at(self, points: DeathPoints) -> None:
-        """Die at the point that these points name.
-
-        Raises:
-            DefinitionError: A run was started already.
-        """
-        self._unused("crash_at")
-        self._points = points
-        self._reset()
-
-    @property
-    def active(self) -> Sequence[Run[Any]]:
-        """The runs that it is driving."""
-        return [self._handle(life) for life in self._started if not life.task.done()]
-
-    async def restart(self) -> None:
-        """Become a new runner after a death: end the remaining tasks, and release the runs as the system would."""
-        points = self._points
-        if points is None:
-            return
-        shared = self._shared
-        lives = [life.task for life in shared.lives]
-        for life in lives:
-            life.cancel()
-        left: list[asyncio.Task[Any]] = [*shared.close(), *lives, *points.tasks]
-        current = asyncio.current_task()
-        await asyncio.gather(*(task for task in left if task is not current), return_exceptions=True)
-        await shared.resources.close()
-        for each in shared.extensions:
-            await each.closed()
-        shared.threads.shutdown()
-        crashed = await points.release(self._real)
-        self._points = None
-        self._started.clear()
-        self._reset(crashed)
+        given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
+        super().__init__(self.store, **given, executors=self._executors_used, clock=self.clock)
+        if not self._executors_used:
+            self._run_in_place()
 
     async def settle(self) -> None:
         """Close it at the end of a test, in the test's own event loop, and note what was still in progress."""
         if self._shared.closed or self._loop is None:
             return
-        if self._points is not None and self._points.is_dead:
-            await self.restart()
         await self.__aexit__(None, None, None)
 
     async def __aexit__(
@@ -156,13 +117,12 @@ class OpenRunner(Runner):
             return
         self._shared.closed = True
         self._shared.threads.shutdown()
-        close_leftover(self._real)
+        close_leftover(self.store)
 
     def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
-        with nullcontext() if self._points is None else self._points.here():
-            life = super()._live(plan, run_id, open_, **how)
+        life = super()._live(plan, run_id, open_, **how)
         self._started.append(life)
         return life
 
@@ -172,23 +132,6 @@ class OpenRunner(Runner):
             await asyncio.get_running_loop().create_future()
         finally:
             await self.settle()
-
-    def _unused(self, what: str) -> None:
-        if self._loop is not None:
-            raise DefinitionError(
-                f"{what} is too late: the runner of this test was used already",
-                where="the fixture runner",
-                repair=f"call {what} before the first run is started",
-            )
-
-    def _reset(self, crashed: Store | None = None) -> None:
-        """Become a new Runner over the same store, or over the store after a crash."""
-        self._store = crashed or self._store
-        store = self._store if self._points is None else self._points.watched(self._store)
-        given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
-        super().__init__(store, **given, executors=self._executors_used, clock=self._clock)
-        if not self._executors_used:
-            self._run_in_place()
 
     def _run_in_place(self) -> None:
         """Run nodes with `on=` in place."""

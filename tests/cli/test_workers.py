@@ -255,22 +255,3 @@ graph.add_edge("merge", END)
     (folder / "flows" / "gate").touch()
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "blue\n")
-
-
-@pytest.mark.parametrize(
-    "words", [["run", "gated", "--run-id", "r"], ["worker", "--poll", "0.05"]], ids=["run", "worker"]
-)
-def test_a_node_that_blocks_the_event_loop_is_shown(folder: Path, words: list[str]) -> None:
-    """A node that blocks the event loop is shown on stderr while it blocks, with the repair; the command continues."""
-    if words[0] == "worker":
-        interrupted(folder)
-    (folder / "flows" / "go").touch()
-    (folder / "flows" / "blocking").touch()
-    process = start(folder, *words)
-    message = read_until(process, "repair: make it a plain function")
-    assert re.search(r"warning +node second \(run r\) has held the event loop for \d\.\d s", message)
-    (folder / "flows" / "gate").touch()
-    assert "warning  node second (run r) held the event loop for " in read_until(process, "it moves again")
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode in (0, 4)

@@ -1,7 +1,7 @@
 """A program that uses every feature once, and dies where it is ordered to: `features.py`, with its orders on stdin.
 
 Each line of its stdin is an `Order`. For each it forks a child that runs `live`: four runs that use every feature,
-started or resumed. The child passes the crash points of `graphengine.testing.crash_points`, and dies at the ordered
+started or resumed. The child passes the crash points of `tests.kit.crash_points`, and dies at the ordered
 one. When it has ended its exit code is written to stdout and, if it survived, the points that it passed are in its
 folder. The forking process has loaded everything and opened nothing, so that a life costs a few hundredths of a second.
 
@@ -31,7 +31,7 @@ from graphengine.reducers import add
 from graphengine.stores import long_texts, snapshots
 from graphengine.stores.base import KeptSchedule, Pick, QueueLimits
 from graphengine.stores.sqlite import SQLiteStore, direct
-from graphengine.testing.crash_points import CrashPoints, Point
+from tests.kit.crash_points import CrashPoints, Point
 
 RUNS: Final = ("main", "branch", "after", "short")
 FEW_STEPS: Final = 1

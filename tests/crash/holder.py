@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import GraphEngineError, RunIsDriven
-from graphengine.runner import loop_watchdog as watch
+from graphengine.runner import loop_time
 from graphengine.runner.clock import SystemClock
 from graphengine.stores.addresses import is_postgres
 from graphengine.stores.base import Store
@@ -28,7 +28,6 @@ OPTIONS = dict(option.partition("=")[::2] for option in sys.argv[5:])
 LATE_SECONDS = float(OPTIONS.get("late", 0))
 POLL_SECONDS = 0.01
 BLOCKED_SECONDS = 0.8
-LOOK_SECONDS = 0.1
 
 
 class Work(BaseModel):
@@ -115,6 +114,5 @@ async def main() -> None:
             write_line(f"error {error.code} {error}")
 
 
-setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)  # noqa: B010 - it is Final for other code
-setattr(watch, "_LOOK_SECONDS", LOOK_SECONDS)  # noqa: B010
+setattr(loop_time, "BLOCKED_SECONDS", BLOCKED_SECONDS)  # noqa: B010 - it is Final for other code
 asyncio.run(main())

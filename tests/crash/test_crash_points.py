@@ -29,9 +29,9 @@ from graphengine.errors import StoreMissing
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import RunInfo
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.testing.crash_points import Point, names
 from tests.crash.deaths import done, never_recorded, order_free, recorded
 from tests.crash.features import RUNS, Order
+from tests.kit.crash_points import Point, names
 from tests.kit.facts import said
 
 ROOT: Final = Path(__file__).resolve().parents[2]

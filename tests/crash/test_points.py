@@ -1,4 +1,4 @@
-"""The crash points of the testing kit: which exist, and what passes them."""
+"""The crash points: which exist, and what passes them."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from graphengine.runner.attempt import TaskRunner
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore, worker
-from graphengine.testing import crash_points
-from graphengine.testing.crash_points import CALLS, CrashPoints, Point, names
+from tests.kit import crash_points
+from tests.kit.crash_points import CALLS, CrashPoints, Point, names
 
 
 class State(BaseModel):

@@ -107,7 +107,10 @@ async def test_get_returns_the_handle_of_a_run_that_is_driven_here(runner: Runne
 async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: Runner) -> None:
     """A name that neither has is reported as Python does."""
     run: Any = runner.start(one("adds", lambda n: n + 1))
-    with pytest.raises(AttributeError, match=r"its result has\n  at: Run.*\n  repair: result = await run.result\(\)"):
+    with pytest.raises(
+        AttributeError,
+        match=r"has no attribute .*\n  at: Run.*\n  repair: its result has it: result = await run.result\(\)",
+    ):
         _ = run.state
     with pytest.raises(AttributeError, match=r"^'Run' object has no attribute 'nothing'$"):
         _ = run.nothing

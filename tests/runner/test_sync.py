@@ -211,6 +211,9 @@ def test_what_the_result_has_is_refused_with_the_call() -> None:
     """A property of the result is refused on the run, with the call that returns the result."""
     with SyncRunner() as runner:
         run: Any = runner.start(adds())
-        with pytest.raises(AttributeError, match=r"its result has\n  at: SyncRun.*\n  repair: result = run.result\(\)"):
+        with pytest.raises(
+            AttributeError,
+            match=r"has no attribute .*\n  at: SyncRun.*\n  repair: its result has it: result = run.result\(\)",
+        ):
             _ = run.state
         assert run.result().state.n == 1

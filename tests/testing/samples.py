@@ -66,16 +66,6 @@ def test_a_script_is_used_up(runner, scripted_model):
         async with runner:
             return await runner.start(writing, {}).result()
     assert asyncio.run(main()).state.draft == "a draft"
-
-def test_a_crash(runner, crash_at):
-    async def main():
-        crash = crash_at("after append", 3)
-        run = runner.start(counting, {})
-        await crash.happened()
-        return await runner.resume(counting, run.id).result()
-    CALLS.clear()
-    assert asyncio.run(main()).state.n == 2
-    assert CALLS == [0, 1]
 """
 
 ASYNC: Final = """
@@ -94,15 +84,6 @@ async def test_time_is_turned_by_hand(runner, clock):
         await asyncio.sleep(0)
     clock.move(3600)
     assert (await run.result()).state.n == 7
-
-async def test_a_crash(runner, crash_at, store):
-    CALLS.clear()
-    crash = crash_at("after append", 3)
-    run = runner.start(counting, {})
-    await crash.happened()
-    assert crash.is_over
-    assert (await runner.resume(counting, run.id).result()).state.n == 2
-    assert CALLS == [0, 1]
 
 async def test_a_script_is_used_up(runner, scripted_model):
     runner.use(models={"*": scripted_model(["a draft"])})

@@ -96,10 +96,7 @@ class CrashPoints:
             point = Point(name, number)
             self.passed.append(point)
             if point == self._die_at:
-                self._die(point)
-
-    def _die(self, point: Point) -> None:  # noqa: ARG002 - for subclasses that die otherwise
-        os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def watched(self, store: Store) -> Store:
         """Return the store with a point before and after each call; `after` is once the call's effect is guaranteed."""
@@ -133,7 +130,7 @@ class CrashPoints:
         points = self
 
         class Watched(worker.Connection):
-            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 - sqlite3's own
+            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
                 if sql != "COMMIT":
                     return super().execute(sql, parameters)
                 points.passes("before commit")
