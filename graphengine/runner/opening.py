@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
-from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import mover_of, next_due
 from graphengine.engine.redaction import check_secrets, words_for
@@ -23,14 +22,12 @@ from graphengine.engine.snapshot import Frame, Snapshot
 from graphengine.engine.steps import Branched
 from graphengine.errors import (
     DefinitionError,
-    GraphChanged,
     GraphEngineError,
     InputError,
     InvalidUpdate,
     NotRecordable,
     RunIsDriven,
     RunNotResumable,
-    SecretKeyWrong,
     StoreError,
     TooLarge,
 )
@@ -61,10 +58,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store, Taken
 
 S = TypeVar("S")
-
-_LOOKED_AT: Final = 64
-"""How many of the last steps to search for one at which a run still fits a changed graph. It only adds a hint to an
-error, so the search is bounded: each step is checked against the graph."""
 
 
 class InQueue(NamedTuple):
@@ -386,26 +379,7 @@ async def _refit(store: Store, plan: Plan[Any], snapshot: Snapshot) -> Refit:
     same = snapshot.fingerprint == plan.fingerprint
     found = refit(plan, snapshot, None if same else await outline_of(store, snapshot.fingerprint))
     if found.misfits:
-        raise misfit_error(plan, snapshot, found, await _last_fit(store, plan, snapshot))
-    return found
-
-
-async def _last_fit(store: Store, plan: Plan[Any], snapshot: Snapshot) -> int | None:
-    """Return the last of a run's newest steps at which it fits this plan; None if there is none."""
-    first = max(1, snapshot.seq - _LOOKED_AT)
-    found: int | None = None
-    with contextlib.suppress(StoreError):
-        there = await load_snapshot(store, snapshot.run_id, first)
-        steps = await store.steps(snapshot.run_id, first, snapshot.seq - 1)
-        for step in (None, *steps):
-            if step is not None:
-                evolve(there, step)
-            if there.status == "finished":
-                continue
-            with contextlib.suppress(GraphChanged, SecretKeyWrong):  # older steps may need older keys
-                outline = await outline_of(store, there.fingerprint)
-                if not refit(plan, there, outline).misfits:
-                    found = there.seq
+        raise misfit_error(plan, snapshot, found)
     return found
 
 

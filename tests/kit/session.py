@@ -446,7 +446,7 @@ class Session:
         plan = graph.compile()
         found = refit(plan, self.snapshot, self.plan.outline)
         if found.misfits:
-            raise misfit_error(plan, self.snapshot, found, None)
+            raise misfit_error(plan, self.snapshot, found)
         return found
 
     def at(self, seq: int) -> Session:

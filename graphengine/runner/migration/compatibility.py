@@ -95,14 +95,13 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Outline | None) -> Refit
     return Refit(shift, there, list(dict.fromkeys(misfits)))
 
 
-def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int | None) -> GraphChanged:
+def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit) -> GraphChanged:
     """Return the error that explains why a run cannot continue under a changed graph.
 
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot.
         found: The refit, with its misfits.
-        fits_at: The last step at which the run still fits, if one is known.
     """
     lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
     lines += ["  what does not fit:", *(f"    {misfit.text}" for misfit in found.misfits)]
@@ -114,10 +113,7 @@ def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int
     repairs = [f"put back {back}"] if back else []
     repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
     repairs += [f"or migrate the run: {', or '.join(migrations[:2])}"] if migrations else []
-    if fits_at is not None:
-        repairs.append(f"or branch it at step {fits_at}, where it still fits")
-    else:
-        repairs.append("or branch it from a step where it still fits")
+    repairs.append("or branch it from a step where it still fits")
     where = f"run {snapshot.run_id} at step {snapshot.seq}"
     return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
 

@@ -350,7 +350,7 @@ MISFITS: list[tuple[str, Edit | None, Edit | None, type[BaseModel], list[str]]] 
     ("removed node", None, removed("approve", "publish"), Desk,
      ["is at node 'approve' (visit 1, waiting), which the graph no longer has", "node approve is gone: ask",
       "put back node 'approve'", "version=2, migrate={1: Migration(moved={'approve': 'the node to continue at'})}",
-      "branch it at step 1, where it still fits"]),
+      "branch it from a step where it still fits"]),
     ("renamed node", None, renamed("approve", "sign_off"), Desk,
      ["is at node 'approve'", "node sign_off is new: ask", "Migration(renamed={'approve': 'its new name'})"]),
     ("required field", None, None, Required,
