@@ -55,7 +55,6 @@ ONE_DOOR = {
     },
     "evolve": {
         "inspector/driving.py",  # to show what a branch would change, which is not recorded
-        "runner/opening.py",  # to find the recorded step at which a run fits a changed graph
         "testing/stage.py",  # puts a run that was never recorded before a node
     },
     "fold": {"runner/kept.py"},  # the steps that another process recorded since
