@@ -6,20 +6,20 @@ Credentials are the cloud's own: the SDK finds those of AWS and Google as their 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, TypedDict, cast
 
 from graphengine.errors import ModelUnavailable
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.hosted import HOSTS
-from graphengine.models.lane import lane_for
 from graphengine.models.openai_calls import Server
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.prices import Prices
-from graphengine.models.sdk import CALLS_AT_ONCE, Failures, Key, http_client, load
+from graphengine.models.sdk import Failures, Key, http_client, load
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Unpack
 
     from anthropic import AsyncAnthropic
     from openai import AsyncOpenAI
@@ -37,32 +37,51 @@ API_VERSION: Final = "2025-04-01-preview"
 """The version of Azure's API if `OPENAI_API_VERSION` is not set."""
 
 
-def _needed(model: str, value: str | None, variables: tuple[str, ...], argument: str) -> str:
+class _Others(TypedDict, total=False):
+    timeout_seconds: float
+    price: Price | None
+    lane: Lane | None
+
+
+def _needed(model: str, given: str | None, *variables: str) -> str:
     """Return a setting that is given or in the environment.
 
     Raises:
         ModelUnavailable: It is missing.
     """
-    found = value or next((os.environ[name] for name in variables if os.environ.get(name)), "")
-    if not found:
-        message = f"{model} needs {argument}, and {' and '.join(variables)} are not set"
-        raise ModelUnavailable(message, where=f"model {model}", repair=f"set {variables[0]}, or pass {argument}=…")
+    found = given or next(filter(None, map(os.environ.get, variables)), None)
+    if found is None:
+        message = f"{model} needs {' or '.join(variables)} in the environment, or the argument for it"
+        raise ModelUnavailable(message, where=f"model {model}", repair=f"set {variables[0]}")
     return found
 
 
-class _CloudModel(AnthropicModel):
-    """Claude in a cloud, which has not all that Anthropic's own API has.
-
-    Attributes:
-        _hosted: The tools that the cloud runs.
-    """
-
-    _hosted: ClassVar[tuple[str, ...]] = ()
-
+class _NoBatches:
     @property
     def batches(self) -> Batches:
         """None: the client has no batches. Raises AttributeError, so that it counts as missing."""
         raise AttributeError("batches")
+
+
+class _CloudModel(_NoBatches, AnthropicModel):
+    """Claude in a cloud, which has not all that Anthropic's own API has.
+
+    Attributes:
+        _client: The name of the SDK's client.
+        _needs: The module that it needs, of the extra with the name of the API.
+        _hosted: The tools that the cloud runs.
+    """
+
+    _client: ClassVar[str]
+    _needs: ClassVar[str]
+    _hosted: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, model: str, key: Key, base_url: str, place: dict[str, str | None], others: _Others) -> None:
+        super().__init__(model, api_key=key.value(f"{self._api}:{model}"), base_url=base_url, **others)
+        self._base_url = base_url
+        self._place = place
+        self._key = key
+        self._failures = Failures(self.name, self._address, key, self._failures.timeout_seconds)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the cloud does not have, by name."""
@@ -75,6 +94,20 @@ class _CloudModel(AnthropicModel):
         """Return the repair if the cloud does not run this tool, "" if it does."""
         return super().lacks_tool(tool) if tool.name in self._hosted else HOSTS[tool.name]
 
+    async def _load(self) -> None:
+        await load("anthropic", "anthropic")
+        if self._place.get("access_token") is None:
+            await load(self._needs, self._api)
+
+    def _make_client(self) -> AsyncAnthropic:
+        import anthropic  # noqa: PLC0415 - `answer` has loaded it
+
+        http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
+        made = getattr(anthropic, self._client)(
+            **self._place, base_url=self._base_url, timeout=http.timeout, max_retries=0, http_client=http
+        )
+        return cast("AsyncAnthropic", made)
+
 
 class BedrockModel(_CloudModel):
     """Claude on Amazon Bedrock, through `AsyncAnthropicBedrock`; needs the extra `bedrock`.
@@ -84,55 +117,30 @@ class BedrockModel(_CloudModel):
         region: The region; None for the environment's AWS_REGION.
         api_key: A Bedrock API key; None for AWS_BEARER_TOKEN_BEDROCK, else AWS's credentials as its tools find them.
         base_url: The server's address; None for the region's.
-        timeout_seconds: As for `AnthropicModel`.
-        price: Its price, if the price tables do not have it.
-        lane: As for `AnthropicModel`.
+        others: `timeout_seconds`, `price` and `lane`, as for `AnthropicModel`.
 
     Raises:
         ModelUnavailable: The region is missing.
     """
 
-    _api: ClassVar[str] = "bedrock"
+    _api = "bedrock"
+    _client = "AsyncAnthropicBedrock"
+    _needs = "botocore.eventstream"
 
-    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
+    def __init__(
         self,
         model: str,
         *,
         region: str | None = None,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout_seconds: float = 600.0,
-        price: Price | None = None,
-        lane: Lane | None = None,
+        **others: Unpack[_Others],
     ) -> None:
-        name = f"bedrock:{model}"
-        self._region = _needed(name, region, ("AWS_REGION", "AWS_DEFAULT_REGION"), "region")
-        address = base_url or f"https://bedrock-runtime.{self._region}.amazonaws.com"
-        super().__init__(
-            model, api_key=api_key, base_url=address, timeout_seconds=timeout_seconds, price=price, lane=lane
-        )
-        self._prices = Prices("aws", model, given=price, address=self._address)
-        self._key = Key(api_key, "AWS_BEARER_TOKEN_BEDROCK", unless=_OWN)
-        self._failures = Failures(self.name, self._address, self._key, float(timeout_seconds))
-
-    async def _load(self) -> None:
-        await load("anthropic", "anthropic")
-        await load("botocore.eventstream", "bedrock")
-
-    def _make_client(self) -> AsyncAnthropic:
-        import anthropic  # noqa: PLC0415 - `answer` has loaded it
-
-        http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
-        key = self._key.value(self.name)
-        made = anthropic.AsyncAnthropicBedrock(  # pyright: ignore[reportPrivateImportUsage] - documented
-            aws_region=self._region,
-            api_key=None if key == _OWN else key,
-            base_url=self._address,
-            timeout=http.timeout,
-            max_retries=0,
-            http_client=http,
-        )
-        return cast("AsyncAnthropic", made)
+        region = _needed(f"bedrock:{model}", region, "AWS_REGION", "AWS_DEFAULT_REGION")
+        address = base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
+        key = Key(api_key, "AWS_BEARER_TOKEN_BEDROCK", unless=_OWN)
+        super().__init__(model, key, address, {"aws_region": region, "api_key": api_key}, others)
+        self._prices = Prices("aws", model, given=others.get("price"), address=self._address)
 
     async def _streamed(self, client: AsyncAnthropic, sent: Json, request: Request, gathered: Gathered) -> Json:
         """Read a stream through the SDK: it has the form of AWS, not that of server-sent events."""
@@ -162,18 +170,18 @@ class VertexModel(_CloudModel):
         region: The region; None for the environment's CLOUD_ML_REGION.
         access_token: A token; None for Google's default credentials.
         base_url: The server's address; None for the region's.
-        timeout_seconds: As for `AnthropicModel`.
-        price: Its price, which is unknown otherwise.
-        lane: As for `AnthropicModel`.
+        others: `timeout_seconds`, `price` and `lane`, as for `AnthropicModel`. The price is unknown without one.
 
     Raises:
         ModelUnavailable: The project or the region is missing.
     """
 
-    _api: ClassVar[str] = "vertex"
-    _hosted: ClassVar[tuple[str, ...]] = ("web_search",)
+    _api = "vertex"
+    _client = "AsyncAnthropicVertex"
+    _needs = "google.auth"
+    _hosted = ("web_search",)
 
-    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
+    def __init__(
         self,
         model: str,
         *,
@@ -181,47 +189,15 @@ class VertexModel(_CloudModel):
         region: str | None = None,
         access_token: str | None = None,
         base_url: str | None = None,
-        timeout_seconds: float = 600.0,
-        price: Price | None = None,
-        lane: Lane | None = None,
+        **others: Unpack[_Others],
     ) -> None:
-        name = f"vertex:{model}"
-        self._project = _needed(name, project, ("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"), "project")
-        self._region = _needed(name, region, ("CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION"), "region")
-        self._token = access_token
-        host = "aiplatform" if self._region == "global" else f"{self._region}-aiplatform"
+        project = _needed(f"vertex:{model}", project, "ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
+        region = _needed(f"vertex:{model}", region, "CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION")
+        host = "aiplatform" if region == "global" else f"{region}-aiplatform"
         address = base_url or f"https://{host}.googleapis.com/v1"
-        super().__init__(
-            model,
-            api_key=access_token or _OWN,
-            base_url=address,
-            timeout_seconds=timeout_seconds,
-            price=price,
-            lane=lane,
-        )
-        self._url = address
-        self._prices = Prices("", model, given=price)
-        self._key = Key(access_token, "", unless=_OWN)
-
-    async def _load(self) -> None:
-        await load("anthropic", "anthropic")
-        if self._token is None:
-            await load("google.auth", "vertex")
-
-    def _make_client(self) -> AsyncAnthropic:
-        import anthropic  # noqa: PLC0415 - `answer` has loaded it
-
-        http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
-        made = anthropic.AsyncAnthropicVertex(  # pyright: ignore[reportPrivateImportUsage] - documented
-            region=self._region,
-            project_id=self._project,
-            access_token=self._token,
-            base_url=self._url,
-            timeout=http.timeout,
-            max_retries=0,
-            http_client=http,
-        )
-        return cast("AsyncAnthropic", made)
+        place = {"project_id": project, "region": region, "access_token": access_token}
+        super().__init__(model, Key(access_token, "", unless=_OWN), address, place, others)
+        self._prices = Prices("", model, given=others.get("price"))
 
 
 class _AzureServer(Server):
@@ -236,12 +212,10 @@ class _AzureServer(Server):
         timeout_seconds: float,
         lane: Lane | None = None,
     ) -> None:
-        endpoint = _needed(model, base_url, ("AZURE_OPENAI_ENDPOINT",), "base_url")
-        super().__init__(model, api_key=api_key, base_url=endpoint, timeout_seconds=timeout_seconds, lane=lane)
+        endpoint = _needed(model, base_url, "AZURE_OPENAI_ENDPOINT")
+        key = _needed(model, api_key, "AZURE_OPENAI_API_KEY")
+        super().__init__(model, api_key=key, base_url=endpoint, timeout_seconds=timeout_seconds, lane=lane)
         self.knows_new_names = True
-        self._key = Key(api_key, "AZURE_OPENAI_API_KEY")
-        self.lane = lane or lane_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
-        self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
 
     def _make(self) -> AsyncOpenAI:
         import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
@@ -257,7 +231,7 @@ class _AzureServer(Server):
         )
 
 
-class AzureModel(OpenAIChatModel):
+class AzureModel(_NoBatches, OpenAIChatModel):
     """A deployment of a model of OpenAI on Azure, through `AsyncAzureOpenAI`. The arguments are `OpenAIChatModel`'s.
 
     The `model` is the deployment's name, `base_url` the resource's address (None for AZURE_OPENAI_ENDPOINT), `api_key`
@@ -266,11 +240,6 @@ class AzureModel(OpenAIChatModel):
 
     _api = "azure"
     _server_type: ClassVar[type[Server]] = _AzureServer
-
-    @property
-    def batches(self) -> Batches:
-        """None: the client has no batches. Raises AttributeError, so that it counts as missing."""
-        raise AttributeError("batches")
 
 
 __all__ = ["AzureModel", "BedrockModel", "VertexModel"]

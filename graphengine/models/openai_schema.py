@@ -4,7 +4,8 @@ Strict mode supports a subset of JSON Schema. Every object lists all its propert
 `$ref` has no siblings, and many keywords are refused. `strict_schema` rewrites a schema so that every value that fits
 the new one fits the old one too, as far as keywords can express it. Refused keywords (`minLength`, `default`) move into
 the description, where the model reads them; the caller validates the answer anyway. A schema that cannot be rewritten
-(a dict with free keys, a tuple, any value) has no strict form, and is sent unchanged, not strict.
+(a dict with free keys, a tuple, literals of several types, any value) has no strict form, and is sent unchanged, not
+strict.
 """
 
 from __future__ import annotations
@@ -41,8 +42,6 @@ _DROPPED: Final = frozenset(
 )
 """Keywords that are rewritten elsewhere, or that do not constrain a value."""
 
-_KINDS: Final = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
-
 
 class _NoStrictFormError(Exception):
     """The schema has no strict form."""
@@ -72,14 +71,10 @@ class _Strict:
         """Return the strict schema and its definitions; a `$ref` at its root is resolved, as that must be an object."""
         root = {key: value for key, value in self._schema.items() if key != "$defs"}
         defs = self._schema.get("$defs", {})
-        if not isinstance(defs, dict):
+        found = defs.get(str(root.pop("$ref", "")).removeprefix("#/$defs/"), {}) if isinstance(defs, dict) else None
+        if not isinstance(defs, dict) or not isinstance(found, dict):
             raise _NoStrictFormError
-        reference = root.pop("$ref", None)
-        if reference is not None:
-            found = defs.get(str(reference).removeprefix("#/$defs/"))
-            if not isinstance(found, dict):
-                raise _NoStrictFormError
-            root = {**found, **root}
+        root = {**found, **root}
         if root.get("type") != "object" or "anyOf" in root:
             raise _NoStrictFormError
         made = self._of(root, 0)
@@ -90,9 +85,9 @@ class _Strict:
     def _of(self, schema: JsonValue, depth: int) -> JsonObject:
         if not isinstance(schema, dict) or depth > DEEPEST:
             raise _NoStrictFormError
-        schema = _plain(schema)
-        unknown = schema.keys() - _KEPT - _DESCRIBED - _DROPPED
-        if unknown or not schema.keys() & {"type", "anyOf", "$ref"}:
+        if "discriminator" in schema and "anyOf" not in schema:  # else two variants could fit, which `oneOf` forbids
+            schema = {"anyOf" if key == "oneOf" else key: value for key, value in schema.items()}
+        if schema.keys() - _KEPT - _DESCRIBED - _DROPPED or not schema.keys() & {"type", "anyOf", "$ref"}:
             raise _NoStrictFormError
         made: JsonObject = {key: value for key, value in schema.items() if key in _KEPT}
         moved = {key: value for key, value in schema.items() if key in _DESCRIBED}
@@ -105,13 +100,19 @@ class _Strict:
         if moved:
             made["description"] = _described(made.get("description"), moved)
         self._add_children(schema, made, depth)
-        return _without_siblings(made)
+        reference = made.pop("$ref", None)
+        if reference is None:
+            return made
+        if reference != "#" and not str(reference).startswith("#/$defs/"):
+            raise _NoStrictFormError
+        return {**made, "anyOf": [{"$ref": reference}]} if made else {"$ref": reference}  # it may have no siblings
 
     def _add_children(self, schema: JsonObject, made: JsonObject, depth: int) -> None:
         kinds = schema.get("type")
-        if kinds == "object" or (isinstance(kinds, list) and "object" in kinds):
+        kinds = kinds if isinstance(kinds, list) else [kinds]
+        if "object" in kinds:
             made.update(self._object(schema, depth))
-        if kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
+        if "array" in kinds:
             made["items"] = self._of(schema.get("items"), depth + 1)
         if "anyOf" in schema:
             variants = schema["anyOf"]
@@ -130,38 +131,6 @@ class _Strict:
             raise _NoStrictFormError
         inside: JsonObject = {name: self._of(each, depth + 1) for name, each in properties.items()}
         return {"properties": inside, "required": list(inside), "additionalProperties": False}
-
-
-def _plain(schema: JsonObject) -> JsonObject:
-    """Return the schema without `oneOf` and without an `allOf` of one, with a type if its values imply it."""
-    plain = dict(schema)
-    every = plain.pop("allOf", None)
-    if every is not None:
-        only = every[0] if isinstance(every, list) and len(every) == 1 else None
-        if not isinstance(only, dict):
-            raise _NoStrictFormError
-        plain = {**only, **plain}
-    if "oneOf" in plain:
-        if "discriminator" not in plain or "anyOf" in plain:  # else two variants could fit, which `oneOf` forbids
-            raise _NoStrictFormError
-        plain["anyOf"] = plain.pop("oneOf")
-    values = plain.get("enum", [plain["const"]] if "const" in plain else None)
-    if isinstance(values, list) and "type" not in plain:
-        kinds = list(dict.fromkeys(_KINDS.get(type(value), "") for value in values))
-        if not all(kinds):
-            raise _NoStrictFormError
-        plain["type"] = kinds[0] if len(kinds) == 1 else [*kinds]
-    return plain
-
-
-def _without_siblings(made: JsonObject) -> JsonObject:
-    """Return the schema with a `$ref` that has siblings moved into an `anyOf`."""
-    reference = made.pop("$ref", None)
-    if reference is None:
-        return made
-    if reference != "#" and not str(reference).startswith("#/$defs/"):
-        raise _NoStrictFormError
-    return {**made, "anyOf": [{"$ref": reference}]} if made else {"$ref": reference}
 
 
 def _described(description: JsonValue, moved: JsonObject) -> str:

@@ -98,7 +98,7 @@ def recordings(request: pytest.FixtureRequest) -> Recordings:
     from graphengine.testing.recordings import Recordings, file_of  # noqa: PLC0415
 
     node = request.node
-    is_recording = request.config.getoption("graphengine_models") == "record"
+    is_recording = bool(request.config.getoption("graphengine_record"))
     return Recordings(file_of(node.path, node.nodeid), node.nodeid, is_recording=is_recording)
 
 

@@ -22,7 +22,7 @@ _ASYNCIO: Final = ("asyncio_mode", "asyncio_default_fixture_loop_scope")
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the options for recorded answers of models, and those of edge coverage."""
+    """Add the option for recorded answers of models, and those of edge coverage."""
     if find_spec(_COVERAGE) is not None:
         _register(pluginmanager, _COVERAGE)
     if find_spec("pytest_asyncio") is None:
@@ -31,18 +31,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group = parser.getgroup("graphengine", "graphengine: recorded models")
     group.addoption(
         "--graphengine-record",
-        action="store_const",
-        const="record",
-        dest="graphengine_models",
+        action="store_true",
         help="call models for requests that the recordings do not have, and record the answers",
-    )
-    group.addoption(
-        "--graphengine-replay",
-        action="store_const",
-        const="replay",
-        dest="graphengine_models",
-        default="replay",
-        help="answer from recordings only, and call no model (the default)",
     )
 
 

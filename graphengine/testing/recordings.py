@@ -8,8 +8,8 @@
     pytest                              # answers from the file; no key, no network
 
 The file of `tests/test_review.py::test_a_review_has_a_score` is
-`tests/recordings/test_review/test_a_review_has_a_score.json`, in the form of `graphengine.models.recording`: meant to
-be read, and to be kept in version control. Text that looks like a secret is hidden (`graphengine.models.hiding`).
+`tests/recordings/test_review/test_a_review_has_a_score.jsonl`, in the form of `graphengine.models.recorded`: meant to
+be kept in version control. Text that looks like a secret is hidden (`graphengine.models.hiding`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from graphengine.models.names import as_model
-from graphengine.models.recorded import NotRecorded, RecordedModel
-from graphengine.models.scripted import shown
+from graphengine.models.recorded import RecordedModel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphengine.models.base import Model, Request, Response
+    from graphengine.models.base import Model
 
 FOLDER: Final = "recordings"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -58,42 +57,17 @@ class Recordings:
             ModelUnavailable: There is no such model.
         """
         asked = as_model(model)
-        file = self.file.with_name(f"{self.file.stem}.{_fit(name)}.json") if name else self.file
-        return TestModel(file, asked, self._test, is_recording=self._is_recording)
+        file = self.file.with_name(f"{self.file.stem}.{_fit(name)}.jsonl") if name else self.file
+        return _TestsModel(file, asked if self._is_recording else None, self._test)
 
 
-class TestModel(RecordedModel):
-    """A recorded model that names its test if an answer is missing."""
+class _TestsModel(RecordedModel):
+    """A recorded model whose errors have the command that records its test."""
 
-    __test__ = False  # pytest collects every class whose name begins with Test
-
-    def __init__(self, file: Path, model: Model, test: str, *, is_recording: bool) -> None:
-        super().__init__(file, model if is_recording else None)
-        self._file = file
-        self._test = test
-
-    async def answer(self, request: Request) -> Response:
-        """Return the recorded answer, or a new one that is recorded before it is returned.
-
-        Raises:
-            NotRecorded: There is none, and recording is off; the error names the test and the request.
-            ModelError: The model failed; see `RecordedModel.answer`.
-        """
-        is_replaying = self._model is None
-        if is_replaying and not self._file.exists():
-            asks = "".join(f"\n    {line}" for line in shown(request).splitlines())
-            raise self._missing(f"test {self._test} has no recording {self._file}, and asks:{asks}")
-        try:
-            return await super().answer(request)
-        except NotRecorded as error:
-            if not is_replaying:
-                raise
-            raise self._missing(f"in test {self._test}: {error.message}") from None
-
-    def _missing(self, message: str) -> NotRecorded:
-        again = f"pytest --graphengine-record {shlex.quote(self._test)}"
-        repair = f"record it: {again} calls the model, which needs its key; existing recordings are kept"
-        return NotRecorded(message, where=f"test {self._test}", repair=repair)
+    def __init__(self, file: Path, model: Model | None, test: str) -> None:
+        super().__init__(file, model)
+        again = f"pytest --graphengine-record {shlex.quote(test)}"
+        self._repair = f"record it: {again} calls the model, which needs its key; existing recordings are kept"
 
 
 def file_of(module: Path, test: str) -> Path:
@@ -103,7 +77,7 @@ def file_of(module: Path, test: str) -> Path:
         module: The test's file.
         test: Its node id: class, function and parameters are the file's name.
     """
-    return module.parent / FOLDER / module.stem / f"{_fit(test.partition('::')[2])}.json"
+    return module.parent / FOLDER / module.stem / f"{_fit(test.partition('::')[2])}.jsonl"
 
 
 def _fit(name: str) -> str:

@@ -11,6 +11,7 @@ from graphengine.errors import BadRequest, DefinitionError
 from graphengine.models import (
     AnthropicModel,
     Message,
+    NotRecorded,
     OpenAIModel,
     Price,
     RecordedModel,
@@ -262,5 +263,5 @@ async def test_a_recorded_request_is_compared_by_its_settings(tmp_path: Any) -> 
     again = request(Settings(stop=["x"], headers={"authorization": "Bearer two"}))
     assert (await RecordedModel(file).answer(again)).content == "ok"
     assert "Bearer" not in file.read_text()
-    with pytest.raises(Exception, match="stop"):
+    with pytest.raises(NotRecorded):
         await RecordedModel(file).answer(request(Settings(stop=["y"])))
