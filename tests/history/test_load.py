@@ -78,7 +78,7 @@ def test_the_current_graph_replays_a_run(file: Path) -> None:
 
 async def test_a_run_of_an_older_version_is_reported_as_such() -> None:
     """The current version does not replay runs of the loop's earlier versions, but those of its own."""
-    older = (1, "format_1/review_loop"), (2, "format_1/review_loop_2"), (3, "gallery/review_loop")
+    older = (1, "format_1/review_loop"), (2, "format_1/review_loop_2")
     for version, name in older:
         old = replay(review_loop(), FOLDER / f"{name}.json")
         summary = f"recorded under version {version} of the graph, which a migration replaced since"

@@ -10,9 +10,9 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
-from graphengine.engine.step_json import decode_step, read_json
+from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.errors import StoreCorrupt, UnknownStep
 from graphengine.state.json_values import is_name
@@ -315,7 +315,7 @@ def _object(body: bytes, what: str) -> Any:  # noqa: ANN401 - the caller names t
 
 def _json(body: bytes, what: str) -> JsonValue:
     try:
-        return read_json(body)
+        return from_json(body)
     except ValueError as error:
         raise _damaged(what, str(error)) from error
 
