@@ -385,7 +385,6 @@ class NoChoice(NodeError):
 class NoEdge(NodeError):
     """No condition of the node's outgoing edges holds, and it has no `otherwise` edge."""
 
-    recorded_as = "graphengine.errors.NoWayOut"  # its name in logs
     code = "no_way_out"
     retryable = False
 

@@ -566,7 +566,7 @@ class SyncRunner:
         """Return the space of pruned runs to the disk.
 
         It works in chunks between which other processes can write, and returns when all space is returned. A database
-        of a version before format 3 is rewritten once: that needs twice its size of free space, and processes that
+        that was restored from a dump is rewritten once: that needs twice its size of free space, and processes that
         write meanwhile wait, and fail with `store_locked` if it takes longer than their timeout (10 s by default);
         their runs can then be resumed. Choose a quiet time for that.
 

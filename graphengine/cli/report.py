@@ -20,7 +20,7 @@ from graphengine.cli.times import seconds
 from graphengine.cli.waits import all_waits, show_waits
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
-from graphengine.history.json_document import explanation_of, run_document
+from graphengine.history.json_document import run_document
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
 
@@ -232,15 +232,14 @@ def show_kept(out: Channel, snapshot: Snapshot) -> None:
 
 def show_failure(err: Channel, failure: FailureRecord) -> None:
     """Show a failure: its last lines, its location in the user's code, and the repair."""
-    reported = explanation_of(failure)
-    lines = f"{failure.kind}: {reported.message}".splitlines()
+    lines = f"{failure.kind}: {failure.message}".splitlines()
     left_out = len(lines) - _LAST_LINES
     shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]
     for line in shown_lines:
         err.prose("  ", (line[:500], "red"))
-    named = reported.where if reported.where != f"node {failure.path}" else ""
+    named = failure.where if failure.where != f"node {failure.path}" else ""
     place = ", ".join(filter(None, (place_in_user_code(failure.traceback), named)))
-    for word, text in (("at", place), ("repair", reported.repair)):
+    for word, text in (("at", place), ("repair", failure.repair)):
         if text:
             err.prose((f"  {word}: ", "dim"), text)
 

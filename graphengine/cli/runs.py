@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Part
     from graphengine.cli.tree import Tree
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.history.selection import Wanted
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo, Store, Summary
 
@@ -77,13 +76,13 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.recorded import read
     from graphengine.history.json_document import runs_document
-    from graphengine.history.selection import Wanted, hint_of
+    from graphengine.history.selection import Wanted, hint_of, newest
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
     place = place_of(database)
     wanted = Wanted(limit, named["status"], named["graph"], named["tag"], older_than, newer_than)
-    found = read(place, lambda store: _listed(store, wanted))
+    found = read(place, lambda store: newest(store, wanted))
     waiting = read(place, lambda store: _waiting(store, found)) if session.json else {}
     if is_tree and found:
         from graphengine.cli.tree import tree_of
@@ -106,24 +105,6 @@ def command(  # noqa: PLR0913 - one for each option
     if len(found) == limit and not session.json:
         session.err.line(f"the newest {limit}; --limit shows more")
     return 0
-
-
-async def _listed(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
-    """Return the newest runs that match; a summary that an older version did not write is made of the log."""
-    from contextlib import suppress
-    from dataclasses import replace
-
-    from graphengine.errors import StoreError
-    from graphengine.history.load import load_snapshot
-    from graphengine.history.selection import newest
-    from graphengine.stores.summaries import summary_of
-
-    found = list(await newest(store, wanted))
-    for place, info in enumerate(found):
-        if info.summary is None and info.status != "running":
-            with suppress(StoreError):  # a run that cannot be read is still listed; `show` reports the error
-                found[place] = replace(info, summary=summary_of(await load_snapshot(store, info.id, None)))
-    return found
 
 
 async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:

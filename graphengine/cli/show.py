@@ -302,7 +302,6 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.times import when
     from graphengine.engine.steps import failure_of, falls_back, ops_of
-    from graphengine.history.json_document import explanation_of
     from graphengine.history.visits import Visits
 
     step, info = recorded.steps[-1], recorded.info
@@ -322,9 +321,8 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         out.prose((str(op[1]), "bold"), f" {sign} ", whole(op[-1]))
     failure = failure_of(step)
     if failure is not None:
-        explanation = explanation_of(failure)
-        out.prose((f"{failure.kind}: {explanation.message}", "red"))
-        for word, text in (("at", explanation.where), ("repair", explanation.repair)):
+        out.prose((f"{failure.kind}: {failure.message}", "red"))
+        for word, text in (("at", failure.where), ("repair", failure.repair)):
             if text:
                 out.prose((f"  {word}: ", "dim"), text)
     value = tool_value(step)

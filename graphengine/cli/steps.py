@@ -35,7 +35,6 @@ from graphengine.engine.steps import (
     path_of,
     usage_of,
 )
-from graphengine.history.json_document import explanation_of
 from graphengine.history.timing import open_seconds
 from graphengine.state.amounts import are_offline, dollars
 
@@ -70,7 +69,7 @@ def error_line(step: Step) -> str:
     failure = failure_of(step)
     if failure is None or failure.kind == "fail":
         return ""
-    return one_line(f"{failure.kind}: {explanation_of(failure).message}")
+    return one_line(f"{failure.kind}: {failure.message}")
 
 
 def is_reported_at_end(step: Step) -> bool:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from graphengine.state.selector import Reading
 
 
-FORMAT: Final = 2
-"""The version of outlines. Version 1 has no reducers, reads, sources, agents and types of answers."""
+FORMAT: Final = 1
+"""The version of outlines."""
 
 
 def outline_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> Outline:

@@ -1,7 +1,7 @@
 """The types of outlines: a graph in JSON, as `compile.outline` writes it and stores keep it.
 
-Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing: outlines of earlier versions are read
-too. `outline_check.check_outline` checks that a recorded outline has these types.
+Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing. `outline_check.check_outline` checks
+that a recorded outline has these types.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Outline(TypedDict, total=False):
     """A graph.
 
     Attributes:
-        format: The version of outlines that it was written with; 1 if it is missing.
+        format: The version of outlines that it was written with.
         graph: The graph's name.
         version: The graph's version.
         state: The types of its state's fields.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations of `_Row`
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
@@ -15,8 +14,6 @@ from graphengine.state.json_values import Op  # noqa: TC001 - msgspec reads it t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from graphengine.state.json_values import JsonValue
 
 
 class _Row(Struct, forbid_unknown_fields=True):
@@ -60,26 +57,6 @@ def encode_step(step: Step) -> bytes:
     return _encode(row)
 
 
-def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - as `json.loads`
-    """Return recorded JSON, without infinite numbers: earlier versions wrote them for dates and limits that do not end.
-
-    Raises:
-        ValueError: The body is not JSON.
-    """
-    found: object = from_json(body)
-    # A string in the JSON can contain these words too, so this is only a quick test before the values are checked.
-    odd = ("Infinity", "NaN") if isinstance(body, str) else (b"Infinity", b"NaN")
-    return _without_odd_numbers(found) if any(word in body for word in odd) else found  # type: ignore[operator]
-
-
-def _without_odd_numbers(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {k: _without_odd_numbers(v) for k, v in value.items() if not isinstance(v, float) or isfinite(v)}
-    if isinstance(value, list):
-        return [_without_odd_numbers(item) for item in value]
-    return value
-
-
 def as_stored(step: Step) -> Step:
     """Return a step as a store returns it: with JSON values, without typed ones."""
     if step.update or isinstance(step.data, (Mapped, Continued)):
@@ -96,16 +73,8 @@ def decode_step(seq: int, body: bytes | str) -> Step:
         ValueError: The body is not a step, or has keys that only a newer version knows.
     """
     try:
-        try:
-            row = _rows.decode(body)
-            data: AnyFacts = _facts[row.kind].decode(row.data)
-        except (msgspec.DecodeError, UnicodeError):  # NaN, or a form that only an earlier version wrote
-            record = read_json(body)
-            facts = record.pop("data", {})
-            if isinstance(facts, dict) and isinstance(facts.get("to"), str):
-                facts["to"] = [facts["to"]]
-            row = msgspec.convert(record, _Row)
-            data = msgspec.convert(facts, FACTS[row.kind])
+        row = _rows.decode(body)
+        data: AnyFacts = _facts[row.kind].decode(row.data)
         _check_ops(data.writes if isinstance(data, Item) else row.update)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         message = f"step {seq} is not a valid step: {error}"

@@ -26,7 +26,6 @@ from graphengine.engine.phases import (
     Waiting,
 )
 from graphengine.engine.snapshot import READY, Frame, FrameKind, Snapshot
-from graphengine.engine.step_json import read_json
 from graphengine.engine.steps import (
     FORMAT,
     FailureRecord,
@@ -138,8 +137,6 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
     except msgspec.ValidationError:
         _check_format(from_json(body).get("format"))
         raise
-    except (msgspec.DecodeError, UnicodeError):  # values that an older encoder wrote, as NaN
-        return from_record(read_json(body))
     _check_format(row.format)
     return _from_row(row)
 

@@ -568,8 +568,6 @@ def as_condition(given: object) -> Condition:
 
 def exception_name(kind: type[BaseException]) -> str:
     """Return the name by which exceptions of this type are recorded and matched."""
-    if "recorded_as" in vars(kind):
-        return str(vars(kind)["recorded_as"])
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 

@@ -153,7 +153,7 @@ def _rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
 
 
 def _queue(info: RunInfo) -> dict[str, JsonValue]:
-    """Return a run's place in its queue; nothing for a run that was started without one, as in older files."""
+    """Return a run's place in its queue; nothing for a run that was started without one."""
     if (info.queue, info.priority, info.key, info.queued) == (DEFAULT_QUEUE, 0, None, False):
         return {}
     return {"name": info.queue, "priority": info.priority, "key": info.key, "queued": info.queued}

@@ -81,23 +81,6 @@ DETAILS: Final = (
 _USAGE: Final = {"calls": 0, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
 
 
-class Explanation(NamedTuple):
-    """The text of a recorded failure: its message, and its place and repair, if known."""
-
-    message: str
-    where: str = ""
-    repair: str = ""
-
-
-def explanation_of(failure: FailureRecord | Failure) -> Explanation:
-    """Return the text of a recorded failure; older versions recorded place and repair as lines of the message."""
-    where, repair, message = failure.where, failure.repair, failure.message
-    if not where and not repair and not failure.traceback:
-        message, _, repair = message.partition("\n  repair: ")
-        message, _, where = message.partition("\n  at: ")
-    return Explanation(message, where, repair)
-
-
 def doctor_document(report: Report, repaired: Repaired | None) -> dict[str, JsonValue]:
     """Return the document of a database's problems, and of what a repair did."""
     names = ("code", "what", "run_id", "seq", "repair", "repairable", "note")
@@ -202,12 +185,11 @@ def ended_document(snapshot: Snapshot) -> dict[str, JsonValue]:
 
 def failure_document(failure: FailureRecord | Failure) -> dict[str, JsonValue]:
     """Return the document of a recorded failure: the parts of every error, the node's path and the attempt."""
-    text = explanation_of(failure)
     found: dict[str, JsonValue] = {
         "code": failure.kind,
-        "message": text.message,
-        "where": text.where,
-        "repair": text.repair,
+        "message": failure.message,
+        "where": failure.where,
+        "repair": failure.repair,
         "path": failure.path,
         "attempt": failure.attempt or 1,
     }

@@ -35,7 +35,6 @@ from graphengine.engine.steps import (
     without_items,
 )
 from graphengine.errors import StoreError, UnknownRun
-from graphengine.history.json_document import explanation_of
 from graphengine.history.load import load_snapshot, outline_of
 from graphengine.history.visits import Visits
 from graphengine.inspector.pictures import Atlas
@@ -241,7 +240,7 @@ def _text(step: Step) -> str:
     """Return a step on one line."""
     failure, facts = failure_of(step), step.data
     if failure is not None and failure.kind != "fail":
-        return _short(f"{failure.kind}: {explanation_of(failure).message}")
+        return _short(f"{failure.kind}: {failure.message}")
     match facts:
         case Waiting():
             text = "; ".join(wait.question or name for name, wait in facts.waits.items())

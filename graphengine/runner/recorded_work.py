@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import functools
 import inspect
-import math
 from collections import Counter
 from contextvars import ContextVar
 from itertools import count
@@ -498,7 +497,7 @@ class Work:
         if self._guard is not None:
             shown = [name, wait.question, wait.topic, wait.schema, wait.default]
             self._guard.refuse(shown, f"ctx.{wait.kind}", f"node {path}")
-        if isinstance(earlier.value, (int, float)) and earlier.value < math.inf:  # an earlier version recorded infinity
+        if isinstance(earlier.value, (int, float)):
             wait.due = earlier.value
         wait.key = place
         wait.id = earlier.id or ""  # the same question as before: an answer to it may already be on its way

@@ -88,8 +88,7 @@ class RunInfo:
         priority: The higher, the sooner it is taken from its queue.
         key: Its key in the queue, such as a tenant: keys take turns. None for no key.
         queued: Whether no process has driven it yet.
-        summary: Why it ended or what it waits for, and its costs; None before the first change of its status, and if
-            an older version wrote that.
+        summary: Why it ended or what it waits for, and its costs; None before the first change of its status.
     """
 
     id: str

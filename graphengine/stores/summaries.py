@@ -59,8 +59,8 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
 def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -> str:
     """Return how a stored summary differs from the one of a run's whole log; "" if it does not.
 
-    While a run is `running`, its summary is that of an earlier step; and none is stored by older versions. The words of
-    the reason are not compared: another version can choose others.
+    While a run is `running`, its summary is that of an earlier step. The words of the reason are not compared: another
+    version can choose others.
     """
     if stored is None or status == "running" or status != snapshot.status:
         return ""

@@ -196,11 +196,11 @@ async def test_answers_of_earlier_versions_are_read() -> None:
         (wait,) = facts.waits.values()
         assert wait.question.startswith("May writer call pay?\n\nto      Ada\n        Bob")
         text = json.dumps({"to": "Ada\nBob", "amount": 5})
-        assert wait.key.partition("/")[2] == _key_of_earlier_versions(f"May writer call pay({text})?")
+        assert wait.key.partition("/")[2] == _key_of(f"May writer call pay({text})?")
 
 
-def _key_of_earlier_versions(question: str) -> str:
-    """Return the key below which earlier versions recorded the answer."""
+def _key_of(question: str) -> str:
+    """Return the key below which the answer to a question is recorded."""
     return f"ask|{digest_of_call('ask', ([question, None],), {})}|1"
 
 

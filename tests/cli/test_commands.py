@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from graphengine import Graph
-from graphengine.engine.steps import FailureRecord
-from graphengine.history.json_document import explanation_of
 from tests.cli.programs import COUNTER, Invoke, call, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "state", "usage"]
@@ -208,15 +206,6 @@ def test_a_failure_is_reported_once(project: Path, invoke: Invoke) -> None:
     assert error["message"] == message.removeprefix("invalid_update: ")
     assert error["where"] == "field n"
     assert error["repair"]
-
-
-def test_a_failure_of_an_older_version_is_split_into_parts() -> None:
-    """A row whose message contains its location and repair gives the same as one with separate fields."""
-    parts = FailureRecord("f", "error", "it broke\nbadly", where="node f", repair="mend it")
-    old = FailureRecord("f", "error", "it broke\nbadly\n  at: node f\n  repair: mend it")
-    assert explanation_of(old) == explanation_of(parts) == ("it broke\nbadly", "node f", "mend it")
-    users_own = FailureRecord("f", "error", old.message, traceback="Traceback …")
-    assert explanation_of(users_own) == (old.message, "", "")
 
 
 def test_an_edge_to_fail_is_shown_by_its_label(project: Path, invoke: Invoke) -> None:

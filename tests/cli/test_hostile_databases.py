@@ -185,12 +185,15 @@ def ask_schema(invoke: Invoke, schema: object) -> None:
     """Return a run that waits for an answer, with its stored schema replaced."""
     assert invoke("run", "waiting", "--run-id", "r").exit_code == 3
     with closing(sqlite3.connect(DATABASE)) as connection:
-        for row, body in connection.execute("SELECT id, body FROM steps").fetchall():
-            step = json.loads(body)
+        for row, recorded in connection.execute("SELECT id, body FROM steps").fetchall():
+            step = json.loads(recorded)
             for wait in step.get("data", {}).get("waits", {}).values():
                 if wait["kind"] == "ask":
                     wait["schema"] = schema
-            connection.execute("UPDATE steps SET body = ?, sum = NULL WHERE id = ?", (json.dumps(step), row))
+            body = json.dumps(step)
+            connection.execute(
+                "UPDATE steps SET body = ?, sum = ? WHERE id = ?", (body, sum_of(row, body.encode()), row)
+            )
         connection.commit()
 
 

@@ -8,10 +8,7 @@ import psycopg
 import pytest
 from click.testing import Result
 
-from graphengine.stores.addresses import parse
-from graphengine.stores.postgres.opening import prepare
-from graphengine.stores.postgres.queries import FORMAT
-from graphengine.stores.postgres.sessions import Server
+from graphengine.stores.postgres import queries
 from tests.cli.programs import Invoke
 from tests.kit.postgres import PostgresServer, execute
 
@@ -182,15 +179,17 @@ def test_a_database_that_refuses_is_one_clear_error(
     assert not (project / "checkpoints").exists()
 
 
-def test_a_database_of_another_version(invoke: Invoke, address: str, postgres: str) -> None:
+def test_a_database_of_another_version(
+    invoke: Invoke, address: str, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An older one is read as it is and migrated by the first command that writes; a newer one is refused."""
-    execute(postgres, f"DROP SCHEMA IF EXISTS {parse(postgres).schema} CASCADE")
-    with Server(parse(postgres), 0.0).connect() as connection:
-        prepare(connection, parse(postgres), upto=1)
-    assert "no runs" in checked(invoke("runs", "--db", address)).lower()
-    assert execute(postgres, "SELECT format FROM meta") == [(1,)]
     checked(invoke("run", "counter", "--run-id", "one", "--db", address))
-    assert execute(postgres, "SELECT format FROM meta") == [(FORMAT,)]
+    with monkeypatch.context() as newer:
+        newer.setattr(queries, "MIGRATIONS", [*queries.MIGRATIONS, "CREATE TABLE added ()"])
+        assert "one" in checked(invoke("runs", "--db", address))
+        assert execute(postgres, "SELECT format FROM meta") == [(1,)]
+        checked(invoke("run", "counter", "--run-id", "two", "--db", address))
+        assert execute(postgres, "SELECT format FROM meta") == [(2,)]
     execute(postgres, "UPDATE meta SET format = 99, oldest = 98")
     for words in (["runs"], ["run", "counter"], ["doctor"], ["worker"], ["show", "one"]):
         text = checked(invoke(*words, "--db", address), 5)

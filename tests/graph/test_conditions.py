@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from graphengine import Graph, changed, failed, iterations, plateau, usage, value
 from graphengine.engine.snapshot import Frame
-from graphengine.errors import DefinitionError, NoEdge
-from graphengine.graph.conditions import Condition, exception_name
+from graphengine.errors import DefinitionError
+from graphengine.graph.conditions import Condition
 from graphengine.state.schema import StateType
 from graphengine.state.view import View
 
@@ -122,13 +122,3 @@ def test_misuse_raises_with_the_repair(misuse: Any) -> None:
 def test_a_condition_reads_as_words(condition: Condition, text: str) -> None:
     """The text drawn on an edge."""
     assert str(condition) == text
-
-
-def test_an_error_that_was_renamed_keeps_its_recorded_name() -> None:
-    """Runs recorded before the renaming match the same conditions; an error derived from it has its own name."""
-
-    class Stuck(NoEdge):
-        """A kind of it."""
-
-    assert exception_name(NoEdge) == "graphengine.errors.NoWayOut"
-    assert exception_name(Stuck).endswith("Stuck")

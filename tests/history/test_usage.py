@@ -71,7 +71,7 @@ def test_an_unknown_cost_stays_unknown_and_the_known_part_is_kept() -> None:
 
 
 def test_steps_may_not_name_the_agent() -> None:
-    """Nor do those of earlier versions and other programs, or an answer to a question: its `by` has another meaning."""
+    """Nor do those of other programs, or an answer to a question: its `by` has another meaning."""
     old = made_step(3, "recorded", 1.0, "", "write", 1, 1, data={"usage": {"calls": 1, "offline_calls": 0}})
     answered = made_step(
         4, "node", 1.0, "", "ask", 1, 1, data={"by": "answer", "usage": {"calls": 1, "offline_calls": 1}}

@@ -381,7 +381,7 @@ def test_visits_agree_on_every_page(path: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_visits_agree_on_every_recorded_run(file: Path) -> None:
-    """Runs of earlier versions are included."""
+    """Imported runs are included."""
     agree(read_file(file).steps)
 
 

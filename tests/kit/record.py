@@ -1,4 +1,4 @@
-"""Record the runs of `checkpoints/`: `python -m tests.kit.record [FOLDER]`.
+"""Record the runs of `checkpoints/`, and a database of them: `python -m tests.kit.record [FOLDER]`.
 
 Clock and ids are fixed, so that the same code writes the same files. An existing file is never overwritten: it is
 history, and tests open, fold and replay it. To add a run, add it to `RUNS` and run the program once.
@@ -6,9 +6,11 @@ history, and tests open, fold and replay it. To add a run, add it to `RUNS` and 
 
 import asyncio
 import re
+import sqlite3
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,12 @@ from graphengine.briefs.article import Doubts, Findings
 from graphengine.briefs.doubts import doubt
 from graphengine.briefs.researcher import research
 from graphengine.errors import StoreError
-from graphengine.history.export import Exported, export_run, to_json_text
+from graphengine.history.export import Exported, export_run, import_run, to_json_text
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite.files import APPLICATION_ID
+from graphengine.stores.sqlite.queries import latest_format
 from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
 from nodes.review.agents import researcher, sceptic
@@ -234,10 +239,30 @@ async def recorded() -> Mapping[str, Exported]:
     return {name: clean(await recording()) for name, recording in RUNS.items()}
 
 
+async def database(runs: Mapping[str, Exported]) -> str:
+    """Return a database of the present format as SQL: these runs, two that share a long text, and one of a queue."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runs.db"
+        store = SQLiteStore(path, clock=lambda: BEGAN)
+        async with Runner(store, clock=FakeClock(BEGAN)) as made:
+            for run in runs.values():
+                if run.info.graph != "review_loop":
+                    await import_run(store, run)
+            await made.start(GRAPHS["loop"], Text(title="Ants" * 2000), run_id="long", tags=["kept"]).result()
+            await made.branch(GRAPHS["loop"], "long", 4, run_id="long_branch").result()
+            await made.start(GRAPHS["loop"], Text(), run_id="queued", queue="slow", priority=2, key="tenant").result()
+        with closing(sqlite3.connect(path)) as connection:
+            lines = connection.iterdump()
+            title = f"-- A database of format {latest_format()}; no process drives its runs."
+            marks = f"PRAGMA application_id = {APPLICATION_ID};", f"PRAGMA user_version = {latest_format()};"
+            return "\n".join([title, *lines, *marks, ""])
+
+
 def write_files(folder: Path) -> list[str]:
     """Write the missing files and return their names."""
     runs = asyncio.run(recorded())
     wanted = {f"format_1/{name}.json": to_json_text(run, __version__) for name, run in runs.items()}
+    wanted[f"databases/format_{latest_format()}.sql"] = asyncio.run(database(runs))
     written = []
     for name, text in wanted.items():
         path = folder / name

@@ -236,7 +236,7 @@ async def ask_health(port: int, method: str = "GET") -> tuple[int, dict[str, Any
 
 
 async def test_a_queued_run_is_exported_with_its_queue(runner: Runner) -> None:
-    """A worker of another database takes it, as one here would; a file without a queue is that of an older version."""
+    """A worker of another database takes it, as one here would; its place in the queue is kept."""
     for name, more in (("a", {"priority": 3, "key": "acme"}), ("b", {}), ("c", {"priority": 9})):
         await runner.start(counting(), run_id=name, queue="mail", **more).result()
     texts = [to_json_text(await export_run(runner.store, name), "1") for name in "abc"]
@@ -251,7 +251,7 @@ async def test_a_queued_run_is_exported_with_its_queue(runner: Runner) -> None:
 
 
 async def test_a_file_without_a_queue_is_imported(runner: Runner) -> None:
-    """A file from before queues is imported without one; its own database still knows that it has that run."""
+    """The run of such a file has no queue; a database that has the run in a queue still knows that it has it."""
     await runner.start(counting(), run_id="a", queue="mail").result()
     old = await export_run(runner.store, "a")
     old = replace(old, info=replace(old.info, queue="default", queued=False))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from graphengine.stores.checksums import sum_of
 from graphengine.stores.sqlite import SQLiteStore
 from tests.kit import forks
 
@@ -13,6 +15,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 OpenStore = Callable[..., Awaitable[SQLiteStore]]
 """Opens a store, by default on the test's path, with keyword options."""
+
+
+def forging(path: Path) -> sqlite3.Connection:
+    """Return a connection with a function `sum_of(place, body)`, for wrong texts with right checksums."""
+
+    def forged(place: int | str, body: str | bytes) -> int:
+        return sum_of(place, body if isinstance(body, bytes) else body.encode())
+
+    connection = sqlite3.connect(path)
+    connection.create_function("sum_of", 2, forged)
+    return connection
 
 
 def content_of(path: Path) -> bytes:

@@ -4,7 +4,6 @@ import asyncio
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,15 +18,12 @@ from graphengine.errors import (
     StoreTooNew,
     StoreUnreachable,
 )
-from graphengine.stores.addresses import parse
 from graphengine.stores.base import Append
-from graphengine.stores.postgres import PostgresStore, reads, writes
+from graphengine.stores.postgres import PostgresStore, queries, reads
+from graphengine.stores.postgres import opening as preparing
 from graphengine.stores.postgres import store as store_module
-from graphengine.stores.postgres.doctor import examine
-from graphengine.stores.postgres.opening import prepare
-from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.sessions import Server, Sessions
-from tests.conformance.store_kit import append, batch, new_run, run_info, same, step, steps
+from tests.conformance.store_kit import append, batch, new_run, same, step, steps
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.postgres_recipes import standby_of
 
@@ -146,11 +142,8 @@ async def test_an_older_format_is_migrated(opening: Opening, postgres: str, monk
     """An older format is migrated by the first writer, once; readers are refused until then; old processes continue."""
     old = await opening()
     fence = await new_run(old)
-    target = "graphengine.stores.postgres.opening"
-    monkeypatch.setattr(f"{target}.FORMAT", 3)
-    monkeypatch.setattr(f"{target}.prepare.__kwdefaults__", {"upto": 3})
-    monkeypatch.setattr(f"{target}.OLDEST_READ", 3)
-    monkeypatch.setattr(f"{target}.migration", lambda number: f"CREATE TABLE added_{number} (a integer)".encode())
+    monkeypatch.setattr(queries, "MIGRATIONS", [*queries.MIGRATIONS, *(f"CREATE TABLE added_{n} ()" for n in (2, 3))])
+    monkeypatch.setattr(preparing, "OLDEST_READ", 3)
     assert type(await refusal(PostgresStore(postgres, read_only=True))) is StoreReadOnly
     opened = await asyncio.gather(*(opening() for _ in range(4)))
     assert len(opened) == 4
@@ -158,37 +151,17 @@ async def test_an_older_format_is_migrated(opening: Opening, postgres: str, monk
     assert same(await opened[3].steps("r"), [step(1)])
 
 
-async def test_the_first_format_is_read_and_migrated(opening: Opening, postgres: str) -> None:
-    """A reader reads it unchanged; once a writer migrated it, the functions of the first format still work."""
-    with Server(parse(postgres), 0.0).connect() as connection:
-        prepare(connection, parse(postgres), upto=1)
-    await opening_of_format_1(postgres)
-    reader = await opening(read_only=True)
-    info = await reader.info("old")
-    assert (info.seq, info.queue, info.summary, info.tags) == (2, "default", None, ("kept",))
-    assert [each.id for each in await reader.runs(tag="kept")] == ["old"]
-    assert [each.id for each in await reader.infos(["old"])] == ["old"]
-    loaded = await reader.load("old")
-    assert (loaded.info, len(loaded.steps), len(await reader.steps("old", 1))) == (info, 2, 1)
-    assert await reader.branches(["old"]) == []
-    assert [each.id for each in await reader.due(0.0)] == ["old"]
-    assert examine(postgres).runs == 1
-    store = await opening()
-    assert (await reader.info("old")) == (await store.info("old")) == info
-    await opening_of_format_1(postgres, run_id="later")
-    later = await store.info("later")
-    assert (later.queue, later.priority, later.key, later.queued) == ("default", 0, None, False)
-
-
-async def opening_of_format_1(address: str, run_id: str = "old") -> None:
-    """Record a released run of two steps, with the calls of the first format."""
-    with Server(parse(address), 0.0).connect() as connection:
-        write = writes.create(replace(run_info(run_id), tags=("kept",)), [step(1)], {"nodes": []}, "o", "channel")
-        assert write.statement == SQL["create"]
-        made = write.read(connection.execute(write.statement, write.values).fetchone() or ())
-        addition = writes.addition_of(batch(run_id, made.fence, [step(2)]), made)
-        connection.execute(*writes.one_step(addition, "o"))
-        connection.execute(SQL["release"], ("o", run_id, made.fence, "channel"))
+async def test_a_migration_that_fails_at_its_end_changes_nothing(
+    opening: Opening, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All migrations take effect, or none: the old format is used as before."""
+    await new_run(await opening())
+    with monkeypatch.context() as newer:
+        newer.setattr(queries, "MIGRATIONS", [*queries.MIGRATIONS, "CREATE TABLE added ()", "CREATE TABLE runs ()"])
+        error = await refusal(PostgresStore(postgres))
+        assert "runs" in error.message
+    execute(postgres, "CREATE TABLE added ()")
+    assert (await (await opening()).info("r")).seq == 0
 
 
 async def test_a_database_without_runs_is_not_read(postgres: str) -> None:

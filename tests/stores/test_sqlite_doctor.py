@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMissing, StoreReadOnly, StoreTooNew
+from graphengine.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMissing, StoreTooNew
 from graphengine.stores.sqlite import SQLiteStore, doctor
 from graphengine.stores.sqlite.doctor import salvage
-from graphengine.stores.sqlite.files import migrate
 from tests.conformance.store_kit import new_run
 from tests.stores.recorded import Facts, facts_of, finish
+from tests.stores.support import forging
 
 FORMATS = Path(__file__).with_name("formats")
 
 
 def change(path: Path, *statements: str) -> None:
     """Change the database without the store."""
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(forging(path)) as connection, connection:
         for statement in statements:
             connection.execute(statement)
 
@@ -54,9 +54,9 @@ REPAIRABLE = {
     "run_lost": "DELETE FROM runs WHERE id = 'branch'",
     "step_time": "UPDATE steps SET at = at + 1 WHERE id = (SELECT max(id) FROM steps)",
     "snapshot_damaged": "UPDATE snapshots SET body = body || ' '",
-    "snapshot_differs": "UPDATE snapshots SET sum = NULL, body = replace(body, '\"steps\":', '\"steps\":1')",
-    "snapshot_stray": "INSERT INTO snapshots (id, body) SELECT id + 1000, body FROM snapshots LIMIT 1",
-    "snapshot_of_no_run": "INSERT INTO snapshots (id, body) SELECT id + (77 << 32), body FROM snapshots LIMIT 1",
+    "snapshot_differs": "UPDATE snapshots SET texts = NULL, body = '{}', sum = sum_of(id, '{}')",
+    "snapshot_stray": "INSERT INTO snapshots (id, body, sum) SELECT id + 1000, body, 0 FROM snapshots LIMIT 1",
+    "snapshot_of_no_run": "INSERT INTO snapshots (id, body, sum) SELECT id + (77 << 32), body, 0 FROM steps LIMIT 1",
     "message_damaged": "UPDATE inbox SET payload = '1'",
     "message_of_no_run": "UPDATE inbox SET run = 77",
     "tag_of_no_run": "INSERT INTO tags VALUES (77, 'keep', 5)",
@@ -218,18 +218,6 @@ async def test_leftovers_of_a_death_are_notes(made: Path) -> None:
     assert await finish(made, "left")
 
 
-async def test_an_older_format_is_migrated(path: Path) -> None:
-    """A check refuses it with the reason; a repair migrates it, after a copy."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, path, 1)
-    with pytest.raises(StoreReadOnly) as caught:
-        doctor.examine(path)
-    assert "--repair" in caught.value.repair
-    repaired = doctor.repair(path)
-    assert repaired.copy is not None
-    assert repaired.report.is_sound
-
-
 async def test_a_repair_needs_space(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without space for a copy nothing is touched."""
     change(made, REPAIRABLE["step_time"])
@@ -272,7 +260,7 @@ async def test_leftovers_of_removed_runs_are_notes(made: Path) -> None:
     """Messages, steps and snapshots of a run whose removal was interrupted are not faults."""
     change(
         made,
-        "INSERT INTO inbox (run, key, kind, payload, posted_at) SELECT key, 'k', 'stop', '1', 5 FROM runs"
+        "INSERT INTO inbox (run, key, kind, payload, posted_at, sum) SELECT key, 'k', 'stop', '1', 5, 0 FROM runs"
         " WHERE id = 'branch'",
         "INSERT INTO trash SELECT key FROM runs WHERE id = 'branch'",
         "DELETE FROM runs WHERE id = 'branch'",
@@ -414,13 +402,3 @@ async def test_a_file_that_changes_is_checked_again(made: Path) -> None:
 
     assert {finding.code for finding in doctor.examine(made, progress=progress).faults} == {"step_time"}
     assert seen.count("the rest") == 2
-
-
-async def test_a_trigger_in_an_older_format_is_dropped_before_the_migration(path: Path) -> None:
-    """A migration changes rows, and foreign definitions must not run then."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, path, 1)
-        connection.execute("INSERT INTO runs VALUES (1, 'r', 'g', 'f', 'running', 5, NULL, 0, 1, NULL)")
-        connection.execute("INSERT INTO steps (id, at, body) VALUES (1 << 32 | 1, 5, '{}')")
-        connection.execute("CREATE TRIGGER undo AFTER UPDATE ON runs BEGIN DELETE FROM steps; END")
-    assert doctor.repair(path).report.steps == 1

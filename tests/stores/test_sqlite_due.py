@@ -155,7 +155,9 @@ def add_runs(store: SQLiteStore, status: str, driver: str | None, due_at: float 
         (last,) = connection.execute("SELECT max(key) FROM runs").fetchone()
         connection.execute(ADD_RUNS, (1000, status, driver, due_at))
         added = connection.execute(
-            "INSERT INTO inbox (run, key, kind, payload) SELECT key, 'k', ?, '1' FROM runs WHERE key > ?", (kind, last)
+            "INSERT INTO inbox (run, key, kind, payload, posted_at, sum)"
+            " SELECT key, 'k', ?, '1', 0, 0 FROM runs WHERE key > ?",
+            (kind, last),
         )
         assert added.rowcount == 1000
 

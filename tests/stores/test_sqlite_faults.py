@@ -35,7 +35,7 @@ from tests.conformance.store_kit import (
     steps,
 )
 from tests.kit.facts import altered
-from tests.stores.support import OpenStore, OtherProcess, queued
+from tests.stores.support import OpenStore, OtherProcess, forging, queued
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def change(path: Path, statement: str) -> None:
     """Change the database without the store."""
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(forging(path)) as connection, connection:
         assert connection.execute(statement).rowcount == 1
 
 
@@ -163,7 +163,7 @@ async def test_an_append_after_the_one_that_ends_the_run_is_refused(store: SQLit
 async def test_a_step_that_another_program_wrote_is_not_doubled(store: SQLiteStore) -> None:
     """The end of the log is read in the transaction, not remembered."""
     fence = await new_run(store, count=1)
-    change(store.path, "INSERT INTO steps (id, at, body) SELECT id + 1, at, body FROM steps")
+    change(store.path, "INSERT INTO steps (id, at, body, sum) SELECT id + 1, at, body, 0 FROM steps")
     assert await outcomes(store.append(batch("r", fence, [step(2)]))) == [StoreError]
     await append(store, batch("r", fence, [step(3)]))
 
@@ -298,10 +298,10 @@ async def test_a_database_that_was_cut_off(open_store: OpenStore, path: Path, ke
 @pytest.mark.parametrize(
     "damage",
     [
-        'UPDATE steps SET sum = NULL, body = \'{"kind": "node"\' WHERE seq = 2 AND run = 1',
-        "UPDATE steps SET sum = NULL, body = '[1]' WHERE seq = 2 AND run = 1",
-        'UPDATE steps SET sum = NULL, body = \'{"kind": "node"}\' WHERE seq = 2 AND run = 1',
-        "UPDATE steps SET sum = NULL, body = CAST(x'7bff7d' AS TEXT) WHERE seq = 2 AND run = 1",
+        "UPDATE steps SET body = '{}', sum = sum_of(id, '{}') WHERE seq = 2 AND run = 1",
+        "UPDATE steps SET body = '[1]', sum = sum_of(id, '[1]') WHERE seq = 2 AND run = 1",
+        "UPDATE steps SET body = '{', sum = sum_of(id, '{') WHERE seq = 2 AND run = 1",
+        "UPDATE steps SET body = CAST(x'7bff7d' AS TEXT), sum = sum_of(id, x'7bff7d') WHERE seq = 2 AND run = 1",
         "UPDATE steps SET body = replace(body, 'text', 'tent') WHERE seq = 2 AND run = 1",
         "UPDATE steps SET (body, sum) = (SELECT body, sum FROM steps WHERE id = 4294967297) WHERE seq = 2 AND run = 1",
         "DELETE FROM steps WHERE seq = 2 AND run = 1",
@@ -323,9 +323,9 @@ async def test_a_damaged_step_is_named(store: SQLiteStore, damage: str) -> None:
     assert {info.id for info in await store.runs()} == {"bad", "good"}
 
 
-@pytest.mark.parametrize("unsummed", [False, True])
-async def test_other_damaged_rows_are_named_too(store: SQLiteStore, *, unsummed: bool) -> None:
-    """A damaged outline or message raises StoreCorrupt with its name; also without a checksum."""
+@pytest.mark.parametrize("is_summed", [False, True])
+async def test_other_damaged_rows_are_named_too(store: SQLiteStore, *, is_summed: bool) -> None:
+    """A damaged outline or message raises StoreCorrupt with its name; also with a right checksum."""
     fence = await new_run(store)
     probe = SnapshotProbe()
     for seq in range(1, 300):
@@ -333,9 +333,9 @@ async def test_other_damaged_rows_are_named_too(store: SQLiteStore, *, unsummed:
     await store.post("r", "answer", 1, "k")
     change(store.path, "UPDATE outlines SET body = '7'")
     change(store.path, "UPDATE inbox SET payload = 'x'")
-    for forget in ("UPDATE outlines SET sum = NULL", "UPDATE inbox SET sum = NULL"):
-        if unsummed:
-            change(store.path, forget)
+    if is_summed:
+        change(store.path, "UPDATE outlines SET sum = sum_of(fingerprint, body)")
+        change(store.path, "UPDATE inbox SET sum = sum_of(run || ' ' || kind || ' ' || key, payload)")
     with refused(StoreCorrupt) as caught:
         await store.outline("f1")
     assert "f1" in caught[0].message

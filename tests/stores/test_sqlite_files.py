@@ -30,29 +30,15 @@ from graphengine.errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from graphengine.stores.base import Append, Summary
+from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore, doctor, readers
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, file_state, log_of, migrate
-from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.files import APPLICATION_ID, check_format, file_state, log_of
+from graphengine.stores.sqlite.queries import SQL, latest_format
 from graphengine.stores.sqlite.readers import Reader
 from graphengine.stores.sqlite.worker import Worker
 from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.kit.facts import altered
 from tests.stores.support import OpenStore, OtherProcess, content_of
-
-FORMATS = Path(__file__).with_name("formats")
-FIRST = (FORMATS / "0001.sql").read_text()
-FIRST_MORE = """
-    INSERT INTO runs VALUES (3, 'left', 'g', 'f1', 'running', 50.0, NULL, 0, 1, NULL);
-    INSERT INTO runs VALUES (4, 'ran', 'g', 'f1', 'running', 50.0, NULL, 0, 1, NULL);
-    INSERT INTO steps (id, at, body) VALUES (4 << 32 | 1, 150.0, '{"kind":"node","at":150.0}');
-    INSERT INTO runs VALUES (5, 'crashed', 'g', 'f1', 'running', 50.0, NULL, 0, 1, 'nobody');
-    INSERT INTO runs VALUES (6, 'waits', 'g', 'f1', 'waiting', 50.0, NULL, 0, 1, NULL);
-    INSERT INTO inbox VALUES (2, 6, 'k', 'stop', 'null');
-    INSERT INTO inbox VALUES (3, 6, 'k2', 'answer', NULL);
-    INSERT INTO inbox VALUES (4, 1, 'k', 'answer', '1');
-"""
-"""Runs without a driver: released, also after a step, and by a death; without a message, and one that ended."""
 
 NOBODY = 65534
 
@@ -235,25 +221,11 @@ async def test_an_open_database_that_is_opened_again_keeps_one_version(open_stor
     store = await open_store()
     assert (await store.info("r")).seq == 3
     await store.close()
-    assert schema(path)[0] == ("version", "", str(VERSION))
+    assert schema(path)[0] == ("version", "", str(latest_format()))
     assert len(path.read_bytes()) == len(before)
 
 
-# -- formats
-
-
-@pytest.mark.parametrize("version", range(VERSION + 1))
-async def test_every_version_migrates_to_the_same_schema(
-    open_store: OpenStore, tmp_path: Path, path: Path, version: int
-) -> None:
-    """A database of any version, once opened, declares exactly what a new one declares, which is migrated at once."""
-    old = tmp_path / "old.db"
-    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
-        for each in range(1, version + 1):
-            migrate(connection, old, each)
-    await (await open_store(old)).close()
-    await (await open_store()).close()
-    assert schema(old) == schema(path)
+# -- other databases
 
 
 async def test_the_kind_of_a_file_is_read_in_one_statement(path: Path) -> None:
@@ -275,107 +247,12 @@ async def test_a_failed_migration_does_not_change_the_database(path: Path) -> No
     assert schema(path) == before
 
 
-@pytest.mark.parametrize("dump", sorted(FORMATS.glob("*.sql")), ids=lambda dump: dump.stem)
-async def test_databases_of_every_version_are_read(open_store: OpenStore, path: Path, dump: Path) -> None:
-    """This version reads the recorded databases of every version."""
-    make_database(path, dump.read_text())
-    store = await open_store()
-    assert [(info.id, info.status, info.seq) for info in await store.runs()] == [
-        ("child", "waiting", 3),
-        ("parent", "finished", 3),
-    ]
-    assert seqs((await store.load("child")).steps) == [1, 2, 3]
-    assert (await store.load("parent")).snapshot == b'{"seq":2}'
-    assert [message.payload for message in await store.inbox(["child"])] == [{"ok": True}]
-    outline: object = await store.outline("f1")
-    assert outline == {"nodes": ["write"]}
-    due_at = None if dump.stem == "0001" else 400.0
-    assert [(info.id, info.due_at) for info in await store.due(0.0)] == [("child", due_at)]
-    fence = await store.claim("child")
-    await append(store, batch("child", fence, [step(4)]))
-
-
-async def test_runs_of_the_first_version_are_found_when_they_are_due(open_store: OpenStore, path: Path) -> None:
-    """Runs left running, and waiting runs with a message, are due since their last step."""
-    make_database(path, FIRST + FIRST_MORE)
-    store = await open_store()
-    await append(store, batch("child", await store.claim("child"), [], "waiting"))
-    assert [info.id for info in await store.due(0.0)] == ["crashed", "left", "child", "ran"]
-    for run_id in ("left", "child", "crashed", "ran"):
-        await store.claim(run_id)
-    assert await store.due(0.0) == []
-
-
-async def test_a_database_of_the_first_version_is_migrated_once(path: Path) -> None:
-    """Of several stores that open it at the same time one migrates it, and nothing in it is lost."""
-    make_database(path, FIRST)
-    stores = [SQLiteStore(path, synchronous="NORMAL") for _ in range(8)]
-    await asyncio.gather(*(store.open() for store in stores))
-    for store in stores:
-        assert seqs(await store.steps("child")) == [1, 2, 3]
-        assert len(await store.inbox(["child"])) == 1
-    await asyncio.gather(*(store.close() for store in stores))
-    assert schema(path)[0] == ("version", "", str(VERSION))
-
-
-async def test_a_migration_that_fails_at_its_end_leaves_the_first_version(path: Path) -> None:
-    """If the last statement fails, the database declares and holds the same as before."""
-    make_database(path, FIRST + "CREATE INDEX runs_by_wanted_at ON runs (id);")
-    before = schema(path), contents(path)
-    with refused(StoreError) as caught:
-        await SQLiteStore(path).open()
-    assert "runs_by_wanted_at" in caught[0].message
-    assert (schema(path), contents(path)) == before
-
-
-async def test_an_old_version_is_not_read_before_it_was_migrated(open_store: OpenStore, path: Path) -> None:
-    """A read-only store raises an error and changes nothing; after it was opened for writing, it is read."""
-    make_database(path, FIRST)
-    before = path.read_bytes()
-    with refused(StoreReadOnly) as caught:
-        await SQLiteStore(path, read_only=True).open()
-    assert f"format 1 and must be brought to format {VERSION}" in caught[0].message
-    assert "write access" in caught[0].repair
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-    await (await open_store()).close()
-    reader = await open_store(read_only=True)
-    assert [info.id for info in await reader.runs()] == ["child", "parent"]
-
-
-async def test_the_previous_version_is_read_without_migrating_it(open_store: OpenStore, path: Path) -> None:
-    """What it does not record has its default; the file does not change."""
-    make_database(path, (FORMATS / "0004.sql").read_text())
-    before = path.read_bytes()
-    reader = await open_store(read_only=True)
-    assert [(info.id, info.queue, info.summary) for info in await reader.runs()] == [
-        ("child", "default", None),
-        ("parent", "default", None),
-    ]
-    assert [info.id for info in await reader.due(0.0)] == ["child"]
-    assert seqs((await reader.load("child")).steps) == [1, 2, 3]
-    assert path.read_bytes() == before
-
-
-async def test_queue_and_summary_of_a_recorded_database(open_store: OpenStore, path: Path) -> None:
-    """They are read as they were written; what a summary does not have has its default."""
-    make_database(path, (FORMATS / "0005.sql").read_text())
-    info = await (await open_store()).info("parent")
-    assert (info.queue, info.priority, info.key) == ("mail", 2, "tenant")
-    assert info.summary == Summary("ok", "end", cost_usd=None, tokens=7)
-
-
-def test_there_is_a_recorded_database_of_every_version() -> None:
-    """A new migration comes with a dump of a database of its version."""
-    assert [dump.stem[:4] for dump in sorted(FORMATS.glob("*.sql"))] == [f"{n:04}" for n in range(1, VERSION + 1)]
-
-
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
         ("CREATE TABLE notes (text)", StoreNotADatabase),
         ("PRAGMA application_id = 77", StoreNotADatabase),
-        (f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION + 1}", StoreTooNew),
+        (f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {latest_format() + 1}", StoreTooNew),
     ],
 )
 @pytest.mark.parametrize("read_only", [False, True])

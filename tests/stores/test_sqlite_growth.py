@@ -119,10 +119,10 @@ async def test_a_vacuum_returns_the_space(open_store: OpenStore, path: Path) -> 
     assert same(await (await open_store()).steps("going"), steps(1, seq))
 
 
-async def old_database(path: Path) -> None:
-    """Return a database created before free pages could be returned in strides, with free pages."""
+async def restored_database(path: Path) -> None:
+    """Make a database as one restored from a dump: with free pages, which cannot be returned in strides."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, path, 2)
+        migrate(connection, path)
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
     await new_run(store, "going", count=500)
@@ -132,9 +132,9 @@ async def old_database(path: Path) -> None:
     await store.close()
 
 
-async def test_an_old_database_is_rewritten_once(open_store: OpenStore, path: Path) -> None:
+async def test_a_restored_database_is_rewritten_once(open_store: OpenStore, path: Path) -> None:
     """A vacuum of a file that cannot return pages in strides makes it one that can."""
-    await old_database(path)
+    await restored_database(path)
     store = await open_store()
     before, after = await store.vacuum()
     assert after < 0.4 * before
@@ -143,15 +143,15 @@ async def test_an_old_database_is_rewritten_once(open_store: OpenStore, path: Pa
     assert count(path, "freelist_count FROM pragma_freelist_count") == 0
 
 
-@pytest.mark.parametrize("is_old", [True, False])
+@pytest.mark.parametrize("is_restored", [True, False])
 async def test_a_vacuum_waits_for_another_program_up_to_its_timeout(
-    open_store: OpenStore, path: Path, *, is_old: bool
+    open_store: OpenStore, path: Path, *, is_restored: bool
 ) -> None:
     """If another program holds the lock, it raises, and everything is unchanged."""
-    if is_old:
-        await old_database(path)
+    if is_restored:
+        await restored_database(path)
     store = await open_store(busy_timeout_seconds=0.05)
-    if not is_old:
+    if not is_restored:
         await ended_run(store, "old", count=400)
         await remove(store, "old")
         await store.sweep()
@@ -183,7 +183,7 @@ def largest_file(max_bytes: int) -> Iterator[None]:
 
 async def test_a_vacuum_without_room_for_the_copy_changes_nothing(open_store: OpenStore, path: Path) -> None:
     """It raises StoreFull; runs can still be read and written."""
-    await old_database(path)
+    await restored_database(path)
     store = await open_store()
     with largest_file(100_000), refused(StoreFull) as caught:
         await store.vacuum()

@@ -108,7 +108,7 @@ def committed(path: Path, statements: Iterable[str]) -> bytes:
     return log
 
 
-STEP = "INSERT INTO steps (id, at, body) SELECT (key << 32) + 21, 9.0, '{}' FROM runs WHERE id = 'r'"
+STEP = "INSERT INTO steps (id, at, body, sum) SELECT (key << 32) + 21, 9.0, '{}', 0 FROM runs WHERE id = 'r'"
 LARGE = ["CREATE TABLE large (x)", "INSERT INTO large VALUES (zeroblob(80000))", STEP]
 SMALL = ["UPDATE owners SET expires_at = expires_at + 1"]
 

@@ -208,7 +208,7 @@ async def test_a_failed_write_leaves_no_text(open_store: OpenStore, path: Path) 
     """A text is written in the transaction of its row: if that fails, both are missing."""
     store = await open_store()
     fence = await new_run(store, count=1)
-    change(path, "INSERT INTO snapshots (id, body) SELECT id + 1, body FROM steps")  # the next one has no place
+    change(path, "INSERT INTO snapshots (id, body, sum) SELECT id + 1, body, 0 FROM steps")  # the next one has no place
     with small_snapshots(1), refused(GraphEngineError):
         await write(store, replace(batch("r", fence, [step(2, value=LONG)]), snapshot=lambda: b"{}"))
     assert rows(path, "SELECT * FROM texts") == rows(path, "SELECT * FROM text_uses") == []

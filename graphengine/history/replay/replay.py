@@ -274,11 +274,8 @@ class _Replayer:
         outline = self._graph_of(frame)
         if outline is None:
             return None
-        # since format 2, a node without "reads" reads nothing; format 1 did not record what nodes read
         found = next((each for each in outline.get("nodes", ()) if each["name"] == node), None)
-        if found is None or "reads" in found or outline.get("format", 1) == 1:
-            return found
-        return {**found, "reads": []}
+        return found if found is None or "reads" in found else {**found, "reads": []}
 
     def _graph_of(self, frame: Frame) -> Outline | None:
         """Return the recorded outline of the graph that a frame walks."""

@@ -299,21 +299,21 @@ def grouped(jobs: Sequence[Job[Any]]) -> Iterator[list[Job[Any]]]:
     The order of the writes of one run is kept.
     """
     appends: list[Job[Any]] = []
-    creations: dict[bytes, list[Job[Any]]] = {}  # by their statement
+    creations: list[Job[Any]] = []
     calls: deque[Job[Any]] = deque()
     after: set[str] = set()  # runs whose next append must come after what is in these
     for job in jobs:
         write = job.write
         if isinstance(write, Call):
             if write.row is not None and after.isdisjoint(write.run_ids):
-                creations.setdefault(write.row.statement, []).append(job)
+                creations.append(job)
             else:
                 calls.append(job)
             after.update(write.run_ids)
             continue
         if write.run_id in after:
             yield from _gathered(appends, creations, calls)
-            appends, creations, after = [], {}, set()
+            appends, creations, after = [], [], set()
             calls.clear()
         appends.append(job)
         after.add(write.run_id)
@@ -321,12 +321,13 @@ def grouped(jobs: Sequence[Job[Any]]) -> Iterator[list[Job[Any]]]:
 
 
 def _gathered(
-    appends: list[Job[Any]], creations: dict[bytes, list[Job[Any]]], calls: Iterable[Job[Any]]
+    appends: list[Job[Any]], creations: list[Job[Any]], calls: Iterable[Job[Any]]
 ) -> Iterator[list[Job[Any]]]:
     if appends:
         yield appends
     # In order of their ids: two processes that create the same runs never wait for each other in a circle.
-    yield from (sorted(each, key=_first_run) for each in creations.values())
+    if creations:
+        yield sorted(creations, key=_first_run)
     yield from ([call] for call in calls)
 
 

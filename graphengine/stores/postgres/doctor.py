@@ -62,7 +62,8 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
     more = 0
     try:
         with Server(place, 0.0, read_only=True).connect() as connection:
-            own = Own(None, (), opening.check_readable(connection, place))
+            opening.check_readable(connection, place)
+            own = Own(None, ())
             for finding in _all(connection, counted, progress, own, quick=quick):
                 if len(findings) < MOST_FINDINGS:
                     findings.append(finding)

@@ -16,7 +16,7 @@ from graphengine.errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from graphengine.stores.postgres.queries import FORMAT, OLDEST, SQL, migration
+from graphengine.stores.postgres.queries import OLDEST, SQL, latest_format, migration
 
 if TYPE_CHECKING:
     from graphengine.stores.addresses import Address
@@ -29,7 +29,7 @@ _OLDEST_SERVER: Final = 130_000
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
-def prepare(connection: Connection, address: Address, *, upto: int = FORMAT) -> None:
+def prepare(connection: Connection, address: Address) -> None:
     """Check the schema, and create it or migrate it to this version, in one transaction.
 
     Raises:
@@ -40,6 +40,7 @@ def prepare(connection: Connection, address: Address, *, upto: int = FORMAT) -> 
         psycopg.Error: The server refuses.
     """
     _check_server(connection, address)
+    upto = latest_format()
     if format_of(connection, address) >= upto:
         _check_writable(connection, address)
         return
@@ -53,11 +54,11 @@ def prepare(connection: Connection, address: Address, *, upto: int = FORMAT) -> 
             connection.execute(migration(number))
         if version < upto:
             connection.execute("DELETE FROM meta")
-            connection.execute("INSERT INTO meta (format, oldest) VALUES (%s, %s)", (upto, min(OLDEST, upto)))
+            connection.execute("INSERT INTO meta (format, oldest) VALUES (%s, %s)", (upto, OLDEST))
 
 
-def check_readable(connection: Connection, address: Address) -> int:
-    """Check that the schema can be read by this version, and return its format.
+def check_readable(connection: Connection, address: Address) -> None:
+    """Check that the schema can be read by this version.
 
     Raises:
         StoreMissing: There is none.
@@ -70,11 +71,10 @@ def check_readable(connection: Connection, address: Address) -> int:
         message = f"there is no schema {address.schema} of graphengine in the database"
         raise StoreMissing(message, where=address.shown, repair="check the address; the first run creates the schema")
     if version < OLDEST_READ:
-        message = f"the schema has format {version} and must be brought to format {FORMAT} before it is read"
+        message = f"the schema has format {version} and must be brought to format {latest_format()} before it is read"
         raise StoreReadOnly(
             message, where=address.shown, repair="open it once with write access, as by `graphengine run`"
         )
-    return version
 
 
 def format_of(connection: Connection, address: Address) -> int:
@@ -92,8 +92,10 @@ def format_of(connection: Connection, address: Address) -> int:
         return 0
     found = connection.execute(SQL["format"]).fetchone()
     version, oldest = (0, 0) if found is None else found
-    if version > FORMAT and oldest > FORMAT:
-        message = f"the schema has format {version}; this version of graphengine works with formats up to {FORMAT}"
+    if min(version, oldest) > latest_format():
+        message = (
+            f"the schema has format {version}; this version of graphengine works with formats up to {latest_format()}"
+        )
         raise StoreTooNew(
             message, where=address.shown, repair="update graphengine, or use another schema: ?schema=NAME"
         )

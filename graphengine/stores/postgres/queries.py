@@ -6,11 +6,8 @@ from typing import Final
 
 from graphengine.stores.statements import named, text_of
 
-MIGRATIONS: Final = ("0001_runs.sql", "0002_dispatch.sql")
-"""The migrations in order; the number of the last one is the format's version."""
-
-FORMAT: Final = len(MIGRATIONS)
-"""The format that this code writes."""
+MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
+"""The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
 
 OLDEST: Final = 1
 """The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
@@ -19,6 +16,11 @@ SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql
 """The statements of the store by name, as bytes: psycopg takes a text only if it is a literal."""
 
 
+def latest_format() -> int:
+    """Return the format that this code writes: the number of the last migration."""
+    return len(MIGRATIONS)
+
+
 def migration(version: int) -> bytes:
     """Return the statements that migrate from the previous version to this one."""
-    return text_of(__name__, f"schema/{MIGRATIONS[version - 1]}").encode()
+    return MIGRATIONS[version - 1].encode()

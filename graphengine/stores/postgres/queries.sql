@@ -2,11 +2,6 @@
 
 -- name: append
 SELECT run, fence, driver, last, status FROM append(
-    %b, %b, %b, %b, %b, %b,  %b, %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b,  %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b, %b
-);
-
--- name: append_and_sum
-SELECT run, fence, driver, last, status FROM append_and_sum(
     %b, %b, %b, %b, %b, %b,  %b, %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b,  %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b, %b,
     %b, %b
 );
@@ -35,40 +30,22 @@ FOR NO KEY UPDATE OF r RETURNING true;
 SELECT count(*) FROM unnest(%b::integer[], %b::float8[], %b::integer[]) AS x (seq, at, sum)
 JOIN steps AS s ON s.run = %s::bigint AND s.seq = x.seq AND s.at = x.at AND s.sum = x.sum;
 
--- name: create
-SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
-    %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
-    %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
-    %b, %b, %b, %b,  %b, %b, %b, %b, %b
-);
-
 -- name: create_many
 -- Runs of one step, without a parent, tags and long texts; their outlines are sent once.
-SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
-FROM (SELECT %s::text AS owner, %b::text[] AS prints, %b::text[] AS bodies, %b::integer[] AS sums) AS o, unnest(
-    %b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::float8[],
-    %b::integer[], %b::float8[], %b::integer[], %b::text[]
-) AS x (outline, token, id, graph, status, created_at, due_at, seq, at, sum, body), create_run(
-    o.owner, x.token, x.id, x.graph, o.prints[x.outline], o.bodies[x.outline], o.sums[x.outline],
-    x.status, x.created_at, x.due_at, NULL, 0, '{}', ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
-    '{}', '{}', '{}', '{}', '{}'
-) AS c;
-
--- name: create_many_in_queue
 SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
 FROM (SELECT %s::text AS owner, %b::text[] AS prints, %b::text[] AS bodies, %b::integer[] AS sums) AS o, unnest(
     %b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::float8[],
     %b::integer[], %b::float8[], %b::integer[], %b::text[],
     %b::text[], %b::integer[], %b::text[], %b::text[], %b::boolean[], %b::text[]
 ) AS x (outline, token, id, graph, status, created_at, due_at, seq, at, sum, body,
-        queue, priority, key, summary, is_queued, channel), create_in_queue(
+        queue, priority, key, summary, is_queued, channel), create_run(
     o.owner, x.token, x.id, x.graph, o.prints[x.outline], o.bodies[x.outline], o.sums[x.outline],
     x.status, x.created_at, x.due_at, NULL, 0, '{}', ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
     '{}', '{}', '{}', '{}', '{}', x.queue, x.priority, x.key, x.summary, x.is_queued, x.channel
 ) AS c;
 
--- name: create_in_queue
-SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_in_queue(
+-- name: create
+SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
     %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
     %b, %b, %b, %b,  %b, %b, %b, %b, %b,
@@ -128,11 +105,11 @@ SELECT id FROM dead_drivers(%s::text);
 DELETE FROM owners AS o WHERE o.expires_at < epoch() - 3600 AND NOT EXISTS (SELECT FROM runs AS r WHERE r.driver = o.id);
 
 -- name: facts
-SELECT * FROM run_rows WHERE id = %s;
+SELECT * FROM run_facts WHERE id = %s;
 
 -- name: facts_of
 -- A join with a list of keys would read the last step of every run.
-SELECT * FROM run_rows WHERE key = ANY (%b);
+SELECT * FROM run_facts WHERE key = ANY (%b);
 
 -- name: seqs
 SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
@@ -142,13 +119,10 @@ SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
 SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || chr(1114111) ORDER BY id LIMIT %(limit)s;
 
 -- name: log
--- Also what the facts of the log do not have (kind q), as JSON.
-SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s::integer, %(after)s::integer, %(newest)s::integer)
-UNION ALL
-SELECT 'q', r.id, 0, 0, 0, json_build_array(r.queue, r.priority, r.queue_key, r.summary)::text FROM runs AS r WHERE r.id = %(id)s::text;
+SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s::integer, %(after)s::integer, %(newest)s::integer);
 
 -- name: infos
-SELECT * FROM run_rows WHERE id = ANY (%b);
+SELECT * FROM run_facts WHERE id = ANY (%b);
 
 -- name: pulse
 SELECT pg_current_snapshot()::text;
@@ -161,7 +135,7 @@ WHERE (%(text)s::text IS NULL OR strpos(r.id, %(text)s::text) > 0)
 GROUP BY 1, 2, 3;
 
 -- name: branches
-SELECT f.* FROM run_rows AS f
+SELECT f.* FROM run_facts AS f
 WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%b)) ORDER BY f.key;
 
 -- name: outline
@@ -314,10 +288,7 @@ FROM runs AS r, LATERAL tail(r.key, last_seq(r.key, r.parent_seq)) AS t WHERE r.
 
 -- name: logs
 SELECT x.id, l.kind, l.holder, l.seq, l.sum, l.place, l.body
-FROM unnest(%(ids)b::text[]) AS x (id), LATERAL read_log(x.id, %(top)s::integer, 0, %(top)s::integer) AS l
-UNION ALL
-SELECT r.id, 'q', r.id, 0, 0, 0, json_build_array(r.queue, r.priority, r.queue_key, r.summary)::text
-FROM runs AS r WHERE r.id = ANY (%(ids)b::text[]);
+FROM unnest(%(ids)b::text[]) AS x (id), LATERAL read_log(x.id, %(top)s::integer, 0, %(top)s::integer) AS l;
 
 -- name: set_limits
 INSERT INTO queues (name, limits) VALUES (%s::text, %s::text) ON CONFLICT (name) DO UPDATE SET limits = excluded.limits;

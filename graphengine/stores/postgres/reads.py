@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from psycopg.adapt import Loader
+from pydantic_core import from_json
 
-from graphengine.engine.step_json import decode_step, read_json
+from graphengine.engine.step_json import decode_step
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.arrays import Bigints, Strings
-from graphengine.stores.postgres.queries import FORMAT, SQL
+from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import LARGEST, clamped, signed
 from graphengine.stores.postgres.writes import known, unknown_step
 from graphengine.stores.refusals import unknown_run
@@ -48,23 +49,10 @@ class Own(NamedTuple):
     Attributes:
         id: The id of its owner; None if it only reads.
         owed: The runs that it released, with their fences.
-        format: The format of the schema: a store that only reads does not migrate it.
     """
 
     id: str | None
     owed: Collection[tuple[str, int]]
-    format: int = FORMAT
-
-    def statement(self, name: str) -> bytes:
-        """Return a statement about runs."""
-        return as_in(self.format, SQL[name])
-
-
-def as_in(version: int, statement: bytes) -> bytes:
-    """Return a statement about runs as an older format understands it: that has only `run_facts`."""
-    if version > 1:
-        return statement
-    return statement.partition(b"UNION ALL")[0].replace(b"run_rows", b"run_facts")
 
 
 class _Entry(NamedTuple):
@@ -83,10 +71,10 @@ class _RawText(Loader):
 
 
 def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
-    """Return the run for a row of `run_rows`, or of `run_facts`, which format 1 has in its place."""
+    """Return the run for a row of `run_facts`."""
     _, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, due_at, tags, is_driven = row[10:15]
-    queue, priority, queue_key, summary = row[15:] or (DEFAULT_QUEUE, 0, "", None)
+    queue, priority, queue_key, summary = row[15:]
     if (run_id, fence) in own.owed:
         driver = None
     return RunInfo(
@@ -127,7 +115,7 @@ def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
     Raises:
         UnknownRun: No such run.
     """
-    row = connection.execute(own.statement("facts"), (known(run_id),)).fetchone()
+    row = connection.execute(SQL["facts"], (known(run_id),)).fetchone()
     if row is None:
         raise unknown_run(run_id)
     return from_facts(row, own)
@@ -216,7 +204,7 @@ def _log(  # noqa: PLR0913 - the parameters of the statement
         UnknownRun: No such run.
     """
     values = {"id": known(run_id), "upto": upto, "after": after, "newest": newest}
-    return _Log(run_id, _raw(connection).execute(own.statement("log"), values), own)
+    return _Log(run_id, _raw(connection).execute(SQL["log"], values), own)
 
 
 def _raw(connection: Connection) -> Cursor:
@@ -226,11 +214,11 @@ def _raw(connection: Connection) -> Cursor:
     return cursor
 
 
-def facts_of(connection: Connection, keys: Sequence[int], own: Own) -> list[tuple[Any, ...]]:
+def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...]]:
     """Return the rows of runs by key, in this order."""
     if not keys:
         return []
-    found = {row[0]: row for row in connection.execute(own.statement("facts_of"), (Bigints(keys),)).fetchall()}
+    found = {row[0]: row for row in connection.execute(SQL["facts_of"], (Bigints(keys),)).fetchall()}
     return [found[key] for key in keys if key in found]
 
 
@@ -274,7 +262,6 @@ class _Log:
         self._texts: dict[str, bytes] = {}
         holders: list[str] = []
         facts: bytes | None = None
-        more: Sequence[Any] = ()
         for raw, where, seq, checksum, place, body in rows:
             kind, holder = raw.decode(), where.decode()
             if kind == "n":
@@ -284,8 +271,6 @@ class _Log:
                 self._parts[-1].append(_Entry((holder, seq), checksum, body))
             elif kind == "f":
                 facts = body
-            elif kind == "q":
-                more = msgspec.json.decode(body)
             elif kind == "s":
                 self.shot = _Entry((holder, seq), checksum, body)
             elif kind == "t":
@@ -294,7 +279,7 @@ class _Log:
                 self._uses.setdefault((kind == "v", (holder, seq)), []).append((place, body.decode()))
         if facts is None:
             raise unknown_run(run_id)
-        self.info = from_facts((*msgspec.json.decode(facts, type=dict[str, Any]).values(), *more), own)
+        self.info = from_facts(tuple(msgspec.json.decode(facts, type=dict[str, Any]).values()), own)
 
     def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
         """Return a body with its texts.
@@ -370,7 +355,7 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     if not all(is_name(value) for value in given.values() if isinstance(value, str)):
         return []
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
-    source, at = ("tags AS t JOIN run_rows AS f ON f.key = t.run", "t") if "tag" in given else ("run_rows AS f", "f")
+    source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
     where = [_FILTERS[name] for name in given]
     where += [
         f"{at}.created_at <= %(created_at)s::float8",
@@ -379,14 +364,12 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
     statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
     values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(page.limit)}
-    return [
-        from_facts(row, own) for row in connection.execute(as_in(own.format, statement.encode()), values).fetchall()
-    ]
+    return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
 
 
 def infos(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
     """Return the facts about each of these runs that exists."""
-    return [from_facts(row, own) for row in connection.execute(own.statement("infos"), (_ids(run_ids),)).fetchall()]
+    return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
 
 
 def pulse(connection: Connection) -> str:
@@ -405,7 +388,7 @@ def counts(connection: Connection, tag: str | None, text: str | None, every_seco
 
 def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
     """Return the direct branches of these runs."""
-    return [from_facts(row, own) for row in connection.execute(own.statement("branches"), (_ids(run_ids),)).fetchall()]
+    return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
 
 
 def outline(connection: Connection, fingerprint: str) -> Outline | None:
@@ -433,7 +416,7 @@ def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | 
     keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
     if not keys:
         return []
-    found = [from_facts(row, own) for row in facts_of(connection, keys, own)]
+    found = [from_facts(row, own) for row in facts_of(connection, keys)]
     return [each for each in found if each.driver is None]
 
 
@@ -464,6 +447,6 @@ def _ids(run_ids: Sequence[str]) -> Strings:
 
 def _json(body: bytes, what: str) -> Any:  # noqa: ANN401 - JSON of any shape
     try:
-        return read_json(body)
+        return from_json(body)
     except ValueError as error:
         raise damaged(what, str(error)) from error

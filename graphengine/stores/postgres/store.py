@@ -28,7 +28,7 @@ from graphengine.stores.postgres import opening, reads, removal, taking, writes
 from graphengine.stores.postgres.commits import GroupCommit
 from graphengine.stores.postgres.faults import explain
 from graphengine.stores.postgres.owners import Lease
-from graphengine.stores.postgres.queries import FORMAT, SQL
+from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Server, Sessions
 from graphengine.stores.refusals import check_process, lease_lost, not_open
@@ -102,7 +102,6 @@ class PostgresStore:
         self._patience_seconds = patience_seconds
         self._read_only = read_only
         self._pid = 0
-        self._format = FORMAT
         self._opening: asyncio.Lock | None = None
         self._server: Server | None = None
         self._readers: Sessions | None = None
@@ -163,7 +162,7 @@ class PostgresStore:
         try:
             connection = readers.first_connect()
             if self._read_only:
-                self._format = opening.check_readable(connection, self.address)
+                opening.check_readable(connection, self.address)
                 return None, False
             opening.prepare(connection, self.address)
             has_trash = removal.has_trash(connection)
@@ -508,7 +507,7 @@ class PostgresStore:
 
     def _own(self) -> Own:
         lease = self.lease
-        return Own(None, (), self._format) if lease is None else Own(lease.id, lease.owed.copy())
+        return Own(None, ()) if lease is None else Own(lease.id, lease.owed.copy())
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
         return await self._check_open().run(partial(_once, read))

@@ -53,7 +53,7 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
             orphans, keys = _taken(connection, pick, owner, dead, token)
     rows = connection.execute(SQL["tails"], (Bigints(keys),)).fetchall() if keys else []
     claimed = {run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in rows}
-    infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys], own)]
+    infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys])]
     logs = reads.logs(connection, [run_id for run_id in claimed if run_id not in pick.kept], own)
     inbox = reads.inbox(connection, list(claimed))
     taken = [

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import RunExists, RunIsDriven, StoreError, UnknownStep
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import DEFAULT_QUEUE, summary_text
+from graphengine.stores.base import summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
 from graphengine.stores.postgres.arrays import Bigints, Bools, Bytes, Floats, Ints, Strings
@@ -80,14 +80,12 @@ class NewRun(NamedTuple):
     """A new run of one step, without a parent, tags and long texts.
 
     Attributes:
-        statement: The statement for many.
         owner: The owner that creates it.
         fingerprint: The fingerprint of its graph.
         outline: The JSON of its outline, and the checksum.
         columns: Its other values, in the order of the statement.
     """
 
-    statement: bytes
     owner: str
     fingerprint: str
     outline: tuple[str, int | None]
@@ -200,7 +198,7 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
     summed = [each for each in additions if each.summary is not None]
-    values = (
+    return SQL["append"], (
         owner,
         Bigints(each.key for each in additions),
         Ints(each.fence for each in additions),
@@ -228,11 +226,9 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         texts.places,
         texts.in_snapshots,
         texts.digests,
+        Bigints(each.key for each in summed),
+        Strings(each.summary for each in summed),
     )
-    if not summed:
-        return SQL["append"], values
-    summaries = Bigints(each.key for each in summed), Strings(each.summary for each in summed)
-    return SQL["append_and_sum"], (*values, *summaries)
 
 
 _COLUMNS: Final = (
@@ -246,9 +242,9 @@ def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
     outlines = {each.fingerprint: each.outline for each in runs}
     places = {fingerprint: place for place, fingerprint in enumerate(outlines, 1)}
     bodies = Strings(body for body, _ in outlines.values()), Ints(checksum for _, checksum in outlines.values())
-    columns = zip(_COLUMNS, zip(*(each.columns for each in runs), strict=True), strict=False)
+    columns = zip(_COLUMNS, zip(*(each.columns for each in runs), strict=True), strict=True)
     numbers = Ints(places[each.fingerprint] for each in runs)
-    return runs[0].statement, (
+    return SQL["create_many"], (
         runs[0].owner, Strings(outlines), *bodies, numbers, *(kind(column) for kind, column in columns)
     )  # fmt: skip
 
@@ -281,6 +277,8 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
     for row in rows:
         texts.add(0, row)
     body = to_json(outline)
+    summary = None if info.summary is None else summary_text(info.summary)
+    in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
     values = (
         owner,
         secrets.randbits(_TOKEN_BITS),
@@ -303,6 +301,7 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
         texts.seqs,
         texts.places,
         texts.digests,
+        *in_queue,
     )
 
     def read(answer: Sequence[Any]) -> Claimed:
@@ -330,26 +329,17 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
         return Claimed(key, fence, Tail())
 
     call = Call([info.id], SQL["create"], values, read, confirm, confirmed)
-    many = SQL["create_many"]
-    in_queue: tuple[Any, ...] = ()
-    if (info.queue, info.priority, info.key, info.summary, info.queued) != (DEFAULT_QUEUE, 0, None, None, False):
-        summary = None if info.summary is None else summary_text(info.summary)
-        in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
-        call.statement, call.values = SQL["create_in_queue"], (*values, *in_queue)
-        many = SQL["create_many_in_queue"]
-    call.row = _new_run(many, values, info, rows, in_queue)
+    call.row = _new_run(values, info, rows, in_queue)
     return call
 
 
-def _new_run(
-    statement: bytes, values: Sequence[Any], info: RunInfo, rows: Sequence[Row], in_queue: Sequence[Any]
-) -> NewRun | None:
+def _new_run(values: Sequence[Any], info: RunInfo, rows: Sequence[Row], in_queue: Sequence[Any]) -> NewRun | None:
     if info.parent is not None or info.tags or len(rows) != 1 or rows[0].texts:
         return None
     owner, token, _, _, fingerprint, body, checksum, *_ = values
     facts = token, info.id, info.graph, info.status, info.created_at, info.due_at
     step = rows[0].seq, rows[0].at, rows[0].sum, rows[0].body
-    return NewRun(statement, owner, fingerprint, (body, checksum), (*facts, *step, *in_queue))
+    return NewRun(owner, fingerprint, (body, checksum), (*facts, *step, *in_queue))
 
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:

@@ -12,15 +12,14 @@ import sqlite3
 import stat
 import time
 from contextlib import closing
-from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
-from graphengine.stores.sqlite.definitions import harden, refuse_foreign, schema_of
+from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
 from graphengine.stores.sqlite.owners import has_live_owner
-from graphengine.stores.sqlite.queries import MIGRATIONS, migration
+from graphengine.stores.sqlite.queries import latest_format, migration
 from graphengine.stores.sqlite.torn import refuse_damaged_log, sync_log
 
 if TYPE_CHECKING:
@@ -33,10 +32,7 @@ Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 APPLICATION_ID: Final = 0x47726147
 """The mark of graphengine's SQLite files: the letters GraG."""
 
-VERSION: Final = len(MIGRATIONS)
-"""The format that this code writes."""
-
-OLDEST_READ: Final = 4
+OLDEST_READ: Final = 1
 """The oldest format that is read without migrating it."""
 
 PAGE_BYTES: Final = 8192
@@ -275,7 +271,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     _use_wal(connection)
     disable_autocheckpoint(connection)
     sync_as(connection, synchronous)
-    if version < VERSION:
+    if version < latest_format():
         migrate(connection, path)
     _check_writable(connection)
 
@@ -306,7 +302,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool 
         message = f"{path} is empty: it is not a database yet"
         raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
     if version < OLDEST_READ:
-        message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
+        message = f"the database has format {version} and must be brought to format {latest_format()} before it is read"
         raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
 
 
@@ -339,21 +335,21 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
     if application != APPLICATION_ID and (application or version or tables):
         message = f"{path} is the database of another application"
         raise StoreNotADatabase(message, where=str(path), repair="name another file for the runs")
-    if version > VERSION:
-        message = f"the database has format {version}; this version of graphengine reads up to {VERSION}"
+    if version > latest_format():
+        message = f"the database has format {version}; this version of graphengine reads up to {latest_format()}"
         raise StoreTooNew(message, where=str(path), repair="update graphengine, or use another file for the runs")
     return int(version)
 
 
-def migrate(connection: sqlite3.Connection, path: Path, upto: int = VERSION) -> None:
-    """Migrate the database from its version to `upto`, in one transaction."""
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Migrate the database from its version to the latest one, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = check_format(connection, path)
-        steps = range(version + 1, upto + 1)
-        statements = schema_of(upto).values() if version == 0 else chain.from_iterable(map(migration, steps))
-        for statement in statements:
-            connection.execute(statement)
+        upto = latest_format()
+        for number in range(version + 1, upto + 1):
+            for statement in migration(number):
+                connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {upto}")
     except BaseException:

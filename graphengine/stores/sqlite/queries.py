@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from typing import Final
 
 from graphengine.stores.statements import named, text_of
 
-MIGRATIONS: Final = ("0001_runs.sql", "0002_waits.sql", "0003_trust.sql", "0004_texts.sql", "0005_dispatch.sql")
-"""The migrations in order; the number of the last one is the format's version, the database's `user_version`."""
+MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
+"""The migrations in order, the first from an empty database. No released one is ever changed: add another."""
 
 SQL: Final = named(__name__, "queries.sql")
 """The statements of the store by name."""
@@ -17,11 +18,21 @@ DOCTOR_SQL: Final = named(__name__, "doctor/queries.sql")
 """The statements of the doctor by name; they can read whole tables."""
 
 
+def latest_format() -> int:
+    """Return the format that this code writes, the database's `user_version`: the number of the last migration."""
+    return len(MIGRATIONS)
+
+
 def migration(version: int) -> list[str]:
     """Return the statements that migrate from the previous version to this one, one string each."""
+    return _statements(MIGRATIONS[version - 1])
+
+
+@cache
+def _statements(script: str) -> list[str]:
     statements: list[str] = []
     pending = ""
-    for line in text_of(__name__, f"schema/{MIGRATIONS[version - 1]}").splitlines(keepends=True):
+    for line in script.splitlines(keepends=True):
         pending += line
         if sqlite3.complete_statement(pending):
             statements.append(pending.strip())

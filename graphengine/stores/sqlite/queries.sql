@@ -333,13 +333,11 @@ DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run = :key LIMIT :rows
 DELETE FROM trash WHERE key = ?;
 
 -- name: spare_outlines
--- Not those of older formats, which have no checksum: histories that were not recorded then can need them.
-SELECT fingerprint FROM outlines WHERE sum IS NOT NULL
-    AND fingerprint NOT IN (SELECT fingerprint FROM runs)
+SELECT fingerprint FROM outlines WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
     AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
 
 -- name: drop_outlines
-DELETE FROM outlines WHERE fingerprint IN (SELECT value FROM json_each(?)) AND sum IS NOT NULL
+DELETE FROM outlines WHERE fingerprint IN (SELECT value FROM json_each(?))
     AND fingerprint NOT IN (SELECT fingerprint FROM runs)
     AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
 

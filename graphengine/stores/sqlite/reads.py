@@ -10,13 +10,13 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
-from graphengine.engine.step_json import decode_step, read_json
+from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.errors import StoreCorrupt, UnknownStep
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.refusals import unknown_run
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
@@ -136,13 +136,11 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     """Return the run for a row of `run_facts`."""
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until, due_at = row[10:14]
-    if due_at == math.inf:  # accepted by an earlier version; it means no timer
-        due_at = None
     tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
-    queue, priority, queue_key, summary = row[16:] or (DEFAULT_QUEUE, 0, "", None)  # format 4 has none of them
+    queue, priority, queue_key, summary = row[16:]
     info = RunInfo(
         *facts,
         driver=driver if is_alive else None,
@@ -295,21 +293,16 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
 def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
     seq = part.shot or 0
     row_id = part.id_of(seq)
-    body: bytes
     body, recorded, listed = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
-    what = f"the snapshot of run {run_id} after step {seq}"
     try:
-        body = Texts(connection).whole(row_id, body, listed, recorded)
+        return Texts(connection).whole(row_id, body, listed, recorded)
     except ValueError as error:
-        raise _damaged(what, str(error)) from error
-    if recorded is None:  # without a checksum, parsing is the only check
-        _object(body, what)
-    return body
+        raise _damaged(f"the snapshot of run {run_id} after step {seq}", str(error)) from error
 
 
-def _check_sum(place: int | str, body: bytes | None, recorded: int | None, what: str) -> None:
-    """Raise unless an outline or message is unchanged; those of formats before 3 have no checksum."""
-    if body is None or (recorded is not None and sum_of(place, body) != recorded):
+def _check_sum(place: int | str, body: bytes | None, recorded: int, what: str) -> None:
+    """Raise unless an outline or message is unchanged."""
+    if body is None or sum_of(place, body) != recorded:
         raise _damaged(what, _CHANGED)
 
 
@@ -322,7 +315,7 @@ def _object(body: bytes, what: str) -> Any:  # noqa: ANN401 - the caller names t
 
 def _json(body: bytes, what: str) -> JsonValue:
     try:
-        return read_json(body)
+        return from_json(body)
     except ValueError as error:
         raise _damaged(what, str(error)) from error
 

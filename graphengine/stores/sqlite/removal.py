@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from pydantic_core import to_json
 
 from graphengine.stores.sqlite import texts
-from graphengine.stores.sqlite.files import PAGE_BYTES, VERSION, bytes_of_log
-from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.files import PAGE_BYTES, bytes_of_log
+from graphengine.stores.sqlite.queries import SQL, latest_format
 from graphengine.stores.sqlite.reads import KEY_BITS, from_row
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[],
 
 
 def can_return_pages(connection: sqlite3.Connection) -> bool:
-    """Return whether free pages can be returned in strides; not in databases created with a format before 3."""
+    """Return whether free pages can be returned in strides; not in a database that was restored from a dump."""
     return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL)
 
 
@@ -167,7 +167,7 @@ def _shorten_log(connection: sqlite3.Connection) -> None:
     """
     connection.execute("PRAGMA journal_size_limit = 0").fetchone()
     try:
-        connection.execute(f"PRAGMA user_version = {VERSION}")  # unchanged, but it writes one page
+        connection.execute(f"PRAGMA user_version = {latest_format()}")  # unchanged, but it writes one page
     finally:
         connection.execute("PRAGMA journal_size_limit = -1").fetchone()
 

@@ -522,7 +522,7 @@ class SQLiteStore:
     async def vacuum(self) -> tuple[int, int]:
         """Return free space to the disk; see `Store.vacuum`.
 
-        A database that an older version created is rewritten once, and other processes wait until that is done.
+        A database that was restored from a dump is rewritten once, and other processes wait until that is done.
         """
         commits, _ = self._writing()
         writer = self._writer

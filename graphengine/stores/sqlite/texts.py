@@ -86,14 +86,14 @@ class Texts:
         """
         return join(body, ((offset, self._text(key)) for offset, key in _listed.decode(listed)))
 
-    def whole(self, row: int, body: bytes | None, listed: str | None, recorded: int | None) -> bytes:
-        """Return the whole body of a row after comparing it with its checksum, if it has one.
+    def whole(self, row: int, body: bytes | None, listed: str | None, recorded: int) -> bytes:
+        """Return the whole body of a row after comparing it with its checksum.
 
         Raises:
             ValueError: They differ, or as `put_back`.
         """
         found = body if body is None or listed is None else self.put_back(body, listed)
-        if found is None or (recorded is not None and sum_of(row, found) != recorded):
+        if found is None or sum_of(row, found) != recorded:
             message = "its checksum shows that it was changed since it was written"
             raise ValueError(message)
         return found

@@ -1,4 +1,4 @@
--- Runs, their logs, and their drivers, in one schema of a PostgreSQL database.
+-- Runs, their logs, their drivers, and their queues, in one schema of a PostgreSQL database.
 --
 -- What may be written is decided here, under the row lock of a run, by functions: one call is one round trip, and a
 -- batch of hundreds of runs is one call. Each statement in a function sees what was committed before its lock was
@@ -22,7 +22,8 @@ CREATE TABLE owners (                  -- one row for each open store that may d
     lock       bigint NOT NULL,        -- the advisory lock that its session holds
     server     timestamptz,            -- the start of the server on which it holds the lock; NULL if it holds none yet
     seen_at    double precision NOT NULL,  -- its last renewal, epoch seconds
-    expires_at double precision NOT NULL
+    expires_at double precision NOT NULL,
+    role       text NOT NULL DEFAULT ''    -- JSON of what a worker takes; '' for an owner that is no worker
 ) WITH (fillfactor = 50);
 
 CREATE TABLE outlines (                -- what a graph looked like, once for each fingerprint
@@ -40,11 +41,16 @@ CREATE TABLE runs (
     created_at  double precision NOT NULL,  -- epoch seconds
     parent      bigint REFERENCES runs (key),
     parent_seq  integer NOT NULL,      -- the last step shared with the parent; 0 if none
-    fence       integer NOT NULL,      -- grows with every change of driver
+    fence       integer NOT NULL,      -- grows with every change of driver; 0 while it is queued and has never been driven
     driver      text COLLATE "C",      -- owners.id; NULL if no process drives it
     token       bigint NOT NULL,       -- of the call that made the driver its driver
     due_at      double precision,      -- while it waits: when its first timer is due
-    wanted_at   double precision       -- since when it needs a driver independently of timers
+    wanted_at   double precision,      -- since when it needs a driver independently of timers
+    queue       text COLLATE "C" NOT NULL,  -- from which workers take it
+    priority    integer NOT NULL,      -- how urgent it is
+    queue_key   text COLLATE "C" NOT NULL,  -- for whom it is, such as a tenant; '' if none
+    turn        integer NOT NULL,      -- its place in its queue, so that keys take turns
+    summary     text                   -- JSON, written with each change of status; NULL before the first
 ) WITH (fillfactor = 80);
 CREATE INDEX runs_by_time ON runs (created_at, id);
 CREATE INDEX runs_by_status ON runs (status, created_at, id);
@@ -53,6 +59,10 @@ CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_due_at ON runs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_by_wanted_at ON runs (wanted_at) WHERE wanted_at IS NOT NULL;
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
+CREATE INDEX runs_queued ON runs (queue, priority DESC, turn, key) WHERE fence = 0;
+CREATE INDEX runs_queued_by_key ON runs (queue, queue_key, priority DESC, turn, key) WHERE fence = 0;
+CREATE INDEX runs_to_resume ON runs (queue, wanted_at) WHERE wanted_at IS NOT NULL AND fence > 0;
+CREATE INDEX runs_to_wake ON runs (queue, due_at) WHERE due_at IS NOT NULL;
 
 -- `sum` is a CRC-32 over the row's place and its whole text, as a signed integer. The bodies are JSON and not jsonb,
 -- which does not know \u0000, writes numbers anew and takes a third more.
@@ -121,6 +131,24 @@ CREATE TABLE earlier_outlines (        -- what a run's graph was before it chang
     PRIMARY KEY (run, fingerprint)
 );
 
+CREATE TABLE queues (                  -- the limits of queues
+    name   text COLLATE "C" PRIMARY KEY,
+    limits text NOT NULL               -- JSON
+);
+
+CREATE TABLE rates (                   -- how much of a limit on rates is used up
+    queue     text COLLATE "C" NOT NULL,
+    queue_key text COLLATE "C" NOT NULL,   -- '' for the whole queue
+    until     double precision NOT NULL,   -- epoch seconds: when nothing of it is used up any more
+    PRIMARY KEY (queue, queue_key)
+);
+
+CREATE TABLE schedules (               -- runs that are started at given times
+    name    text COLLATE "C" PRIMARY KEY,
+    body    text NOT NULL,             -- JSON: the times, the graph and its input
+    next_at double precision NOT NULL  -- its next time, epoch seconds
+);
+
 CREATE FUNCTION epoch() RETURNS double precision LANGUAGE sql AS $$
     SELECT extract(epoch FROM clock_timestamp())::float8
 $$;
@@ -157,7 +185,8 @@ SELECT r.key, r.id, r.graph, r.fingerprint, r.status, coalesce(last.seq, r.paren
        (SELECT p.id FROM runs AS p WHERE p.key = r.parent) AS parent, r.parent_seq,
        r.driver, r.fence, r.due_at,
        (SELECT array_agg(t.tag) FROM tags AS t WHERE t.run = r.key) AS tags,
-       coalesce((SELECT is_alive(o) FROM owners AS o WHERE o.id = r.driver), false) AS is_driven
+       coalesce((SELECT is_alive(o) FROM owners AS o WHERE o.id = r.driver), false) AS is_driven,
+       r.queue, r.priority, r.queue_key, r.summary
 FROM runs AS r
 LEFT JOIN LATERAL (SELECT s.seq, s.at FROM steps AS s WHERE s.run = r.key ORDER BY s.seq DESC LIMIT 1) AS last ON true;
 
@@ -270,7 +299,8 @@ CREATE FUNCTION append(
     p_shot_runs bigint[], p_shot_seqs integer[], p_shot_sums integer[], p_shot_bodies text[],
     p_print_runs bigint[], p_prints text[], p_outlines text[], p_outline_sums integer[],
     p_digests bytea[], p_texts text[],
-    p_use_runs bigint[], p_use_seqs integer[], p_use_places integer[], p_use_shots boolean[], p_uses bytea[]
+    p_use_runs bigint[], p_use_seqs integer[], p_use_places integer[], p_use_shots boolean[], p_uses bytea[],
+    p_summary_runs bigint[], p_summaries text[]
 ) RETURNS TABLE (run bigint, fence integer, driver text, status text, last integer) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -331,18 +361,21 @@ BEGIN
         wanted_at = CASE b.status WHEN 'waiting' THEN wanted_since(r.key) END
     FROM unnest(p_runs, p_statuses, p_dues) AS b (run, status, due)
     WHERE r.key = b.run AND (b.status <> 'running' OR r.status <> 'running') AND b.run = ANY (good);
+    IF cardinality(p_summary_runs) > 0 THEN
+        UPDATE runs AS r SET summary = s.summary FROM unnest(p_summary_runs, p_summaries) AS s (run, summary)
+        WHERE r.key = s.run AND s.run = ANY (good);
+    END IF;
 END $$;
 
--- The same for one step of one run; false: `append` returns why not.
-CREATE FUNCTION append_one(
+-- The same for one step of one run that changes its status; false: `append` returns why not.
+CREATE FUNCTION append_last(
     p_owner text, p_run bigint, p_fence integer, p_seq integer, p_at float8, p_sum integer, p_body text,
-    p_status text, p_due float8
+    p_status text, p_due float8, p_summary text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    was text;
     shared integer;
 BEGIN
-    SELECT r.status, r.parent_seq INTO was, shared FROM runs AS r
+    SELECT r.parent_seq INTO shared FROM runs AS r
     WHERE r.key = p_run AND r.fence = p_fence AND r.driver = p_owner FOR NO KEY UPDATE;
     IF NOT FOUND OR p_seq <> 1 + coalesce(
         (SELECT s.seq FROM steps AS s WHERE s.run = p_run ORDER BY s.seq DESC LIMIT 1), shared
@@ -350,23 +383,35 @@ BEGIN
         RETURN false;
     END IF;
     INSERT INTO steps (run, seq, at, sum, body) VALUES (p_run, p_seq, p_at, p_sum, p_body);
-    IF p_status <> 'running' OR was <> 'running' THEN
-        UPDATE runs AS r SET
-            status = p_status,
-            driver = CASE p_status WHEN 'running' THEN r.driver END,
-            due_at = CASE p_status WHEN 'waiting' THEN p_due END,
-            wanted_at = CASE p_status WHEN 'waiting' THEN wanted_since(r.key) END
-        WHERE r.key = p_run;
-    END IF;
+    UPDATE runs AS r SET
+        summary = p_summary,
+        status = p_status,
+        driver = CASE p_status WHEN 'running' THEN r.driver END,
+        due_at = CASE p_status WHEN 'waiting' THEN p_due END,
+        wanted_at = CASE p_status WHEN 'waiting' THEN wanted_since(r.key) END
+    WHERE r.key = p_run;
     RETURN true;
 END $$;
 
--- A new run. `outcome`: made; exists; no_parent; no_step, with the parent's last step in `fence`.
+-- The turn of a new run in its queue: one after the last of its key, but not before those whose turn it is now.
+CREATE FUNCTION next_turn(p_queue text, p_priority integer, p_queue_key text) RETURNS integer LANGUAGE sql STABLE
+SET enable_sort = off SET enable_bitmapscan = off AS $$
+    SELECT greatest(
+        coalesce((SELECT r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = p_queue AND r.priority = p_priority
+                  ORDER BY r.turn LIMIT 1), 0),
+        coalesce((SELECT 1 + r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = p_queue AND r.queue_key = p_queue_key
+                  AND r.priority = p_priority ORDER BY r.turn DESC LIMIT 1), 0)
+    )
+$$;
+
+-- A new run, driven by its owner, or queued: then it has no driver, and is announced on the channel. `outcome`:
+-- made; exists; no_parent; no_step, with the parent's last step in `fence`.
 CREATE FUNCTION create_run(
     p_owner text, p_token bigint, p_id text, p_graph text, p_print text, p_outline text, p_outline_sum integer,
     p_status text, p_created float8, p_due float8, p_parent text, p_parent_seq integer, p_tags text[],
     p_seqs integer[], p_ats float8[], p_sums integer[], p_bodies text[],
     p_digests bytea[], p_texts text[], p_use_seqs integer[], p_use_places integer[], p_uses bytea[],
+    p_queue text, p_priority integer, p_queue_key text, p_summary text, p_is_queued boolean, p_channel text,
     OUT outcome text, OUT key bigint, OUT fence integer, OUT rows bigint, OUT row_bytes bigint, OUT shot_bytes bigint
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -374,7 +419,6 @@ DECLARE
     parent runs;
     there runs;
 BEGIN
-    fence := 1;
     IF p_parent IS NOT NULL THEN
         SELECT * INTO parent FROM runs AS r WHERE r.id = p_parent FOR KEY SHARE;
         IF NOT FOUND THEN
@@ -386,11 +430,14 @@ BEGIN
             outcome := 'no_step';
             RETURN;
         END IF;
-        fence := 1;
     END IF;
-    INSERT INTO runs (id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, token)
+    fence := CASE WHEN p_is_queued THEN 0 ELSE 1 END;
+    INSERT INTO runs (id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, token,
+                      queue, priority, queue_key, summary, wanted_at, turn)
     VALUES (p_id, p_graph, p_print, p_status, p_created, CASE p_status WHEN 'waiting' THEN p_due END,
-            parent.key, p_parent_seq, 1, p_owner, p_token)
+            parent.key, p_parent_seq, fence, CASE WHEN NOT p_is_queued THEN p_owner END, p_token,
+            p_queue, p_priority, p_queue_key, p_summary, CASE WHEN p_is_queued THEN p_created END,
+            CASE WHEN p_is_queued THEN next_turn(p_queue, p_priority, p_queue_key) ELSE 0 END)
     ON CONFLICT (id) DO NOTHING RETURNING runs.key INTO key;
     IF NOT FOUND THEN
         SELECT * INTO there FROM runs AS r WHERE r.id = p_id;
@@ -413,6 +460,9 @@ BEGIN
         FROM unnest(p_use_seqs, p_use_places, p_uses) AS u (seq, place, digest);
     END IF;
     outcome := 'made';
+    IF p_is_queued THEN
+        PERFORM pg_notify(p_channel, 'due');
+    END IF;
     IF p_parent IS NOT NULL THEN
         SELECT t.* INTO rows, row_bytes, shot_bytes FROM tail(key, last_seq(key, p_parent_seq)) AS t;
     END IF;
@@ -642,4 +692,40 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM runs AS r WHERE r.fingerprint = o.fingerprint)
             AND NOT EXISTS (SELECT FROM earlier_outlines AS e WHERE e.fingerprint = o.fingerprint);
     END IF;
+END $$;
+
+-- The first runs of each queue that no process drives: those that messages or releases made due, those whose time has
+-- come, and queued ones unless these are read by key. Rows that another call has locked are left to it.
+--
+-- No plan but reading the indexes from their beginning is fast when many runs are queued, so others are made dear, and
+-- `CASE` keeps the index of graphs out.
+CREATE FUNCTION queue_heads(
+    p_names text[], p_now float8, p_limit integer, p_graphs text[], p_aside text[], p_blocked text[], p_by_key boolean
+) RETURNS TABLE (key bigint, queue text, queue_key text, priority integer, is_queued boolean, place float8)
+LANGUAGE plpgsql SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY p_names LOOP
+        RETURN QUERY
+        SELECT r.key, r.queue, r.queue_key, r.priority, false, r.wanted_at FROM runs AS r
+        WHERE r.queue = name AND r.wanted_at IS NOT NULL AND r.fence > 0 AND r.driver IS NULL
+            AND CASE WHEN p_graphs IS NULL THEN true ELSE r.graph = ANY (p_graphs) END
+            AND r.id <> ALL (p_aside) AND r.queue_key <> ALL (p_blocked)
+        ORDER BY r.wanted_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED;
+        RETURN QUERY
+        SELECT r.key, r.queue, r.queue_key, r.priority, false, r.due_at FROM runs AS r
+        WHERE r.queue = name AND r.due_at <= p_now AND r.wanted_at IS NULL AND r.driver IS NULL
+            AND CASE WHEN p_graphs IS NULL THEN true ELSE r.graph = ANY (p_graphs) END
+            AND r.id <> ALL (p_aside) AND r.queue_key <> ALL (p_blocked)
+        ORDER BY r.due_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT p_by_key THEN
+            RETURN QUERY
+            SELECT r.key, r.queue, r.queue_key, r.priority, true, r.turn::float8 FROM runs AS r
+            WHERE r.queue = name AND r.fence = 0 AND r.driver IS NULL
+                AND CASE WHEN p_graphs IS NULL THEN true ELSE r.graph = ANY (p_graphs) END AND r.id <> ALL (p_aside)
+            ORDER BY r.priority DESC, r.turn, r.key LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED;
+        END IF;
+    END LOOP;
 END $$;

@@ -22,7 +22,6 @@ from graphengine.stores.sqlite.doctor.inspection import BUSY_TIMEOUT_SECONDS, al
 from graphengine.stores.sqlite.faults import explain, explain_os, shows_damage
 from graphengine.stores.sqlite.files import (
     APPLICATION_ID,
-    VERSION,
     FileState,
     bytes_of_log,
     check_format,
@@ -35,7 +34,7 @@ from graphengine.stores.sqlite.files import (
     sync_folder,
 )
 from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_files, lock_shows_death, owner_of
-from graphengine.stores.sqlite.queries import DOCTOR_SQL
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, latest_format
 from graphengine.stores.sqlite.torn import describe_damage, refuse_damaged_log
 
 if TYPE_CHECKING:
@@ -80,9 +79,9 @@ def examine(path: Path, *, quick: bool = False, progress: Progress | None = None
 def _examine_once(path: Path, state: FileState, *, quick: bool, progress: Progress | None) -> Report:
     try:
         with closing(open_for_inspection(path, state)) as connection:
-            if _check_application(connection, path) < VERSION and not _is_present_schema(connection):
+            if _check_application(connection, path) < latest_format() and not _is_present_schema(connection):
                 refuse_damaged_log(path)  # the version that SQLite reads can be much older than the recorded one
-                message = f"the database has an older format and must be brought to format {VERSION} first"
+                message = f"the database has an older format and must be brought to format {latest_format()} first"
                 repair = "open it once with write access, as by `graphengine run`; --repair does it after a copy"
                 raise StoreReadOnly(message, where=str(path), repair=repair)
             return _examined(connection, path, quick=quick, progress=progress)
@@ -207,10 +206,10 @@ def _repair_in_place(path: Path, options: LeaseOptions, progress: Progress | Non
         harden(connection)
         done = []
         version = _check_application(connection, path)
-        if version < VERSION and not _is_present_schema(connection):
+        if version < latest_format() and not _is_present_schema(connection):
             repairs.repair_schema(connection, version, options)
             migrate(connection, path)
-            done.append(f"brought the database to format {VERSION}")
+            done.append(f"brought the database to format {latest_format()}")
         done += repairs.repair_rows(connection, options, progress)
         done += repairs.remove_lock_files(options)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -236,7 +235,7 @@ def _check_application(connection: sqlite3.Connection, path: Path) -> int:
     tables = {row[1] for row in connection.execute(DOCTOR_SQL["schema"]) if row[0] == "table"}
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if tables >= _OURS and application != APPLICATION_ID:
-        return min(int(connection.execute("PRAGMA user_version").fetchone()[0]), VERSION)
+        return min(int(connection.execute("PRAGMA user_version").fetchone()[0]), latest_format())
     return check_format(connection, path)
 
 
@@ -247,7 +246,7 @@ def _is_present_schema(connection: sqlite3.Connection) -> bool:
 def _has_older_format(path: Path) -> bool:
     try:
         with closing(open_for_inspection(path)) as connection:
-            return 0 < check_format(connection, path) < VERSION
+            return 0 < check_format(connection, path) < latest_format()
     except (sqlite3.Error, StoreError):
         return False
 

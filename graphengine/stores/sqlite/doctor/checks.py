@@ -17,9 +17,9 @@ from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.findings import Finding
 from graphengine.stores.sqlite import definitions
 from graphengine.stores.sqlite.faults import shows_damage
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, bytes_of_log, log_of
+from graphengine.stores.sqlite.files import APPLICATION_ID, bytes_of_log, log_of
 from graphengine.stores.sqlite.owners import Owner, lock_files, lock_shows_death, owner_of
-from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL, latest_format
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, recorded_facts
 from graphengine.stores.sqlite.texts import Texts, digest_of, keys_in
 from graphengine.stores.sqlite.torn import describe_damage
@@ -81,8 +81,9 @@ def pages(connection: sqlite3.Connection, *, quick: bool) -> Iterator[Finding]:
         yield Finding(code, " ".join(text.split())[:500], repair=repair, repairable=True)
 
 
-def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[Finding]:
-    """Yield definitions that are not graphengine's, and those of graphengine that are missing or changed."""
+def schema(connection: sqlite3.Connection, version: int | None = None) -> Iterator[Finding]:
+    """Yield definitions that are not graphengine's, and those of a format, the latest if not given, that differ."""
+    version = latest_format() if version is None else version
     found, expected = definitions.definitions(connection), definitions.expected_of(version)
     tables = {name for kind, name in expected if kind == "table"}
     for (kind, name), (table, sql) in found.items():
@@ -110,9 +111,10 @@ def mark(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield a finding if the file's mark or version is wrong."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) != (APPLICATION_ID, VERSION):
+    if (application, version) != (APPLICATION_ID, latest_format()):
         message = (
-            f"the file's mark is {application:#x} and its version {version}, not {APPLICATION_ID:#x} and {VERSION}"
+            f"the file's mark is {application:#x} and its version {version}, "
+            f"not {APPLICATION_ID:#x} and {latest_format()}"
         )
         yield Finding("mark", message, repair=f"{_DOCTOR} sets them", repairable=True)
 
@@ -193,9 +195,7 @@ def messages(connection: sqlite3.Connection) -> Iterator[Finding]:
         if run_id is None:
             message = f"a message without a run (row {row})"
             yield Finding("message_of_no_run", message, repair=f"{_DOCTOR} drops it", repairable=True, row=row)
-        elif kind not in _KINDS or (
-            recorded is not None and sum_of(message_place(key, kind, message_key), payload) != recorded
-        ):
+        elif kind not in _KINDS or (sum_of(message_place(key, kind, message_key), payload) != recorded):
             message = f"the {kind} {message_key!r} (message {row}) was changed since it was written"
             repair = f"{_DOCTOR} drops it, so that the run can continue; send it again"
             yield Finding("message_damaged", message, run_id, repair=repair, repairable=True, row=row)
@@ -204,7 +204,7 @@ def messages(connection: sqlite3.Connection) -> Iterator[Finding]:
 def outlines(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield outlines that cannot be read, are missing or unused."""
     for row, fingerprint, body, recorded in connection.execute(DOCTOR_SQL["outlines"]):
-        if recorded is not None and sum_of(fingerprint, body) != recorded:
+        if sum_of(fingerprint, body) != recorded:
             message = f"the outline of graph {fingerprint} was changed since it was written"
             repair = f"{_DOCTOR} drops it; the next run of that graph records it again"
             yield Finding("outline_damaged", message, repair=repair, repairable=True, row=row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -268,9 +267,8 @@ def _snapshot(connection: sqlite3.Connection, run: _RunCheck, shot: int) -> Iter
 
 
 def _summary(connection: sqlite3.Connection, run: _RunCheck, snapshot: Snapshot) -> Iterator[Finding]:
-    """Yield a finding if the run's summary disagrees with its log; older formats have none."""
-    found = connection.execute(DOCTOR_SQL["has_summaries"]).fetchone()
-    text = None if found is None else connection.execute(DOCTOR_SQL["summary"], (run.key,)).fetchone()[0]
+    """Yield a finding if the run's summary disagrees with its log."""
+    (text,) = connection.execute(DOCTOR_SQL["summary"], (run.key,)).fetchone()
     listed = differing_summary(read_summary(text), run.row["status"], snapshot)
     if listed:
         what, repair = f"its summary has {listed}", f"{_DOCTOR} rewrites it from the log"
@@ -287,8 +285,6 @@ def _row(connection: sqlite3.Connection, run: _RunCheck) -> Iterator[Finding]:
     row, snapshot = run.row, run.snapshot
     if snapshot is None:
         return
-    if row["due_at"] == math.inf:  # accepted by an earlier version; it means no timer
-        row = {**row, "due_at": None}
     # A run that waits or failed is not released while some of its work is in flight, and its process can die then.
     is_held = row["status"] == "running" and snapshot.status in ("waiting", "failed")
     status = "running" if is_held else snapshot.status

@@ -129,9 +129,6 @@ UPDATE runs SET id = ?, graph = ?, fingerprint = ?, status = ?, created_at = ?, 
     due_at = ?, wanted_at = ?
 WHERE key = ?;
 
--- name: has_summaries
-SELECT 1 FROM pragma_table_info('runs') WHERE name = 'summary';
-
 -- name: summary
 SELECT summary FROM runs WHERE key = ?;
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.stores.sqlite.doctor import checks, logs
 from graphengine.stores.sqlite.doctor.inspection import all_findings
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION
+from graphengine.stores.sqlite.files import APPLICATION_ID
 from graphengine.stores.sqlite.owners import lock_files, lock_shows_death, owner_of
-from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL, latest_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -150,7 +150,7 @@ def _repair_schema(connection: sqlite3.Connection, finding: Finding, options: Le
 def _set_mark(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     del finding, options
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {latest_format()}")
 
 
 def _set_step_time(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:

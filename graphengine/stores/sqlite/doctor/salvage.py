@@ -12,9 +12,6 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_core import from_json
-
-from graphengine.stores.base import DEFAULT_QUEUE
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.findings import Lost
 from graphengine.stores.sqlite.doctor import pages
@@ -61,15 +58,12 @@ _ADD: Final = {
 # The columns of rows on the pages: n NULL (the key is the rowid), i integer, r number, t text, ? possibly NULL.
 _SHAPES: Final = {
     "texts": ("n", "t", "t"),
-    "steps": ("n", "r", "t", "i?", "t?"),
-    "snapshots": ("n", "t", "i?", "t?"),
-    "inbox": ("n", "i", "t", "t", "t?", "r", "i?"),
-    "outlines": ("t", "t", "i?"),
-    "runs": ("n", "t", "t", "t", "t", "r", "i?", "i", "i", "t?", "r?", "r?", "t?", "i?", "t?", "i?", "t?"),
+    "steps": ("n", "r", "t", "i", "t?"),
+    "snapshots": ("n", "t", "i", "t?"),
+    "inbox": ("n", "i", "t", "t", "t?", "r", "i"),
+    "outlines": ("t", "t", "i"),
+    "runs": ("n", "t", "t", "t", "t", "r", "i?", "i", "i", "t?", "r?", "r?", "t", "i", "t", "i", "t?"),
 }
-_FEWEST: Final = {"texts": 3, "steps": 3, "snapshots": 2, "inbox": 5, "outlines": 2, "runs": 10}
-"""The number of columns that the first format wrote; later ones are at the end of a row."""
-
 _BODIES: Final = {"steps": 2, "snapshots": 1, "inbox": 4, "outlines": 2}
 _SUMS: Final = {"steps": 3, "snapshots": 2, "inbox": 6, "outlines": 3}
 """Which columns of a row that was read hold its text and its checksum."""
@@ -243,7 +237,7 @@ def _save(saving: _Saving, table: str, row: RawRow) -> None:
 def _columns_of(table: str, row: RawRow) -> list[Any]:
     """Return the columns of a raw row as SQLite returns them."""
     shape = _SHAPES[table]
-    cells: list[Any] = list(row.cells) + [None] * (len(shape) - len(row.cells))
+    cells: list[Any] = list(row.cells)
     texts = [index for index, kind in enumerate(shape) if kind[0] == "t"]
     bodies = {"texts": (1, 2), "steps": (2,), "snapshots": (1,), "inbox": (4,), "outlines": (1,)}
     for index in texts:
@@ -252,10 +246,6 @@ def _columns_of(table: str, row: RawRow) -> list[Any]:
     if table == "outlines":
         return [row.rowid, *cells]
     cells[0] = row.rowid
-    if table == "inbox" and cells[5] is None:
-        cells[5] = 0.0
-    if table == "runs" and cells[12] is None:  # a row of an older format
-        cells[12:16] = DEFAULT_QUEUE, 0, "", 0
     return cells
 
 
@@ -284,7 +274,7 @@ def _table_of(row: RawRow) -> str | None:
     if row.rowid is None:
         return None
     for table, shape in _SHAPES.items():
-        if _FEWEST[table] <= len(row.cells) <= len(shape) and all(map(_fits, row.cells, shape)):
+        if len(row.cells) == len(shape) and all(map(_fits, row.cells, shape)):
             return table
     return None
 
@@ -301,15 +291,11 @@ def _is_proved(row: RawRow) -> bool:
     table = _table_of(row)
     if table is None or table in ("runs", "texts"):
         return False
-    cells = _columns_of(table, row)
-    return cells[_SUMS[table]] is not None and _is_valid(table, cells, None)
+    return _is_valid(table, _columns_of(table, row), None)
 
 
 def _is_valid(table: str, row: Sequence[Any], texts: Texts | None) -> bool:
-    """Return whether a row matches its checksum; without one (formats before 3), whether its text can be parsed.
-
-    Without `texts`, a row that holds long texts does not match.
-    """
+    """Return whether a row matches its checksum; one that holds long texts does not match without `texts`."""
     if table in ("runs", "trash"):
         return True
     if table == "texts":
@@ -324,8 +310,6 @@ def _is_valid(table: str, row: Sequence[Any], texts: Texts | None) -> bool:
     try:
         if table in ("steps", "snapshots") and row[-1] is not None:
             body = b"" if texts is None else texts.put_back(body, row[-1])
-        if recorded is None:
-            from_json(body)
     except ValueError:
         return False
-    return recorded is None or bool(sum_of(place, body) == recorded)
+    return bool(sum_of(place, body) == recorded)
