@@ -79,9 +79,11 @@ def test_the_core_runs_without_the_rest_of_the_package(tmp_path: Path) -> None:
         if name in core and (ROOT / path).is_dir():
             shutil.copytree(ROOT / path, tmp_path / path, ignore=shutil.ignore_patterns("__pycache__"))
             continue
-        source = path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
-        (tmp_path / source).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / source, tmp_path / source)
+        is_package = (ROOT / path).is_dir()
+        for source in (ROOT / path).glob("__init__.py*") if is_package else [ROOT / path.with_suffix(".py")]:
+            target = tmp_path / source.relative_to(ROOT)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(source, target)
     link(tmp_path, *NEEDS)
     words = [sys.executable, "-I", "-S", "-c", PROGRAM, str(tmp_path)]  # without site-packages
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

@@ -443,4 +443,4 @@ async def _no_runs(*_: object) -> Sequence[PastRun]:
     return ()
 
 
-__all__ = ["run_node"]
+__all__ = ["NO_ANSWER", "run_node"]

@@ -43,7 +43,7 @@ class Count(BaseModel):
 
 def names() -> dict[str, object]:
     """The names that an example need not import: the public ones, and `count`, the graph of `Graph`'s example."""
-    found: dict[str, object] = {name: getattr(graphengine, name) for name in graphengine.__all__}
+    found: dict[str, object] = {name: getattr(graphengine, name) for name in dir(graphengine)}
     found |= {"asyncio": asyncio, "Annotated": Annotated, "BaseModel": BaseModel, "Count": Count}
     found |= {"append": reducers.append, "check_text": guards.check_text}
     count: graphengine.Graph[Count] = graphengine.Graph("count", Count)
@@ -89,7 +89,7 @@ OWNERS: dict[object, str] = {
     graphengine.Graph: "add_node add_edge add_path add_switch add_fork check but",
     Runner: "start resume branch answer recover spending",
     reducers: "add append extend maximum merge",
-    patterns: " ".join(name for name in patterns.__all__ if name.islower()),
+    patterns: " ".join(name for name in dir(patterns) if name.islower()),
     guards: "guard",
 }
 MAIN = [(owner, name) for owner, names_of in OWNERS.items() for name in names_of.split()]

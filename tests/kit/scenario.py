@@ -195,7 +195,7 @@ def _namespace(graph: str, name: str) -> dict[str, Any]:
 
     names: dict[str, Any] = {"__name__": "scenario", "work": work, "Annotated": Annotated, "Literal": Literal}
     names |= {"asyncio": asyncio, "Any": Any}
-    names |= {public: getattr(graphengine, public) for public in graphengine.__all__}
+    names |= {public: getattr(graphengine, public) for public in dir(graphengine)}
     names |= {public: getattr(reducers, public) for public in ("append", "extend", "merge", "add", "maximum")}
     of_pydantic = ("AfterValidator", "BaseModel", "Field", "field_validator", "model_validator")
     names |= {public: getattr(pydantic, public) for public in of_pydantic}

@@ -1,0 +1,61 @@
+from .agents import Agent as Agent, Window as Window, mcp as mcp, tool as tool
+from .api.graph import Graph as Graph
+from .api.runner import Runner as Runner
+from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
+from .cli.live import show as show
+from .errors import CompileError as CompileError, GraphEngineError as GraphEngineError
+from .graph.conditions import (
+    Condition as Condition,
+    changed as changed,
+    elapsed_seconds as elapsed_seconds,
+    failed as failed,
+    iterations as iterations,
+    plateau as plateau,
+    usage as usage,
+    value as value,
+)
+from .graph.definition import (
+    END as END,
+    FAIL as FAIL,
+    START as START,
+    Limits as Limits,
+    Migration as Migration,
+    Node as Node,
+    Retry as Retry,
+    Runnable as Runnable,
+    choose as choose,
+)
+from .graph.endings import ended_with as ended_with
+from .graph.options import Sizes as Sizes
+from .graph.question import ask as ask
+from .models import (
+    Cited as Cited,
+    Lane as Lane,
+    Message as Message,
+    Model as Model,
+    Router as Router,
+    ScriptedModel as ScriptedModel,
+    Settings as Settings,
+    code_execution as code_execution,
+    web_fetch as web_fetch,
+    web_search as web_search,
+)
+from .reducers import Replace as Replace
+from .runner import (
+    Context as Context,
+    PastRun as PastRun,
+    Pruned as Pruned,
+    Result as Result,
+    Run as Run,
+    RunFailed as RunFailed,
+    Usage as Usage,
+    Wait as Wait,
+    Worker as Worker,
+)
+from .state.ending import Ending as Ending
+from .state.failure import Failure as Failure
+from .state.media import Media as Media
+from .state.secret import Secret as Secret
+from .state.text_file import TextFile as TextFile
+
+__version__: str

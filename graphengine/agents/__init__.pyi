@@ -1,0 +1,16 @@
+from .agent import Agent as Agent, Answer as Answer
+from .approval import Approval as Approval, Edit as Edit, Refuse as Refuse, file_diff as file_diff
+from .guards import Guard as Guard, guard as guard
+from .hooks import Hooks as Hooks
+from .live_events import (
+    AnswerReset as AnswerReset,
+    PartialAnswer as PartialAnswer,
+    TextDelta as TextDelta,
+    ThinkingDelta as ThinkingDelta,
+    ToolCalled as ToolCalled,
+    ToolReturned as ToolReturned,
+)
+from .mcp_servers import mcp as mcp
+from .pydantic_ai import pydantic_ai_node as pydantic_ai_node
+from .tools import Tool as Tool, ToolSource as ToolSource, tool as tool
+from .window import Window as Window, without_tools as without_tools

@@ -1,0 +1,31 @@
+from .anthropic import AnthropicModel as AnthropicModel
+from .base import (
+    Closes as Closes,
+    KnowsPrices as KnowsPrices,
+    Message as Message,
+    Model as Model,
+    Request as Request,
+    Response as Response,
+    ToolCall as ToolCall,
+    ToolSpec as ToolSpec,
+)
+from .clouds import AzureModel as AzureModel, BedrockModel as BedrockModel, VertexModel as VertexModel
+from .hosted import (
+    HostedTool as HostedTool,
+    HostsTools as HostsTools,
+    code_execution as code_execution,
+    web_fetch as web_fetch,
+    web_search as web_search,
+)
+from .lane import Lane as Lane
+from .names import as_model as as_model, model_of as model_of
+from .offline import OfflineModel as OfflineModel
+from .openai import OpenAIModel as OpenAIModel
+from .openai_chat import OpenAIChatModel as OpenAIChatModel
+from .parts import Citation as Citation, Cited as Cited
+from .prices import Price as Price
+from .pydantic_ai import PydanticAIModel as PydanticAIModel
+from .recorded import BadRecording as BadRecording, NotRecorded as NotRecorded, RecordedModel as RecordedModel
+from .router import Router as Router
+from .scripted import OffScript as OffScript, ScriptedModel as ScriptedModel, calls as calls, cited as cited
+from .settings import Settings as Settings

@@ -1,0 +1,9 @@
+from .alone import NO_ANSWER as NO_ANSWER, run_node as run_node
+from .clock import FakeClock as FakeClock
+from .coverage import EdgeCoverage as EdgeCoverage
+from .done import Asked as Asked, Done as Done, EdgeTaken as EdgeTaken, Recorded as Recorded
+from .open_runner import OpenRunner as OpenRunner
+from .recordings import Recordings as Recordings
+from .replays import replay as replay
+from .scripts import Ended as Ended, Items as Items, Visits as Visits
+from .walks import Visit as Visit, Walked as Walked, walk as walk
