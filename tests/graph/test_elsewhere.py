@@ -165,6 +165,7 @@ def test_other_names_are_unknown_as_in_python() -> None:
         three().add_nodes()
     assert not isinstance(caught.value, GraphEngineError)
     assert (caught.value.name, hasattr(three(), "invoke")) == ("add_nodes", False)
+    assert not NAMES.keys() & {*dir(three()), *dir(one(work, writes="text").compile())}
     assert issubclass(NotCalledSo, AttributeError)
 
 
