@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from graphengine.engine.outline import AgentOutline, EdgeOutline, NodeOutline, Outline
     from graphengine.state.json_values import JsonValue
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 _TEXT: Final = 80
 """The maximum length of a text; longer ones are cut around the first character that differs."""
 _NONE: Final = "none"
-_SINCE_2: Final = ("reads", "sources", "agents", "answer")
-"""Keys of a node's outline that exist since format 2 of outlines."""
 
 
 def differences(old: Outline, new: Outline, where: str = "") -> list[str]:
@@ -52,14 +50,9 @@ def _fields(old: Outline, new: Outline, where: str) -> list[str]:
         elif before[name] != after[name]:
             lines.append(f"field {where}{name}: {before[name]} → {after[name]}")
         one, other = old.get("reducers", {}).get(name, _NONE), new.get("reducers", {}).get(name, _NONE)
-        if one != other and name in before and name in after and _same_format(old, new):
+        if one != other and name in before and name in after:
             lines.append(f"field {where}{name}: reducer {one} → {other}")
     return lines
-
-
-def _same_format(old: Outline, new: Outline) -> bool:
-    """Return whether both outlines have the same format, and so the same keys."""
-    return old.get("format", 1) == new.get("format", 1)
 
 
 def _nodes(old: Outline, new: Outline, where: str) -> list[str]:
@@ -67,10 +60,9 @@ def _nodes(old: Outline, new: Outline, where: str) -> list[str]:
     after = {node["name"]: node for node in new.get("nodes", ())}
     lines = [f"node {where}{name} is gone: {_kind(node)}" for name, node in before.items() if name not in after]
     lines += [f"node {where}{name} is new: {_kind(node)}" for name, node in after.items() if name not in before]
-    skipped = () if _same_format(old, new) else _SINCE_2
     for name, node in before.items():
         if name in after:
-            lines += _node(node, after[name], f"{where}{name}", skipped)
+            lines += _node(node, after[name], f"{where}{name}")
     return lines
 
 
@@ -80,13 +72,13 @@ def _kind(node: NodeOutline) -> str:
     return f"{node.get('kind', 'function')}{each}"
 
 
-def _node(old: NodeOutline, new: NodeOutline, path: str, skipped: Sequence[str]) -> Iterator[str]:
+def _node(old: NodeOutline, new: NodeOutline, path: str) -> Iterator[str]:
     """Return the differences of a node, and of its graphs."""
     if "was" in old:
         yield f"node {path} was called {old['was']}"
     for key in (*old, *(key for key in new if key not in old)):
         one, other = old.get(key), new.get(key)
-        if one == other or key == "was" or key in skipped:
+        if one == other or key == "was":
             continue
         if key == "graphs":
             yield from _graphs(old.get("graphs") or {}, new.get("graphs") or {}, path)

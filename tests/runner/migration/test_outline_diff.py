@@ -54,17 +54,6 @@ def test_equal_outlines_have_no_differences() -> None:
     assert differences({}, outline()) == []
 
 
-def test_what_older_outlines_do_not_contain_is_no_change() -> None:
-    """An outline of format 1 has no reducers, reads, sources, agents and types of answers."""
-    old = outline()
-    del old["format"], old["reducers"]
-    missing = ("reads", "sources", "agents", "answer")
-    old["nodes"] = [{key: fact for key, fact in node.items() if key not in missing} for node in old["nodes"]]
-    assert differences(old, outline()) == []
-    new = outline() | {"version": 2}
-    assert differences(old, new) == ["version 1 → 2"]
-
-
 @pytest.mark.parametrize("length", [10, 1000])
 def test_long_texts_are_cut_around_their_difference(length: int) -> None:
     """Both sides are cut so that the difference is shown."""
