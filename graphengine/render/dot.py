@@ -38,7 +38,6 @@ _SHAPES = {
     "entry": 'shape="circle" style="filled" fixedsize="true" width="0.14" height="0.14"',
     "exit": 'shape="doublecircle" style="filled" fixedsize="true" width="0.12" height="0.12"',
     "fork": 'shape="box" style="filled" fixedsize="true" width="0.9" height="0.07"',
-    "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
 _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}"{facts}>{rows}</TABLE>'
 _CELL: Final = '<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{high}" ALIGN="{align}">{row}</TD></TR>'
@@ -234,7 +233,7 @@ def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
 
     Otherwise what follows the graph would be drawn next to it, level with the box that leads there.
     """
-    boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster and box.shape != "link"]
+    boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster]
     ends = [box for box in boxes if box.shape == "exit"]
     continuing = {arrow.source for arrow in drawing.arrows if not arrow.back} if ends else set()
     return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in continuing]
