@@ -74,7 +74,7 @@ class _Writer:
         self.landing = _landing(drawing) - self.around
         self.lengths = _lengths(drawing, self.landing)
         self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
-        self.arrows = arrows_by_cluster(drawing)
+        self.arrows = _arrows_by_cluster(drawing)
         self.ordered = _ordered(drawing)
         top = [arrow for arrow in self.arrows.get("", ()) if not arrow.head]
         self.cornered = {arrow.id for arrow in top if arrow.target in self.ordered}
@@ -181,7 +181,7 @@ def _landing(drawing: Drawing) -> set[str]:
     return {a.id for a in drawing.arrows if a.head and not a.tail and not a.back and leaving[a.source] > 1}
 
 
-def arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
+def _arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
     """Group the arrows by the innermost cluster that contains both their ends, "" for none."""
     parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
     around = {box.id: _up(box.cluster, parents) for box in drawing.boxes}
