@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.graph.options import END, FAIL, START
-from graphengine.render.columns import in_columns
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
 from graphengine.render.plain import plain_text
@@ -82,7 +81,6 @@ def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
     from graphengine.render.painted import svg_of  # noqa: PLC0415 - only pictures need it
 
     drawing = drawing_of(atlas.outline, detail=detail)
-    broken = in_columns(drawing)
     spots, edges = atlas.spots, atlas.edges
     about: dict[str, Any] = {
         "title": drawing.title,
@@ -93,17 +91,17 @@ def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
     }
     about["nodes"] = {number: path_at(*spot) for spot, number in atlas.spots.items()}
     try:
-        svg = svg_of(broken, theme, is_part=True).decode()
+        svg = svg_of(drawing, theme, is_part=True).decode()
     except RenderError as error:
         return {**about, "trouble": f"{error.message}; {error.repair}"}
     named = _NAME.search(svg)
     prefix = f"{named[1]}-" if named is not None else ""
-    parts: list[Box | Cluster] = [*broken.boxes, *broken.clusters]
+    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
     for part in parts:
         if part.spot is not None:
             number = spots.get(part.spot)
             about["boxes"][prefix + part.id] = {"spot": number, "name": part.name, "shape": part.shape}
-    for arrow in broken.arrows:
+    for arrow in drawing.arrows:
         numbers = [edges[edge] for edge in arrow.edges if edge in edges]
         about["arrows"][prefix + arrow.id] = {"edges": numbers, "to": prefix + arrow.target, "failure": arrow.failure}
     return {**about, "svg": _STYLE.sub("", svg, count=1)}

@@ -1,8 +1,8 @@
 """Pictures of graphs and of runs on them: SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
 
-    outline (and steps) → drawing_of → Drawing → in_columns → dot_text → (dot or pygraphviz → accessible_svg → page_of)
-                                               → in_columns → mermaid_text
-                                               → plain_text
+    outline (and steps) → drawing_of → Drawing → dot_text → (dot or pygraphviz → accessible_svg → page_of)
+                                  → mermaid_text
+                                  → plain_text
 
 The drawing decides what a picture contains; the writers print it. Painters are loaded on first use; DOT, Mermaid and
 plain text need only this package.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from graphengine.errors import GraphEngineError
-from graphengine.render.columns import in_columns
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
@@ -89,14 +88,14 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
 
 def to_dot(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full") -> str:
     """Return the picture as DOT text; arguments and errors as for `render_outline`."""
-    return dot_text(in_columns(drawing_of(outline, steps, fold=fold, detail=detail)))
+    return dot_text(drawing_of(outline, steps, fold=fold, detail=detail))
 
 
 def to_mermaid(
     outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
 ) -> str:
     """Return the picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
-    return mermaid_text(in_columns(drawing_of(outline, steps, fold=fold, detail=detail)))
+    return mermaid_text(drawing_of(outline, steps, fold=fold, detail=detail))
 
 
 def to_text(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None) -> str:
@@ -107,18 +106,17 @@ def to_text(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold
 def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     if ending == ".txt":
         return plain_text(drawing).encode()
-    broken = in_columns(drawing)
     if ending == ".dot":
-        return dot_text(broken, dark=theme == "dark").encode()
+        return dot_text(drawing, dark=theme == "dark").encode()
     if ending == ".mmd":
-        return mermaid_text(broken).encode()
+        return mermaid_text(drawing).encode()
     from graphengine.render.painted import html_of, image_of, svg_of  # noqa: PLC0415 - only pictures need it
 
     if ending == ".html":
-        return html_of(broken, theme, drawing)
+        return html_of(drawing, theme)
     if ending == ".svg":
-        return svg_of(broken, theme)
-    return image_of(broken, cast("ImageFormat", ending[1:]), theme)
+        return svg_of(drawing, theme)
+    return image_of(drawing, cast("ImageFormat", ending[1:]), theme)
 
 
 __all__ = [

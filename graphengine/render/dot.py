@@ -38,7 +38,6 @@ _SHAPES = {
     "entry": 'shape="circle" style="filled" fixedsize="true" width="0.14" height="0.14"',
     "exit": 'shape="doublecircle" style="filled" fixedsize="true" width="0.12" height="0.12"',
     "fork": 'shape="box" style="filled" fixedsize="true" width="0.9" height="0.07"',
-    "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
 _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}"{facts}>{rows}</TABLE>'
 _CELL: Final = '<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{high}" ALIGN="{align}">{row}</TD></TR>'
@@ -75,7 +74,7 @@ class _Writer:
         self.landing = _landing(drawing) - self.around
         self.lengths = _lengths(drawing, self.landing)
         self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
-        self.arrows = arrows_by_cluster(drawing)
+        self.arrows = _arrows_by_cluster(drawing)
         self.ordered = _ordered(drawing)
         top = [arrow for arrow in self.arrows.get("", ()) if not arrow.head]
         self.cornered = {arrow.id for arrow in top if arrow.target in self.ordered}
@@ -182,7 +181,7 @@ def _landing(drawing: Drawing) -> set[str]:
     return {a.id for a in drawing.arrows if a.head and not a.tail and not a.back and leaving[a.source] > 1}
 
 
-def arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
+def _arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
     """Group the arrows by the innermost cluster that contains both their ends, "" for none."""
     parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
     around = {box.id: _up(box.cluster, parents) for box in drawing.boxes}
@@ -234,7 +233,7 @@ def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
 
     Otherwise what follows the graph would be drawn next to it, level with the box that leads there.
     """
-    boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster and box.shape != "link"]
+    boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster]
     ends = [box for box in boxes if box.shape == "exit"]
     continuing = {arrow.source for arrow in drawing.arrows if not arrow.back} if ends else set()
     return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in continuing]

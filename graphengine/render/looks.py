@@ -58,7 +58,6 @@ _SHAPES = {
     "entry": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
     "exit": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
     "fork": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
-    "link": Look(PAPER, SOFT_INK, INK, SOFT_INK, 1.2),
     "pass": Look("#f6f8fa", SOFT_INK, INK, SOFT_INK, 1.2),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import GraphEngineError
-from graphengine.render.columns import in_columns
 from graphengine.render.drawing import drawing_of
 from graphengine.render.mermaid import mermaid_text
 from graphengine.render.painted import svg_of
@@ -48,7 +47,7 @@ def mimebundle_of(
 def _shown(name: str, outline: Callable[[], Outline]) -> dict[str, str]:
     shown = {PLAIN: name}
     try:
-        drawing = in_columns(drawing_of(outline()))
+        drawing = drawing_of(outline())
         shown[MERMAID] = mermaid_text(drawing)
         shown[SVG] = svg_of(drawing, "auto").decode()
     except GraphEngineError as error:

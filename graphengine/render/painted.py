@@ -28,20 +28,19 @@ def svg_of(drawing: Drawing, theme: Theme, *, is_part: bool = False) -> bytes:
     return accessible_svg(image_of(drawing, "svg", theme), drawing, is_adaptive=theme == "auto", is_part=is_part)
 
 
-def html_of(drawing: Drawing, theme: Theme, words: Drawing) -> bytes:
+def html_of(drawing: Drawing, theme: Theme) -> bytes:
     """Return the drawing as a page of its own.
 
     Args:
         drawing: The drawing.
         theme: Whether it is dark, light, or follows the reader's preference.
-        words: The drawing for the words below it, without signposts between columns.
 
     Raises:
         RenderError: No painter is installed, or it failed.
     """
     from graphengine.render.page import page_of  # noqa: PLC0415 - only pages need it
 
-    return page_of(svg_of(drawing, theme, is_part=True), words, theme)
+    return page_of(svg_of(drawing, theme, is_part=True), drawing, theme)
 
 
 def image_of(drawing: Drawing, image_format: ImageFormat, theme: Theme) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Shape: TypeAlias = Literal[
-    "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit", "fork", "link"
+    "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit", "fork"
 ]
 Tone: TypeAlias = Literal["plain", "done", "here", "waiting", "failed", "unused"]
 Detail: TypeAlias = Literal["brief", "full"]
@@ -31,8 +31,7 @@ class Box:
     Attributes:
         id: Its name in the file, made of letters and digits.
         shape: What it is; `graph` is one whose nodes are not shown, `entry` and `exit` are the START and END of a
-            nested graph, dots without words, `fork` is a bar without words, `link` is where an arrow
-            continues elsewhere.
+            nested graph, dots without words, `fork` is a bar without words.
         lines: The text in it.
         spoken: All its text in one sentence, for screen readers.
         tone: What a run did here; `plain` if no run is drawn.

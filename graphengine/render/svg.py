@@ -18,7 +18,6 @@ from xml.etree import ElementTree as ET
 from graphengine.render.errors import RenderError
 from graphengine.render.looks import PAPER, by_night
 from graphengine.render.metrics import baseline, line_height
-from graphengine.render.roomy import uncover, widen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +56,6 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
     groups = list(root.iter(f"{{{_SVG}}}g"))
     for group in groups:
         _place(group, lines.get(group.get("id", ""), ()))
-    widen(root, drawing)
-    uncover(root)
     for group in groups:
         title = group.find(f"{{{_SVG}}}title")
         words = spoken.get(group.get("id", ""))

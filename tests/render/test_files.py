@@ -200,13 +200,11 @@ def test_files_in_the_working_directory_are_not_run(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("no_dot")
 def test_two_hundred_nodes_can_be_rendered(tmp_path: Path) -> None:
-    """A large graph comes out whole, about as wide as high."""
+    """A large graph comes out whole."""
     render_outline(chain(200), tmp_path / "big.svg")
     root = read_xml((tmp_path / "big.svg").read_bytes())
     titles = [group.findtext("s:title", "", SVG) for group in root.findall(".//s:g[@class='node']", SVG)]
     assert set(titles) >= {box.spoken for box in drawing_of(chain(200)).boxes}
-    wide, high = (float((root.get(side) or "").removesuffix("pt")) for side in ("width", "height"))
-    assert 0.5 < wide / high < 2
 
 
 def test_graphviz_loads_only_for_pictures() -> None:

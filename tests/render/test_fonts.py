@@ -5,21 +5,23 @@ from shutil import which
 
 import pytest
 
-from graphengine.render.columns import in_columns
+from graphengine.history.export import read_file
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
 from graphengine.render.metrics import text_width
 from graphengine.render.painted import svg_of
 from graphengine.render.parts import Drawing
+from tests.kit.gallery import GALLERY
 from tests.render.fonts import config, giant, installed
 from tests.render.nested import company, outline_of
 from tests.render.samples import hostile
-from tests.render.test_roomy import event_bus
 
 
 def drawings() -> list[Drawing]:
     """A run with graphs inside, graphs in each other, and the worst texts."""
-    return [event_bus(), drawing_of(outline_of(company())), in_columns(drawing_of(hostile()))]
+    run = read_file(GALLERY / "event_bus.json")
+    event_bus = drawing_of(run.outlines[run.info.fingerprint], run.steps)
+    return [event_bus, drawing_of(outline_of(company())), drawing_of(hostile())]
 
 
 @pytest.fixture(params=["pygraphviz", "dot"])

@@ -18,7 +18,7 @@ from graphengine.render.looks import PAPER, by_night
 from graphengine.runner import StepRecorded
 from tests.kit.facts import made_step
 from tests.render.nested import newsroom, outline_of
-from tests.render.samples import GRAPHS, HOSTILE, Article, chain, edge, hostile, node, outline, read_xml, review_loop
+from tests.render.samples import GRAPHS, HOSTILE, Article, edge, hostile, node, outline, read_xml, review_loop
 from tests.render.test_runs import LOOP
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
@@ -99,13 +99,6 @@ def test_several_pictures_can_be_in_one_page(tmp_path: Path) -> None:
     charts = [timeline([*LOOP][:count]).element() for count in (3, 6)]
     titles = [re.findall(r'\bid="([^"]+)"', chart) for chart in charts]
     assert len({*titles[0], *titles[1]}) == 4
-
-
-def test_the_text_version_of_a_long_page_has_no_columns(tmp_path: Path) -> None:
-    """The picture is in columns, the words are not."""
-    read = Reader(drawn(chain(60), tmp_path / "a.html"))
-    words = next(text for text in read.texts if "-x END: gave up" in text)
-    assert "on to" not in words
 
 
 def test_hostile_texts_stay_text_on_a_page(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from xml.etree import ElementTree as ET
 
 from graphengine.engine.steps import without_items
 from graphengine.render.charts.canvas import Canvas, Paint, number
-from graphengine.render.columns import in_columns
 from graphengine.render.legend import signs_of
 from graphengine.render.painted import svg_of
 from graphengine.render.parts import Box, Cluster, Line
@@ -64,7 +63,7 @@ def panel_of(whole: Drawing, partings: Mapping[str, Step]) -> Panel:
     Raises:
         RenderError: No painter is installed, or it failed.
     """
-    drawing = in_columns(replace(whole, caption=(), legend=()))  # the larger picture has a caption and a legend
+    drawing = replace(whole, caption=(), legend=())  # the larger picture has a caption and a legend
     marked: list[str] = []
     for name, step in partings.items():
         part = _marked(drawing, step)
