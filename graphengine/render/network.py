@@ -36,8 +36,8 @@ def to_networkx(outline: Outline, steps: Sequence[Step] | None = None) -> nx.Mul
 
     A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title`, `writes`, and on a run `visits`,
     `seconds` and `cost_usd` (None if unknown). An edge has `kind` (`edge`, `failure`, `fork`, `enter`, `leave`),
-    `label`, `condition`, `order` (its place among those of its node), `back` (whether it closes a loop), and on a run
-    `taken` and `explanation`. The graph has `name`.
+    `label`, `condition`, `order` (its place among those of its node), `back` (whether it closes a loop), and on a run,
+    except for `enter` and `leave`, `taken` and `explanation`. The graph has `name`.
 
     Args:
         outline: The graph's outline, from its plan or from a store.

@@ -49,8 +49,9 @@ def test_the_pictures_of_a_workflow_are_up_to_date(name: str, tmp_path: Path) ->
     """The graph is today's; the run is the stored one, drawn on the graph that made it."""
     run = read_file(GALLERY / f"{name}.json")
     detail: Detail = "brief" if name in WIDE else "full"
-    graph_of(name).render(tmp_path / "graph.svg", fold=FOLDED.get(name), detail=detail)
-    render_outline(run.outlines[run.info.fingerprint], tmp_path / "run.svg", steps=run.steps, detail=detail)
+    outline, fold = run.outlines[run.info.fingerprint], FOLDED.get(name)
+    graph_of(name).render(tmp_path / "graph.svg", fold=fold, detail=detail)
+    render_outline(outline, tmp_path / "run.svg", steps=run.steps, fold=fold, detail=detail)
     for made, picture in (("graph", name), ("run", f"{name}_run")):
         now = tmp_path / f"{made}.svg"
         assert said(kept(picture, now)) == said(now)

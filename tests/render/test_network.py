@@ -46,7 +46,7 @@ def test_the_critical_path_of_a_run() -> None:
     once: nx.DiGraph[str] = nx.DiGraph(
         (source, target, {"seconds": found.nodes[target]["seconds"]})
         for source, target, edge in found.edges(data=True)
-        if edge["taken"] and not edge["back"]
+        if edge.get("taken") and not edge["back"]
     )
     path = nx.dag_longest_path(once, weight="seconds")
     assert path == ["START", "recall", "research", "merge", "write", "review"]
