@@ -416,7 +416,8 @@ def _fill(address: str, count: int) -> None:
     with _connected(address) as connection:
         connection.execute(
             "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, wanted_at, queue,"
-            " turn, priority) SELECT 'filler' || n, 'filler', 'f', 'running', n, 0, 0, 0, n, 'bench', n, -1"
+            " queue_key, turn, priority)"
+            " SELECT 'filler' || n, 'filler', 'f', 'running', n, 0, 0, 0, n, 'bench', '', n, -1"
             " FROM generate_series(1, %s) AS n",
             (count,),
         )
@@ -427,9 +428,10 @@ def _fill_ended(address: str, count: int) -> None:
     """Put rows of runs without a log into the database: of ten, one waits for a time to come, nine are finished."""
     with _connected(address) as connection:
         connection.execute(
-            "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, due_at)"
+            "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, queue,"
+            " queue_key, turn, priority, due_at)"
             " SELECT 'filler' || n, 'counter', 'f', CASE n %% 10 WHEN 0 THEN 'waiting' ELSE 'finished' END, n, 0, 1, 0,"
-            " CASE n %% 10 WHEN 0 THEN 4e9 + n END FROM generate_series(1, %s) AS n",
+            " '', '', 0, 0, CASE n %% 10 WHEN 0 THEN 4e9 + n END FROM generate_series(1, %s) AS n",
             (count,),
         )
         connection.execute("ANALYZE runs")
