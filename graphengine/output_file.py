@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _FIXED: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 """Errors of a file that can be written but not replaced: its folder or its owner is another's, or it is a mount."""
+_STREAM: Final = re.compile(r"/dev/stdout|/dev/stderr|/(?:dev|proc/self)/fd/([0-9]+)")
+_STREAMS: Final = {"/dev/stdout": "1", "/dev/stderr": "2"}
 
 
 def write_file(path: str | os.PathLike[str], content: bytes, *, is_private: bool = False) -> None:
     """Write a file.
 
     Links are followed. A regular file is replaced in one step, so that a failure leaves the old one, and the new one
-    has its mode and owner. If it cannot be replaced, it is overwritten. Anything else, such as a device or a pipe, is
-    written into.
+    has its mode and owner. If it cannot be replaced, it is overwritten. Anything else, such as a device, a pipe or
+    an open stream (`/dev/stdout`, `/dev/fd/3`), is written into.
 
     Args:
         path: The file.
@@ -34,6 +38,12 @@ def write_file(path: str | os.PathLike[str], content: bytes, *, is_private: bool
         OSError: It cannot be written.
     """
     target = Path(path)
+    stream = _STREAM.fullmatch(str(target))
+    if stream is not None:  # a file behind it must not be replaced, and what it holds already stays
+        sys.stdout.flush()
+        with open(os.dup(int(stream[1] or _STREAMS[stream[0]])), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+        return
     try:
         # Open what is there instead of asking about it: the file system checks the permission, and follows links.
         present = os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0))

@@ -112,6 +112,17 @@ def test_a_file_that_cannot_be_replaced_is_overwritten(
     assert [*tmp_path.iterdir()] == [file]
 
 
+def test_an_open_stream_is_written_into(tmp_path: Path) -> None:
+    """A file that a stream leads to keeps what was written before, and what is written after."""
+    file = tmp_path / "file"
+    with file.open("wb") as stream:
+        stream.write(OLD)
+        stream.flush()
+        write_file(f"/dev/fd/{stream.fileno()}", NEW)
+        stream.write(OLD)
+    assert file.read_bytes() == OLD + NEW + OLD
+
+
 DATABASES = "stores/sqlite/"
 """Writes databases, which are not files of a user."""
 

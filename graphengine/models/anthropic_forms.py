@@ -456,7 +456,7 @@ def _spent(usage: JsonValue) -> Spent | None:
 
 
 def _counted(usage: JsonValue) -> Spent | None:
-    if not isinstance(usage, dict) or not {"input_tokens", "output_tokens"} & usage.keys():
+    if not isinstance(usage, dict) or all(usage.get(name) is None for name in ("input_tokens", "output_tokens")):
         return None
     passes = usage.get("iterations")  # a compaction is a call of its own, which the other figures leave out
     for one in passes if isinstance(passes, list) else ():

@@ -165,7 +165,7 @@ class RecordedModel:
         for number, text in enumerate(body.splitlines(), 1):
             try:
                 line = _Line.model_validate(json.loads(text))
-            except ValueError as error:  # of JSON, of UTF-8, or a pydantic.ValidationError
+            except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or a pydantic.ValidationError
                 problem = explain(error) if isinstance(error, ValidationError) else str(error)
                 repair = "take the file from version control, or delete it and record again"
                 raise self._bad(f"line {number} of {self._file} is no recorded answer: {problem}", repair) from error

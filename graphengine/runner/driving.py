@@ -60,6 +60,21 @@ _TURN_SECONDS: Final = 0.005
 short enough that other runs and timers are not delayed noticeably."""
 
 
+class LifeTask(asyncio.Task[None]):
+    """The asyncio task of a run: it knows whether code of the graph, which can run in it, has cancelled it.
+
+    An event loop that ends, and a Runner that closes, cancel it from outside. Both must leave the run to be resumed,
+    while a node that cancels its own task has failed.
+    """
+
+    cancelled_itself = False
+
+    def cancel(self, msg: object = None) -> bool:
+        """Cancel it, and note whether it does so itself."""
+        self.cancelled_itself = self.cancelled_itself or asyncio.current_task(self.get_loop()) is self
+        return super().cancel(msg)
+
+
 class Job:
     """A task in flight, in an asyncio task of its own."""
 
@@ -220,7 +235,8 @@ class Driving:
                     raise
             finally:
                 self._jobs.pop(task.frame, None)
-            if within.cancelling() and self._was_cancelled_inside():
+            if isinstance(within, LifeTask) and within.cancelling() and self._was_cancelled_inside():
+                within.cancelled_itself = False
                 while within.uncancel():
                     pass
                 with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
@@ -536,14 +552,8 @@ class Driving:
         return True
 
     def _was_cancelled_inside(self) -> bool:
-        """Return whether code of the graph cancelled the run's own asyncio task.
-
-        The Runner halts a run before it cancels that task, a stop cuts it, and an event loop that ends cancels all of
-        its tasks.
-        """
-        if self._cuts or self.is_halting:
-            return False
-        return any(not other.cancelling() for other in asyncio.all_tasks(self.loop))
+        """Return whether code of the graph cancelled the run's own asyncio task."""
+        return not (self._cuts or self.is_halting) and isinstance(self._task, LifeTask) and self._task.cancelled_itself
 
     def emitted(self, path: str, data: object) -> None:
         """Show data that a node emits, from the event loop or from a node's thread."""

@@ -13,7 +13,7 @@ The runner imports none of them. Each moment of a run is a method that does noth
 | a worker has looked at the queues | `Extension.polled` |
 | the Runner closes | `Extension.closed` |
 
-What a method raises fails the run, or the call of the Runner, in which it is called.
+What a method raises fails the run, or the call of the Runner, in which it is called; what `left` raises is logged.
 """
 
 from __future__ import annotations

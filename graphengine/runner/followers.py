@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.runner.live_events import Showing
     from graphengine.runner.run_events import Event
+
+log = logging.getLogger("graphengine.runner")
 
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -52,6 +55,14 @@ class Following:
         self.ended = [each.ended for each in followers if type(each).ended is not Follower.ended]
         self.left = [each.left for each in followers if type(each).left is not Follower.left]
         self.recorded = [each.recorded for each in followers if type(each).recorded is not Follower.recorded]
+
+    async def leave(self) -> None:
+        """Tell all that the run is driven here no longer, also if one of them fails: its result is recorded."""
+        for left in self.left:
+            try:
+                await left()
+            except Exception:
+                log.exception("an extension failed after its run was left")
 
     @property
     def labels(self) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.driving import Driving
+from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience
 from graphengine.runner.ownership import Ownership
@@ -96,7 +96,7 @@ class Life(Generic[S]):
         self.context.run(outside_work)
         own = self.context.copy()
         loop = asyncio.get_running_loop()
-        self.task = loop.create_task(self._live(open_), name=f"graphengine run {run_id}", context=own)
+        self.task = LifeTask(self._live(open_), loop=loop, name=f"graphengine run {run_id}", context=own)
         self.task.add_done_callback(self._is_over, context=own)
         shared.lives.add(self)
 
@@ -136,7 +136,7 @@ class Life(Generic[S]):
                 del result, opened  # frees the state: many runs can sleep here
                 if not await self._sleep(seq, due):
                     self.is_parked = True
-                    if self.shared.closed and not self._callers and not self.audience.watchers:
+                    if left is None and self.shared.closed and not self._callers and not self.audience.watchers:
                         return None  # thousands may sleep, and nobody asks for their results
                     return left or await self._current_result()
                 opened = await self._resume()
@@ -263,8 +263,7 @@ class Life(Generic[S]):
             if driving.is_ours:
                 await opening.release(shared.store, self.id, driving.fence)
             followers, driving.following = driving.following, NOBODY
-            for left in followers.left:
-                await left()
+            await followers.leave()
         log_end(driving.snapshot, followers)
         if shared.closed and (is_cut or driving.snapshot.status == "running"):
             return await self._cut_off(driving)

@@ -426,8 +426,7 @@ async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int
                 await done.durable
             for recorded in followers.recorded:
                 recorded(done.steps)
-            for left in followers.left:
-                await left()
+            await followers.leave()
     finally:
         await release(store, run_id, fence)
 

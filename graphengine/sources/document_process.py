@@ -111,7 +111,8 @@ def _ask(child: subprocess.Popen[bytes], kind: Kind, name: str, content: bytes) 
         head = {"kind": kind, "name": name, "bytes": len(content)}
         child.stdin.write(json.dumps(head).encode() + b"\n" + content)
         child.stdin.flush()
-        return child.stdout.readline()
+        line = child.stdout.readline()
+        return line if line.endswith(b"\n") else b""  # else it was killed while it wrote
     return b""
 
 

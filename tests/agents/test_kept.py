@@ -692,3 +692,19 @@ async def test_a_conversation_of_two_hundred_turns_writes_each_message_once(tmp_
             assert (await run.result()).state.draft == "done"
             size[turns] = sum(len(encode_step(step)) for step in await runner.history(run.id))
     assert size[200] < 2.2 * size[100]
+
+
+async def test_an_answer_refused_under_an_error_of_the_nodes_own_is_asked_for_again() -> None:
+    """A node that raises its own error while it handles the agent's does not repeat the refused answer for ever."""
+    model = ScriptedModel(["not a number", "5"])
+    agent = Agent("writer", prompt="{task}", model=model, output=int, output_retries=0)
+
+    async def write(task: str) -> str:
+        try:
+            return str(await agent.run(task=task))
+        except BadAnswer:
+            raise RuntimeError("no answer")  # noqa: B904 - without `from`, as people write it
+
+    graph: Graph[Short] = alone(Short, write, "draft", retry=Retry(attempts=2, jitter=0, initial_seconds=0))
+    result = await graph.run({"task": "count"})
+    assert (result.state.draft, len(model.requests)) == ("5", 2)

@@ -381,3 +381,35 @@ def test_ctrl_c_still_ends_a_script(tmp_path: Path, node: str) -> None:
     _, error_output = process.communicate(timeout=60)
     assert process.returncode not in (0, None)
     assert error_output.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("_", range(5))
+def test_a_loop_that_ends_below_a_runner_in_a_task_fails_no_run(tmp_path: Path, _: int) -> None:
+    """The Runner closes in a task that begins after the loop has cancelled all others; its run can be resumed."""
+    graph = Graph("slow", State)
+    begun = asyncio.Event()
+
+    async def slow(n: int) -> int:
+        begun.set()
+        await asyncio.sleep(3600)
+        return n
+
+    graph.add_node("slow", slow, writes="n")
+    graph.add_path(START, "slow", END)
+
+    async def service() -> None:
+        async with Runner(tmp_path / "runs.db") as runner:
+            await runner.start(graph, run_id="r").result()
+
+    async def main() -> asyncio.Task[None]:
+        task = asyncio.create_task(service())
+        await begun.wait()
+        return task  # in progress: the loop ends it
+
+    asyncio.run(main())
+
+    async def status() -> str:
+        async with Runner(tmp_path / "runs.db") as runner:
+            return (await runner.info("r")).status
+
+    assert asyncio.run(status()) == "running"

@@ -121,3 +121,20 @@ async def test_what_an_extension_leaves_out_is_never_called(monkeypatch: pytest.
         monkeypatch.setattr(Follower, moment, refused)
     async with Runner(extensions=[Extension(), Silent()]) as runner:
         assert (await runner.start(two()).result()).state.n == 2
+
+
+async def test_what_fails_as_a_run_is_left_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The run has its result, and the other extensions are told too."""
+
+    class Fails(Notes):
+        async def left(self) -> None:
+            raise ValueError("no room")
+
+    notes = Notes()
+    graph = Graph("one", State)
+    graph.add_node("add", lambda n: n + 1, writes="n")
+    graph.add_path(START, "add", END)
+    async with Runner(extensions=[Fails(), notes]) as runner:
+        assert (await runner.start(graph).result()).state.n == 1
+    assert "left" in notes.seen
+    assert "no room" in caplog.text

@@ -176,7 +176,7 @@ async def test_nodes_after_a_join_run_in_the_asyncio_task_of_the_run() -> None:
 
 
 async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks() -> None:
-    """Only the run and its nodes get asyncio tasks."""
+    """Only the nodes get asyncio tasks from the loop; the run has one of its own kind."""
     inner = Graph("inner", State, result="n")
     inner.add_node("a", one, writes="n")
     inner.add_node("b", lambda n: n + 1, writes="n", thread=False)
@@ -194,7 +194,7 @@ async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks
     asyncio.get_running_loop().set_task_factory(factory)
     result = await graph.run({"numbers": [1, 2, 3]})
     assert result.state.totals == [2, 2, 2]
-    assert len(made) == 1 + 3 * 2  # the run; the nodes `a` and `b` of each item
+    assert len(made) == 3 * 2  # the nodes `a` and `b` of each item
 
 
 async def test_a_watched_run_records_its_steps_in_the_order_of_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def _note(facts: Node, event: NodeFinished) -> None:
     if event.usage:
         facts.usage = event.usage
     if (more := event.more) is not None:
-        facts.choice, facts.inside, facts.keeps = more.choice, more.inside, more.keeps
+        facts.choice, facts.inside = more.choice, more.inside
         facts.sent, facts.emitted = more.sent, more.emitted
         facts.unused, facts.unawaited = more.unused, more.unawaited
         facts.wait, facts.by, facts.answer = more.wait, more.by, more.answer

@@ -1,7 +1,6 @@
 // Everything about one step: why it went where, what it changed, which models it asked, and how it failed.
 
 import { html, useState } from "./html.js";
-import { get } from "./api.js";
 import { Command, Failure, Link, Status, Value, runAddress, useDocument } from "./parts.js";
 import { Notes } from "./notes.js";
 import { brief, cost, dollars, seconds, shown, tokens, when } from "./words.js";

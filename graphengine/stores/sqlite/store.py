@@ -568,8 +568,8 @@ def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints 
     restarts the log, so that it does not grow with each process that opens and closes it. This waits for no reader and
     only briefly for a writer.
     """
-    lease.stop()
     try:
+        lease.stop()
         if checkpoints is not None:
             connection.execute(_BRIEF_TIMEOUT).fetchone()
             checkpoints.make(connection)
