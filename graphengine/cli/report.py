@@ -258,7 +258,7 @@ def show_cost(err: Channel, snapshot: Snapshot) -> None:
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {usage_line(run_usage(snapshot))}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
-        err.prose(f"not counted: model calls in flight at {counted(snapshot.deaths, 'death')} of its process")
+        err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if snapshot.inherited and any(snapshot.inherited.values()):
         err.prose(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
 
