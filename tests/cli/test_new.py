@@ -96,7 +96,7 @@ def test_a_new_project_passes_its_own_tests(made: Path, is_there: bool) -> None:
     own.unlink()
     reported = found.stdout + found.stderr
     assert found.returncode == 0, reported
-    assert "13 passed" in reported
+    assert "14 passed" in reported
     assert "warning" not in reported.lower()
 
 
