@@ -108,7 +108,7 @@ def are_offline(usage: Usage) -> bool:
 
 
 def dollars(amount: float) -> str:
-    """Return an amount of US dollars with four decimals, or with two significant digits if it is smaller.
+    """Return an amount of US dollars with four decimals, or with up to two significant digits if it is smaller.
 
     >>> dollars(1.5), dollars(0.0019), dollars(2.6e-05), dollars(0)
     ('1.5000', '0.0019', '0.000026', '0')
@@ -116,7 +116,9 @@ def dollars(amount: float) -> str:
     if not amount:
         return "0"
     exponent = int(f"{amount:.1e}".partition("e")[2])
-    return f"{amount:.{max(4, 1 - exponent)}f}"
+    places = max(4, 1 - exponent)
+    text = f"{amount:.{places}f}"
+    return text.rstrip("0") if places > 4 else text  # noqa: PLR2004 - 0.0008, not 0.00080
 
 
 __all__ = [

@@ -189,7 +189,7 @@ def test_times_and_costs_are_rounded_in_fitting_units() -> None:
         "1 answer by rules",
         "3 model calls, 1 of them by rules, 2.5000 USD",
     ]
-    assert paid({"calls": 1, "cost_usd": 0.00001}) == "1 model call, 0.000010 USD"
+    assert paid({"calls": 1, "cost_usd": 0.00001}) == "1 model call, 0.00001 USD"
 
 
 def test_shapes_without_paint_have_no_colour() -> None:

@@ -31,7 +31,8 @@ export function dollars(amount) {
   if (amount === null || amount === undefined) return "unknown";
   if (!amount) return "0";
   const exponent = Number(amount.toExponential(1).split("e")[1]);
-  return amount.toFixed(Math.max(4, Math.min(20, 1 - exponent)));
+  const places = Math.max(4, Math.min(20, 1 - exponent)), text = amount.toFixed(places);
+  return places > 4 ? text.replace(/0+$/, "") : text;
 }
 
 export function cost(usage) {
