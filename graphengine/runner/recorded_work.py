@@ -565,7 +565,8 @@ def _came_from(error: BaseException, cause: BaseException) -> bool:
         seen.add(id(here))
         if here is cause:
             return True
-        left += [here.__cause__, here.__context__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
+        left += [here.__cause__, None if here.__suppress_context__ else here.__context__]
+        left += here.exceptions if isinstance(here, BaseExceptionGroup) else ()
     return False
 
 
