@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 
 from graphengine import Runner
+from graphengine.engine.snapshot import CRASHES
 from graphengine.engine.steps import Step
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import CONCURRENCY, EFFECTS, WORK_SECONDS, small
@@ -123,7 +124,7 @@ async def test_all_runs_end_whichever_worker_is_killed(
             dead = workers.kill(busy[0] if busy and random.random() < 0.5 else random.randrange(WORKERS))
             if server is not None:  # its lease counts if the server died with it; those of the living are long
                 execute(database, f"UPDATE graphengine.owners SET expires_at = 0 WHERE pid = {dead}")  # noqa: S608
-        await all_over(runner, effects)
+        await all_over(runner, effects, workers.dead)
         logs = [await runner.history(f"r{number}") for number in range(RUNS)]
     again = check(done(effects), logs, workers.dead)
     text = f"{RUNS} runs, {KILLS} kills of {WORKERS} workers in {time.monotonic() - began:.1f} s, SEED={SEED}: "
@@ -140,14 +141,25 @@ async def reach(effects: Path, lines: int) -> None:
         await asyncio.sleep(0.002)
 
 
-async def all_over(runner: Runner, effects: Path) -> None:
-    """Wait until every run is finished."""
+async def all_over(runner: Runner, effects: Path, dead: set[int]) -> None:
+    """Wait until every run is finished; let workers continue one that failed since three of its processes were killed.
+
+    1. Near the end few runs are left, so the kills at works 69 and 75 often hit the same one.
+    2. The first kill hit it too, and no node of it ended in between: its node fails as a crash loop, as it should.
+    """
     give_up_at, seen = time.monotonic() + PATIENCE_SECONDS, 0
     while True:
         left = [info for info in await runner.store.runs(limit=RUNS) if info.status != "finished"]
         if not left:
             return
-        assert not [info for info in left if info.status in ("failed", "stopped")]
+        for info in left:
+            assert info.status != "stopped"
+            if info.status == "failed":
+                assert info.summary is not None
+                assert "died 3 times in a row" in info.summary.reason
+                assert len(dead) >= CRASHES
+                runner.resume(small(), info.id)
+                await runner.release(info.id)  # before any node begins
         if len(done(effects)) > seen:
             give_up_at, seen = time.monotonic() + PATIENCE_SECONDS, len(done(effects))
         assert time.monotonic() < give_up_at, f"no worker resumes {left}"
