@@ -12,7 +12,6 @@ fails with that cause. Any other error concerns the values of one write: then ea
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
@@ -23,7 +22,6 @@ import psycopg
 
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.postgres.arrays import Strings
 from graphengine.stores.postgres.direct import Direct
 from graphengine.stores.postgres.faults import explain, is_of_the_medium
 from graphengine.stores.postgres.queries import SQL
@@ -137,7 +135,7 @@ class GroupCommit:
             groups = list(grouped(self._sent))
             if len(groups) == 1:
                 self._direct.send(*self._statement_of(groups[0]), self._answered)
-        except (ValueError, TypeError, OverflowError, struct.error):
+        except (ValueError, TypeError, OverflowError, psycopg.DataError):
             return  # values that cannot be sent: the writing thread reports whose they are
 
     def _answered(self, rows: Sequence[Sequence[Any]] | None) -> None:
@@ -209,7 +207,7 @@ class GroupCommit:
             run_ids = {run_id for job in jobs for run_id in _locked(job.write) if is_name(run_id)}
             with connection.pipeline():
                 connection.execute("BEGIN")
-                connection.execute(SQL["lock"], (Strings(sorted(run_ids)),))
+                connection.execute(SQL["lock"], (sorted(run_ids),))
                 answers = [connection.execute(*statement) for statement in statements]
                 connection.execute("COMMIT")
         for group, answer in zip(groups, answers, strict=True):

@@ -18,7 +18,6 @@ from graphengine.state.json_values import is_name
 from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import join
-from graphengine.stores.postgres.arrays import Bigints, Strings
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import LARGEST, clamped, signed
 from graphengine.stores.postgres.writes import known, unknown_step
@@ -218,7 +217,7 @@ def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...
     """Return the rows of runs by key, in this order."""
     if not keys:
         return []
-    found = {row[0]: row for row in connection.execute(SQL["facts_of"], (Bigints(keys),)).fetchall()}
+    found = {row[0]: row for row in connection.execute(SQL["facts_of"], (list(keys),)).fetchall()}
     return [found[key] for key in keys if key in found]
 
 
@@ -412,7 +411,7 @@ def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | 
     """Return the runs that are due at `now`, in the order of `Store.due`."""
     if limit <= 0:
         return []
-    names = None if graphs is None else Strings(name for name in graphs if is_name(name))
+    names = None if graphs is None else [name for name in graphs if is_name(name)]
     keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
     if not keys:
         return []
@@ -441,8 +440,8 @@ def weigh(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
     return dict(connection.execute(SQL["weigh"], (_ids(run_ids),)).fetchall())
 
 
-def _ids(run_ids: Sequence[str]) -> Strings:
-    return Strings(run_id for run_id in run_ids if is_name(run_id))
+def _ids(run_ids: Sequence[str]) -> list[str]:
+    return [run_id for run_id in run_ids if is_name(run_id)]
 
 
 def _json(body: bytes, what: str) -> Any:  # noqa: ANN401 - JSON of any shape

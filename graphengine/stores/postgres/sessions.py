@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.array import ListBinaryDumper
+from psycopg.types.numeric import Int8BinaryDumper
 
 from graphengine.errors import GraphEngineError, RunnerClosed
-from graphengine.stores.postgres.arrays import register
 from graphengine.stores.postgres.faults import explain, is_lost, is_starting, is_undone, words_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ class Server:
         options = f"{given.pop('options', '') or ''} {options}".strip()
         connection = psycopg.connect(**{**given, **chosen}, autocommit=True, options=options)
         connection.prepare_threshold = 2
-        register(connection)
+        # Always the same type and format, whatever the numbers: a statement is prepared once for each.
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
+        connection.adapters.register_dumper(list, ListBinaryDumper)
         return connection
 
 
