@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from graphengine.engine.step_json import decode_step
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.queries import SQL
@@ -98,7 +98,7 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     )
 
 
-def rows(statement: str, values: Sequence[Any], connection: Connection) -> list[tuple[Any, ...]]:
+def rows(connection: Connection, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return the rows of a statement."""
     return connection.execute(SQL[statement], values).fetchall()
 
@@ -181,7 +181,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
         raise damaged(what, str(error)) from error
 
 
-def steps(connection: Connection, run_id: str, after: int, upto: int | None, own: Own) -> list[Step]:
+def steps(connection: Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Raises:
@@ -190,7 +190,7 @@ def steps(connection: Connection, run_id: str, after: int, upto: int | None, own
     """
     after = max(clamped(after), 0)
     top = LARGEST if upto is None else clamped(upto)
-    found = _log(connection, run_id, top, after, -1, own)
+    found = _log(connection, run_id, top, after, -1, Own(None, ()))
     return found.steps(after, min(top, found.info.seq))
 
 
@@ -433,6 +433,14 @@ def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
             raise damaged(what, _CHANGED)
         found.append(Message(number, run_id, kind, _json(body, what)))
     return found
+
+
+def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
+    """Return the owners that are alive."""
+    return [
+        OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
+        for owner, host, pid, role, driven, runs in rows(connection, "owners", (own.id,))
+    ]
 
 
 def weigh(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:

@@ -6,7 +6,7 @@ from a queue with limits one after the other, since its row is locked; from othe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import Taken
@@ -14,7 +14,8 @@ from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_k
 from graphengine.stores.postgres import reads
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import clamped
-from graphengine.stores.postgres.writes import Claimed, tail_of
+from graphengine.stores.postgres.writes import tail_of
+from graphengine.stores.sql import Claimed, Haul
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Pick
     from graphengine.stores.postgres.reads import Own
     from graphengine.stores.postgres.sessions import Connection
-
-
-class Haul(NamedTuple):
-    """What one call took: the runs, and those that are driven here now, by id."""
-
-    taken: Sequence[Taken]
-    claimed: Mapping[str, Claimed]
 
 
 def take(  # noqa: PLR0913 - what a transaction needs to know

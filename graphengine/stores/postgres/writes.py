@@ -19,6 +19,7 @@ from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import clamped, signed
 from graphengine.stores.refusals import lease_lost, unknown_run
 from graphengine.stores.snapshots import Tail
+from graphengine.stores.sql import Claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -42,14 +43,6 @@ class Row(NamedTuple):
     body: str
     texts: Sequence[tuple[int, bytes]]
     size: int
-
-
-class Claimed(NamedTuple):
-    """A run that this store drives."""
-
-    key: int
-    fence: int
-    tail: Tail
 
 
 @dataclass(slots=True, eq=False)
