@@ -12,7 +12,8 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from pydantic_core import from_json, to_json
@@ -25,6 +26,7 @@ from graphengine.stores.refusals import check_process, lease_lost, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from weakref import WeakSet
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
@@ -64,6 +66,36 @@ class Haul(NamedTuple):
 
     taken: Sequence[Taken]
     claimed: Mapping[str, Claimed]
+
+
+class Sender(Protocol):
+    """Sends writes from an event loop, which is idle until the answer comes."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is awaited."""
+        ...
+
+
+SENDERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Sender]]] = WeakKeyDictionary()
+"""The senders of each event loop. The clock of a test does not jump while one of them awaits an answer."""
+
+
+class Promise(Struct, Generic[T], eq=False):
+    """A result, and the future that gets it; both are set on the thread that writes."""
+
+    future: asyncio.Future[T]
+    result: T | None = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """Resolve the future unless it was cancelled; called on the loop after the commit."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
 
 
 class Ownership(Protocol):
@@ -136,11 +168,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Open the database and take the lease. Return whether rows of removed runs are still to be deleted."""
 
     @abstractmethod
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, lease: LeaseT | None) -> None:
         """Finish pending writes, release runs and lease, and free all resources."""
 
     @abstractmethod
-    def _drop(self) -> None:
+    def _drop(self, lease: LeaseT | None) -> None:
         """Free all resources without the event loop."""
 
     @abstractmethod
@@ -216,6 +248,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def _close(self) -> None:
         is_open, self._is_open = self._is_open, False
+        lease, self.lease = self.lease, None
         if not is_open:
             return
         sweeping, self._sweeping = self._sweeping, None
@@ -223,7 +256,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             sweeping.cancel()
             await asyncio.wait([sweeping])
         self._driven.clear()
-        await self._disconnect()
+        await self._disconnect(lease)
 
     def abandon(self) -> None:
         """Free all resources without the event loop in which the store was opened. If that loop runs, use `close`.
@@ -232,10 +265,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         Call it from a thread without an event loop. Do nothing if the store is not open.
         """
         is_open, self._is_open = self._is_open, False
+        lease, self.lease = self.lease, None
         if is_open and self._pid == os.getpid():
             self._sweeping = None
             self._driven.clear()
-            self._drop()
+            self._drop(lease)
 
     async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
@@ -457,10 +491,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     def _writing(self) -> LeaseT:
         """Return the lease of a store that can be written."""
-        self._check_open()
         if self.lease is None:
+            self._check_open()
             message = "the database was opened read-only"
             raise StoreReadOnly(message, where=self._where, repair="open the store without read_only=True")
+        check_process(self._pid, self._where)
         return self.lease
 
     def _check_open(self) -> None:

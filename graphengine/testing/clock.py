@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
-from graphengine.stores.promises import SENDERS
+from graphengine.stores.sql import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sized

@@ -35,7 +35,7 @@ from graphengine.stores.postgres.writes import (
     refusal,
     were_written,
 )
-from graphengine.stores.promises import Promise
+from graphengine.stores.sql import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,15 +49,11 @@ _MOST: Final = 500
 """The most writes of one transaction. The server writes these while the event loop continues the runs of others."""
 
 
-class Job(Promise[T]):
+class Job(Promise[T], kw_only=True, eq=False):
     """One write, and the future that gets its result."""
 
-    __slots__ = ("is_done", "write")
-
-    def __init__(self, write: Call[T] | Addition, future: asyncio.Future[T]) -> None:
-        super().__init__(future)
-        self.write = write
-        self.is_done = False
+    write: Call[T] | Addition
+    is_done: bool = False
 
     def finish(self, answer: Sequence[Any]) -> None:
         """Keep the answer to a call."""
@@ -96,7 +92,7 @@ class GroupCommit:
 
     def _queued(self, write: Call[T] | Addition) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(Job(write, future))
+        self._queue.append(Job(future, write=write))
         if self._task is None or self._task.done():
             # in a new context: the context of the calling node would otherwise live as long as the task
             self._task = self._loop.create_task(self._drain(), context=Context())

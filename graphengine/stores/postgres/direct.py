@@ -20,7 +20,7 @@ import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 
-from graphengine.stores.promises import SENDERS
+from graphengine.stores.sql import SENDERS
 
 if TYPE_CHECKING:
     import asyncio

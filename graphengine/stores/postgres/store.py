@@ -26,7 +26,6 @@ from graphengine.stores.postgres.owners import Lease
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Connection, Server, Sessions
-from graphengine.stores.refusals import not_open
 from graphengine.stores.sql import Reads, SQLStore
 
 if TYPE_CHECKING:
@@ -111,10 +110,10 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._lease_seconds = lease_seconds
         self._patience_seconds = patience_seconds
         self._read_only = read_only
-        self._server: Server | None = None
-        self._readers: Sessions | None = None
-        self._writer: Sessions | None = None
-        self._commits: GroupCommit | None = None
+        self._server: Server  # these while it is open, the writer and its queue only for writing
+        self._readers: Sessions
+        self._writer: Sessions
+        self._commits: GroupCommit
         self._announced = 0
         self._announcement = asyncio.Event()  # of the next one
 
@@ -163,42 +162,29 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._announcement.set()
         self._announcement = asyncio.Event()
 
-    async def _disconnect(self) -> None:
-        writer, self._writer = self._writer, None
-        commits, self._commits = self._commits, None
-        lease, self.lease = self.lease, None
-        server, self._server = self._server, None
-        readers, self._readers = self._readers, None
-        if readers is None or server is None:
-            return
-        if writer is not None and commits is not None and lease is not None:
-            await commits.drain()
+    async def _disconnect(self, lease: Lease | None) -> None:
+        server = self._server
+        if lease is not None:
+            await self._commits.drain()
             server.patience_seconds = min(server.patience_seconds, _CLOSING_SECONDS)
             try:
-                await writer.run(partial(_retire, lease=lease))
+                await self._writer.run(partial(_retire, lease=lease))
             except GraphEngineError as failure:
                 text = "the lease on %s was not deleted; the end of its session shows that it is free: %s"
                 log.warning(text, self.address.shown, failure.message)
-            await readers.call(lease.stop)
-            await writer.close()
+            await self._readers.call(lease.stop)
+            await self._writer.close()
         server.stopped.set()
-        await readers.close()
+        await self._readers.close()
 
-    def _drop(self) -> None:
-        readers, self._readers = self._readers, None
-        server, self._server = self._server, None
-        writer, self._writer = self._writer, None
-        lease, self.lease = self.lease, None
-        commits, self._commits = self._commits, None
-        if commits is not None:
-            commits.abandon()
+    def _drop(self, lease: Lease | None) -> None:
         if lease is not None:
+            self._commits.abandon()
             lease.stop()
-        if server is not None:
-            server.stopped.set()
-        for each in (writer, readers):
-            if each is not None:
-                each.abandon()
+        self._server.stopped.set()
+        if lease is not None:
+            self._writer.abandon()
+        self._readers.abandon()
 
     def _create(self, info: RunInfo, steps: Sequence[Step], outline: Outline, lease: Lease) -> asyncio.Future[Claimed]:
         return self._submit_claim(writes.create(info, steps, outline, lease.id, lease.channel))
@@ -208,7 +194,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._submit_claim(writes.claim(run_id, lease.id, owed))
 
     def _submit_claim(self, work: Call[Claimed]) -> asyncio.Future[Claimed]:
-        pending = self._queue().submit(work)
+        pending = self._commits.submit(work)
         pending.add_done_callback(partial(self._note_untold, work.values[1]))
         return pending
 
@@ -218,22 +204,22 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             self.lease.untold.append(token)
 
     def _release(self, run_id: str, fence: int, lease: Lease) -> asyncio.Future[None]:
-        return self._queue().submit(writes.release(run_id, fence, lease.id, lease.channel))
+        return self._commits.submit(writes.release(run_id, fence, lease.id, lease.channel))
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
         del lease
-        return self._queue().add(writes.addition_of(batch, driven))
+        return self._commits.add(writes.addition_of(batch, driven))
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
-        return self._queue().submit(writes.post(run_id, kind, payload, key, lease.channel))
+        return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel))
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
-        return self._queue().submit(writes.tag(run_id, added, removed))
+        return self._commits.submit(writes.tag(run_id, added, removed))
 
     def _take(self, pick: Pick, lease: Lease) -> asyncio.Future[Haul]:
         own, token = Own(lease.id, ()), writes.new_token()
         work = partial(taking.take, pick=pick, own=own, dead=lease.dead, token=token)
-        pending = self._sessions().begin(work)
+        pending = self._readers.begin(work)
         pending.add_done_callback(partial(self._note_untold, token))
         return pending
 
@@ -271,17 +257,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return Own(None, ()) if lease is None else Own(lease.id, lease.owed.copy())
 
     async def _run(self, read: Callable[[Connection], T]) -> T:
-        return await self._sessions().run(read)
-
-    def _sessions(self) -> Sessions:
-        if self._readers is None:
-            raise not_open()
-        return self._readers
-
-    def _queue(self) -> GroupCommit:
-        if self._commits is None:
-            raise not_open()
-        return self._commits
+        return await self._readers.run(read)
 
 
 def _retire(connection: Connection, lease: Lease) -> None:

@@ -22,7 +22,6 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
 from graphengine.stores.base import summary_text
-from graphengine.stores.refusals import not_open
 from graphengine.stores.sql import Reads, SQLStore
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.announcements import Announcements
@@ -125,11 +124,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
                 raise DefinitionError(f"SQLiteStore({name}={seconds!r})", repair="pass seconds above 0")
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
         self._read_only = read_only
-        self._reader: Reader | None = None
-        self._writer: Worker | None = None
-        self._commits: GroupCommit | None = None
-        self._checkpoints: Checkpoints | None = None
-        self._direct: Direct | None = None
+        self._reader: Reader  # these while it is open, all but the reader only for writing
+        self._writer: Worker
+        self._commits: GroupCommit
+        self._checkpoints: Checkpoints
+        self._direct: Direct | None
         self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, encoded once
         self._announcements = Announcements(self._options.folder)
 
@@ -191,40 +190,28 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader, checkpoints, direct))
         return has_trash
 
-    async def _disconnect(self) -> None:
-        writer, self._writer = self._writer, None
-        commits, self._commits = self._commits, None
-        lease, self.lease = self.lease, None
-        reader, self._reader = self._reader, None
-        if writer is None or commits is None or lease is None:
-            if reader is not None:
-                await reader.close()
+    async def _disconnect(self, lease: Lease | None) -> None:
+        if lease is None:
+            await self._reader.close()
             return
-        retired = commits.submit(lease.retire)
-        await commits.drain()
-        direct, self._direct = self._direct, None
-        if direct is not None:
-            direct.close()
-        if reader is not None:
-            await reader.close()
+        retired = self._commits.submit(lease.retire)
+        await self._commits.drain()
+        if self._direct is not None:
+            self._direct.close()
+        await self._reader.close()
         failure = retired.exception()
         if failure is not None:
             text = "the lease on %s was not deleted; its released lock shows that it is free: %s"
             log.warning(text, self.path, failure)
-        await writer.close(partial(_end, lease=lease, checkpoints=self._checkpoints))
+        await self._writer.close(partial(_end, lease=lease, checkpoints=self._checkpoints))
 
-    def _drop(self) -> None:
-        reader, self._reader = self._reader, None
-        writer, self._writer = self._writer, None
-        lease, self.lease = self.lease, None
-        direct, self._direct = self._direct, None
-        self._commits = None
-        if lease is not None:
-            lease.stop()
-        if reader is not None:
-            _abandon(writer, reader, self._checkpoints, direct)
-        if lease is not None:
-            lease.release_lock()
+    def _drop(self, lease: Lease | None) -> None:
+        if lease is None:
+            self._reader.abandon()
+            return
+        lease.stop()
+        _abandon(self._writer, self._reader, self._checkpoints, self._direct)
+        lease.release_lock()
 
     def _create(self, info: RunInfo, steps: Sequence[Step], outline: Outline, lease: Lease) -> asyncio.Future[Claimed]:
         rows = [_row(step) for step in steps]
@@ -233,41 +220,34 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             body = self._outlines[info.fingerprint] = _json(outline)
         work = partial(writes.create, info=info, rows=rows, outline=body, owner=lease.id)
         row_bytes = sum(len(row.body) for row in rows)
-        return self._submit(work, row_bytes, run_id=info.id if info.parent is None else None)
+        return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
-        return self._submit(partial(writes.claim, run_id=run_id, lease=lease))
+        return self._commits.submit(partial(writes.claim, run_id=run_id, lease=lease))
 
     def _release(self, run_id: str, fence: int, lease: Lease) -> asyncio.Future[None]:
-        return self._submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
+        return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
         addition, written_bytes = _encode(batch, driven, lease.id)
-        return self._submit(addition, written_bytes, run_id=batch.run_id)
+        return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
         message = writes.Post(run_id, kind, _json(payload), key, lease.now())
-        return self._submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
+        return self._commits.submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
-        return self._submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
+        return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
 
     def _take(self, pick: Pick, lease: Lease) -> asyncio.Future[Haul]:
-        return self._submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
+        return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
 
     async def _read_haul(self, haul: Haul, pick: Pick) -> Sequence[Taken]:
         return await self._read(partial(taking.read, taken=haul.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writing()
-        return await self._submit(partial(taking.change, statement=statement, values=values))
-
-    def _submit(
-        self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
-    ) -> asyncio.Future[T]:
-        if self._commits is None:
-            raise not_open()
-        return self._commits.submit(work, written_bytes, run_id=run_id)
+        return await self._commits.submit(partial(taking.change, statement=statement, values=values))
 
     def _announce(self) -> None:
         self._announcements.announce()
@@ -275,7 +255,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def pulse(self) -> str:
         """Return a text that differs after every commit; see `Store.pulse`."""
         version = await super().pulse()
-        return f"{0 if self._reader is None else self._reader.connections}.{version}"
+        return f"{self._reader.connections}.{version}"
 
     async def news(self, after: int) -> int:
         """Return once another process announced something; see `Store.news`."""
@@ -284,18 +264,18 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
         """Remove runs from the store; see `Store.remove`."""
-        return await self._submit(partial(removal.remove, runs=tuple(runs), lease=self._writing()))
+        return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=self._writing()))
 
     async def sweep(self) -> None:
         """Free the space of removed runs in strides; see `Store.sweep`."""
         self._writing()
         await removal.in_strides(
             lambda: self._read(lambda connection, _: removal.has_trash(connection)),
-            lambda: self._submit(removal.stride),
+            lambda: self._commits.submit(removal.stride),
         )
         spare = await self._read(lambda connection, _: removal.spare_outlines(connection))
         if spare:
-            await self._submit(partial(removal.drop_outlines, fingerprints=spare))
+            await self._commits.submit(partial(removal.drop_outlines, fingerprints=spare))
 
     async def vacuum(self) -> tuple[int, int]:
         """Return free space to the disk; see `Store.vacuum`.
@@ -304,20 +284,16 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         """
         self._writing()
         writer = self._writer
-        if writer is None:
-            raise not_open()
         before = removal.bytes_of(self._options.path)
         try:
             if await writer.run(removal.can_return_pages):
                 await removal.in_strides(
                     lambda: self._read(lambda connection, _: removal.has_free_pages(connection)),
-                    partial(self._submit, removal.return_pages, removal.RETURNED_BYTES),
+                    partial(self._commits.submit, removal.return_pages, removal.RETURNED_BYTES),
                 )
             else:
                 await writer.run(removal.rewrite)
-            checkpoints = self._checkpoints
-            if checkpoints is not None:
-                await writer.run(lambda connection: removal.empty_log(connection, self.path, checkpoints))
+            await writer.run(lambda connection: removal.empty_log(connection, self.path, self._checkpoints))
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         return before, removal.bytes_of(self._options.path)
@@ -327,12 +303,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return Onlooker(self._options, None) if lease is None else Onlooker(self._options, lease.id, lease.owed.copy())
 
     async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        if self._reader is None:
-            raise not_open()
         return await self._reader.run(read)
 
 
-def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
+def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints) -> None:
     """Stop the lease's thread, move the write-ahead log into the file, free the connections, then the lock.
 
     The last connection that is closed removes the log. If other processes have the database open, the next writer
@@ -341,10 +315,9 @@ def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints 
     """
     try:
         lease.stop()
-        if checkpoints is not None:
-            connection.execute(_BRIEF_TIMEOUT).fetchone()
-            checkpoints.make(connection)
-            checkpoints.close()
+        connection.execute(_BRIEF_TIMEOUT).fetchone()
+        checkpoints.make(connection)
+        checkpoints.close()
         connection.close()
     finally:
         lease.release_lock()
@@ -355,12 +328,11 @@ def _give_up(lease: Lease) -> None:
     lease.release_lock()
 
 
-def _abandon(writer: Worker | None, reader: Reader, checkpoints: Checkpoints | None, direct: Direct | None) -> None:
+def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: Direct | None) -> None:
     if direct is not None:
         direct.close()
     reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
-    if writer is not None:
-        writer.abandon(None if checkpoints is None else checkpoints.close)
+    writer.abandon(checkpoints.close)
 
 
 def _json(value: JsonValue) -> str:
