@@ -25,7 +25,6 @@ from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
 from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.time_limit import TimeLimit
 from graphengine.errors import (
     DefinitionError,
@@ -371,7 +370,6 @@ def tool(
 ) -> Callable[[Callable[P, R_co]], Tool[P, R_co]]: ...
 
 
-@ends_at_caller
 def tool(  # noqa: PLR0913 - the options of a tool
     function: Callable[..., object] | None = None,
     *,

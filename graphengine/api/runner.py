@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.runner import runner as core
 from graphengine.runner.notebooks import draw_with
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from graphengine.telemetry import Telemetry
 
 
-@ends_at_caller
 class Runner(core.Runner):
     """Drives runs and records them in a store. Use it as an async context manager.
 

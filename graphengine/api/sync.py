@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overlo
 
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Runner
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
 from graphengine.graph import elsewhere
 
@@ -46,7 +45,6 @@ S = TypeVar("S")
 _HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result = run.result()")
 
 
-@ends_at_caller
 class SyncRunner:
     """A Runner for scripts, threads of a web server, task queues and notebooks. Any thread may use it.
 
@@ -585,7 +583,6 @@ class SyncRunner:
         return self._portal.call(lambda: self._runner.spending(run_id))
 
 
-@ends_at_caller
 class SyncRun(Generic[S]):
     """A handle on a run, as `Run` is."""
 

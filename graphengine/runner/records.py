@@ -8,7 +8,6 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import InputError
 from graphengine.history.load import Difference, differences, load_snapshot
 from graphengine.history.selection import STATUSES, Wanted, newest
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-@ends_at_caller
 class Records(ABC):
     """The recorded runs of a store, as a Runner offers them.
 

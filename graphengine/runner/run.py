@@ -6,7 +6,6 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.runner.live_events import NodeBegan
@@ -28,7 +27,6 @@ S = TypeVar("S")
 _HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = await run.result()")
 
 
-@ends_at_caller
 class Run(Generic[S]):
     """A run that is being driven in the background.
 

@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
 from graphengine.graph.options import is_seconds
@@ -60,7 +59,6 @@ _PAGE: Final = 1000
 """How many due runs `recover` asks for at first; it asks for more if there may be more."""
 
 
-@ends_at_caller
 class Runner(Records):
     """Drives runs and records them in a store. Use it as an async context manager.
 

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
 from graphengine.runner.opening import release
@@ -94,7 +93,6 @@ class Standing:
 WorkerEvent: TypeAlias = "Took | Ended | Refused"
 
 
-@ends_at_caller
 class Worker:
     """Drives the due runs in the store of a Runner.
 

@@ -15,7 +15,6 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import ALL
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
@@ -66,7 +65,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-@ends_at_caller
 async def run_node(  # noqa: PLR0913 - a node's possible inputs
     graph: Graph[S],
     node: str,
