@@ -60,17 +60,9 @@ _PAGE: Final = 1000
 
 
 class Runner(Records):
-    """Drives runs and records them in a store. Use it as an async context manager.
+    """Drives runs and records them in a store: the Runner of the core, with the options that need nothing else.
 
-    Args:
-        store: The path of a SQLite database, a Store, or None for memory.
-        resources: Ready-made resources that replace the graphs' own, by name.
-        check: Detect nodes that change their input in place.
-        threads: The maximum number of sync nodes that run at the same time.
-        clock: The clock; tests can pass their own.
-        sizes: Size limits of a state, an update, a message and recorded work.
-        grace_seconds: How long nodes in flight may take to finish when the runner closes.
-        extensions: What else acts in the runs; see `graphengine.runner.extensions`.
+    `graphengine.Runner`, which programs use, describes them.
 
     Example:
         >>> async def main() -> None:
