@@ -8,5 +8,3 @@ from .retention import Pruned as Pruned, Vacuumed as Vacuumed
 from .run import Run as Run
 from .run_events import RunEnded as RunEnded, StatusChanged as StatusChanged, StepRecorded as StepRecorded
 from .runner import Runner as Runner
-from .schedules import Schedule as Schedule
-from .worker import Worker as Worker

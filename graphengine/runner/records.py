@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import aclosing
 from copy import deepcopy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.errors import InputError
@@ -17,9 +16,7 @@ from graphengine.runner.arguments import checked_tags
 from graphengine.runner.following import Followed, Follower
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
-from graphengine.runner.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
 from graphengine.state.path import did_you_mean
-from graphengine.stores.dispatch import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
-    from graphengine.stores.base import QueueLimits, RunInfo, Store
+    from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
 
@@ -159,81 +156,6 @@ class Records(ABC):
             return recorded_result_of(snapshot) if plan is None else result_of(plan, snapshot)
 
         return Follower(self.store, run_id, lambda: self._here(run_id), result, wait_out=wait_out)
-
-    async def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:
-        """Start runs of a graph at given times: workers that have the graph start and drive them, each time once.
-
-        Args:
-            schedule: The times, and where the runs are queued; it replaces an earlier one of its name.
-            graph: The graph.
-            state: The initial state, or a mapping of its fields, as for `start`.
-
-        Returns:
-            The schedule with its next time.
-
-        Raises:
-            CompileError; InputError: The times, the zone or the state are invalid.
-
-        Example:
-            >>> from graphengine.runner import Schedule
-            >>> async def main() -> None:
-            ...     async with Runner() as runner:
-            ...         daily = Schedule("daily", "0 7 * * *", count.name, zone="Europe/Berlin", missed="one")
-            ...         print((await runner.schedule(daily, count, {"n": 1})).input)
-            >>> asyncio.run(main())
-            {'n': 1}
-        """
-        self._usable()
-        plan = plan_of(graph, None)
-        found = checked(replace(schedule, graph=plan.graph), plan, state, self._clock.now())
-        await self.store.open()
-        await self.store.keep_schedule(as_kept(found))
-        return found
-
-    async def schedules(self) -> Sequence[Schedule]:
-        """Return the schedules, by name."""
-        self._usable()
-        await self.store.open()
-        return [as_schedule(kept) for kept in await self.store.schedules()]
-
-    async def unschedule(self, name: str) -> None:
-        """Remove a schedule; the runs that it started are not affected.
-
-        Raises:
-            InputError: There is no schedule of this name.
-        """
-        self._usable()
-        await self.store.open()
-        await find(self.store, name)
-        await self.store.drop_schedule(name)
-
-    async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
-        """Pause a schedule, or resume it at its next time. Missed runs are not started.
-
-        Raises:
-            InputError: There is no schedule of this name.
-        """
-        self._usable()
-        await self.store.open()
-        found = replace(await find(self.store, name), paused=paused)
-        found = replace(found, next_at=None if paused else next_tick(found, self._clock.now()))
-        await self.store.keep_schedule(as_kept(found))
-        return found
-
-    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
-        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
-
-        Example:
-            >>> from graphengine.stores.base import QueueLimits
-            >>> async def main() -> None:
-            ...     async with Runner() as runner:
-            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, key_rate=(10, 60.0)))
-            >>> asyncio.run(main())
-        """
-        self._usable()
-        check_limits(queue, limits)
-        await self.store.open()
-        await self.store.limit_queue(queue, limits)
 
     async def runs(
         self,

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import secrets
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
@@ -33,7 +32,7 @@ from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record, checked_name, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Opening
     from graphengine.runner.result import Result
-    from graphengine.stores.base import Pick, RunInfo, Store, Taken
+    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 
@@ -381,29 +380,6 @@ class Runner(Records):
             for life in lives:
                 await life.over.wait()
 
-    async def take(self, pick: Pick) -> Sequence[Taken]:
-        """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
-        self._usable()
-        await self.store.open()
-        return await self.store.take(replace(pick, kept=self._shared.kept.ids))
-
-    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> tuple[Run[S], Coroutine[object, object, bool]]:
-        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here.
-
-        Returns:
-            Its handle, and whether it is driven here, once that is clear.
-        """
-        plan = self._usable_plan(graph, None)
-        resume = partial(opening.resume, taken=taken)
-        # Not asked: if another worker was faster and the run failed there, it is not retried.
-        life = self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)
-        return self._handle(life), life.is_taken()
-
-    async def wants_alone(self, info: RunInfo) -> bool:
-        """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
-        self._usable()
-        return await opening.is_better_alone(self.store, info)
-
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
         """Resume every orphan of these graphs: running runs that no process drives, because their process died.
 
@@ -606,10 +582,12 @@ class Runner(Records):
         return Life(self._shared, checked_id(run_id), plan, open_, **how)
 
     def _usable_plan(self, graph: GraphDefinition[S], limits: Limits | None, *, is_queued: bool = False) -> Plan[S]:
-        """Return the plan of a graph that is about to be run. Raises: as `start`."""
+        """Return the plan of a graph that is about to be run, if it has what it needs here. Raises: as `start`."""
         self._usable()
         plan = plan_of(graph, limits)
-        self.check_names(plan, is_queued=is_queued)
+        self._shared.resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
+        for each in self._shared.extensions:
+            each.checked(plan, is_queued=is_queued)
         return plan
 
     def _usable(self) -> None:
@@ -631,18 +609,6 @@ class Runner(Records):
                 "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
             )
         self._loop = loop
-
-    def check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
-        """Check what a graph needs of this Runner, such as resources by name. Raises: as `start`."""
-        plans, shared = plan.nest, self._shared
-        shared.resources.check({name: factory for here in plans for name, factory in here.resources.items()})
-        for each in shared.extensions:
-            each.checked(plan, is_queued=is_queued)
-
-    async def tell_polled(self) -> None:
-        """Tell extensions that a worker has looked at the queues."""
-        for each in self._shared.extensions:
-            await each.polled(self.store)
 
 
 def _is_inside(run_id: str) -> bool:

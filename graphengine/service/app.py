@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
     from graphengine.runner.run_events import Event
-    from graphengine.runner.worker import Worker
     from graphengine.stores.base import RunInfo
+    from graphengine.worker.worker import Worker
 
 _LOG: Final = logging.getLogger("graphengine")
 _STOP_SECONDS: Final = 2.0
