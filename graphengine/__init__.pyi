@@ -51,11 +51,9 @@ from .runner import (
     Usage as Usage,
     Wait as Wait,
 )
-from .state.ending import Ending as Ending
-from .state.failure import Failure as Failure
-from .state.media import Media as Media
+from .state.failure import Ending as Ending, Failure as Failure
+from .state.media import Media as Media, TextFile as TextFile
 from .state.secret import Secret as Secret
-from .state.text_file import TextFile as TextFile
 from .worker import Worker as Worker
 
 __version__: str

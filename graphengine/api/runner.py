@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.runner.notebooks import draw_with
+from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 from typing_extensions import override
 
 from graphengine.errors import DefinitionError
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
 from graphengine.state.json_values import clipped
 from graphengine.state.selector import Reading, Source, Tracker

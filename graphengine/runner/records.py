@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import aclosing
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -12,24 +11,19 @@ from graphengine.history.load import Difference, differences, load_snapshot
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
-from graphengine.runner.arguments import checked_tags
-from graphengine.runner.following import Followed, Follower
-from graphengine.runner.plans import plan_of
-from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
+from graphengine.runner.arguments import checked_tags, plan_of
+from graphengine.runner.result import Wait, waits_of
+from graphengine.runner.run import Reading, Run
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.graph.definition import GraphDefinition
     from graphengine.history.usage import Spent
     from graphengine.runner.clock import Clock
-    from graphengine.runner.result import Result
-    from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo, Store
 
@@ -45,6 +39,7 @@ class Records(ABC):
 
     store: Store
     _clock: Clock
+    _reading: Reading
 
     @abstractmethod
     def _usable(self) -> None:
@@ -53,10 +48,6 @@ class Records(ABC):
     @abstractmethod
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
-
-    @abstractmethod
-    def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        """Return the plan with this fingerprint, if its graph is in use here."""
 
     async def _known(self, run_id: str) -> None:
         """Open the store. A run that is just being started here is recorded when this returns."""
@@ -96,15 +87,8 @@ class Records(ABC):
             n=3
         """
         self._usable()
-        if graph is not None:
-            plan_of(graph, None)
-        here = self._here(run_id)
-        if here is not None:
-            return here
-        follower = self._follower
-        return Followed(
-            run_id, lambda after: self._watched(run_id, follower(run_id, graph, wait_out=False).events(after))
-        )
+        plan = None if graph is None else plan_of(graph, None)
+        return self._here(run_id) or Run(run_id, self._reading, plan=plan)
 
     def watch(
         self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
@@ -139,23 +123,7 @@ class Records(ABC):
             4 node more (visit 3, attempt 1) → END
             finished
         """
-        self._usable()
-        if graph is not None:
-            plan_of(graph, None)
-        return self._watched(run_id, self._follower(run_id, graph, wait_out=wait_out).events(after))
-
-    async def _watched(self, run_id: str, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        async with aclosing(events):
-            await self._known(run_id)
-            async for event in events:
-                yield event
-
-    def _follower(self, run_id: str, graph: GraphDefinition[Any] | None, *, wait_out: bool) -> Follower:
-        def result(snapshot: Snapshot, info: RunInfo) -> Result[Any]:
-            plan = plan_of(graph, None) if graph is not None else self._plan_by(info.fingerprint)
-            return recorded_result_of(snapshot) if plan is None else result_of(plan, snapshot)
-
-        return Follower(self.store, run_id, lambda: self._here(run_id), result, wait_out=wait_out)
+        return self.get(run_id, graph).events(after, wait_out=wait_out)
 
     async def runs(
         self,

@@ -17,15 +17,23 @@ from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriv
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
-from graphengine.runner.arguments import checked_id, checked_tags, new_id, place_in, sizes_of, store_of
+from graphengine.runner.arguments import (
+    checked_id,
+    checked_tags,
+    new_id,
+    pauses_of,
+    place_in,
+    plan_of,
+    sizes_of,
+    store_of,
+)
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.life import Life
-from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
-from graphengine.runner.run import Run
+from graphengine.runner.run import Reading, Run
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
@@ -102,6 +110,7 @@ class Runner(Records):
             checks=check,
             sizes=self._sizes,
         )
+        self._reading = Reading(self.store, self._life_of, self._shared.plans.get, self._known)
         self._handles: WeakValueDictionary[Life[Any], Run[Any]] = WeakValueDictionary()
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
@@ -221,7 +230,7 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 3
         """
-        place = place_in(queue, priority, key)
+        place = place_in(queue, priority, key) if queue is not None or priority or key is not None else None
         plan = self._usable_plan(graph, limits, is_queued=queue is not None)
         begin = partial(
             opening.begin,
@@ -550,9 +559,6 @@ class Runner(Records):
             life.deliver(await self.store.inbox([run_id]))
         self._shared.wake(run_id)
 
-    def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        return self._shared.plans.get(fingerprint)
-
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
         life = self._life_of(run_id)
@@ -567,7 +573,7 @@ class Runner(Records):
 
     def _handle(self, life: Life[S]) -> Run[S]:
         """Return the one handle on a life."""
-        return self._handles.get(life) or self._handles.setdefault(life, Run(life))
+        return self._handles.get(life) or self._handles.setdefault(life, Run(life.id, self._reading, life))
 
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""

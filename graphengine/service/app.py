@@ -28,8 +28,8 @@ from graphengine.errors import (
 )
 from graphengine.history.json_document import error_document, run_now_document, runs_document
 from graphengine.history.load import load_snapshot
+from graphengine.runner.arguments import plan_of
 from graphengine.runner.event_json import event_document
-from graphengine.runner.plans import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.service.openapi import description

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
-    from graphengine.runner.previous_runs import PastRun
+    from graphengine.runner.result import PastRun
     from graphengine.state.json_values import JsonValue
 
 S = TypeVar("S")
@@ -350,6 +350,7 @@ class _Alone:
 
     is_watched = False
     is_halting = False
+    wrote_at = 0.0
 
     @property
     def in_flight(self) -> set[Live]:
@@ -362,6 +363,9 @@ class _Alone:
 
     def check(self) -> None:
         """Do nothing: there is no store to check."""
+
+    async def check_owned(self) -> None:
+        """Do nothing: there is no store that another process could open."""
 
     def note_cut_off(self, frame: str, path: str, spent: object) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""

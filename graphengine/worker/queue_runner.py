@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.runner import opening
-from graphengine.runner.plans import plan_of
+from graphengine.runner.arguments import plan_of
 from graphengine.runner.runner import Runner
 from graphengine.stores.dispatch import check_limits
 from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
