@@ -7,11 +7,11 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.calls.time_limit import queued
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.models.line import PLAIN
 from graphengine.models.names import model_of
+from graphengine.runner.threads import queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -51,7 +51,7 @@ from graphengine.models.offline import OfflineModel
 from graphengine.models.parts import with_citations
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, Piece, as_outcome
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
 from graphengine.state.media import Media
 

@@ -22,7 +22,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import (
     DefinitionError,
     ModelBusy,
@@ -65,7 +64,6 @@ LEFT: Final[ContextVar[Callable[[Left, Left], None] | None]] = ContextVar("graph
 """Gets the limits on requests and tokens that a response to the call being made states; adapters' clients call it."""
 
 
-@ends_at_caller
 class Lane:
     """The calls of one model in this process, of all agents, runs and items that use it.
 
