@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.calls.time_limit import queued
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import MODEL_RETRY
-from graphengine.models.line import PLAIN
+from graphengine.models.limiter import PLAIN_WAITS
 from graphengine.models.names import model_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphengine.agents.run_scope import Opens
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
-    from graphengine.models.line import Waits
+    from graphengine.models.limiter import Waits
     from graphengine.runner.scope import AsksPerson, Piece
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
@@ -142,14 +142,13 @@ class Alone:
     @property
     def waits(self) -> Waits:
         """The machine's clock."""
-        return PLAIN
+        return PLAIN_WAITS
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:
         """Return the delay that a node without `retry=` has in a run."""
         if not error.retryable or tries >= MODEL_RETRY.attempts:
             return None
-        delay = MODEL_RETRY.initial_seconds * MODEL_RETRY.multiplier ** (tries - 1)
-        return max(delay, error.retry_after_seconds or 0.0)
+        return max(MODEL_RETRY.pause_seconds(tries), error.retry_after_seconds or 0.0)
 
     async def reserved(
         self,

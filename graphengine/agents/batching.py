@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic_core import to_json
 
 from graphengine.errors import DefinitionError
-from graphengine.models.batches import StillOpen, Ticket, batches_of, desk_of, poll_seconds
+from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.scope import Piece
 
@@ -22,7 +22,7 @@ BATCH_KEY: Final = "/batch||"
 if TYPE_CHECKING:
     from graphengine.agents.run_scope import Scope
     from graphengine.models.base import Model, Request, Response
-    from graphengine.models.batches import Desk
+    from graphengine.models.batches import BatchCollector
     from graphengine.state.json_values import JsonValue
 
 
@@ -45,18 +45,18 @@ async def batched(scope: Scope, model: Model, request: Request) -> Response | No
             where=f"agent {request.agent}",
             repair="run it as a node, outside of ctx.step; or agent.but(batch=False).run(…)",
         )
-    return await _collected(scope, model, request, desk_of(model, batches))
+    return await _collected(scope, model, request, collector_of(model, batches))
 
 
-async def _collected(scope: Scope, model: Model, request: Request, desk: Desk) -> Response | None:
+async def _collected(scope: Scope, model: Model, request: Request, collector: BatchCollector) -> Response | None:
     joined: list[Ticket] = []
 
     async def join() -> Piece:
-        joined.append(await desk.join(request))
+        joined.append(await collector.join(request))
         return _piece(asdict(joined[0]))
 
     async def submit() -> Piece:
-        return _piece({"id": await desk.submitted(ticket, request)})
+        return _piece({"id": await collector.submitted(ticket, request)})
 
     try:
         ticket = Ticket(**await scope.piece("batch", "", join))
@@ -71,11 +71,11 @@ async def _collected(scope: Scope, model: Model, request: Request, desk: Desk) -
                 await scope.sleep_for(poll_seconds(ticket), unknown)
     finally:
         for each in joined:
-            desk.leave(each)
+            collector.leave(each)
     under_way = f"batch {batch} of {model.name}"
-    while scope.has_slept(under_way) or not await desk.ended(batch):
+    while scope.has_slept(under_way) or not await collector.ended(batch):
         await scope.sleep_for(poll_seconds(ticket), under_way)
-    return (await desk.answers(batch)).get(ticket.item)
+    return (await collector.answers(batch)).get(ticket.item)
 
 
 def _piece(record: dict[str, JsonValue]) -> Piece:

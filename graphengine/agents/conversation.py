@@ -46,7 +46,7 @@ from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, as_text
 from graphengine.models.base import Compacts, Message, Request, Response, usage_of
 from graphengine.models.hosted import refuse_lacking_tools
-from graphengine.models.lane import CACHED_CHARACTERS, paced
+from graphengine.models.limiter import limited
 from graphengine.models.offline import OfflineModel
 from graphengine.models.parts import with_citations
 from graphengine.models.settings import NO_SETTINGS, Settings
@@ -73,6 +73,8 @@ T = TypeVar("T", default=str)
 
 CALLS_AT_ONCE: Final = 32
 """The most tool calls of one turn that run in parallel; as many as a Runner has threads by default."""
+_CACHED_CHARACTERS: Final = 4096
+"""Shorter beginnings, of about 1,024 tokens, are not cached. Source: Anthropic's documentation of prompt caching."""
 _NO_TURNS: Final = (
     "This call was not made: there are no more turns for calling tools. Give your final answer now, with what you "
     "know, and say what is missing."
@@ -303,7 +305,7 @@ class Conversation(Generic[T]):
         return response
 
     async def _called(self, model: Model, request: Request) -> Response:
-        """Call a model through its lane. Alone, call it again after a failure that passes, as a node does in a run."""
+        """Call a model. Alone, call it again after a failure that passes, as a node does in a run."""
         if self._agent.batch and model is self._model:
             answered = await batched(self._scope, model, request)
             if answered is not None:
@@ -313,7 +315,7 @@ class Conversation(Generic[T]):
             asked = replace(request, on_spent=self._spent, waits=self._scope.waits)
         for tries in count(1):
             try:
-                return await paced(model, asked, beginning=_beginning(model, request))
+                return await limited(model, asked, beginning=_beginning(model, request))
             except ModelTransient as error:
                 pause = self._scope.pause_after(error, tries)
                 if pause is None:
@@ -615,7 +617,7 @@ def _beginning(model: Model, request: Request) -> str:
         return ""
     tools = [*((tool.name, tool.schema) for tool in request.tools), *(tool.recorded() for tool in request.hosted)]
     beginning = to_json([model.name, request.system, tools])
-    return _digest(beginning) if len(beginning) >= CACHED_CHARACTERS else ""
+    return _digest(beginning) if len(beginning) >= _CACHED_CHARACTERS else ""
 
 
 def _used(response: object) -> Usage:

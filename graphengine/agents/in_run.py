@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
-    from graphengine.models.line import Clock, Waits
+    from graphengine.models.limiter import Waits
+    from graphengine.runner.clock import Clock
     from graphengine.state.amounts import Usage
 
 
@@ -46,7 +47,7 @@ class AgentsOfRun(Follower):
 
     Args:
         models: The models of the Runner.
-        clock: The clock of the lanes of models.
+        clock: The clock of the limiters of models.
         snapshot: The run.
     """
 

@@ -17,7 +17,7 @@ from graphengine.agents.in_run import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
-from graphengine.models.line import MACHINE_CLOCK
+from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.runnable import Body
     from graphengine.models.base import Model
-    from graphengine.models.line import Clock
+    from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
 
 ALL: Final = "*"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import Live
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
-    from graphengine.models.line import Waits
+    from graphengine.models.limiter import Waits
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
@@ -149,7 +149,7 @@ class Scope(Protocol):
         """Return how long to wait before a model is called again after a failure; None to raise it.
 
         Args:
-            error: The failure. Its lane has waited already if the server refused the call.
+            error: The failure. Its limiter has waited already if the server refused the call.
             tries: How often the model was called.
         """
         ...

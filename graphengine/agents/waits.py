@@ -9,7 +9,7 @@ from graphengine.engine.ready import limit_over
 
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.models.line import Clock
+    from graphengine.runner.clock import Clock
 
 
 class Halting(Protocol):
@@ -39,10 +39,10 @@ class Halted(Protocol):
 
 
 class RunWaits:
-    """The waits of one attempt, as `graphengine.models.line.Waits`.
+    """The waits of one attempt, as `graphengine.models.limiter.Waits`.
 
     Args:
-        clock: The clock of the lanes.
+        clock: The clock of the limiters.
         host: What drives the run.
         snapshot: The run.
         frame: The frame of the attempt.

@@ -22,7 +22,7 @@ from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
-from graphengine.models.line import MACHINE_CLOCK
+from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
