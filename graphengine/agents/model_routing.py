@@ -13,7 +13,7 @@ import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.in_run import AgentsOfRun
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.run_scope import Opens
+    from graphengine.agents.runtime import Opens
     from graphengine.engine.plan import Plan
     from graphengine.graph.runnable import Body
     from graphengine.models.base import Model

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import ALL
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from graphengine import Agent, Context, Runner, ScriptedModel
-from graphengine.agents import alone
+from graphengine.agents import runtime
 from graphengine.errors import ModelTransient, ModelUnreachable, RateLimited
 from graphengine.models import RateLimiter, Response
 from graphengine.models.anthropic import AnthropicModel
@@ -178,7 +178,7 @@ async def test_agents_and_runs_share_a_lane() -> None:
 def time_alone(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Let agents that run alone use a clock whose time passes without waiting."""
     clock = FakeClock(1000.0)
-    monkeypatch.setattr(alone, "PLAIN_WAITS", PlainWaits(clock))
+    monkeypatch.setattr(runtime, "PLAIN_WAITS", PlainWaits(clock))
     return clock
 
 
