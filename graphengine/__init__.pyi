@@ -30,7 +30,7 @@ from .graph.options import Sizes as Sizes
 from .graph.question import ask as ask
 from .models import (
     Cited as Cited,
-    Lane as Lane,
+    RateLimiter as RateLimiter,
     Message as Message,
     Model as Model,
     Router as Router,
