@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.graph.options import END, FAIL, START
 from graphengine.render.drawing import drawing_of
-from graphengine.render.errors import RenderError
-from graphengine.render.plain import plain_text
+from graphengine.render.files import RenderError
+from graphengine.render.parts import plain_text
 from graphengine.render.scopes import path_at, scopes_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Pictures:
 
 def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
     """Draw an outline; where no painter is installed, describe it in words."""
-    from graphengine.render.painted import svg_of  # noqa: PLC0415 - only pictures need it
+    from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
 
     drawing = drawing_of(atlas.outline, detail=detail)
     spots, edges = atlas.spots, atlas.edges

@@ -15,11 +15,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
 from graphengine.graph.options import END, FAIL, START
-from graphengine.render.accounts import Account, cost
-from graphengine.render.arrows import Taken, arrow_of, fork_arrow, named, plain_arrow
+from graphengine.render.amounts import Account, cost
+from graphengine.render.arrows import TIMES, Taken, arrow_of, fork_arrow, named, plain_arrow
 from graphengine.render.edges import closing_edges
 from graphengine.render.folding import Folding, contents_of, is_in, standing_in
-from graphengine.render.legend import legend_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
 from graphengine.render.scopes import path_at, plain_start, scopes_of
 from graphengine.render.text import one_line, wrap
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from graphengine.render.trace import Trace
 
 CAPTION_COLUMNS: Final = 70
+LEGEND_COLUMNS: Final = 70
+LEGEND_LINES: Final = 4
 SHARED_SOURCES: Final = 4
 """If more nodes lead to an end, it gets a box for each, so that no arrows cross the whole picture."""
 
@@ -344,3 +345,28 @@ def _places(scope: Scope, *ends: str) -> list[_Place]:
         alone = sources if len(sources) > SHARED_SOURCES else [""] * bool(sources)
         places += [_Place(end, source) for source in alone]
     return places
+
+
+def legend_of(drawing: Drawing) -> tuple[Line, ...]:
+    """Return the legend of a drawing in lines; none if every sign explains itself."""
+    return tuple(Line(text, "small") for text in wrap("; ".join(signs_of(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
+
+
+def signs_of(drawing: Drawing) -> Iterable[str]:
+    """Yield the meaning of each sign of a drawing that no word next to it explains."""
+    shapes = {box.shape for box in drawing.boxes}
+    if any(arrow.number > 1 for arrow in drawing.arrows):
+        yield "1. 2. 3.: edges are tried in this order"
+    if any(arrow.failure for arrow in drawing.arrows):
+        yield "dashed: after a failure"
+    if "fork" in shapes:
+        yield "bar: arms run in parallel"
+    if "entry" in shapes:
+        yield "dot: where a graph inside begins" + (", ringed where it ends" if "exit" in shapes else "")
+    elif "exit" in shapes:
+        yield "ringed dot: where a graph inside ends"
+    if any(box.many for box in drawing.boxes) or any(cluster.many for cluster in drawing.clusters):
+        yield "several frames: once for each item"
+    if any(arrow.tone != "plain" for arrow in drawing.arrows):
+        counts = any(line.text.startswith(TIMES) for arrow in drawing.arrows for line in arrow.lines)
+        yield "bold: taken" + (f", {TIMES}: how often" if counts else "") + "; pale: never taken"

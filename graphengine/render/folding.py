@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphengine.graph.options import END
-from graphengine.render.errors import RenderError
+from graphengine.render.files import RenderError
 from graphengine.render.scopes import path_at
 from graphengine.render.words import counted, listed
 

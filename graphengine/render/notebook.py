@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import GraphEngineError
 from graphengine.render.drawing import drawing_of
+from graphengine.render.images import svg_of
 from graphengine.render.mermaid import mermaid_text
-from graphengine.render.painted import svg_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container

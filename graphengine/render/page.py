@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from graphengine.render.looks import FOUND, INK, PAPER, SOFT_INK, by_night
-from graphengine.render.plain import plain_text
+from graphengine.render.parts import plain_text
 
 if TYPE_CHECKING:
     from graphengine.render.looks import Theme

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from graphengine.graph.options import START
 from graphengine.history.visit_tree import Place
-from graphengine.render.bounds import bounds_of
-from graphengine.render.edges import edges_of, joins_of
-from graphengine.render.errors import RenderError
+from graphengine.render.edges import bounds_of, edges_of, joins_of
+from graphengine.render.files import RenderError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

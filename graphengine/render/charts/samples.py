@@ -15,7 +15,7 @@ from graphengine.engine.field_ops import held
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import marks_in
 from graphengine.errors import DefinitionError
-from graphengine.render.errors import RenderError
+from graphengine.render.files import RenderError
 from graphengine.render.scopes import path_at, scopes_of
 from graphengine.render.trace import visits_of
 from graphengine.state.path import did_you_mean, parse
@@ -120,8 +120,8 @@ def watched_of(outline: Outline, path: str = "") -> list[Watched]:
     return found
 
 
-def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> list[Series]:
-    """Return the numbers of a run.
+def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapshot, list[Series]]:
+    """Return the last snapshot of a run, and its numbers.
 
     Args:
         steps: All steps of the run from seq 1 on, including those of its parents.
@@ -153,7 +153,7 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> list[Series]
     ]
     if not series:
         raise _without_numbers(run.snapshot, watched)
-    return series
+    return run.snapshot, series
 
 
 def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
