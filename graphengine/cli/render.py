@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.engine.outline import Outline
-    from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
+    from graphengine.render.scopes import Fold
     from graphengine.stores.base import RunInfo, Store
 
     Drawn: TypeAlias = tuple[Outline, RunInfo]

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from graphengine.render.scopes import Scope, Spot
 
 _NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
-_STYLE: Final = re.compile(r' style="--width: [^"]*"')  # the page's policy forbids inline styles
 _KEPT: Final = 8
 
 
@@ -104,7 +103,7 @@ def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
     for arrow in drawing.arrows:
         numbers = [edges[edge] for edge in arrow.edges if edge in edges]
         about["arrows"][prefix + arrow.id] = {"edges": numbers, "to": prefix + arrow.target, "failure": arrow.failure}
-    return {**about, "svg": _STYLE.sub("", svg, count=1)}
+    return {**about, "svg": svg}
 
 
 __all__ = ["Atlas", "Pictures"]

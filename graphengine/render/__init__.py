@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError, write_picture
@@ -19,15 +20,15 @@ from graphengine.render.mermaid import mermaid_text
 from graphengine.render.parts import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
-    from graphengine.render.folding import Fold
     from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail, Drawing
+    from graphengine.render.scopes import Fold
 
 ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd", ".txt")
 THEMES = ("auto", "light", "dark")
@@ -95,10 +96,39 @@ def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     from graphengine.render.page import page_of  # noqa: PLC0415 - the same
 
     if ending == ".html":
-        return page_of(svg_of(drawing, theme, is_part=True), drawing, theme)
+        parts = [
+            *((box.name, box.id) for box in drawing.boxes if box.lines),
+            *((c.name, c.id) for c in drawing.clusters),
+        ]
+        svg = svg_of(drawing, theme, is_part=True).decode()
+        return page_of(svg, drawing.title, plain_text(drawing), theme, parts).encode()
     if ending == ".svg":
         return svg_of(drawing, theme)
     return image_of(drawing, cast("ImageFormat", ending[1:]), theme)
+
+
+def mimebundle_of(name: str, outline: Callable[[], Outline]) -> dict[str, str]:
+    """Return what a notebook shows of a graph, by MIME type: plain text, and SVG or, without a painter, Mermaid.
+
+    It never raises: errors are in the plain text.
+
+    Args:
+        name: Its plain text.
+        outline: Returns its outline; an error that this raises is shown.
+    """
+    from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
+
+    shown = {"text/plain": name}
+    try:
+        drawing = drawing_of(outline())
+        shown["text/vnd.mermaid"] = mermaid_text(drawing)
+        shown["image/svg+xml"] = svg_of(drawing, "auto").decode()
+        del shown["text/vnd.mermaid"]  # notebooks that know both prefer Mermaid, whose labels overlap in large graphs
+    except GraphEngineError as error:
+        shown["text/plain"] += f"\n{error}"
+    except Exception as error:  # noqa: BLE001 - displaying a graph must not end in our traceback
+        shown["text/plain"] += f"\nIt cannot be drawn: {type(error).__name__}: {error}"
+    return shown
 
 
 __all__ = [
@@ -106,6 +136,7 @@ __all__ = [
     "ENDINGS",
     "THEMES",
     "RenderError",
+    "mimebundle_of",
     "render_outline",
     "to_dot",
     "to_mermaid",

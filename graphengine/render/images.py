@@ -170,7 +170,6 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
             _set_off(group, paper)
     root.set("id", "root")
     root.set("role", "img")
-    root.set("style", f"--width: {root.get('width', '100%')}")
     root.set("aria-labelledby", "drawing-title drawing-desc")
     for index, (name, words) in enumerate((("title", drawing.title), ("desc", drawing.spoken))):
         element = ET.Element(f"{{{_SVG}}}{name}", {"id": f"drawing-{name}"})

@@ -107,7 +107,7 @@ def test_the_file_extension_selects_the_format(ending: str, tmp_path: Path) -> N
     """The file extension selects the format, and each format needs nothing but this package."""
     target = tmp_path / f"a{ending}"
     write_chart(target, lambda: timeline([started("a")]))
-    begins = {".svg": "<?xml", ".html": "<!doctype html>", ".txt": "Timeline of sample, run r1"}
+    begins = {".svg": "<?xml", ".html": "<!DOCTYPE html>", ".txt": "Timeline of sample, run r1"}
     assert target.read_text(encoding="utf-8").startswith(begins[ending])
 
 

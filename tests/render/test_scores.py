@@ -10,7 +10,7 @@ from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render.charts import RenderError, scores
-from graphengine.render.charts.samples import Threshold, Watched, series_of, watched_of
+from graphengine.render.charts.scores import Threshold, Watched, series_of, watched_of
 from graphengine.testing import FakeClock
 from tests.kit.facts import altered, made_step
 from tests.render.samples import done, edge, node, outline, started

@@ -19,6 +19,7 @@ from graphengine.errors import install_command
 from graphengine.render.files import RenderError, write_picture
 from graphengine.render.looks import INK, PAPER, SOFT_INK
 from graphengine.render.metrics import text_width
+from graphengine.render.page import page_of
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
@@ -73,17 +74,6 @@ BY_NIGHT: Final = "@media (prefers-color-scheme:dark){{{}}}".format(
     "".join(f".f-{name}{{fill:{night}}}.s-{name}{{stroke:{night}}}" for name, (_, night) in INKS.items())
 )
 """The style sheet that makes a chart dark."""
-
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-_PAGE: Final = f"""\
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
-<title>{{title}}</title><style>body{{{{margin:0;background:{PAPER}}}}}svg{{{{max-width:100%;height:auto}}}}\
-@media (prefers-color-scheme:dark){{{{body{{{{background:{INKS["paper"][1]}}}}}}}}}</style></head>
-<body>{{chart}}</body></html>
-"""
 
 
 class Paint(NamedTuple):
@@ -143,7 +133,7 @@ class Chart:
 
     def page(self) -> str:
         """Return the picture as a page that loads no external resources and runs no script."""
-        return _PAGE.format(title=safe(self.title), chart=self.element())
+        return page_of(self.element(), self.title, self.text())
 
     def text(self) -> str:
         """Return the picture's content in words."""

@@ -16,9 +16,8 @@ from pydantic_core import to_json
 from graphengine.engine.steps import failure_of, outcome_of, without_items
 from graphengine.history.load import diff, outline_of
 from graphengine.render.amounts import paid, took
-from graphengine.render.arrows import TIMES
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, fit, measure, number
-from graphengine.render.drawing import LEGEND_LINES, drawing_of, signs_of
+from graphengine.render.drawing import LEGEND_LINES, TIMES, drawing_of, signs_of
 from graphengine.render.files import RenderError
 from graphengine.render.images import svg_of
 from graphengine.render.parts import Arrow, Box, Cluster, Line
