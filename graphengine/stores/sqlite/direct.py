@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from graphengine.stores.sqlite import worker
 from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
 from graphengine.stores.sqlite.definitions import harden
+from graphengine.stores.sqlite.worker import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,14 +49,7 @@ class Direct:
         self._place = place
         self._checkpoints = checkpoints
         self._run_id: str | None = None  # the run that was written in this turn
-        self._connection: sqlite3.Connection | None = worker.Connection(
-            deque(),
-            f"{place.path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=0,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        self._connection: sqlite3.Connection | None = connect(f"{place.path.as_uri()}?mode=rw", busy_timeout_seconds=0)
         harden(self._connection)
         disable_autocheckpoint(self._connection)
         sync_as(self._connection, "NORMAL")

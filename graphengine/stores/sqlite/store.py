@@ -178,9 +178,7 @@ class SQLiteStore:
         files.prepare_file(path)
         lease = Lease(self._options)
         try:
-            worker = await Worker.connect(
-                f"{path.as_uri()}?mode=rw", busy_timeout_seconds=self._options.busy_timeout_seconds
-            )
+            worker = Worker(f"{path.as_uri()}?mode=rw", busy_timeout_seconds=self._options.busy_timeout_seconds)
         except sqlite3.Error as error:
             raise explain(error, path) from error
         checkpoints = Checkpoints(path, self._synchronous)
@@ -589,7 +587,7 @@ def _abandon(writer: Worker | None, reader: Reader, checkpoints: Checkpoints | N
         direct.close()
     reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
     if writer is not None:
-        writer.abandon(None if checkpoints is None else checkpoints.close)
+        writer.abandon(None if checkpoints is None else lambda _: checkpoints.close())
 
 
 def _json(value: JsonValue) -> str:
