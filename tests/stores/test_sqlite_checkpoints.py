@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,17 @@ async def test_no_process_commits_while_the_log_is_moved(store: SQLiteStore, mon
                         held.append(False)
             return super().execute(sql, *args)
 
-    monkeypatch.setattr(checkpoints, "connect", partial(sqlite3.connect, factory=Watched))
+    def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=busy_timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Watched,
+        )
+
+    monkeypatch.setattr(checkpoints, "connect", connect)
     await new_run(store)
     await steps_up_to(store, 100)
     assert held
