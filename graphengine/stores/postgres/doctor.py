@@ -99,7 +99,7 @@ def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) 
             loaded = reads.load(connection, run_id, seq, _OWN)
             return loaded.snapshot, loaded.steps
 
-        read = partial(reads.steps, connection, run_id, own=_OWN)
+        read = partial(reads.steps, connection, run_id)
         shot = partial(reads.snapshot_at, connection, run_id, own=_OWN)
         found, snapshot = refold(StoredRun(info, load, read, shots, shot), counted)
     except UnknownRun:  # removed meanwhile
