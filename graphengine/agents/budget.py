@@ -24,7 +24,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from graphengine.agents.batching import BATCH_KEY
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
 from graphengine.models.base import EstimatesCosts, characters, estimated_tokens
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request
     from graphengine.state.amounts import Usage
 
+BATCH_KEY: Final = "/batch||"
+"""What comes after the key of a turn in the key of the record of its place in a batch."""
 _Name: TypeAlias = Literal["cost_usd", "tokens"]
 _NAMES: Final[tuple[_Name, ...]] = ("cost_usd", "tokens")
 _ANSWER_TOKENS: Final = 4096

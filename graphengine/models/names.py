@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelUnavailable
-from graphengine.models.hiding import hidden, struck
+from graphengine.state.hiding import hidden, struck
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def model_of(name: str) -> Model:
     """
     provider, _, rest = name.strip().partition(":")
     if provider == "offline" and not rest:
-        from graphengine.models.offline import OfflineModel  # noqa: PLC0415 - each name loads what it needs
+        from graphengine.models.base import OfflineModel  # noqa: PLC0415 - each name loads what it needs
 
         return OfflineModel()
     make = _PROVIDERS.get(provider)
