@@ -50,12 +50,10 @@ from .runner import (
     RunFailed as RunFailed,
     Usage as Usage,
     Wait as Wait,
-    Worker as Worker,
 )
-from .state.ending import Ending as Ending
-from .state.failure import Failure as Failure
-from .state.media import Media as Media
+from .state.failure import Ending as Ending, Failure as Failure
+from .state.media import Media as Media, TextFile as TextFile
 from .state.secret import Secret as Secret
-from .state.text_file import TextFile as TextFile
+from .worker import Worker as Worker
 
 __version__: str

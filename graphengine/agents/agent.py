@@ -21,7 +21,6 @@ from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.graph.runnable import is_async
@@ -72,7 +71,6 @@ class Answer(Generic[T]):
         return citations_of(self.messages[-1])
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Agent(Generic[T]):
     """A role that answers prompts with values of one type.

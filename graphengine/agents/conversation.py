@@ -49,7 +49,7 @@ from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, Piece, as_outcome
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
 from graphengine.state.media import Media
 

@@ -17,7 +17,6 @@ from pydantic_core import to_json
 
 from graphengine.agents.budget import Budgets
 from graphengine.agents.live_events import Live
-from graphengine.calls.time_limit import queued
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, PriceUnknown
@@ -30,6 +29,7 @@ from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.followers import Follower
 from graphengine.runner.scope import CURRENT, FROM_THREAD, Piece, as_outcome
+from graphengine.runner.threads import queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -19,7 +19,7 @@ from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
 from graphengine.graph.templates import labelled
 from graphengine.models.base import KnowsWindow, Model
 from graphengine.runner.context import Context
-from graphengine.state.text_file import TextFile
+from graphengine.state.media import TextFile
 
 LONG_BYTES = 400_000  # of all sources together: some 100,000 tokens, so that they fit into windows of 128,000
 SHORT_BYTES = 16_000  # that fit into every window of 32,000

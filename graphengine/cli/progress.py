@@ -47,7 +47,7 @@ from graphengine.engine.steps import (
 )
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
-from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.run_events import Emitted, NodeBegan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

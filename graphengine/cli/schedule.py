@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from graphengine.api.runner import Runner
     from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
-    from graphengine.runner import Schedule
     from graphengine.stores.base import Store
+    from graphengine.worker import Schedule
 
 _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
 _MISSED: Final = ("skip", "one", "all")
@@ -77,7 +77,7 @@ def command(
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
-    from graphengine.runner.schedules import as_schedule
+    from graphengine.worker.schedules import as_schedule
 
     if action != "list" and name is None:
         raise click.UsageError(f"name the schedule: graphengine schedule {action} NAME")
@@ -103,7 +103,7 @@ def command(
 def _add(session: Session, name: str, database: Database | None, given: Mapping[str, Any]) -> None:
     from graphengine.cli.inputs import forms_of, parse_pairs
     from graphengine.cli.project import find
-    from graphengine.runner import Schedule
+    from graphengine.worker import Schedule
 
     if given["cron"] is None or given["reference"] is None:
         raise click.UsageError('give the times and the graph: --cron "0 7 * * *" --graph NAME')

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.cli.signals import Stopper
-    from graphengine.runner.worker import Ended, Refused, WorkerEvent
     from graphengine.state.json_values import JsonValue
     from graphengine.telemetry import Telemetry
+    from graphengine.worker.worker import Ended, Refused, WorkerEvent
 
 _WHY = {
     "queued": "it begins",
@@ -151,8 +151,8 @@ async def _work(
     stopper: Stopper,
 ) -> None:
     from graphengine.api.runner import Runner
-    from graphengine.runner.worker import Worker
     from graphengine.web.health import serving_health
+    from graphengine.worker.worker import Worker
 
     graphs, models, executors, telemetry = what
     async with Runner(place.database, models=models, executors=executors, telemetry=telemetry) as runner:
@@ -179,7 +179,7 @@ async def _work(
 
 def show_event(session: Session, place: Place, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to it."""
-    from graphengine.runner.worker import Ended, Took
+    from graphengine.worker.worker import Ended, Took
 
     if session.json:
         session.line(_document(event))
@@ -229,7 +229,7 @@ def _document(event: WorkerEvent) -> dict[str, JsonValue]:
     from graphengine.cli.session import unexpected
     from graphengine.errors import GraphEngineError
     from graphengine.history.json_document import SCHEMA, error_document
-    from graphengine.runner.worker import Ended, Took
+    from graphengine.worker.worker import Ended, Took
 
     run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
     if isinstance(event, Took):

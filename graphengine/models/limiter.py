@@ -26,7 +26,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import (
     DefinitionError,
     ModelBusy,
@@ -95,7 +94,6 @@ class PlainWaits:
 PLAIN_WAITS: Final = PlainWaits()
 
 
-@ends_at_caller
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RateLimiter:
     """The limits on the calls of one model in this process, by all agents, runs and items that use it.

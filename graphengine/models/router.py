@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.base import Closes, Compacts, EstimatesCosts, KnowsPrices, KnowsWindow
 from graphengine.models.hosted import lacking
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from graphengine.models.settings import Settings
 
 
-@ends_at_caller
 class Router:
     """Calls several models in order until one answers.
 

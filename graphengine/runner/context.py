@@ -17,8 +17,8 @@ from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLa
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.followers import NOBODY, Following
-from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.recorded_work import Work, answers_of
+from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.scope import FROM_THREAD
 from graphengine.runner.threads import in_thread
 from graphengine.state.json_values import as_record, checked_name
@@ -61,6 +61,19 @@ class Host(Protocol):
     @property
     def is_halting(self) -> bool:
         """Whether the run will stop, or be released, at the next safe point."""
+        ...
+
+    @property
+    def wrote_at(self) -> float:
+        """When the run was last shown to be driven by this process, by the machine's clock."""
+        ...
+
+    async def check_owned(self) -> None:
+        """Ask the store whether this process still drives the run.
+
+        Raises:
+            LeaseLost: Another process has taken the run, or it was released.
+        """
         ...
 
     def check(self) -> None:

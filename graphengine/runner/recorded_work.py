@@ -580,11 +580,6 @@ def _came_from(error: BaseException, cause: BaseException) -> bool:
     return False
 
 
-def outside_work() -> None:
-    """Mark a run's context as outside of all recorded work, as a run may be started inside a node's `ctx.step`."""
-    _INSIDE.set(_NOWHERE)
-
-
 def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
     """Return the `Answers` of a type, cached if possible."""
     try:
@@ -598,4 +593,4 @@ def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
     return Answers(output)
 
 
-__all__ = ["NO_ANSWER", "Work", "answers_of", "outside_work"]
+__all__ = ["NO_ANSWER", "Work", "answers_of"]
