@@ -577,12 +577,10 @@ class Conversation(Generic[T]):
         """Return the key below which this call is recorded.
 
         A function may make another question each time, so a call with a prompt function is identified by the function's
-        inputs, and continues with the recorded question. Earlier versions identified such calls by the question too.
+        inputs, and continues with the recorded question.
         """
-        name = f"agent {self._agent.name}"
-        by_question = self._runtime.place(name, self._identity)
-        if not self._key or (self._runtime.recorded(by_question) and not self._runtime.recorded(self._key)):
-            return by_question
+        if not self._key:
+            return self._runtime.place(f"agent {self._agent.name}", self._identity)
         for record in self._runtime.recorded(self._key):
             if isinstance(record, dict) and "question" in record:
                 media = tuple(Media.model_validate(one) for one in record.get("media", ()))
