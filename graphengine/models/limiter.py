@@ -211,8 +211,9 @@ class WaitQueue:
 
     def closed_seconds(self) -> float:
         """Return for how long no call may begin: infinity while one is tried, 0.0 if one may now."""
-        with self.rates() as (rates, now):
-            return max(0.0, rates.closed_until(now) - now)
+        now = self._now()
+        with self._lock:
+            return max(0.0, self._rates.closed_until(now) - now)
 
     def is_free(self, tokens: int) -> bool:
         """Return whether a call would begin at once."""
