@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
+from graphengine.agents.prompts import has_media, marked
 from graphengine.calls.user_frames import user_traceback
 from graphengine.engine.failures import text_of
-from graphengine.graph.templates import has_media, marked
+from graphengine.media import Media, joined
 from graphengine.state.json_values import utf8_text
-from graphengine.state.media import Media, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

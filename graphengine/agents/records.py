@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.agents.outcomes import traceback_text
+from graphengine.agents.prompts import as_text
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
-from graphengine.graph.templates import as_text
+from graphengine.media import Media
 from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.state.json_values import check_depth, utf8_text
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from graphengine.agents.outcomes import ToolOutcome

@@ -38,10 +38,10 @@ from graphengine.models.pace import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from graphengine.media import Media
     from graphengine.models.base import Message, Model, Request, Response
     from graphengine.models.line import Clock, Left, Waits
     from graphengine.models.pace import Turn
-    from graphengine.state.media import Media
 
 log = logging.getLogger("graphengine.models")
 
