@@ -110,7 +110,6 @@ class Runner(Records):
             checks=check,
             sizes=self._sizes,
         )
-        self._reading = Reading(self.store, self._life_of, self._shared.plans.get, self._known)
         self._handles: WeakValueDictionary[Life[Any], Run[Any]] = WeakValueDictionary()
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
@@ -558,6 +557,10 @@ class Runner(Records):
         if life is not None:
             life.deliver(await self.store.inbox([run_id]))
         self._shared.wake(run_id)
+
+    @property
+    def _reading(self) -> Reading:
+        return Reading(self.store, self._life_of, self._shared.plans.get, self._known)  # not kept: no reference cycle
 
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
