@@ -31,7 +31,7 @@ from .graph.question import ask as ask
 from .media import Media as Media, TextFile as TextFile
 from .models import (
     Cited as Cited,
-    Lane as Lane,
+    RateLimiter as RateLimiter,
     Message as Message,
     Model as Model,
     Router as Router,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.prompts import block, conversation
 from graphengine.errors import BadAnswer, DefinitionError
-from graphengine.models.base import Message
-from graphengine.models.lane import media_tokens
+from graphengine.models.base import Message, media_tokens
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:

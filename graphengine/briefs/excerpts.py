@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from graphengine.agents.in_run import InRun
 from graphengine.agents.prompts import labelled
+from graphengine.agents.runtime import RunRuntime
 from graphengine.briefs.article import Fact, Findings
 from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.briefs.researcher import research
@@ -99,7 +99,7 @@ async def divided(sources: list[TextFile], ctx: Context) -> list[Part]:
 
 async def window_of(agents: Sequence[str], ctx: Context) -> int | None:
     """Return the smallest window of the models that the run has for some agents; None if none is known."""
-    models: set[Model] = {InRun(ctx).model_for(agent, "offline") for agent in agents}
+    models: set[Model] = {RunRuntime(ctx).model_for(agent, "offline") for agent in agents}
     known = [await model.window_tokens() for model in models if isinstance(model, KnowsWindow)]
     return min((window for window in known if window), default=None)
 

@@ -107,6 +107,19 @@ class Retry:
                 repair="attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1",
             )
 
+    def pause_seconds(self, failures: int, chance: float = 0.5) -> float:
+        """Return the wait after this many failures.
+
+        Args:
+            failures: The failures so far, 1 or more.
+            chance: A random number from 0 to 1, for the jitter; 0.5 is none.
+        """
+        try:
+            wait = self.initial_seconds * self.multiplier ** (failures - 1)
+        except OverflowError:
+            wait = self.max_seconds
+        return min(wait * (1 + self.jitter * (2 * chance - 1)), self.max_seconds)
+
 
 MODEL_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(ModelTransient,))
 """The default of agent and function nodes: transient errors of a model's provider are retried, others are not."""

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import ALL
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
-from graphengine.models.line import MACHINE_CLOCK
+from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner

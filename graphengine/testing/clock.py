@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
-from graphengine.stores.promises import SENDERS
+from graphengine.stores.sql import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sized

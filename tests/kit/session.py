@@ -23,8 +23,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import Models
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.calls.interrupts import Interrupt
 from graphengine.engine import session as engine
 from graphengine.engine.events import (

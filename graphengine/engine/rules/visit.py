@@ -234,12 +234,7 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
         return None
     if not any(exception_name(kind) in event.error.names for kind in retry.on):
         return None
-    try:
-        wait = retry.initial_seconds * retry.multiplier**frame.tries
-    except OverflowError:
-        wait = retry.max_seconds
-    wait *= 1 + retry.jitter * (2 * event.chance - 1)
-    return event.now + max(min(wait, retry.max_seconds), event.error.pause_seconds)
+    return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), event.error.pause_seconds)
 
 
 def step_of(snapshot: Snapshot, event: NodeFinished | NodeFailed, facts: AnyFacts) -> Decided:
