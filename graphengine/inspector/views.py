@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
+from graphengine.agents.prompts import fill
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, StoreError
-from graphengine.graph.templates import fill, holes
+from graphengine.graph.question import holes
 from graphengine.history.export import export_run, to_json_text
 from graphengine.history.json_document import (
     diff_document,

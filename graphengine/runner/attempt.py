@@ -49,7 +49,7 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Coroutine, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from concurrent.futures import Executor
 
     from graphengine.engine.events import Error, Event
@@ -147,6 +147,38 @@ class TaskRunner:
             guard=guard,
         )
         self._checks = run.checks
+
+    @coroutine
+    def run_in(self, context: contextvars.Context, task: Task) -> Generator[Any, Any, Event | None]:
+        """Run a task as `run` does, log each step of it that blocks the loop, and keep its context variables apart.
+
+        It runs in the caller's asyncio task, so a cancellation of that task reaches it. The context variables that it
+        sets are set in `context` only.
+        """
+        work = self.run(task)
+        step: Callable[[Any], Any] = work.send
+        given: object = None
+        while True:
+            began = monotonic()
+            try:
+                awaited = context.run(step, given)
+            except StopIteration as end:
+                value: Event | None = end.value
+                return value
+            finally:
+                held = monotonic() - began
+                if held > BLOCKED_SECONDS:
+                    log.warning(
+                        "node %s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: make it "
+                        "a plain function (def, without thread=False), which runs in a thread, or await what blocks",
+                        path_of(task.frame, task.node),
+                        self._snapshot.run_id,
+                        held,
+                    )
+            try:
+                step, given = work.send, (yield awaited)
+            except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
+                step, given = work.throw, error
 
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
@@ -417,37 +449,3 @@ def _crash_loop(task: Task, frame: Frame) -> CrashLoop:
         where=f"node {task.node}",
         repair="find out why it ends the process, then resume",
     )
-
-
-@coroutine
-def in_context(
-    context: contextvars.Context, work: Coroutine[Any, Any, T], task: Task, run_id: str
-) -> Generator[Any, Any, T]:
-    """Await the coroutine of a task, log each step of it that blocks the loop, and keep its context variables apart.
-
-    It runs in the caller's asyncio task, so a cancellation of that task reaches it. The context variables that it sets
-    are set in `context` only.
-    """
-    step: Callable[[Any], Any] = work.send
-    given: object = None
-    while True:
-        began = monotonic()
-        try:
-            awaited = context.run(step, given)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        finally:
-            held = monotonic() - began
-            if held > BLOCKED_SECONDS:
-                log.warning(
-                    "node %s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: make it a "
-                    "plain function (def, without thread=False), which runs in a thread, or await what blocks",
-                    path_of(task.frame, task.node),
-                    run_id,
-                    held,
-                )
-        try:
-            step, given = work.send, (yield awaited)
-        except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
-            step, given = work.throw, error

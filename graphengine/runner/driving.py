@@ -30,7 +30,6 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
-from graphengine.runner.attempt import in_context
 from graphengine.runner.clock import steady
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
@@ -227,7 +226,7 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await self._attempt(attempts, task) if not self.is_halting else None
+                event = await attempts.run_in(self._context.copy(), task) if not self.is_halting else None
             except asyncio.CancelledError:
                 if not self._cuts or within.uncancel():
                     raise
@@ -241,10 +240,6 @@ class Driving:
                     await asyncio.sleep(0)
         return [] if event is None else [event]
 
-    def _attempt(self, attempts: TaskRunner, task: Task) -> Awaitable[Event | None]:
-        """Run a task in a context of its own."""
-        return in_context(self._context.copy(), attempts.run(task), task, self.snapshot.run_id)
-
     async def _work(self, attempts: TaskRunner, job: Job) -> None:
         """Run a task in its asyncio task."""
         task = job.task
@@ -254,7 +249,7 @@ class Driving:
             if not self._cuts and (not task.due or await self._is_due(task)):
                 if self._announce(task):
                     await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
-                outcome = await self._attempt(attempts, task)
+                outcome = await attempts.run_in(self._context.copy(), task)
         except StoreError as error:  # which the loop raises
             outcome = error
         except BaseException as error:
