@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.history.visit_tree import Place
     from graphengine.render.looks import Theme
-    from graphengine.render.parts import Box, Cluster, Detail
+    from graphengine.render.parts import Box, Detail
     from graphengine.render.scopes import Scope, Spot
 
 _NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
@@ -95,7 +95,7 @@ def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
         return {**about, "trouble": f"{error.message}; {error.repair}"}
     named = _NAME.search(svg)
     prefix = f"{named[1]}-" if named is not None else ""
-    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     for part in parts:
         if part.spot is not None:
             number = spots.get(part.spot)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.render.looks import Theme
-    from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line
+    from graphengine.render.parts import Arrow, Box, Drawing, Line
 
 ImageFormat: TypeAlias = Literal["svg", "png", "pdf"]
 
@@ -133,7 +133,7 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
         raise RenderError(
             f"the output of Graphviz is not SVG: {error}", repair="fix the installation of Graphviz"
         ) from error
-    parts: list[Box | Cluster | Arrow] = [*drawing.clusters, *drawing.boxes, *drawing.arrows]
+    parts: list[Box | Arrow] = [*drawing.clusters, *drawing.boxes, *drawing.arrows]
     spoken = {part.id: part.spoken for part in parts}
     ground = root.find(f"{{{_SVG}}}g/{{{_SVG}}}polygon")
     paper = ground.get("fill", PAPER) if ground is not None else PAPER
