@@ -26,7 +26,7 @@ from xml.etree import ElementTree as ET
 from graphengine.errors import install_command
 from graphengine.render.dot import dot_text
 from graphengine.render.files import RenderError
-from graphengine.render.looks import PAPER, by_night
+from graphengine.render.looks import PAPER, night_rules
 from graphengine.render.metrics import baseline, line_height
 
 if TYPE_CHECKING:
@@ -190,9 +190,8 @@ def _rename(root: ET.Element, name: str) -> None:
 
 def _night(root: ET.Element, name: str) -> str:
     """Return the style that makes a picture dark: a rule for each colour in it."""
-    used = {(key, element.get(key, "")) for element in root.iter() for key in ("fill", "stroke")}
-    known = sorted((key, colour) for key, colour in used if colour.startswith("#"))
-    rules = [f'  #{name} [{key}="{colour}"] {{ {key}: {by_night(colour)}; }}' for key, colour in known]
+    used = {element.get(kind, "") for element in root.iter() for kind in ("fill", "stroke")}
+    rules = night_rules((colour for colour in used if colour.startswith("#")), f"  #{name} ")
     return "\n".join(["", "@media (prefers-color-scheme: dark) {", *rules, "}", ""])
 
 

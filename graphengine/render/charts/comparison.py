@@ -254,7 +254,7 @@ def _arrow(plain: Arrow, one: Arrow, two: Arrow) -> Arrow:
     words = _counts(one.count, two.count)
     lines = [line for line in plain.lines if line.text in taken] + ([Line(words, "strong")] if words else [])
     said = f"{plain.spoken}; A {one.count}, B {two.count}"
-    return replace(one, lines=tuple(lines), spoken=said, tone=min(one.tone, two.tone, key=_STRONGEST.index))
+    return replace(one, lines=tuple(lines), spoken=said, tone=min((one.tone, two.tone), key=_STRONGEST.index))
 
 
 def _part(plain: _Part, one: _Part, two: _Part) -> _Part:
@@ -268,7 +268,7 @@ def _part(plain: _Part, one: _Part, two: _Part) -> _Part:
     else:
         lines = [*_of_run("A", one.count, first), *_of_run("B", two.count, second)]
     said = f"{plain.spoken}; A {one.count}, B {two.count}"
-    tone: Tone = min(one.tone, two.tone, key=_STRONGEST.index)
+    tone = min((one.tone, two.tone), key=_STRONGEST.index)
     return replace(one, lines=(*plain.lines, *lines), spoken=said, tone=tone)
 
 
