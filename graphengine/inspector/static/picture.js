@@ -107,14 +107,14 @@ function light(svg, { boxes, arrows }, lit, standings, marks, badge) {
   svg.querySelectorAll(".badge").forEach((each) => each.remove());
   const ends = new Set();
   for (const [id, about] of Object.entries(arrows)) {
-    const halves = svg.querySelectorAll(`#${CSS.escape(id)}, #${CSS.escape(id)}_end`); // an arrow that turns has two
+    const parts = svg.querySelectorAll(["", "_turn", "_end"].map((end) => `#${CSS.escape(id + end)}`).join()); // some arrows turn
     const times = lit ? about.edges.reduce((sum, edge) => sum + (lit.edges.get(edge) || 0), 0) : 0;
     const classes = ["edge"];
     if (lit && about.edges.length) classes.push(times ? "lit-done" : "lit-unused");
     if (lit?.last.some((edge) => about.edges.includes(edge))) classes.push("lit-now");
     if (marks) classes.push(...new Set(about.edges.map((edge) => marks.get(edge)).filter(Boolean)));
     if (times) ends.add(about.to);
-    halves.forEach((each) => each.setAttribute("class", classes.join(" ")));
+    parts.forEach((each) => each.setAttribute("class", classes.join(" ")));
   }
   for (const [id, about] of Object.entries(boxes)) {
     const part = svg.querySelector(`#${CSS.escape(id)}`);
