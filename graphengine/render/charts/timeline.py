@@ -92,7 +92,11 @@ class Scale:
 
     def x(self, at: float) -> float:
         """Return the place of a time."""
-        part = next((part for part in self.stretches if at <= part.end), self.stretches[-1])
+        part = self.stretches[-1]
+        for each in self.stretches:
+            if at <= each.end:
+                part = each
+                break
         if part.end <= part.start:
             return part.left
         inside = min(1.0, max(0.0, (at - part.start) / (part.end - part.start)))
