@@ -34,7 +34,6 @@ from graphengine.history.states import States
 from graphengine.history.usage import spending
 from graphengine.inspector.books import tone_of
 from graphengine.inspector.queries import BadQuery
-from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
@@ -263,10 +262,9 @@ class Views:
         """Return the picture of a graph."""
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
-        theme = query.one_of("theme", get_args(Theme)) or "light"
         atlas = await self.books.atlas(fingerprint)
         draw = self.pictures.picture
-        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail), cast("Theme", theme))
+        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail))
 
     async def compare(self, query: Query) -> dict[str, Any]:
         """Return where two runs part, and the rows and pictures of both."""
