@@ -363,7 +363,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
     elif frame.kind == "item":
         failed = _failed_item(facts)
         failed.kept = True
-        frame.failing = Failing(failed.error, failed.names, failed.lasting)
+        frame.failing = Failing(failed.error)
         end_item(snapshot, frame, failed)
     else:
         fail_frame(snapshot, frame, frame.phase, facts)
@@ -389,7 +389,7 @@ def _failed_item(facts: steps.Failed) -> FailedItem:
     if facts.error is None:
         message = "an item fails without a failure"
         raise ValueError(message)
-    return FailedItem(facts.error, facts.names, facts.lasting)
+    return FailedItem(facts.error)
 
 
 # --- Forks -----------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ from graphengine.engine.events import (
     WaitOver,
     WorkDone,
 )
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.machine import AFTER, TABLE
@@ -300,7 +300,7 @@ class Session:
     ) -> Step:
         """Fail a task (of a node or frame), after some seconds."""
         task, began = self._begin(seconds, of)
-        record = error_of(error)
+        record = failure_record(error, path_of(task.frame, task.node), task.attempt)
         return self.send(
             NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, record, usage, "", chance)
         )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.events import Error, NodeFailed, NodeFinished
-from graphengine.engine.failures import error_of, failure_record
+from graphengine.engine.events import NodeFailed, NodeFinished
+from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
 from graphengine.engine.rules.items import collect
@@ -37,9 +37,8 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         facts = _items(node.each, view, node.name)  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
-        failed = NodeFailed(*event[:5], event.now, error_of(error))
-        failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
-        return give_up(run, frame, failed, failure)
+        failure = failure_record(error, path_of(frame.id, event.node), event.attempt)
+        return give_up(run, frame, NodeFailed(*event[:5], event.now, failure))
     return Decided(run.snapshot.seq + 1, event.now, facts, *event[:4])
 
 
@@ -85,8 +84,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     visit = (frame.id, frame.at, frame.visit, frame.attempt, facts.began, event.now)
     if facts.failed:
         first = facts.failed[min(facts.failed, key=int)]
-        error = Error(first.error.kind, first.names, first.error.message, retryable=not first.lasting)
-        return give_up(run, frame, NodeFailed(*visit, error), first.error)
+        return give_up(run, frame, NodeFailed(*visit, first.error))
     done = NodeFinished(*visit, result=None)  # the items' updates are the change
     view = view_after(run, plan, frame, done)
     trouble, change = event.error, NO_CHANGE
@@ -99,10 +97,9 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
-        trouble = error_of(error)
+        trouble = failure_record(error, path_of(frame.id, frame.at), frame.attempt)
     if trouble is not None:
-        failure = failure_record(trouble, path_of(frame.id, frame.at), frame.attempt)
-        return give_up(run, frame, NodeFailed(*visit, trouble), failure)
+        return give_up(run, frame, NodeFailed(*visit, trouble))
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
     sent = [message for index in sorted(facts.sent, key=int) for message in facts.sent[index]]

@@ -2,7 +2,7 @@
 
 Decisions count: where the run goes, what is written, whether it retries, stops or waits. Texts that only explain
 (`why`, a condition in words) are reported separately, as `reason`. Tracebacks, places and repairs of errors do not
-count, nor does the length of a jittered pause within its bounds.
+count. The random part of a pause is recorded, so pauses are compared exactly.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import Attempt, Node, Outcome, Stopped, failure_of, marks_in, outcome_of
+from graphengine.engine.steps import Node, Outcome, Stopped, failure_of, marks_in, outcome_of
 from graphengine.state.encoded import opened
 from graphengine.state.json_values import clipped
 
@@ -34,7 +34,7 @@ COMPARED: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("subgraph", ("graph", "inside")),
     ("limit", ("limits", "sub_limits")),
     ("wait", ("waits", "wait", "by", "answer")),
-    ("retry", ("then", "fallback")),
+    ("retry", ("due_at", "then", "fallback")),
     ("edge", ("to", "edge", "fork", "cancelled")),
 )
 """The fields of facts that are compared as JSON, by what differs."""
@@ -68,18 +68,15 @@ class StepDifference(NamedTuple):
     repair: str
 
 
-def step_differences(
-    step: Step, today: Sequence[Step], keys: Collection[str], *, exact: bool
-) -> Iterator[StepDifference]:
+def step_differences(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
     """Yield how a recorded step differs from today's.
 
     Args:
         step: The recorded one.
-        today: Today's; two of them, with the least and the greatest chance, if chance matters.
+        made: Today's.
         keys: The keys of the marks that both graphs keep.
         exact: Whether the graph's outline is the recorded one, so that these marks must be the same.
     """
-    made = today[0]
     if (step.kind, step.frame, step.node) != (made.kind, made.frame, made.node):
         yield _other_kind(step, made)
         return
@@ -94,7 +91,6 @@ def step_differences(
     same_edge = _target(step) == _target(made)
     if was != now and same_edge:  # otherwise it was reported with the edge
         yield _one("outcome" if failure_of(step) or failure_of(made) else "stop", was, now)
-    yield from _due(step, today)
     yield from _marks(step, made, keys, exact=exact)
     was, now = _reasons(step), _reasons(made)
     if was != now and same_edge:
@@ -125,8 +121,6 @@ _NOUNS: Final = {
     REASON: "same decision, other explanation",
 }
 _SHOWN: Final = 200
-_SLACK_SECONDS: Final = 1e-5
-"""The precision of sums of epoch seconds."""
 
 
 def short(value: JsonValue) -> str:
@@ -203,24 +197,6 @@ def _decided(step: Step) -> dict[str, Any]:
 
 def _chosen(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: record[name] for name in names if name in record}
-
-
-def _due(step: Step, today: Sequence[Step]) -> Iterator[StepDifference]:
-    """Check that the next attempt is due within the bounds that chance allows."""
-    due = _due_at(step)
-    bounds = [at for made in today if (at := _due_at(made)) is not None]
-    if due is None or not bounds:
-        if due is not None or bounds:
-            yield _one("retry", {"due_at": due}, {"due_at": bounds[0] if bounds else None})
-        return
-    least, most = min(bounds), max(bounds)
-    if not least - _SLACK_SECONDS <= due <= most + _SLACK_SECONDS:
-        was = f"after {due - step.at:g} s"
-        yield _one("retry", was, f"after {least - step.at:g} to {most - step.at:g} s")
-
-
-def _due_at(step: Step) -> float | None:
-    return step.data.due_at if isinstance(step.data, Attempt) else None
 
 
 def _marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
