@@ -34,7 +34,6 @@ from graphengine.history.export import Exported
 from graphengine.history.replay.event_of_step import (
     RAW,
     Mismatch,
-    SourceEvent,
     node_of,
     source_event,
     walked,
@@ -184,7 +183,6 @@ class _Replayer:
         marked: The keys of all marks that the run has; other marks that today's conditions need are kept only here.
         keys: Those of them that today's graph keeps too.
         today: Today's decision for the present step; None if there is none.
-        looked: The attempts whose beginning was already compared, by frame.
         skipped: How many steps were not checked at all.
         version: The version of the graph under which the present step was recorded.
         session: Decides events; its steps are not folded, the recorded ones are.
@@ -198,7 +196,6 @@ class _Replayer:
     found: list[Difference] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
     today: Decided | None = None
-    looked: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     skipped: int = 0
     version: int = 0
     session: Session = field(init=False)
@@ -219,8 +216,9 @@ class _Replayer:
         except Mismatch as mismatch:
             differences = [StepDifference(mismatch.what, step.kind, None, mismatch.message, mismatch.repair)]
         except Exception as error:  # noqa: BLE001 - selectors and questions are the user's, and a file can contain anything
-            message = f"today's graph cannot check this step: {type(error).__name__}: {error}"
-            repair = "fix the function that raised, or check the recorded step"
+            reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
+            message = f"today's graph cannot decide this step: {reason}"
+            repair = "restore what the run needs, fix the function that raised, or accept that runs diverge here"
             differences = [StepDifference("state", step.kind, None, message, repair)]
         for one in differences:
             parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
@@ -252,16 +250,12 @@ class _Replayer:
         self._add_fields(step)
 
     def _node(self, step: Step) -> Iterator[StepDifference]:
-        """Yield how today's node differs, once per attempt."""
+        """Yield how today's node differs."""
         if step.kind not in OF_ATTEMPTS or not step.node:
             return
         frame, plan = walked(self.plan, self.snapshot, step)
         node_of(plan, step)
-        attempt = (step.node, step.visit, step.attempt)
-        is_known = self.looked.get(step.frame) == attempt and step.kind not in ("recorded", "waiting", "begun")
-        self.looked[step.frame] = attempt
-        if not is_known:
-            yield from node_differences(plan, frame, step, self._outline_of(frame, step.node))
+        yield from node_differences(plan, frame, step, self._outline_of(frame, step.node))
 
     def _outline_of(self, frame: Frame, node: str) -> NodeOutline | None:
         """Return the recorded outline of a node."""
@@ -282,7 +276,7 @@ class _Replayer:
 
     def _decided(self, step: Step) -> Iterator[StepDifference]:
         """Yield how today's decision of the step's event differs."""
-        made = self._source(step)
+        made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
         if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits.given()):
             self.unchecked[_LIMITS] += 1
@@ -296,29 +290,11 @@ class _Replayer:
             message = f"a step {step.kind!r} of {step.path or 'the run'} is not possible there"
             yield StepDifference("ready", step.kind, None, message, "check the log: it was recorded by other rules")
             return
-        except Exception as error:  # noqa: BLE001 - a changed graph, or user code, can raise anything
-            reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
-            message = f"today's graph cannot decide this step: {reason}"
-            repair = "restore what the run needs, or accept that runs diverge here"
-            yield StepDifference("state", step.kind, None, message, repair)
-            return
         self.today = today
         first = step.kind in ("started", "entered") and today.kind == step.kind
         shared = {op[1] for op in step.update} & {op[1] for op in today.update} if first else None
         found = step_differences(_shared(step, shared), _shared(today, shared), self.keys, exact=exact)
         yield from (one for one in found if one.what != "update" or RAW not in made.unsure)
-
-    def _source(self, step: Step) -> SourceEvent:
-        """Return the event of a step.
-
-        Raises:
-            Mismatch: Today's graph cannot get it.
-        """
-        try:
-            return source_event(self.plan, self.snapshot, step)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            message = f"the step does not fit the snapshot before it: {type(error).__name__}: {error}"
-            raise Mismatch("ready", message, "check the log: it was recorded by other rules") from error
 
     def _with_marks(self, step: Step) -> Step:
         """Return the step with the marks that a changed graph's conditions need and that the recorded run lacks."""

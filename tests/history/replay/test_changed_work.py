@@ -1,4 +1,4 @@
-"""A replay reports changes of failures, forks, maps, subgraphs, recorded work and questions at their steps."""
+"""A replay reports changes of failures, forks, maps, subgraphs, and questions at their steps."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,6 @@ from graphengine import (
     END,
     FAIL,
     START,
-    Context,
     Graph,
     Limits,
     Retry,
@@ -195,27 +194,6 @@ async def test_steps_inside_a_graph_are_decided_by_it() -> None:
 # -- work and waits
 
 
-async def step_by_step(ctx: Context, n: int) -> int:
-    """Record some work."""
-    return await ctx.step(more, n)
-
-
-def no_context(n: int) -> int:
-    """Return the number: a sync node."""
-    return n
-
-
-async def test_work_that_the_current_node_cannot_record_is_reported() -> None:
-    """A node that takes no context, or is not async, records nothing."""
-    run = await recorded(counting(work=step_by_step))
-    assert [step.kind for step in run.steps][:3] == ["started", "recorded", "node"]
-    assert replay(counting(work=step_by_step), run).same
-    found = replay(counting(work=more), run)
-    assert first_difference(found) == (2, "work")
-    assert "takes no ctx" in str(found)
-    assert first_difference(replay(counting(work=no_context), run)) == (2, "work")
-
-
 async def test_another_on_resume_is_reported() -> None:
     """It decides whether the start of an attempt is recorded."""
     assert await first_of(counting, {}, {"on_resume": "ask"}) == (2, "work")
@@ -238,4 +216,4 @@ async def test_a_question_is_compared_with_the_current_one() -> None:
     found = replay(asking(Literal[True]), run)
     assert first_difference(found) == (2, "wait")
     assert first_difference(replay(asking(timeout_seconds=60), run)) == (2, "wait")
-    assert first_difference(replay(asking(question="Print {topic}?"), run)) == (2, "inputs")
+    assert first_difference(replay(asking(question="Print {topic}?"), run)) == (2, "wait")

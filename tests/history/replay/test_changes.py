@@ -231,7 +231,7 @@ async def test_a_selector_that_raises_is_reported_and_the_replay_continues() -> 
 
     run = await recorded(graph("style"))
     found = replay(graph(lost), run)
-    assert [(one.seq, one.what) for one in found.differences] == [(2, "state"), (3, "state")]
+    assert [(one.seq, one.what) for one in found.differences] == [(2, "choice"), (3, "choice")]
     assert "KeyError: 0" in str(found)
 
 
