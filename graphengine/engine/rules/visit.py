@@ -8,9 +8,8 @@ from msgspec.structs import replace
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished, Written
-from graphengine.engine.failures import fail_with, failure_record, survived
+from graphengine.engine.failures import cause_of, fail_with, failure_record, survived
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
-from graphengine.engine.misfits import cause_of
 from graphengine.engine.phases import Fallback, Inside, Leaving
 from graphengine.engine.redaction import Guard
 from graphengine.engine.routing import find_edge, take_edge
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import NodeLeft
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnyFacts
-    from graphengine.state.ending import Ending
+    from graphengine.state.failure import Ending
     from graphengine.state.json_values import Op
     from graphengine.state.schema import Change
 
@@ -253,13 +252,8 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
         return None
     if not any(exception_name(kind) in error.names for kind in retry.on):
         return None
-    pause = error.pause_seconds if is_own else 0.0
-    try:
-        wait = retry.initial_seconds * retry.multiplier**frame.tries
-    except OverflowError:
-        wait = retry.max_seconds
-    wait *= 1 + retry.jitter * (2 * event.chance - 1)
-    return event.now + max(min(wait, retry.max_seconds), pause)
+    asked = error.pause_seconds if is_own else 0.0
+    return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), asked)
 
 
 def step_of(snapshot: Snapshot, event: NodeFinished | NodeFailed, facts: AnyFacts) -> Decided:
