@@ -163,7 +163,7 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
     )
     sub.sub = sub
     if facts.limits:
-        snapshot.movers = None
+        snapshot.maybe_runnable = None
     return sub
 
 

@@ -48,9 +48,8 @@ from graphengine.engine.rules.fork import arms_arrived
 from graphengine.engine.rules.map import items_done, map_entered
 from graphengine.engine.rules.run import begun, branched_off, resumed, stop_asked
 from graphengine.engine.rules.subgraph import limit_met, sub_ended, sub_entered
-from graphengine.engine.rules.visit import node_failed, node_finished, node_left
+from graphengine.engine.rules.visit import node_begun, node_failed, node_finished, node_left, work_done
 from graphengine.engine.rules.wait import answered, message_came, node_waits, refused, wait_over
-from graphengine.engine.rules.work import node_begun, work_done
 
 if TYPE_CHECKING:
     from graphengine.engine.events import Event

@@ -412,7 +412,7 @@ class Message(Facts, kw_only=True):
 
 
 class Shift(Facts, kw_only=True):
-    """The changes to a run that continues under a changed graph; see `graphengine.engine.rebase`.
+    """The changes to a run that continues under a changed graph; see `graphengine.engine.graph_migration`.
 
     Attributes:
         changes: The changes to the graph, as text.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.engine import steps
+from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import ready, task_of
-from graphengine.engine.rebase import shifted
 from graphengine.engine.routing import take_edge
 from graphengine.engine.size_limits import added, bytes_of, weigh
 from graphengine.engine.snapshot import CRASHES, Frame

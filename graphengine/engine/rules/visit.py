@@ -1,4 +1,8 @@
-"""The end of an attempt: its result is written, or it is retried, falls back, takes a failure edge, or fails."""
+"""An attempt: its recorded start and work, and its end.
+
+Its result is written, or it is retried, falls back, takes a failure edge, or fails. A node that runs again finds the
+results of its recorded work under the keys of its calls, until its visit ends.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,21 @@ from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, vi
 from graphengine.engine.phases import Fallback, Inside, Leaving
 from graphengine.engine.redaction import Guard
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.rules.items import item_writes
-from graphengine.engine.size_limits import MEASURED_STEPS, weigh
+from graphengine.engine.size_limits import MEASURED_STEPS, added, weigh
 from graphengine.engine.snapshot import READY
-from graphengine.engine.steps import Attempt, AttemptEnded, Decided, Failed, FailureRecord, Item, Left, Node, path_of
+from graphengine.engine.steps import (
+    Attempt,
+    AttemptEnded,
+    Begun,
+    Decided,
+    Failed,
+    FailureRecord,
+    Item,
+    Left,
+    Node,
+    Recorded,
+    path_of,
+)
 from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
@@ -27,7 +42,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.events import NodeLeft
+    from graphengine.engine.events import NodeBegun, NodeLeft, WorkDone
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
@@ -63,7 +78,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
                 updates = [*updates, (inner.collect_errors, survived(cause))]
         if is_item:
             facts = cast("Item", facts)
-            facts.writes = item_writes(inner.state, view, updates)
+            facts.writes = [inner.state.fields[name].part(update, view) for name, update in updates]
             if run.plan.secret:
                 _guard(run, inner, facts.writes, event)
             return _weighed(run, view, step_of(snapshot, event, facts))
@@ -225,6 +240,25 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
     """Record which work the next attempt gets: all but what caused the failure, or none if it is to start afresh."""
     if frame.memos and not (node.retry is not None and node.retry.afresh):
         facts.keeps, facts.refused = True, event.refused or ()
+
+
+def node_begun(snapshot: Snapshot, event: NodeBegun) -> Decided:
+    """Return the step that records the start of an attempt, before it runs."""
+    return Decided(snapshot.seq + 1, event.now, Begun(), *event[:4])
+
+
+def work_done(run: RunState, event: WorkDone) -> Decided:
+    """Return the step that records a piece of work, which the node gets back if it runs again."""
+    facts = Recorded(
+        key=event.key,
+        name=event.name,
+        value=event.value,
+        usage=event.usage or {},
+        by=event.by,
+        said=event.said or {},
+    )
+    weight = added(run, event.size_bytes)
+    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:

@@ -32,8 +32,8 @@ from graphengine.engine.events import (
     WorkDone,
     Written,
 )
+from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of, view_of
-from graphengine.engine.rebase import shifted
 from graphengine.engine.steps import AttemptEnded, Node, Shift, Started, falls_back, ops_of
 from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
 from graphengine.graph.options import START
