@@ -438,7 +438,10 @@ class Driving:
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
-        failure.raised = None
+        part: FailureRecord | None = failure
+        while part is not None:
+            part.raised = None
+            part = part.replaced
 
     @property
     def cause(self) -> BaseException | None:
