@@ -268,7 +268,7 @@ FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 Event: TypeAlias = FrameEvent | Answered | MessageCame | Begun | Resumed | StopAsked | BranchedOff
 """Any event that `decide` turns into a step."""
 
-_CAUSES: Final[Mapping[type[Event], Cause]] = {
+CAUSES: Final[Mapping[type[Event], Cause]] = {
     NodeFailed: "failed",
     NodeEntered: "entered",
     Settled: "settled",
@@ -276,11 +276,12 @@ _CAUSES: Final[Mapping[type[Event], Cause]] = {
     Answered: "answered",
     WaitOver: "over",
 }
+"""What the step of an attempt records of the event that ended it; a result is the usual one."""
 
 
 def with_cause(step: Decided, event: Event) -> Decided:
     """Return the step of an event; that of an attempt records which event ended it, if that is not the usual one."""
-    cause: Cause = _CAUSES.get(type(event), "")
-    if cause and isinstance(step.data, AttemptEnded) and (cause != "failed" or isinstance(step.data, Node)):
+    cause = CAUSES[type(event)]
+    if isinstance(step.data, AttemptEnded) and (cause != "failed" or isinstance(step.data, Node)):
         step.data.cause = cause
     return step

@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from graphengine.engine import events, steps
-from graphengine.engine.events import AttemptEvent, FrameEvent, with_cause
+from graphengine.engine.events import CAUSES, AttemptEvent, FrameEvent, with_cause
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import (
     Collecting,
@@ -125,7 +125,7 @@ def decide(run: RunState, event: Event) -> Decided:
         InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
     """
     if run.has_plan:
-        step = with_cause(_decide(run, event), event)
+        step = with_cause(_decide(run, event), event) if type(event) in CAUSES else _decide(run, event)
         return without_secrets(run.plan, run.snapshot, step) if run.plan.secret else step
     if isinstance(event, events.StopAsked):
         return without_secrets(None, run.snapshot, stop_asked(run.snapshot, event))
