@@ -31,7 +31,7 @@ from graphengine.engine.events import (
     Settled,
     WaitOver,
 )
-from graphengine.engine.failures import error_of, survived
+from graphengine.engine.failures import failure_record, survived
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.redaction import Guard
@@ -52,10 +52,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from concurrent.futures import Executor
 
-    from graphengine.engine.events import Error, Event
+    from graphengine.engine.events import Event
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Task
+    from graphengine.engine.steps import FailureRecord
     from graphengine.runner.context import Host
     from graphengine.runner.extensions import Executors
     from graphengine.runner.recorded_work import Work
@@ -307,7 +308,7 @@ class TaskRunner:
         visit = (task.frame, task.node, task.visit, task.attempt)
         return NodeWaits(*visit, began, self._now(), waits, context.usage)
 
-    def _changed_by_items(self, task: Task) -> Error | None:
+    def _changed_by_items(self, task: Task) -> FailureRecord | None:
         """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
         frame = self._snapshot.frames[task.frame]
         plan = plan_of(self._plan, frame)
@@ -321,15 +322,16 @@ class TaskRunner:
         view.forget(changed)
         text = f"an item of {task.node} changed {', '.join(changed)} in place"
         repair = "return the new value; the input of a node belongs to the run"
-        return error_of(MutatedInput(text, where=f"node {path_of(task.frame, task.node)}", repair=repair))
+        path = path_of(task.frame, task.node)
+        return failure_record(MutatedInput(text, where=f"node {path}", repair=repair), path, task.attempt)
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter
         ended = self._now()
-        raised = error_of(error)
+        raised = failure_record(error, path_of(task.frame, task.node), task.attempt)
         refused = context.work.refused(error) if context.work is not None else ()
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, None, refused)
+        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, refused)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""

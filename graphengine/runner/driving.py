@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, task_of
@@ -423,7 +423,7 @@ class Driving:
 
     async def fail(self, error: NodeError) -> None:
         """Record that the run cannot be driven here."""
-        await self.commit([StopAsked(self.time.now(), "failed", error.message, error_of(error))])
+        await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
 
     def _snapshot_record(self) -> bytes:
         return encode_snapshot(self.snapshot)
@@ -433,7 +433,10 @@ class Driving:
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
-        failure.raised = None
+        part: FailureRecord | None = failure
+        while part is not None:
+            part.raised = None
+            part = part.replaced
 
     @property
     def cause(self) -> BaseException | None:
