@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     from graphengine.graph.options import Sizes
     from graphengine.history.load import Difference
     from graphengine.history.usage import Spent
+    from graphengine.history.waits import Wait
     from graphengine.models.base import Model
     from graphengine.runner import retention as pruning
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import Extension
-    from graphengine.runner.result import (
-        Result,
-        Wait,
-    )
+    from graphengine.runner.result import Result
     from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
     from graphengine.runner.schedules import Schedule

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.cli.session import Session
     from graphengine.errors import Problem
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.json_document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +160,21 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
     return (file, int(line)) if line.isdigit() else (error.where, None)
 
 
-def _document(checked: Sequence[_Checked], errors: int, warnings: int) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA, error_document, problems_listed
+def _document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
+    from graphengine.cli.graph_documents import BrokenLine, Checked, CheckedGraph
+    from graphengine.history.json_document import refusal_of
 
-    graphs: list[JsonValue] = [
-        {"name": each.graph.name, "file": str(each.file), "problems": problems_listed(each.problems)}
+    graphs = [
+        CheckedGraph(name=each.graph.name, file=str(each.file), problems=each.problems)
         for each in checked
         if each.graph is not None
     ]
-    broken: list[JsonValue] = [
-        {"file": str(each.file), "line": _split(each.broken)[1], "error": error_document(each.broken)["error"]}
+    broken = [
+        BrokenLine(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
         for each in checked
         if each.broken is not None
     ]
-    return {"schema": SCHEMA, "errors": errors, "warnings": warnings, "graphs": graphs, "broken": broken}
+    return Checked(errors=errors, warnings=warnings, graphs=graphs, broken=broken)
 
 
 def _show(session: Session, checked: Sequence[_Checked], errors: int, warnings: int) -> None:

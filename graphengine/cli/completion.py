@@ -40,9 +40,9 @@ def command(session: Session, shell: str) -> int:
         kind(main, {}, "graphengine", COMPLETES)
     )  # BashComplete.source would start bash to check its version
     if session.json:
-        from graphengine.history.json_document import SCHEMA
+        from graphengine.cli.graph_documents import Script
 
-        session.document({"schema": SCHEMA, "shell": shell, "script": script})
+        session.document(Script(shell=shell, script=script))
     else:
         session.out.write(script.rstrip() + "\n")
     return 0

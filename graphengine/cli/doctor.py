@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
+    from graphengine.history.json_document import Document
     from graphengine.stores.findings import Finding, Progress, Repaired, Report
 
 _FAULTS_REMAIN: Final = 1
@@ -58,15 +59,34 @@ def command(session: Session, database: Database | None, *, repair: bool, quick:
         repaired = _repaired(place, progress, quick=quick) if repair else None
         report = repaired.report if repaired is not None else _examined(place, progress, quick=quick)
     if session.json:
-        from graphengine.history.json_document import doctor_document
-
-        session.document(doctor_document(report, repaired))
+        session.document(_document(report, repaired))
     else:
         if repaired is not None:
             _show_repair(session, repaired)
         _show(session, report, place)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
+
+
+def _document(report: Report, repaired: Repaired | None) -> Document:
+    from msgspec import UNSET, convert
+
+    from graphengine.cli.run_documents import Examined, Finding
+
+    copy = UNSET if repaired is None else None if repaired.copy is None else str(repaired.copy)
+    return Examined(
+        database=str(report.path),
+        sound=report.is_sound,
+        findings=[convert(finding, Finding, from_attributes=True) for finding in report.findings],
+        more=report.more,
+        runs=report.runs,
+        steps=report.steps,
+        snapshots=report.snapshots,
+        done=UNSET if repaired is None else repaired.done,
+        lost=UNSET if repaired is None else repaired.lost,
+        unnamed=UNSET if repaired is None else repaired.unnamed,
+        copy=copy,
+    )
 
 
 def _examined(place: Place, progress: Progress, *, quick: bool) -> Report:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from pydantic_core import to_json
 
 from graphengine.cli.tables import aligned
-from graphengine.history.json_document import SCHEMA
 from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
 from graphengine.models.offline import OfflineModel
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from graphengine.cli.report import Job
     from graphengine.engine.plan import Plan
+    from graphengine.history.json_document import Document
     from graphengine.models.base import Model, Request, Response
-    from graphengine.state.json_values import JsonValue
 
 DECLARES: Final = "ESTIMATE_BY_RULES"
 """The variable of a graph file that allows rehearsals: its functions have no effects before the first wait."""
@@ -189,29 +188,30 @@ def _in_words(estimate: Estimate, costs: Costs) -> list[str]:
     return lines
 
 
-def _document(graph: str, estimate: Estimate, costs: Costs) -> dict[str, JsonValue]:
-    agents: list[JsonValue] = [
-        {
-            "agent": row.agent,
-            "model": row.model,
-            "calls": row.calls,
-            "input_tokens": sum(read for read, _ in row.spent),
-            "output_tokens": sum(written for _, written in row.spent),
-            "cost_usd": usd,
-            "most_usd": most,
-        }
+def _document(graph: str, estimate: Estimate, costs: Costs) -> Document:
+    from graphengine.cli.graph_documents import Estimated, EstimatedAgent
+
+    agents = [
+        EstimatedAgent(
+            agent=row.agent,
+            model=row.model,
+            calls=row.calls,
+            input_tokens=sum(read for read, _ in row.spent),
+            output_tokens=sum(written for _, written in row.spent),
+            cost_usd=usd,
+            most_usd=most,
+        )
         for row, (usd, most) in zip(estimate.rows, costs, strict=True)
     ]
     known = not estimate.unknown
-    return {
-        "schema": SCHEMA,
-        "graph": graph,
-        "agents": agents,
-        "cost_usd": sum(usd or 0.0 for usd, _ in costs) if known else None,
-        "most_usd": sum(most or 0.0 for _, most in costs) if known else None,
-        "unknown": estimate.unknown,
-        "ended": estimate.ended,
-    }
+    return Estimated(
+        graph=graph,
+        agents=agents,
+        cost_usd=sum(usd or 0.0 for usd, _ in costs) if known else None,
+        most_usd=sum(most or 0.0 for _, most in costs) if known else None,
+        unknown=estimate.unknown,
+        ended=estimate.ended,
+    )
 
 
 __all__ = ["DECLARES", "show_estimate"]

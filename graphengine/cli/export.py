@@ -48,7 +48,6 @@ def command(session: Session, run_id: str, output: str, database: Database | Non
     from graphengine.cli.session import harmless_json
     from graphengine.cli.steps import counted
     from graphengine.history.export import export_run, to_json_text
-    from graphengine.history.json_document import SCHEMA
     from graphengine.output_file import write_file
 
     place = place_of(database)
@@ -66,7 +65,9 @@ def command(session: Session, run_id: str, output: str, database: Database | Non
         repair = "name a file in an existing folder that you can write to"
         raise GraphEngineError(message, where=output, repair=repair, code="export_unwritable") from error
     if session.json:
-        session.document({"schema": SCHEMA, "run_id": found, "file": output, "steps": len(run.steps)})
+        from graphengine.cli.run_documents import Exported
+
+        session.document(Exported(run_id=found, file=output, steps=len(run.steps)))
     else:
         session.err.line(f"run {found}, {counted(len(run.steps), 'step')}: written to {output}")
         if run.info.parent is not None:

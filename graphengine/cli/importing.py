@@ -43,18 +43,17 @@ def command(session: Session, files: tuple[Path, ...], database: Database | None
 
     from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
-    from graphengine.history.json_document import SCHEMA
 
     place = place_of(database)
     with busy(session, "reading") as work:
         runs = [_read(work, file, (number, len(files))) for number, file in enumerate(files, 1)]
         new = asyncio.run(_record(work, place, runs))
     if session.json:
-        listed = [
-            {"run_id": run.info.id, "steps": len(run.steps), "new": is_new}
-            for run, is_new in zip(runs, new, strict=True)
-        ]
-        session.document({"schema": SCHEMA, "runs": listed})
+        from graphengine.cli.run_documents import Imported, ImportedRun
+
+        pairs = zip(runs, new, strict=True)
+        listed = [ImportedRun(run_id=run.info.id, steps=len(run.steps), new=is_new) for run, is_new in pairs]
+        session.document(Imported(runs=listed))
         return 0
     for run, is_new in zip(runs, new, strict=True):
         _show(session, run, place, is_new=is_new)

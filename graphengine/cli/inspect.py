@@ -99,7 +99,9 @@ def command(  # noqa: PLR0913 - one for each option
 
     def opened(url: str) -> None:
         if session.json:
-            session.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
+            from graphengine.cli.graph_documents import Inspected
+
+            session.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:
             _show(session, place, drives, url)
         if not no_open:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.project import Listed
     from graphengine.cli.session import Session
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.json_document import Document
 
 
 @click.command(
@@ -67,27 +67,26 @@ def first_sentence(text: str) -> str:
     return paragraph
 
 
-def _document(found: Sequence[Listed]) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA, error_document
+def _document(found: Sequence[Listed]) -> Document:
+    from graphengine.cli.graph_documents import Broken, Graphs, ListedGraph
+    from graphengine.history.json_document import refusal_of
 
-    broken: list[JsonValue] = [
-        {"file": str(each.file), "error": error_document(each.error)["error"]} for each in found if each.error
-    ]
-    graphs: list[JsonValue] = [
-        {
-            "name": graph.name,
-            "file": str(each.file),
-            "about": about(each, graph.name),
-            "nodes": len(graph.nodes),
-            "example": hasattr(each.module, "example"),
-            "models": sorted(getattr(each.module, "MODELS", {})),
-            "input": graph.state.model_json_schema(),
-        }
+    broken = [Broken(file=str(each.file), error=refusal_of(each.error)) for each in found if each.error]
+    graphs = [
+        ListedGraph(
+            name=graph.name,
+            file=str(each.file),
+            about=about(each, graph.name),
+            nodes=len(graph.nodes),
+            example=hasattr(each.module, "example"),
+            models=sorted(getattr(each.module, "MODELS", {})),
+            input=graph.state.model_json_schema(),
+        )
         for each in found
         if each.module is not None
         for graph in each.graphs
     ]
-    return {"schema": SCHEMA, "graphs": graphs, "broken": broken}
+    return Graphs(graphs=graphs, broken=broken)
 
 
 def _show(session: Session, found: Sequence[Listed]) -> None:

@@ -33,7 +33,6 @@ from graphengine.errors import (
     RunNotResumable,
     SecretKeyWrong,
 )
-from graphengine.history.json_document import SCHEMA, error_document
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -141,8 +140,13 @@ def _report(session: Session, post: Post, reference: str | None, error: GraphEng
     name, done = post.what
     code = Exit.FINISHED if error is None else Exit.WAITING
     if session.json:
-        more = {"error": error_document(error)["error"]} if error is not None else {}
-        session.document({"schema": SCHEMA, "run_id": post.run_id, name: done, **more})
+        from msgspec import UNSET
+
+        from graphengine.cli.run_documents import Answered, Sent
+        from graphengine.history.json_document import refusal_of
+
+        kind = Answered if name == "answer" else Sent
+        session.document(kind(run_id=post.run_id, error=UNSET if error is None else refusal_of(error)))
         return code
     info = read_info(post.place, post.run_id)
     is_known = reference is not None and not isinstance(error, GraphNotFound)

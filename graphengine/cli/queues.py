@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
+    from graphengine.history.json_document import Document
     from graphengine.stores.base import QueueCount, QueueLimits, Store
 
 
@@ -108,16 +109,10 @@ def _counts(counts: Sequence[QueueCount], name: str) -> tuple[int, int]:
     return next(((count.queued, count.driven) for count in counts if count.queue == name), (0, 0))
 
 
-def _document(rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> dict[str, Any]:
-    from dataclasses import asdict
+def _document(rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> Document:
+    from graphengine.cli.run_documents import OneQueue, Queues
 
-    from graphengine.history.json_document import SCHEMA
-
-    queues = [
-        {"queue": name, "queued": queued, "driven": driven, "limits": None if limits is None else asdict(limits)}
-        for name, queued, driven, limits in rows
-    ]
-    return {"schema": SCHEMA, "queues": queues}
+    return Queues(queues=[OneQueue(*row) for row in rows])
 
 
 def _show(session: Session, rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> None:

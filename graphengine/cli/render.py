@@ -85,7 +85,6 @@ def command(  # noqa: PLR0913 - one for each option
     steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
     """
     from graphengine.cli.places import place_of
-    from graphengine.history.json_document import SCHEMA
 
     place = place_of(database)
     wanted = charts.wanted(reference, other, timeline=timeline, scores=scores, branches=branches)
@@ -96,7 +95,9 @@ def command(  # noqa: PLR0913 - one for each option
     else:
         charts.draw(session, place, wanted, output)
     if session.json:
-        session.document({"schema": SCHEMA, "file": str(output)})
+        from graphengine.cli.graph_documents import Drawn
+
+        session.document(Drawn(file=str(output)))
     else:
         session.err.line(f"drawn: {output}")
     return 0

@@ -131,7 +131,6 @@ def _enqueue(job: Job, begin: Begin) -> int:
     from graphengine.api.runner import Runner
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import worker_command
-    from graphengine.history.json_document import SCHEMA
 
     async def queued() -> RunInfo:
         async with Runner(job.place.database, models=job.chosen) as runner:
@@ -142,14 +141,10 @@ def _enqueue(job: Job, begin: Begin) -> int:
     info = asyncio.run(queued())
     session = job.session
     if session.json:
-        facts = {
-            "run_id": info.id,
-            "graph": info.graph,
-            "queue": info.queue,
-            "priority": info.priority,
-            "key": info.key,
-        }
-        session.document({"schema": SCHEMA, **facts, "status": "queued"})
+        from graphengine.cli.run_documents import Queued
+
+        place = info.queue, info.priority, info.key
+        session.document(Queued(info.id, info.graph, *place))
         return 0
     session.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")
     session.err.line(("worker: ", "dim"), worker_command(info.queue, job.graph_words, job.place))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.api.runner import Runner
     from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
+    from graphengine.history.json_document import Document
     from graphengine.runner import Schedule
     from graphengine.stores.base import Store
 
@@ -139,12 +140,12 @@ def _change(
     asyncio.run(changing())
 
 
-def _document(found: Sequence[Schedule]) -> dict[str, Any]:
-    from dataclasses import asdict
+def _document(found: Sequence[Schedule]) -> Document:
+    from msgspec import convert
 
-    from graphengine.history.json_document import SCHEMA
+    from graphengine.cli.run_documents import OneSchedule, Schedules
 
-    return {"schema": SCHEMA, "schedules": [{**asdict(each), "tags": list(each.tags)} for each in found]}
+    return Schedules(schedules=[convert(each, OneSchedule, from_attributes=True) for each in found])
 
 
 def _show(session: Session, found: Sequence[Schedule]) -> None:

@@ -12,7 +12,6 @@ from graphengine.cli.tables import aligned
 from graphengine.cli.terminal import OutputFailed
 from graphengine.cli.times import seconds
 from graphengine.evaluation import picture, report_of
-from graphengine.history.json_document import SCHEMA
 from graphengine.output_file import write_file
 from graphengine.state.amounts import dollars
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.report import Ended, Job
     from graphengine.evaluation import Report, TrialReport
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.json_document import Document
 
 _REASONS: Final = 10
 """The most reasons of low scores that are shown; `--json` has all."""
@@ -149,19 +148,35 @@ def _reasons(report: Report) -> Iterator[str]:
         yield f"{len(found) - _REASONS} more reasons with --json"
 
 
-def _document(report: Report, below: list[str]) -> dict[str, JsonValue]:
+def _document(report: Report, below: list[str]) -> Document:
     """Return the report as the document of `--json`."""
-    document: dict[str, JsonValue] = {"schema": SCHEMA, **report.model_dump(mode="json")}
-    for name, version in zip(("subject", "against"), report.versions, strict=False):
-        shown: dict[str, JsonValue] = {"name": version.name}
-        shown["means"] = {scorer: version.mean(scorer) for scorer in report.scorers}
-        shown["cost_usd"] = version.cost_usd
-        shown["trials"] = [trial.model_dump(mode="json") for trial in version.trials]
-        document[name] = shown
+    from msgspec import convert
+
+    from graphengine.cli.graph_documents import Evaluated, EvaluatedCase, EvaluatedVersion, ScoreDifference
+
+    versions = [
+        EvaluatedVersion(
+            name=version.name,
+            means={scorer: version.mean(scorer) for scorer in report.scorers},
+            cost_usd=version.cost_usd,
+            trials=[convert(trial.model_dump(mode="json"), EvaluatedCase) for trial in version.trials],
+        )
+        for version in report.versions
+    ]
     differences = {scorer: report.difference(scorer) for scorer in report.scorers} if report.against else {}
-    document["differences"] = {name: one and one.model_dump(mode="json") for name, one in differences.items()}
-    document["below"] = [*below]
-    return document
+    return Evaluated(
+        run_id=report.run_id,
+        graph=report.graph,
+        scorers=report.scorers,
+        subject=versions[0],
+        against=versions[1] if report.against else None,
+        differences={
+            name: None if one is None else convert(one, ScoreDifference, from_attributes=True)
+            for name, one in differences.items()
+        },
+        scoring_usd=report.scoring_usd,
+        below=below,
+    )
 
 
 __all__ = ["Wanted", "show_scores"]

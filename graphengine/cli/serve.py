@@ -140,8 +140,9 @@ def _show(session: Session, settings: Settings, token: str | None, url: str) -> 
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
     if session.json:
-        about = {"database": database, "graphs": graphs, "queue": settings.start_queue}
-        session.line({"schema": 1, "url": url, **about, "token": token})
+        from graphengine.cli.graph_documents import Serving
+
+        session.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
         return
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
     session.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")

@@ -26,10 +26,9 @@ from graphengine.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.cli.terminal import Channel
-    from graphengine.state.json_values import JsonValue
 
 
 class Exit(IntEnum):
@@ -81,11 +80,11 @@ class Session:
     log_format: str | None = None
     log_level: str | None = None
 
-    def document(self, content: Mapping[str, JsonValue]) -> None:
+    def document(self, content: object) -> None:
         """Write the one JSON document."""
         self.out.write(as_json(content) + "\n")
 
-    def line(self, content: Mapping[str, JsonValue]) -> None:
+    def line(self, content: object) -> None:
         """Write one of many JSON documents, on a line of its own."""
         self.out.write(as_json(content, indent=None) + "\n")
 
@@ -131,11 +130,13 @@ _CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 """Control codes that JSON does not escape, and that terminals obey."""
 
 
-def as_json(value: JsonValue, indent: int | None = 2) -> str:
-    """Return the value as JSON without NaN, lone surrogates and control codes."""
+def as_json(value: object, indent: int | None = 2) -> str:
+    """Return a document, or plain values, as JSON without NaN, lone surrogates and control codes."""
     import json
 
-    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    from msgspec import to_builtins
+
+    text = json.dumps(to_builtins(value), indent=indent, ensure_ascii=False, allow_nan=False)
     return harmless_json(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 

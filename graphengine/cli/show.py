@@ -85,7 +85,7 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_end, read_run, run_id_of
-    from graphengine.history.json_document import SCHEMA, run_document, step_document
+    from graphengine.history.json_document import OneStep, run_document, step_document
 
     _check_options(click.get_current_context().params)
     place = place_of(database)
@@ -99,8 +99,7 @@ def command(  # noqa: PLR0913 - one for each option
     if is_usage:
         _show_usage(session, recorded)
     elif step is not None and session.json:
-        found = step_document(recorded.steps[-1])
-        session.document({"schema": SCHEMA, "run_id": recorded.info.id, "step": found})
+        session.document(OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1])))
     elif step is not None:
         _show_step(session.out, recorded)
     elif session.json:

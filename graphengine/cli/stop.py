@@ -39,7 +39,6 @@ def command(session: Session, run_id: str, now: bool, database: Database | None)
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of
     from graphengine.cli.recorded import read_info, run_id_of
-    from graphengine.history.json_document import SCHEMA
 
     place = place_of(database)
     run_id = run_id_of(session, place, run_id)
@@ -63,7 +62,9 @@ def command(session: Session, run_id: str, now: bool, database: Database | None)
 
     asyncio.run(ask())
     if session.json:
-        session.document({"schema": SCHEMA, "run_id": run_id, "stop": "done" if is_waiting else "asked"})
+        from graphengine.cli.run_documents import Stopped
+
+        session.document(Stopped(run_id=run_id, stop="done" if is_waiting else "asked"))
     else:
         when = "at once" if now else "after the node in flight"
         asked = f"asked the process that drives run {run_id} to stop it {when}"

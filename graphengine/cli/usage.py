@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.steps import cost
 from graphengine.cli.tables import aligned
-from graphengine.history.json_document import SCHEMA, spending_document, usage_document
+from graphengine.history.json_document import spending_of_run
 from graphengine.history.usage import spending, summed
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.terminal import Channel
+    from graphengine.history.json_document import Document
     from graphengine.history.usage import Spent
     from graphengine.state.amounts import CountName, Usage
-    from graphengine.state.json_values import JsonValue
 
 _FIGURES: Final[Sequence[tuple[str, CountName]]] = (
     ("calls", "calls"),
@@ -52,15 +52,9 @@ def show_spending(out: Channel, recorded: Recorded) -> None:
             out.line(line)
 
 
-def usage_of_run(recorded: Recorded) -> dict[str, JsonValue]:
+def usage_of_run(recorded: Recorded) -> Document:
     """Return the same as a document."""
-    return {
-        "schema": SCHEMA,
-        "run_id": recorded.info.id,
-        "usage": usage_document(recorded.snapshot.usage),
-        "inherited": usage_document(recorded.snapshot.inherited),
-        "spending": spending_document(spending(recorded.steps, recorded.info.parent_seq)),
-    }
+    return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
 
 
 def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str], columns: int | None) -> list[str]:

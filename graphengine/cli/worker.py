@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.cli.signals import Stopper
+    from graphengine.history.json_document import Document
     from graphengine.runner.worker import Ended, Refused, WorkerEvent
-    from graphengine.state.json_values import JsonValue
     from graphengine.telemetry import Telemetry
 
 _WHY = {
@@ -225,31 +225,29 @@ def _show_refusal(session: Session, event: Refused) -> None:
     session.show(error)
 
 
-def _document(event: WorkerEvent) -> dict[str, JsonValue]:
+def _document(event: WorkerEvent) -> Document:
+    from msgspec import UNSET
+
+    from graphengine.cli import run_documents as documents
     from graphengine.cli.session import unexpected
     from graphengine.errors import GraphEngineError
-    from graphengine.history.json_document import SCHEMA, error_document
+    from graphengine.history.json_document import failure_document, refusal_of
     from graphengine.runner.worker import Ended, Took
 
-    run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
+    info = event.info
     if isinstance(event, Took):
-        return {"schema": SCHEMA, "event": "goes_on", **run, "why": event.why}
+        return documents.GoesOn(run_id=event.info.id, graph=event.info.graph, why=event.why)
     if isinstance(event, Ended):
-        return {"schema": SCHEMA, "event": "ended", **run, **_outcome(event)}
+        result = event.result
+        return documents.Ended(
+            run_id=event.info.id,
+            graph=event.info.graph,
+            status="left" if result.status == "running" else result.status,
+            seq=result.seq,
+            stop=result.ending,
+            error=failure_document(result.error) if result.error is not None else None,
+            waits=result.waits,
+        )
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
-    return {"schema": SCHEMA, "event": "refused", **run, "error": error_document(error)["error"]}
-
-
-def _outcome(event: Ended) -> dict[str, JsonValue]:
-    result = event.result
-    error: dict[str, JsonValue] | None = None
-    if result.error is not None:
-        facts = result.error.model_dump()
-        error = {"code": facts.pop("kind"), **facts, "repair": result.repair}
-    return {
-        "status": "left" if result.status == "running" else result.status,
-        "seq": result.seq,
-        "stop": asdict(result.ending) if result.ending is not None else None,
-        "error": error,
-        "waits": [asdict(wait) for wait in result.waits],
-    }
+    graph = UNSET if info is None else info.graph
+    return documents.Refused(run_id=None if info is None else info.id, graph=graph, error=refusal_of(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
+    from graphengine.history.json_document import Document
     from graphengine.stores.base import OwnerInfo, Store
 
 _LISTED = 5
@@ -52,10 +53,10 @@ def command(session: Session, database: Database | None) -> int:
     return 0
 
 
-def _document(found: Sequence[OwnerInfo]) -> dict[str, Any]:
-    from graphengine.history.json_document import SCHEMA
+def _document(found: Sequence[OwnerInfo]) -> Document:
+    from graphengine.cli.run_documents import OneWorker, Workers
 
-    return {"schema": SCHEMA, "workers": [each._asdict() for each in found]}
+    return Workers(workers=[OneWorker(**each._asdict()) for each in found])
 
 
 def _show(session: Session, found: Sequence[OwnerInfo]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.fold import fold
 from graphengine.engine.integrity import check_sound
@@ -19,12 +19,12 @@ from graphengine.errors import StoreCorrupt
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
 from graphengine.state.amounts import is_cost_unknown
+from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Loaded, RunInfo, Store
 
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
@@ -36,7 +36,13 @@ LET_GO_LATER: Final = ("waiting", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two states differ: its path, and the value in each; None if it is missing."""
+    """One place where two states differ.
+
+    Attributes:
+        path: Its path.
+        before: The value in the first state; None if it is missing.
+        after: The value in the second state.
+    """
 
     path: str
     before: JsonValue
@@ -46,8 +52,14 @@ class Difference:
         return f"{self.path}: {self.before!r} → {self.after!r}"
 
 
-class Shared(NamedTuple):
-    """The last step that two runs share, and the run that took it."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The last step that two runs share.
+
+    Attributes:
+        run_id: The run that recorded it.
+        seq: Its number.
+    """
 
     run_id: str
     seq: int

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphengine.inspector.live import LiveRun
     from graphengine.stores.base import RunInfo, Store
 
-_Read: TypeAlias = "Callable[[Query], Awaitable[Mapping[str, Any]]]"
+_Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
 _PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs")

@@ -14,7 +14,8 @@ from graphengine.errors import GraphEngineError, UnknownRun, WatcherTooSlow
 from graphengine.history.load import load_snapshot
 from graphengine.history.polling import polled
 from graphengine.history.visits import Visits
-from graphengine.runner.result import RunFailed, waits_of
+from graphengine.history.waits import waits_of
+from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 

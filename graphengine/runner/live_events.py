@@ -57,8 +57,18 @@ class Showing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeBegan:
-    """An attempt of a node began; `after` is the seq of the last step before it."""
+    """An attempt of a node began.
 
+    Attributes:
+        path: The node's path.
+        node: Its name.
+        visit: Which visit of the node, from 1.
+        attempt: Which attempt of the visit, from 1.
+        at: When it began, epoch seconds.
+        after: The seq of the last step before it.
+    """
+
+    event: ClassVar[str] = "began"
     path: str
     node: str
     visit: int
@@ -69,8 +79,14 @@ class NodeBegan:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A node showed something with `ctx.emit`."""
+    """A node showed something with `ctx.emit`.
 
+    Attributes:
+        path: The node's path.
+        data: What it showed.
+    """
+
+    event: ClassVar[str] = "emitted"
     path: str
     data: object
 

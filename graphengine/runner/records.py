@@ -13,11 +13,12 @@ from graphengine.errors import InputError
 from graphengine.history.load import Difference, differences, load_snapshot
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
+from graphengine.history.waits import Wait, waits_of
 from graphengine.runner import retention as pruning
 from graphengine.runner.arguments import checked_tags
 from graphengine.runner.following import Followed, Follower
 from graphengine.runner.plans import plan_of
-from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
+from graphengine.runner.result import recorded_result_of, result_of
 from graphengine.runner.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
 from graphengine.state.path import did_you_mean
 from graphengine.stores.dispatch import check_limits

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.steps import RunStatus, Step
+    from graphengine.history.waits import Wait
     from graphengine.runner.live_events import Emitted, LiveEvent, NodeBegan
-    from graphengine.runner.result import Result, Wait
+    from graphengine.runner.result import Result
 
 
 @dataclass(frozen=True, slots=True)

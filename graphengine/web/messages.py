@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from msgspec import to_builtins
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 BODY_BYTES: Final = 1 << 20
 """The largest body of a request."""
+
+
+def _encoded(content: object) -> bytes:
+    """Return a document, or plain values, as JSON."""
+    return to_json(to_builtins(content), inf_nan_mode="null")
 
 
 def is_same(given: str, expected: str) -> bool:
@@ -56,7 +62,7 @@ def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
 
 async def send_json(send: Send, status: int, content: object, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """Send an answer in JSON from outside of an application."""
-    body = to_json(content, inf_nan_mode="null")
+    body = _encoded(content)
     about = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": about})
     await send({"type": "http.response.body", "body": body})
@@ -64,7 +70,7 @@ async def send_json(send: Send, status: int, content: object, headers: Sequence[
 
 def json_answer(content: object, status: int = 200) -> Response:
     """Return an answer in JSON, which caches do not store."""
-    body = to_json(content, inf_nan_mode="null")
+    body = _encoded(content)
     return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -81,7 +87,7 @@ def stream_event(content: object, *, name: str = "", number: int | str | None = 
     """Return one server-sent event."""
     head = f"id: {number}\n" if number is not None else ""
     kind = f"event: {name}\n" if name else ""
-    return f"{head}{kind}data: ".encode() + to_json(content, inf_nan_mode="null") + b"\n\n"
+    return f"{head}{kind}data: ".encode() + _encoded(content) + b"\n\n"
 
 
 __all__ = [

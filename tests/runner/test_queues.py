@@ -198,14 +198,14 @@ def test_without_an_event_loop(tmp_path: Path) -> None:
 
 
 async def test_the_health_of_a_worker(runner: Runner) -> None:
-    """200 while it works, with what it drives; 503 once it stops."""
+    """200 while it works; 503 once it stops."""
     worker = Worker(runner, {})
     working = asyncio.create_task(worker.run())
     while worker.standing.polled_at is None:  # noqa: ASYNC110 - nothing announces a poll
         await asyncio.sleep(0.01)
     async with serving_health(worker, "127.0.0.1", 0) as port:
         status, found = await ask_health(port)
-        assert (status, found["status"], found["driven"], found["concurrency"]) == (200, "working", [], 4)
+        assert (status, found) == (200, {"status": "working", "error": None})
         assert (await ask_health(port, "POST"))[0] == 405
         worker.stop()
         assert (await ask_health(port))[0] == 503

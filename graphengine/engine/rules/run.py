@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from graphengine.engine import steps
 from graphengine.engine.failures import failure_record
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Outcome
+    from graphengine.state.ending import EndReason
 
 
 def begun(run: RunState, event: Begun) -> Decided:
@@ -126,9 +127,8 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
         failure = failure_record(event.error, "", 1)
         facts = Stopped(status="failed", stop=Ending("failed", explanation=failure.message), error=failure)
     else:
-        facts = Stopped(
-            status="stopped", stop=Ending(event.reason, explanation=event.explanation), usage=event.usage or {}
-        )
+        stop = Ending(cast("EndReason", event.reason), explanation=event.explanation)
+        facts = Stopped(status="stopped", stop=stop, usage=event.usage or {})
     return Decided(snapshot.seq + 1, event.now, facts)
 
 
