@@ -20,9 +20,6 @@ from graphengine.errors import (
     GraphEngineError,
     GraphNotFound,
     InputError,
-    RunExists,
-    RunIsDriven,
-    RunnerClosed,
     StoreCorrupt,
     StoreError,
     UnknownRun,
@@ -40,7 +37,6 @@ from graphengine.service.requests import (
     ListParameters,
     Message,
     NoParameters,
-    RequestInvalid,
     RunParameters,
     ServiceFailed,
     StartParameters,
@@ -54,7 +50,15 @@ from graphengine.service.requests import (
 from graphengine.service.starting import Start, started
 from graphengine.state.path import did_you_mean
 from graphengine.web.health import Health, health_of
-from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
+from graphengine.web.messages import (
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    STREAM_HEADERS,
+    RequestInvalid,
+    json_answer,
+    refused,
+    stream_event,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -343,34 +347,20 @@ def _endpoint(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
         try:
             return await handler(request)
         except GraphEngineError as error:
-            return json_answer(error_document(error), _status_of(error))
+            return refused(error)
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
             _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
-            return json_answer(error_document(ServiceFailed(_FAILED, where=request.url.path)), 500)
+            return refused(ServiceFailed(_FAILED, where=request.url.path))
 
     return endpoint
-
-
-def _status_of(error: GraphEngineError) -> int:
-    if isinstance(error, RequestInvalid):
-        return error.status
-    if isinstance(error, UnknownRun | GraphNotFound):
-        return 404
-    if isinstance(error, RunExists | RunIsDriven):
-        return 409
-    if isinstance(error, InputError):
-        return 413 if error.code == "too_large" else 422
-    return 503 if isinstance(error, StoreError | RunnerClosed) else 500
 
 
 async def _no_endpoint(request: Request, error: Exception) -> Response:
     """Answer a request for a path or with a method that does not exist."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     what = f"the method {request.method} is not allowed" if status == 405 else "there is nothing"  # noqa: PLR2004
-    refused = RequestInvalid(
-        f"{what} at {request.url.path}", where=request.url.path, repair="GET /openapi.json lists the endpoints"
-    )
-    return json_answer(error_document(refused), status)
+    message, repair = f"{what} at {request.url.path}", "GET /openapi.json lists the endpoints"
+    return refused(RequestInvalid(message, status=status, where=request.url.path, repair=repair))
 
 
 __all__ = ["Service"]

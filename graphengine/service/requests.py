@@ -6,7 +6,7 @@ The structs are what requests are checked against, and what the OpenAPI descript
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert
 from pydantic_core import from_json
@@ -15,6 +15,8 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.graph.options import is_tag
 from graphengine.state.path import did_you_mean
 from graphengine.stores.base import LARGEST_PRIORITY
+from graphengine.web.guard import SIGNED
+from graphengine.web.messages import RequestInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,31 +25,7 @@ if TYPE_CHECKING:
 
     S = TypeVar("S", bound=Struct)
 
-SIGNED: Final = "graphengine.signed"
-"""In the scope of a request: it was let in because of its signature, not of a token."""
-
 _PLACE: Final = re.compile(r"(.*) - at `\$\.(\w+)`")
-
-
-class NotAuthorized(GraphEngineError):
-    """A request has no token or signature, or a wrong one."""
-
-    code = "not_authorized"
-    status: ClassVar[int] = 401
-
-
-class RequestInvalid(GraphEngineError):
-    """A request has an unknown path, a method or content type that does not fit, or a body that is not JSON.
-
-    Args:
-        status: The status of the answer.
-    """
-
-    code = "invalid_request"
-
-    def __init__(self, message: str, *, status: int = 400, where: str = "", repair: str = "") -> None:
-        super().__init__(message, where=where, repair=repair)
-        self.status = status
 
 
 class ServiceFailed(GraphEngineError):
@@ -263,14 +241,11 @@ def delivery_of(request: Request) -> str | None:
 
 
 __all__ = [
-    "SIGNED",
     "Answer",
     "EventParameters",
     "ListParameters",
     "Message",
     "NoParameters",
-    "NotAuthorized",
-    "RequestInvalid",
     "RunParameters",
     "ServiceFailed",
     "StartParameters",
