@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli.helping import Command
+from graphengine.cli.context import Exit
 from graphengine.cli.main import COMMANDS, main
+from graphengine.cli.options import Command
 from graphengine.cli.schemas import DOCUMENTS, schema_of
-from graphengine.cli.session import Exit
 from graphengine.history.export import RunFile
 from graphengine.history.json_document import Failed
 
@@ -77,7 +77,7 @@ def _command(name: str) -> str:
     context = click.Context(main, info_name="graphengine")
     command = main.get_command(context, name)
     if not isinstance(command, Command):
-        message = f"{name} is not a {Command.__name__} of graphengine.cli.helping"
+        message = f"{name} is not a {Command.__name__} of graphengine.cli.options"
         raise TypeError(message)
     own = click.Context(command, info_name=name, parent=context)
     usage = " ".join(command.collect_usage_pieces(own))

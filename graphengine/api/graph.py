@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.elsewhere import Awaited, with_our_keywords
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-@ends_at_caller
 class Graph(GraphDefinition[S]):
     """A directed graph of nodes over a typed state.
 

@@ -7,6 +7,7 @@ error, nothing is offered or printed, since output would break the line being ty
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,16 +33,17 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 def graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the project's graphs by name, or files if the word begins a path."""
-    del ctx, param
-    names = [_item(name) for name in _graph_names() if name.startswith(incomplete)]
+    names = graph_names(ctx, param, incomplete)
     is_path = "/" in incomplete or incomplete.startswith(".") or not names
-    return [_item(incomplete, type="file")] if is_path else names
+    return _file(incomplete) if is_path else names
 
 
 def graph_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the project's graphs by name only."""
     del ctx, param
-    return [_item(name) for name in _graph_names() if name.startswith(incomplete)]
+    texts = dict(_texts())
+    found = {*texts, *(name for text in texts.values() for name in _GRAPH.findall(text))}
+    return [_item(name) for name in sorted(found) if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
 
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -52,7 +54,7 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
         found = await store.infos(await store.ids(incomplete, limit=_RUNS))
         return sorted(found, key=lambda info: info.created_at, reverse=True)
 
-    found = _read(ctx, named) if incomplete else _newest(ctx)
+    found = _read(ctx, named if incomplete else _newest)
     return [_item(info.id, help=f"{info.graph} ({info.status})") for info in found if _PLAIN.fullmatch(info.id)]
 
 
@@ -64,20 +66,20 @@ def runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def runs_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete runs, or files if no run matches."""
-    return runs(ctx, param, incomplete) or [_item(incomplete, type="file")]
+    return runs(ctx, param, incomplete) or _file(incomplete)
 
 
 def tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the tags of the newest runs."""
     del param
-    found = dict.fromkeys(tag for info in _newest(ctx) for tag in info.tags)
+    found = {tag for info in _read(ctx, _newest) for tag in info.tags}
     return [_item(tag) for tag in sorted(found) if tag.startswith(incomplete)]
 
 
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the nodes in the project's graph files."""
     del ctx, param
-    found = dict.fromkeys(name for text in _texts() for name in _NODE.findall(text))
+    found = {name for _, text in _texts() for name in _NODE.findall(text)}
     return [_item(name) for name in sorted(found) if name.startswith(incomplete)]
 
 
@@ -87,45 +89,28 @@ def _item(value: str, type: str = "plain", help: str | None = None) -> Completio
     return CompletionItem(value, type, help)
 
 
-def _texts() -> Iterator[str]:
-    """Yield the texts of the project's graph files."""
-    for file in _files():
-        try:
-            yield file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
+def _file(incomplete: str) -> list[CompletionItem]:
+    return [_item(incomplete, type="file")]
 
 
-def _graph_names() -> Sequence[str]:
-    stems = [file.stem for file in _files()]
-    found = {*stems, *(name for text in _texts() for name in _GRAPH.findall(text))}
-    return sorted(name for name in found if _PLAIN.fullmatch(name))
+def _texts() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each of the project's graph files."""
+    from graphengine.cli.places import graph_files, project_of
 
-
-def _files() -> Sequence[Path]:
-    from graphengine.cli.folders import graph_files, project_of
-
-    try:
+    with suppress(GraphEngineError, OSError):
         root = project_of(Path.cwd())
-        return graph_files(root) if root is not None else []
-    except (GraphEngineError, OSError):
-        return []
+        for file in graph_files(root) if root is not None else ():
+            yield file.stem, file.read_text(encoding="utf-8", errors="replace")
 
 
-def _newest(ctx: click.Context) -> Sequence[RunInfo]:
-    """Return the newest runs."""
-    return _read(ctx, lambda store: store.runs(limit=_RUNS))
+async def _newest(store: Store) -> Sequence[RunInfo]:
+    return await store.runs(limit=_RUNS)
 
 
 def _read(ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]) -> Sequence[RunInfo]:
     """Read the database given on the line, or the project's database; return [] if it cannot be read."""
-    from graphengine.cli.folders import database_from
-    from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read
-
-    given = ctx.params.get("database")
     try:
-        place = place_of(database_from(given) if isinstance(given, str) else given)
-        return read(place, reading)
+        found: Sequence[RunInfo] = ctx.obj.read(reading)
     except (GraphEngineError, OSError):
         return []
+    return found

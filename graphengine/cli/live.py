@@ -6,7 +6,6 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.cli.progress import Progress
 from graphengine.cli.steps import explained
 from graphengine.cli.terminal import STATUS_STYLES, Channel
@@ -22,7 +21,6 @@ S = TypeVar("S")
 _WHY_COLUMNS: Final = 1000
 
 
-@ends_at_caller
 async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
     """Show a run live, as `graphengine run` does, and return its result.
 

@@ -1,24 +1,29 @@
-"""The options that several commands share."""
+"""What commands share: help with examples and exit codes, and the options of several of them.
+
+Examples and exit codes are data of each command: docs/use/cli.md is made of them, and the tests run every example.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
-from graphengine.cli import completing, helping
-from graphengine.cli.folders import database_from
+from graphengine.cli import completing
+from graphengine.cli.context import Exit
+from graphengine.cli.places import database_from
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.graph.options import Limits
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -30,6 +35,79 @@ _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
 
+ALWAYS: Final[Mapping[int, str]] = {
+    Exit.FAILED: "an unexpected error, or the output cannot be written",
+    Exit.USAGE: "wrong usage, input or graph",
+    Exit.STORE: "the database cannot be used",
+    Exit.INTERRUPTED: "interrupted",
+}
+"""The default meaning of exit codes, which a command can override."""
+
+DRIVES: Final[Mapping[int, str]] = {
+    Exit.FINISHED: "the run finished",
+    Exit.FAILED: "it failed",
+    Exit.WAITING: "it waits, for an answer, a message or a time",
+    Exit.STOPPED: "it was stopped, by a limit or on request; or released by SIGTERM",
+    Exit.DRIVEN: "another process drives it",
+}
+"""Their meaning for a command that drives a run."""
+
+
+class Command(click.Command):
+    """A command whose help has examples and exit codes.
+
+    Args:
+        examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
+        exits: The meaning of its exit codes, where it differs from `ALWAYS`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - click's own
+        examples: str = "",
+        exits: Mapping[int, str] | None = None,
+        **options: Any,  # noqa: ANN401 - click's own
+    ) -> None:
+        super().__init__(*args, **options)
+        self.examples: Sequence[str] = inspect.cleandoc(examples).splitlines()
+        self.exits: Mapping[int, str] = exits or {Exit.FINISHED: "done"}
+
+    @property
+    def exit_codes(self) -> Mapping[int, str]:
+        """The meaning of every exit code of the command, in order."""
+        reads = any(param.name == "database" for param in self.params)
+        always = {code: meaning for code, meaning in ALWAYS.items() if reads or code != Exit.STORE}
+        return dict(sorted({**always, **self.exits}.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments of the command; suggest only the closest match for a misspelt option."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            near = get_close_matches(error.option_name, error.possibilities or (), n=1)
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples and the exit codes after the options."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in self.exit_codes.items()])
+
+
+class Choice(click.Choice[str]):
+    """One of several words; the error for a misspelt one suggests the closest match."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
+        """Return the message for an invalid word."""
+        near = get_close_matches(str(value), self.choices, n=1)
+        message = super().get_invalid_choice_message(value, ctx)
+        return f"{message} Did you mean {near[0]!r}?" if near else message
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """The options of every command that drives a run.
@@ -38,14 +116,12 @@ class Given:
         limits: The limits, each as NAME=NUMBER.
         pauses: The nodes to pause before; None if none was given, so that a run keeps its own.
         output: The file for the result.
-        database: The database of runs.
         models: The models of agents, each as NAME or WHO=NAME.
     """
 
     limits: Sequence[str] = ()
     pauses: Sequence[str] | None = None
     output: Path | None = None
-    database: Database | None = None
     models: Sequence[str] = ()
 
 
@@ -61,12 +137,20 @@ class _Database(click.Path):
         return super().convert(value, param, ctx)
 
 
+def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    """Keep the value of an option in the context."""
+    if ctx.obj is not None and param.name is not None:
+        setattr(ctx.obj, param.name, value)
+
+
 run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 database = click.option(
     "--db",
     "database",
     metavar="PATH|ADDRESS",
     type=_Database(path_type=Path, readable=False),
+    expose_value=False,
+    callback=_kept,
     help="The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
     "given, the `db` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db.",
 )
@@ -167,7 +251,7 @@ class Age(click.ParamType[float]):
         return seconds
 
 
-class ValueCommand(helping.Command):
+class ValueCommand(Command):
     """A command whose VALUE can be a negative number, which is not an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -177,16 +261,10 @@ class ValueCommand(helping.Command):
 
 
 def common(function: F) -> F:
-    """Add `--json` and `--debug`, which `Program.main` reads into the session."""
+    """Add `--json` and `--debug`, which `Program.main` reads into the context."""
     for name, text in (("--debug", "Show tracebacks."), ("--json", "Write only JSON to stdout.")):
         function = click.option(name, is_flag=True, expose_value=False, help=text)(function)
     return function
-
-
-def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
-    """Keep the value of an option in the session."""
-    if ctx.obj is not None and param.name is not None:
-        setattr(ctx.obj, param.name, value)
 
 
 _otel = click.option(
@@ -213,7 +291,7 @@ _log_level = click.option(
 
 
 def observed(function: F) -> F:
-    """Add `--otel`, `--log-format` and `--log-level`, which the session keeps.
+    """Add `--otel`, `--log-format` and `--log-level`, which the context keeps.
 
     The log is shown from before the command begins until it has returned. The command calls `notices.shown` and
     `observing.telemetry_of`.
@@ -221,12 +299,12 @@ def observed(function: F) -> F:
 
     @wraps(function)
     def call(*words: Any, **given: Any) -> object:  # noqa: ANN401 - as click gives them
-        session: Session = click.get_current_context().obj
-        if not (session.log_format or session.log_level):
+        context: CommandContext = click.get_current_context().obj
+        if not (context.log_format or context.log_level):
             return function(*words, **given)
         from graphengine.cli.observing import logged
 
-        with logged(session):
+        with logged(context):
             return function(*words, **given)
 
     return _otel(_log_format(_log_level(cast("F", call))))
@@ -236,16 +314,15 @@ def driving(function: Callable[..., int]) -> Callable[..., int]:
     """Add the options of every command that drives a run; the command gets them as `given`."""
 
     @wraps(function)
-    def call(  # noqa: PLR0913 - one for each option
-        session: object,
+    def call(
+        context: object,
         limits: tuple[str, ...],
         pauses: tuple[str, ...],
         output: Path | None,
-        database: Database | None,
         models: tuple[str, ...],
         **rest: Any,  # noqa: ANN401 - the command's own options
     ) -> int:
-        return function(session, given=Given(limits, pauses or None, output, database, models), **rest)
+        return function(context, given=Given(limits, pauses or None, output, models), **rest)
 
     return model(_limit(_pause(_output(database(observed(common(call)))))))
 
@@ -272,8 +349,6 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
 
 def _known(name: str) -> str:
     """Return a hint for an unknown limit: a similar name, or all names."""
-    from difflib import get_close_matches
-
     names = (*_LIMITS, _UNKNOWN_COST)
     near = get_close_matches(name, names, n=1)
     return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. steps=50"

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
@@ -22,14 +24,12 @@ from graphengine.cli.steps import (
     counted,
     error_line,
     facts_of,
+    in_words,
     is_reported_at_end,
     mapped,
     reason,
 )
-from graphengine.cli.tables import wrapped
-from graphengine.cli.terminal import Channel, making_room, one_line
-from graphengine.cli.times import seconds
-from graphengine.cli.waits import in_words
+from graphengine.cli.terminal import Channel, making_room, one_line, seconds, wrapped
 from graphengine.engine.phases import Collecting
 from graphengine.engine.snapshot import child_id
 from graphengine.engine.steps import (
@@ -47,15 +47,17 @@ from graphengine.engine.steps import (
 )
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
-from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.run_events import Emitted, NodeBegan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from graphengine.cli.terminal import Part
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
     from graphengine.runner.run_events import Event
+    from graphengine.stores.base import Store
 
 _VERBS: Final = {
     "started": "bold",
@@ -78,6 +80,8 @@ _SHOWN_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.25
 _READ_SECONDS: Final = 2.0
 """How long the end of a model's text stays visible after its last piece."""
+_OF_MAPS: Final = 20_000
+"""How many steps are searched for the ended items of a map."""
 _INDENT: Final = 9
 _NAMED: Final = 3
 """The most nodes at work that are shown by name; further ones are counted."""
@@ -476,3 +480,25 @@ def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
 def _whole_seconds(duration: float) -> str:
     """Return a growing duration in whole seconds, so that no digit changes too fast to read."""
     return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute
+
+
+async def fallbacks_of(store: Store, snapshot: Snapshot) -> Mapping[str, int]:
+    """Count the items of the maps in progress that have the result of their fallback, as far as the last steps show.
+
+    Args:
+        store: The store.
+        snapshot: The run.
+
+    Returns:
+        The counts by the frame of the items without their index; empty if no map is in progress.
+    """
+    if not any(isinstance(frame.phase, Collecting) for frame in snapshot.frames.values()):
+        return {}
+    steps = await store.steps(snapshot.run_id, max(0, snapshot.seq - _OF_MAPS), snapshot.seq)
+    began = {
+        child_id(frame.id, frame.at): frame.phase.began
+        for frame in snapshot.frames.values()
+        if isinstance(frame.phase, Collecting)
+    }
+    maps = ((step.frame.rpartition("[")[0], step) for step in steps if step.kind == "item" and falls_back(step))
+    return Counter(key for key, step in maps if step.at >= began.get(key, inf))

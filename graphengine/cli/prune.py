@@ -6,19 +6,16 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import completing, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphengine.api.runner import Runner
-    from graphengine.cli.folders import Database
-    from graphengine.cli.places import Place
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.history.json_document import Document
     from graphengine.runner import Pruned, Vacuumed
 
@@ -43,7 +40,7 @@ class _Asked:
 
 @click.command(
     "prune",
-    cls=helping.Command,
+    cls=options.Command,
     examples="""
         graphengine prune --keep-last 100 --dry-run
         graphengine prune --older-than 30d --keep-tag nightly --yes
@@ -66,7 +63,7 @@ class _Asked:
 @click.option(
     "--status",
     "statuses",
-    type=helping.Choice(("finished", "failed", "stopped")),
+    type=options.Choice(("finished", "failed", "stopped")),
     multiple=True,
     help="Only runs with this status; finished if not given. May be repeated.",
 )
@@ -78,14 +75,13 @@ class _Asked:
 @options.database
 @options.common
 @click.pass_obj
-def command(
-    session: Session,
+def prune(
+    context: CommandContext,
     /,
     *,
     yes: bool,
     dry_run: bool,
     vacuum: bool,
-    database: Database | None,
     **given: Any,  # noqa: ANN401 - the options that select runs
 ) -> int:
     """Remove old runs with all their records, and show how much space that frees.
@@ -94,76 +90,72 @@ def command(
     the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless --vacuum
     shrinks the file.
     """
-    import asyncio
-
-    from graphengine.cli.places import place_of
-
-    place = place_of(database)
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
     asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
     if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")
-    consents = _consent(session, asks=asked.prunes and not dry_run and not yes)
-    place.reader()  # raises if there is no database; opening it to write would create one
-    _check_words(session, place, given)
-    pruned, vacuumed = asyncio.run(_work(session, place.database, asked, consents))
-    if session.json:
-        session.document(_document(pruned, vacuumed))
+    consents = _consent(context, asks=asked.prunes and not dry_run and not yes)
+    context.use(writes=True)
+    context.place.check_exists()
+    _check_words(context, given)
+    pruned, vacuumed = context.run(_work(context, asked, consents))
+    if context.json:
+        context.document(_document(pruned, vacuumed))
         return 0
     if pruned is not None:
-        _show(session, pruned)
+        _show(context, pruned)
     if vacuumed is not None:
         from rich.filesize import decimal as size
 
-        session.out.line(f"the database shrank from {size(vacuumed.before_bytes)} to {size(vacuumed.after_bytes)}")
+        context.out.line(f"the database shrank from {size(vacuumed.before_bytes)} to {size(vacuumed.after_bytes)}")
     return 0
 
 
-def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> None:
+def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
     """Check the tags and the graph for misspellings.
 
     Raises:
         click.UsageError: No run has a tag, and a similar one exists: runs that should be kept would be removed.
     """
-    from graphengine.cli.recorded import near_word
-
     for tag in given["tags"]:
-        near = near_word(place, tag, "tag")
+        near = _near_word(context, tag, "tag")
         if near:
             raise click.UsageError(f"no run has the tag {tag!r}; did you mean {near!r}? Nothing was removed")
-    near = near_word(place, given["graph"], "graph") if given["graph"] else ""
+    near = _near_word(context, given["graph"], "graph") if given["graph"] else ""
     if near:
-        session.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
+        context.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
+
+
+def _near_word(context: CommandContext, given: str, what: Literal["graph", "tag"]) -> str:
+    """Return the graph or tag of one of the newest runs that is most similar to a word that no run has, else ""."""
+    from difflib import get_close_matches
+
+    from graphengine.history.selection import other_words
+
+    near = get_close_matches(given, context.read(lambda store: other_words(store, given, what)), n=1)
+    return near[0] if near else ""
 
 
 async def _work(
-    session: Session, database: Database, asked: _Asked, consents: Callable[[Pruned], bool]
+    context: CommandContext, asked: _Asked, consents: Callable[[Pruned], bool] | None
 ) -> tuple[Pruned | None, Vacuumed | None]:
+    """Remove the runs, unless that is only to be shown or is not consented to, and shrink the file."""
     from graphengine.api.runner import Runner
-    from graphengine.cli.busy import busy
 
-    async with Runner(database) as runner:
-        pruned = await _prune(session, runner, asked, consents) if asked.prunes else None
-        if not asked.vacuum or asked.dry_run or (pruned is not None and pruned.dry_run):
+    runner = Runner(context.store)
+    pruned = None
+    if asked.prunes and (asked.dry_run or consents is not None):
+        pruned = await runner.prune(**asked.rule, dry_run=True)
+        if asked.dry_run or not pruned.runs or consents is None or not consents(pruned):
             return pruned, None
-        if not session.json:
-            session.err.line("shrinking the database")
-        with busy(session, "shrinking the database"):
-            return pruned, await runner.vacuum()
-
-
-async def _prune(session: Session, runner: Runner, asked: _Asked, consents: Callable[[Pruned], bool]) -> Pruned:
-    """Remove the runs and return them; without consent, return what would be removed."""
-    from graphengine.cli.busy import busy
-
-    if asked.dry_run or consents is not _always:
-        with busy(session, "looking for runs to remove"):
-            found = await runner.prune(**asked.rule, dry_run=True)
-        if asked.dry_run or not found.runs or not consents(found):
-            return found
-    with busy(session, "removing runs"):
-        return await runner.prune(**asked.rule)
+    if asked.prunes:
+        pruned = await runner.prune(**asked.rule)
+    if not asked.vacuum or asked.dry_run:
+        return pruned, None
+    if not context.json:
+        context.err.line("shrinking the database")
+    return pruned, await runner.vacuum()
 
 
 def is_person() -> bool:
@@ -171,20 +163,15 @@ def is_person() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _always(found: Pruned) -> bool:
-    del found
-    return True
-
-
-def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
-    """Return how removal is confirmed: `--yes`, or a prompt at a terminal.
+def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool] | None:
+    """Return the question at a terminal that confirms a removal; None if nothing is asked.
 
     Raises:
         click.UsageError: There is neither `--yes` nor a terminal.
     """
     if not asks:
-        return _always
-    if session.json or not is_person():
+        return None
+    if context.json or not is_person():
         raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
 
     def ask(found: Pruned) -> bool:
@@ -193,19 +180,19 @@ def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
     return ask
 
 
-def _show(session: Session, pruned: Pruned) -> None:
+def _show(context: CommandContext, pruned: Pruned) -> None:
     from graphengine.cli.steps import counted
 
     for run_id in pruned.runs[:_LISTED] if pruned.dry_run else ():
-        session.out.line(run_id)
+        context.out.line(run_id)
     if pruned.dry_run and len(pruned.runs) > _LISTED:
-        session.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
+        context.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
     for reason, count in Counter(_kind(reason) for reason in pruned.kept.values()).items():
-        session.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
+        context.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
     if not pruned.runs:
-        session.out.line("no run to remove")
+        context.out.line("no run to remove")
         return
-    session.out.line(f"{_in_short(pruned)} {'would be removed' if pruned.dry_run else 'removed'}")
+    context.out.line(f"{_in_short(pruned)} {'would be removed' if pruned.dry_run else 'removed'}")
 
 
 def _kind(reason: str) -> str:

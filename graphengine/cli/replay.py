@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import completing, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.history.export import Exported
     from graphengine.history.json_document import Document
     from graphengine.history.replay.replay import Difference, Replayed
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "replay",
-    cls=helping.Command,
+    cls=options.Command,
     examples="""
         graphengine replay tides tides-2
         graphengine replay tides.json --all
@@ -38,46 +37,37 @@ if TYPE_CHECKING:
 @options.database
 @options.common
 @click.pass_obj
-def command(
-    session: Session, *, runs: tuple[str, ...], everything: bool, reference: str | None, database: Database | None
-) -> int:
+def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, reference: str | None) -> int:
     """Replay recorded runs on the current graph, and show the first step that it decides differently.
 
     Name a run by its id in the database, or by a file that `graphengine export` wrote. No node, agent or resource is
     called, and nothing is written. Exit code 0: every run is decided as recorded; 1: a run is decided differently.
     """
-    from graphengine.cli.busy import busy
-    from graphengine.cli.project import graph_of
-    from graphengine.history.replay.replay import replay
+    from graphengine.cli.project import file_of, graph_of
+    from graphengine.history.replay.replay import replay as replayed
 
+    context.use(file_of(reference))
     found: list[tuple[str, Replayed]] = []
-    with busy(session, "replaying") as work:
-        for number, name in enumerate(runs, 1):
-            work.update("replaying", number, len(runs), name)
-            run = _read(session, name, reference, database)
-            graph = graph_of(run.info.graph, reference).graph
-            found.append((name, replay(graph, run)))
-    if session.json:
-        session.document(_document(found, everything=everything))
+    for name in runs:
+        run = _read(context, name)
+        found.append((name, replayed(graph_of(run.info.graph, reference).graph, run)))
+    if context.json:
+        context.document(_document(found, everything=everything))
     else:
-        _show(session, found, everything=everything)
+        _show(context, found, everything=everything)
     return 0 if all(replayed.same for _, replayed in found) else 1
 
 
-def _read(session: Session, name: str, reference: str | None, database: Database | None) -> Exported:
+def _read(context: CommandContext, name: str) -> Exported:
     """Return the run of a name: an exported file, or an id in the database."""
     from pathlib import Path
 
-    from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import read, run_id_of
     from graphengine.history.export import export_run, read_file
 
     if Path(name).is_file() or name.endswith(".json"):
         return read_file(Path(name))
-    place = place_of(database, file_of(reference))
-    run_id = run_id_of(session, place, name)
-    return read(place, lambda store: export_run(store, run_id))
+    run_id = context.find(name).id
+    return context.read(lambda store: export_run(store, run_id))
 
 
 def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
@@ -106,12 +96,11 @@ def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Doc
     return Replays(replays=replays)
 
 
-def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
+def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
     """Show a table with a row for each run, and below it the first difference or all of them."""
     from graphengine.cli.steps import counted
-    from graphengine.cli.tables import aligned
 
-    out = session.out
+    out = context.out
     headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")
     rows = [
         (
@@ -123,11 +112,7 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
         )
         for _, one in found
     ]
-    columns = out.columns
-    heading, *lines = aligned(headings, rows, columns=columns, expendable=("not checked", "of another reason", "graph"))
-    out.line((heading, "bold"))
-    for line in lines:
-        out.line(line)
+    out.table(headings, rows, expendable=("not checked", "of another reason", "graph"))
     for _, one in found:
         shown = [*one.differences, *one.reasons] if everything else one.differences[:1]
         if not shown:
@@ -135,7 +120,7 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
         out.line("")
         out.line((one.run_id, "bold"))
         for difference in shown:
-            _show_one(session, difference)
+            _show_one(context, difference)
         if not everything and len(one.differences) > 1:
             more = len(one.differences) - 1
             text = f"{counted(more, 'more difference')} after it; --all shows {'it' if more == 1 else 'them'}"
@@ -146,8 +131,8 @@ def _today(one: Replayed) -> str:
     return "not checked" if one.is_skipped else "same" if one.same else "differs"
 
 
-def _show_one(session: Session, one: Difference) -> None:
-    out = session.out
+def _show_one(context: CommandContext, one: Difference) -> None:
+    out = context.out
     out.line((f"step {one.seq}", "bold"), f" {one.path}".rstrip(), ": ", (one.what, "red"))
     out.prose("  ", one.message, indent=2)
     out.prose(("  repair: ", "bold"), one.repair)

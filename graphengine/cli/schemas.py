@@ -50,7 +50,7 @@ from graphengine.history.json_document import (
 )
 from graphengine.history.json_schema import schemas_of
 from graphengine.runner.event_json import line_type
-from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import completing, options
 
 if TYPE_CHECKING:
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.service.server import Settings
 
 _TOKEN: Final = "GRAPHENGINE_TOKEN"  # noqa: S105 - the name of a variable
@@ -22,7 +21,7 @@ _LEAST_TOKEN: Final = 16
 
 @click.command(
     "serve",
-    cls=helping.Command,
+    cls=options.Command,
     examples="""
         graphengine serve
         graphengine serve flows/review.py --host 127.0.0.1 --port 8080 --queue mail
@@ -64,15 +63,14 @@ _LEAST_TOKEN: Final = 16
 @options.observed
 @options.common
 @click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def serve(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
     /,
     references: tuple[str, ...],
     token_file: Path | None,
     webhook_secret_env: str | None,
     body_bytes: int,
     models: tuple[str, ...],
-    database: Database | None,
     **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
@@ -90,15 +88,11 @@ def command(  # noqa: PLR0913 - one for each option
     are released to other processes. A second Ctrl-C ends it at once (130).
     """
     from graphengine import __version__
-    from graphengine.cli import notices
+    from graphengine.cli.context import Interrupted
     from graphengine.cli.driving import last_words, stopper_of
-    from graphengine.cli.executors import executors_of, with_executors
     from graphengine.cli.models import models_for_all
-    from graphengine.cli.observing import telemetry_of
-    from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of, graphs_to_drive
-    from graphengine.cli.session import Interrupted
-    from graphengine.cli.signals import run_loop
+    from graphengine.cli.observing import observed
+    from graphengine.cli.project import executors_of, file_of, graphs_to_drive, with_executors
     from graphengine.cli.worker import show_event
     from graphengine.errors import InputError, install_command
 
@@ -115,40 +109,40 @@ def command(  # noqa: PLR0913 - one for each option
     if not references and given["queue"] is None:
         found = with_executors(found, executors)
     for problem in found.unread:
-        session.err.prose(("warning ", "bold yellow"), problem)
-    place = place_of(database, file)
+        context.err.prose(("warning ", "bold yellow"), problem)
+    context.use(file)
     given |= {"models": models_for_all(models, found.found), "executors": executors}
-    given["on_event"] = lambda event: show_event(session, place, event)
-    with stopper_of(session) as stopper, notices.shown(session), telemetry_of(session) as telemetry:
-        settings = Settings(place.database, found.graphs, access, __version__, **given, telemetry=telemetry)
+    given["on_event"] = lambda event: show_event(context, event)
+    with stopper_of(context) as stopper, observed(context) as telemetry:
+        settings = Settings(context.place.database, found.graphs, access, __version__, **given, telemetry=telemetry)
         serving = Serving(settings)
         stopper.action = "releasing the runs after the nodes in flight"
         safe = Interrupted("interrupted; what was recorded is safe", repair="start it again, or a worker")
-        stopper.last_words = last_words(session, safe)
+        stopper.last_words = last_words(context, safe)
 
         async def run() -> None:
             stopper.drives(serving.stop)
-            await serving.run(partial(_show, session, settings, token if is_new else None))
+            await serving.run(partial(_show, context, settings, token if is_new else None))
 
-        run_loop(run())
+        context.drive(run())
     return 0
 
 
-def _show(session: Session, settings: Settings, token: str | None, url: str) -> None:
+def _show(context: CommandContext, settings: Settings, token: str | None, url: str) -> None:
     """Show where it serves, and the token if it was generated."""
     from graphengine.stores import addresses
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
-    if session.json:
+    if context.json:
         from graphengine.cli.graph_documents import Serving
 
-        session.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
+        context.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
         return
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
-    session.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
-    session.out.line(url)
+    context.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
+    context.out.line(url)
     if token is not None:
-        channel = session.out if session.log_format == "json" else session.err  # a collector must not get it
+        channel = context.out if context.log_format == "json" else context.err  # a collector must not get it
         channel.line(("token: ", "dim"), token)
 
 

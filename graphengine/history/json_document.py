@@ -20,7 +20,7 @@ from graphengine.errors import CompileError, Problem
 from graphengine.history.load import Difference, Shared
 from graphengine.history.usage import Usage, figures_of, spending, usage_from
 from graphengine.history.waits import Wait, wait_of, waits_of
-from graphengine.state.ending import Ending
+from graphengine.state.failure import Ending
 from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:

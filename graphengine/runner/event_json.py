@@ -21,8 +21,7 @@ from graphengine.history.json_document import (
     plain,
     step_document,
 )
-from graphengine.runner.live_events import Emitted
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.run_events import Emitted, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -14,7 +14,7 @@ from graphengine.history.json_document import Failed, RunNow, Runs, StatusReport
 from graphengine.history.json_schema import schemas_of
 from graphengine.history.selection import STATUSES
 from graphengine.runner.event_json import line_type
-from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.service.requests import (
     Answer,
     EventParameters,

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from graphengine.cli.executors import executors_of, with_executors
-from graphengine.cli.project import graphs_to_drive
+from graphengine.cli.project import executors_of, graphs_to_drive, with_executors
 from tests.cli.programs import Invoke
 from tests.service.client import Service
 

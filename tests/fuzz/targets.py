@@ -20,11 +20,11 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
-from graphengine.cli.folders import graph_files
+from graphengine.cli.answer import value_from
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
+from graphengine.cli.places import graph_files
 from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline, reason
 from graphengine.cli.terminal import Channel
-from graphengine.cli.values import value_from
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError

@@ -116,7 +116,7 @@ def _run(connection: Connection, run_id: str, counted: _Counted, only: Own, *, q
         yield Finding("message_damaged", error.message, run_id, repair=_BACKUP)
     try:
         info = reads.info(connection, run_id, only)
-        steps = reads.steps(connection, run_id, 0, info.seq, only)
+        steps = reads.steps(connection, run_id, 0, info.seq)
     except UnknownRun:  # removed meanwhile
         return
     except StoreCorrupt as error:

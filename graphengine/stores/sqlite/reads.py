@@ -95,6 +95,21 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     return from_row(connection, row, onlooker)
 
 
+def info(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker) -> RunInfo:
+    """Return the facts about a run.
+
+    Raises:
+        UnknownRun: There is no such run.
+        StoreCorrupt: The row and the index of ids disagree.
+    """
+    return find(connection, run_id, onlooker).info
+
+
+def rows(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[Sequence[Any]]:
+    """Return the rows of a statement."""
+    return connection.execute(SQL[statement], values).fetchall()
+
+
 def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
     """Return the seq of the last step of each of these runs that exists."""
     known = to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
@@ -137,6 +152,8 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until, due_at = row[10:14]
     tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
+    if onlooker is not None and (run_id, fence) in onlooker.owed:
+        driver = None
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq

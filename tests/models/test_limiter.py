@@ -1,4 +1,4 @@
-"""Lanes: calls of one model wait together, are made again if the server refuses them, and give up after a time."""
+"""Rate limiters: calls of one model wait together, are made again if the server refuses them, and give up in time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from graphengine.errors import (
     ModelUnreachable,
     RateLimited,
 )
-from graphengine.models import Lane, Message, Model, Request, Response, ScriptedModel
+from graphengine.models import Message, Model, RateLimiter, Request, Response, ScriptedModel
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.lane import LEFT, lane_of, paced
-from graphengine.models.line import Left, Plain
+from graphengine.models.limiter import LEFT, Left, PlainWaits, limited, limiter_of
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.recorded import RecordedModel
@@ -39,8 +38,8 @@ def clock() -> FakeClock:
 
 
 def question(clock: FakeClock, text: str = "?") -> Request:
-    """Return a request whose lane uses this clock."""
-    return Request("writer", "", [Message(role="user", text=text)], waits=Plain(clock))
+    """Return a request whose limiter uses this clock."""
+    return Request("writer", "", [Message(role="user", text=text)], waits=PlainWaits(clock))
 
 
 class Counter:
@@ -48,12 +47,14 @@ class Counter:
 
     name = "counter"
 
-    def __init__(self, clock: FakeClock, allowed: int, seconds: float = 1.0, lane: Lane | None = None) -> None:
+    def __init__(
+        self, clock: FakeClock, allowed: int, seconds: float = 1.0, limiter: RateLimiter | None = None
+    ) -> None:
         self.clock, self.allowed, self.seconds = clock, allowed, seconds
         self.answered: list[float] = []
         self.refused = 0
         self.order: list[str] = []
-        self.lane = lane or Lane()
+        self.limiter = limiter or RateLimiter()
 
     async def answer(self, request: Request) -> Response:
         now = self.clock.now()
@@ -69,7 +70,7 @@ class Counter:
 async def test_forty_calls_share_what_a_server_allows(clock: FakeClock) -> None:
     """None fails; they take about as long as they must, and few are refused after the first burst."""
     server = Counter(clock, allowed=5)
-    answers = await asyncio.gather(*(paced(server, question(clock, str(number))) for number in range(40)))
+    answers = await asyncio.gather(*(limited(server, question(clock, str(number))) for number in range(40)))
     assert [answer.content for answer in answers] == [str(number) for number in range(40)]
     assert clock.now() - 1000.0 <= 1.3 * 8
     assert server.refused <= 35 + 10
@@ -78,10 +79,10 @@ async def test_forty_calls_share_what_a_server_allows(clock: FakeClock) -> None:
 async def test_a_refused_call_keeps_its_place(clock: FakeClock) -> None:
     """It goes before calls that came later."""
     server = Counter(clock, allowed=1)
-    first = asyncio.create_task(paced(server, question(clock, "a")))
-    second = asyncio.create_task(paced(server, question(clock, "b")))
+    first = asyncio.create_task(limited(server, question(clock, "a")))
+    second = asyncio.create_task(limited(server, question(clock, "b")))
     await first
-    third = asyncio.create_task(paced(server, question(clock, "c")))
+    third = asyncio.create_task(limited(server, question(clock, "c")))
     await asyncio.gather(second, third)
     assert server.order == ["a", "b", "c"]
 
@@ -89,23 +90,23 @@ async def test_a_refused_call_keeps_its_place(clock: FakeClock) -> None:
 async def test_a_server_that_refuses_for_too_long_is_reported(clock: FakeClock) -> None:
     """A server that refuses for too long is reported with its words, the waits and the repair, and not retried."""
     model = ScriptedModel([RateLimited("slow down, please", retry_after_seconds=40)] * 9)
-    model.lane = Lane(patience_seconds=100)  # type: ignore[attr-defined]
+    model.limiter = RateLimiter(patience_seconds=100)  # type: ignore[attr-defined]
     with pytest.raises(ModelBusy) as caught:
-        await paced(model, question(clock))
+        await limited(model, question(clock))
     text = str(caught.value)
-    assert "has asked it to wait for 120 s in all (3 refusals, with waits of 40 s, 40 s, 40 s)" in text
+    assert "has asked it to wait for 120 s in all (3 refusals, the last with a wait of 40 s)" in text
     assert "slow down, please" in text
-    assert "Lane(patience_seconds=…)" in text
+    assert "RateLimiter(patience_seconds=…)" in text
     assert isinstance(caught.value, ModelTransient)
     assert not caught.value.retryable
     assert isinstance(caught.value.__cause__, RateLimited)
 
 
 async def test_calls_give_up_together_if_no_call_is_answered(clock: FakeClock) -> None:
-    """They do not wait one after the other for as long as the lane is patient."""
+    """They do not wait one after the other for as long as the limiter is patient."""
     model = ScriptedModel(lambda _: RateLimited("closed", retry_after_seconds=10))
-    model.lane = Lane(patience_seconds=60)  # type: ignore[attr-defined]
-    calls = (paced(model, question(clock)) for _ in range(10))
+    model.limiter = RateLimiter(patience_seconds=60)  # type: ignore[attr-defined]
+    calls = (limited(model, question(clock)) for _ in range(10))
     found = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(error) for error in found} == {ModelBusy}
     assert clock.now() - 1000.0 <= 100
@@ -113,9 +114,9 @@ async def test_calls_give_up_together_if_no_call_is_answered(clock: FakeClock) -
 
 
 async def test_a_long_line_is_not_a_refusal(clock: FakeClock) -> None:
-    """The hundredth call waits far longer than the lane is patient, since the calls before it are answered."""
-    server = Counter(clock, allowed=1, seconds=10, lane=Lane(patience_seconds=60, requests_per_minute=6))
-    await asyncio.gather(*(paced(server, question(clock)) for _ in range(100)))
+    """The hundredth call waits far longer than the limiter is patient, since the calls before it are answered."""
+    server = Counter(clock, allowed=1, seconds=10, limiter=RateLimiter(patience_seconds=60, requests_per_minute=6))
+    await asyncio.gather(*(limited(server, question(clock)) for _ in range(100)))
     assert len(server.answered) == 100
 
 
@@ -124,7 +125,7 @@ async def test_what_may_have_to_be_paid_is_not_repeated_here(clock: FakeClock, e
     """The run records it, and its node tries again."""
     model = ScriptedModel([error, "fine"])
     with pytest.raises(type(error)):
-        await paced(model, question(clock))
+        await limited(model, question(clock))
     assert len(model.requests) == 1
 
 
@@ -133,7 +134,7 @@ async def test_an_overloaded_server_is_called_again(clock: FakeClock) -> None:
     model = ScriptedModel(
         [ModelOverloaded("busy"), ModelOverloaded("busy"), ModelOverloaded("busy", retry_after_seconds=9), "ok"]
     )
-    assert (await paced(model, question(clock))).content == "ok"
+    assert (await limited(model, question(clock))).content == "ok"
     assert 12.0 <= clock.now() - 1000.0 <= 14.0
 
 
@@ -154,7 +155,7 @@ async def test_an_answer_that_has_begun_is_not_repeated(clock: FakeClock) -> Non
     pieces: list[str] = []
     model = Breaks()
     with pytest.raises(ModelOverloaded):
-        await paced(model, replace(question(clock), on_text=pieces.append))
+        await limited(model, replace(question(clock), on_text=pieces.append))
     assert (model.calls, pieces) == (1, ["half"])
 
 
@@ -177,7 +178,7 @@ async def test_calls_that_wait_for_a_trial_fail_with_it(clock: FakeClock) -> Non
     model = Away()
 
     async def twenty() -> list[object]:
-        calls = (paced(model, question(clock)) for _ in range(20))
+        calls = (limited(model, question(clock)) for _ in range(20))
         return list(await asyncio.gather(*calls, return_exceptions=True))
 
     await twenty()
@@ -200,9 +201,9 @@ async def test_a_call_that_is_cancelled_while_it_waits_used_nothing(clock: FakeC
         return Response(request.prompt)
 
     model = ScriptedModel(held)
-    model.lane = Lane(calls_at_once=1)  # type: ignore[attr-defined]
+    model.limiter = RateLimiter(calls_at_once=1)  # type: ignore[attr-defined]
     request = replace(question(clock), on_spent=spent.append)
-    in_flight, waiting, last = (asyncio.create_task(paced(model, request)) for _ in range(3))
+    in_flight, waiting, last = (asyncio.create_task(limited(model, request)) for _ in range(3))
     for _ in range(3):
         await asyncio.sleep(0)
     waiting.cancel()
@@ -224,7 +225,7 @@ def test_a_lane_serves_several_event_loops() -> None:
         """A model that counts its calls in flight."""
 
         name = "slow"
-        lane = Lane(calls_at_once=1)
+        limiter = RateLimiter(calls_at_once=1)
 
         async def answer(self, request: Request) -> Response:
             nonlocal inside, most
@@ -235,7 +236,7 @@ def test_a_lane_serves_several_event_loops() -> None:
             return Response("ok")
 
     async def calls() -> None:
-        await asyncio.gather(*(paced(model, Request("a", "", [])) for _ in range(10)))
+        await asyncio.gather(*(limited(model, Request("a", "", [])) for _ in range(10)))
 
     model = Slow()
     threads = [threading.Thread(target=lambda: asyncio.run(calls())) for _ in range(3)]
@@ -249,7 +250,7 @@ def test_a_lane_serves_several_event_loops() -> None:
 def test_models_with_the_same_address_name_and_key_share_a_lane() -> None:
     """Others have their own, and so has every object of another kind."""
     one = AnthropicModel("claude-haiku-4-5", api_key="sk-1")
-    assert one.lane is AnthropicModel("claude-haiku-4-5", api_key="sk-1").lane
+    assert one.limiter is AnthropicModel("claude-haiku-4-5", api_key="sk-1").limiter
     others: list[AnthropicModel | OpenAIModel | OpenAIChatModel] = [
         AnthropicModel("claude-haiku-4-5", api_key="sk-2"),
         AnthropicModel("claude-haiku-4-5"),
@@ -257,23 +258,23 @@ def test_models_with_the_same_address_name_and_key_share_a_lane() -> None:
         AnthropicModel("claude-haiku-4-5", api_key="sk-1", base_url="http://127.0.0.1:1"),
         OpenAIModel("gpt-5-mini"),
         OpenAIChatModel("gpt-5-mini"),
-        AnthropicModel("claude-haiku-4-5", api_key="sk-1", lane=Lane()),
+        AnthropicModel("claude-haiku-4-5", api_key="sk-1", limiter=RateLimiter()),
     ]
-    assert len({id(model.lane) for model in [one, *others]}) == len(others) + 1
+    assert len({id(model.limiter) for model in [one, *others]}) == len(others) + 1
     script = ScriptedModel(["a"])
-    assert lane_of(script) is lane_of(script)
-    assert lane_of(script) is not lane_of(ScriptedModel(["a"]))
+    assert limiter_of(script) is limiter_of(script)
+    assert limiter_of(script) is not limiter_of(ScriptedModel(["a"]))
 
 
 def test_a_recording_uses_the_lane_of_its_model() -> None:
-    """A recording uses the lane of its model; replayed answers wait for nothing."""
+    """A recording uses the limiter of its model; replayed answers wait for nothing."""
     inner = AnthropicModel("claude-haiku-4-5", api_key="sk-1")
-    assert RecordedModel("answers.json", model=inner).lane is inner.lane
-    assert RecordedModel("answers.json").lane is None
+    assert RecordedModel("answers.json", model=inner).limiter is inner.limiter
+    assert RecordedModel("answers.json").limiter is None
 
 
 def test_a_model_without_a_hash_has_one_lane() -> None:
-    """A model without a hash, such as a plain dataclass, has one lane."""
+    """A model without a hash, such as a plain dataclass, has one limiter."""
 
     @dataclass
     class Plainest:
@@ -283,8 +284,8 @@ def test_a_model_without_a_hash_has_one_lane() -> None:
             raise NotImplementedError
 
     model: Model = Plainest()
-    assert lane_of(model) is lane_of(model)
-    assert lane_of(Plainest()) is not lane_of(model)
+    assert limiter_of(model) is limiter_of(model)
+    assert limiter_of(Plainest()) is not limiter_of(model)
 
 
 @pytest.mark.parametrize(
@@ -302,8 +303,8 @@ def test_limits_out_of_range_are_refused(options: dict[str, object]) -> None:
     """Limits out of range are refused, with the value."""
     ((name, value),) = options.items()
     with pytest.raises(DefinitionError) as caught:
-        Lane(**options)  # type: ignore[arg-type]
-    assert f"Lane({name}={value!r})" in str(caught.value)
+        RateLimiter(**options)  # type: ignore[arg-type]
+    assert f"RateLimiter({name}={value!r})" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +339,7 @@ class Stating:
     name = "stating"
 
     def __init__(self, patience_seconds: float, *, requests: Left = None, tokens: Left = None) -> None:
-        self.lane = Lane(patience_seconds=patience_seconds)
+        self.limiter = RateLimiter(patience_seconds=patience_seconds)
         self.stated = requests, tokens
 
     async def answer(self, request: Request) -> Response:
@@ -356,8 +357,8 @@ async def test_stated_limits_hold_no_longer_than_the_lane_is_patient(
 ) -> None:
     """A header is advice, and may be wrong: after that time a call is tried. A long wait is logged once."""
     caplog.set_level("WARNING")
-    await paced(model, question(clock))
-    await asyncio.gather(*(paced(model, question(clock)) for _ in range(3)))
+    await limited(model, question(clock))
+    await asyncio.gather(*(limited(model, question(clock)) for _ in range(3)))
     assert clock.now() == 1060.0
     (line,) = caplog.messages
     assert line == "stating: calls wait 60 s, as the server's headers leave none until then"
@@ -366,8 +367,8 @@ async def test_stated_limits_hold_no_longer_than_the_lane_is_patient(
 async def test_a_stated_limit_on_tokens_does_not_prolong_that_on_requests(clock: FakeClock) -> None:
     """Each has a time of its own."""
     model = Stating(60, requests=(50, 30.0), tokens=(0, 2.0))
-    await paced(model, question(clock))
-    await paced(model, question(clock))
+    await limited(model, question(clock))
+    await limited(model, question(clock))
     assert clock.now() == 1002.0
 
 
@@ -400,7 +401,7 @@ async def test_the_first_call_with_a_beginning_goes_alone_and_the_rest_together(
 
     async def eight() -> int:
         hall.peaks.clear()
-        await asyncio.gather(*(paced(hall, question(clock), beginning="b") for _ in range(8)))
+        await asyncio.gather(*(limited(hall, question(clock), beginning="b") for _ in range(8)))
         return hall.peaks.count(1)
 
     assert (await eight(), max(hall.peaks)) == (2, 7)
@@ -412,7 +413,7 @@ async def test_the_first_call_with_a_beginning_goes_alone_and_the_rest_together(
 async def test_other_beginnings_do_not_wait(clock: FakeClock) -> None:
     """Calls with other beginnings, or without one, do not wait."""
     hall = Hall()
-    await asyncio.gather(*(paced(hall, question(clock), beginning=name) for name in ("a", "b", "", "")))
+    await asyncio.gather(*(limited(hall, question(clock), beginning=name) for name in ("a", "b", "", "")))
     assert max(hall.peaks) == 4
 
 
@@ -420,7 +421,7 @@ async def test_other_beginnings_do_not_wait(clock: FakeClock) -> None:
 async def test_after_a_first_call_that_fails_the_rest_go_together(clock: FakeClock, error: ModelError) -> None:
     """Twenty calls that fail take as long as two: they do not fail one after the other."""
     hall = Hall(fails=20, error=error)
-    calls = (paced(hall, question(clock), beginning="b") for _ in range(20))
+    calls = (limited(hall, question(clock), beginning="b") for _ in range(20))
     await asyncio.gather(*calls, return_exceptions=True)
     assert max(hall.peaks) == 19
 
@@ -447,15 +448,15 @@ async def test_the_rest_go_when_the_first_answer_begins(clock: FakeClock) -> Non
             return Response("ok")
 
     async with asyncio.timeout(SOON):
-        await asyncio.gather(*(paced(model, question(clock), beginning="b") for model in [Slow()] for _ in range(8)))
+        await asyncio.gather(*(limited(model, question(clock), beginning="b") for model in [Slow()] for _ in range(8)))
 
 
 async def test_a_cancelled_first_call_releases_the_rest(clock: FakeClock) -> None:
     """The others do not wait for ever."""
     model = ScriptedModel(lambda request: asyncio.Event().wait() if request.prompt == "hangs" else "ok")
-    first = asyncio.create_task(paced(model, question(clock, "hangs"), beginning="b"))
+    first = asyncio.create_task(limited(model, question(clock, "hangs"), beginning="b"))
     await asyncio.sleep(0)
-    second = asyncio.create_task(paced(model, question(clock), beginning="b"))
+    second = asyncio.create_task(limited(model, question(clock), beginning="b"))
     for _ in range(5):
         await asyncio.sleep(0)
     assert len(model.requests) == 1

@@ -14,14 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
-from graphengine.runner.opening import release
-from graphengine.runner.plans import plan_of
+from graphengine.runner.opening import is_better_alone, release
 from graphengine.runner.result import RunFailed
-from graphengine.runner.ticker import Ticker
 from graphengine.stores.base import Pick
+from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -29,8 +27,8 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
-    from graphengine.runner.runner import Runner
     from graphengine.stores.base import RunInfo, Taken
+    from graphengine.worker.queue_runner import QueueRunner
 
 _AGAIN_SECONDS: Final = 60.0
 """How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
@@ -94,7 +92,6 @@ class Standing:
 WorkerEvent: TypeAlias = "Took | Ended | Refused"
 
 
-@ends_at_caller
 class Worker:
     """Drives the due runs in the store of a Runner.
 
@@ -118,7 +115,7 @@ class Worker:
 
     def __init__(  # noqa: PLR0913 - keyword options of a call that people write once
         self,
-        runner: Runner,
+        runner: QueueRunner,
         graphs: Mapping[str, GraphDefinition[Any]],
         *,
         queues: Sequence[str] | None = None,
@@ -157,7 +154,7 @@ class Worker:
             RunnerClosed: The runner was closed.
         """
         for graph in self._graphs.values():
-            self._runner.check_names(plan_of(graph, None))
+            self._runner.check_graph(graph)
         is_first = True
         try:
             await self._introduce()
@@ -234,7 +231,7 @@ class Worker:
 
     async def _begin_orphan(self, taken: Taken) -> None:
         """Claim and drive the run of a dead process; if it must be alone, only once no other run is driven."""
-        if await self._runner.wants_alone(taken.info):
+        if await is_better_alone(self._runner.store, taken.info):
             if self._driven:
                 self._awaits_idle = True
                 return
