@@ -10,9 +10,8 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
-from graphengine.history.load import Difference
+from graphengine.history.load import Difference, Wait
 from graphengine.history.usage import Spent
-from graphengine.history.waits import Wait
 from graphengine.models.base import Model
 from graphengine.runner import retention as pruning
 from graphengine.runner.clock import Clock

@@ -326,7 +326,7 @@ class _Post:
             from msgspec import UNSET
 
             from graphengine.cli.run_documents import Answered, Sent
-            from graphengine.history.json_document import refusal_of
+            from graphengine.history.step_document import refusal_of
 
             kind = Answered if self.name == "answer" else Sent
             context.document(kind(run_id=self.run_id, error=UNSET if error is None else refusal_of(error)))

@@ -204,7 +204,7 @@ class CommandContext:
         if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
         if self.json:
-            from graphengine.history.json_document import error_document
+            from graphengine.history.step_document import error_document
 
             self.document(error_document(error))
         else:

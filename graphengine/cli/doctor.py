@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
-    from graphengine.history.json_document import Document
+    from graphengine.history.step_document import Document
     from graphengine.stores.findings import Finding, Repaired, Report
 
 _FAULTS_REMAIN: Final = 1

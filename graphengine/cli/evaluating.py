@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel
     from graphengine.evaluation import Case, EvaluationState, Report, TrialReport
     from graphengine.graph.definition import Runnable
-    from graphengine.history.json_document import Document
+    from graphengine.history.step_document import Document
     from graphengine.runner import Run
 
 SCORERS: Final = "SCORERS"

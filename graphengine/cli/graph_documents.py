@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from graphengine.errors import Problem
-from graphengine.history.json_document import Document, Error, Part
+from graphengine.history.step_document import Document, Error, Part
 
 
 class Made(Document):

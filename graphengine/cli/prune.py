@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphengine.cli.context import CommandContext
-    from graphengine.history.json_document import Document
+    from graphengine.history.step_document import Document
     from graphengine.runner import Pruned, Vacuumed
 
 _LISTED: Final = 20

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.history.export import Exported
-    from graphengine.history.json_document import Document
     from graphengine.history.replay.replay import Difference, Replayed
+    from graphengine.history.step_document import Document
 
 
 @click.command(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
-    from graphengine.history.json_document import Document
+    from graphengine.history.step_document import Document
     from graphengine.models.base import Model
     from graphengine.runner import Result
     from graphengine.state.amounts import Usage

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.history.json_document import Document, Failure, Part, Refusal
-from graphengine.history.waits import Wait
+from graphengine.history.load import Wait
+from graphengine.history.step_document import Document, Failure, Part, Refusal
 from graphengine.runner.retention import Vacuumed
 from graphengine.state.failure import Ending
 from graphengine.stores.base import QueueLimits

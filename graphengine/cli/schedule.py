@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.history.json_document import Document
+    from graphengine.history.step_document import Document
     from graphengine.stores.base import Store
     from graphengine.worker import Schedule
 

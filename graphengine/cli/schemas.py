@@ -38,8 +38,6 @@ from graphengine.errors import InputError
 from graphengine.history.export import RunFile
 from graphengine.history.json_document import (
     Compared,
-    Failed,
-    OneStep,
     Run,
     Runs,
     SpendingOfRun,
@@ -49,6 +47,7 @@ from graphengine.history.json_document import (
     WatchEnded,
 )
 from graphengine.history.json_schema import schemas_of
+from graphengine.history.step_document import Failed, OneStep
 from graphengine.runner.event_json import line_type
 from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.state.path import did_you_mean

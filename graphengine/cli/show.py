@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.history.json_document import Document
-    from graphengine.history.timing import DrivenTime
+    from graphengine.history.step_document import Document
     from graphengine.history.usage import Spent
-    from graphengine.history.visit_tree import Entry, Track
+    from graphengine.history.visit_tree import DrivenTime, Entry, Track
     from graphengine.state.amounts import CountName, Usage
     from graphengine.stores.base import RunInfo, Store
 
@@ -87,7 +86,8 @@ def show(  # noqa: PLR0913 - one for each option
     them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
-    from graphengine.history.json_document import OneStep, run_document, step_document
+    from graphengine.history.json_document import run_document
+    from graphengine.history.step_document import OneStep, step_document
 
     _check_options(click.get_current_context().params)
     meant = context.find(run_id).id

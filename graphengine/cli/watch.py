@@ -136,7 +136,7 @@ class _Watching:
         from contextlib import aclosing
 
         from graphengine.engine.steps import OVER
-        from graphengine.history.polling import polled
+        from graphengine.history.load import polled
         from graphengine.history.selection import status_of
 
         first = await store.info(run_id)
@@ -291,7 +291,8 @@ class _Documents:
         self._run = info.id, info.graph
 
     def step(self, entry: Entry, *, is_past: bool) -> None:
-        from graphengine.history.json_document import Stepped, step_document
+        from graphengine.history.json_document import Stepped
+        from graphengine.history.step_document import step_document
 
         if not is_past:
             run_id, graph = self._run
@@ -306,7 +307,7 @@ class _Documents:
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
         from graphengine.history.json_document import StatusReported
-        from graphengine.history.waits import waits_of
+        from graphengine.history.load import waits_of
 
         reported = StatusReported(
             run_id=info.id, graph=info.graph, status=info.status, driver=info.driver, waits=waits_of(snapshot)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.history.json_document import Document
+    from graphengine.history.step_document import Document
     from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, Store
     from graphengine.worker.worker import Ended, Refused, WorkerEvent
 
@@ -214,7 +214,7 @@ def _document(event: WorkerEvent) -> Document:
     from graphengine.cli import run_documents as documents
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
-    from graphengine.history.json_document import failure_document, refusal_of
+    from graphengine.history.step_document import failure_document, refusal_of
     from graphengine.worker.worker import Ended, Took
 
     info = event.info

@@ -17,20 +17,11 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.graph.templates import fill, holes
 from graphengine.history.export import export_run, to_json_text
-from graphengine.history.json_document import (
-    diff_document,
-    failure_document,
-    head_facts,
-    plain,
-    runs_document,
-    spending_of_run,
-    step_document,
-)
-from graphengine.history.load import diff, differences, load_snapshot
+from graphengine.history.json_document import diff_document, head_facts, runs_document, spending_of_run
+from graphengine.history.load import States, diff, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, status_of, stored_status
-from graphengine.history.states import States
+from graphengine.history.step_document import failure_document, plain, step_document
 from graphengine.history.usage import usage_from
-from graphengine.history.waits import waits_of
 from graphengine.inspector.books import tone_of
 from graphengine.inspector.queries import BadQuery
 from graphengine.render.looks import Theme

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
-from graphengine.history.json_document import (
-    StatusReported,
-    Stepped,
-    WatchEnded,
-    WatchLine,
-    failure_document,
-    plain,
-    step_document,
-)
+from graphengine.history.json_document import StatusReported, Stepped, WatchEnded, WatchLine
+from graphengine.history.step_document import failure_document, plain, step_document
 from graphengine.runner.run_events import Emitted, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.errors import InputError
-from graphengine.history.load import Difference, differences, load_snapshot
+from graphengine.history.load import Difference, Wait, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
-from graphengine.history.waits import Wait, waits_of
 from graphengine.runner import retention as pruning
 from graphengine.runner.arguments import checked_tags, plan_of
 from graphengine.runner.run import Reading, Run

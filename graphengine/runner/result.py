@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import Usage, usage_from
-from graphengine.history.waits import Wait, waits_of
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 from graphengine.state.view import Held, View

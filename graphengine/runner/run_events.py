@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from graphengine.engine.steps import RunStatus, Step
-    from graphengine.history.waits import Wait
+    from graphengine.history.load import Wait
     from graphengine.runner.result import Result
 
 

@@ -10,9 +10,10 @@ from urllib.parse import quote
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.history.json_document import Failed, RunNow, Runs, StatusReported, Stepped, WatchEnded
+from graphengine.history.json_document import RunNow, Runs, StatusReported, Stepped, WatchEnded
 from graphengine.history.json_schema import schemas_of
 from graphengine.history.selection import STATUSES
+from graphengine.history.step_document import Failed
 from graphengine.runner.event_json import line_type
 from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.service.requests import (

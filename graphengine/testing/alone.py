@@ -21,8 +21,8 @@ from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
+from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
-from graphengine.history.waits import waits_of
 from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against

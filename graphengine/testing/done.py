@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.engine.steps import Decided, FailureRecord, Outcome, Step
+    from graphengine.history.load import Wait
     from graphengine.history.usage import Usage
-    from graphengine.history.waits import Wait
     from graphengine.models.base import Request, Response
     from graphengine.state.field import FieldType
     from graphengine.state.json_values import JsonValue, Op

@@ -28,8 +28,9 @@ from graphengine.cli.terminal import Channel
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError
-from graphengine.history.json_document import plain, run_document
+from graphengine.history.json_document import run_document
 from graphengine.history.load import load_snapshot, snapshot_of
+from graphengine.history.step_document import plain
 from graphengine.reducers import append
 from graphengine.render import render_outline
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong

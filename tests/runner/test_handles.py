@@ -14,8 +14,9 @@ from pydantic import BaseModel, SecretStr
 from graphengine import END, START, Agent, Context, Graph, Limits, RunFailed, Runner, ScriptedModel, ask
 from graphengine.agents import TextDelta
 from graphengine.errors import InputError, RunIsDriven, StoreError, UnknownRun
-from graphengine.history.json_document import ended_document, plain
+from graphengine.history.json_document import ended_document
 from graphengine.history.load import load_snapshot
+from graphengine.history.step_document import plain
 from graphengine.runner import (
     Emitted,
     NodeBegan,
