@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from docstring_parser import parse
 from msgspec import Struct
 from msgspec.json import schema_components
 
@@ -49,6 +48,8 @@ def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any
 
 def _describe(schema: dict[str, Any], kind: type) -> None:
     """Add the descriptions of a type and its keys to its schema, and which keys are always there."""
+    from docstring_parser import parse  # noqa: PLC0415 - a core without the command line needs no schemas
+
     bases = (*kind.__mro__, *getattr(kind, "EVENT", object).__mro__)  # the line of an event has the event's keys
     described = [parse(base.__doc__ or "") for base in bases if base is not object]
     texts = {param.arg_name: param.description or "" for each in reversed(described) for param in each.params}
