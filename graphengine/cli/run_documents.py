@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from graphengine.history.load import Wait
 from graphengine.history.step_document import Document, Failure, Part, Refusal
 from graphengine.runner.retention import Vacuumed
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.stores.base import QueueLimits
 from graphengine.stores.findings import Lost
 

@@ -26,7 +26,7 @@ from graphengine.history.step_document import (
     step_document,
 )
 from graphengine.history.usage import Usage, figures_of, spending, usage_from
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:

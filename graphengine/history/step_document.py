@@ -13,7 +13,7 @@ from graphengine.engine.steps import Waiting, failure_of, outcome_of, usage_of
 from graphengine.errors import CompileError, Problem
 from graphengine.history.load import Wait, wait_of
 from graphengine.history.usage import Usage, usage_from
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 
 if TYPE_CHECKING:
     from graphengine.engine import steps as recorded

@@ -63,10 +63,10 @@ def figures_of(recorded: amounts.Usage) -> dict[str, Any]:
 
 def usage_from(recorded: amounts.Usage) -> Usage:
     """Return recorded usage."""
-    return Usage(**figures_of(recorded)) if recorded else _NO_USAGE
+    return Usage(**figures_of(recorded))
 
 
-_NO_USAGE: Final = Usage()
+NO_USAGE: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +137,4 @@ def spent_since(before: amounts.Usage, after: amounts.Usage) -> amounts.Usage:
     return spent
 
 
-__all__ = ["OFFLINE", "Spent", "Usage", "figures_of", "spending", "spent_since", "summed", "usage_from"]
+__all__ = ["NO_USAGE", "OFFLINE", "Spent", "Usage", "figures_of", "spending", "spent_since", "summed", "usage_from"]

@@ -12,7 +12,7 @@ from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.history.load import Wait, load_snapshot, waits_of
-from graphengine.history.usage import Usage, usage_from
+from graphengine.history.usage import NO_USAGE, Usage, usage_from
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 from graphengine.state.view import Held, View
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
-    from graphengine.state.failure import Ending, Failure
+    from graphengine.state.ending import Ending
+    from graphengine.state.failure import Failure
     from graphengine.stores.base import Store
 
 Draws: TypeAlias = "Callable[[Result[Any], Snapshot | None], str]"
@@ -171,8 +172,8 @@ def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseExceptio
         output=output,
         ending=snapshot.stop,
         error=survived(failure) if failure else None,
-        usage=usage_from(snapshot.usage),
-        inherited=usage_from(snapshot.inherited),
+        usage=usage_from(snapshot.usage) if snapshot.usage else NO_USAGE,
+        inherited=usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE,
         deaths=snapshot.deaths,
         steps=snapshot.steps,
         seq=snapshot.seq,

@@ -16,7 +16,7 @@ from graphengine.engine.snapshot import CRASHES, Frame
 from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Outcome
-    from graphengine.state.failure import EndReason
+    from graphengine.state.ending import EndReason
 
 
 def begun(run: RunState, event: Begun) -> Decided:
