@@ -99,7 +99,9 @@ def inspect(  # noqa: PLR0913 - one for each option
 
     def opened(url: str) -> None:
         if context.json:
-            context.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
+            from graphengine.cli.graph_documents import Inspected
+
+            context.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:
             _show(context, drives, url)
         if not no_open:

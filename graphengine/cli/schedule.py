@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
+    from graphengine.history.step_document import Document
     from graphengine.stores.base import QueueStore
     from graphengine.worker import Schedule
 
@@ -127,12 +128,12 @@ async def _change(context: CommandContext, action: str, name: str) -> None:
         await runner.pause_schedule(name, paused=action == "pause")
 
 
-def _document(found: Sequence[Schedule]) -> dict[str, Any]:
-    from dataclasses import asdict
+def _document(found: Sequence[Schedule]) -> Document:
+    from msgspec import convert
 
-    from graphengine.history.json_document import SCHEMA
+    from graphengine.cli.run_documents import OneSchedule, Schedules
 
-    return {"schema": SCHEMA, "schedules": [{**asdict(each), "tags": list(each.tags)} for each in found]}
+    return Schedules(schedules=[convert(each, OneSchedule, from_attributes=True) for each in found])
 
 
 def _show(context: CommandContext, found: Sequence[Schedule]) -> None:

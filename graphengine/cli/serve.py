@@ -97,13 +97,13 @@ def serve(  # noqa: PLR0913 - one for each option
     from graphengine.errors import InputError, install_command
 
     try:
-        from graphengine.service.guard import Access
         from graphengine.service.server import Serving, Settings
+        from graphengine.web.guard import TokenAccess
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
     token, is_new = token_of(token_file)
-    access = Access(token, _webhook_key(webhook_secret_env), body_bytes)
+    access = TokenAccess(token, _webhook_key(webhook_secret_env), body_bytes)
     file = file_of(references[0]) if references else None
     found, executors = graphs_to_drive(references), executors_of(file)
     if not references and given["queue"] is None:
@@ -134,8 +134,9 @@ def _show(context: CommandContext, settings: Settings, token: str | None, url: s
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
     if context.json:
-        about = {"database": database, "graphs": graphs, "queue": settings.start_queue}
-        context.line({"schema": 1, "url": url, **about, "token": token})
+        from graphengine.cli.graph_documents import Serving
+
+        context.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
         return
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
     context.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
@@ -180,7 +181,7 @@ def _webhook_key(variable: str | None) -> bytes | None:
         InputError: The variable is empty, or its secret cannot be used.
     """
     from graphengine.errors import InputError
-    from graphengine.service.signatures import key_of
+    from graphengine.web.signatures import key_of
 
     if variable is None:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.step_document import Document
     from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
     from graphengine.worker.worker import Ended, Refused, WorkerEvent
 
@@ -209,34 +208,32 @@ def _show_refusal(context: CommandContext, event: Refused) -> None:
     context.show(error)
 
 
-def _document(event: WorkerEvent) -> dict[str, JsonValue]:
+def _document(event: WorkerEvent) -> Document:
+    from msgspec import UNSET
+
+    from graphengine.cli import run_documents as documents
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
-    from graphengine.history.json_document import SCHEMA, error_document
+    from graphengine.history.step_document import failure_document, refusal_of
     from graphengine.worker.worker import Ended, Took
 
-    run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
+    info = event.info
     if isinstance(event, Took):
-        return {"schema": SCHEMA, "event": "goes_on", **run, "why": event.why}
+        return documents.GoesOn(run_id=event.info.id, graph=event.info.graph, why=event.why)
     if isinstance(event, Ended):
-        return {"schema": SCHEMA, "event": "ended", **run, **_outcome(event)}
+        result = event.result
+        return documents.Ended(
+            run_id=event.info.id,
+            graph=event.info.graph,
+            status="left" if result.status == "running" else result.status,
+            seq=result.seq,
+            stop=result.ending,
+            error=failure_document(result.error) if result.error is not None else None,
+            waits=result.waits,
+        )
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
-    return {"schema": SCHEMA, "event": "refused", **run, "error": error_document(error)["error"]}
-
-
-def _outcome(event: Ended) -> dict[str, JsonValue]:
-    result = event.result
-    error: dict[str, JsonValue] | None = None
-    if result.error is not None:
-        facts = result.error.model_dump()
-        error = {"code": facts.pop("kind"), **facts, "repair": result.repair}
-    return {
-        "status": "left" if result.status == "running" else result.status,
-        "seq": result.seq,
-        "stop": asdict(result.ending) if result.ending is not None else None,
-        "error": error,
-        "waits": [asdict(wait) for wait in result.waits],
-    }
+    graph = UNSET if info is None else info.graph
+    return documents.Refused(run_id=None if info is None else info.id, graph=graph, error=refusal_of(error))
 
 
 # --- workers ---
@@ -274,10 +271,10 @@ def workers(context: CommandContext) -> int:
     return 0
 
 
-def _workers_document(found: Sequence[OwnerInfo]) -> dict[str, Any]:
-    from graphengine.history.json_document import SCHEMA
+def _workers_document(found: Sequence[OwnerInfo]) -> Document:
+    from graphengine.cli.run_documents import OneWorker, Workers
 
-    return {"schema": SCHEMA, "workers": [each._asdict() for each in found]}
+    return Workers(workers=[OneWorker(**each._asdict()) for each in found])
 
 
 def _show_workers(context: CommandContext, found: Sequence[OwnerInfo]) -> None:
@@ -381,16 +378,10 @@ def _counts(counts: Sequence[QueueCount], name: str) -> tuple[int, int]:
     return next(((count.queued, count.driven) for count in counts if count.queue == name), (0, 0))
 
 
-def _queues_document(rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> dict[str, Any]:
-    from dataclasses import asdict
+def _queues_document(rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> Document:
+    from graphengine.cli.run_documents import OneQueue, Queues
 
-    from graphengine.history.json_document import SCHEMA
-
-    queues = [
-        {"queue": name, "queued": queued, "driven": driven, "limits": None if limits is None else asdict(limits)}
-        for name, queued, driven, limits in rows
-    ]
-    return {"schema": SCHEMA, "queues": queues}
+    return Queues(queues=[OneQueue(*row) for row in rows])
 
 
 def _show_queues(context: CommandContext, rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> None:

@@ -7,12 +7,11 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.errors import InputError
-from graphengine.history.load import Difference, differences, load_snapshot
+from graphengine.history.load import Difference, Wait, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
 from graphengine.runner.arguments import checked_tags, plan_of
-from graphengine.runner.result import Wait, waits_of
 from graphengine.runner.run import Reading, Run
 from graphengine.state.path import did_you_mean
 

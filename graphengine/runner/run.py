@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, NoReturn, Typ
 from graphengine.engine.steps import OVER
 from graphengine.errors import GraphEngineError, RunnerClosed, UnknownRun, WatcherTooSlow
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
-from graphengine.history.load import load_snapshot
-from graphengine.history.polling import polled
+from graphengine.history.load import load_snapshot, polled, waits_of
 from graphengine.history.visits import Visits
-from graphengine.runner.result import RunFailed, html_of, result_of, waits_of
+from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:

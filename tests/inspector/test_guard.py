@@ -175,7 +175,7 @@ async def test_no_path_leaves_the_folder(app: ASGIApp, name: str) -> None:
 async def test_parameters_are_checked(app: ASGIApp, path: str) -> None:
     """An invalid parameter is refused with its name, and does not reach a statement."""
     answer = await request(app, path, headers={"cookie": await cookie(app)})
-    assert answer.status == 400
+    assert answer.status == 422
     assert answer.document["error"]["where"]
 
 

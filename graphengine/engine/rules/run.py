@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from graphengine.engine import steps
 from graphengine.engine.graph_migration import shifted
@@ -15,7 +15,7 @@ from graphengine.engine.snapshot import CRASHES, Frame
 from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Outcome
+    from graphengine.state.ending import EndReason
 
 
 def begun(run: RunState, event: Begun) -> Decided:
@@ -126,9 +127,8 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
         stop = Ending("failed", explanation=event.error.message)
         facts = Stopped(status="failed", stop=stop, error=event.error)
     else:
-        facts = Stopped(
-            status="stopped", stop=Ending(event.reason, explanation=event.explanation), usage=event.usage or {}
-        )
+        stop = Ending(cast("EndReason", event.reason), explanation=event.explanation)
+        facts = Stopped(status="stopped", stop=stop, usage=event.usage or {})
     return Decided(snapshot.seq + 1, event.now, facts)
 
 
