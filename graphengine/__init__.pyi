@@ -28,6 +28,7 @@ from .graph.definition import (
 from .graph.endings import ended_with as ended_with
 from .graph.options import Sizes as Sizes
 from .graph.question import ask as ask
+from .media import Media as Media, TextFile as TextFile
 from .models import (
     Cited as Cited,
     RateLimiter as RateLimiter,
@@ -53,7 +54,6 @@ from .runner import (
 )
 from .state.ending import Ending as Ending
 from .state.failure import Failure as Failure
-from .state.media import Media as Media, TextFile as TextFile
 from .state.secret import Secret as Secret
 from .worker import Worker as Worker
 

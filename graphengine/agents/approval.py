@@ -1,7 +1,7 @@
 """Approval: a person is asked before a tool is called, and can approve, change the arguments, or refuse with a reason.
 
 The answers are JSON: `true`, `false`, `{"refuse": "the reason"}`, `{"arguments": {"amount": 3}}` with the arguments to
-change. Earlier versions recorded only `true` and `false`. What the person sees is a text: the call on one line, a table
+change. What the person sees is a text: the call on one line, a table
 of its arguments if it is longer, or what the tool's own function shows, such as a diff.
 """
 
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
+from graphengine.agents.prompts import as_text
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import as_text
 from graphengine.runner.scope import Question
 from graphengine.state.injection import NO_DEFAULT, Injected
 from graphengine.state.json_values import utf8_text

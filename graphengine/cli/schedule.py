@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.history.step_document import Document
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import QueueStore
     from graphengine.worker import Schedule
 
 _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
@@ -82,7 +82,7 @@ def schedule(
         context.use(writes=True)
         context.run(_change(context, action, str(name)))
 
-    async def listed(store: Store) -> Sequence[Schedule]:
+    async def listed(store: QueueStore) -> Sequence[Schedule]:
         return [as_schedule(kept) for kept in await store.schedules()]
 
     found = [each for each in context.read(listed) if name in (None, each.name)]

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
+from graphengine.agents.prompts import fill
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, StoreError
-from graphengine.graph.templates import fill, holes
+from graphengine.graph.question import holes
 from graphengine.history.export import export_run, to_json_text
 from graphengine.history.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.history.load import States, diff, differences, load_snapshot, waits_of
@@ -24,7 +25,6 @@ from graphengine.history.step_document import failure_document, plain, step_docu
 from graphengine.history.usage import usage_from
 from graphengine.inspector.books import tone_of
 from graphengine.inspector.queries import BadQuery
-from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
@@ -248,10 +248,9 @@ class Views:
         """Return the picture of a graph."""
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
-        theme = query.one_of("theme", get_args(Theme)) or "light"
         atlas = await self.books.atlas(fingerprint)
         draw = self.pictures.picture
-        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail), cast("Theme", theme))
+        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail))
 
     async def compare(self, query: Query) -> dict[str, Any]:
         """Return where two runs part, and the rows and pictures of both."""

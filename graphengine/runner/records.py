@@ -38,7 +38,6 @@ class Records(ABC):
 
     store: Store
     _clock: Clock
-    _reading: Reading
 
     @abstractmethod
     def _usable(self) -> None:
@@ -47,6 +46,11 @@ class Records(ABC):
     @abstractmethod
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
+
+    @property
+    @abstractmethod
+    def _reading(self) -> Reading:
+        """How handles read runs."""
 
     async def _known(self, run_id: str) -> None:
         """Open the store. A run that is just being started here is recorded when this returns."""

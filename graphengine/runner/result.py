@@ -143,23 +143,23 @@ class RunFailed(GraphEngineError):
         )
 
 
-def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
-    """Return the result of a snapshot; `cause` is the exception that the run failed with."""
-    state = plan.state.rebuild(snapshot.root.values)
-    if plan.result is None:
-        return _result_of(snapshot, state, state, cause)
-    output = plan.result.read(View(plan.state, Held(snapshot.root.values, values_of(state))))
-    return _result_of(snapshot, state, output, cause)
+def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
+    """Return the result of a snapshot.
 
-
-def recorded_result_of(snapshot: Snapshot) -> Result[RecordedState]:
-    """Return the result of a snapshot of a run whose graph is not known here; its output is the state."""
+    Args:
+        plan: The graph; None if it is not known here: the state then has the recorded JSON values.
+        snapshot: The run.
+        cause: The exception that the run failed with.
+    """
     records = snapshot.root.values
-    state = RecordedState.model_construct(**{name: deepcopy(opened(record)) for name, record in records.items()})
-    return _result_of(snapshot, state, state, None)
-
-
-def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseException | None) -> Result[S]:
+    if plan is None:
+        known = {name: deepcopy(opened(record)) for name, record in records.items()}
+        state: Any = RecordedState.model_construct(**known)
+    else:
+        state = plan.state.rebuild(records)
+    output: object = state
+    if plan is not None and plan.result is not None:
+        output = plan.result.read(View(plan.state, Held(records, values_of(state))))
     failure = snapshot.failure
     for frame in snapshot.frames.values() if failure is None else ():
         if frame.failing is not None:  # a failed part is reported while others still wait
@@ -233,6 +233,5 @@ __all__ = [
     "draw_with",
     "html_of",
     "past_runs",
-    "recorded_result_of",
     "result_of",
 ]
