@@ -440,7 +440,6 @@ class WatchLine(Document):
         graph: The name of its graph.
     """
 
-    event: str
     run_id: str
     graph: str
 

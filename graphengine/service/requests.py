@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert
+from msgspec.structs import fields
 from pydantic_core import from_json
 
 from graphengine.errors import GraphEngineError, InputError
@@ -150,10 +151,11 @@ def parameters_of(request: Request, kind: type[S]) -> S:
         InputError: One is unknown, given more than once, or invalid.
     """
     given: dict[str, Any] = {}
+    lists = [each.name for each in fields(kind) if each.default_factory is list]
     for name in request.query_params:
         texts = request.query_params.getlist(name)
-        given[name] = texts if name == "tag" and kind is StartParameters else texts[0]
-        if len(texts) > 1 and given[name] is not texts:
+        given[name] = texts if name in lists else texts[0]
+        if len(texts) > 1 and name not in lists:
             repair = "give it once, with a value"
             raise InputError(f"{name} is given more than once", where=f"parameter {name}", repair=repair)
     return _checked(given, kind, "parameter ", "parameter")
