@@ -112,14 +112,6 @@ async def test_the_failures_are_kept() -> None:
     assert (played.label, played.state.circuit.failures) == ("fallback", 1)
 
 
-async def test_if_the_fallback_fails_too_the_run_fails() -> None:
-    """The run has the fallback's error."""
-    with pytest.raises(Exception, match="instead is away"):
-        await play(
-            circuit_breaker(Offer, CALL, INSTEAD, answer="price"), {"task": "?"}, {"call": away, "instead": away}
-        )
-
-
 async def test_a_breaker_can_be_nested() -> None:
     """Each counts its own failures: the inner one begins with a closed circuit."""
     inner = circuit_breaker(Offer, CALL, INSTEAD, answer="price", failures=2)
