@@ -250,9 +250,9 @@ class FailingModels(ModelSuite):
         asyncio.run(main())
 
     def test_a_model_does_not_show_its_key(self) -> None:
-        """Neither the model's `str`, nor its `repr`, nor its name contains the key."""
+        """Neither the model's `str`, nor its `repr`, nor its name, nor what it holds shows the key."""
         model = self.make_model(self.make_service(), key=KEY, timeout_seconds=SHORT_SECONDS)
-        assert KEY not in f"{model!r} {model} {model.name}"
+        assert KEY not in f"{model!r} {model} {model.name} {vars(model)}"
 
 
 async def _next_works(service: Service, model: Model, scene: Scene) -> None:

@@ -5,36 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.aimock_server import FOLDER, REPAIR, Aimock, missing
-
-
-async def test_both_sdks_are_answered(aimock: Aimock) -> None:
-    """One fixture answers on all three wires, and the journal shows the requests."""
-    import anthropic  # noqa: PLC0415 - the SDKs take 1.5 s, of each process that collects these tests
-    import openai  # noqa: PLC0415
-
-    async with anthropic.AsyncAnthropic(api_key="k", base_url=aimock.url, max_retries=0) as claude:
-        message = await claude.messages.create(
-            model="m", max_tokens=9, system="be brief", messages=[{"role": "user", "content": "say hello"}]
-        )
-    async with openai.AsyncOpenAI(api_key="k", base_url=aimock.openai_url, max_retries=0) as gpt:
-        response = await gpt.responses.create(model="m", input="say hello")
-        completion = await gpt.chat.completions.create(model="m", messages=[{"role": "user", "content": "say hello"}])
-
-    text = "Hello there, how are you?"
-    assert message.content[0].type == "text"
-    assert (message.content[0].text, response.output_text, completion.choices[0].message.content) == (text, text, text)
-    paths = [entry["path"] for entry in aimock.journal()]
-    assert paths == ["/v1/messages", "/v1/responses", "/v1/chat/completions"]
-
-
-async def test_a_question_it_does_not_know_is_an_error(aimock: Aimock) -> None:
-    """It is strict: a question without a fixture is an error."""
-    import openai  # noqa: PLC0415
-
-    async with openai.AsyncOpenAI(api_key="k", base_url=aimock.openai_url, max_retries=0) as gpt:
-        with pytest.raises(openai.InternalServerError):
-            await gpt.responses.create(model="m", input="something else")
+from tests.models.aimock_server import FOLDER, REPAIR, missing
 
 
 def test_missing_software_is_reported_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

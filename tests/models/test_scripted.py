@@ -6,10 +6,8 @@ from enum import Enum, IntEnum, StrEnum
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Agent
 from graphengine.errors import DefinitionError, GraphEngineError, RateLimited
 from graphengine.models import (
-    KnowsPrices,
     Message,
     OffScript,
     Request,
@@ -69,12 +67,6 @@ async def test_texts_are_returned_unchanged_and_values_as_json_text(given: objec
     response = await ScriptedModel([given]).answer(asks("?"))
     assert response == Response(content, cost_usd=0.0, offline=True)
     assert f"{response.content}" == content
-
-
-async def test_a_response_is_returned_unchanged() -> None:
-    """Usage, stops and model names can be scripted."""
-    given = Response("no", stop="refused", why="policy", model="x:y", input_tokens=7, cost_usd=0.5)
-    assert await ScriptedModel([given]).answer(asks("?")) is given
 
 
 async def test_tool_calls_are_a_turn_of_tools() -> None:
@@ -246,18 +238,3 @@ def test_an_invalid_script_is_refused_at_construction(script: object, problem: s
     with pytest.raises(DefinitionError) as caught:
         ScriptedModel(script)  # type: ignore[arg-type]
     assert problem in str(caught.value)
-
-
-async def test_an_agent_takes_its_answers() -> None:
-    """A value becomes the agent's type by way of text, as a model's answer does."""
-    with ScriptedModel({"critic": [Review(score=3), {"score": 4}]}) as model:
-        critic = Agent("critic", prompt="{text}", output=Review, model=model)
-        assert await critic.run(text="a") == Review(score=3)
-        assert await critic.run(text="b") == Review(score=4)
-
-
-async def test_its_price_is_known() -> None:
-    """Its price is known, so that a limit on costs accepts it."""
-    model = ScriptedModel([])
-    assert isinstance(model, KnowsPrices)
-    assert await model.knows_price()
