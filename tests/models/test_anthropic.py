@@ -9,17 +9,11 @@ import pytest
 from graphengine.errors import (
     AnswerTorn,
     BadRequest,
-    ContextFull,
     DefinitionError,
-    ModelError,
     ModelOverloaded,
-    ModelTimeout,
     ModelUnavailable,
     NoModelServer,
-    NotAuthenticated,
     QuotaExceeded,
-    RateLimited,
-    UnknownModel,
 )
 from graphengine.models import sdk
 from graphengine.models.anthropic import AnthropicModel
@@ -27,7 +21,7 @@ from graphengine.models.base import Message, Request, ToolCall
 from graphengine.models.prices import Price
 from graphengine.models.router import Router
 from graphengine.models.settings import Settings
-from tests.conformance.model_scenes import Fails, Says, Trouble
+from tests.conformance.model_scenes import Fails, Says
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event
@@ -203,35 +197,7 @@ class TestStreams:
         assert (await model.answer(asks(streamed=True))).content == "yes"
 
 
-FAILURES: dict[Trouble, type[ModelError]] = {
-    "bad_request": BadRequest,
-    "wrong_key": NotAuthenticated,
-    "no_credit": QuotaExceeded,
-    "no_quota": QuotaExceeded,
-    "forbidden": NotAuthenticated,
-    "unknown_model": UnknownModel,
-    "timeout": ModelTimeout,
-    "too_large": BadRequest,
-    "context_full": ContextFull,
-    "rate_limit": RateLimited,
-    "server_error": ModelOverloaded,
-    "unavailable": ModelOverloaded,
-    "overloaded": ModelOverloaded,
-}
-
-
 class TestFailures:
-    @pytest.mark.parametrize("trouble", [each for each in FAILURES if FAILURES[each].retryable])
-    async def test_an_error_in_a_stream_is_classified_by_its_type(
-        self, edge: EdgeServer, model: AnthropicModel, trouble: Trouble
-    ) -> None:
-        """Its status is 200, which is ignored."""
-        edge.play(Fails(trouble, in_stream=True))
-        with pytest.raises(ModelError) as caught:
-            await model.answer(asks(streamed=True))
-        assert type(caught.value) is FAILURES[trouble]
-        assert "during its answer" in caught.value.message
-
     @both_ways
     @pytest.mark.parametrize("body", [b"[1]", b"null", b'{"choices": []}', b'"text"'])
     async def test_another_api_is_not_a_model_server(

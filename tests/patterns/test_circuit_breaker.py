@@ -68,11 +68,6 @@ async def test_after_so_many_failures_the_call_is_skipped(calls: int, failures: 
     assert state.prices == ["old"] * calls
 
 
-async def test_a_call_that_succeeds_is_made_each_time() -> None:
-    """A call that succeeds is made each time, and the fallback never."""
-    state, called, instead = await asked(shop(3), ["1", "2", "3"])
-    assert (state.prices, called, instead) == (["1", "2", "3"], 3, 0)
-    assert state.circuit == Circuit()
 
 
 async def test_an_answer_begins_the_count_anew() -> None:
