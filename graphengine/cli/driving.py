@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.options import Given
     from graphengine.engine.snapshot import Snapshot
     from graphengine.runner import Run
     from graphengine.runner.run_events import Event
@@ -47,18 +46,16 @@ _LOOK: Final = "check with `graphengine runs` whether it was recorded"
 _LEAVING: Final = "leaving the run waiting"
 
 
-def recorded_job(
-    context: CommandContext, run_id: str, reference: str | None, given: Given, at: int | None = None
-) -> tuple[Job, Limits | None]:
-    """Return the job that continues a recorded run, and its limits if any were given.
+def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: int | None = None) -> Job:
+    """Return the job that continues a recorded run.
 
     If the run cannot be read to its end, its record up to step `at` is used, if that is given.
 
     Raises:
         GraphEngineError: There is no such run or graph, or the result cannot be written.
     """
-    if given.output is not None:
-        check_output(given.output)
+    if context.output is not None:
+        check_output(context.output)
     context.use(file_of(reference), writes=True)
     meant = context.find(run_id).id
     try:
@@ -68,13 +65,12 @@ def recorded_job(
             raise
         snapshot = context.read(lambda store: load_snapshot(store, meant, at))
     found = graph_of(snapshot.graph, reference)
-    job = Job(context, found, given.output, meant, snapshot, models=given.models)
-    return job, limits_of(snapshot, given)
+    return Job(context, found, meant, snapshot, limits_of(context, snapshot))
 
 
-def limits_of(snapshot: Snapshot, given: Given) -> Limits | None:
+def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
     """Return the run's limits with the given ones in place of its own; None if none was given."""
-    if not given.limits:
+    if not context.limits:
         return None
     known = snapshot.limits
     limits = Limits(
@@ -84,7 +80,17 @@ def limits_of(snapshot: Snapshot, given: Given) -> Limits | None:
         known.get("seconds"),
         unknown_cost=allows_unknown_cost(known),
     )
-    return options.limits_from(given.limits, limits)
+    return options.limits_from(context.limits, limits)
+
+
+def resume(job: Job) -> int:
+    """Resume the run of a job, as `drive` does."""
+
+    async def begin(runner: Runner) -> Run[Any]:
+        pauses = job.context.pauses or None  # else it keeps its own
+        return runner.resume(job.found.graph, job.run_id, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
+
+    return drive(job, begin)
 
 
 def drive(job: Job, begin: Begin) -> int:

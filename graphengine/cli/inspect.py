@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
 
 
-@click.command(
+@options.command(
     "inspect",
-    cls=options.Command,
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
     examples="""
         graphengine inspect
         graphengine inspect --db checkpoints/runs.db --port 8765 --no-open
@@ -51,14 +53,9 @@ if TYPE_CHECKING:
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="With --drive: drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
-@options.model
-@options.database
-@options.observed
-@options.common
-@click.pass_obj
 def inspect(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     port: int,
@@ -66,7 +63,6 @@ def inspect(  # noqa: PLR0913 - one for each option
     read_only: bool,  # noqa: FBT001
     drive: bool,  # noqa: FBT001
     references: tuple[str, ...],
-    models: tuple[str, ...],
 ) -> int:
     """Show the runs of a database live in a browser, until Ctrl-C.
 
@@ -91,11 +87,11 @@ def inspect(  # noqa: PLR0913 - one for each option
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    _check_options(context, references, models, is_driving=drive, is_read_only=read_only)
+    _check_options(context, references, is_driving=drive, is_read_only=read_only)
     file = file_of(references[0]) if references else None
     context.use(file)
     place = context.place
-    drives = _drives(context, file, references, models) if drive else None
+    drives = _drives(context, file, references) if drive else None
 
     def opened(url: str) -> None:
         if context.json:
@@ -120,7 +116,6 @@ def inspect(  # noqa: PLR0913 - one for each option
 def _check_options(
     context: CommandContext,
     references: tuple[str, ...],
-    models: tuple[str, ...],
     *,
     is_driving: bool,
     is_read_only: bool,
@@ -130,8 +125,8 @@ def _check_options(
     Raises:
         click.UsageError: One does.
     """
-    if not is_driving and (references or models or context.otel):
-        option = "--graph" if references else "--model" if models else "--otel"
+    if not is_driving and (references or context.models or context.otel):
+        option = "--graph" if references else "--model" if context.models else "--otel"
         raise click.UsageError(f"{option} needs --drive")
     if is_driving and is_read_only:
         raise click.UsageError("--drive and --read-only exclude each other")
@@ -158,7 +153,7 @@ def _show(context: CommandContext, drives: Drives | None, url: str) -> None:
     context.out.line(url)
 
 
-def _drives(context: CommandContext, file: Path | None, references: tuple[str, ...], models: tuple[str, ...]) -> Drives:
+def _drives(context: CommandContext, file: Path | None, references: tuple[str, ...]) -> Drives:
     """Return the graphs whose runs the page can drive; create the database if there is none yet.
 
     Raises:
@@ -172,7 +167,7 @@ def _drives(context: CommandContext, file: Path | None, references: tuple[str, .
     found = graphs_to_drive(references)
     for problem in found.unread:
         context.err.prose(("warning ", "bold yellow"), problem)
-    chosen = models_for_all(models, found.found)
+    chosen = models_for_all(context.models, found.found)
 
     async def create() -> None:
         store = store_at(context.place.database)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,9 +38,9 @@ class _Asked:
         return is_bounded or self.is_narrowed or not self.vacuum
 
 
-@click.command(
+@options.command(
     "prune",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine prune --keep-last 100 --dry-run
         graphengine prune --older-than 30d --keep-tag nightly --yes
@@ -56,10 +56,10 @@ class _Asked:
     "tags",
     metavar="NAME",
     multiple=True,
-    shell_complete=completing.tags,
+    shell_complete=options.complete_tags,
     help="Keep runs with this tag; a likely misspelling of a tag is refused. May be repeated.",
 )
-@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
+@click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
 @click.option(
     "--status",
     "statuses",
@@ -72,9 +72,6 @@ class _Asked:
 @click.option(
     "--vacuum", is_flag=True, help="Then shrink the file to free disk space; without other options, do only this."
 )
-@options.database
-@options.common
-@click.pass_obj
 def prune(
     context: CommandContext,
     /,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
 _MISSED: Final = ("skip", "one", "all")
 
 
-@click.command(
+@options.command(
     "schedule",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine schedule
         graphengine schedule add daily --cron "0 7 * * *" --graph review
@@ -37,7 +37,7 @@ _MISSED: Final = ("skip", "one", "all")
     "--graph",
     "reference",
     metavar="FILE[:NAME]|NAME",
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="add: The graph to start.",
 )
 @click.option("--input", "pairs", metavar="KEY=VALUE", multiple=True, help="add: A field of the state, as for `run`.")
@@ -54,9 +54,6 @@ _MISSED: Final = ("skip", "one", "all")
     "--key", metavar="NAME", help="add: The tenant of the runs, or any other name; the keys of a queue take turns."
 )
 @options.tags
-@options.database
-@options.common
-@click.pass_obj
 def schedule(
     context: CommandContext,
     /,

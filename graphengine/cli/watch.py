@@ -30,9 +30,9 @@ _LAST: Final = 5
 """The number of past steps that are shown without --from."""
 
 
-@click.command(
+@options.command(
     "watch",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine watch tides
         graphengine watch post --no-wait  # exits with 3, waiting
@@ -59,9 +59,6 @@ _LAST: Final = 5
     is_flag=True,
     help="If the run waits, or no process drives it, exit with code 3 or 4 instead of waiting.",
 )
-@options.database
-@options.common
-@click.pass_obj
 def watch(
     context: CommandContext,
     run_id: str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,9 +31,11 @@ _COLUMNS = len("finished ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
 
-@click.command(
+@options.command(
     "worker",
-    cls=options.Command,
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
     examples="""
         graphengine worker
         graphengine worker --concurrency 8 --graph flows/review.py
@@ -49,7 +51,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="Drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
 @click.option(
@@ -64,18 +66,12 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     metavar="[HOST:]PORT",
     help="Answer HTTP requests with its health: 200, or 503 if it stops or fails. By default only on 127.0.0.1.",
 )
-@options.model
-@options.database
-@options.observed
-@options.common
-@click.pass_obj
 def worker(
     context: CommandContext,
     /,
     *,
     references: tuple[str, ...],
     health: str | None,
-    models: tuple[str, ...],
     **given: Any,  # noqa: ANN401 - concurrency, poll_seconds, queues
 ) -> int:
     """Continue the due runs of a database until stopped.
@@ -102,7 +98,7 @@ def worker(
     found = graphs_to_drive(references) if references else with_executors(graphs_to_drive([]), executors)
     for problem in found.unread:
         context.err.prose(("warning ", "bold yellow"), problem)
-    given |= {"models": models_for_all(models, found.found), "executors": executors}
+    given |= {"models": models_for_all(context.models, found.found), "executors": executors}
     context.use(file, writes=True)
     with stopper_of(context) as stopper, observed(context) as telemetry:
         stopper.action = "releasing the runs after the nodes in flight"
@@ -244,17 +240,14 @@ def _outcome(event: Ended) -> dict[str, JsonValue]:
 _LISTED = 5
 
 
-@click.command(
+@options.command(
     "workers",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine workers
         graphengine workers --json
     """,
 )
-@options.database
-@options.common
-@click.pass_obj
 def workers(context: CommandContext) -> int:
     """List the processes that have a database open for driving runs and are alive, and the runs that they drive.
 
@@ -315,9 +308,9 @@ class _Rate(click.ParamType[tuple[int, float]]):
         return int(found[1]), seconds
 
 
-@click.command(
+@options.command(
     "queues",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine queues
         graphengine queues mail --concurrency 20 --rate 100/60s
@@ -331,9 +324,6 @@ class _Rate(click.ParamType[tuple[int, float]]):
 @click.option("--key-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each key.")
 @click.option("--key-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each key.")
 @click.option("--no-limits", is_flag=True, help="Remove the limits of the queue.")
-@options.database
-@options.common
-@click.pass_obj
 def queues(
     context: CommandContext,
     /,
