@@ -51,8 +51,6 @@ from graphengine.engine.steps import (
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
 from graphengine.runner.live_events import Emitted, NodeBegan
-from graphengine.runner.result import RunFailed
-from graphengine.runner.run_events import RunEnded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -542,6 +540,9 @@ async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
         finished first: n 3 >= 3: yes
         3
     """
+    from graphengine.runner.result import RunFailed
+    from graphengine.runner.run_events import RunEnded
+
     channel = Channel(sys.stderr if stream is None else stream, must_arrive=False)
     progress = Progress(channel)
     async with progress.ticking(), aclosing(run.events()) as events:

@@ -133,9 +133,9 @@ def _check_options(given: Mapping[str, Any]) -> None:
     Raises:
         click.UsageError: Two of them exclude each other.
     """
-    names = {"--step": "step", "--usage": "is_usage", "--all": "is_whole", "--state": "is_state"}
+    names = {"--state": "is_state", "--all": "is_whole", "--usage": "is_usage", "--step": "step"}
     chosen = [flag for flag, name in names.items() if given[name] not in (None, False)]
-    if chosen[:1] == ["--step"] and given["at"] is not None:
+    if chosen == ["--step"] and given["at"] is not None:
         chosen = ["--at", "--step"]
     if len(chosen) > 1:
         raise click.UsageError(f"give {chosen[0]} or {chosen[1]}, not both")
