@@ -30,7 +30,7 @@ from .graph.options import Sizes as Sizes
 from .graph.question import ask as ask
 from .models import (
     Cited as Cited,
-    Lane as Lane,
+    RateLimiter as RateLimiter,
     Message as Message,
     Model as Model,
     Router as Router,
@@ -50,12 +50,10 @@ from .runner import (
     RunFailed as RunFailed,
     Usage as Usage,
     Wait as Wait,
-    Worker as Worker,
 )
-from .state.ending import Ending as Ending
-from .state.failure import Failure as Failure
-from .state.media import Media as Media
+from .state.failure import Ending as Ending, Failure as Failure
+from .state.media import Media as Media, TextFile as TextFile
 from .state.secret import Secret as Secret
-from .state.text_file import TextFile as TextFile
+from .worker import Worker as Worker
 
 __version__: str

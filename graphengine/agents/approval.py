@@ -28,7 +28,7 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphengine.agents.run_scope import Scope
+    from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import Tool
     from graphengine.models.base import ToolCall
 
@@ -156,17 +156,17 @@ class Asking:
     call: ToolCall
     given: Mapping[str, object]
 
-    async def verdict(self, scope: Scope, record: tuple[str, str]) -> ToolCall | str:
+    async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
         """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
 
         Args:
-            scope: The run.
+            runtime: The run.
             record: The name and the key of the call's own record.
         """
         if self.tool.approval is None or self.tool.misfit(self.call.arguments, self.given) is not None:
             return self.call  # arguments that do not fit go back to the model
         identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
-        answer = await scope.approved(identity, record, functools.partial(self._question, scope))
+        answer = await runtime.approved(identity, record, functools.partial(self._question, runtime))
         if answer is None or answer is True:
             return self.call
         if isinstance(answer, Edit):
@@ -183,21 +183,23 @@ class Asking:
         """The arguments as the model wrote them, repaired if they were not quite JSON."""
         return self.tool.written(self.call.arguments)
 
-    async def _question(self, scope: Scope, *, was_asked: bool) -> Question | None:
+    async def _question(self, runtime: AgentRuntime, *, was_asked: bool) -> Question | None:
         """Return the question; None if a person need not be asked. The rule does not decide again after it was."""
         approval = self.tool.approval
         if approval is None:
             return None
         values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
-        if approval.when is not None and not was_asked and not await self._called(scope, approval.when, values):
+        if approval.when is not None and not was_asked and not await self._called(runtime, approval.when, values):
             return None
-        shown = None if approval.show is None else as_text(await self._called(scope, approval.show, values))
+        shown = None if approval.show is None else as_text(await self._called(runtime, approval.show, values))
         default: JsonValue = True
         if not approval.default:
             default = {"refuse": f"no person answered within {_in_words(approval.timeout_seconds or 0)}"}
         return Question(self._text(shown), self._schema(), self._read, approval.timeout_seconds, default)
 
-    async def _called(self, scope: Scope, function: Callable[..., object], values: Mapping[str, object]) -> object:
+    async def _called(
+        self, runtime: AgentRuntime, function: Callable[..., object], values: Mapping[str, object]
+    ) -> object:
         """Call a function of the tool's policy with the values that its parameters name."""
         injected = Injected.of(function)
         for parameter in injected.parameters:
@@ -207,7 +209,7 @@ class Asking:
         call = functools.partial(function, **{name: values[name] for name in injected.names if name in values})
         if is_async(function):
             return await call()  # type: ignore[misc]
-        return await scope.blocking(call)
+        return await runtime.blocking(call)
 
     def _text(self, shown: str | None) -> str:
         """Return the question's text."""

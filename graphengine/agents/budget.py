@@ -27,8 +27,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from graphengine.agents.batching import BATCH_KEY
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
-from graphengine.models.base import EstimatesCosts
-from graphengine.models.lane import characters, estimated_tokens
+from graphengine.models.base import EstimatesCosts, characters, estimated_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping

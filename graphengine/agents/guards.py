@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, get_ar
 from pydantic import BaseModel
 
 from graphengine.agents.hooks import Hooks
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
 from graphengine.graph.runnable import is_async
 
@@ -73,7 +72,6 @@ class Guard(Hooks):
         return outcome if text == outcome.text else dataclasses.replace(outcome, text=text)
 
 
-@ends_at_caller
 def guard(function: Callable[[str], str], *, on: On = "output", then: Then | None = None) -> Guard:
     """Make a guard from a function.
 

@@ -39,7 +39,7 @@ class Hooks:
         Args:
             request: What is sent: instructions, messages, tools, settings. `dataclasses.replace` changes it; with
                 another `on_text` the hook sees the text while it is streamed, and passes on what watchers may see.
-            call: Calls the model through its lane.
+            call: Calls the model through its limiter.
         """
         return await call(request)
 

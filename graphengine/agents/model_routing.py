@@ -13,11 +13,11 @@ import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.in_run import AgentsOfRun
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
-from graphengine.models.line import MACHINE_CLOCK
+from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.run_scope import Opens
+    from graphengine.agents.runtime import Opens
     from graphengine.engine.plan import Plan
     from graphengine.graph.runnable import Body
     from graphengine.models.base import Model
-    from graphengine.models.line import Clock
+    from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
 
 ALL: Final = "*"

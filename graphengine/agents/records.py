@@ -25,37 +25,55 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonObject, JsonValue
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-_MORE: Final = ("stop", "why", "model", *_FIGURES, "cost_usd", "offline", "native")
+_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native")
 _STOPS: Final = get_args(Stop)
 
 
-def checked(response: object, model: Model, agent: str) -> Response:
-    """Return a model's answer if it is valid.
+def checked(response: object, model: Model, agent: str, known: set[str]) -> Response:
+    """Return a model's answer as its record represents it, if it is valid.
+
+    Args:
+        response: The answer.
+        model: The model.
+        agent: The agent's name, for errors.
+        known: The ids of earlier calls. A call with no id, or with one of these, gets a new one, unless the provider
+            gets its native answer back, with the original ids in it.
 
     Raises:
         ModelError: It is invalid.
     """
     problem = _problem(response)
-    if problem:
+    if problem or not isinstance(response, Response):
         raise _invalid(model, agent, problem)
-    return _with_native(response, model, agent)  # type: ignore[arg-type]
+    calls = [_call(call) for call in response.calls]
+    if response.native is None:
+        _make_ids_unique(calls, known)
+    return replace(
+        response,
+        content=utf8_text(response.content if isinstance(response.content, str) else as_text(response.content)),
+        calls=tuple(ToolCall(**call) for call in calls),
+        why=utf8_text(response.why or ""),
+        model=utf8_text(response.model or ""),
+        native=_native(response, model, agent),
+    )
 
 
-def _with_native(response: Response, model: Model, agent: str) -> Response:
-    """Return the answer with a native form that can be written as JSON."""
+def _native(response: Response, model: Model, agent: str) -> dict[str, Any] | None:
+    """Return the native form of an answer, in a form that can be written as JSON."""
     native = response.native
+    if native is None:
+        return None
     try:
-        if native is not None:
-            check_depth(to_json(native))
+        check_depth(to_json(native))
     except (PydanticSerializationError, ValueError, RecursionError):
-        repaired = _utf8(native)
+        repaired: dict[str, Any] = _utf8(native)
     else:
-        return response
+        return native
     try:
         check_depth(to_json(repaired))
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise _invalid(model, agent, f"an answer whose native form cannot be written as JSON: {error}") from error
-    return replace(response, native=repaired)
+    return repaired
 
 
 def _invalid(model: Model, agent: str, what: str) -> ModelError:
@@ -101,31 +119,15 @@ def check_usable(response: Response, name: str, agent: str, max_tokens: int | No
         raise ContextFull(message, where=where, repair=repair)
 
 
-def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
-    """Return the record of a response; empty fields are omitted.
-
-    Args:
-        response: The response.
-        known: The ids of earlier calls. A call with no id, or with one of these, gets a new one, unless the provider
-            gets its native answer back, with the original ids in it.
-    """
-    content = response.content if isinstance(response.content, str) else as_text(response.content)
-    record: dict[str, JsonValue] = {"text": utf8_text(content), "stop": response.stop}
+def record_of(response: Response) -> dict[str, JsonValue]:
+    """Return the record of a checked answer; empty fields are omitted."""
+    record: dict[str, JsonValue] = {"text": str(response.content), "stop": response.stop}
     if response.calls:
-        calls = [_call(call) for call in response.calls]
-        if response.native is None:
-            _make_ids_unique(calls, known)
-        record["calls"] = calls
-    for name in ("why", "model"):
-        if getattr(response, name):
-            record[name] = utf8_text(getattr(response, name))
-    for name in (*_FIGURES, "offline"):
-        if getattr(response, name):
-            record[name] = getattr(response, name)
-    if response.cost_usd is not None:
-        record["cost_usd"] = response.cost_usd
-    if response.native is not None:
-        record["native"] = response.native
+        record["calls"] = [call.model_dump() for call in response.calls]
+    for name in _MORE:
+        value = getattr(response, name)
+        if value or (name == "cost_usd" and value is not None):
+            record[name] = value
     return record
 
 

@@ -17,23 +17,13 @@ _PATTERNS: Final = f"{_PACKAGE}patterns{_PACKAGE[-1]}"
 
 
 def is_engine_code(file: str) -> bool:
-    """Return whether a file belongs to the engine."""
-    return file.startswith(_PACKAGE) and not file.startswith(_PATTERNS)
+    """Return whether a file belongs to the engine, or to Python's import of the user's file."""
+    return file.startswith("<frozen importlib") or (file.startswith(_PACKAGE) and not file.startswith(_PATTERNS))
 
 
 def is_user_code(file: str) -> bool:
     """Return whether a file belongs neither to the engine, nor to Python, nor to an installed package."""
     return not file.startswith(_foreign()) and "site-packages" not in file
-
-
-def is_standard_library(file: str) -> bool:
-    """Return whether a file belongs to Python itself, and to no installed package."""
-    return file.startswith(_standard()) and "site-packages" not in file
-
-
-@cache
-def _standard() -> tuple[str, ...]:
-    return ("<frozen", *(f"{sysconfig.get_path(name)}{_PACKAGE[-1]}" for name in ("stdlib", "platstdlib")))
 
 
 @cache

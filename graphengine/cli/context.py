@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from graphengine.calls.caller_line import users_part
 from graphengine.cli.terminal import OutputFailed
 from graphengine.errors import (
     CompileError,
@@ -261,13 +260,14 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
 
 def _traceback_of(error: GraphEngineError) -> str:
     """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
+    from graphengine.calls.user_frames import user_traceback
     from graphengine.cli.project import GraphFileBroken
 
     cause: BaseException = error
     if isinstance(error, Unexpected | GraphFileBroken) and error.__cause__ is not None:
         cause = error.__cause__
-    trace = users_part(cause.__traceback__) if isinstance(error, GraphFileBroken) else cause.__traceback__
-    return "".join(traceback.format_exception(type(cause), cause, trace)).rstrip()
+    shown = user_traceback(cause) if isinstance(error, GraphFileBroken) else "".join(traceback.format_exception(cause))
+    return shown.rstrip()
 
 
 _CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}

@@ -24,10 +24,9 @@ from graphengine.errors import InputError, SourceUnreadable
 from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
 from graphengine.state.json_values import clipped
-from graphengine.state.media import Media
+from graphengine.state.media import Media, TextFile
 from graphengine.state.path import did_you_mean, members
 from graphengine.state.secret import is_secret
-from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

@@ -17,7 +17,6 @@ from math import inf
 from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.cli.steps import (
     answer,
     arrow,
@@ -50,7 +49,7 @@ from graphengine.engine.steps import (
 )
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
-from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.run_events import Emitted, NodeBegan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -511,7 +510,6 @@ async def fallbacks_of(store: Store, snapshot: Snapshot) -> Mapping[str, int]:
     return Counter(key for key, step in maps if step.at >= began.get(key, inf))
 
 
-@ends_at_caller
 async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
     """Show a run live, as `graphengine run` does, and return its result.
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.engine.steps import Step
     from graphengine.render.charts import Chart
-    from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
+    from graphengine.render.scopes import Fold
     from graphengine.stores.base import RunInfo, Store
 
 _Kind: TypeAlias = Literal["timeline", "scores", "branches", "comparison"]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.runner import Schedule
     from graphengine.stores.base import Store
+    from graphengine.worker import Schedule
 
 _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
 _MISSED: Final = ("skip", "one", "all")
@@ -68,7 +68,7 @@ def schedule(
     one, or replaces the one of its name; its runs have ids such as daily@20261121T060000Z, with the time in UTC. A
     paused schedule starts nothing, and what it missed is not started when it is resumed.
     """
-    from graphengine.runner.schedules import as_schedule
+    from graphengine.worker.schedules import as_schedule
 
     if action != "list" and name is None:
         raise click.UsageError(f"name the schedule: graphengine schedule {action} NAME")
@@ -95,7 +95,7 @@ def _add(context: CommandContext, name: str, given: Mapping[str, Any]) -> None:
     from graphengine.api.runner import Runner
     from graphengine.cli.inputs import forms_of, parse_pairs
     from graphengine.cli.project import find
-    from graphengine.runner import Schedule
+    from graphengine.worker import Schedule
 
     if given["cron"] is None or given["reference"] is None:
         raise click.UsageError('give the times and the graph: --cron "0 7 * * *" --graph NAME')

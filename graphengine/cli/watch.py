@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.history.visit_tree import Entry
     from graphengine.history.visits import Visits
-    from graphengine.runner.live_events import NodeBegan
+    from graphengine.runner.run_events import NodeBegan
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
@@ -183,7 +183,7 @@ def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBega
     """Yield the nodes that the driver has in flight, as far as the log shows."""
     from graphengine.engine.ready import ready
     from graphengine.engine.steps import path_of
-    from graphengine.runner.live_events import NodeBegan
+    from graphengine.runner.run_events import NodeBegan
 
     if info.status != "running" or info.driver is None:
         return

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.runner.worker import Ended, Refused, WorkerEvent
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, Store
+    from graphengine.worker.worker import Ended, Refused, WorkerEvent
 
 _WHY = {
     "queued": "it begins",
@@ -133,8 +133,8 @@ async def _work(  # noqa: PLR0913 - how a worker works
     **of_runner: Any,  # noqa: ANN401 - models, executors, telemetry
 ) -> None:
     from graphengine.api.runner import Runner
-    from graphengine.runner.worker import Worker
     from graphengine.web.health import serving_health
+    from graphengine.worker.worker import Worker
 
     async with Runner(context.store, **of_runner) as runner:
         worker = Worker(
@@ -160,7 +160,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to it."""
-    from graphengine.runner.worker import Ended, Took
+    from graphengine.worker.worker import Ended, Took
 
     if context.json:
         context.line(_document(event))
@@ -209,7 +209,7 @@ def _document(event: WorkerEvent) -> dict[str, JsonValue]:
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
     from graphengine.history.json_document import SCHEMA, error_document
-    from graphengine.runner.worker import Ended, Took
+    from graphengine.worker.worker import Ended, Took
 
     run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
     if isinstance(event, Took):

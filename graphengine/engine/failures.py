@@ -1,22 +1,30 @@
-"""Failures as plain data: exceptions as events carry them, and as steps record them."""
+"""Failures as plain data: exceptions as events carry them, and as steps record them.
+
+Two common reasons why a result does not fit the state, a missing await or return, have plainer errors here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping
+from types import CoroutineType
 from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.calls.user_frames import has_user_code, user_traceback
 from graphengine.engine.events import Error
 from graphengine.engine.steps import FailureRecord
-from graphengine.errors import GraphEngineError, NodeError, is_repeating
+from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, is_repeating
 from graphengine.graph.conditions import exception_name
+from graphengine.graph.elsewhere import RESULTS
 from graphengine.graph.options import is_seconds
-from graphengine.state.ending import Ending
-from graphengine.state.failure import Failure
+from graphengine.state.failure import Ending, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from graphengine.engine.plan import NodePlan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Outcome
 
@@ -98,3 +106,54 @@ def fail_with(facts: Outcome, frame: Frame, failure: FailureRecord, names: Seque
 def survived(failure: FailureRecord) -> Failure:
     """Return a failure as nodes, results and the field of `collect_errors=` get it."""
     return Failure.of(failure)
+
+
+def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:
+    """Return the error of a refused update, or one that names its cause."""
+    if not isinstance(error, NodeError):
+        return error
+    forgotten = _not_awaited(result)
+    if forgotten:
+        names = ", ".join(sorted({getattr(each, "__name__", type(each).__name__) for each in forgotten}))
+        for each in forgotten:
+            if isinstance(each, CoroutineType):
+                each.close()  # otherwise Python warns when it is collected, at an unrelated moment
+        named: NodeError = NotAwaited(
+            f"{node.name} returned an awaitable that it did not await: {names}",
+            where=f"node {path}",
+            repair=f"write await before the call of {names}, in an async node",
+        )
+    elif result is None and isinstance(error, InvalidUpdate) and error.where.startswith("field "):
+        named = InvalidUpdate(
+            f"{node.name} returned None, which does not fit what it writes: {error.message}",
+            where=f"node {path}",
+            repair="return a value on every path, or let the field take None",
+        )
+    elif (repair := _foreign(result, node, error)) is not None:
+        named = InvalidUpdate(error.message, where=error.where, repair=repair)
+    else:
+        return error
+    named.__cause__ = error
+    return named
+
+
+def _foreign(result: object, node: NodePlan, error: NodeError) -> str | None:
+    """Return the repair for a result as nodes return it elsewhere: a routing object, or a mapping under `writes`."""
+    parts = result if isinstance(result, (list, tuple)) else (result,)
+    for part in parts:
+        if type(part).__name__ in RESULTS and not isinstance(part, BaseModel):
+            return RESULTS[type(part).__name__]
+    field = node.writer.whole.field if node.writer.whole is not None else None
+    if isinstance(result, Mapping) and field in result and error.where.startswith("field "):
+        return f"return the value of {field} alone, or remove writes={field!r}: the keys of a mapping name fields then"
+    return None
+
+
+def _not_awaited(result: object) -> list[Awaitable[object]]:
+    """Return the awaitables that a result is, or contains."""
+    inside: Iterable[object] = (result,)
+    if isinstance(result, Mapping):
+        inside = result.values()
+    elif isinstance(result, (list, tuple)):
+        inside = result
+    return [each for each in inside if isinstance(each, Awaitable)]

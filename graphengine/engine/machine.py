@@ -54,7 +54,7 @@ from graphengine.engine.rules.work import node_begun, work_done
 
 if TYPE_CHECKING:
     from graphengine.engine.events import Event
-    from graphengine.engine.run_state import RunState
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Decided, Facts
 

@@ -12,14 +12,14 @@ from graphengine.engine.trackers import note_changes
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import END, FAIL
-from graphengine.state.ending import Ending
+from graphengine.state.failure import Ending
 from graphengine.state.type_facts import enum_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.engine.lookup import Observer
     from graphengine.engine.plan import ForkPlan, Outgoing, Plan
-    from graphengine.engine.run_state import Observer
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Outcome
     from graphengine.graph.conditions import Condition

@@ -1,5 +1,7 @@
 """The JSON of snapshots, which stores keep so that a run loads without reading its whole log.
 
+Whether a snapshot that is read from a database is well formed is checked here too, once: a file can have been changed.
+
 Only this module knows that JSON. In it a frame is one flat record: `phase` is a name, with the phase's data next to it.
 """
 
@@ -25,7 +27,7 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.snapshot import READY, Frame, FrameKind, Snapshot
+from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, Snapshot, children
 from graphengine.engine.steps import (
     FORMAT,
     FailureRecord,
@@ -34,11 +36,12 @@ from graphengine.engine.steps import (
     WaitRecord,
 )
 from graphengine.state.amounts import LimitsRecord, Number, Usage
-from graphengine.state.ending import Ending
+from graphengine.state.failure import Ending
 from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:
     from graphengine.engine.phases import Phase
+    from graphengine.engine.snapshot import Snapshot
 
 _PhaseName: TypeAlias = Literal[
     "ready", "fallback", "leaving", "forked", "mapping", "inside", "waiting", "failed", "ended"
@@ -265,3 +268,22 @@ _NAMES: Final[dict[type, _PhaseName]] = {
     GivenUp: "failed",
     Ended: "ended",
 }
+
+
+def check_sound(snapshot: Snapshot) -> None:
+    """Check that a snapshot has the shape that `decide` and the views rely on.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if ROOT not in snapshot.frames:
+        message = "its first step is missing"
+        raise ValueError(message)
+    for frame in snapshot.frames.values():
+        if (frame.kind == "root") != (frame.id == ROOT):
+            message = f"the frame {frame.id!r} is of kind {frame.kind!r}"
+            raise ValueError(message)
+        missing = [key for key in children(frame) if key not in snapshot.frames]
+        if missing and isinstance(frame.phase, Forked):
+            message = f"the fork at {frame.id!r} has no arm {missing[0]!r}"
+            raise ValueError(message)

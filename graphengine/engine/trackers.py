@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Frame
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
 from graphengine.state.selector import as_number, better
 from graphengine.state.view import View
 

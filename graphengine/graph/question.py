@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.templates import fill_plainly, holes
@@ -83,7 +82,6 @@ class Ask:
         return AskBody(self)
 
 
-@ends_at_caller
 def ask(
     question: str | Callable[..., str],
     output: Any = str,  # noqa: ANN401 - a type

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.fold import evolve, fold
-from graphengine.engine.outline_check import check_outline
+from graphengine.engine.outline import check_outline
 from graphengine.engine.ready import next_due, ready
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step

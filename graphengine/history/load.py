@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.engine.fold import fold
-from graphengine.engine.integrity import check_sound
-from graphengine.engine.outline_check import check_outline
+from graphengine.engine.outline import check_outline
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
-from graphengine.engine.stored import decode_snapshot
+from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import StoreCorrupt
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits

@@ -32,13 +32,11 @@ from graphengine.engine.steps import (
     ops_of,
     outcome_of,
     usage_of,
-    without_items,
 )
 from graphengine.errors import StoreError, UnknownRun
 from graphengine.history.load import load_snapshot, outline_of
 from graphengine.history.visits import Visits
 from graphengine.inspector.pictures import Atlas
-from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
 from graphengine.state.json_values import clipped
@@ -49,12 +47,16 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
+    from graphengine.render.charts import Chart
     from graphengine.render.trace import Counted
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 Row: TypeAlias = list[Any]
 """`[seq, kind, path, visit, attempt, at, took, tone, targets, label, why, text, spots, edges, cost]`."""
+
+Drawn: TypeAlias = dict[str, str]
+"""A chart as `svg`, whose dark colours are in the page's style sheet, and in `words`."""
 
 _KEPT: Final = 8
 _CHUNK: Final = 2000
@@ -96,45 +98,29 @@ class Book:
         steps = [entry.step for entry in self.visits.entries]
         return [step.seq for step in steps if wanted in encode_step(step).decode().casefold()]
 
-    def scores(self, path: str) -> list[dict[str, Any]]:
-        """Return numbers of the state over time: those that the conditions compare, or those at a path.
+    def scores(self, path: str, column: float) -> Drawn:
+        """Return a chart of numbers of the state: those that the conditions compare, or those at a path.
+
+        Args:
+            path: The path, "" for none.
+            column: The width of the chart, in pixels.
 
         Raises:
             RenderError: The path is invalid, or there are no numbers.
         """
-        from graphengine.render.charts.samples import series_of, watched_of  # noqa: PLC0415 - only this read needs it
+        from graphengine.render.charts import scores  # noqa: PLC0415 - only this read needs it
 
-        watched = watched_of(self.atlas.outline, path)
-        return [
-            {
-                "path": path_at(each.watched.place, each.watched.text),
-                "visit": each.name,
-                "thresholds": [
-                    {"sign": one.sign, "value": one.value, "label": one.label} for one in each.watched.thresholds
-                ],
-                "plateau": each.watched.plateau,
-                "samples": [[sample.seq, sample.node, sample.visit, sample.value] for sample in each.samples],
-            }
-            for each in series_of([entry.step for entry in self.visits.entries], watched)
-        ]
+        return _drawn(scores(self.atlas.outline, [entry.step for entry in self.visits.entries], path, column))
 
-    def timeline(self) -> dict[str, Any]:
-        """Return its rows over time; the items of a map are one row."""
-        if not self.visits.entries:
-            return {"began": 0, "ended": 0, "rows": [], "gaps": []}
-        from graphengine.render.charts.spans import laid_out  # noqa: PLC0415 - the page opens without it
+    def timeline(self, column: float) -> Drawn:
+        """Return a chart of its rows over time, so wide in pixels."""
+        from graphengine.render.charts.timeline import timeline_of  # noqa: PLC0415 - the page opens without it
 
-        found = laid_out(self.visits)
-        rows: dict[str, list[Any]] = {}
-        for row in found.rows:
-            spans = rows.setdefault(without_items(row.path), [])
-            spans += [[span.what, span.start, span.end, span.seq] for span in row.spans]
-        return {
-            "began": found.began,
-            "ended": found.ended,
-            "rows": [{"path": path, "spans": spans} for path, spans in rows.items()],
-            "gaps": found.gaps,
-        }
+        return _drawn(timeline_of(self.visits, column)) if self.visits.entries else {"svg": "", "words": ""}
+
+
+def _drawn(chart: Chart) -> Drawn:
+    return {"svg": chart.element(style=""), "words": chart.text()}
 
 
 class Books:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.graph.options import END, FAIL, START
 from graphengine.render.drawing import drawing_of
-from graphengine.render.errors import RenderError
-from graphengine.render.plain import plain_text
+from graphengine.render.files import RenderError
+from graphengine.render.parts import plain_text
 from graphengine.render.scopes import path_at, scopes_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from graphengine.render.scopes import Scope, Spot
 
 _NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
-_STYLE: Final = re.compile(r' style="--width: [^"]*"')  # the page's policy forbids inline styles
 _KEPT: Final = 8
 
 
@@ -78,7 +77,7 @@ class Pictures:
 
 def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
     """Draw an outline; where no painter is installed, describe it in words."""
-    from graphengine.render.painted import svg_of  # noqa: PLC0415 - only pictures need it
+    from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
 
     drawing = drawing_of(atlas.outline, detail=detail)
     spots, edges = atlas.spots, atlas.edges
@@ -104,7 +103,7 @@ def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
     for arrow in drawing.arrows:
         numbers = [edges[edge] for edge in arrow.edges if edge in edges]
         about["arrows"][prefix + arrow.id] = {"edges": numbers, "to": prefix + arrow.target, "failure": arrow.failure}
-    return {**about, "svg": _STYLE.sub("", svg, count=1)}
+    return {**about, "svg": svg}
 
 
 __all__ = ["Atlas", "Pictures"]

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo, Store
 
 _PAGE: Final = 200
+_COLUMNS: Final = (200.0, 600.0, 20_000.0)
+"""The least width of a chart in pixels, that of a page that names none, and the greatest."""
 _BARS: Final = 48
 _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
@@ -207,7 +209,7 @@ class Views:
     async def timeline(self, query: Query) -> dict[str, Any]:
         """Return a run over time."""
         book = await self.books.book(await self.store.info(query.id()))
-        return await asyncio.to_thread(book.timeline)
+        return {**await asyncio.to_thread(book.timeline, _column(query))}
 
     async def usage(self, query: Query) -> dict[str, Any]:
         """Return what a run spent, by agent, model and node."""
@@ -283,7 +285,7 @@ class Views:
     async def scores(self, query: Query) -> dict[str, Any]:
         """Return numbers of a run's state over time."""
         book = await self.books.book(await self.store.info(query.id()))
-        return {"series": await asyncio.to_thread(book.scores, query.text("path") or "")}
+        return {**await asyncio.to_thread(book.scores, query.text("path") or "", _column(query))}
 
     async def export(self, query: Query) -> str:
         """Return a run as the file that `graphengine export` writes."""
@@ -326,6 +328,12 @@ class Views:
             runs = found.setdefault(each.graph, {})
             runs[each.status] = runs.get(each.status, 0) + each.runs
         return {"graphs": dict(sorted(found.items()))}
+
+
+def _column(query: Query) -> float:
+    """Return the width that the page has for a chart."""
+    least, usual, most = _COLUMNS
+    return min(most, max(least, query.number("column") or usual))
 
 
 def _costs(info: RunInfo, least: float | None) -> bool:

@@ -17,7 +17,7 @@ from .hosted import (
     web_fetch as web_fetch,
     web_search as web_search,
 )
-from .lane import Lane as Lane
+from .limiter import RateLimiter as RateLimiter
 from .names import as_model as as_model, model_of as model_of
 from .offline import OfflineModel as OfflineModel
 from .openai import OpenAIModel as OpenAIModel

@@ -46,7 +46,7 @@ from graphengine.models.anthropic_forms import (
 )
 from graphengine.models.anthropic_hosted import container_id, lacks_tool
 from graphengine.models.base import usage_of_failure
-from graphengine.models.lane import lane_for
+from graphengine.models.limiter import limiter_for
 from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.received import read_json
 from graphengine.models.sdk import (
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Request, Response
     from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.lane import Lane
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.prices import Price, Spent
     from graphengine.models.settings import Settings
 
@@ -119,7 +119,7 @@ class AnthropicModel(PricedModel):
         base_url: The server's address; None for the environment variable ANTHROPIC_BASE_URL, else Anthropic's.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
-        lane: Its lane; None for the one that all models with this name, address and key share.
+        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -139,7 +139,7 @@ class AnthropicModel(PricedModel):
         base_url: str | None = None,
         timeout_seconds: float = 600.0,
         price: Price | None = None,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         if not model.strip():
             raise DefinitionError(f"AnthropicModel({model!r})", repair="give a model's name, as 'claude-haiku-4-5'")
@@ -153,7 +153,7 @@ class AnthropicModel(PricedModel):
         self._failures = Failures(self.name, self._address, self._key, float(timeout_seconds))
         self._clients = Clients(self._make_client)
         self._translates = Translates(self._translated)
-        self.lane = lane or lane_for((self.name, self._address, self._key.identity), CALLS_AT_ONCE)
+        self.limiter = limiter or limiter_for((self.name, self._address, self._key.identity), CALLS_AT_ONCE)
 
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
@@ -245,7 +245,7 @@ class AnthropicModel(PricedModel):
     def _make_client(self) -> anthropic.AsyncAnthropic:
         import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
-        http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
+        http = http_client(anthropic, self._failures.timeout_seconds, self.limiter.calls_at_once)
         client = anthropic.AsyncAnthropic(
             api_key=self._key.value(self.name),
             base_url=self._address,

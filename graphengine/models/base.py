@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.line import Waits
+    from graphengine.models.limiter import Waits
     from graphengine.models.parts import Part
     from graphengine.state.amounts import Usage
 
@@ -104,6 +104,11 @@ class Message(BaseModel):
 
 
 PDF: Final = "application/pdf"
+_CHARACTERS_PER_TOKEN: Final = 4
+PICTURE_TOKENS: Final = 1600
+"""The most tokens of a picture, to which Anthropic scales larger ones."""
+_BYTES_PER_TOKEN: Final = 30
+"""About, in documents: a page with text and its picture has 3,000 tokens and 90 KB."""
 
 
 def cannot_show(one: Media) -> BadRequest:
@@ -146,7 +151,7 @@ class Request:
         on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
             is not wanted. It can be called more than once. Ignored by a model that cannot stream.
         on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
-        waits: How to wait in the model's lane; None for the machine's clock. Adapters ignore it.
+        waits: How to wait in the model's queue; None for the machine's clock. Adapters ignore it.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -284,6 +289,25 @@ def usage_of_failure(error: BaseException) -> Usage:
     return UNKNOWN_USAGE if isinstance(error, _MAY_BE_PAID) else {}
 
 
+def estimated_tokens(request: Request) -> int:
+    """Return about how many tokens a question has."""
+    return characters(request) // _CHARACTERS_PER_TOKEN + 1
+
+
+def characters(request: Request) -> int:
+    """Return how many characters a question has; a medium counts as many as its tokens."""
+    count = len(request.system)
+    for message in request.messages:
+        count += len(message.text) + sum(len(call.arguments) for call in message.calls)
+        count += sum(media_tokens(one) * _CHARACTERS_PER_TOKEN for one in message.media)
+    return count
+
+
+def media_tokens(one: Media) -> int:
+    """Return about how many tokens a medium has: those of a large picture, or by its size."""
+    return PICTURE_TOKENS if one.kind == "image" else max(PICTURE_TOKENS, one.size_bytes // _BYTES_PER_TOKEN)
+
+
 class Model(Protocol):
     """Answers requests.
 
@@ -291,9 +315,9 @@ class Model(Protocol):
     `ModelError`; it does not retry, and keeps nothing of a conversation between calls. No error, log line or answer
     contains an API key.
 
-    Agents call it through its lane, which waits and calls again; see `graphengine.models.Lane`. A model may have an
-    attribute `lane`: a `Lane`, or None for a model that calls others and has nothing to pace. Without one it gets a
-    lane of its own, without limits.
+    Agents call it through its rate limiter, which waits and calls again; see `graphengine.models.RateLimiter`. A model
+    may have an attribute `limiter`: a `RateLimiter`, or None for a model that calls others and has nothing to limit.
+    Without one it gets a limiter of its own, without limits.
     """
 
     @property
@@ -368,6 +392,9 @@ __all__ = [
     "ToolSpec",
     "at_least",
     "cannot_show",
+    "characters",
+    "estimated_tokens",
+    "media_tokens",
     "usage_of",
     "usage_of_failure",
 ]

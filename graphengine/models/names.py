@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelUnavailable
 from graphengine.models.hiding import hidden, struck
 from graphengine.state.path import did_you_mean
@@ -34,7 +33,6 @@ FORMS: Final = (
 """The forms of names."""
 
 
-@ends_at_caller
 def model_of(name: str) -> Model:
     """Return the model of a name.
 
@@ -65,7 +63,6 @@ def model_of(name: str) -> Model:
     return make(name, rest.strip())
 
 
-@ends_at_caller
 def as_model(given: str | Model) -> Model:
     """Return the model itself, or the model of a name.
 

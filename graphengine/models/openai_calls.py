@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from graphengine.errors import AnswerTorn, BadRequest, DefinitionError
 from graphengine.graph.options import is_seconds
-from graphengine.models.lane import lane_for
+from graphengine.models.limiter import limiter_for
 from graphengine.models.openai_batches import OpenAIBatches
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
 from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from graphengine.errors import ModelError
     from graphengine.models.base import Request, Response
     from graphengine.models.batches import Batches
-    from graphengine.models.lane import Lane
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.openai_schema import JsonObject
     from graphengine.models.prices import Price, Spent
     from graphengine.models.settings import Settings
@@ -76,7 +76,7 @@ class Server:
         api_key: The key; None for the environment's.
         base_url: The API's address, which usually ends in /v1; None for the environment's, or OpenAI's own.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
-        lane: Its lane; None for the one that all models with this name, address and key share.
+        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
 
     Attributes:
         is_own: Whether this is OpenAI itself.
@@ -92,7 +92,7 @@ class Server:
         api_key: str | None,
         base_url: str | None,
         timeout_seconds: float,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         if not model.partition(":")[2].strip():
             raise DefinitionError(f"{model!r} names no model", repair="give a model's name, as 'gpt-5-mini'")
@@ -108,7 +108,7 @@ class Server:
         self._key = Key(given, KEY, unless=None if self.is_own else "not-needed")
         self._model = model
         self._clients: Clients[AsyncOpenAI] = Clients(self._make)
-        self.lane = lane or lane_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
+        self.limiter = limiter or limiter_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
         self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
         self._guards = Translates(self._too_deep)
 
@@ -249,7 +249,7 @@ class Server:
     def _make(self) -> AsyncOpenAI:
         import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
 
-        http = http_client(openai, self.failures.timeout_seconds, self.lane.rates.calls_at_once)
+        http = http_client(openai, self.failures.timeout_seconds, self.limiter.calls_at_once)
         key = self._key.value(self._model)
         return openai.AsyncOpenAI(
             api_key=key, base_url=self.address, timeout=http.timeout, max_retries=0, http_client=http
@@ -275,15 +275,15 @@ class ServedModel(PricedModel, ABC):
         base_url: str | None = None,
         timeout_seconds: float = 600.0,
         price: Price | None = None,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.model = model
         self.name = f"{self._api}:{model}"
         server = self._server_type(
-            self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, lane=lane
+            self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, limiter=limiter
         )
         self._server = server
-        self.lane = server.lane
+        self.limiter = server.limiter
         self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
 

@@ -23,7 +23,7 @@ from graphengine.errors import ModelError, ModelUnavailable
 from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices, KnowsWindow, Message, Response
 from graphengine.models.hiding import hidden
 from graphengine.models.hosted import lacking
-from graphengine.models.lane import lane_of
+from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model
 from graphengine.models.scripted import shown, stream
 from graphengine.models.settings import ChecksSettings
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request
     from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.lane import Lane
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.settings import Settings
 
 
@@ -106,9 +106,9 @@ class RecordedModel:
         return response
 
     @property
-    def lane(self) -> Lane | None:
-        """The lane of the underlying model; None without one, as replayed answers need not wait."""
-        return None if self._model is None else lane_of(self._model)
+    def limiter(self) -> RateLimiter | None:
+        """The limiter of the underlying model; None without one, as replayed answers need not wait."""
+        return None if self._model is None else limiter_of(self._model)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the underlying model does not have, by name."""

@@ -1,7 +1,7 @@
 """Code that the adapters over providers' SDKs share.
 
 An SDK is loaded on first use, in a thread (`load`). Its client is made there too, one for each model object and running
-event loop (`Clients`), with as many connections as its lane allows calls. `Key` holds the API key and does not
+event loop (`Clients`), with as many connections as its limiter allows calls. `Key` holds the API key and does not
 show it. `Failures` puts texts from outside into errors, with keys hidden, and shortened. `sound_json` makes JSON
 that is sent or recorded encodable as UTF-8.
 """
@@ -46,7 +46,7 @@ from graphengine.errors import (
 )
 from graphengine.models.base import usage_of_failure
 from graphengine.models.hiding import struck
-from graphengine.models.lane import LEFT
+from graphengine.models.limiter import LEFT
 from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request
-    from graphengine.models.line import Left
+    from graphengine.models.limiter import Left
 
 CALLS_AT_ONCE: Final = 100
-"""The most calls that a lane of these models has in flight if none is given; further calls wait."""
+"""The most calls that a limiter of these models has in flight if none is given; further calls wait."""
 
 KEPT_OPEN: Final = 100
 """The most idle connections kept for later calls: at each call the pool asks the system about every idle one."""
@@ -136,7 +136,7 @@ def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None
 
 
 async def _note_limits(response: httpx2.Response) -> None:
-    """Pass a response's headers on to the lane of the call, for the limits that they state."""
+    """Pass a response's headers on to the limiter of the call, for the limits that they state."""
     note = LEFT.get()
     if note is not None:
         note(*limits_stated(response.headers))

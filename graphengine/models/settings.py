@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic_core import to_json
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadRequest, DefinitionError
 from graphengine.models.hiding import hidden
 
@@ -41,7 +40,6 @@ _OPEN_HEADER: Final = re.compile(r"beta|version", re.IGNORECASE)
 HIDDEN: Final = "[hidden]"
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """How a model is called. None, and empty values, leave the choice to the provider.

@@ -11,7 +11,6 @@ from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, START, UNSET, Runnable
 from graphengine.graph.templates import as_text
@@ -81,7 +80,6 @@ S = TypeVar("S", bound=Reasoning, default=Reasoning)
 _OWN = Reasoning.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def react(
     think: Runnable,
     tools: Mapping[str, Runnable],

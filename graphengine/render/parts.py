@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Shape: TypeAlias = Literal[
     "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit", "fork"
@@ -152,3 +155,29 @@ class Drawing:
         ]
         found += [(first.get(inner.id, -1), inner) for inner in self.clusters if inner.parent == cluster]
         return [part for _, part in sorted(found, key=lambda pair: pair[0])]
+
+
+def plain_text(drawing: Drawing) -> str:
+    """Return the drawing in words, one line per part; clusters are indented, failure edges begin with -x."""
+    lines = [line.text for line in drawing.caption]
+    lines += ["", *_parts(drawing, "", "")]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
+    """Yield the parts of a cluster, each with the arrows that leave it."""
+    for part in drawing.inside(cluster):
+        yield f"{indent}{part.spoken}"
+        leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]
+        yield from (f"{indent}  {text}" for arrow in leaving for text in _arrow(drawing, arrow))
+        if isinstance(part, Cluster):
+            yield from _parts(drawing, part.id, f"{indent}    ")
+
+
+def _arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
+    """Yield a line for each edge of an arrow."""
+    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))
+    sign = "-x" if arrow.failure else "->"
+    for words in arrow.words or ("",):
+        yield f"{sign} {name}" + (f": {words}" if words else "")

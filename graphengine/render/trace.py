@@ -19,8 +19,8 @@ from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import Attempt, Failed, Node, Shift, falls_back, usage_of
 from graphengine.graph.options import START
 from graphengine.history.visits import Visits
-from graphengine.render.accounts import Account
-from graphengine.render.errors import RenderError
+from graphengine.render.amounts import Account
+from graphengine.render.files import RenderError
 from graphengine.render.standings import standings_of
 from graphengine.render.words import counted, times_in_words
 
@@ -94,7 +94,7 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Iterable[Step]) -> Trace:
     whole = Account(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
     return Trace(
         run_id=snapshot.run_id,
-        summary="; ".join(part for part in (_summary(snapshot), whole.in_words()) if part),
+        summary="; ".join(part for part in (standing(snapshot), whole.in_words()) if part),
         visits=tally.visits(),
         facts=tally.facts(standings),
         standings=standings,
@@ -137,13 +137,18 @@ def _read_as_a_run() -> Iterator[None]:
         ) from error
 
 
-def _summary(snapshot: Snapshot) -> str:
+def standing(snapshot: Snapshot) -> str:
+    """Return the status of a run, and why it stopped."""
     if not snapshot.frames:
         return "not begun"
-    stop = snapshot.stop
-    why = (stop.label or stop.explanation) if stop is not None else ""
-    why = "" if why == "otherwise" else why  # an edge without a condition explains nothing
+    why = ending(snapshot)
     return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
+
+
+def ending(snapshot: Snapshot) -> str:
+    """Return why a run stopped, in brief; "" if its status is enough."""
+    why = (snapshot.stop.label or snapshot.stop.explanation) if snapshot.stop is not None else ""
+    return "" if why == "otherwise" else why  # an edge without a condition explains nothing
 
 
 class Counted(NamedTuple):

@@ -30,12 +30,10 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
+from graphengine.runner.attempt import in_context
 from graphengine.runner.clock import steady
-from graphengine.runner.followers import NOBODY
-from graphengine.runner.live_events import Emitted, NodeBegan
-from graphengine.runner.loop_time import in_context
-from graphengine.runner.run_events import StepRecorded
-from graphengine.runner.run_log import log_failure
+from graphengine.runner.followers import NOBODY, log_failure
+from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
@@ -517,6 +515,22 @@ class Driving:
                 break
 
     # --- what nodes use: `runner.context.Host` ---------------------------------------------------------------------
+
+    async def check_owned(self) -> None:
+        """Ask the store whether this process still drives the run, before a node begins long after the last write.
+
+        A process can be suspended: by a debugger, a virtual machine that moves, a laptop that is closed. When it
+        continues, its lease can have ended, and another process can have taken its run. Its next write is refused, but
+        a node would begin before that, and do once more what the other process does.
+
+        Raises:
+            LeaseLost: Another process has taken the run, or it was released.
+        """
+        began = self._shared.clock.now()  # the machine's clock, which advances during suspend
+        written = self._shared.store.append(Append(self.snapshot.run_id, self.fence, (), "running"))
+        if written is not None:
+            await written
+        self.wrote_at = began
 
     @property
     def is_watched(self) -> bool:

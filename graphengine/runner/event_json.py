@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic_core import from_json, to_json
 
 from graphengine.history.json_document import EndDocument, event_line, step_document
-from graphengine.runner.live_events import Emitted, NodeBegan
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.run_events import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,30 +1,45 @@
-"""The result of a run."""
+"""The result of a run, what a notebook shows of it, and earlier runs as a node can read them."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
-from graphengine.errors import DefinitionError, GraphEngineError
-from graphengine.runner.notebooks import html_of
+from graphengine.errors import DefinitionError, GraphEngineError, StoreError
+from graphengine.history.load import load_snapshot
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
     from graphengine.state import amounts
-    from graphengine.state.ending import Ending
-    from graphengine.state.failure import Failure
+    from graphengine.state.failure import Ending, Failure
+    from graphengine.stores.base import Store
+
+Draws: TypeAlias = "Callable[[Result[Any], Snapshot | None], str]"
+"""Draws a result as HTML for a notebook."""
+_DRAWS: Final[list[Draws]] = []
+
+
+def draw_with(draws: Draws) -> None:
+    """Let a function draw results as HTML from now on; it also gets the snapshot of a run that is still driven."""
+    _DRAWS[:] = [draws]
+
+
+def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str | None:
+    """Return what a notebook shows; None if nothing draws it."""
+    return _DRAWS[0](result, snapshot) if _DRAWS else None
+
 
 S = TypeVar("S")
 
@@ -194,17 +209,6 @@ class RunFailed(GraphEngineError):
         )
 
 
-def unless_failed(result: Result[S]) -> Result[S]:
-    """Return a result.
-
-    Raises:
-        RunFailed: It is that of a run that failed.
-    """
-    if result.status == "failed":
-        raise RunFailed(result)
-    return result
-
-
 def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
     """Return the result of a snapshot; `cause` is the exception that the run failed with."""
     state = plan.state.rebuild(snapshot.root.values)
@@ -254,3 +258,39 @@ def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
         for frame in snapshot.frames.values()
         for name, wait in frame.waits.items()
     ]
+
+
+class PastRun(BaseModel):
+    """A finished run.
+
+    Attributes:
+        run_id: Its id.
+        created_at: When it began, epoch seconds.
+        state: Its final state, as recorded; only the requested fields that it has.
+    """
+
+    run_id: str
+    created_at: float
+    state: dict[str, Any]
+
+
+Past: TypeAlias = "Callable[[str, str, int, Collection[str] | None], Awaitable[Sequence[PastRun]]]"
+"""`past_runs` of a store; called with the id of the calling run, the graph's name, the maximum number, the fields."""
+
+
+async def past_runs(
+    store: Store, run_id: str, graph: str, last: int, fields: Collection[str] | None
+) -> Sequence[PastRun]:
+    """Return the newest finished runs of a graph, without the calling run and runs that cannot be read."""
+    found: list[PastRun] = []
+    for info in await store.runs(limit=last + 1, status="finished", graph=graph):
+        if info.id == run_id or len(found) == last:
+            continue
+        try:
+            snapshot = await load_snapshot(store, info.id, None)
+        except StoreError:
+            continue
+        ended = snapshot.root.values
+        state = ended if fields is None else {name: ended[name] for name in fields if name in ended}
+        found.append(PastRun(run_id=info.id, created_at=info.created_at, state=state))
+    return found

@@ -28,8 +28,8 @@ from graphengine.errors import (
 )
 from graphengine.history.json_document import error_document, run_now_document, runs_document
 from graphengine.history.load import load_snapshot
+from graphengine.runner.arguments import plan_of
 from graphengine.runner.event_json import event_document
-from graphengine.runner.plans import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.service.openapi import description
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
     from graphengine.runner.run_events import Event
-    from graphengine.runner.worker import Worker
     from graphengine.stores.base import RunInfo
+    from graphengine.worker.worker import Worker
 
 _LOG: Final = logging.getLogger("graphengine")
 _STOP_SECONDS: Final = 2.0

@@ -12,10 +12,10 @@ import uvicorn
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
-from graphengine.runner.worker import Worker
 from graphengine.service.app import Service
 from graphengine.service.guard import Access, Guard
 from graphengine.web.listening import HOST, Server, listen
+from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.models.base import Model
-    from graphengine.runner.worker import WorkerEvent
     from graphengine.telemetry import Telemetry
+    from graphengine.worker.worker import WorkerEvent
 
 _DEFAULT_QUEUE: Final = "default"
 """The queue of runs that name no other one, which the worker in this process takes from."""

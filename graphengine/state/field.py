@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from graphengine.state.encoded import Exact
-    from graphengine.state.field_models import FieldModels
+    from graphengine.state.field_from_model import FieldModels
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.secret import Cipher
     from graphengine.state.view import View

@@ -1,4 +1,4 @@
-"""Pictures, documents and sound as values of the state, which agents show to models."""
+"""Pictures, documents, sound and text files as values of the state, which agents show to models."""
 
 from __future__ import annotations
 
@@ -155,4 +155,21 @@ def label(number: int, one: Media) -> str:
     return f"[media {number}: {name}]"
 
 
-__all__ = ["Media", "joined", "label", "mark"]
+class TextFile(BaseModel):
+    """A text file as a value of the state.
+
+    Attributes:
+        path: The name of the file as the user wrote it; it is only shown, never opened again.
+        text: The content of the file.
+
+    >>> TextFile(path="notes.md", text="# Tides").text
+    '# Tides'
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    text: str
+
+
+__all__ = ["Media", "TextFile", "joined", "label", "mark"]

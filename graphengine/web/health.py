@@ -13,7 +13,7 @@ from graphengine.web.connections import Connections
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from graphengine.runner.worker import Worker
+    from graphengine.worker.worker import Worker
 
 _REQUEST_SECONDS: Final = 5.0
 _MOST_CONNECTIONS: Final = 16

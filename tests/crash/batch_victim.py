@@ -54,13 +54,13 @@ def die() -> None:
 def dying(point: str, kind: type[Any]) -> None:
     """Make the process die before or after a step of the batches."""
     if point == "join":
-        joined = batches.Desk.join
+        joined = batches.BatchCollector.join
 
         async def join(self: Any, request: Any) -> Any:
             await joined(self, request)
             die()
 
-        batches.Desk.join = join  # type: ignore[method-assign]
+        batches.BatchCollector.join = join  # type: ignore[method-assign]
         return
     name = {"submitted": "submit"}.get(point, point)
     made = getattr(kind, name)

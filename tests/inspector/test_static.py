@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import graphengine.inspector
+from graphengine.render.charts.canvas import BY_NIGHT
 from tests.render.test_looks import EYES, seen
 
 STATIC = Path(graphengine.inspector.__file__).parent / "static"
@@ -34,7 +35,7 @@ def test_user_text_is_never_html() -> None:
     found = [(file.name, way) for file in OWN for way in re.findall(ways, file.read_text(encoding="utf-8"))]
     assert found == []
     parsers = [file.name for file in OWN if "DOMParser" in file.read_text(encoding="utf-8")]
-    assert parsers == ["picture.js"]
+    assert parsers == ["parts.js"]
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
@@ -44,6 +45,11 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         assert "://" not in text, file.name
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<style|\son\w+=|<script(?![^>]*\bsrc=)", page)
+
+
+def test_charts_are_dark_on_a_dark_page() -> None:
+    """The page's policy forbids styles in an SVG, so the style sheet has the dark colours of the server's charts."""
+    assert BY_NIGHT in (STATIC / "app.css").read_text(encoding="utf-8")
 
 
 def test_outcomes_are_distinguishable_for_all_eyes() -> None:

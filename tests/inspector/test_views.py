@@ -1,4 +1,5 @@
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -153,11 +154,17 @@ async def test_a_run_stands_where_it_stood_at_a_step(app: ASGIApp) -> None:
     assert (await read(app, "state", id="broken"))["state"]["n"] == 1
 
 
-async def test_the_items_of_a_map_are_one_row_of_the_timeline(app: ASGIApp) -> None:
-    """Twelve items are twelve spans of one row, so that a map of ten thousand is readable."""
-    rows = {row["path"]: row["spans"] for row in (await read(app, "timeline", id="items"))["rows"]}
-    assert list(rows) == ["begin", "double"]
-    assert len([span for span in rows["double"] if span[0] == "work"]) == 12
+async def test_the_timeline_is_the_chart_of_the_command(app: ASGIApp) -> None:
+    """It is as wide as the page wants, within limits, says the same in words, and names the step of each bar."""
+    found = await read(app, "timeline", id="items", column=800)
+    assert 'width="800"' in found["svg"]
+    assert "<style" not in found["svg"]
+    steps = [int(seq) for seq in re.findall(r'data-seq="(\d+)"', found["svg"])]
+    assert len(steps) == len({*steps}) == 14
+    assert found["words"].startswith("Timeline of mapped, run items: finished after 2 visits")
+    for column, width in ((1e300, 20_000), (1, 200)):
+        svg = (await read(app, "timeline", id="items", column=column))["svg"]
+        assert f'width="{width}"' in svg
 
 
 async def test_runs_are_compared(app: ASGIApp) -> None:
@@ -312,10 +319,10 @@ async def test_a_text_is_found_in_whole_steps(app: ASGIApp) -> None:
 
 async def test_scores_are_read_from_the_conditions(app: ASGIApp) -> None:
     """The numbers that conditions compare are there with their thresholds; a path can be named; others are refused."""
-    series = {each["path"]: each for each in (await read(app, "scores", id="five"))["series"]}
-    assert series["score"]["thresholds"] == [{"sign": ">=", "value": 7.0, "label": "high enough"}]
-    assert [sample[3] for sample in series["n"]["samples"]] == [1, 2, 3, 4, 5]
-    assert [each["path"] for each in (await read(app, "scores", id="five", path="n"))["series"]] == ["n"]
+    words = (await read(app, "scores", id="five"))["words"]
+    assert "score >= 7: high enough" in words
+    assert "n: work 1: 1, work 2: 2, work 3: 3, work 4: 4, work 5: 5" in words
+    assert "score" not in (await read(app, "scores", id="five", path="n"))["words"].partition("\n")[2]
     refused = await request(app, address("/api/scores", id="asks"), headers={"cookie": await cookie(app)})
     assert (refused.status, refused.document["error"]["repair"][:4]) == (400, "name")
 

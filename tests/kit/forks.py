@@ -38,7 +38,7 @@ LOADED: Final = (
     "graphengine.cli.inputs",
     "graphengine.cli.main",
     "graphengine.cli.run",
-    "graphengine.runner.worker",
+    "graphengine.worker.worker",
     "graphengine.stores.sqlite",
     "docstring_parser",
     "filelock",

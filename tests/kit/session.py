@@ -23,8 +23,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import Models
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.calls.interrupts import Interrupt
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
@@ -61,7 +61,7 @@ from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.followers import Following
 from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
-from graphengine.runner.previous_runs import PastRun
+from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
@@ -75,6 +75,10 @@ class Alone:
     note: Callable[[Event], Awaitable[None]]
     is_watched: bool = False
     is_halting: bool = False
+    wrote_at: float = 0.0
+
+    async def check_owned(self) -> None:
+        """Do nothing: no other process drives it."""
 
     @property
     def in_flight(self) -> set[Any]:

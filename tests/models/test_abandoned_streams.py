@@ -13,7 +13,7 @@ import pytest
 
 from graphengine import ScriptedModel
 from graphengine.errors import ModelError
-from graphengine.models import Lane, RecordedModel, Router, server_events
+from graphengine.models import RateLimiter, RecordedModel, Router, server_events
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Model, Request
 from graphengine.models.openai import OpenAIModel
@@ -34,7 +34,9 @@ def model(request: pytest.FixtureRequest, edge: EdgeServer, tmp_path: Path) -> M
         "anthropic": lambda: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=edge.url),
         "openai": lambda: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
         "openai-chat": lambda: OpenAIChatModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
-        "router": lambda: Router([OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url, lane=Lane())]),
+        "router": lambda: Router(
+            [OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url, limiter=RateLimiter())]
+        ),
         "recorded": lambda: RecordedModel(
             tmp_path / "r.json", model=OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url)
         ),

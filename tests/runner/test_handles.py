@@ -279,7 +279,7 @@ async def test_watch_can_end_when_the_run_waits(runner: Runner) -> None:
 async def test_a_broken_off_watch_leaves_nothing_behind(runner: Runner) -> None:
     """A client that disconnects closes the stream: no task polls on, and the run has no watcher."""
     gate = Gate()
-    run = runner.start(gate.graph(), run_id="r")
+    run: Any = runner.start(gate.graph(), run_id="r")
     await gate.entered.wait()
     before = asyncio.all_tasks()
     events: Any = runner.watch("r")

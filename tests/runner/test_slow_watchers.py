@@ -9,7 +9,7 @@ from graphengine.agents import AnswerReset, PartialAnswer, TextDelta
 from graphengine.agents.live_events import MOST_KEPT
 from graphengine.errors import WatcherTooSlow
 from graphengine.runner import Emitted, RunEnded, StepRecorded
-from graphengine.runner.watcher import JOINED_FROM, MOST_WAITING, Watcher
+from graphengine.runner.run_events import JOINED_FROM, MOST_WAITING, Watcher
 from tests.runner.test_watchers import State, one
 
 PIECES = 50_000

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from graphengine import Runner
 from graphengine.cli.main import main
 from graphengine.cli.serve import token_of
-from graphengine.runner.worker import Worker
+from graphengine.worker.worker import Worker
 from tests.service.client import FLOWS, TOKEN, Service
 from tests.service.flows import desk, posts, slow
 

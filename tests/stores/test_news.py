@@ -13,11 +13,11 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Worker, ask
-from graphengine.runner.worker import Ended, WorkerEvent
 from graphengine.stores.addresses import is_postgres
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.announcements import Announcements
+from graphengine.worker.worker import Ended, WorkerEvent
 from tests.conformance.store_kit import append, batch, new_run, step
 
 ROOT = Path(__file__).resolve().parents[2]

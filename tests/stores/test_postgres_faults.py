@@ -19,7 +19,7 @@ from graphengine.errors import (
     StoreUnreachable,
 )
 from graphengine.stores.base import Append
-from graphengine.stores.postgres import PostgresStore, queries, reads
+from graphengine.stores.postgres import PostgresStore, queries
 from graphengine.stores.postgres import opening as preparing
 from graphengine.stores.postgres import store as store_module
 from graphengine.stores.postgres.sessions import Server, Sessions
@@ -310,7 +310,7 @@ async def test_a_store_that_closes_after_a_call_was_cancelled_does_not_block_the
             asyncio.get_running_loop().call_later(0.01, end.set)
         await close(sessions)
 
-    monkeypatch.setattr(reads, "info", read)
+    monkeypatch.setattr(store, "_reads", store._reads._replace(info=read))  # noqa: SLF001 - a read that takes long
     monkeypatch.setattr(Sessions, "close", closed)
     reading = asyncio.create_task(store.info("r"))
     assert await asyncio.to_thread(begun.wait, 60)

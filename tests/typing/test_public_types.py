@@ -31,7 +31,7 @@ from graphengine import (
     value,
 )
 from graphengine.agents import guard
-from graphengine.runner.previous_runs import PastRun
+from graphengine.runner.result import PastRun
 
 
 class Review(BaseModel):

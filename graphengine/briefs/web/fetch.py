@@ -20,8 +20,7 @@ from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library, trust
 from graphengine.errors import GraphEngineError, SourceUnreadable
 from graphengine.sources.document_process import DocumentProcess
 from graphengine.sources.kinds import read_bytes
-from graphengine.state.media import Media
-from graphengine.state.text_file import TextFile
+from graphengine.state.media import Media, TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import Settled
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame
 
 

@@ -21,8 +21,8 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from graphengine.engine.events import NodeEntered, Settled
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Each, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame
     from graphengine.state.json_values import JsonValue
 

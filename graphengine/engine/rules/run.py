@@ -16,15 +16,15 @@ from graphengine.engine.snapshot import CRASHES, Frame
 from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
-from graphengine.state.ending import Ending
+from graphengine.state.failure import Ending
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Outcome
 

@@ -17,14 +17,14 @@ from graphengine.engine.steps import Decided, Entered, Failed, FailureRecord, No
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
-from graphengine.state.ending import Ending
+from graphengine.state.failure import Ending
 from graphengine.state.field import LONG
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from graphengine.engine.events import LimitMet, NodeEntered, Settled
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.state.schema import Initial
 
 

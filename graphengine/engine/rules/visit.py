@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished, Written
-from graphengine.engine.failures import error_of, fail_with, failure_record, survived
+from graphengine.engine.failures import cause_of, error_of, fail_with, failure_record, survived
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
-from graphengine.engine.misfits import cause_of
 from graphengine.engine.phases import Fallback, Leaving
 from graphengine.engine.redaction import Guard
 from graphengine.engine.routing import find_edge, take_edge
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import Error, NodeLeft
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnyFacts, FailureRecord
-    from graphengine.state.ending import Ending
+    from graphengine.state.failure import Ending
     from graphengine.state.json_values import Op
     from graphengine.state.schema import Change
 
@@ -235,12 +234,7 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
         return None
     if not any(exception_name(kind) in event.error.names for kind in retry.on):
         return None
-    try:
-        wait = retry.initial_seconds * retry.multiplier**frame.tries
-    except OverflowError:
-        wait = retry.max_seconds
-    wait *= 1 + retry.jitter * (2 * event.chance - 1)
-    return event.now + max(min(wait, retry.max_seconds), event.error.pause_seconds)
+    return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), event.error.pause_seconds)
 
 
 def step_of(snapshot: Snapshot, event: NodeFinished | NodeFailed, facts: AnyFacts) -> Decided:

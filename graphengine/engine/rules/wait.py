@@ -43,8 +43,8 @@ if TYPE_CHECKING:
         NodeWaits,
         WaitOver,
     )
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import WaitRecord
     from graphengine.errors import NodeError

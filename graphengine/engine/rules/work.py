@@ -12,7 +12,7 @@ from graphengine.engine.steps import Begun, Decided, Recorded
 
 if TYPE_CHECKING:
     from graphengine.engine.events import NodeBegun, WorkDone
-    from graphengine.engine.run_state import RunState
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.snapshot import Snapshot
 
 

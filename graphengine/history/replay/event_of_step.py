@@ -38,11 +38,10 @@ from graphengine.engine.events import (
     WorkDone,
     Written,
 )
-from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.lookup import RunState, plan_of, view_of
 from graphengine.engine.machine import decide
 from graphengine.engine.phases import Collecting, Inside, Ready, Waiting
 from graphengine.engine.rebase import shifted
-from graphengine.engine.run_state import RunState
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import (
     Attempt,

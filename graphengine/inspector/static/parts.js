@@ -55,6 +55,12 @@ export function useNow(every = 5) {
   return now;
 }
 
+/** The element of an SVG that the server drew; null if it is none. */
+export function elementOf(text) {
+  const parsed = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  return parsed.nodeName === "svg" ? document.importNode(parsed, true) : null;
+}
+
 /** Whether the reader prefers a dark page. */
 export function useDark() {
   const media = matchMedia("(prefers-color-scheme: dark)");

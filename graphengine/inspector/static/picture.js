@@ -2,7 +2,7 @@
 
 import { html, useState, useEffect, useMemo, useRef } from "./html.js";
 import { get } from "./api.js";
-import { Failure, useDark } from "./parts.js";
+import { Failure, elementOf, useDark } from "./parts.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEGIBLE = 0.7;
@@ -51,11 +51,7 @@ export function Picture({ fingerprint, lit, standings = {}, marks = null, badge 
     load({ fingerprint, detail, theme: dark ? "dark" : "light" }).then((made) => gone || (setFound(made), setError(null)), setError);
     return () => (gone = true);
   }, [fingerprint, detail, dark]);
-  const svg = useMemo(() => {
-    if (!found?.svg) return null;
-    const parsed = new DOMParser().parseFromString(found.svg, "image/svg+xml").documentElement;
-    return parsed.nodeName === "svg" ? document.importNode(parsed, true) : null;
-  }, [found]);
+  const svg = useMemo(() => (found?.svg ? elementOf(found.svg) : null), [found]);
   useEffect(() => {
     box.current?.replaceChildren(...(svg ? [svg] : []));
   }, [svg, wordy]);

@@ -4,13 +4,12 @@ import { harmless, html, useState, useEffect, useMemo, useRef, useCallback } fro
 import { Refused, follow, get, query } from "./api.js";
 import { Failure, Link, Status, Value, go, runAddress, useDocument, useKeys, useNow } from "./parts.js";
 import { Picture, countsOf } from "./picture.js";
+import { Scores, Timeline } from "./chart.js";
 import { Steps } from "./steps.js";
-import { Timeline } from "./timeline.js";
 import { Branches, Panel, Spending } from "./panel.js";
 import { Acts, Questions } from "./acts.js";
 import { Branch, Now, canDrive, joined } from "./drive.js";
 import { notesOf } from "./notes.js";
-import { Scores } from "./scores.js";
 import { ago, brief, cost, count, seconds, tokens } from "./words.js";
 
 const TABS = ["step", "state", "scores", "cost", "branches", "raw"];
@@ -139,7 +138,7 @@ export function Run({ id, at, session }) {
     <div class="columns">
       <div class="left">
         <${Picture} fingerprint=${head.fingerprint} lit=${lit} standings=${shown.standings} choose=${choose} />
-        <${Timeline} id=${id} steps=${rows.length} selected=${seen} select=${select} whole=${whole} />
+        ${whole && html`<${Timeline} id=${id} steps=${rows.length} selected=${seen} select=${select} />`}
         <${Steps} rows=${rows} whole=${whole} total=${head.seq} selected=${selected} select=${select} search=${search} setSearch=${setSearch} id=${id} notes=${notes} />
       </div>
       <section class="panel" aria-label="Details">
@@ -149,7 +148,7 @@ export function Run({ id, at, session }) {
         </div>
         ${tab === "step" && seen > 0 && html`<${Panel} id=${id} seq=${seen} select=${select} key=${id} tags=${head.tags} session=${session} drives=${drives} />`}
         ${tab === "state" && html`<${State} id=${id} at=${seen} />`}
-        ${tab === "scores" && html`<${Scores} id=${id} seq=${head.seq} selected=${seen} select=${walk} />`}
+        ${tab === "scores" && html`<${Scores} id=${id} steps=${head.seq} selected=${seen} select=${walk} />`}
         ${tab === "cost" && html`<${Spending} id=${id} seq=${head.seq} />`}
         ${tab === "branches" && html`<${Branches} id=${id} />`}
         ${tab === "raw" && html`<${Raw} id=${id} seq=${seen} head=${shown} />`}

@@ -37,7 +37,7 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]  # Windows has no such module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from filelock import FileLock
 
@@ -283,9 +283,11 @@ class Onlooker:
     Args:
         options: The options of the store's leases.
         own_id: The id of the store's own owner, whose lock is not checked; None if the store only reads.
+        owed: The runs that it released, with their fences, though not recorded in the file yet.
     """
 
-    def __init__(self, options: LeaseOptions, own_id: str | None) -> None:
+    def __init__(self, options: LeaseOptions, own_id: str | None, owed: Collection[tuple[str, int]] = ()) -> None:
+        self.owed = owed
         self._options = options
         self._own_id = own_id
         self._dead: dict[str, bool] = {}
