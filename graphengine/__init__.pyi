@@ -51,7 +51,8 @@ from .runner import (
     Usage as Usage,
     Wait as Wait,
 )
-from .state.failure import Ending as Ending, Failure as Failure
+from .state.ending import Ending as Ending
+from .state.failure import Failure as Failure
 from .state.media import Media as Media, TextFile as TextFile
 from .state.secret import Secret as Secret
 from .worker import Worker as Worker

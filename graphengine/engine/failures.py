@@ -19,7 +19,8 @@ from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAw
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.elsewhere import RESULTS
 from graphengine.graph.options import is_seconds
-from graphengine.state.failure import Ending, Failure
+from graphengine.state.ending import Ending
+from graphengine.state.failure import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

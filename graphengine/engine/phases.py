@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.engine.steps import FailureRecord, ForkRecord, Said, WaitRecord
 from graphengine.state.amounts import Number
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue, Op
 
 

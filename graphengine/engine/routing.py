@@ -12,7 +12,7 @@ from graphengine.engine.trackers import note_changes
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import END, FAIL
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.type_facts import enum_value
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import FailureRecord, RunStatus, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Number, Usage
-    from graphengine.state.failure import Ending
+    from graphengine.state.ending import Ending
     from graphengine.state.json_values import JsonValue, Mark, Op
 
 FrameKind: TypeAlias = Literal["root", "arm", "item", "sub"]

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.state.amounts import LimitsRecord, Number, Usage
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonObject, JsonValue, Mark, Op
 
 FORMAT: Final = 1

@@ -36,7 +36,7 @@ from graphengine.engine.steps import (
     WaitRecord,
 )
 from graphengine.state.amounts import LimitsRecord, Number, Usage
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:

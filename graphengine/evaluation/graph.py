@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.graph.definition import Runnable
-    from graphengine.state.failure import Ending
+    from graphengine.state.ending import Ending
 
 SUBJECT: Final = "trials"
 AGAINST: Final = "against"

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from graphengine.history.load import RunDiff, Side
     from graphengine.history.usage import Spent
     from graphengine.state.amounts import Usage
-    from graphengine.state.failure import Ending, Failure
+    from graphengine.state.ending import Ending
+    from graphengine.state.failure import Failure
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
     from graphengine.stores.findings import Repaired, Report

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
     from graphengine.state import amounts
-    from graphengine.state.failure import Ending, Failure
+    from graphengine.state.ending import Ending
+    from graphengine.state.failure import Failure
     from graphengine.stores.base import Store
 
 Draws: TypeAlias = "Callable[[Result[Any], Snapshot | None], str]"

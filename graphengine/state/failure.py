@@ -1,8 +1,7 @@
-"""How a run ended, and a node's failure as the state and the log store it: plain data, never a live exception."""
+"""A node's failure as the state and the log store it: plain data, never a live exception."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
@@ -76,20 +75,3 @@ class Failure(BaseModel):
         made = cls(path=record.path, kind=record.kind, message=record.message, attempt=record.attempt or 1)
         made._traceback, made._where, made._repair = record.traceback, record.where, record.repair
         return made
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a run ended.
-
-    Attributes:
-        reason: `end` (an edge to END), `failed`, `limit` or `asked`.
-        label: The label of the edge that led to the end.
-        condition: The condition of that edge in words.
-        explanation: How its conditions evaluated, with their values.
-    """
-
-    reason: str
-    label: str = ""
-    condition: str = ""
-    explanation: str = ""

@@ -24,7 +24,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
 
     Example:
         >>> from graphengine.engine.snapshot import Snapshot
-        >>> from graphengine.state.failure import Ending
+        >>> from graphengine.state.ending import Ending
         >>> summary_of(Snapshot(status="finished", stop=Ending("end", label="approved"), steps=3))
         Summary(reason='approved', kind='end', waits=0, cost_usd=0.0, tokens=0, visits=3, seconds=0.0)
     """

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Visit as Visited
     from graphengine.models.base import Model, Request, Response
     from graphengine.runner.result import Result
-    from graphengine.state.failure import Ending, Failure
+    from graphengine.state.ending import Ending
+    from graphengine.state.failure import Failure
     from graphengine.testing.scripts import Script, Visits
 
 S = TypeVar("S")

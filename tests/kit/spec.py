@@ -38,7 +38,7 @@ from graphengine.graph.conditions import Comparison, Quantity, as_condition
 from graphengine.graph.runnable import FunctionBody
 from graphengine.reducers import add, append, extend, maximum, merge
 from graphengine.state.amounts import Usage
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 
 
 class Boom(ValueError):

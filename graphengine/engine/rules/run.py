@@ -16,7 +16,7 @@ from graphengine.engine.snapshot import CRASHES, Frame
 from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.view import View
 
 if TYPE_CHECKING:

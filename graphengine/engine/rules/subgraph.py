@@ -17,7 +17,7 @@ from graphengine.engine.steps import Decided, Entered, Failed, FailureRecord, No
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
-from graphengine.state.failure import Ending
+from graphengine.state.ending import Ending
 from graphengine.state.field import LONG
 from graphengine.state.view import View
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnyFacts, FailureRecord
-    from graphengine.state.failure import Ending
+    from graphengine.state.ending import Ending
     from graphengine.state.json_values import Op
     from graphengine.state.schema import Change
 
