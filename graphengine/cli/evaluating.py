@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.agents import Agent
-    from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.cli.report import Ended
     from graphengine.cli.terminal import Channel
-    from graphengine.evaluation import Case, EvaluationState, Report, TrialReport
+    from graphengine.evaluation import Report, TrialReport
     from graphengine.graph.definition import Runnable
     from graphengine.runner import Run
     from graphengine.state.json_values import JsonValue
@@ -115,7 +114,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.driving import driven
     from graphengine.cli.report import check_output, report
-    from graphengine.evaluation import read_cases
+    from graphengine.evaluation import EvaluationState, check_cases, evaluation, read_cases
     from graphengine.evaluation.evaluating import begin
 
     if context.pauses:
@@ -126,13 +125,16 @@ def eval_(  # noqa: PLR0913 - one for each option
     plan = _plan(reference, scorers, against, context.models)
     wanted = _Wanted(_thresholds(thresholds, plan.scorers), picture, context.output)
     cases = read_cases(data)
-    plan.check(cases, str(data))
-    whole = plan.graph(concurrency)
+    for found in filter(None, (plan.found, plan.other)):
+        found.graph.compile()
+        check_cases(found.graph, cases, str(data))
+    other = None if plan.other is None else plan.other.graph.but()
+    whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
     context.use(plan.found.file, writes=True)
-    job = _Job(context, plan.as_found(whole), is_in_file=False, again=_again(context))
+    job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=_again(context))
     job.chosen = plan.chosen
     limits = options.limits_from(context.limits, whole.limits) if context.limits else None
-    state = plan.state(cases)
+    state = EvaluationState(cases=list(cases), versions=list(plan.names))
 
     async def start(runner: Runner) -> Run[Any]:
         return await begin(runner, whole, state, run_id, limits=limits, tags=tags)
@@ -181,32 +183,6 @@ class _Plan:
     other: Found | None
     names: Sequence[str]
     chosen: Chosen
-
-    def graph(self, concurrency: int) -> Graph[EvaluationState]:
-        """Return the graph of the evaluation."""
-        from graphengine.evaluation import evaluation
-
-        other = None if self.other is None else self.other.graph.but()
-        return evaluation(self.found.graph, self.scorers, against=other, concurrency=concurrency)
-
-    def check(self, cases: Sequence[Case], where: str) -> None:
-        """Check the graphs and the cases before anything runs."""
-        from graphengine.evaluation import check_cases
-
-        for found in (self.found, self.other):
-            if found is not None:
-                found.graph.compile()
-                check_cases(found.graph, cases, where)
-
-    def state(self, cases: Sequence[Case]) -> EvaluationState:
-        """Return the initial state of the evaluation."""
-        from graphengine.evaluation import EvaluationState
-
-        return EvaluationState(cases=list(cases), versions=list(self.names))
-
-    def as_found(self, graph: Graph[EvaluationState]) -> Found:
-        """Return the graph of the evaluation as one that was found in the file of the graph under test."""
-        return replace(self.found, graph=graph)
 
 
 def _plan(reference: str, scorers: str | None, against: Sequence[str], models: Sequence[str]) -> _Plan:

@@ -12,8 +12,6 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
     from graphengine.cli.project import Found
@@ -78,7 +76,6 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine import __version__
     from graphengine.api.places import store_at
     from graphengine.cli.observing import observed
-    from graphengine.cli.project import file_of
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
 
@@ -88,10 +85,8 @@ def inspect(  # noqa: PLR0913 - one for each option
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
     _check_options(context, references, is_driving=drive, is_read_only=read_only)
-    file = file_of(references[0]) if references else None
-    context.use(file)
+    drives = _drives(context, references) if drive else None
     place = context.place
-    drives = _drives(context, file, references) if drive else None
 
     def opened(url: str) -> None:
         if context.json:
@@ -153,21 +148,17 @@ def _show(context: CommandContext, drives: Drives | None, url: str) -> None:
     context.out.line(url)
 
 
-def _drives(context: CommandContext, file: Path | None, references: tuple[str, ...]) -> Drives:
+def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     """Return the graphs whose runs the page can drive; create the database if there is none yet.
 
     Raises:
         GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
     """
     from graphengine.api.places import store_at
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.project import executors_of, graphs_to_drive
+    from graphengine.cli.driving import fleet_of
     from graphengine.inspector.driving import Drives
 
-    found = graphs_to_drive(references)
-    for problem in found.unread:
-        context.err.prose(("warning ", "bold yellow"), problem)
-    chosen = models_for_all(context.models, found.found)
+    fleet = fleet_of(context, references)
 
     async def create() -> None:
         store = store_at(context.place.database)
@@ -176,8 +167,8 @@ def _drives(context: CommandContext, file: Path | None, references: tuple[str, .
 
     if not context.place.exists:
         context.run(create())
-    graphs = {name: _drivable(each) for name, each in found.found.items()}
-    return Drives(graphs, chosen, found.unread, executors_of(file))
+    graphs = {name: _drivable(each) for name, each in fleet.found.found.items()}
+    return Drives(graphs, fleet.models, fleet.found.unread, fleet.executors)
 
 
 def _drivable(found: Found) -> Drivable:

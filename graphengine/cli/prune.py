@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
@@ -20,22 +19,6 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 _LISTED: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The options of the call."""
-
-    rule: dict[str, Any]
-    dry_run: bool
-    vacuum: bool
-    is_narrowed: bool
-
-    @property
-    def prunes(self) -> bool:
-        """Whether to remove runs; --vacuum alone removes none."""
-        is_bounded = self.rule["keep_last"] is not None or self.rule["older_than"] is not None
-        return is_bounded or self.is_narrowed or not self.vacuum
 
 
 @options.command(
@@ -89,14 +72,16 @@ def prune(
     """
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
-    asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
-    if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
+    prunes = not vacuum or any(value not in (None, ()) for value in given.values())  # --vacuum alone removes none
+    if prunes and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")
-    consents = _consent(context, asks=asked.prunes and not dry_run and not yes)
+    consents = _consent(context, asks=prunes and not dry_run and not yes)
     context.use(writes=True)
     context.place.check_exists()
     _check_words(context, given)
-    pruned, vacuumed = context.run(_work(context, asked, consents))
+    pruned = context.run(_prune(context, rule, consents, dry_run=dry_run)) if prunes else None
+    is_kept = dry_run or (pruned is not None and pruned.dry_run)
+    vacuumed = context.run(_vacuum(context)) if vacuum and not is_kept else None
     if context.json:
         context.document(_document(pruned, vacuumed))
         return 0
@@ -134,25 +119,26 @@ def _near_word(context: CommandContext, given: str, what: Literal["graph", "tag"
     return near[0] if near else ""
 
 
-async def _work(
-    context: CommandContext, asked: _Asked, consents: Callable[[Pruned], bool] | None
-) -> tuple[Pruned | None, Vacuumed | None]:
-    """Remove the runs, unless that is only to be shown or is not consented to, and shrink the file."""
+async def _prune(
+    context: CommandContext, rule: Mapping[str, Any], consents: Callable[[Pruned], bool] | None, *, dry_run: bool
+) -> Pruned:
+    """Remove the runs and return them; without consent, return what would be removed."""
     from graphengine.api.runner import Runner
 
     runner = Runner(context.store)
-    pruned = None
-    if asked.prunes and (asked.dry_run or consents is not None):
-        pruned = await runner.prune(**asked.rule, dry_run=True)
-        if asked.dry_run or not pruned.runs or consents is None or not consents(pruned):
-            return pruned, None
-    if asked.prunes:
-        pruned = await runner.prune(**asked.rule)
-    if not asked.vacuum or asked.dry_run:
-        return pruned, None
+    if dry_run or consents is not None:
+        found = await runner.prune(**rule, dry_run=True)
+        if not found.runs or consents is None or not consents(found):
+            return found
+    return await runner.prune(**rule)
+
+
+async def _vacuum(context: CommandContext) -> Vacuumed:
+    from graphengine.api.runner import Runner
+
     if not context.json:
         context.err.line("shrinking the database")
-    return pruned, await runner.vacuum()
+    return await Runner(context.store).vacuum()
 
 
 def is_person() -> bool:

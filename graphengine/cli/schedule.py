@@ -68,6 +68,9 @@ def schedule(
     one, or replaces the one of its name; its runs have ids such as daily@20261121T060000Z, with the time in UTC. A
     paused schedule starts nothing, and what it missed is not started when it is resumed.
     """
+    from dataclasses import asdict
+
+    from graphengine.history.json_document import SCHEMA
     from graphengine.worker.schedules import as_schedule
 
     if action != "list" and name is None:
@@ -78,12 +81,13 @@ def schedule(
         context.use(writes=True)
         context.run(_change(context, action, str(name)))
 
-    async def listed(store: Store) -> Sequence[Schedule]:
-        return [as_schedule(kept) for kept in await store.schedules()]
+    async def kept(store: Store) -> Sequence[Schedule]:
+        return [as_schedule(each) for each in await store.schedules()]
 
-    found = [each for each in context.read(listed) if name in (None, each.name)]
+    found = [each for each in context.read(kept) if name in (None, each.name)]
     if context.json:
-        context.document(_document(found))
+        listed = [{**asdict(each), "tags": list(each.tags)} for each in found]
+        context.document({"schema": SCHEMA, "schedules": listed})
     elif found:
         _show(context, found)
     else:
@@ -122,14 +126,6 @@ async def _change(context: CommandContext, action: str, name: str) -> None:
         await runner.unschedule(name)
     else:
         await runner.pause_schedule(name, paused=action == "pause")
-
-
-def _document(found: Sequence[Schedule]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from graphengine.history.json_document import SCHEMA
-
-    return {"schema": SCHEMA, "schedules": [{**asdict(each), "tags": list(each.tags)} for each in found]}
 
 
 def _show(context: CommandContext, found: Sequence[Schedule]) -> None:

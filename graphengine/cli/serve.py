@@ -84,11 +84,7 @@ def serve(
     are released to other processes. A second Ctrl-C ends it at once (130).
     """
     from graphengine import __version__
-    from graphengine.cli.context import Interrupted
-    from graphengine.cli.driving import last_words, stopper_of
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.observing import observed
-    from graphengine.cli.project import executors_of, file_of, graphs_to_drive, with_executors
+    from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.worker import show_event
     from graphengine.errors import InputError, install_command
 
@@ -100,21 +96,14 @@ def serve(
         raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
     token, is_new = token_of(token_file)
     access = Access(token, _webhook_key(webhook_secret_env), body_bytes)
-    file = file_of(references[0]) if references else None
-    found, executors = graphs_to_drive(references), executors_of(file)
-    if not references and given["queue"] is None:
-        found = with_executors(found, executors)
-    for problem in found.unread:
-        context.err.prose(("warning ", "bold yellow"), problem)
-    context.use(file)
-    given |= {"models": models_for_all(context.models, found.found), "executors": executors}
+    fleet = fleet_of(context, references, only_able=given["queue"] is None)
+    given |= {"models": fleet.models, "executors": fleet.executors}
     given["on_event"] = lambda event: show_event(context, event)
-    with stopper_of(context) as stopper, observed(context) as telemetry:
-        settings = Settings(context.place.database, found.graphs, access, __version__, **given, telemetry=telemetry)
+    with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
+        settings = Settings(
+            context.place.database, fleet.found.graphs, access, __version__, **given, telemetry=telemetry
+        )
         serving = Serving(settings)
-        stopper.action = "releasing the runs after the nodes in flight"
-        safe = Interrupted("interrupted; what was recorded is safe", repair="start it again, or a worker")
-        stopper.last_words = last_words(context, safe)
 
         async def run() -> None:
             stopper.drives(serving.stop)

@@ -85,28 +85,17 @@ def worker(
     SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
     released to other workers. A second Ctrl-C ends it at once (130).
     """
-    from graphengine.cli.context import Interrupted
-    from graphengine.cli.driving import last_words, stopper_of
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.observing import observed
+    from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.places import shown
-    from graphengine.cli.project import executors_of, file_of, graphs_to_drive, with_executors
     from graphengine.cli.steps import counted
 
-    file = file_of(references[0]) if references else None
-    executors = executors_of(file)
-    found = graphs_to_drive(references) if references else with_executors(graphs_to_drive([]), executors)
-    for problem in found.unread:
-        context.err.prose(("warning ", "bold yellow"), problem)
-    given |= {"models": models_for_all(context.models, found.found), "executors": executors}
-    context.use(file, writes=True)
-    with stopper_of(context) as stopper, observed(context) as telemetry:
-        stopper.action = "releasing the runs after the nodes in flight"
-        safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
-        stopper.last_words = last_words(context, safe)
-        names, where = ", ".join(found.graphs), shown(context.place.database)
-        context.err.prose(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {where}")
-        context.drive(_work(context, found.graphs, _endpoint(health), stopper, telemetry=telemetry, **given))
+    fleet = fleet_of(context, references, writes=True, only_able=True)
+    graphs = fleet.found.graphs
+    with until_stopped(context, "start another worker") as (stopper, telemetry):
+        names, where = ", ".join(graphs), shown(context.place.database)
+        context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
+        given |= {"models": fleet.models, "executors": fleet.executors, "telemetry": telemetry}
+        context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
@@ -253,24 +242,19 @@ def workers(context: CommandContext) -> int:
 
     A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
     """
+    from graphengine.history.json_document import SCHEMA
 
     async def listed(store: Store) -> Sequence[OwnerInfo]:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
     if context.json:
-        context.document(_workers_document(found))
+        context.document({"schema": SCHEMA, "workers": [each._asdict() for each in found]})
     elif found:
         _show_workers(context, found)
     else:
         context.err.line("no process is alive that drives runs; start one: graphengine worker")
     return 0
-
-
-def _workers_document(found: Sequence[OwnerInfo]) -> dict[str, Any]:
-    from graphengine.history.json_document import SCHEMA
-
-    return {"schema": SCHEMA, "workers": [each._asdict() for each in found]}
 
 
 def _show_workers(context: CommandContext, found: Sequence[OwnerInfo]) -> None:
@@ -337,6 +321,7 @@ def queues(
     `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
     QUEUE and limits, these replace the limits it had; they hold over all workers.
     """
+    from graphengine.history.json_document import SCHEMA
     from graphengine.stores.base import QueueLimits
 
     is_set = no_limits or any(value is not None for value in given.values())
@@ -346,12 +331,18 @@ def queues(
         context.use(writes=True)
         context.run(_limit(context, str(queue), None if no_limits else QueueLimits(**given)))
     counts, limits = context.read(_counted)
-    names = sorted({count.queue for count in counts} | set(limits))
-    rows = [(name, *_counts(counts, name), limits.get(name)) for name in names if queue in (None, name)]
+    here = {count.queue: (count.queued, count.driven) for count in counts}
+    names = sorted({*here, *limits})
+    rows = [(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
     if context.json:
-        context.document(_queues_document(rows))
+        listed = [
+            {"queue": name, "queued": queued, "driven": driven, "limits": found and asdict(found)}
+            for name, queued, driven, found in rows
+        ]
+        context.document({"schema": SCHEMA, "queues": listed})
     elif rows:
-        _show_queues(context, rows)
+        lines = [(name, str(queued), str(driven), _words(found)) for name, queued, driven, found in rows]
+        context.out.table(("queue", "queued", "driven", "limits"), lines)
     else:
         context.err.line("no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits")
     return 0
@@ -365,27 +356,6 @@ async def _limit(context: CommandContext, queue: str, limits: QueueLimits | None
 
 async def _counted(store: Store) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
     return await store.queue_counts(), dict(await store.queue_limits())
-
-
-def _counts(counts: Sequence[QueueCount], name: str) -> tuple[int, int]:
-    return next(((count.queued, count.driven) for count in counts if count.queue == name), (0, 0))
-
-
-def _queues_document(rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from graphengine.history.json_document import SCHEMA
-
-    queues = [
-        {"queue": name, "queued": queued, "driven": driven, "limits": None if limits is None else asdict(limits)}
-        for name, queued, driven, limits in rows
-    ]
-    return {"schema": SCHEMA, "queues": queues}
-
-
-def _show_queues(context: CommandContext, rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> None:
-    lines = [(name, str(queued), str(driven), _words(limits)) for name, queued, driven, limits in rows]
-    context.out.table(("queue", "queued", "driven", "limits"), lines)
 
 
 def _words(limits: QueueLimits | None) -> str:
