@@ -76,6 +76,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine import __version__
     from graphengine.api.places import store_at
     from graphengine.cli.observing import observed
+    from graphengine.cli.places import shown
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
 
@@ -92,7 +93,10 @@ def inspect(  # noqa: PLR0913 - one for each option
         if context.json:
             context.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
         else:
-            _show(context, drives, url)
+            context.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
+            if drives is not None:
+                context.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
+            context.out.line(url)
         if not no_open:
             click.launch(url)
 
@@ -137,15 +141,6 @@ def _paste(place: Place, info: RunInfo | None, name: str, *words: str) -> str:
         return shlex.join([*program(), name, *words])
     graph = graph_words(info.graph) if name in ("resume", "branch") else []
     return place.command(name, info.id, *words, *graph)
-
-
-def _show(context: CommandContext, drives: Drives | None, url: str) -> None:
-    from graphengine.cli.places import shown
-
-    context.err.line("inspecting ", (shown(context.place.database), "bold"), ", until Ctrl-C:")
-    if drives is not None:
-        context.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
-    context.out.line(url)
 
 
 def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from graphengine.graph.options import Limits
     from graphengine.models.base import Model
     from graphengine.runner import Result
-    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
@@ -174,7 +173,7 @@ def report(job: Job, ended: Ended) -> int:
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot)
-        if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
+        if not job.is_known_offline and is_offline(ended.snapshot.usage):
             context.err.line((OFFLINE, "yellow"))
         if is_cut:
             whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
@@ -266,16 +265,11 @@ def place_in_user_code(traceback_text: str) -> str:
 def show_cost(err: Channel, snapshot: Snapshot) -> None:
     """Show the number of steps, the duration, and the usage of models."""
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
-    err.prose(f"{took}, {usage_line(run_usage(snapshot))}")
+    err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if snapshot.inherited and any(snapshot.inherited.values()):
-        err.prose(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
-
-
-def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> Usage:
-    """Return the usage of a run."""
-    return snapshot.inherited if inherited else snapshot.usage
+        err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
 
 
 def show_next(job: Job, ended: Ended) -> None:

@@ -133,6 +133,7 @@ class _Watching:
         """
         from contextlib import aclosing
 
+        from graphengine.cli.report import CODES
         from graphengine.engine.steps import OVER
         from graphengine.history.polling import polled
         from graphengine.history.selection import status_of
@@ -149,7 +150,7 @@ class _Watching:
                 status = status_of(info)
                 if status in OVER or (self._ends_idle and status != "running"):
                     self._view.ends(info, snapshot)
-                    return _exit_code(status)
+                    return Exit.STOPPED if status == "interrupted" else CODES[status]
                 standing = (status, info.seq, info.driver)
                 if standing != reported:
                     reported = standing
@@ -171,12 +172,6 @@ class _Watching:
             self._view.step(visits.feed(step), is_past=True)
         self._view.joins(visits)
         return visits
-
-
-def _exit_code(status: str) -> int:
-    from graphengine.cli.report import CODES
-
-    return Exit.STOPPED if status == "interrupted" else CODES[status]
 
 
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
