@@ -59,6 +59,8 @@ API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
             "Where runs are recorded.",
             (
                 "base.Store",
+                "base.RunStore",
+                "base.QueueStore",
                 "base.RunInfo",
                 "base.Append",
                 "base.Loaded",

@@ -25,11 +25,10 @@ from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, SYSTEM_DATA_NOTE, fill, holes, labelled
-from graphengine.models.base import Message, Model
+from graphengine.models.base import Message, Model, OfflineModel
 from graphengine.models.batches import lacks_batches
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
-from graphengine.models.offline import OfflineModel
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
@@ -40,7 +39,7 @@ from graphengine.state.path import is_path, nearest, parse
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from graphengine.agents.hooks import Hooks
+    from graphengine.agents.guards import Hooks
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.models.parts import Citation
     from graphengine.state.amounts import Usage

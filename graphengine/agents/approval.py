@@ -1,7 +1,7 @@
 """Approval: a person is asked before a tool is called, and can approve, change the arguments, or refuse with a reason.
 
 The answers are JSON: `true`, `false`, `{"refuse": "the reason"}`, `{"arguments": {"amount": 3}}` with the arguments to
-change. Earlier versions recorded only `true` and `false`. What the person sees is a text: the call on one line, a table
+change. What the person sees is a text: the call on one line, a table
 of its arguments if it is longer, or what the tool's own function shows, such as a diff.
 """
 

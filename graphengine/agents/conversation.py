@@ -25,11 +25,10 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
-from graphengine.agents.batching import batched
-from graphengine.agents.guards import apply_to_value, check_text
-from graphengine.agents.hooks import around_model, around_tool
+from graphengine.agents.guards import apply_to_value, around_model, around_tool, check_text
 from graphengine.agents.reading import KEY
 from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
+from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
@@ -44,11 +43,10 @@ from graphengine.errors import (
 )
 from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, as_text
-from graphengine.models.base import Compacts, Message, Request, Response, usage_of
+from graphengine.models.base import Compacts, Message, OfflineModel, Request, Response, usage_of
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
-from graphengine.models.offline import OfflineModel
-from graphengine.models.parts import with_citations
+from graphengine.models.parts import Cited, with_citations
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, Piece, as_outcome
 from graphengine.state.immutable import digest_of
@@ -186,7 +184,9 @@ class Conversation(Generic[T]):
                 continue
             try:
                 with self._refusing(GuardFailed, *_OF_RULES):
-                    value = with_citations(await self._read(str(response.content)), self.messages[-1])
+                    value = await self._read(str(response.content))
+                if isinstance(value, Cited):
+                    value = with_citations(value, self.messages[-1])
                 self._runtime.answered("turn", str(self._turn), value)
                 return value  # noqa: TRY300 - the whole
             except BadAnswer as error:
@@ -427,6 +427,8 @@ class Conversation(Generic[T]):
     # Tools.
 
     async def _open_tools(self, stack: AsyncExitStack) -> None:
+        if not (self._agent.kit or self._agent.hosted):
+            return
         self._given = self._runtime.given()
         tools: list[Tool] = []
         for source in self._agent.kit:
@@ -575,12 +577,10 @@ class Conversation(Generic[T]):
         """Return the key below which this call is recorded.
 
         A function may make another question each time, so a call with a prompt function is identified by the function's
-        inputs, and continues with the recorded question. Earlier versions identified such calls by the question too.
+        inputs, and continues with the recorded question.
         """
-        name = f"agent {self._agent.name}"
-        by_question = self._runtime.place(name, self._identity)
-        if not self._key or (self._runtime.recorded(by_question) and not self._runtime.recorded(self._key)):
-            return by_question
+        if not self._key:
+            return self._runtime.place(f"agent {self._agent.name}", self._identity)
         for record in self._runtime.recorded(self._key):
             if isinstance(record, dict) and "question" in record:
                 media = tuple(Media.model_validate(one) for one in record.get("media", ()))

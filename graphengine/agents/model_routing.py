@@ -69,7 +69,10 @@ class Models(Extension):
             found = next((name for name in _names(graph, path, agent) if name in self._given), None)
             self._chosen[key] = None if found is None else self._given[found]
         chosen = self._chosen[key]
-        model = self._model(own if chosen is None else chosen, f"agent {agent}")
+        wanted = own if chosen is None else chosen
+        if id(wanted) in self._used:
+            return self._used[id(wanted)]
+        model = self._model(wanted, f"agent {agent}")
         if id(model) not in self._used:
             self._used[id(model)] = model
             _USERS[_user(model)] += 1

@@ -23,7 +23,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
-from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
+from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.errors import (
     DefinitionError,

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from graphengine.history.json_document import SCHEMA
-from graphengine.models.base import EstimatesCosts, KnowsWindow
+from graphengine.models.base import EstimatesCosts, KnowsWindow, OfflineModel
 from graphengine.models.names import as_model
-from graphengine.models.offline import OfflineModel
 from graphengine.state.amounts import dollars
 
 if TYPE_CHECKING:

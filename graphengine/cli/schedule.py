@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import QueueStore
     from graphengine.worker import Schedule
 
 _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
@@ -81,7 +81,7 @@ def schedule(
         context.use(writes=True)
         context.run(_change(context, action, str(name)))
 
-    async def kept(store: Store) -> Sequence[Schedule]:
+    async def kept(store: QueueStore) -> Sequence[Schedule]:
         return [as_schedule(each) for each in await store.schedules()]
 
     found = [each for each in context.read(kept) if name in (None, each.name)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, Store
+    from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
     from graphengine.worker.worker import Ended, Refused, WorkerEvent
 
 _WHY = {
@@ -244,7 +244,7 @@ def workers(context: CommandContext) -> int:
     """
     from graphengine.history.json_document import SCHEMA
 
-    async def listed(store: Store) -> Sequence[OwnerInfo]:
+    async def listed(store: QueueStore) -> Sequence[OwnerInfo]:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
@@ -354,7 +354,7 @@ async def _limit(context: CommandContext, queue: str, limits: QueueLimits | None
     await Runner(context.store).limit_queue(queue, limits)
 
 
-async def _counted(store: Store) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
+async def _counted(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
     return await store.queue_counts(), dict(await store.queue_limits())
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.history.export_file import RunFile
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunStore
 
 FORMAT: Final = 1
 """The version of the format; it rises when a reader of the old format would misread the new one."""
@@ -74,7 +74,7 @@ class Exported:
     version: str = ""
 
 
-async def export_run(store: Store, run_id: str) -> Exported:
+async def export_run(store: RunStore, run_id: str) -> Exported:
     """Read a run, with everything recorded about it, from an open store.
 
     Raises:
@@ -366,7 +366,7 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
             _refuse(f"a message of kind {kind!r} must have exactly {', '.join(names)}", where)
 
 
-async def import_run(store: Store, run: Exported) -> bool:
+async def import_run(store: RunStore, run: Exported) -> bool:
     """Record an exported run in an open store, under its own id, without a driver.
 
     Args:
@@ -386,7 +386,7 @@ async def import_run(store: Store, run: Exported) -> bool:
     return True
 
 
-async def check_ids(store: Store, runs: Sequence[Exported]) -> None:
+async def check_ids(store: RunStore, runs: Sequence[Exported]) -> None:
     """Check that these runs' ids are unique, and that no other run in an open store has one of them.
 
     Raises:
@@ -401,7 +401,7 @@ async def check_ids(store: Store, runs: Sequence[Exported]) -> None:
         await _is_recorded(store, run)
 
 
-async def _is_recorded(store: Store, run: Exported) -> bool:
+async def _is_recorded(store: RunStore, run: Exported) -> bool:
     """Return whether the identical run is recorded.
 
     Raises:
@@ -420,7 +420,7 @@ async def _is_recorded(store: Store, run: Exported) -> bool:
     raise RunExists(message, where=f"run {run.info.id}", repair=repair)
 
 
-async def _record(store: Store, run: Exported) -> None:
+async def _record(store: RunStore, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older outlines."""
     info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None)
     fence = await store.create(replace(info, status="running"), run.steps, run.outlines[info.fingerprint])
@@ -439,7 +439,7 @@ async def _record(store: Store, run: Exported) -> None:
     await store.release(info.id, fence)
 
 
-async def _append(store: Store, batch: Append) -> None:
+async def _append(store: RunStore, batch: Append) -> None:
     pending = store.append(batch)
     if pending is not None:
         await pending

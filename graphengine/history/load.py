@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Loaded, RunInfo, Store
+    from graphengine.stores.base import Loaded, RunInfo, RunStore
 
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no edge: two runs that differ only in these took the same path."""
@@ -97,7 +97,7 @@ class RunDiff:
 
 
 async def diff(
-    store: Store, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+    store: RunStore, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
 ) -> RunDiff:
     """Compare two runs: the last step they share, the path each took from there, how their states differ.
 
@@ -138,14 +138,14 @@ async def diff(
     return RunDiff(sides[0], sides[1], shared, alike, differences(ends[0].root.values, ends[1].root.values))
 
 
-async def _shared(store: Store, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
+async def _shared(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
     """Return the last step that two runs share, each up to a step."""
     one, other = await _lineage(store, *first), await _lineage(store, *second)
     common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
     return max(common, key=lambda shared: shared.seq, default=None)
 
 
-async def _lineage(store: Store, run_id: str, seq: int) -> dict[str, int]:
+async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
     """Return a run and its ancestors, each with the last of its steps that the run has."""
     found = {run_id: seq}
     info = await store.info(run_id)
@@ -163,7 +163,7 @@ def _is_alike(one: Step, other: Step) -> bool:
     ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
-async def outline_of(store: Store, fingerprint: str) -> Outline | None:
+async def outline_of(store: RunStore, fingerprint: str) -> Outline | None:
     """Return the outline recorded under this fingerprint, or None.
 
     Raises:
@@ -181,7 +181,7 @@ async def outline_of(store: Store, fingerprint: str) -> Outline | None:
     return outline
 
 
-async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
+async def load_snapshot(store: RunStore, run_id: str, seq: int | None) -> Snapshot:
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
@@ -206,7 +206,7 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
     return found
 
 
-async def load_visits(store: Store, run_id: str, seq: int | None = None) -> Visits:
+async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> Visits:
     """Load the visits of a run up to a step, by default the last one.
 
     Raises:
@@ -229,7 +229,7 @@ def _unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
     )
 
 
-async def own_usage(store: Store, info: RunInfo, snapshot: Snapshot) -> Usage:
+async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:
     """Return what a run spent on models itself, without the steps that it shares with its parent.
 
     Args:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from graphengine.engine.steps import Step
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import RunInfo, RunStore
 
 _POLL_SECONDS: Final = 0.2
 
 
-async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
+async def polled(store: RunStore, info: RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
     """Yield a run's row and its steps after seq `after`, at once and then after each poll; often there are none.
 
     Raises:

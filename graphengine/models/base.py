@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnreachable
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnavailable, ModelUnreachable
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.state.media import Media, label
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.limiter import Waits
     from graphengine.models.parts import Part
+    from graphengine.runner.clock import Clock
     from graphengine.state.amounts import Usage
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
@@ -124,6 +124,19 @@ class ToolSpec:
     name: str
     description: str
     schema: Mapping[str, JsonValue]
+
+
+class Waits(Protocol):
+    """How a caller waits: by which clock, and what ends the wait early."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+    async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
+        """Return when the first of them is done. Never return if the caller has to stop instead."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +388,31 @@ class EstimatesCosts(Protocol):
         ...
 
 
+class OfflineModel:
+    """Answers with the function that the agent has as `offline=`, at no cost."""
+
+    name = "offline"
+
+    async def answer(self, request: Request) -> Response:
+        """Return the stand-in's answer.
+
+        Raises:
+            ModelUnavailable: The agent has no stand-in.
+        """
+        if request.stand_in is None:
+            raise ModelUnavailable(
+                f"agent {request.agent} has no rule-based stand-in to answer offline",
+                where=f"agent {request.agent}",
+                repair="give it offline=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
+                "openai-chat:MODEL@http://HOST:PORT/v1",
+            )
+        return Response(await request.stand_in(), cost_usd=0.0, offline=True)
+
+    async def knows_price(self) -> bool:
+        """Return True: it costs nothing."""
+        return True
+
+
 __all__ = [
     "PDF",
     "UNKNOWN_USAGE",
@@ -390,6 +428,7 @@ __all__ = [
     "Stop",
     "ToolCall",
     "ToolSpec",
+    "Waits",
     "at_least",
     "cannot_show",
     "characters",

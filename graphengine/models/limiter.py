@@ -23,7 +23,7 @@ import weakref
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from graphengine.errors import (
@@ -41,7 +41,7 @@ from graphengine.models.rates import PAUSES, RateController
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-    from graphengine.models.base import Model, Request, Response
+    from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.rates import Permit
     from graphengine.runner.clock import Clock
 
@@ -61,19 +61,6 @@ Left: TypeAlias = "tuple[int, float] | None"
 
 LEFT: Final[ContextVar[Callable[[Left, Left], None] | None]] = ContextVar("graphengine_left", default=None)
 """Gets the limits on requests and tokens that a response to the call being made states; adapters' clients call it."""
-
-
-class Waits(Protocol):
-    """How a caller waits: by which clock, and what ends the wait early."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock."""
-        ...
-
-    async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first of them is done. Never return if the caller has to stop instead."""
-        ...
 
 
 class _MachineClock:
@@ -224,8 +211,9 @@ class WaitQueue:
 
     def closed_seconds(self) -> float:
         """Return for how long no call may begin: infinity while one is tried, 0.0 if one may now."""
-        with self.rates() as (rates, now):
-            return max(0.0, rates.closed_until(now) - now)
+        now = self._now()
+        with self._lock:
+            return max(0.0, self._rates.closed_until(now) - now)
 
     def is_free(self, tokens: int) -> bool:
         """Return whether a call would begin at once."""
@@ -627,7 +615,6 @@ __all__ = [
     "PlainWaits",
     "RateLimiter",
     "WaitQueue",
-    "Waits",
     "limited",
     "limiter_for",
     "limiter_of",

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool, Kind
     from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.openai_parts import JsonObject
     from graphengine.models.prices import Spent
 
 _PATH: Final = "/responses"

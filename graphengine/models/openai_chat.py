@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graphengine.models.hosted import HostedTool
     from graphengine.models.limiter import RateLimiter
     from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.openai_parts import JsonObject
     from graphengine.models.prices import Price, Spent
 
 _PATH: Final = "/chat/completions"

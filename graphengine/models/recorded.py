@@ -2,7 +2,7 @@
 
 The file has one line of JSON for each answer: `{"request": …, "response": …}`. The request is what any provider would
 get, and is the key under which the answer is found again. Secrets are hidden before anything is compared or written,
-see `graphengine.models.hiding`.
+see `graphengine.state.hiding`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.errors import ModelError, ModelUnavailable
 from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices, KnowsWindow, Message, Response
-from graphengine.models.hiding import hidden
 from graphengine.models.hosted import lacking
 from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model
@@ -29,6 +28,7 @@ from graphengine.models.scripted import shown, stream
 from graphengine.models.settings import ChecksSettings
 from graphengine.output_file import write_file
 from graphengine.state.field import explain
+from graphengine.state.hiding import hidden
 
 if TYPE_CHECKING:
     import os

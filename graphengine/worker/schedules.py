@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.runner import Runner
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import QueueStore
 
 Missed: TypeAlias = Literal["skip", "one", "all"]
 
@@ -162,7 +162,7 @@ def as_kept(schedule: Schedule) -> KeptSchedule:
     return KeptSchedule(body.pop("name"), body, _NEVER if schedule.paused or next_at is None else next_at)
 
 
-async def find(store: Store, name: str) -> Schedule:
+async def find(store: QueueStore, name: str) -> Schedule:
     """Return a schedule by name.
 
     Raises:

@@ -29,7 +29,7 @@ from graphengine import (
 from graphengine.errors import DefinitionError
 from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
 from graphengine.models.batches import BatchCollector, Batches, Ticket
-from graphengine.models.openai_batches import OpenAIBatches
+from graphengine.models.openai_calls import OpenAIBatches
 from graphengine.models.prices import Prices, Spent
 from tests.agents.run_kits import Work, add, one, within
 from tests.kit.runs import SOON

@@ -23,7 +23,7 @@ from graphengine.agents.live_events import (
     ToolCalled,
     ToolReturned,
 )
-from graphengine.agents.outcomes import ToolOutcome
+from graphengine.agents.records import ToolOutcome
 from graphengine.errors import AnswerTorn, GuardFailed
 from graphengine.models import Request, Response, Router
 from graphengine.models.base import ToolCall

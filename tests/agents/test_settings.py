@@ -84,7 +84,7 @@ class TestSettings:
             await within(run)
             steps = await runner.history(run.id)
         turns = [said(step)["value"] for step in steps if said(step).get("name") == "turn"]
-        assert [turn["settings"] for turn in turns] == [{"effort": "low", "headers": {"authorization": "[hidden]"}}] * 2
+        assert [turn["settings"] for turn in turns] == [{"effort": "low", "headers": {"authorization": "[secret]"}}] * 2
         assert HEADER not in str(steps)
         assert HEADER not in repr(agent)
 

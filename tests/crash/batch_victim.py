@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.errors import RunExists
 from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, Price, batches
-from graphengine.models.anthropic_batches import AnthropicBatches
-from graphengine.models.openai_batches import OpenAIBatches
+from graphengine.models.anthropic import AnthropicBatches
+from graphengine.models.openai_calls import OpenAIBatches
 
 
 class Words(BaseModel):

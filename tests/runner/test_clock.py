@@ -10,13 +10,13 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
-import aiosqlite
 import pytest
 from pydantic import BaseModel
 
 from graphengine import END, Context, Graph, Limits, Retry, Runner, value
 from graphengine.errors import DefinitionError
 from graphengine.runner.clock import SystemClock
+from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing import FakeClock
 from graphengine.testing import clock as clocks
 from tests.kit.runs import SOON, WEEK, alone
@@ -254,12 +254,12 @@ class Late(SimpleQueue[Any]):
         self.get = self._given.get  # type: ignore[method-assign]
         self.kept = asyncio.Event()
 
-    def put_nowait(self, item: Any) -> None:
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002 - as in a queue
         """Keep the first call; pass on the others."""
         if self.kept.is_set():
             self._given.put(item)
         else:
-            super().put_nowait(item)
+            super().put(item, block, timeout)
             self.kept.set()
 
     def let(self) -> None:
@@ -270,15 +270,16 @@ class Late(SimpleQueue[Any]):
 async def test_a_thread_that_has_not_begun_its_call_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy system may wake it only after the clock has checked it several times."""
     queue = Late()
-    monkeypatch.setattr("aiosqlite.core.SimpleQueue", lambda: queue)
-    opening = asyncio.ensure_future(aiosqlite.connect(":memory:"))
+    monkeypatch.setattr("graphengine.stores.sqlite.worker.SimpleQueue", lambda: queue)
+    worker = Worker("file::memory:", busy_timeout_seconds=1)
+    working = asyncio.ensure_future(worker.run(lambda _: None))
     await queue.kept.wait()
     assert True in clocks._threads()  # noqa: SLF001
     queue.let()
-    connection = await opening
+    await working
     async with asyncio.timeout(SOON):
         await FakeClock(start=0.0).sleep_until(9.0)  # it is idle again
-    await connection.close()
+    await worker.close()
 
 
 def test_a_thread_between_two_calls_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def test_a_thread_has_the_drawn_speed(tmp_path: Path) -> None:
 
     async def turns(before: int, after: int) -> tuple[int, int]:
         """Return the turns before work is done, and before its end is known."""
-        worker = await Worker.connect((tmp_path / "runs.db").as_uri(), busy_timeout_seconds=1)
+        worker = Worker((tmp_path / "runs.db").as_uri(), busy_timeout_seconds=1)
         threads.take([before, after])
         running = asyncio.create_task(worker.run(lambda _: done.append(passed)))
         passed = 0

@@ -15,14 +15,14 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from unittest.mock import patch
 
 from graphengine.stores.sqlite.worker import Worker
 
-Future: TypeAlias = "asyncio.Future[Any] | None"
-Work: TypeAlias = Callable[[], Any]
+Work: TypeAlias = Callable[[sqlite3.Connection], object]
 
 NEVER_SECONDS = 1e6
 PATIENCE_SECONDS = 20.0
@@ -35,9 +35,18 @@ def no_sign_of_life() -> Any:
 
 def lose(worker: Worker) -> None:
     """Drop the work that a thread has not started, since its process is killed; a real thread is left alone."""
-    queue: object = worker._connection._tx if worker._connection is not None else None  # noqa: SLF001
+    queue: object = worker._queue  # noqa: SLF001
     if isinstance(queue, Line):
         queue.lose()
+
+
+class Killed:
+    """The connection of a process that was killed."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Fail."""
+        message = "its process was killed"
+        raise sqlite3.OperationalError(message)
 
 
 class Piece:
@@ -45,65 +54,60 @@ class Piece:
 
     Attributes:
         before: How many turns pass before it is done.
-        after: How many more turns pass before its waiter learns of it.
+        after: How many more turns pass before the event loop learns of it.
+        is_done: Whether the thread has done it.
+        is_last: Whether the thread ends after it.
     """
 
-    def __init__(self, future: Future, work: Work, before: int, after: int) -> None:
+    def __init__(self, threads: Threads, work: Work, before: int, after: int) -> None:
         self.before = before
         self.after = after
-        self.is_done = False
-        self._future = future
-        self._work = work
-        self._result: Any = None
-        self._error: BaseException | None = None
+        self.is_done = self.is_last = False
+        self.work = work
+        self._threads = threads
+        self._answers: list[Callable[[], object]] = []
         self._has_ended = threading.Event()
 
-    def __call__(self) -> Any:
-        """Do the work, on the thread. The result tells the thread whether to end."""
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Do the work, on the thread."""
+        self._threads.answers[threading.get_ident()] = self._answers
         try:
-            self._result = self._work()
-        except BaseException as error:  # noqa: BLE001 - like the thread itself, since the waiter must get it
-            self._error = error
+            self.work(connection)
         finally:
+            del self._threads.answers[threading.get_ident()]
             self._has_ended.set()
-        return self._result
 
     def wait(self) -> None:
         """Wait until the thread has done it."""
-        if not self._has_ended.wait(PATIENCE_SECONDS):
-            self._error = TimeoutError("a store's thread hangs")
         self.is_done = True
-
-    def lose(self) -> None:
-        """Drop the work."""
-        self._error = sqlite3.OperationalError("its process was killed")
-        self.answer()
+        assert self._has_ended.wait(PATIENCE_SECONDS), "a store's thread hangs"
 
     def answer(self) -> None:
-        """Report to the waiter, unless it no longer waits."""
-        if self._future is None or self._future.done():
-            return
-        if self._error is not None:
-            self._future.set_exception(self._error)
-        else:
-            self._future.set_result(self._result)
+        """Let the event loop learn of it."""
+        for answer in self._answers:
+            answer()
 
 
 class Line:
-    """The work of one thread, in order: `aiosqlite` uses it as the queue of a connection."""
+    """The work of one thread, in order: a worker uses it as its queue."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._held: deque[Piece] = deque()
-        self._queue: SimpleQueue[tuple[None, Work]] = SimpleQueue()
+        self._queue: SimpleQueue[Piece | None] = SimpleQueue()
 
-    def put_nowait(self, item: tuple[Future, Work]) -> None:
+    def put(self, work: Work | None) -> None:
         """Add work. Called on the event loop."""
-        self._held.append(self._threads.piece(*item))
-        self._threads.wake(self)
+        if work is not None:
+            self._held.append(self._threads.piece(work))
+            self._threads.wake(self)
+        elif self._held:
+            self._held[-1].is_last = True
+        else:
+            self._queue.put(None)
 
-    def get(self) -> tuple[None, Work]:
-        """Return the next piece whose turn has come. Called on the thread."""
+    def get(self) -> Piece | None:
+        """Return the next piece whose turn has come, or None at the end. Called on the thread."""
         return self._queue.get()
 
     def turn(self) -> bool:
@@ -113,8 +117,10 @@ class Line:
             piece.before -= 1
             return True
         if not piece.is_done:
-            self._queue.put((None, piece))
+            self._queue.put(piece)
             piece.wait()
+            if piece.is_last:
+                self._queue.put(None)
         if piece.after:
             piece.after -= 1
             return True
@@ -123,13 +129,13 @@ class Line:
         return bool(self._held)
 
     def lose(self) -> None:
-        """Drop the work that was not started."""
-        begun = [piece for piece in self._held if piece.is_done]
-        for piece in self._held:
-            if not piece.is_done:
-                piece.lose()
-        self._held = deque(begun)
-        if not begun:
+        """Drop the work that was not started; who waits for the result of one gets an error."""
+        lost = [piece for piece in self._held if not piece.is_done]
+        self._held = deque(piece for piece in self._held if piece.is_done)
+        for piece in lost:
+            if getattr(piece.work, "__name__", "") == "keep":
+                piece.work(cast("sqlite3.Connection", Killed()))
+        if not self._held:
             self._threads.rest(self)
 
     def finish(self) -> None:
@@ -146,11 +152,14 @@ class Threads:
         self._busy: dict[Line, None] = {}
         self._next: asyncio.Handle | None = None
         self._turns: Iterator[int] = itertools.repeat(0)
+        self._call_soon_threadsafe = loop.call_soon_threadsafe
+        self.answers: dict[int, list[Callable[[], object]]] = {}
 
     def patches(self) -> list[Any]:
         """Yield the patches that replace real threads, and stop everything else that depends on real time."""
         return [
-            patch("aiosqlite.core.SimpleQueue", lambda: Line(self)),
+            patch("graphengine.stores.sqlite.worker.SimpleQueue", lambda: Line(self)),
+            patch.object(self._loop, "call_soon_threadsafe", self._keep_answer),
             patch("graphengine.stores.sqlite.removal.STRIDE_SECONDS", NEVER_SECONDS),
             patch("graphengine.stores.sqlite.removal._MOST_REST_SECONDS", 0.0),
             no_sign_of_life(),
@@ -160,9 +169,17 @@ class Threads:
         """Use these numbers from now on: each piece of work waits for the next two, cyclically."""
         self._turns = itertools.cycle(turns)
 
-    def piece(self, future: Future, work: Work) -> Piece:
+    def piece(self, work: Work) -> Piece:
         """Return a piece of work that a thread does when its turn comes."""
-        return Piece(future, work, next(self._turns), next(self._turns))
+        return Piece(self, work, next(self._turns), next(self._turns))
+
+    def _keep_answer(self, callback: Callable[..., object], *args: Any, **options: Any) -> object:
+        """Hold what a thread tells the event loop until the turn of its piece has come."""
+        answers = self.answers.get(threading.get_ident())
+        if answers is None:
+            return self._call_soon_threadsafe(callback, *args, **options)
+        answers.append(partial(callback, *args))
+        return None
 
     def wake(self, line: Line) -> None:
         """Note that a thread has work. If no turns pass any more, do it at once, so that the thread ends."""

@@ -1,13 +1,11 @@
 """A SQLite store whose event loop is gone."""
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
-from typing_extensions import override
 
 from graphengine.stores.base import Store
 from graphengine.stores.sqlite import SQLiteStore
@@ -17,7 +15,7 @@ from tests.conformance.store_kit import append, batch, new_run, steps
 
 def threads() -> set[threading.Thread]:
     """Return the threads that work for stores."""
-    return {each for each in threading.enumerate() if "graphengine" in each.name or "connection_worker" in each.name}
+    return {each for each in threading.enumerate() if "graphengine" in each.name}
 
 
 def test_it_is_released_without_its_loop(tmp_path: Path) -> None:
@@ -51,48 +49,29 @@ def test_it_is_released_without_its_loop(tmp_path: Path) -> None:
     assert threads() <= before  # one of an earlier test can end meanwhile
 
 
-@pytest.mark.parametrize("closes", [False, True])
-async def test_a_cancelled_caller_waits_for_the_thread(tmp_path: Path, closes: bool) -> None:  # noqa: FBT001
-    """The thread notifies the event loop when it is done; if that were closed by then, it would print a traceback."""
-    begun, may_end = threading.Event(), threading.Event()
+def test_a_caller_that_is_cancelled_needs_no_answer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its work is done all the same, and the thread ends without a word, although the event loop is closed by then."""
+    begun, may_end, done = threading.Event(), threading.Event(), threading.Event()
 
     def slow(raw: sqlite3.Connection) -> None:
+        del raw
         begun.set()
         may_end.wait(10)
+        done.set()
 
-    worker = await Worker.connect((tmp_path / "x.db").as_uri(), busy_timeout_seconds=1)
-    working = asyncio.create_task(worker.run(slow))
-    assert await asyncio.to_thread(begun.wait, 10)
-    closing = asyncio.create_task(worker.close()) if closes else None
-    await asyncio.sleep(0)
-    working.cancel()
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert not working.done()
+    async def begin() -> Worker:
+        worker = Worker((tmp_path / "x.db").as_uri(), busy_timeout_seconds=1)
+        working = asyncio.create_task(worker.run(slow))
+        assert await asyncio.to_thread(begun.wait, 10)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        return worker
+
+    before = threads()
+    worker = asyncio.run(begin())
     may_end.set()
-    with pytest.raises(asyncio.CancelledError):
-        await working
-    await (closing or worker.close())
-
-
-async def test_a_closed_connection_has_no_thread(tmp_path: Path) -> None:
-    """A closed connection has no thread, even if that needs a moment after it reported its last work."""
-
-    class Late(logging.Handler):
-        @override
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.msg == "operation %s completed":
-                threading.Event().wait(0.05)
-
-    log, late = logging.getLogger("aiosqlite"), Late()
-    log.addHandler(late)
-    level = log.level
-    log.setLevel(logging.DEBUG)
-    try:
-        before = threads()
-        worker = await Worker.connect(f"file:{tmp_path / 'runs.db'}", busy_timeout_seconds=1)
-        await worker.close()
-        assert threads() <= before
-    finally:
-        log.removeHandler(late)
-        log.setLevel(level)
+    worker.abandon()
+    assert done.is_set()
+    assert threads() <= before
+    assert capfd.readouterr().err == ""

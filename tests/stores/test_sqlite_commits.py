@@ -42,7 +42,7 @@ def begins(connection: sqlite3.Connection) -> list[str]:
 @pytest.fixture
 async def worker(path: Path) -> AsyncIterator[Worker]:
     """A connection to a database of words."""
-    worker = await Worker.connect(path.as_uri(), busy_timeout_seconds=1)
+    worker = Worker(path.as_uri(), busy_timeout_seconds=1)
     await worker.run(lambda connection: connection.execute("CREATE TABLE words (word TEXT NOT NULL)"))
     yield worker
     await worker.close()

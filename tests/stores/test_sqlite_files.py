@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import re
 import shutil
@@ -474,28 +473,13 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
     assert {name: plans[name] for name, lines in sorts.items() if name not in SORTING and lines not in ordered} == {}
 
 
-async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) -> None:
-    """The connection that the thread opens nevertheless is closed, and its thread ends."""
-    before = set(threading.enumerate())
-    for _ in range(20):
-        opening = asyncio.create_task(Worker.connect((tmp_path / "runs.db").as_uri(), busy_timeout_seconds=1))
-        await asyncio.sleep(0)
-        opening.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-    gc.collect()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(5)  # the last one reports the close to the loop, and ends after that
-    assert set(threading.enumerate()) <= before
-
-
 def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
     """A program that ends its event loop at once, like a command, gets no message from a late thread."""
     before = set(threading.enumerate())
 
     async def open_nothing() -> None:
         with pytest.raises(sqlite3.OperationalError):
-            await Worker.connect((tmp_path / "none.db").as_uri() + "?mode=ro", busy_timeout_seconds=1)
+            Worker((tmp_path / "none.db").as_uri() + "?mode=ro", busy_timeout_seconds=1)
         assert set(threading.enumerate()) <= before
 
     asyncio.run(open_nothing())

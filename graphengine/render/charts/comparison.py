@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.parts import Drawing, Tone
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunStore
 
 ROWS: Final = 12
 """The most steps of each run, and the most differing fields, that are listed."""
@@ -70,7 +70,7 @@ class Pair:
     steps: tuple[Sequence[Step], Sequence[Step]]
 
 
-async def pair_of(store: Store, first: str, second: str) -> Pair:
+async def pair_of(store: RunStore, first: str, second: str) -> Pair:
     """Read two runs from an open store.
 
     Raises:

@@ -2,11 +2,10 @@
 
 -- name: append
 SELECT run, fence, driver, last, status FROM append(
-    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[],
+    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[], %s::text[],
     %s::bigint[], %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bigint[], %s::bigint[],
     %s::bigint[], %s::integer[], %s::integer[], %s::text[],  %s::bigint[], %s::text[], %s::text[], %s::integer[],
-    %s::bytea[], %s::text[],  %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[],
-    %s::bigint[], %s::text[]
+    %s::bytea[], %s::text[],  %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[]
 );
 
 -- name: append_last

@@ -189,7 +189,6 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         texts.add(key, row)
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
-    summed = [each for each in additions if each.summary is not None]
     return SQL["append"], (
         owner,
         [each.key for each in additions],
@@ -197,6 +196,7 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         [each.rows[0].seq if each.rows else None for each in additions],
         [each.status for each in additions],
         [each.due_at for each in additions],
+        [each.summary for each in additions],
         [key for key, _ in rows],
         [row.seq for _, row in rows],
         [row.at for _, row in rows],
@@ -218,8 +218,6 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         texts.places,
         texts.in_snapshots,
         texts.digests,
-        [each.key for each in summed],
-        [each.summary for each in summed],
     )
 
 

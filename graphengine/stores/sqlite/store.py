@@ -160,9 +160,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         files.prepare_file(path)
         lease = Lease(self._options)
         try:
-            worker = await Worker.connect(
-                f"{path.as_uri()}?mode=rw", busy_timeout_seconds=self._options.busy_timeout_seconds
-            )
+            worker = Worker(f"{path.as_uri()}?mode=rw", busy_timeout_seconds=self._options.busy_timeout_seconds)
         except sqlite3.Error as error:
             raise explain(error, path) from error
         checkpoints = Checkpoints(path, self._synchronous)
@@ -332,7 +330,7 @@ def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: D
     if direct is not None:
         direct.close()
     reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
-    writer.abandon(checkpoints.close)
+    writer.abandon(lambda _: checkpoints.close())
 
 
 def _json(value: JsonValue) -> str:

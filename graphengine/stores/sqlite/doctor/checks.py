@@ -55,7 +55,7 @@ _DOCTOR: Final = "`graphengine doctor --repair`"
 _NEW_FILE: Final = f"{_DOCTOR} saves every row that can be read into a new file"
 _KINDS: Final = frozenset({"answer", "message", "stop"})
 _OF_NO_RUN: Final = "run NOT IN (SELECT key FROM runs) AND run NOT IN (SELECT key FROM trash)"
-_STRAYS: Final = {
+STRAYS: Final = {
     "inbox": _OF_NO_RUN,
     "tags": _OF_NO_RUN,
     "earlier_outlines": _OF_NO_RUN,
@@ -301,7 +301,7 @@ def _texts(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield rows that belong to no run, step or snapshot."""
-    for table, condition in _STRAYS.items():
+    for table, condition in STRAYS.items():
         (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()  # noqa: S608 - constants
         if count:
             what, repair = f"{count} rows of {table} belong to nothing", f"{_DOCTOR} drops them"
