@@ -2,7 +2,7 @@ from .agents import Agent as Agent, Window as Window, mcp as mcp, tool as tool
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
 from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
-from .cli.progress import show as show
+from .cli.live import show as show
 from .errors import CompileError as CompileError, GraphEngineError as GraphEngineError
 from .graph.conditions import (
     Condition as Condition,
@@ -28,6 +28,7 @@ from .graph.definition import (
 from .graph.endings import ended_with as ended_with
 from .graph.options import Sizes as Sizes
 from .graph.question import ask as ask
+from .media import Media as Media, TextFile as TextFile
 from .models import (
     Cited as Cited,
     RateLimiter as RateLimiter,
@@ -53,7 +54,6 @@ from .runner import (
 )
 from .state.ending import Ending as Ending
 from .state.failure import Failure as Failure
-from .state.media import Media as Media, TextFile as TextFile
 from .state.secret import Secret as Secret
 from .worker import Worker as Worker
 

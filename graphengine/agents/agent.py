@@ -17,14 +17,16 @@ from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text
+from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
 from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
+from graphengine.graph.question import holes
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import DATA_NOTE, SYSTEM_DATA_NOTE, fill, holes, labelled
+from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, OfflineModel
 from graphengine.models.batches import lacks_batches
 from graphengine.models.hosted import HostedTool, lacking
@@ -33,7 +35,6 @@ from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
-from graphengine.state.media import Media, joined
 from graphengine.state.path import is_path, nearest, parse
 
 if TYPE_CHECKING:

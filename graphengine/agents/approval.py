@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
+from graphengine.agents.prompts import as_text
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import as_text
 from graphengine.runner.scope import Question
 from graphengine.state.injection import NO_DEFAULT, Injected
 from graphengine.state.json_values import utf8_text

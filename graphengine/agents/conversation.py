@@ -26,6 +26,7 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
 from graphengine.agents.guards import apply_to_value, around_model, around_tool, check_text
+from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
 from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
 from graphengine.agents.runtime import batched
@@ -42,7 +43,7 @@ from graphengine.errors import (
     mark_repeating,
 )
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import DATA_NOTE, as_text
+from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, OfflineModel, Request, Response, usage_of
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
@@ -51,7 +52,6 @@ from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, Piece, as_outcome
 from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

@@ -28,7 +28,7 @@ from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_nam
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
-from graphengine.state.media import Media, mark
+from graphengine.media import Media, mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

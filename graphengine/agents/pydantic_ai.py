@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from graphengine.agents.prompts import as_text
 from graphengine.agents.runtime import runtime_here
 from graphengine.errors import DefinitionError, NotRecordable, install_command
-from graphengine.graph.templates import as_text
+from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
 from graphengine.runner.scope import Piece
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.graph.definition import GraphDefinition
-from graphengine.graph.elsewhere import Awaited, with_our_keywords
+from graphengine.graph.elsewhere import with_our_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Container, Coroutine, Mapping, Sequence
@@ -108,7 +108,7 @@ class Graph(GraphDefinition[S]):
         """
         from graphengine.api.once import run_once  # noqa: PLC0415 - declaring a graph needs no runner
 
-        return Awaited(run_once(self, state, **options), self)
+        return run_once(self, state, **options)
 
     @with_our_keywords
     def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:

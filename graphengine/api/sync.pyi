@@ -10,13 +10,13 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
-from graphengine.history.load import Difference
+from graphengine.history.load import Difference, Wait
 from graphengine.history.usage import Spent
 from graphengine.models.base import Model
 from graphengine.runner import retention as pruning
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
-from graphengine.runner.result import Result, Wait
+from graphengine.runner.result import Result
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import QueueLimits, RunInfo, Store

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from graphengine.agents.prompts import labelled
 from graphengine.agents.runtime import RunRuntime
 from graphengine.briefs.article import Fact, Findings
 from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.briefs.researcher import research
 from graphengine.briefs.text.language import in_language_of
 from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
-from graphengine.graph.templates import labelled
+from graphengine.media import TextFile
 from graphengine.models.base import KnowsWindow, Model
 from graphengine.runner.context import Context
-from graphengine.state.media import TextFile
 
 LONG_BYTES = 400_000  # of all sources together: some 100,000 tokens, so that they fit into windows of 128,000
 SHORT_BYTES = 16_000  # that fit into every window of 32,000

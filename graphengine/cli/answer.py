@@ -309,13 +309,17 @@ class _Post:
         """Show that it is recorded, why the run was not resumed here, if it was tried, and what continues it."""
         from graphengine.cli.context import Exit
         from graphengine.errors import GraphNotFound
-        from graphengine.history.json_document import SCHEMA, error_document
 
         context = self.context
         code = Exit.FINISHED if error is None else Exit.WAITING
         if context.json:
-            more = {"error": error_document(error)["error"]} if error is not None else {}
-            context.document({"schema": SCHEMA, "run_id": self.run_id, self.name: self.done, **more})
+            from msgspec import UNSET
+
+            from graphengine.cli.run_documents import Answered, Sent
+            from graphengine.history.step_document import refusal_of
+
+            kind = Answered if self.name == "answer" else Sent
+            context.document(kind(run_id=self.run_id, error=UNSET if error is None else refusal_of(error)))
             return code
         info = context.read(lambda store: store.info(self.run_id))
         context.out.line(f"the {self.name} is {self.done}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.errors import Problem
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.step_document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +132,21 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
     return (file, int(line)) if line.isdigit() else (error.where, None)
 
 
-def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA, error_document, problems_listed
+def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
+    from graphengine.cli.graph_documents import BrokenLine, Checked, CheckedGraph
+    from graphengine.history.step_document import refusal_of
 
-    graphs: list[JsonValue] = [
-        {"name": each.graph.name, "file": str(each.file), "problems": problems_listed(each.problems)}
+    graphs = [
+        CheckedGraph(name=each.graph.name, file=str(each.file), problems=each.problems)
         for each in checked
         if each.graph is not None
     ]
-    broken: list[JsonValue] = [
-        {"file": str(each.file), "line": _split(each.broken)[1], "error": error_document(each.broken)["error"]}
+    broken = [
+        BrokenLine(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
         for each in checked
         if each.broken is not None
     ]
-    return {"schema": SCHEMA, "errors": errors, "warnings": warnings, "graphs": graphs, "broken": broken}
+    return Checked(errors=errors, warnings=warnings, graphs=graphs, broken=broken)
 
 
 def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
@@ -254,27 +255,26 @@ def first_sentence(text: str) -> str:
     return paragraph
 
 
-def _list_document(found: Sequence[Listed]) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA, error_document
+def _list_document(found: Sequence[Listed]) -> Document:
+    from graphengine.cli.graph_documents import Broken, Graphs, ListedGraph
+    from graphengine.history.step_document import refusal_of
 
-    broken: list[JsonValue] = [
-        {"file": str(each.file), "error": error_document(each.error)["error"]} for each in found if each.error
-    ]
-    graphs: list[JsonValue] = [
-        {
-            "name": graph.name,
-            "file": str(each.file),
-            "about": about(each, graph.name),
-            "nodes": len(graph.nodes),
-            "example": hasattr(each.module, "example"),
-            "models": sorted(getattr(each.module, "MODELS", {})),
-            "input": graph.state.model_json_schema(),
-        }
+    broken = [Broken(file=str(each.file), error=refusal_of(each.error)) for each in found if each.error]
+    graphs = [
+        ListedGraph(
+            name=graph.name,
+            file=str(each.file),
+            about=about(each, graph.name),
+            nodes=len(graph.nodes),
+            example=hasattr(each.module, "example"),
+            models=sorted(getattr(each.module, "MODELS", {})),
+            input=graph.state.model_json_schema(),
+        )
         for each in found
         if each.module is not None
         for graph in each.graphs
     ]
-    return {"schema": SCHEMA, "graphs": graphs, "broken": broken}
+    return Graphs(graphs=graphs, broken=broken)
 
 
 def _show_list(context: CommandContext, found: Sequence[Listed]) -> None:

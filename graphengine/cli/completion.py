@@ -37,9 +37,9 @@ def completion(context: CommandContext, shell: str) -> int:
         kind(main, {}, "graphengine", COMPLETES)
     )  # BashComplete.source would start bash to check its version
     if context.json:
-        from graphengine.history.json_document import SCHEMA
+        from graphengine.cli.graph_documents import Script
 
-        context.document({"schema": SCHEMA, "shell": shell, "script": script})
+        context.document(Script(shell=shell, script=script))
     else:
         context.out.write(script.rstrip() + "\n")
     return 0

@@ -27,12 +27,11 @@ from graphengine.errors import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from pathlib import Path
 
     from graphengine.cli.places import Database, Place
     from graphengine.cli.terminal import Channel
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 T = TypeVar("T")
@@ -199,11 +198,11 @@ class CommandContext:
         finally:
             self._loop.close()
 
-    def document(self, content: Mapping[str, JsonValue]) -> None:
+    def document(self, content: object) -> None:
         """Write the one JSON document."""
         self.out.write(as_json(content) + "\n")
 
-    def line(self, content: Mapping[str, JsonValue]) -> None:
+    def line(self, content: object) -> None:
         """Write one of many JSON documents, on a line of its own."""
         self.out.write(as_json(content, indent=None) + "\n")
 
@@ -213,7 +212,7 @@ class CommandContext:
         if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
         if self.json:
-            from graphengine.history.json_document import error_document
+            from graphengine.history.step_document import error_document
 
             self.document(error_document(error))
         else:
@@ -274,11 +273,13 @@ _CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 """Control codes that JSON does not escape, and that terminals obey."""
 
 
-def as_json(value: JsonValue, indent: int | None = 2) -> str:
-    """Return the value as JSON without NaN, lone surrogates and control codes."""
+def as_json(value: object, indent: int | None = 2) -> str:
+    """Return a document, or plain values, as JSON without NaN, lone surrogates and control codes."""
     import json
 
-    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    from msgspec import to_builtins
+
+    text = json.dumps(to_builtins(value), indent=indent, ensure_ascii=False, allow_nan=False)
     return harmless_json(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
+    from graphengine.history.step_document import Document
     from graphengine.stores.findings import Finding, Repaired, Report
 
 _FAULTS_REMAIN: Final = 1
@@ -46,15 +47,34 @@ def doctor(context: CommandContext, *, repair: bool, quick: bool) -> int:
     repaired = _repaired(place, quick=quick) if repair else None
     report = repaired.report if repaired is not None else _examined(place, quick=quick)
     if context.json:
-        from graphengine.history.json_document import doctor_document
-
-        context.document(doctor_document(report, repaired))
+        context.document(_document(report, repaired))
     else:
         if repaired is not None:
             _show_repair(context, repaired)
         _show(context, report, place)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
+
+
+def _document(report: Report, repaired: Repaired | None) -> Document:
+    from msgspec import UNSET, convert
+
+    from graphengine.cli.run_documents import Examined, Finding
+
+    copy = UNSET if repaired is None else None if repaired.copy is None else str(repaired.copy)
+    return Examined(
+        database=str(report.path),
+        sound=report.is_sound,
+        findings=[convert(finding, Finding, from_attributes=True) for finding in report.findings],
+        more=report.more,
+        runs=report.runs,
+        steps=report.steps,
+        snapshots=report.snapshots,
+        done=UNSET if repaired is None else repaired.done,
+        lost=UNSET if repaired is None else repaired.lost,
+        unnamed=UNSET if repaired is None else repaired.unnamed,
+        copy=copy,
+    )
 
 
 def _examined(place: Place, *, quick: bool) -> Report:

@@ -20,8 +20,8 @@ from graphengine.cli.report import Ended, Job, check_output, report
 from graphengine.cli.terminal import WIPE, when
 from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import Limits
-from graphengine.history.json_document import error_document
 from graphengine.history.load import load_snapshot
+from graphengine.history.step_document import error_document
 from graphengine.history.visits import Visits
 from graphengine.runner import RunFailed, StepRecorded
 from graphengine.state.amounts import allows_unknown_cost

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.history.json_document import SCHEMA
+from graphengine.cli.graph_documents import Estimated, EstimatedAgent
 from graphengine.models.base import EstimatesCosts, KnowsWindow, OfflineModel
 from graphengine.models.names import as_model
 from graphengine.state.amounts import dollars
@@ -53,17 +53,17 @@ class _Counted:
         each = [await self.asked.price_of(call[0], call[answer]) for call in self.calls]
         return None if None in each else sum(usd for usd in each if usd is not None)
 
-    async def document(self) -> dict[str, Any]:
+    async def document(self) -> EstimatedAgent:
         """Return what it adds to the document."""
-        return {
-            "agent": self.agent,
-            "model": self.model,
-            "calls": len(self.calls),
-            "input_tokens": sum(call[0] for call in self.calls),
-            "output_tokens": sum(call[1] for call in self.calls),
-            "cost_usd": await self.cost(1),
-            "most_usd": await self.cost(2),
-        }
+        return EstimatedAgent(
+            agent=self.agent,
+            model=self.model,
+            calls=len(self.calls),
+            input_tokens=sum(call[0] for call in self.calls),
+            output_tokens=sum(call[1] for call in self.calls),
+            cost_usd=await self.cost(1),
+            most_usd=await self.cost(2),
+        )
 
 
 class _Counting(OfflineModel):
@@ -113,11 +113,10 @@ def show_estimate(job: Job, state: Any) -> int:  # noqa: ANN401 - a state of any
         return 0
     rows = [
         (
-            *(row["agent"], row["model"], str(row["calls"])),
-            *(f"{row[name]:,}" for name in ("input_tokens", "output_tokens")),
-            *(_usd(row[name]) for name in ("cost_usd", "most_usd")),
+            *(row.agent, row.model, str(row.calls), f"{row.input_tokens:,}", f"{row.output_tokens:,}"),
+            *(_usd(row.cost_usd), _usd(row.most_usd)),
         )
-        for row in found["agents"]
+        for row in found.agents
     ]
     headings = ("agent", "model", "calls", "tokens in", "tokens out", "cost", "at most")
     if rows:
@@ -127,7 +126,7 @@ def show_estimate(job: Job, state: Any) -> int:  # noqa: ANN401 - a state of any
     return 0
 
 
-async def _estimate(job: Job, state: Any) -> dict[str, Any]:  # noqa: ANN401
+async def _estimate(job: Job, state: Any) -> Estimated:  # noqa: ANN401
     """Return the document of the expected cost."""
     from graphengine.api.runner import Runner
     from graphengine.cli.project import executors_of
@@ -151,18 +150,18 @@ async def _estimate(job: Job, state: Any) -> dict[str, Any]:  # noqa: ANN401
             "--limit cost_usd=… bounds the cost of a run"
         )
     agents = [await row.document() for row in rows.values()]
-    unpriced = [row["model"] for row in agents if row["cost_usd"] is None]
+    unpriced = [row.model for row in agents if row.cost_usd is None]
     if unpriced and not unknown:
         unknown = f"the price of {', '.join(dict.fromkeys(unpriced))} is unknown"
-    sums = {name: None if unknown else sum(row[name] or 0.0 for row in agents) for name in ("cost_usd", "most_usd")}
-    return {
-        "schema": SCHEMA,
-        "graph": job.found.graph.name,
-        "agents": agents,
-        **sums,
-        "unknown": unknown,
-        "ended": ended,
-    }
+    usd, most = (sum(row.cost_usd or 0.0 for row in agents), sum(row.most_usd or 0.0 for row in agents))
+    return Estimated(
+        graph=job.found.graph.name,
+        agents=agents,
+        cost_usd=None if unknown else usd,
+        most_usd=None if unknown else most,
+        unknown=unknown,
+        ended=ended,
+    )
 
 
 def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model]]:
@@ -176,15 +175,15 @@ def _usd(amount: float | None) -> str:
     return "unknown" if amount is None else f"{dollars(amount)} USD"
 
 
-def _in_words(found: Mapping[str, Any]) -> Sequence[str]:
-    if found["unknown"]:
-        return [f"expected cost: unknown, because {found['unknown']}"]
-    if all(row["model"] == _RULES for row in found["agents"]):
+def _in_words(found: Estimated) -> Sequence[str]:
+    if found.unknown:
+        return [f"expected cost: unknown, because {found.unknown}"]
+    if all(row.model == _RULES for row in found.agents):
         return ["expected cost: 0 USD, since rules answer; name models with --model"]
-    usd, most = _usd(found["cost_usd"]), _usd(found["most_usd"])
+    usd, most = _usd(found.cost_usd), _usd(found.most_usd)
     lines = [f"expected cost: about {usd}, at most {most} if every answer is as long as it may be"]
     lines.append("counted in a rehearsal by rules; models may need more calls, for example to correct an answer")
-    if found["ended"] == "waiting":
+    if found.ended == "waiting":
         lines.append("the run then waits; what follows the answer is not included")
     return lines
 

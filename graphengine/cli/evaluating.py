@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel
     from graphengine.evaluation import Report, TrialReport
     from graphengine.graph.definition import Runnable
+    from graphengine.history.step_document import Document
     from graphengine.runner import Run
-    from graphengine.state.json_values import JsonValue
 
 SCORERS: Final = "SCORERS"
 """The variable of a file that holds its scorers: a dict by name, or a list."""
@@ -453,18 +453,32 @@ def _reasons(report: Report) -> Iterator[str]:
         yield f"{len(found) - _REASONS} more reasons with --json"
 
 
-def _document(report: Report, below: list[str]) -> dict[str, JsonValue]:
+def _document(report: Report, below: list[str]) -> Document:
     """Return the report as the document of `--json`."""
-    from graphengine.history.json_document import SCHEMA
+    from msgspec import convert
 
-    document: dict[str, JsonValue] = {"schema": SCHEMA, **report.model_dump(mode="json")}
-    for name, version in zip(("subject", "against"), report.versions, strict=False):
-        shown: dict[str, JsonValue] = {"name": version.name}
-        shown["means"] = {scorer: version.mean(scorer) for scorer in report.scorers}
-        shown["cost_usd"] = version.cost_usd
-        shown["trials"] = [trial.model_dump(mode="json") for trial in version.trials]
-        document[name] = shown
+    from graphengine.cli.graph_documents import Evaluated, EvaluatedCase, EvaluatedVersion, ScoreDifference
+
+    versions = [
+        EvaluatedVersion(
+            name=version.name,
+            means={scorer: version.mean(scorer) for scorer in report.scorers},
+            cost_usd=version.cost_usd,
+            trials=[convert(trial.model_dump(mode="json"), EvaluatedCase) for trial in version.trials],
+        )
+        for version in report.versions
+    ]
     differences = {scorer: report.difference(scorer) for scorer in report.scorers} if report.against else {}
-    document["differences"] = {name: one and one.model_dump(mode="json") for name, one in differences.items()}
-    document["below"] = [*below]
-    return document
+    return Evaluated(
+        run_id=report.run_id,
+        graph=report.graph,
+        scorers=report.scorers,
+        subject=versions[0],
+        against=versions[1] if report.against else None,
+        differences={
+            name: None if one is None else convert(one, ScoreDifference, from_attributes=True)
+            for name, one in differences.items()
+        },
+        scoring_usd=report.scoring_usd,
+        below=below,
+    )

@@ -43,7 +43,6 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     from graphengine.cli.context import harmless_json
     from graphengine.cli.steps import counted
     from graphengine.history.export import export_run, to_json_text
-    from graphengine.history.json_document import SCHEMA
     from graphengine.output_file import write_file
 
     found = context.find(run_id).id
@@ -59,7 +58,9 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
         repair = "name a file in an existing folder that you can write to"
         raise GraphEngineError(message, where=output, repair=repair, code="export_unwritable") from error
     if context.json:
-        context.document({"schema": SCHEMA, "run_id": found, "file": output, "steps": len(run.steps)})
+        from graphengine.cli.run_documents import Exported
+
+        context.document(Exported(run_id=found, file=output, steps=len(run.steps)))
     else:
         context.err.line(f"run {found}, {counted(len(run.steps), 'step')}: written to {output}")
     return 0
@@ -83,7 +84,6 @@ def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
     this database as in the original one. If the database already has the same run, nothing is done.
     """
     from graphengine.history.export import check_ids, import_run, read_file
-    from graphengine.history.json_document import SCHEMA
 
     context.use(writes=True)
     runs = [read_file(file) for file in files]
@@ -95,8 +95,10 @@ def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
 
     pairs = list(zip(runs, context.run(record()), strict=True))
     if context.json:
-        listed = [{"run_id": run.info.id, "steps": len(run.steps), "new": is_new} for run, is_new in pairs]
-        context.document({"schema": SCHEMA, "runs": listed})
+        from graphengine.cli.run_documents import Imported, ImportedRun
+
+        listed = [ImportedRun(run_id=run.info.id, steps=len(run.steps), new=is_new) for run, is_new in pairs]
+        context.document(Imported(runs=listed))
         return 0
     for run, is_new in pairs:
         _show(context, run, is_new=is_new)

@@ -21,10 +21,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError, SourceUnreadable
+from graphengine.media import Media, TextFile
 from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
 from graphengine.state.json_values import clipped
-from graphengine.state.media import Media, TextFile
 from graphengine.state.path import did_you_mean, members
 from graphengine.state.secret import is_secret
 

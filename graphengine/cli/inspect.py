@@ -91,7 +91,9 @@ def inspect(  # noqa: PLR0913 - one for each option
 
     def opened(url: str) -> None:
         if context.json:
-            context.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
+            from graphengine.cli.graph_documents import Inspected
+
+            context.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:
             context.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
             if drives is not None:

@@ -111,15 +111,15 @@ def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     It contains a small review loop, or the workflow that --from names, which runs without an API key, its nodes, its
     tests and a .gitignore, in the folders nodes, graphs, checkpoints and tests. No existing file is overwritten.
     """
-    from graphengine.history.json_document import SCHEMA
-
     folder = Path(path.absolute())
     name = name_of(folder.resolve().name)
     files = project_files(name, workflow)
     write(folder, files, again=path / "flows")
     steps = _next(path, workflow)
     if context.json:
-        context.document({"schema": SCHEMA, "path": str(folder), "name": name, "files": sorted(files), "next": steps})
+        from graphengine.cli.graph_documents import Made
+
+        context.document(Made(path=str(folder), name=name, files=sorted(files), next=steps))
         return 0
     for file in sorted(files):
         context.out.line(("created ", "green"), str(path / file))

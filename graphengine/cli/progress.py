@@ -47,7 +47,7 @@ from graphengine.engine.steps import (
     path_of,
     without_items,
 )
-from graphengine.history.timing import is_by_answer
+from graphengine.history.visit_tree import is_by_answer
 from graphengine.history.visits import Visits
 from graphengine.runner.run_events import Emitted, NodeBegan
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphengine.cli.context import CommandContext
+    from graphengine.history.step_document import Document
     from graphengine.runner import Pruned, Vacuumed
-    from graphengine.state.json_values import JsonValue
 
 _LISTED: Final = 20
 
@@ -194,18 +194,16 @@ def _in_short(pruned: Pruned) -> str:
     return f"{runs} with {steps} (about {size(pruned.db_bytes)})"
 
 
-def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA
+def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
+    from graphengine.cli import run_documents as documents
 
-    document: dict[str, JsonValue] = {"schema": SCHEMA, "pruned": None, "vacuumed": None}
-    if pruned is not None:
-        document["pruned"] = {
-            "dry_run": pruned.dry_run,
-            "runs": list(pruned.runs),
-            "steps": pruned.steps,
-            "db_bytes": pruned.db_bytes,
-            "kept": [{"run_id": run_id, "reason": reason} for run_id, reason in pruned.kept.items()],
-        }
-    if vacuumed is not None:
-        document["vacuumed"] = {"before_bytes": vacuumed.before_bytes, "after_bytes": vacuumed.after_bytes}
-    return document
+    if pruned is None:
+        return documents.Pruned(pruned=None, vacuumed=vacuumed)
+    runs = documents.PrunedRuns(
+        dry_run=pruned.dry_run,
+        runs=pruned.runs,
+        steps=pruned.steps,
+        db_bytes=pruned.db_bytes,
+        kept=[documents.Kept(run_id=run_id, reason=reason) for run_id, reason in pruned.kept.items()],
+    )
+    return documents.Pruned(pruned=runs, vacuumed=vacuumed)

@@ -115,8 +115,6 @@ def render(  # noqa: PLR0913 - one for each option
     A run is drawn from its record; its code is not needed. Two runs of one graph are drawn on it together, with the
     steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
     """
-    from graphengine.history.json_document import SCHEMA
-
     chart = _chart_of(reference, other, timeline=timeline, scores=scores, branches=branches)
     if chart is None:
         _draw(context, reference, output, fold=_folded(fold), theme=theme, detail=detail)
@@ -125,7 +123,9 @@ def render(  # noqa: PLR0913 - one for each option
     else:
         _draw_chart(context, chart, output)
     if context.json:
-        context.document({"schema": SCHEMA, "file": str(output)})
+        from graphengine.cli.graph_documents import Drawn
+
+        context.document(Drawn(file=str(output)))
     else:
         context.err.line(f"drawn: {output}")
     return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.history.export import Exported
     from graphengine.history.replay.replay import Difference, Replayed
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.step_document import Document
 
 
 @options.command(
@@ -67,33 +67,30 @@ def _read(context: CommandContext, name: str) -> Exported:
     return context.read(lambda store: export_run(store, run_id))
 
 
-def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA
+def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
+    from msgspec import UNSET, convert
 
-    return {"schema": SCHEMA, "replays": [_replay_document(name, one, everything=everything) for name, one in found]}
+    from graphengine.cli.run_documents import Otherwise, Replay, Replays, Unchecked
 
+    def listed(differences: Sequence[Difference]) -> list[Otherwise]:
+        return [convert(one, Otherwise, from_attributes=True) for one in differences]
 
-def _replay_document(name: str, replayed: Replayed, *, everything: bool) -> dict[str, JsonValue]:
-    first = replayed.first
-    made: dict[str, JsonValue] = {
-        "source": name,
-        "run_id": replayed.run_id,
-        "graph": replayed.graph,
-        "steps": replayed.steps,
-        "same": replayed.same,
-        "differences": len(replayed.differences),
-        "first": _difference(first) if first is not None else None,
-        "not_checked": [{"what": what, "steps": count} for what, count in replayed.unchecked.items()],
-    }
-    if everything:
-        made["all"] = [_difference(one) for one in replayed.differences]
-        made["reasons"] = [_difference(one) for one in replayed.reasons]
-    return made
-
-
-def _difference(one: Difference) -> dict[str, JsonValue]:
-    names = ("seq", "path", "what", "recorded", "today", "message", "repair")
-    return {name: getattr(one, name) for name in names}
+    replays = [
+        Replay(
+            source=name,
+            run_id=one.run_id,
+            graph=one.graph,
+            steps=one.steps,
+            same=one.same,
+            differences=len(one.differences),
+            first=next(iter(listed(one.differences[:1])), None),
+            not_checked=[Unchecked(what=what, steps=count) for what, count in one.unchecked.items()],
+            all=listed(one.differences) if everything else UNSET,
+            reasons=listed(one.reasons) if everything else UNSET,
+        )
+        for name, one in found
+    ]
+    return Replays(replays=replays)
 
 
 def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:

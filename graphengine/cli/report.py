@@ -18,7 +18,6 @@ from graphengine.cli.steps import all_waits, counted, explained, is_offline, sho
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
-from graphengine.history.json_document import run_document
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.graph.options import Limits
+    from graphengine.history.step_document import Document
     from graphengine.models.base import Model
     from graphengine.runner import Result
     from graphengine.state.json_values import JsonValue
@@ -198,18 +198,15 @@ def _is_released(ended: Ended) -> bool:
     return ended.result.status == "running" and bool(ended.asked_by)
 
 
-def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
-    """Return the run's document, with the value of the graph's `result=` after its state."""
-    document = run_document(ended.info, ended.snapshot, ended.steps)
+def _document(job: Job, ended: Ended) -> Document:
+    """Return the run's document, with the value of the graph's `result=`."""
+    from graphengine.history.json_document import run_document
+
+    facts = ended.info, ended.snapshot, ended.steps
     if job.found.graph.result is None:
-        return document
+        return run_document(*facts)
     output = ended.result.output if ended.result.status == "finished" else None
-    whole: dict[str, JsonValue] = {}
-    for name, value in document.items():
-        whole[name] = value
-        if name == "state":
-            whole["output"] = to_jsonable_python(output, by_alias=False, fallback=str)
-    return whole
+    return run_document(*facts, to_jsonable_python(output, by_alias=False, fallback=str))
 
 
 def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:

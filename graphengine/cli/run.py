@@ -229,7 +229,6 @@ def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT00
     """Stop a run: at its next safe point if another process drives it, at once if it waits or is queued."""
     from graphengine.api.runner import Runner
     from graphengine.cli.places import graph_words
-    from graphengine.history.json_document import SCHEMA
 
     context.use(writes=True)
     info = context.find(run_id)
@@ -252,7 +251,9 @@ def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT00
 
     context.run(ask())
     if context.json:
-        context.document({"schema": SCHEMA, "run_id": run_id, "stop": "done" if is_waiting else "asked"})
+        from graphengine.cli.run_documents import Stopped
+
+        context.document(Stopped(run_id=run_id, stop="done" if is_waiting else "asked"))
     else:
         when = "at once" if now else "after the node in flight"
         asked = f"asked the process that drives run {run_id} to stop it {when}"
@@ -269,7 +270,6 @@ def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT00
 def _enqueue(job: Job, begin: Begin) -> int:
     """Record a run in its queue, and show how it is driven and followed."""
     from graphengine.api.runner import Runner
-    from graphengine.history.json_document import SCHEMA
 
     context = job.context
 
@@ -281,8 +281,10 @@ def _enqueue(job: Job, begin: Begin) -> int:
 
     info = context.run(queued())
     if context.json:
-        named = {name: getattr(info, name) for name in ("graph", "queue", "priority", "key")}
-        context.document({"schema": SCHEMA, "run_id": info.id, **named, "status": "queued"})
+        from graphengine.cli.run_documents import Queued
+
+        place = info.queue, info.priority, info.key
+        context.document(Queued(info.id, info.graph, *place))
         return 0
     context.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")
     context.err.line(("worker: ", "dim"), context.place.worker_command(info.queue, job.graph_words))

@@ -89,13 +89,13 @@ def serve(
     from graphengine.errors import InputError, install_command
 
     try:
-        from graphengine.service.guard import Access
         from graphengine.service.server import Serving, Settings
+        from graphengine.web.guard import TokenAccess
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
     token, is_new = token_of(token_file)
-    access = Access(token, _webhook_key(webhook_secret_env), body_bytes)
+    access = TokenAccess(token, _webhook_key(webhook_secret_env), body_bytes)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
     given |= {"models": fleet.models, "executors": fleet.executors}
     given["on_event"] = lambda event: show_event(context, event)
@@ -119,8 +119,9 @@ def _show(context: CommandContext, settings: Settings, token: str | None, url: s
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
     if context.json:
-        about = {"database": database, "graphs": graphs, "queue": settings.start_queue}
-        context.line({"schema": 1, "url": url, **about, "token": token})
+        from graphengine.cli.graph_documents import Serving
+
+        context.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
         return
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
     context.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
@@ -165,7 +166,7 @@ def _webhook_key(variable: str | None) -> bytes | None:
         InputError: The variable is empty, or its secret cannot be used.
     """
     from graphengine.errors import InputError
-    from graphengine.service.signatures import key_of
+    from graphengine.web.signatures import key_of
 
     if variable is None:
         return None

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.history.timing import DrivenTime
+    from graphengine.history.step_document import Document
     from graphengine.history.usage import Spent
-    from graphengine.history.visit_tree import Entry, Track
+    from graphengine.history.visit_tree import DrivenTime, Entry, Track
     from graphengine.state.amounts import CountName, Usage
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
@@ -67,7 +66,8 @@ def show(  # noqa: PLR0913 - one for each option
     them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
-    from graphengine.history.json_document import SCHEMA, run_document, step_document
+    from graphengine.history.json_document import run_document
+    from graphengine.history.step_document import OneStep, step_document
 
     _check_options(click.get_current_context().params)
     meant = context.find(run_id).id
@@ -80,8 +80,7 @@ def show(  # noqa: PLR0913 - one for each option
     elif is_usage:
         _show_usage(context.out, recorded)
     elif step is not None and context.json:
-        found = step_document(recorded.steps[-1])
-        context.document({"schema": SCHEMA, "run_id": recorded.info.id, "step": found})
+        context.document(OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1])))
     elif step is not None:
         _show_step(context.out, recorded)
     elif context.json:
@@ -400,15 +399,8 @@ def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callabl
     out.table(headings, cells, expendable=[title for title, _ in reversed(figures) if title != "calls"])
 
 
-def _usage_document(recorded: _Recorded) -> dict[str, JsonValue]:
+def _usage_document(recorded: _Recorded) -> Document:
     """Return the same as a document."""
-    from graphengine.history.json_document import SCHEMA, spending_document, usage_document
-    from graphengine.history.usage import spending
+    from graphengine.history.json_document import spending_of_run
 
-    return {
-        "schema": SCHEMA,
-        "run_id": recorded.info.id,
-        "usage": usage_document(recorded.snapshot.usage),
-        "inherited": usage_document(recorded.snapshot.inherited),
-        "spending": spending_document(spending(recorded.steps, recorded.info.parent_seq)),
-    }
+    return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)

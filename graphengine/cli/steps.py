@@ -35,7 +35,7 @@ from graphengine.engine.steps import (
     path_of,
     usage_of,
 )
-from graphengine.history.timing import open_seconds
+from graphengine.history.visit_tree import open_seconds
 from graphengine.runner.answer_schema import choices
 from graphengine.runner.answer_schema import example as an_example
 from graphengine.runner.answer_schema import in_words as wanted

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Entry
     from graphengine.history.visits import Visits
     from graphengine.runner.run_events import NodeBegan
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 _LAST: Final = 5
@@ -135,7 +134,7 @@ class _Watching:
 
         from graphengine.cli.report import CODES
         from graphengine.engine.steps import OVER
-        from graphengine.history.polling import polled
+        from graphengine.history.load import polled
         from graphengine.history.selection import status_of
 
         first = await store.info(run_id)
@@ -277,17 +276,19 @@ class _Documents:
 
     def __init__(self, context: CommandContext) -> None:
         self._context = context
-        self._reported: Mapping[str, JsonValue] = {}
-        self._info: RunInfo | None = None
+        self._reported: object = None
+        self._run = "", ""
 
     def begins(self, info: RunInfo) -> None:
-        self._info = info
+        self._run = info.id, info.graph
 
     def step(self, entry: Entry, *, is_past: bool) -> None:
-        from graphengine.history.json_document import step_document
+        from graphengine.history.json_document import Stepped
+        from graphengine.history.step_document import step_document
 
         if not is_past:
-            self._line("step", {"step": step_document(entry.step)})
+            run_id, graph = self._run
+            self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step)))
 
     def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
         pass
@@ -297,23 +298,20 @@ class _Documents:
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
-        from graphengine.history.json_document import waits_document
+        from graphengine.history.json_document import StatusReported
+        from graphengine.history.load import waits_of
 
-        standing = {"status": info.status, "driver": info.driver, "waits": waits_document(snapshot)}
-        if standing != self._reported:
-            self._reported = standing
-            self._line("stands", standing)
+        reported = StatusReported(
+            run_id=info.id, graph=info.graph, status=info.status, driver=info.driver, waits=waits_of(snapshot)
+        )
+        if reported != self._reported:
+            self._reported = reported
+            self._context.line(reported)
 
     def tick(self) -> None:
         pass
 
-    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:  # noqa: ARG002 - as its protocol
+    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.history.json_document import ended_document
 
-        self._line("ended", ended_document(snapshot))
-
-    def _line(self, event: str, content: Mapping[str, JsonValue]) -> None:
-        from graphengine.history.json_document import event_line
-
-        if self._info is not None:
-            self._context.line(event_line(event, self._info, content))
+        self._context.line(ended_document(info, snapshot))

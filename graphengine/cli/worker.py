@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.step_document import Document
     from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
     from graphengine.worker.worker import Ended, Refused, WorkerEvent
 
@@ -194,34 +193,32 @@ def _show_refusal(context: CommandContext, event: Refused) -> None:
     context.show(error)
 
 
-def _document(event: WorkerEvent) -> dict[str, JsonValue]:
+def _document(event: WorkerEvent) -> Document:
+    from msgspec import UNSET
+
+    from graphengine.cli import run_documents as documents
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
-    from graphengine.history.json_document import SCHEMA, error_document
+    from graphengine.history.step_document import failure_document, refusal_of
     from graphengine.worker.worker import Ended, Took
 
-    run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
+    info = event.info
     if isinstance(event, Took):
-        return {"schema": SCHEMA, "event": "goes_on", **run, "why": event.why}
+        return documents.GoesOn(run_id=event.info.id, graph=event.info.graph, why=event.why)
     if isinstance(event, Ended):
-        return {"schema": SCHEMA, "event": "ended", **run, **_outcome(event)}
+        result = event.result
+        return documents.Ended(
+            run_id=event.info.id,
+            graph=event.info.graph,
+            status="left" if result.status == "running" else result.status,
+            seq=result.seq,
+            stop=result.ending,
+            error=failure_document(result.error) if result.error is not None else None,
+            waits=result.waits,
+        )
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
-    return {"schema": SCHEMA, "event": "refused", **run, "error": error_document(error)["error"]}
-
-
-def _outcome(event: Ended) -> dict[str, JsonValue]:
-    result = event.result
-    error: dict[str, JsonValue] | None = None
-    if result.error is not None:
-        facts = result.error.model_dump()
-        error = {"code": facts.pop("kind"), **facts, "repair": result.repair}
-    return {
-        "status": "left" if result.status == "running" else result.status,
-        "seq": result.seq,
-        "stop": asdict(result.ending) if result.ending is not None else None,
-        "error": error,
-        "waits": [asdict(wait) for wait in result.waits],
-    }
+    graph = UNSET if info is None else info.graph
+    return documents.Refused(run_id=None if info is None else info.id, graph=graph, error=refusal_of(error))
 
 
 # --- workers ---
@@ -242,14 +239,14 @@ def workers(context: CommandContext) -> int:
 
     A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
     """
-    from graphengine.history.json_document import SCHEMA
+    from graphengine.cli.run_documents import OneWorker, Workers
 
     async def listed(store: QueueStore) -> Sequence[OwnerInfo]:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
     if context.json:
-        context.document({"schema": SCHEMA, "workers": [each._asdict() for each in found]})
+        context.document(Workers(workers=[OneWorker(**each._asdict()) for each in found]))
     elif found:
         _show_workers(context, found)
     else:
@@ -321,7 +318,7 @@ def queues(
     `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
     QUEUE and limits, these replace the limits it had; they hold over all workers.
     """
-    from graphengine.history.json_document import SCHEMA
+    from graphengine.cli.run_documents import OneQueue, Queues
     from graphengine.stores.base import QueueLimits
 
     is_set = no_limits or any(value is not None for value in given.values())
@@ -335,11 +332,7 @@ def queues(
     names = sorted({*here, *limits})
     rows = [(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
     if context.json:
-        listed = [
-            {"queue": name, "queued": queued, "driven": driven, "limits": found and asdict(found)}
-            for name, queued, driven, found in rows
-        ]
-        context.document({"schema": SCHEMA, "queues": listed})
+        context.document(Queues(queues=[OneQueue(*row) for row in rows]))
     elif rows:
         lines = [(name, str(queued), str(driven), _words(found)) for name, queued, driven, found in rows]
         context.out.table(("queue", "queued", "driven", "limits"), lines)

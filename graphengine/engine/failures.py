@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.calls.user_frames import has_user_code, user_traceback
-from graphengine.engine.events import Error
 from graphengine.engine.steps import FailureRecord
 from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, is_repeating
 from graphengine.graph.conditions import exception_name
@@ -23,7 +23,7 @@ from graphengine.state.ending import Ending
 from graphengine.state.failure import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from graphengine.engine.plan import NodePlan
     from graphengine.engine.snapshot import Frame
@@ -34,10 +34,10 @@ class FailedElsewhere(Exception):
     """A node's function raised in another process, which described the failure as data.
 
     Args:
-        error: The failure. Its `raised` is the exception, if it can be pickled.
+        error: The failure, without its place. Its `raised` is the exception, if it can be pickled.
     """
 
-    def __init__(self, error: Error) -> None:
+    def __init__(self, error: FailureRecord) -> None:
         super().__init__(error.message)
         self.error = error
 
@@ -45,26 +45,34 @@ class FailedElsewhere(Exception):
 _NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the process"
 
 
-def error_of(error: BaseException) -> Error:
-    """Return an exception as the data that events carry."""
+def failure_record(error: BaseException, path: str, attempt: int) -> FailureRecord:
+    """Return an exception as data, as the events of its node carry it and its step records it."""
     if isinstance(error, FailedElsewhere):
-        return error.error
+        failure = replace(error.error, path=path, attempt=attempt)
+        failure.raised = error.error.raised
+        return failure
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
-    repeats = is_repeating(error)
+    failure = FailureRecord(path, names[0], "", attempt, names=names, repeats=is_repeating(error))
+    failure.raised = error
     if isinstance(error, NodeError):
-        where, repair = _utf8(error.where), _utf8(error.repair)
         asked = getattr(error, "retry_after_seconds", None)  # a model's
-        pause: float = asked if is_seconds(asked) else 0.0
-        retryable = error.retryable and not repeats
-        trace = _utf8(user_traceback(error.__cause__)) if has_user_code(error.__cause__) and error.__cause__ else ""
-        return Error(error.code, names, _utf8(error.message), trace, retryable, where, repair, pause, error, repeats)
-    trace = _utf8(user_traceback(error))
+        failure.kind, failure.message = error.code, _utf8(error.message)
+        failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
+        if is_seconds(asked):
+            failure.pause_seconds = asked
+        failure.non_retryable = not error.retryable and not failure.repeats
+        if has_user_code(error.__cause__) and error.__cause__:
+            failure.traceback = _utf8(user_traceback(error.__cause__))
+        return failure
+    failure.traceback = _utf8(user_traceback(error))
     if isinstance(error, GraphEngineError) and kind.__str__ is GraphEngineError.__str__:
-        text, where, repair = _utf8(error.message), _utf8(error.where), _utf8(error.repair)
+        failure.message = _utf8(error.message) or names[0]
+        failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
     else:
-        text, where, repair = text_of(error), "", "" if isinstance(error, Exception) else _NO_EXIT
-    return Error(names[0], names, text or names[0], trace, not repeats, where, repair, raised=error, repeats=repeats)
+        failure.message = text_of(error) or names[0]
+        failure.repair = "" if isinstance(error, Exception) else _NO_EXIT
+    return failure
 
 
 def text_of(error: BaseException) -> str:
@@ -81,27 +89,18 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def failure_record(error: Error, path: str, attempt: int) -> FailureRecord:
-    """Return the record of an exception in a step."""
-    rest = (error.where, error.repair, error.traceback, error.pause_seconds, error.repeats)
-    failure = FailureRecord(path, error.kind, error.message, attempt, *rest)
-    failure.raised = error.raised
-    return failure
-
-
 def attempt_of(frame: Frame) -> int:
     """Return the attempt that a frame belongs to: in a subgraph that of its node, in the run's own graph 1."""
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
-def fail_with(facts: Outcome, frame: Frame, failure: FailureRecord, names: Sequence[str], *, lasting: bool) -> None:
-    """Record that a frame fails; `names`, what the failure can be matched by, is for the frames around it."""
+def fail_with(facts: Outcome, failure: FailureRecord) -> None:
+    """Record that a frame fails; a failure that the step recorded before is kept as the one that this one replaced."""
+    if facts.error is not None and facts.error is not failure:
+        failure.replaced = facts.error
     facts.error = failure
     facts.status = "failed"
     facts.stop = Ending("failed", explanation=failure.message)
-    if frame.up is not None:
-        facts.names = names
-        facts.lasting = lasting
 
 
 def survived(failure: FailureRecord) -> Failure:

@@ -75,8 +75,6 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     journal: list[Sequence[Any]] = []
     samples: list[Any] = []
     stop: Ending | None = None
-    names: Sequence[str] = ()
-    lasting: bool = False
     since: Number = 0.0
     arrived: Number = 0.0
     choice: str = ""
@@ -116,7 +114,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
 _SAME: Final = tuple(
     name
     for name in _Frame.__struct_fields__
-    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "names", "lasting", "stop")
+    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "stop")
 )
 """Fields of a frame that are recorded unchanged."""
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "company"))
@@ -180,7 +178,7 @@ def _frame_row(frame: Frame) -> _Frame:
         setattr(row, name, getattr(frame, name))
     row.stop, row.cause, row.choice = frame.stop, frame.cause, frame.choice
     if frame.failing is not None:
-        row.failure, row.names, row.lasting = frame.failing.error, frame.failing.names, frame.failing.lasting
+        row.failure = frame.failing.error
     match phase:
         case Leaving():
             row.ended = phase.ended
@@ -225,7 +223,7 @@ def _frame(key: str, row: _Frame) -> Frame:
         setattr(frame, name, getattr(row, name))
     frame.phase = _phase(key, row)
     if row.failure is not None:
-        frame.failing = Failing(row.failure, row.names, row.lasting, row.stop)
+        frame.failing = Failing(row.failure, row.stop)
     frame.owned = {name for name, value in frame.values.items() if isinstance(value, (list, dict))}
     return frame
 

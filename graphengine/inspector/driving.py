@@ -21,7 +21,6 @@ from graphengine.api.runner import Runner
 from graphengine.engine.fold import evolve
 from graphengine.engine.steps import AttemptEnded, Recorded, usage_of
 from graphengine.errors import GraphEngineError, InputError
-from graphengine.history.json_document import problems_listed
 from graphengine.history.load import differences, load_snapshot
 from graphengine.inspector.live import LiveRun
 from graphengine.inspector.queries import BadQuery, text_of, texts_of
@@ -288,7 +287,7 @@ class Driver:
     async def problems(self, query: Query) -> dict[str, Any]:
         """Return the problems that `check` finds in a graph."""
         found = self.graph(query.id("graph"))
-        return {"file": found.file, "problems": problems_listed(found.graph.check())}
+        return {"file": found.file, "problems": found.graph.check()}
 
 
 class _NotKept(Exception):

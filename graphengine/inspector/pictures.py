@@ -1,6 +1,7 @@
 """Pictures of graphs for the page: drawn once for each graph, with a map from its parts to nodes and edges.
 
-A picture is drawn without a run. The page lights its parts as at the selected step, so no step needs a new layout.
+A picture is drawn without a run, and light. The page lights its parts as at the selected step, and its style sheet has
+the dark colours, so that neither needs another picture.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.outline import Outline
     from graphengine.history.visit_tree import Place
-    from graphengine.render.looks import Theme
-    from graphengine.render.parts import Box, Cluster, Detail
+    from graphengine.render.parts import Box, Detail
     from graphengine.render.scopes import Scope, Spot
 
 _NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
@@ -63,19 +63,19 @@ class Pictures:
     """The pictures that were drawn."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, Detail, Theme], dict[str, Any]] = {}
+        self._made: dict[tuple[str, Detail], dict[str, Any]] = {}
 
-    def picture(self, fingerprint: str, atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
+    def picture(self, fingerprint: str, atlas: Atlas, detail: Detail) -> dict[str, Any]:
         """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread."""
-        key = (fingerprint, detail, theme)
+        key = (fingerprint, detail)
         if key not in self._made:
-            self._made[key] = _picture(atlas, detail, theme)
+            self._made[key] = _picture(atlas, detail)
             for oldest in list(self._made)[:-_KEPT]:
                 self._made.pop(oldest, None)
         return self._made[key]
 
 
-def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
+def _picture(atlas: Atlas, detail: Detail) -> dict[str, Any]:
     """Draw an outline; where no painter is installed, describe it in words."""
     from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
 
@@ -90,12 +90,12 @@ def _picture(atlas: Atlas, detail: Detail, theme: Theme) -> dict[str, Any]:
     }
     about["nodes"] = {number: path_at(*spot) for spot, number in atlas.spots.items()}
     try:
-        svg = svg_of(drawing, theme, is_part=True).decode()
+        svg = svg_of(drawing, "light", is_part=True).decode()
     except RenderError as error:
         return {**about, "trouble": f"{error.message}; {error.repair}"}
     named = _NAME.search(svg)
     prefix = f"{named[1]}-" if named is not None else ""
-    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     for part in parts:
         if part.spot is not None:
             number = spots.get(part.spot)

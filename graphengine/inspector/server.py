@@ -16,19 +16,18 @@ from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from graphengine.errors import GraphEngineError, InputError, StoreError, UnknownRun, UnknownStep
-from graphengine.history.json_document import error_document
+from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.selection import status_of
 from graphengine.inspector.acts import Acts
 from graphengine.inspector.books import Books
 from graphengine.inspector.feed import Feed
-from graphengine.inspector.guard import Guard
 from graphengine.inspector.pictures import Pictures
 from graphengine.inspector.queries import Query
 from graphengine.inspector.views import Views
 from graphengine.stores.addresses import shown
+from graphengine.web.guard import Guard, PageAccess
 from graphengine.web.listening import HOST, Server, listen
-from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
+from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from graphengine.inspector.live import LiveRun
     from graphengine.stores.base import RunInfo, Store
 
-_Read: TypeAlias = "Callable[[Query], Awaitable[Mapping[str, Any]]]"
+_Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
 _PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs")
@@ -103,7 +102,7 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
     listening = listen(settings.port)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
     app = application(settings)
-    guarded = Guard(app, port=port, token=token)
+    guarded = Guard(app, PageAccess(port, token))
     config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
 
     async def whole() -> None:
@@ -209,7 +208,7 @@ def _reading(view: _Read) -> Callable[[Request], Awaitable[Response]]:
         try:
             return json_answer(await view(Query(request.query_params)))
         except GraphEngineError as error:
-            return _refused(error)
+            return refused(error, 422)
 
     return endpoint
 
@@ -225,7 +224,7 @@ def _writing(act: _Write) -> Callable[[Request], Awaitable[Response]]:
                 raise InputError("the body is not a JSON object", where="body")
             return json_answer(await act(body) or {})
         except GraphEngineError as error:
-            return _refused(error)
+            return refused(error, 422)
 
     return endpoint
 
@@ -235,16 +234,11 @@ def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Aw
         try:
             text = await view(Query(request.query_params))
         except GraphEngineError as error:
-            return _refused(error)
+            return refused(error, 422)
         headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
         return Response(text, media_type="application/json", headers=headers)
 
     return endpoint
-
-
-def _refused(error: GraphEngineError) -> Response:
-    is_missing = isinstance(error, UnknownRun | UnknownStep)
-    return json_answer(error_document(error), 404 if is_missing else 500 if isinstance(error, StoreError) else 400)
 
 
 def _events(
@@ -257,7 +251,7 @@ def _events(
             query = Query(request.query_params)
             run_id, after = query.text("id"), query.seq("after") or 0
         except GraphEngineError as error:
-            return _refused(error)
+            return refused(error, 422)
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
         stream = _list_events(feed) if run_id is None else _run_events(views, books, _Now(feed, live, run_id), after)

@@ -9,31 +9,22 @@ import asyncio
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
+from graphengine.agents.prompts import fill
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, StoreError
-from graphengine.graph.templates import fill, holes
+from graphengine.graph.question import holes
 from graphengine.history.export import export_run, to_json_text
-from graphengine.history.json_document import (
-    diff_document,
-    failure_document,
-    run_document,
-    runs_document,
-    spending_document,
-    step_document,
-    usage_document,
-    waits_document,
-)
-from graphengine.history.load import diff, differences, load_snapshot
+from graphengine.history.json_document import diff_document, head_facts, runs_document, spending_of_run
+from graphengine.history.load import States, diff, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, status_of, stored_status
-from graphengine.history.states import States
-from graphengine.history.usage import spending
+from graphengine.history.step_document import failure_document, plain, step_document
+from graphengine.history.usage import usage_from
 from graphengine.inspector.books import tone_of
 from graphengine.inspector.queries import BadQuery
-from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
@@ -43,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.engine.outline import NodeOutline
+    from graphengine.history.json_document import Runs, SpendingOfRun
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.inspector.books import Book, Books
     from graphengine.inspector.pictures import Atlas, Pictures
@@ -83,7 +75,7 @@ class Views:
     _lines: OrderedDict[tuple[str, int, str], dict[str, Any]] = field(default_factory=OrderedDict)
 
     @property
-    def all(self) -> Sequence[Callable[[Query], Awaitable[dict[str, Any]]]]:
+    def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.timeline)
         more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
@@ -110,7 +102,7 @@ class Views:
             wanted["before"] = following = found[-1].id if len(found) == limit else None
             if following is None or len(shown) >= limit:
                 break
-        lines = cast("list[dict[str, Any]]", runs_document(shown)["runs"])
+        lines = plain(runs_document(shown).runs)
         for line, info in zip(lines, shown, strict=True):
             line["shown"] = status_of(info)
         return {"runs": lines, "next": following}
@@ -154,7 +146,7 @@ class Views:
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
             shown = {"shown": status_of(info), "seq": info.seq, "updated_at": info.updated_at}
             if info.summary is not None and info.status != "running":
-                found[info.id] = {"summary": asdict(info.summary), **shown}
+                found[info.id] = {"summary": info.summary, **shown}
                 continue
             key = (info.id, info.seq, info.status)
             if key not in self._lines:
@@ -166,7 +158,7 @@ class Views:
             self._lines.popitem(last=False)
         return found
 
-    async def branches(self, query: Query) -> dict[str, Any]:
+    async def branches(self, query: Query) -> Runs:
         """Return the direct branches of a run."""
         return runs_document(await self.store.branches([query.id()]))
 
@@ -180,10 +172,8 @@ class Views:
     def head(self, info: RunInfo, book: Book) -> dict[str, Any]:
         """Return where a run is after the last step of a book."""
         snapshot = book.visits.snapshot
-        document = run_document(info, snapshot, ())
-        del document["steps"], document["spending"], document["state"]
         return {
-            **document,
+            **head_facts(info, snapshot),
             "shown": status_of(info) if snapshot.seq == info.seq else snapshot.status,
             "driver": info.driver,
             "at": snapshot.seq,
@@ -211,12 +201,11 @@ class Views:
         book = await self.books.book(await self.store.info(query.id()))
         return {**await asyncio.to_thread(book.timeline, _column(query))}
 
-    async def usage(self, query: Query) -> dict[str, Any]:
+    async def usage(self, query: Query) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""
         info = await self.store.info(query.id())
         book = await self.books.book(info)
-        spent = spending((entry.step for entry in book.visits.entries), info.parent_seq)
-        return {"spending": spending_document(spent), "usage": usage_document(book.visits.snapshot.usage)}
+        return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries])
 
     async def state(self, query: Query) -> dict[str, Any]:
         """Return the state of a run after a step: its own, and those of the graphs, arms and items it is in."""
@@ -240,10 +229,7 @@ class Views:
             "took": entry.took,
             "waited": entry.waited,
             "tried": _tried(entry, book),
-            "changes": [
-                {"path": each.path, "before": each.before, "after": each.after}
-                for each in differences(was, states.after(entry))
-            ],
+            "changes": differences(was, states.after(entry)),
             "commands": self._commands(info, seq),
         }
         visit = entry.visit
@@ -262,10 +248,9 @@ class Views:
         """Return the picture of a graph."""
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
-        theme = query.one_of("theme", get_args(Theme)) or "light"
         atlas = await self.books.atlas(fingerprint)
         draw = self.pictures.picture
-        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail), cast("Theme", theme))
+        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail))
 
     async def compare(self, query: Query) -> dict[str, Any]:
         """Return where two runs part, and the rows and pictures of both."""
@@ -316,7 +301,7 @@ class Views:
             "edges": edges,
             "visits": visits,
             "unused": _unused(await self.books.atlas(fingerprint), edges) if counted else [],
-            "runs": runs_document(newest)["runs"],
+            "runs": runs_document(newest).runs,
             "command": self.command(None, "check", name),
         }
 
@@ -361,13 +346,13 @@ def _line(snapshot: Snapshot) -> dict[str, Any]:
     at = [frame.at for frame in snapshot.frames.values() if frame.at]
     stop, failure = snapshot.stop, snapshot.failure
     return {
-        "waits": waits_document(snapshot),
+        "waits": waits_of(snapshot),
         "error": failure_document(failure) if failure is not None else None,
         "why": (stop.label or stop.explanation) if stop is not None else "",
         "at": at[-3:],
         "visits": snapshot.steps,
         "took": snapshot.elapsed_seconds,
-        "usage": usage_document(snapshot.usage),
+        "usage": usage_from(snapshot.usage),
         "read_at": time.time(),
     }
 
@@ -409,12 +394,7 @@ def _attempts(visit: Visit) -> list[dict[str, Any]]:
 def _calls(visit: Visit) -> list[dict[str, Any]]:
     """Return the recorded work of a visit: the turns of models, the calls of tools, and other steps."""
     return [
-        {
-            "seq": document["seq"],
-            "took": each.took,
-            **cast("dict[str, Any]", document["detail"]),
-            "usage": document["usage"],
-        }
+        {"seq": document.seq, "took": each.took, **plain(document.detail), "usage": document.usage}
         for each in visit.entries
         if each.step.kind == "recorded"
         for document in [step_document(each.step)]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnavailable, ModelUnreachable
+from graphengine.media import Media, label
 from graphengine.models.settings import NO_SETTINGS, Settings
-from graphengine.state.media import Media, label
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

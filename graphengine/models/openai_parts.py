@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from graphengine.media import Media
     from graphengine.models.base import Request, ToolSpec
     from graphengine.models.hosted import HostedTool
-    from graphengine.state.media import Media
 
 LONGEST_ID: Final = 64
 """The longest id of a tool call; other providers write longer ones."""

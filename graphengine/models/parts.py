@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from graphengine.media import Media
 from graphengine.models.base import Message, ToolCall
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

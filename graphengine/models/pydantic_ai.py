@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestParameters, StreamedResponse
     from pydantic_ai.settings import ModelSettings
 
+    from graphengine.media import Media
     from graphengine.models.base import Message, Request
     from graphengine.models.limiter import RateLimiter
-    from graphengine.state.media import Media
 
 EXTRA: Final = "pydantic-ai"
 _STOPS: Final[dict[str, Stop]] = {"length": "cut", "content_filter": "refused"}

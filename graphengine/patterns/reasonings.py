@@ -10,10 +10,10 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
+from graphengine.agents.prompts import as_text
 from graphengine.api.graph import Graph
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, START, UNSET, Runnable
-from graphengine.graph.templates import as_text
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append
 from graphengine.state.failure import Failure

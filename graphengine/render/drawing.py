@@ -82,7 +82,7 @@ def drawing_of(
         status = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
         caption += [Line(text, "small") for text in wrap(status, CAPTION_COLUMNS, 2)]
         title = f"{title}, {one_line(status)}"
-    parts: list[Box | Cluster | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
+    parts: list[Box | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
     made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
     made = replace(made, legend=legend_of(made), detail=detail)
@@ -182,7 +182,7 @@ class _Drafter:
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
         visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
-        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name), visits, spot))
+        cluster = self._frame(Cluster("", shape, lines, said, tone, parent, many, named(place, name), visits, spot))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeOutline) -> list[str]:
@@ -214,7 +214,7 @@ class _Drafter:
             graph = f"graph {self.scopes[inner].name}"
             said, tone = f"{path_at(inner)}; {graph}", self._tone(times)
             lines = head_of(str(choice), [graph] if self.detail == "full" else [])
-            frame = self._frame(Cluster("", "graph", lines, said, cluster, 0, tone, name=one_line(path_at(inner))))
+            frame = self._frame(Cluster("", "graph", lines, said, tone, cluster, name=one_line(path_at(inner))))
             doors = self._inside(inner, frame)
             self._link(picked, doors, f"is {choice}", f"{path} to {path_at(inner)}", times)
             self._link(doors.exit, left, "", f"{path_at(inner)} to END of {path}", min(times, visits))
@@ -319,7 +319,7 @@ class _Drafter:
         """Draw the bar from which the arms of a fork leave."""
         cluster = next(box.cluster for box in self.boxes if box.id == source.exit)
         if source.cluster:
-            cluster = next(frame.parent for frame in self.clusters if frame.id == source.cluster)
+            cluster = next(frame.cluster for frame in self.clusters if frame.id == source.cluster)
         name = f"fork of {named(place, edge.source)}"
         tone = self._tone(self._forked(place, edge) or 0)
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
@@ -340,7 +340,7 @@ class _Drafter:
         return _Doors(made.id, made.id)
 
     def _frame(self, cluster: Cluster) -> str:
-        depth = next((other.depth + 1 for other in self.clusters if other.id == cluster.parent), 0)
+        depth = next((other.depth + 1 for other in self.clusters if other.id == cluster.cluster), 0)
         made = replace(cluster, id=f"g{len(self.clusters)}", spoken=one_line(cluster.spoken), depth=depth)
         self.clusters.append(made)
         return made.id

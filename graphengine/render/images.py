@@ -26,14 +26,14 @@ from xml.etree import ElementTree as ET
 from graphengine.errors import install_command
 from graphengine.render.dot import dot_text
 from graphengine.render.files import RenderError
-from graphengine.render.looks import PAPER, by_night
+from graphengine.render.looks import PAPER, night_rules
 from graphengine.render.metrics import baseline, line_height
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from graphengine.render.looks import Theme
-    from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line
+    from graphengine.render.parts import Arrow, Box, Drawing, Line
 
 ImageFormat: TypeAlias = Literal["svg", "png", "pdf"]
 
@@ -81,47 +81,29 @@ def paint(dot: str, image_format: ImageFormat) -> bytes:
     """
     if image_format == "png":
         dot = dot.replace("graph [", f'graph [dpi="{PNG_DPI}" ', 1)
-    return _painter()(dot, image_format)
+    painter, command = _painter(image_format)
+    try:
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, check=False)  # noqa: S603 - our own
+    except OSError as error:
+        raise _failed(painter, str(error)) from error
+    if done.returncode or not done.stdout:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise _failed(painter, lines[-1] if lines else f"it ended with {done.returncode}")
+    return done.stdout
 
 
-def _painter() -> Callable[[str, ImageFormat], bytes]:
-    if which("dot") is not None:
-        return _by_dot
+def _painter(image_format: ImageFormat) -> tuple[str, list[str]]:
+    """Return the name of the painter, and the command that reads DOT and writes a picture."""
+    dot = which("dot")
+    if dot is not None:
+        return "dot", [dot, "-Kdot", f"-T{image_format}"]
     if find_spec("pygraphviz") is not None:
-        return _by_pygraphviz
+        # -P: do not import files of the working directory
+        return "pygraphviz", [sys.executable, "-P", "-c", _PYGRAPHVIZ, image_format]
     raise RenderError(
         "no painter is installed: neither a `dot` program on PATH nor pygraphviz",
         repair=f"{install_command('render')}, or install Graphviz; {_TEXT_WORKS}",
     )
-
-
-def _by_dot(dot: str, image_format: ImageFormat) -> bytes:
-    import graphviz  # noqa: PLC0415 - loaded on first use
-
-    try:
-        painted: bytes = graphviz.pipe("dot", image_format, dot.encode(), quiet=True)
-    except graphviz.ExecutableNotFound as error:
-        raise _failed("dot", str(error)) from error
-    except subprocess.CalledProcessError as error:
-        raise _failed("dot", _last_line(error.stderr) or f"it ended with {error.returncode}") from error
-    return painted
-
-
-def _by_pygraphviz(dot: str, image_format: ImageFormat) -> bytes:
-    # -P: do not import files of the working directory
-    command = [sys.executable, "-P", "-c", _PYGRAPHVIZ, image_format]
-    try:
-        done = subprocess.run(command, input=dot.encode(), capture_output=True, check=False)  # noqa: S603 - our own
-    except OSError as error:
-        raise _failed("pygraphviz", str(error)) from error
-    if done.returncode or not done.stdout:
-        raise _failed("pygraphviz", _last_line(done.stderr) or f"it ended with {done.returncode}")
-    return done.stdout
-
-
-def _last_line(stderr: bytes | None) -> str:
-    lines = (stderr or b"").decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else ""
 
 
 def _failed(painter: str, why: str) -> RenderError:
@@ -151,7 +133,7 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
         raise RenderError(
             f"the output of Graphviz is not SVG: {error}", repair="fix the installation of Graphviz"
         ) from error
-    parts: list[Box | Cluster | Arrow] = [*drawing.clusters, *drawing.boxes, *drawing.arrows]
+    parts: list[Box | Arrow] = [*drawing.clusters, *drawing.boxes, *drawing.arrows]
     spoken = {part.id: part.spoken for part in parts}
     ground = root.find(f"{{{_SVG}}}g/{{{_SVG}}}polygon")
     paper = ground.get("fill", PAPER) if ground is not None else PAPER
@@ -208,9 +190,8 @@ def _rename(root: ET.Element, name: str) -> None:
 
 def _night(root: ET.Element, name: str) -> str:
     """Return the style that makes a picture dark: a rule for each colour in it."""
-    used = {(key, element.get(key, "")) for element in root.iter() for key in ("fill", "stroke")}
-    known = sorted((key, colour) for key, colour in used if colour.startswith("#"))
-    rules = [f'  #{name} [{key}="{colour}"] {{ {key}: {by_night(colour)}; }}' for key, colour in known]
+    used = {element.get(kind, "") for element in root.iter() for kind in ("fill", "stroke")}
+    rules = night_rules((colour for colour in used if colour.startswith("#")), f"  #{name} ")
     return "\n".join(["", "@media (prefers-color-scheme: dark) {", *rules, "}", ""])
 
 

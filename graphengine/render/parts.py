@@ -58,33 +58,14 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """A node that is a graph, or chooses among graphs, with its parts in it.
+class Cluster(Box):
+    """A node that is a graph, or chooses among graphs, with its parts in it; its lines are at its head.
 
     Attributes:
-        id: Its name in the file.
-        shape: `graph`, or `choose` around the graphs it chooses among.
-        lines: The text at its head.
-        spoken: All its text in one sentence.
-        parent: The id of the cluster it is in, "" for none.
         depth: How many clusters it is in.
-        many: Whether it runs once for each item of a list.
-        name: The name by which other parts refer to it.
-        count: How often a run visited it.
-        spot: The graph and the node that it is; None if it is a choice of one.
     """
 
-    id: str
-    shape: Shape
-    lines: tuple[Line, ...]
-    spoken: str
-    parent: str = ""
     depth: int = 0
-    tone: Tone = "plain"
-    many: bool = False
-    name: str = ""
-    count: int = 0
-    spot: tuple[_Place, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +122,17 @@ class Drawing:
     legend: tuple[Line, ...] = field(default=())
     detail: Detail = "full"
 
-    def inside(self, cluster: str = "") -> list[Box | Cluster]:
+    def inside(self, cluster: str = "") -> list[Box]:
         """Return the parts of a cluster, or those in none for "", in declared order."""
-        parents = {inner.id: inner.parent for inner in self.clusters}
+        parents = {inner.id: inner.cluster for inner in self.clusters}
         first: dict[str, int] = {}
         for index, box in enumerate(self.boxes):
             around = box.cluster
             while around and around not in first:
                 first[around] = index
                 around = parents[around]
-        found: list[tuple[int, Box | Cluster]] = [
-            (i, box) for i, box in enumerate(self.boxes) if box.cluster == cluster
-        ]
-        found += [(first.get(inner.id, -1), inner) for inner in self.clusters if inner.parent == cluster]
+        found: list[tuple[int, Box]] = [(i, box) for i, box in enumerate(self.boxes) if box.cluster == cluster]
+        found += [(first.get(inner.id, -1), inner) for inner in self.clusters if inner.cluster == cluster]
         return [part for _, part in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -176,7 +155,7 @@ def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
 
 def _arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
     """Yield a line for each edge of an arrow."""
-    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))
     sign = "-x" if arrow.failure else "->"
     for words in arrow.words or ("",):

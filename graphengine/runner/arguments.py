@@ -99,8 +99,6 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
     Raises:
         InputError: The argument is not a list of tags.
     """
-    if tags == ():
-        return ()
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
     found = set()
@@ -137,8 +135,6 @@ def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
     """
     if isinstance(paths, str):
         raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
-    if not paths:
-        return []  # the common case, which skips listing the paths of a large nest
     known = set(plan.paths())
     for path in paths:
         if path not in known:

@@ -31,7 +31,7 @@ from graphengine.engine.events import (
     Settled,
     WaitOver,
 )
-from graphengine.engine.failures import error_of, survived
+from graphengine.engine.failures import failure_record, survived
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.redaction import Guard
@@ -49,13 +49,14 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Coroutine, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from concurrent.futures import Executor
 
-    from graphengine.engine.events import Error, Event
+    from graphengine.engine.events import Event
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Task
+    from graphengine.engine.steps import FailureRecord
     from graphengine.runner.context import Host
     from graphengine.runner.extensions import Executors
     from graphengine.runner.recorded_work import Work
@@ -147,6 +148,38 @@ class TaskRunner:
             guard=guard,
         )
         self._checks = run.checks
+
+    @coroutine
+    def run_in(self, context: contextvars.Context, task: Task) -> Generator[Any, Any, Event | None]:
+        """Run a task as `run` does, log each step of it that blocks the loop, and keep its context variables apart.
+
+        It runs in the caller's asyncio task, so a cancellation of that task reaches it. The context variables that it
+        sets are set in `context` only.
+        """
+        work = self.run(task)
+        step: Callable[[Any], Any] = work.send
+        given: object = None
+        while True:
+            began = monotonic()
+            try:
+                awaited = context.run(step, given)
+            except StopIteration as end:
+                value: Event | None = end.value
+                return value
+            finally:
+                held = monotonic() - began
+                if held > BLOCKED_SECONDS:
+                    log.warning(
+                        "node %s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: make it "
+                        "a plain function (def, without thread=False), which runs in a thread, or await what blocks",
+                        path_of(task.frame, task.node),
+                        self._snapshot.run_id,
+                        held,
+                    )
+            try:
+                step, given = work.send, (yield awaited)
+            except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
+                step, given = work.throw, error
 
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
@@ -275,7 +308,7 @@ class TaskRunner:
         visit = (task.frame, task.node, task.visit, task.attempt)
         return NodeWaits(*visit, began, self._now(), waits, context.usage)
 
-    def _changed_by_items(self, task: Task) -> Error | None:
+    def _changed_by_items(self, task: Task) -> FailureRecord | None:
         """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
         frame = self._snapshot.frames[task.frame]
         plan = plan_of(self._plan, frame)
@@ -289,15 +322,16 @@ class TaskRunner:
         view.forget(changed)
         text = f"an item of {task.node} changed {', '.join(changed)} in place"
         repair = "return the new value; the input of a node belongs to the run"
-        return error_of(MutatedInput(text, where=f"node {path_of(task.frame, task.node)}", repair=repair))
+        path = path_of(task.frame, task.node)
+        return failure_record(MutatedInput(text, where=f"node {path}", repair=repair), path, task.attempt)
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter
         ended = self._now()
-        raised = error_of(error)
+        raised = failure_record(error, path_of(task.frame, task.node), task.attempt)
         refused = context.work.refused(error) if context.work is not None else ()
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, None, refused)
+        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, refused)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
@@ -417,37 +451,3 @@ def _crash_loop(task: Task, frame: Frame) -> CrashLoop:
         where=f"node {task.node}",
         repair="find out why it ends the process, then resume",
     )
-
-
-@coroutine
-def in_context(
-    context: contextvars.Context, work: Coroutine[Any, Any, T], task: Task, run_id: str
-) -> Generator[Any, Any, T]:
-    """Await the coroutine of a task, log each step of it that blocks the loop, and keep its context variables apart.
-
-    It runs in the caller's asyncio task, so a cancellation of that task reaches it. The context variables that it sets
-    are set in `context` only.
-    """
-    step: Callable[[Any], Any] = work.send
-    given: object = None
-    while True:
-        began = monotonic()
-        try:
-            awaited = context.run(step, given)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        finally:
-            held = monotonic() - began
-            if held > BLOCKED_SECONDS:
-                log.warning(
-                    "node %s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: make it a "
-                    "plain function (def, without thread=False), which runs in a thread, or await what blocks",
-                    path_of(task.frame, task.node),
-                    run_id,
-                    held,
-                )
-        try:
-            step, given = work.send, (yield awaited)
-        except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
-            step, given = work.throw, error

@@ -264,7 +264,15 @@ class Life(Generic[S]):
         log_run(driving.snapshot, followers, is_over=True)
         if shared.closed and (is_cut or driving.snapshot.status == "running"):
             return await self._cut_off(driving)
-        return await self._driven(driving)
+        cause = driving.cause if driving.snapshot.failure is not None else None
+        result: Result[S] = result_of(self.plan, driving.snapshot, cause)
+        if result.status == "waiting":
+            shared.kept.keep(driving.snapshot, driving.session.size_bound)
+        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
+        if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
+            await opening.stop(shared, self.id, *missed)
+            return await self._current_result()
+        return result
 
     async def _move(self, driving: Driving) -> None:
         """Drive it until it ends, waits, or is released."""
@@ -293,19 +301,6 @@ class Life(Generic[S]):
             is_shared=store.shared,
         )
         await driving.drive(attempts)
-
-    async def _driven(self, driving: Driving) -> Result[S]:
-        """Return the result of a run that was driven."""
-        shared = self.shared
-        cause = driving.cause if driving.snapshot.failure is not None else None
-        result: Result[S] = result_of(self.plan, driving.snapshot, cause)
-        if result.status == "waiting":
-            shared.kept.keep(driving.snapshot, driving.session.size_bound)
-        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
-        if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
-            await opening.stop(shared, self.id, *missed)
-            return await self._current_result()
-        return result
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.ready import mover_of, next_due
+from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.engine.redaction import check_secrets, words_for
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
@@ -351,7 +351,7 @@ async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
-    is_idle = mover_of(snapshot) is None and not news and (due is None or due > shared.clock.now())
+    is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
     event = Resumed(*facts, company=company, asked=is_idle and life.is_asked)
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))

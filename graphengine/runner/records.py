@@ -7,12 +7,11 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.errors import InputError
-from graphengine.history.load import Difference, differences, load_snapshot
+from graphengine.history.load import Difference, Wait, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
 from graphengine.runner.arguments import checked_tags, plan_of
-from graphengine.runner.result import Wait, waits_of
 from graphengine.runner.run import Reading, Run
 from graphengine.state.path import did_you_mean
 
@@ -39,7 +38,6 @@ class Records(ABC):
 
     store: Store
     _clock: Clock
-    _reading: Reading
 
     @abstractmethod
     def _usable(self) -> None:
@@ -48,6 +46,11 @@ class Records(ABC):
     @abstractmethod
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
+
+    @property
+    @abstractmethod
+    def _reading(self) -> Reading:
+        """How handles read runs."""
 
     async def _known(self, run_id: str) -> None:
         """Open the store. A run that is just being started here is recorded when this returns."""

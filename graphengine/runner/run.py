@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, NoReturn, Typ
 from graphengine.engine.steps import OVER
 from graphengine.errors import GraphEngineError, RunnerClosed, UnknownRun, WatcherTooSlow
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
-from graphengine.history.load import load_snapshot
-from graphengine.history.polling import polled
+from graphengine.history.load import load_snapshot, polled, waits_of
 from graphengine.history.visits import Visits
-from graphengine.runner.result import RunFailed, html_of, recorded_result_of, result_of, waits_of
+from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
@@ -205,7 +204,7 @@ class Run(Generic[S]):
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
                     plan = self._plan or self._reading.plan_by(row.fingerprint)
-                    yield RunEnded(recorded_result_of(snapshot) if plan is None else result_of(plan, snapshot))
+                    yield RunEnded(result_of(plan, snapshot))
                     return
                 waits = tuple(waits_of(snapshot))
                 standing = (row.status, row.driver, [wait.name for wait in waits])

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from graphengine.engine.steps import RunStatus, Step
-    from graphengine.runner.result import Result, Wait
+    from graphengine.history.load import Wait
+    from graphengine.runner.result import Result
 
 
 class LiveEvent:
@@ -71,8 +72,18 @@ class Showing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeBegan:
-    """An attempt of a node began; `after` is the seq of the last step before it."""
+    """An attempt of a node began.
 
+    Attributes:
+        path: The node's path.
+        node: Its name.
+        visit: Which visit of the node, from 1.
+        attempt: Which attempt of the visit, from 1.
+        at: When it began, epoch seconds.
+        after: The seq of the last step before it.
+    """
+
+    event: ClassVar[str] = "began"
     path: str
     node: str
     visit: int
@@ -83,8 +94,14 @@ class NodeBegan:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A node showed something with `ctx.emit`."""
+    """A node showed something with `ctx.emit`.
 
+    Attributes:
+        path: The node's path.
+        data: What it showed.
+    """
+
+    event: ClassVar[str] = "emitted"
     path: str
     data: object
 

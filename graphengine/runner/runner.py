@@ -110,7 +110,6 @@ class Runner(Records):
             checks=check,
             sizes=self._sizes,
         )
-        self._reading = Reading(self.store, self._life_of, self._shared.plans.get, self._known)
         self._handles: WeakValueDictionary[Life[Any], Run[Any]] = WeakValueDictionary()
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
@@ -238,8 +237,8 @@ class Runner(Records):
             given={} if state is None else state,
             limits=limits or graph.limits,
             after=after,
-            pause=pauses_of(plan, pause_before),
-            tags=checked_tags(tags, "tags="),
+            pause=pauses_of(plan, pause_before) if pause_before else (),
+            tags=checked_tags(tags, "tags=") if tags else (),
             place=place,
         )
         return self._handle(self._live(plan, run_id or new_id(self._clock.now()), begin, waits_out=wait_out))
@@ -335,7 +334,7 @@ class Runner(Records):
             path=path,
             limits=limits,
             pause=None if pause_before is None else pauses_of(plan, pause_before),
-            tags=checked_tags(tags, "tags="),
+            tags=checked_tags(tags, "tags=") if tags else (),
         )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [life for life in self._shared.lives if life.id == parent and not life.is_held_back]
@@ -559,6 +558,10 @@ class Runner(Records):
             life.deliver(await self.store.inbox([run_id]))
         self._shared.wake(run_id)
 
+    @property
+    def _reading(self) -> Reading:
+        return Reading(self.store, self._life_of, self._shared.plans.get, self._known)  # not kept: no reference cycle
+
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
         life = self._life_of(run_id)
@@ -591,7 +594,9 @@ class Runner(Records):
         """Return the plan of a graph that is about to be run, if it has what it needs here. Raises: as `start`."""
         self._usable()
         plan = plan_of(graph, limits)
-        self._shared.resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
+        resources = self._shared.resources
+        if resources.replaced:
+            resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
         for each in self._shared.extensions:
             each.checked(plan, is_queued=is_queued)
         return plan

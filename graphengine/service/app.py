@@ -8,6 +8,7 @@ import re
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
 from pydantic_core import to_jsonable_python
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,35 +20,46 @@ from graphengine.errors import (
     GraphEngineError,
     GraphNotFound,
     InputError,
-    RunExists,
-    RunIsDriven,
-    RunnerClosed,
     StoreCorrupt,
     StoreError,
     UnknownRun,
 )
-from graphengine.history.json_document import error_document, run_now_document, runs_document
+from graphengine.history.json_document import run_now_document, runs_document
 from graphengine.history.load import load_snapshot
+from graphengine.history.step_document import error_document, plain
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.event_json import event_document
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
-from graphengine.service.openapi import description
+from graphengine.service.openapi import ENDPOINTS, START, description
 from graphengine.service.requests import (
-    Parameters,
-    RequestInvalid,
+    Answer,
+    EventParameters,
+    ListParameters,
+    Message,
+    NoParameters,
+    RunParameters,
     ServiceFailed,
+    StartParameters,
+    StopRequest,
     delivery_of,
     fields_of,
-    flag_in,
     is_signed,
     json_body,
-    text_in,
+    parameters_of,
 )
 from graphengine.service.starting import Start, started
 from graphengine.state.path import did_you_mean
-from graphengine.web.health import health_of
-from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
+from graphengine.web.health import Health, health_of
+from graphengine.web.messages import (
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    STREAM_HEADERS,
+    RequestInvalid,
+    json_answer,
+    refused,
+    stream_event,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -62,9 +74,6 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("graphengine")
 _STOP_SECONDS: Final = 2.0
-_WAIT_SECONDS: Final = 60
-_MOST_RUNS: Final = 1000
-_MOST_PRIORITY: Final = 1_000_000
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
 _FAILED: Final = "the service failed; its log has the cause"
@@ -106,34 +115,25 @@ class Service:
 
     def application(self) -> Starlette:
         """Return the application, without its guard."""
-        run = "/runs/{run_id:path}"
-        routes = [
-            Route("/health", _endpoint(self.health)),
-            Route("/openapi.json", _endpoint(self.openapi)),
-            Route("/graphs/{graph}/runs", _endpoint(self.start), methods=["POST"]),
-            Route("/runs", _endpoint(self.runs)),
-            Route(f"{run}/answer", _endpoint(self.answer), methods=["POST"]),
-            Route(f"{run}/messages", _endpoint(self.send), methods=["POST"]),
-            Route(f"{run}/stop", _endpoint(self.stop_run), methods=["POST"]),
-            Route(f"{run}/events", _endpoint(self.events)),
-            Route(run, _endpoint(self.run)),
-        ]
+        routes = [Route("/openapi.json", _endpoint(self.openapi))]
+        for each in (START, *ENDPOINTS):
+            path = each.path.replace("{run_id}", "{run_id:path}")
+            methods = ["POST"] if each is START or each.body is not None else ["GET"]
+            routes.append(Route(path, _endpoint(getattr(self, each.name)), methods=methods))
         return Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint})
 
     async def health(self, request: Request) -> Response:
         """Return whether the service works. It needs no token, so it names no runs."""
         del request
-        works, status, code = True, "working", None
+        health = Health("working", None)
         if self._worker is not None:
-            works, facts = health_of(self._worker)
-            status, error = str(facts["status"]), self._worker.standing.trouble
-            code = None if error is None else error.code
+            health = health_of(self._worker)
         else:
             try:
                 await self._runner.runs(limit=1)
-            except StoreError as error:
-                works, status, code = False, "failing", error.code
-        return json_answer({"status": status, "error": code}, 200 if works else 503)
+            except StoreError as failed:
+                health = Health("failing", failed.code)
+        return json_answer(health, health.http_status)
 
     async def openapi(self, request: Request) -> Response:
         """Return the description of the service."""
@@ -147,8 +147,8 @@ class Service:
         if graph is None:
             near = did_you_mean(name, self._graphs)
             raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
-        query = Parameters(request.query_params, ("run_id", "field", "queue", "priority", "key", "tag"))
-        key, run_id, field = delivery_of(request), query.text("run_id"), query.text("field")
+        query = parameters_of(request, StartParameters)
+        key, run_id, field = delivery_of(request), query.run_id, query.field
         if run_id is not None and "idempotency-key" in request.headers:
             repair = "leave one out: a run_id alone is enough to start a run once"
             raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
@@ -163,29 +163,28 @@ class Service:
             graph,
             body if field is None else {field: body},
             run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None),
-            query.text("queue") or self._queue,
-            query.number("priority", 0, -_MOST_PRIORITY, _MOST_PRIORITY),
-            query.text("key"),
-            query.texts("tag"),
+            query.queue or self._queue,
+            query.priority,
+            query.key,
+            query.tag,
         )
         found, is_new = await started(self._runner, wanted)
         return await self._now(found, 201 if is_new else 200)
 
-    async def runs(self, request: Request) -> Response:
+    async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
-        query = Parameters(request.query_params, ("graph", "status", "tag", "limit", "before"))
-        graph, limit = query.text("graph"), query.number("limit", 100, 1, _MOST_RUNS)
+        query = parameters_of(request, ListParameters)
+        graph, before = query.graph, query.before
         if graph is not None and graph not in self._graphs:
             near = did_you_mean(graph, self._graphs)
             raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
-        before = query.text("before")
         if before is not None:
             await self._info_of(before)
         found: list[RunInfo] = []
         for name in self._graphs if graph is None else (graph,):
-            chosen = {"status": query.text("status"), "graph": name, "tag": query.text("tag"), "before": before}
-            found += await self._runner.runs(**chosen, limit=limit)
-        found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[:limit]
+            chosen = {"status": query.status, "graph": name, "tag": query.tag, "before": before}
+            found += await self._runner.runs(**chosen, limit=query.limit)
+        found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: query.limit]
         waiting = {}
         for info in found:
             if info.status == "waiting":
@@ -193,11 +192,11 @@ class Service:
                     waiting[info.id] = await load_snapshot(self._runner.store, info.id, None)
         return json_answer(runs_document(found, waiting))
 
-    async def run(self, request: Request) -> Response:
+    async def get_run(self, request: Request) -> Response:
         """Return a run; with `wait`, once it is over or waits."""
-        query = Parameters(request.query_params, ("wait", "after"))
+        query = parameters_of(request, RunParameters)
         info = await self._info(request)
-        seconds, after = query.number("wait", 0, 0, _WAIT_SECONDS), query.number("after", 0, 0, 1 << 32)
+        seconds, after = query.wait, query.after
         if seconds and not (info.seq > after and info.status != "running"):
             following = asyncio.create_task(self._settled(info, after))
             try:
@@ -208,30 +207,26 @@ class Service:
 
     async def answer(self, request: Request) -> Response:
         """Answer a question of a run."""
-        Parameters(request.query_params, ())
+        parameters_of(request, NoParameters)
         info = await self._info(request)
-        body = fields_of(await json_body(request), required=["value"], optional=["question"])
-        await self._runner.answer(info.id, body["value"], question=text_in(body, "question"))
+        body = fields_of(await json_body(request), Answer)
+        await self._runner.answer(info.id, body.value, question=body.question)
         return await self._now(info.id, 202)
 
     async def send(self, request: Request) -> Response:
         """Send a message to a run."""
-        Parameters(request.query_params, ())
+        parameters_of(request, NoParameters)
         info = await self._info(request)
-        body = fields_of(await json_body(request), required=["topic", "payload"])
-        topic = text_in(body, "topic")
-        if not topic:
-            raise InputError("topic is empty", where="body, topic", repair="name the topic that the run receives")
-        await self._runner.send(info.id, topic, body["payload"], key=delivery_of(request))
+        body = fields_of(await json_body(request), Message)
+        await self._runner.send(info.id, body.topic, body.payload, key=delivery_of(request))
         return await self._now(info.id, 202)
 
     async def stop_run(self, request: Request) -> Response:
         """Stop a run at its next safe point, or at once."""
-        Parameters(request.query_params, ())
+        parameters_of(request, NoParameters)
         info = await self._info(request)
-        body = fields_of(await json_body(request, {}), optional=["why", "now"])
-        why, now = text_in(body, "why"), flag_in(body, "now")
-        stopping = asyncio.create_task(self._runner.stop(info.id, why or "asked", now=now))
+        body = fields_of(await json_body(request, {}), StopRequest)
+        stopping = asyncio.create_task(self._runner.stop(info.id, body.why or "asked", now=bool(body.now)))
         self._stops.add(stopping)  # it continues after the answer
         stopping.add_done_callback(self._stops.discard)
         await self._in_time(stopping, _STOP_SECONDS)
@@ -239,8 +234,8 @@ class Service:
 
     async def events(self, request: Request) -> Response:
         """Return the stream of the events of a run."""
-        query = Parameters(request.query_params, ("after",))
-        info, after = await self._info(request), query.number("after", 0, 0, 1 << 32)
+        query = parameters_of(request, EventParameters)
+        info, after = await self._info(request), query.after
         last = request.headers.get("last-event-id", "")
         if last == f"{info.seq}{_LAST}" and info.status in OVER:
             return Response(status_code=204)  # a browser does not connect again
@@ -266,12 +261,11 @@ class Service:
         """Return a run as it is now."""
         info = await self._runner.info(run_id)
         snapshot = await load_snapshot(self._runner.store, run_id, None)
-        document = run_now_document(info, snapshot)
-        graph = self._graphs[info.graph]
+        graph, output = self._graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":
             result = result_of(plan_of(graph, None), snapshot)
-            document["output"] = to_jsonable_python(result.output, by_alias=False, fallback=str)
-        return json_answer(document, status)
+            output = to_jsonable_python(result.output, by_alias=False, fallback=str)
+        return json_answer(run_now_document(info, snapshot, output), status)
 
     async def _settled(self, info: RunInfo, after: int) -> None:
         """Return when a run is over or waits, and has a step after this seq."""
@@ -317,14 +311,19 @@ class Service:
                 following = asyncio.create_task(_next(events))
                 yield stream_event(event_document(event, info), number=_number(event))
         except GraphEngineError as error:
-            yield stream_event({**error_document(error), "event": "trouble"})
+            yield stream_event(_trouble(error))
         except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
             _LOG.exception("the stream of run %s failed", info.id)
             failed = ServiceFailed(_FAILED, where=f"run {info.id!r}")
-            yield stream_event({**error_document(failed), "event": "trouble"})
+            yield stream_event(_trouble(failed))
         finally:
             await _cancelled(following, stopped)
             await events.aclose()
+
+
+def _trouble(error: GraphEngineError) -> dict[str, Any]:
+    """Return what a stream sends in place of further events."""
+    return {**plain(error_document(error)), "event": "trouble"}
 
 
 async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
@@ -349,34 +348,20 @@ def _endpoint(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
         try:
             return await handler(request)
         except GraphEngineError as error:
-            return json_answer(error_document(error), _status_of(error))
+            return refused(error)
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
             _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
-            return json_answer(error_document(ServiceFailed(_FAILED, where=request.url.path)), 500)
+            return refused(ServiceFailed(_FAILED, where=request.url.path))
 
     return endpoint
-
-
-def _status_of(error: GraphEngineError) -> int:
-    if isinstance(error, RequestInvalid):
-        return error.status
-    if isinstance(error, UnknownRun | GraphNotFound):
-        return 404
-    if isinstance(error, RunExists | RunIsDriven):
-        return 409
-    if isinstance(error, InputError):
-        return 413 if error.code == "too_large" else 422
-    return 503 if isinstance(error, StoreError | RunnerClosed) else 500
 
 
 async def _no_endpoint(request: Request, error: Exception) -> Response:
     """Answer a request for a path or with a method that does not exist."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     what = f"the method {request.method} is not allowed" if status == 405 else "there is nothing"  # noqa: PLR2004
-    refused = RequestInvalid(
-        f"{what} at {request.url.path}", where=request.url.path, repair="GET /openapi.json lists the endpoints"
-    )
-    return json_answer(error_document(refused), status)
+    message, repair = f"{what} at {request.url.path}", "GET /openapi.json lists the endpoints"
+    return refused(RequestInvalid(message, status=status, where=request.url.path, repair=repair))
 
 
 __all__ = ["Service"]

@@ -1,62 +1,114 @@
-"""The OpenAPI 3.1 description of a service, made from the states of its graphs and the models of our documents."""
+"""The OpenAPI 3.1 description of a service, made from its endpoints, the states of its graphs, and our documents."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
-from graphengine.history import run_schemas as documents
+from graphengine.agents.live_events import AGENT_EVENTS
+from graphengine.history.json_document import RunNow, Runs, StatusReported, Stepped, WatchEnded
+from graphengine.history.json_schema import schemas_of
 from graphengine.history.selection import STATUSES
+from graphengine.history.step_document import Failed
+from graphengine.runner.event_json import line_type
+from graphengine.runner.run_events import Emitted, NodeBegan
+from graphengine.service.requests import (
+    Answer,
+    EventParameters,
+    ListParameters,
+    Message,
+    NoParameters,
+    RunParameters,
+    StartParameters,
+    StopRequest,
+)
+from graphengine.web.health import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from msgspec import Struct
 
     from graphengine.api.graph import Graph
 
-_EVENTS: Final = (documents.Stepped, documents.StatusReported, documents.WatchEnded, *documents.LIVE)
-_TEXT: Final = {"type": "string"}
-_SEQ: Final = {"type": "integer", "minimum": 0}
+_EVENTS: Final = (Stepped, StatusReported, WatchEnded, *map(line_type, (NodeBegan, Emitted, *AGENT_EVENTS)))
 _INPUT: Final = "#/components/schemas/input.{model}"
-_PLAIN: Final = "#/components/schemas/{model}"
+_PLAIN: Final = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What can be requested of a service.
+
+    Attributes:
+        path: Its path.
+        name: The method of the `Service` that answers, and the id of the operation.
+        summary: What it does.
+        answers: What its answers mean, by status.
+        document: The document of its answers; None for a stream of events.
+        query: Its parameters.
+        body: Its body; None if it has none.
+        headers: The headers that it reads, with their meaning.
+    """
+
+    path: str
+    name: str
+    summary: str
+    answers: Mapping[str, str]
+    document: type[Struct] | None = RunNow
+    query: type[Struct] = NoParameters
+    body: type[Struct] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 _KEY: Final = (
     "A key that is the same when the request is sent again: one run is started. Also `webhook-id` and "
     "`X-GitHub-Delivery`. Of a signed request: the `webhook-id`, or GitHub's signature."
 )
-_VALUE: Final = {"description": "the answer; it has to fit the `schema` of the wait"}
-_ANSWER: Final = {
-    "type": "object",
-    "properties": {
-        "value": _VALUE,
-        "question": {"type": "string", "description": "the `name` of the wait; needed if the run asks several"},
-    },
-    "required": ["value"],
-    "additionalProperties": False,
-}
-_MESSAGE: Final = {
-    "type": "object",
-    "properties": {"topic": _TEXT, "payload": {"description": "any JSON value"}},
-    "required": ["topic", "payload"],
-    "additionalProperties": False,
-}
-_STOP: Final = {
-    "type": "object",
-    "properties": {
-        "why": {"type": ["string", "null"], "description": "the reason to record"},
-        "now": {"type": ["boolean", "null"], "description": "whether to cancel the nodes in flight"},
-    },
-    "additionalProperties": False,
-}
-_HEALTH: Final = {
-    "type": "object",
-    "properties": {
-        "status": {"enum": ["working", "stopping", "failing"]},
-        "error": {"type": ["string", "null"], "description": "the code of the error"},
-    },
-    "required": ["status", "error"],
-}
+_DONE: Final = {"202": "recorded; the run as it is now"}
+START: Final = Endpoint(
+    "/graphs/{graph}/runs",
+    "start",
+    "Start a run",
+    {"201": "started", "200": "the same request has started it before"},
+    query=StartParameters,
+    headers=(("Idempotency-Key", _KEY),),
+)
+"""It is described once for each graph, with its input as the body."""
+HEALTH: Final = Endpoint(
+    "/health", "health", "Whether the service works", {"200": "it works", "503": "it does not"}, Health
+)
+ENDPOINTS: Final = (
+    Endpoint("/runs", "list_runs", "List the newest runs", {"200": "the runs"}, Runs, ListParameters),
+    Endpoint("/runs/{run_id}/answer", "answer", "Answer a question of a run", _DONE, body=Answer),
+    Endpoint(
+        "/runs/{run_id}/messages",
+        "send",
+        "Send a message to a run",
+        _DONE,
+        body=Message,
+        headers=(("Idempotency-Key", "a key to send it only once"),),
+    ),
+    Endpoint("/runs/{run_id}/stop", "stop_run", "Stop a run at its next safe point", _DONE, body=StopRequest),
+    Endpoint(
+        "/runs/{run_id}/events",
+        "events",
+        "Follow a run until it is over",
+        {
+            "200": "server-sent events; the data of each is an `Event` of the components",
+            "204": "the run is over, and the reader has its last event",
+        },
+        None,
+        EventParameters,
+        headers=(("Last-Event-ID", "continue after this event"),),
+    ),
+    Endpoint("/runs/{run_id}", "get_run", "Return a run", {"200": "the run"}, query=RunParameters),
+    HEALTH,
+)
 
 
 class _AnyJson(GenerateJsonSchema):
@@ -71,26 +123,34 @@ class _AnyJson(GenerateJsonSchema):
 def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhooks: bool) -> dict[str, Any]:
     """Return the description of a service of these graphs."""
     inputs, schemas = _inputs(graphs)
-    models = (documents.RunNow, documents.Runs, documents.Failed, *_EVENTS)
-    refs, found = models_json_schema([(model, "serialization") for model in models], ref_template=_PLAIN)
-    schemas |= found.get("$defs", {})
-    schemas["Event"] = {"anyOf": [refs[model, "serialization"] for model in _EVENTS]}
-    schemas |= {"Answer": _ANSWER, "Message": _MESSAGE, "StopRequest": _STOP, "Health": _HEALTH}
-    paths: dict[str, Any] = {}
-    for number, (name, schema) in enumerate(inputs.items()):
-        operation = f"start_{re.sub('[^A-Za-z0-9]+', '_', name)}"
-        taken = [path["post"]["operationId"] for path in paths.values()]
-        unique = operation if operation not in taken else f"{operation}_{number}"
-        paths[f"/graphs/{quote(name, safe='')}/runs"] = {"post": _start(name, unique, schema, takes_webhooks)}
+    references, found = schemas_of([*_EVENTS, RunNow, Runs, Failed, Answer, Message, StopRequest, Health], _PLAIN)
+    schemas |= found | {"Event": {"anyOf": references[: len(_EVENTS)]}}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if takes_webhooks:
         schemes["webhook"] = {"type": "apiKey", "in": "header", "name": "webhook-signature"}
         schemes["github"] = {"type": "apiKey", "in": "header", "name": "X-Hub-Signature-256"}
+    paths: dict[str, Any] = {}
+    names: set[str] = set()
+    for number, (name, schema) in enumerate(inputs.items()):
+        start = _operation(START) | {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+        operation = f"start_{re.sub('[^A-Za-z0-9]+', '_', name)}"
+        operation = operation if operation not in names else f"{operation}_{number}"
+        names.add(operation)
+        start |= {"operationId": operation, "summary": f"Start a run of {name}"}
+        start |= {"security": [{scheme: []} for scheme in schemes]}
+        paths[f"/graphs/{quote(name, safe='')}/runs"] = {"post": start}
+    for endpoint in ENDPOINTS:
+        paths[endpoint.path] = {"get" if endpoint.body is None else "post": _operation(endpoint)}
+    paths[HEALTH.path]["get"]["security"] = []
+    choices = {"graph": sorted(graphs), "status": list(STATUSES)}
+    for parameter in paths["/runs"]["get"]["parameters"]:
+        if parameter["name"] in choices:
+            parameter["schema"] = {"enum": choices[parameter["name"]]}
     return {
         "openapi": "3.1.1",
         "info": {"title": "graphengine serve", "version": version},
         "security": [{"token": []}],
-        "paths": {**paths, **_paths(sorted(graphs))},
+        "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": schemes},
     }
 
@@ -116,122 +176,37 @@ def _inputs(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str,
     return inputs, schemas
 
 
-def _start(name: str, operation: str, schema: object, takes_webhooks: bool) -> dict[str, Any]:  # noqa: FBT001 - a helper
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the description of an endpoint."""
+    (_,), schemas = schemas_of([endpoint.query])
     parameters = [
-        {"name": "Idempotency-Key", "in": "header", "schema": _TEXT, "description": _KEY},
-        _parameter("run_id", _TEXT, "the id of the run; generated if there is no key either"),
-        _parameter("field", _TEXT, "the field of the input that gets the whole body, such as a webhook's"),
-        _parameter("queue", _TEXT, "the queue from which a worker takes the run"),
-        _parameter("priority", {"type": "integer"}, "the higher, the sooner it is taken"),
-        _parameter("key", _TEXT, "the tenant of the run, or any other name; the keys of a queue take turns"),
-        _parameter("tag", {"type": "array", "items": _TEXT}, "a tag of the run; can be repeated"),
+        {"name": name, "in": "query", "description": schema.pop("description"), "schema": schema}
+        for name, schema in schemas[endpoint.query.__name__]["properties"].items()
     ]
-    security: dict[str, Any] = {"security": [{"token": []}, {"webhook": []}, {"github": []}]} if takes_webhooks else {}
-    return {
-        "operationId": operation,
-        "summary": f"Start a run of {name}",
-        "parameters": parameters,
-        "requestBody": {"content": {"application/json": {"schema": schema}}},
-        "responses": _responses({"201": "started", "200": "the same request has started it before"}),
-        **security,
-    }
-
-
-def _paths(graphs: Sequence[str]) -> dict[str, Any]:
-    run = [{"name": "run_id", "in": "path", "required": True, "schema": _TEXT}]
-    wait = [
-        _parameter("wait", {**_SEQ, "maximum": 60}, "wait so many seconds until it is over or waits"),
-        _parameter("after", _SEQ, "and until it has a step after this `seq`, such as that of an answer"),
+    text = {"type": "string"}
+    parameters += [
+        {"name": name, "in": "header", "schema": text, "description": about} for name, about in endpoint.headers
     ]
-    select = [
-        _parameter("graph", {"enum": list(graphs)}, "only runs of this graph"),
-        _parameter("status", {"enum": list(STATUSES)}, "only runs with this status"),
-        _parameter("tag", _TEXT, "only runs with this tag"),
-        _parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "the most runs"),
-        _parameter("before", _TEXT, "the next page: only runs that began before this run, the last of a page"),
-    ]
-    after = _parameter("after", _SEQ, "leave out the steps up to this one")
-    last = {"name": "Last-Event-ID", "in": "header", "schema": _TEXT, "description": "continue after this event"}
-    key = {"name": "Idempotency-Key", "in": "header", "schema": _TEXT, "description": "a key to send it only once"}
-    stream = {
-        "description": "server-sent events; the data of each is an `Event` of the components",
-        "content": {"text/event-stream": {"schema": _TEXT}},
-    }
-    over = {"description": "the run is over, and the reader has its last event"}
-    done = {"202": "recorded; the run as it is now"}
-    return {
-        "/runs": {"get": _operation("list_runs", "List the newest runs", select, {"200": "the runs"}, document="Runs")},
-        "/runs/{run_id}": {
-            "parameters": run,
-            "get": _operation("get_run", "Return a run", wait, {"200": "the run"}),
-        },
-        "/runs/{run_id}/answer": {
-            "parameters": run,
-            "post": _operation("answer", "Answer a question of a run", [], done, body="Answer"),
-        },
-        "/runs/{run_id}/messages": {
-            "parameters": run,
-            "post": _operation("send", "Send a message to a run", [key], done, body="Message"),
-        },
-        "/runs/{run_id}/stop": {
-            "parameters": run,
-            "post": _operation(
-                "stop", "Stop a run at its next safe point", [], done, body="StopRequest", required=False
-            ),
-        },
-        "/runs/{run_id}/events": {
-            "parameters": run,
-            "get": {
-                "operationId": "events",
-                "summary": "Follow a run until it is over",
-                "parameters": [after, last],
-                "responses": {"200": stream, "204": over, "default": _content("why it was refused", "Failed")},
-            },
-        },
-        "/health": {
-            "get": {
-                "operationId": "health",
-                "summary": "Whether the service works",
-                "security": [],
-                "responses": {"200": _content("it works", "Health"), "503": _content("it does not", "Health")},
-            }
-        },
-    }
+    if "{run_id}" in endpoint.path:
+        parameters.append({"name": "run_id", "in": "path", "required": True, "schema": text})
+    answers: dict[str, Any] = {status: _content(about, endpoint.document) for status, about in endpoint.answers.items()}
+    if endpoint.document is None:
+        answers["200"]["content"] = {"text/event-stream": {"schema": text}}
+    if endpoint is not HEALTH:
+        answers["default"] = _content("why it was refused", Failed)
+    found: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
+    found |= {"parameters": parameters, "responses": answers}
+    if endpoint.body is not None:
+        found["requestBody"] = {"required": endpoint.body is not StopRequest, **_body(endpoint.body)}
+    return found
 
 
-def _operation(  # noqa: PLR0913 - the parts of an operation
-    name: str,
-    summary: str,
-    parameters: Sequence[Mapping[str, Any]],
-    responses: Mapping[str, str],
-    *,
-    body: str = "",
-    required: bool = True,
-    document: str = "RunNow",
-) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": _PLAIN.format(model=body)}}}
-    given = {"requestBody": {"required": required, "content": content}} if body else {}
-    return {
-        "operationId": name,
-        "summary": summary,
-        "parameters": list(parameters),
-        **given,
-        "responses": _responses(responses, document),
-    }
+def _content(text: str, document: type[Struct] | None) -> dict[str, Any]:
+    return {"description": text, **(_body(document) if document is not None else {})}
 
 
-def _responses(found: Mapping[str, str], document: str = "RunNow") -> dict[str, Any]:
-    refused = _content("why it was refused", "Failed")
-    return {**{status: _content(text, document) for status, text in found.items()}, "default": refused}
+def _body(kind: type[Struct]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": {"$ref": _PLAIN.format(name=kind.__name__)}}}}
 
 
-def _content(text: str, document: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": _PLAIN.format(model=document)}}}
-    return {"description": text, "content": content}
-
-
-def _parameter(name: str, schema: Mapping[str, Any], text: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "schema": dict(schema), "description": text}
-
-
-__all__ = ["description"]
+__all__ = ["ENDPOINTS", "HEALTH", "START", "Endpoint", "description"]

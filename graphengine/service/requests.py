@@ -1,45 +1,31 @@
-"""What a request gives: its parameters and its body, checked, and the errors of requests."""
+"""What a request gives: its parameters and its body, checked, and the errors of requests.
+
+The structs are what requests are checked against, and what the OpenAPI description has.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
+from msgspec import Meta, Struct, ValidationError, convert
 from pydantic_core import from_json
 
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.graph.options import is_tag
 from graphengine.state.path import did_you_mean
+from graphengine.stores.base import LARGEST_PRIORITY
+from graphengine.web.guard import SIGNED
+from graphengine.web.messages import RequestInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
+    S = TypeVar("S", bound=Struct)
 
-SIGNED: Final = "graphengine.signed"
-"""In the scope of a request: it was let in because of its signature, not of a token."""
-
-
-class NotAuthorized(GraphEngineError):
-    """A request has no token or signature, or a wrong one."""
-
-    code = "not_authorized"
-    status: ClassVar[int] = 401
-
-
-class RequestInvalid(GraphEngineError):
-    """A request has an unknown path, a method or content type that does not fit, or a body that is not JSON.
-
-    Args:
-        status: The status of the answer.
-    """
-
-    code = "invalid_request"
-
-    def __init__(self, message: str, *, status: int = 400, where: str = "", repair: str = "") -> None:
-        super().__init__(message, where=where, repair=repair)
-        self.status = status
+_PLACE: Final = re.compile(r"(.*) - at `\$\.(\w+)`")
 
 
 class ServiceFailed(GraphEngineError):
@@ -48,47 +34,158 @@ class ServiceFailed(GraphEngineError):
     code = "service_failed"
 
 
-class Parameters:
-    """The parameters of a request's address.
+# --- Parameters ------------------------------------------------------------------------------------------------------
 
-    Args:
-        given: The parameters.
-        known: The names that are allowed.
+Text = Annotated[str, Meta(min_length=1)]
+Seq = Annotated[int, Meta(ge=0, le=1 << 32)]
 
-    Raises:
-        InputError: One is unknown.
+
+class NoParameters(Struct):
+    """The parameters of a request that takes none."""
+
+
+class StartParameters(Struct):
+    """The parameters of a request that starts a run.
+
+    Attributes:
+        run_id: The id of the run; generated if there is no key either.
+        field: The field of the input that gets the whole body, such as a webhook's.
+        queue: The queue from which a worker takes the run.
+        priority: The higher, the sooner it is taken.
+        key: The tenant of the run, or any other name; the keys of a queue take turns.
+        tag: A tag of the run; can be repeated.
     """
 
-    def __init__(self, given: QueryParams, known: Sequence[str]) -> None:
-        self._given = given
-        for name in given:
-            if name not in known:
-                near = did_you_mean(name, known) if known else "leave it out"
-                raise InputError(f"unknown parameter {name!r}", where=f"parameter {name}", repair=near)
+    run_id: Text | None = None
+    field: Text | None = None
+    queue: Text | None = None
+    priority: Annotated[int, Meta(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)] = 0
+    key: Text | None = None
+    tag: list[str] = []
 
-    def text(self, name: str) -> str | None:
-        """Return a text; None if it is not given."""
-        found = self._given.getlist(name)
-        if len(found) > 1 or found == [""]:
-            what = "empty" if len(found) == 1 else "given more than once"
-            raise InputError(f"{name} is {what}", where=f"parameter {name}", repair="give it once, with a value")
-        return found[0] if found else None
 
-    def texts(self, name: str) -> Sequence[str]:
-        """Return every text that is given under this name."""
-        return self._given.getlist(name)
+class ListParameters(Struct):
+    """The parameters of a request for a list of runs.
 
-    def number(self, name: str, default: int, least: int, most: int) -> int:
-        """Return an integer in a range."""
-        text = self.text(name)
-        if text is None:
-            return default
-        digits = text.removeprefix("-")
-        number = int(text) if digits.isdecimal() and digits.isascii() and len(digits) <= len(str(1 << 32)) else None
-        if number is None or not least <= number <= most:
-            message = f"{name}={text!r} is not an integer from {least} to {most}"
-            raise InputError(message, where=f"parameter {name}", repair=f"give one, such as {max(least, 1)}")
-        return number
+    Attributes:
+        graph: Only runs of this graph.
+        status: Only runs with this status.
+        tag: Only runs with this tag.
+        limit: The most runs.
+        before: The next page: only runs that began before this run, the last of a page.
+    """
+
+    graph: Text | None = None
+    status: Text | None = None
+    tag: Text | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: Text | None = None
+
+
+class RunParameters(Struct):
+    """The parameters of a request for a run.
+
+    Attributes:
+        wait: Wait so many seconds until it is over or waits.
+        after: And until it has a step after this `seq`, such as that of an answer.
+    """
+
+    wait: Annotated[int, Meta(ge=0, le=60)] = 0
+    after: Seq = 0
+
+
+class EventParameters(Struct):
+    """The parameters of a request for the events of a run.
+
+    Attributes:
+        after: Leave out the steps up to this one.
+    """
+
+    after: Seq = 0
+
+
+# --- Bodies ----------------------------------------------------------------------------------------------------------
+
+
+class Answer(Struct, forbid_unknown_fields=True):
+    """An answer to a question of a run.
+
+    Attributes:
+        value: The answer; it has to fit the `schema` of the wait.
+        question: The `name` of the wait; needed if the run asks several.
+    """
+
+    value: Any
+    question: str | None = None
+
+
+class Message(Struct, forbid_unknown_fields=True):
+    """A message to a run.
+
+    Attributes:
+        topic: The topic that the run receives.
+        payload: Any JSON value.
+    """
+
+    topic: Text
+    payload: Any
+
+
+class StopRequest(Struct, forbid_unknown_fields=True):
+    """How to stop a run.
+
+    Attributes:
+        why: The reason to record.
+        now: Whether to cancel the nodes in flight.
+    """
+
+    why: str | None = None
+    now: bool | None = None
+
+
+def parameters_of(request: Request, kind: type[S]) -> S:
+    """Return the parameters of a request's address.
+
+    Raises:
+        InputError: One is unknown, given more than once, or invalid.
+    """
+    given: dict[str, Any] = {}
+    for name in request.query_params:
+        texts = request.query_params.getlist(name)
+        given[name] = texts if name == "tag" and kind is StartParameters else texts[0]
+        if len(texts) > 1 and given[name] is not texts:
+            repair = "give it once, with a value"
+            raise InputError(f"{name} is given more than once", where=f"parameter {name}", repair=repair)
+    return _checked(given, kind, "parameter ", "parameter")
+
+
+def fields_of(body: object, kind: type[S]) -> S:
+    """Return a body that is a JSON object with the fields of a struct.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not isinstance(body, dict):
+        names = ", ".join(f'"{name}": …' for name in kind.__struct_fields__)
+        raise InputError("the body is not a JSON object", where="body", repair=f"send {{{names}}}")
+    return _checked(body, kind, "body, ", "field")
+
+
+def _checked(given: Mapping[str, Any], kind: type[S], place: str, word: str) -> S:
+    """Return values as a struct; those of an address are texts."""
+    known = kind.__struct_fields__
+    for name in given:
+        if name not in known:
+            near = did_you_mean(name, known) if known else "leave it out"
+            raise InputError(f"unknown {word} {name!r}", where=f"{place}{name}", repair=near)
+    try:
+        return convert(given, kind, strict=word == "field")
+    except ValidationError as error:
+        found = _PLACE.fullmatch(str(error))
+        text, where = str(error), "body"
+        if found is not None:
+            text, where = f"{found[2]} is {given[found[2]]!r}: {found[1]}", f"{place}{found[2]}"
+        raise InputError(text, where=where, repair="GET /openapi.json describes it") from error
 
 
 async def json_body(request: Request, default: object = ...) -> Any:  # noqa: ANN401 - JSON
@@ -119,41 +216,6 @@ def is_signed(request: Request) -> bool:
     return bool(request.scope.get(SIGNED))
 
 
-def fields_of(body: object, *, required: Sequence[str] = (), optional: Sequence[str] = ()) -> Mapping[str, Any]:
-    """Return a body that is a JSON object with these fields.
-
-    Raises:
-        InputError: It is something else.
-    """
-    if not isinstance(body, dict):
-        names = ", ".join(f'"{name}": …' for name in (*required, *optional))
-        raise InputError("the body is not a JSON object", where="body", repair=f"send {{{names}}}")
-    known = (*required, *optional)
-    for name in body:
-        if name not in known:
-            raise InputError(f"unknown field {name!r}", where=f"body, {name}", repair=did_you_mean(name, known))
-    for name in required:
-        if name not in body:
-            raise InputError(f"{name} is missing", where="body", repair=f'add "{name}"')
-    return body
-
-
-def text_in(body: Mapping[str, Any], name: str) -> str | None:
-    """Return a text field of a body; None if it is missing or null."""
-    found = body.get(name)
-    if found is None or isinstance(found, str):
-        return found
-    raise InputError(f"{name} is not a text", where=f"body, {name}", repair=f'write "{name}": "…"')
-
-
-def flag_in(body: Mapping[str, Any], name: str) -> bool:
-    """Return true or false of a body; false if it is missing or null."""
-    found = body.get(name)
-    if found is None or isinstance(found, bool):
-        return bool(found)
-    raise InputError(f"{name} is not true or false", where=f"body, {name}", repair=f'write "{name}": true')
-
-
 def delivery_of(request: Request) -> str | None:
     """Return the key that is the same when a request is sent again; None if it has none.
 
@@ -179,15 +241,18 @@ def delivery_of(request: Request) -> str | None:
 
 
 __all__ = [
-    "SIGNED",
-    "NotAuthorized",
-    "Parameters",
-    "RequestInvalid",
+    "Answer",
+    "EventParameters",
+    "ListParameters",
+    "Message",
+    "NoParameters",
+    "RunParameters",
     "ServiceFailed",
+    "StartParameters",
+    "StopRequest",
     "delivery_of",
     "fields_of",
-    "flag_in",
     "is_signed",
     "json_body",
-    "text_in",
+    "parameters_of",
 ]

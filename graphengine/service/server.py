@@ -13,7 +13,7 @@ from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
 from graphengine.service.app import Service
-from graphengine.service.guard import Access, Guard
+from graphengine.web.guard import Guard, TokenAccess
 from graphengine.web.listening import HOST, Server, listen
 from graphengine.worker.worker import Worker
 
@@ -56,7 +56,7 @@ class Settings:
 
     database: Path | str
     graphs: Mapping[str, Graph[Any]]
-    access: Access
+    access: TokenAccess
     version: str
     queue: str | None = None
     host: str = HOST

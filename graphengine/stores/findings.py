@@ -98,7 +98,13 @@ def report_of(path: Path | str, findings: Iterable[Finding], counted: Counted) -
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Steps, from `first` to `last`, that were recorded and cannot be read."""
+    """Steps that were recorded and cannot be read.
+
+    Attributes:
+        run_id: The run.
+        first: The first of them.
+        last: The last of them.
+    """
 
     run_id: str
     first: int

@@ -21,13 +21,14 @@ from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
+from graphengine.history.load import waits_of
+from graphengine.history.usage import usage_from
 from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.followers import Following
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import usage_from, waits_of
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
 from graphengine.state.declared import given_in

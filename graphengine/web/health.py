@@ -1,11 +1,13 @@
-"""The health endpoint of a worker: whether it works, over HTTP, for a supervisor such as Kubernetes or systemd."""
+"""Whether a worker or a service works, over HTTP, for a supervisor such as Kubernetes or systemd."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
+from msgspec.json import encode
 
 from graphengine.errors import DefinitionError
 from graphengine.web.connections import Connections
@@ -21,11 +23,34 @@ _LATE_SECONDS: Final = 30.0
 """A worker with room that has not looked for runs for so long, and its poll time, is not healthy."""
 
 
+class Health(Struct):
+    """Whether a worker or a service works. Whoever asks needs no token, so it names no runs.
+
+    Attributes:
+        status: Its status.
+        error: The code of the error; null if there is none.
+    """
+
+    status: Literal["working", "stopping", "failing"]
+    error: str | None
+
+    @property
+    def http_status(self) -> int:
+        """200 if it works, else 503."""
+        return 200 if self.status == "working" else 503
+
+
+def health_of(worker: Worker) -> Health:
+    """Return whether a worker works."""
+    standing = worker.standing
+    trouble = None if standing.trouble is None else standing.trouble.code
+    is_late = standing.idle_seconds is not None and standing.idle_seconds > _LATE_SECONDS
+    return Health("stopping" if standing.is_stopping else "failing" if trouble or is_late else "working", trouble)
+
+
 @asynccontextmanager
 async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[int]:
-    """Answer GET requests with how the worker is, until the end of the block; yield the port.
-
-    The status is 200 if it works, and 503 if it is stopping or cannot reach the store; the body is JSON.
+    """Answer GET requests with a worker's health, until the end of the block; yield the port.
 
     Raises:
         DefinitionError: The address cannot be used.
@@ -36,7 +61,10 @@ async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[
         connections.open(writer.transport)
         with suppress(ConnectionError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
             request = await reader.readuntil(b"\r\n\r\n")
-            writer.write(_response(worker, is_get=request.startswith((b"GET ", b"HEAD "))))
+            health = health_of(worker)
+            status, body = health.http_status if request.startswith((b"GET ", b"HEAD ")) else 405, encode(health)
+            head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            writer.write(f"HTTP/1.1 {status} \r\n{head}".encode() + body)
             await writer.drain()
         connections.close(writer.transport)
         writer.close()
@@ -52,29 +80,4 @@ async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[
         server.close()
 
 
-def health_of(worker: Worker) -> tuple[bool, dict[str, object]]:
-    """Return whether a worker works, and the facts about it."""
-    standing = worker.standing
-    late = standing.idle_seconds is not None and standing.idle_seconds > _LATE_SECONDS
-    trouble = standing.trouble
-    status = "stopping" if standing.is_stopping else "failing" if trouble is not None or late else "working"
-    return status == "working", {
-        "status": status,
-        "driven": list(standing.driven),
-        "concurrency": standing.concurrency,
-        "polled_at": standing.polled_at,
-        "error": None if trouble is None else {"code": trouble.code, "message": trouble.message},
-    }
-
-
-def _response(worker: Worker, *, is_get: bool) -> bytes:
-    works, facts = health_of(worker)
-    line = ("200 OK" if works else "503 Service Unavailable") if is_get else "405 Method Not Allowed"
-    body = json.dumps(facts).encode()
-    head = (
-        f"HTTP/1.1 {line}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-__all__ = ["health_of", "serving_health"]
+__all__ = ["Health", "health_of", "serving_health"]

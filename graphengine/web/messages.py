@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from msgspec import to_builtins
 from pydantic_core import to_json
 from starlette.responses import Response
+
+from graphengine.errors import (
+    GraphEngineError,
+    GraphNotFound,
+    InputError,
+    RunExists,
+    RunIsDriven,
+    RunnerClosed,
+    StoreError,
+    UnknownRun,
+    UnknownStep,
+)
+from graphengine.history.step_document import error_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +29,32 @@ if TYPE_CHECKING:
 
 BODY_BYTES: Final = 1 << 20
 """The largest body of a request."""
+
+
+class RequestInvalid(GraphEngineError):
+    """A request has an unknown path, a method or content type that does not fit, or a body that is not JSON.
+
+    Args:
+        status: The status of the answer.
+    """
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, status: int = 400, where: str = "", repair: str = "") -> None:
+        super().__init__(message, where=where, repair=repair)
+        self.status = status
+
+
+class NotAuthorized(GraphEngineError):
+    """A request has no token, signature or cookie, or a wrong one."""
+
+    code = "not_authorized"
+    status: ClassVar[int] = 401
+
+
+def _encoded(content: object) -> bytes:
+    """Return a document, or plain values, as JSON."""
+    return to_json(to_builtins(content), inf_nan_mode="null")
 
 
 def is_same(given: str, expected: str) -> bool:
@@ -54,18 +94,24 @@ def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
     return send_with_headers
 
 
-async def send_json(send: Send, status: int, content: object, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-    """Send an answer in JSON from outside of an application."""
-    body = to_json(content, inf_nan_mode="null")
-    about = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": about})
-    await send({"type": "http.response.body", "body": body})
-
-
 def json_answer(content: object, status: int = 200) -> Response:
     """Return an answer in JSON, which caches do not store."""
-    body = to_json(content, inf_nan_mode="null")
+    body = _encoded(content)
     return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def refused(error: GraphEngineError, other: int = 500) -> Response:
+    """Return the answer to a request that cannot be served; `other` is the status for kinds that have none."""
+    status = 503 if isinstance(error, StoreError | RunnerClosed) else other
+    if isinstance(error, RequestInvalid | NotAuthorized):
+        status = error.status
+    elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound):
+        status = 404
+    elif isinstance(error, RunExists | RunIsDriven):
+        status = 409
+    elif isinstance(error, InputError):
+        status = 413 if error.code == "too_large" else 422
+    return json_answer(error_document(error), status)
 
 
 STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -81,7 +127,7 @@ def stream_event(content: object, *, name: str = "", number: int | str | None = 
     """Return one server-sent event."""
     head = f"id: {number}\n" if number is not None else ""
     kind = f"event: {name}\n" if name else ""
-    return f"{head}{kind}data: ".encode() + to_json(content, inf_nan_mode="null") + b"\n\n"
+    return f"{head}{kind}data: ".encode() + _encoded(content) + b"\n\n"
 
 
 __all__ = [
@@ -89,11 +135,13 @@ __all__ = [
     "HEARTBEAT",
     "HEARTBEAT_SECONDS",
     "STREAM_HEADERS",
+    "NotAuthorized",
+    "RequestInvalid",
     "body_of",
     "is_same",
     "json_answer",
+    "refused",
     "replayed",
-    "send_json",
     "stream_event",
     "with_headers",
 ]

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.runner import opening
+from graphengine.runner import runner as core
 from graphengine.runner.arguments import plan_of
-from graphengine.runner.runner import Runner
 from graphengine.stores.dispatch import check_limits
 from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-class QueueRunner(Runner):
+class QueueRunner(core.Runner):
     """Schedules runs and limits queues, besides what a Runner does; workers take the runs of the queues."""
 
     async def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:

@@ -8,7 +8,6 @@ import pytest
 
 HEAVY = {
     "anthropic",
-    "graphengine.cli.schemas",  # for `schema` alone
     "graphengine.render",
     "jsonschema",
     "networkx",

@@ -105,7 +105,7 @@ async def test_a_run_is_started(driving: ASGIApp, tmp_path: Path) -> None:
 )
 async def test_a_start_that_does_not_fit_is_refused(driving: ASGIApp, body: dict[str, Any], words: str) -> None:
     """A state that does not validate, an id that is taken and an unknown graph begin nothing."""
-    refused = (await act(driving, "start", 400, **body))["error"]
+    refused = (await act(driving, "start", 409 if "id" in body else 422, **body))["error"]
     assert words in refused["message"] + refused["repair"]
     assert len((await read(driving, "runs"))["runs"]) == 2
 
@@ -162,7 +162,7 @@ async def test_a_preview_names_the_calls_that_are_kept(driving: ASGIApp) -> None
 async def test_a_branch_that_does_not_fit_is_refused(driving: ASGIApp, body: dict[str, Any]) -> None:
     """A step that does not exist and a field that does not exist are refused, in the preview as in the branch."""
     for name in ("preview", "branch"):
-        assert (await act(driving, name, 400, id="five", **body))["error"]["repair"] is not None
+        assert (await act(driving, name, 422, id="five", **body))["error"]["repair"] is not None
     assert len((await read(driving, "runs"))["runs"]) == 2
 
 
@@ -268,7 +268,7 @@ async def test_secrets_stay_hidden(tmp_path: Path) -> None:
         seen += [await read(app, "find", id=run, text="token"), await read(app, "step", id=run, seq=2)]
         assert CANARY not in json.dumps(seen, ensure_ascii=False)
         assert (await read(app, "find", id=run, text=CANARY))["found"] == []
-        refused = await act(app, "start", 400, graph="vault", state={"word": "bad" + CANARY})
+        refused = await act(app, "start", 422, graph="vault", state={"word": "bad" + CANARY})
         assert CANARY not in json.dumps(refused, ensure_ascii=False)
 
 

@@ -195,11 +195,11 @@ async def test_an_answer_is_recorded(app: ASGIApp, database: Path) -> None:
     known = await cookie(app)
     wrong = {"id": "asks", "wait": "approve", "value": {"decision": "publish", "stars": 9}}
     refused = await post(app, "/api/answer", wrong, cookie=known)
-    assert refused.status == 400
+    assert refused.status == 422
     assert "5" in refused.document["error"]["message"]
     right = {**wrong, "value": {"decision": "publish", "stars": 4, "remarks": "good"}}
     assert (await post(app, "/api/answer", right, cookie=known)).status == 200
-    assert (await post(app, "/api/answer", right, cookie=known)).status == 400  # answered already
+    assert (await post(app, "/api/answer", right, cookie=known)).status == 422  # answered already
     async with Runner(database) as runner:
         assert [message.kind for message in await runner.store.inbox(["asks"])] == ["answer"]
 
@@ -218,7 +218,7 @@ async def test_a_run_is_stopped_and_tagged_and_gets_a_message(app: ASGIApp, data
         assert len(await runner.store.inbox(["asks"])) == 1
     assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 200
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
-    assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 400
+    assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 422
 
 
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ async def test_a_queued_run_is_stopped(app: ASGIApp, database: Path) -> None:
 )
 async def test_a_write_is_checked(app: ASGIApp, body: object) -> None:
     """A body of another shape is refused."""
-    assert (await post(app, "/api/tag", body, cookie=await cookie(app))).status == 400
+    assert (await post(app, "/api/tag", body, cookie=await cookie(app))).status == 422
 
 
 async def test_a_call_has_its_prompt_filled_again() -> None:
@@ -324,7 +324,7 @@ async def test_scores_are_read_from_the_conditions(app: ASGIApp) -> None:
     assert "n: work 1: 1, work 2: 2, work 3: 3, work 4: 4, work 5: 5" in words
     assert "score" not in (await read(app, "scores", id="five", path="n"))["words"].partition("\n")[2]
     refused = await request(app, address("/api/scores", id="asks"), headers={"cookie": await cookie(app)})
-    assert (refused.status, refused.document["error"]["repair"][:4]) == (400, "name")
+    assert (refused.status, refused.document["error"]["repair"][:4]) == (422, "name")
 
 
 async def test_a_run_is_exported(app: ASGIApp, tmp_path: Path) -> None:

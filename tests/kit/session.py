@@ -46,13 +46,13 @@ from graphengine.engine.events import (
     WaitOver,
     WorkDone,
 )
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.phases import Phase, Waiting
 from graphengine.engine.plan import Plan
-from graphengine.engine.ready import limit_reached, mover_of, next_due, ready
+from graphengine.engine.ready import limit_reached, next_due, ready, runnable_frame
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Decided, Step, WaitRecord, path_of
@@ -304,7 +304,7 @@ class Session:
     ) -> Step:
         """Fail a task (of a node or frame), after some seconds."""
         task, began = self._begin(seconds, of)
-        record = error_of(error)
+        record = failure_record(error, path_of(task.frame, task.node), task.attempt)
         return self.send(
             NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, record, usage, "", chance)
         )
@@ -529,7 +529,7 @@ def check_kinds(snapshot: Snapshot) -> None:
 
 def check_waits(kept: Snapshot, again: Snapshot) -> None:
     """Check what a snapshot keeps of its waits, and of the frames that can move, against one that was just read."""
-    assert (mover_of(kept) is None) == (mover_of(again) is None), "the frames that can move are not known"
+    assert (runnable_frame(kept) is None) == (runnable_frame(again) is None), "the frames that can move are not known"
     waits = [(name, wait, frame) for frame in kept.frames.values() for name, wait in frame.waits.items()]
     assert kept.open_waits.count == len(waits)
     assert next_due(kept) == min((wait.due for _, wait, _ in waits if wait.due is not None), default=None)

@@ -9,7 +9,7 @@ from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Kind, Step
 from graphengine.render.amounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
-from graphengine.render.parts import Box, Cluster, Drawing
+from graphengine.render.parts import Box, Drawing
 from graphengine.state.amounts import Usage
 from tests.kit.facts import altered, made_step, resaid, said
 from tests.render.nested import Job, outline_of, waiting_run
@@ -19,7 +19,7 @@ from tests.render.timed import paper_run
 
 def lines_of(drawing: Drawing, name: str) -> list[str]:
     """Return the lines of a box or a cluster."""
-    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     return [line.text for part in parts if part.name == name for line in part.lines]
 
 

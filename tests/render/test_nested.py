@@ -28,12 +28,12 @@ def cluster(drawing: Drawing, title: str) -> Cluster:
     return next(cluster for cluster in drawing.clusters if cluster.lines[0].text == title)
 
 
-def words(part: Box | Cluster | Arrow) -> str:
+def words(part: Box | Arrow) -> str:
     """Return all lines as one."""
     return " ".join(line.text for line in part.lines)
 
 
-def untimed(part: Box | Cluster) -> str:
+def untimed(part: Box) -> str:
     """Return the lines without durations."""
     return re.sub(r",? \d[\d.]* m?s\b", "", words(part))
 
@@ -130,7 +130,7 @@ def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
     """A box names the selector, an arrow to each graph has its value; other targets share a box."""
     drawing = drawing_of(outline_of(company()))
     team = cluster(drawing, "team")
-    assert [c.lines[0].text for c in drawing.clusters if c.parent == team.id] == ["law", "code"]
+    assert [c.lines[0].text for c in drawing.clusters if c.cluster == team.id] == ["law", "code"]
     picks = next(box for box in drawing.boxes if box.cluster == team.id and box.shape == "choose")
     assert words(picks) == "team"
     found = [words(a) for a in drawing.arrows if a.source == picks.id and not a.tail]

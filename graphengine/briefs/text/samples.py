@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from graphengine.state.media import TextFile
+from graphengine.media import TextFile
 
 _FOLDER = Path(__file__).resolve().parents[1] / "samples"
 

@@ -61,18 +61,6 @@ export function elementOf(text) {
   return parsed.nodeName === "svg" ? document.importNode(parsed, true) : null;
 }
 
-/** Whether the reader prefers a dark page. */
-export function useDark() {
-  const media = matchMedia("(prefers-color-scheme: dark)");
-  const [dark, setDark] = useState(media.matches);
-  useEffect(() => {
-    const changed = () => setDark(media.matches);
-    media.addEventListener("change", changed);
-    return () => media.removeEventListener("change", changed);
-  }, []);
-  return dark;
-}
-
 /** A document that is read again when what it depends on changes. */
 export function useDocument(name, parameters) {
   const [found, setFound] = useState(null);

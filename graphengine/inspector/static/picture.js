@@ -2,7 +2,7 @@
 
 import { html, useState, useEffect, useMemo, useRef } from "./html.js";
 import { get } from "./api.js";
-import { Failure, elementOf, useDark } from "./parts.js";
+import { Failure, elementOf } from "./parts.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEGIBLE = 0.7;
@@ -39,7 +39,6 @@ export function countsOf(rows, at) {
  * @param marks - more classes by the number of an edge, for two runs on one picture.
  */
 export function Picture({ fingerprint, lit, standings = {}, marks = null, badge = (times) => (times > 1 ? `×${times}` : ""), choose }) {
-  const dark = useDark();
   const [detail, setDetail] = useState("brief");
   const [zoom, setZoom] = useState(null); // 0 fits the window, and null does unless its words would be too small
   const [found, setFound] = useState(null);
@@ -48,9 +47,9 @@ export function Picture({ fingerprint, lit, standings = {}, marks = null, badge 
   const box = useRef(null);
   useEffect(() => {
     let gone = false;
-    load({ fingerprint, detail, theme: dark ? "dark" : "light" }).then((made) => gone || (setFound(made), setError(null)), setError);
+    load({ fingerprint, detail }).then((made) => gone || (setFound(made), setError(null)), setError);
     return () => (gone = true);
-  }, [fingerprint, detail, dark]);
+  }, [fingerprint, detail]);
   const svg = useMemo(() => (found?.svg ? elementOf(found.svg) : null), [found]);
   useEffect(() => {
     box.current?.replaceChildren(...(svg ? [svg] : []));
@@ -108,14 +107,14 @@ function light(svg, { boxes, arrows }, lit, standings, marks, badge) {
   svg.querySelectorAll(".badge").forEach((each) => each.remove());
   const ends = new Set();
   for (const [id, about] of Object.entries(arrows)) {
-    const part = svg.querySelector(`#${CSS.escape(id)}`);
+    const parts = svg.querySelectorAll(["", "_turn", "_end"].map((end) => `#${CSS.escape(id + end)}`).join()); // some arrows turn
     const times = lit ? about.edges.reduce((sum, edge) => sum + (lit.edges.get(edge) || 0), 0) : 0;
     const classes = ["edge"];
     if (lit && about.edges.length) classes.push(times ? "lit-done" : "lit-unused");
     if (lit?.last.some((edge) => about.edges.includes(edge))) classes.push("lit-now");
     if (marks) classes.push(...new Set(about.edges.map((edge) => marks.get(edge)).filter(Boolean)));
     if (times) ends.add(about.to);
-    part?.setAttribute("class", classes.join(" "));
+    parts.forEach((each) => each.setAttribute("class", classes.join(" ")));
   }
   for (const [id, about] of Object.entries(boxes)) {
     const part = svg.querySelector(`#${CSS.escape(id)}`);

@@ -20,7 +20,7 @@ from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, fit, measure
 from graphengine.render.drawing import LEGEND_LINES, TIMES, drawing_of, signs_of
 from graphengine.render.files import RenderError
 from graphengine.render.images import svg_of
-from graphengine.render.parts import Arrow, Box, Cluster, Line
+from graphengine.render.parts import Arrow, Box, Line
 from graphengine.render.text import one_line, wrap
 from graphengine.render.trace import standing
 from graphengine.render.words import counted
@@ -50,7 +50,7 @@ _PIXELS: Final = 96 / 72 * 0.82
 _CHOICE: Final = re.compile(r" \([^()]*\)(?=/|$)")
 _STRONGEST: Final[Sequence[Tone]] = ("failed", "waiting", "here", "done", "unused", "plain")
 
-_Part = TypeVar("_Part", Box, Cluster)
+_Part = TypeVar("_Part", bound=Box)
 _Cell: TypeAlias = tuple[str, str]
 """A strong line, and a small one below it."""
 
@@ -254,7 +254,7 @@ def _arrow(plain: Arrow, one: Arrow, two: Arrow) -> Arrow:
     words = _counts(one.count, two.count)
     lines = [line for line in plain.lines if line.text in taken] + ([Line(words, "strong")] if words else [])
     said = f"{plain.spoken}; A {one.count}, B {two.count}"
-    return replace(one, lines=tuple(lines), spoken=said, tone=min(one.tone, two.tone, key=_STRONGEST.index))
+    return replace(one, lines=tuple(lines), spoken=said, tone=min((one.tone, two.tone), key=_STRONGEST.index))
 
 
 def _part(plain: _Part, one: _Part, two: _Part) -> _Part:
@@ -268,7 +268,7 @@ def _part(plain: _Part, one: _Part, two: _Part) -> _Part:
     else:
         lines = [*_of_run("A", one.count, first), *_of_run("B", two.count, second)]
     said = f"{plain.spoken}; A {one.count}, B {two.count}"
-    tone: Tone = min(one.tone, two.tone, key=_STRONGEST.index)
+    tone = min((one.tone, two.tone), key=_STRONGEST.index)
     return replace(one, lines=(*plain.lines, *lines), spoken=said, tone=tone)
 
 
@@ -291,7 +291,7 @@ def _parted(drawing: Drawing, partings: Mapping[str, Step]) -> Drawing:
     """Return the drawing with a line in the node of each step at which the runs diverge."""
     for name, step in partings.items():
         path = without_items(step.path)
-        parts: list[Box | Cluster] = [*drawing.clusters, *drawing.boxes]
+        parts: list[Box] = [*drawing.clusters, *drawing.boxes]
         marked = next((part.id for part in parts if _CHOICE.sub("", part.name) == path), "")
         drawing = _with_line(drawing, marked, f"{name} parts at step {step.seq}")
     return drawing

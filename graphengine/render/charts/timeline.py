@@ -92,7 +92,11 @@ class Scale:
 
     def x(self, at: float) -> float:
         """Return the place of a time."""
-        part = next((part for part in self.stretches if at <= part.end), self.stretches[-1])
+        part = self.stretches[-1]
+        for each in self.stretches:
+            if at <= each.end:
+                part = each
+                break
         if part.end <= part.start:
             return part.left
         inside = min(1.0, max(0.0, (at - part.start) / (part.end - part.start)))
@@ -372,7 +376,8 @@ def _legend(sheet: _Sheet, rows: Sequence[Row], y: float, *, branched: bool) -> 
     """Draw the meaning of what is there; return where the sheet ends."""
     canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
     x, right = MARGIN, sheet.scale.stretches[-1].right
-    for what in (what for what in _BARS if any(span.what == what for span in spans)):
+    shown: list[What] = [what for what in _BARS if any(span.what == what for span in spans)]
+    for what in shown:
         words = _BARS[what][1]
         wide = 26 + measure(words, SMALL) + 18
         if x + wide > right and x > MARGIN:

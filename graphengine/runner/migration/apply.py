@@ -85,7 +85,7 @@ def walked(plan: Plan[Any], snapshot: Snapshot, outline: Outline) -> dict[str, W
 
 
 def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
-    """Return what migrations do to the positions of a run: `renamed` and `pauses`; see `graphengine.engine.rebase`."""
+    """Return what migrations do to positions (`renamed` and `pauses`); see `graphengine.engine.graph_migration`."""
     shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
     pauses = [_path(plan, root.outline, path.split("/")) for path in snapshot.pause]

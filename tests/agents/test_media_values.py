@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from graphengine import Media
-from graphengine.state.media import joined
+from graphengine.media import joined
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 

@@ -24,8 +24,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from graphengine.errors import DefinitionError
+from graphengine.graph.question import HOLE, holes
+from graphengine.media import Media, mark
 from graphengine.state.json_values import utf8_text
-from graphengine.state.media import Media, mark
 from graphengine.state.path import parse, walk
 
 DATA_NOTE: Final[str] = (
@@ -37,7 +38,6 @@ DATA_NOTE: Final[str] = (
 SYSTEM_DATA_NOTE: Final[str] = DATA_NOTE.replace("in a question", "in these instructions or in a question")
 """The same if the instructions themselves have delimited data."""
 
-_HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _UNSEEN: Final = re.compile(  # blanks, control characters and invisible characters
     "[\\s\x00-\x20\x7f-\xa0\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]+"
 )
@@ -53,13 +53,6 @@ _WORDLESS: Final = (
     datetime.timedelta,
     uuid.UUID,
 )
-
-
-@functools.lru_cache(256)  # an agent has one or two, and asks for the paths of each several times a call
-def holes(text: str) -> tuple[str, ...]:
-    """Return the paths in a prompt, each once, in order. `{{` and `}}` are braces."""
-    found = [match.group(1).strip() for match in _HOLE.finditer(text) if match.group(1) is not None]
-    return tuple(dict.fromkeys(found))
 
 
 def fill(text: str, values: Mapping[str, object], media: list[Media] | None = None) -> str:
@@ -82,7 +75,7 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
         >>> fill("Rate {draft} from 1 to {most}.", {"draft": "It rains.", "most": 10})
         'Rate <draft>It rains.</draft> from 1 to 10.'
     """
-    if not _HOLE.search(text):
+    if not HOLE.search(text):
         return text
     shown = {hole: _shown(_at(hole, values), media=media) for hole in holes(text)}
     tags = _Tags([value.text for value in shown.values()])
@@ -90,7 +83,7 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
     out = ""
     position = 0
     after_lines = False
-    for match in _HOLE.finditer(text):
+    for match in HOLE.finditer(text):
         out += _next(text[position : match.start()], after_lines=after_lines)
         position = match.end()
         if match.group(1) is None:
@@ -102,18 +95,6 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
             out += "\n" if out and not out.endswith("\n") else ""
         out += piece
     return out + _next(text[position:], after_lines=after_lines)
-
-
-def fill_plainly(text: str, values: Mapping[str, object]) -> str:
-    """Return the text with each path replaced by its value, without tags: for questions that people read."""
-
-    def put(match: re.Match[str]) -> str:
-        if match.group(1) is None:
-            return match.group()[0]
-        value = _at(match.group(1).strip(), values)
-        return str(value) if isinstance(value, Media) else _shown(value).text
-
-    return _HOLE.sub(put, text)
 
 
 def labelled(values: Mapping[str, object], media: list[Media] | None = None) -> str:
@@ -398,9 +379,7 @@ __all__ = [
     "block",
     "conversation",
     "fill",
-    "fill_plainly",
     "has_media",
-    "holes",
     "labelled",
     "marked",
 ]

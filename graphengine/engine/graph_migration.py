@@ -96,7 +96,7 @@ def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> Non
         _rename_kept(frame, names)
         frames[frame.id] = frame
     snapshot.frames = frames
-    snapshot.mover = ""
+    snapshot.runnable = ""
     snapshot.changed[:] = list(frames)
 
 
