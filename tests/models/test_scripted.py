@@ -123,14 +123,6 @@ async def test_answers_can_be_given_for_each_agent() -> None:
     assert [(request.agent, request.prompt) for request in model.requests] == asked
 
 
-async def test_concurrent_calls_get_an_answer_each() -> None:
-    """None is returned twice, none is lost."""
-    model = ScriptedModel([str(number) for number in range(200)])
-    responses = await asyncio.gather(*(model.answer(asks("?")) for _ in range(200)))
-    assert sorted(int(str(response.content)) for response in responses) == list(range(200))
-    model.done()
-
-
 async def test_answers_stream_word_by_word() -> None:
     """The pieces add up to the text; without a callback nothing is streamed."""
     received: list[str] = []

@@ -68,8 +68,6 @@ async def test_after_so_many_failures_the_call_is_skipped(calls: int, failures: 
     assert state.prices == ["old"] * calls
 
 
-
-
 async def test_an_answer_begins_the_count_anew() -> None:
     """Only consecutive failures open the circuit."""
     state, called, _ = await asked(shop(5), [away, "2", away, "4", "5"])
