@@ -2,7 +2,7 @@ from .agents import Agent as Agent, Window as Window, mcp as mcp, tool as tool
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
 from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
-from .cli.live import show as show
+from .cli.progress import show as show
 from .errors import CompileError as CompileError, GraphEngineError as GraphEngineError
 from .graph.conditions import (
     Condition as Condition,

@@ -20,17 +20,16 @@ if TYPE_CHECKING:
 
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.options import Given
     from graphengine.engine.snapshot import Snapshot
     from graphengine.errors import GraphEngineError, InputError
-    from graphengine.runner import Run
     from graphengine.runner.answers import Asked
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 
-@click.command(
+@options.command(
     "answer",
+    *options.DRIVING,
     cls=options.ValueCommand,
     examples="""
         graphengine answer post yes
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
 @click.option("--question", metavar="NAME", help="The question to answer; required if the run asks several.")
 @options.no_resume
 @options.graph
-@click.pass_obj
-@options.driving
 def answer(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     run_id: str,
@@ -57,7 +54,6 @@ def answer(  # noqa: PLR0913 - one for each option
     question: str | None,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
-    given: Given,
 ) -> int:
     """Answer a run's question, and resume the run as `resume` does.
 
@@ -72,7 +68,7 @@ def answer(  # noqa: PLR0913 - one for each option
     """
     from graphengine.runner.answers import check_answer
 
-    info, snapshot, answered = _found(context, run_id, reference, given, resumes=not no_resume)
+    info, snapshot, answered = _found(context, run_id, reference, resumes=not no_resume)
     asked = check_answer(snapshot, question, answered)
     if value is None:
         raise _no_value(context, asked, info.id, question, reference)
@@ -82,11 +78,12 @@ def answer(  # noqa: PLR0913 - one for each option
         await runner.answer(info.id, payload, question=asked.name)
 
     post = _Post(context, info.id, reference, send, "answer", "recorded")
-    return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot, given)
+    return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)
 
 
-@click.command(
+@options.command(
     "send",
+    *options.DRIVING,
     cls=options.ValueCommand,
     examples="""
         graphengine send desk tips "Ants swim"
@@ -106,8 +103,6 @@ def answer(  # noqa: PLR0913 - one for each option
 )
 @options.no_resume
 @options.graph
-@click.pass_obj
-@options.driving
 def send(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     run_id: str,
@@ -116,7 +111,6 @@ def send(  # noqa: PLR0913 - one for each option
     key: str | None,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
-    given: Given,
 ) -> int:
     """Send a message to a run; if the run waits and no process drives it, resume it as `resume` does.
 
@@ -128,7 +122,7 @@ def send(  # noqa: PLR0913 - one for each option
     a worker or a later `resume`, and the exit code is 3. If the run is resumed, the exit code is that of `resume`. With
     --no-resume, or if the run does not wait or another process drives it, the exit code is 0.
     """
-    info, snapshot, _ = _found(context, run_id, reference, given, resumes=not no_resume)
+    info, snapshot, _ = _found(context, run_id, reference, resumes=not no_resume)
     payload = value_from(value, None)
 
     async def post_it(runner: Runner) -> None:
@@ -137,11 +131,11 @@ def send(  # noqa: PLR0913 - one for each option
     note = _not_awaited(snapshot, topic) if info.status == "waiting" else ""
     post = _Post(context, info.id, reference, post_it, "message", "sent", note)
     is_resumed = info.status == "waiting" and info.driver is None and not no_resume
-    return post.and_resume(snapshot, given) if is_resumed else post.only()
+    return post.and_resume(snapshot) if is_resumed else post.only()
 
 
 def _found(
-    context: CommandContext, run_id: str, reference: str | None, given: Given, *, resumes: bool
+    context: CommandContext, run_id: str, reference: str | None, *, resumes: bool
 ) -> tuple[RunInfo, Snapshot, set[Any]]:
     """Check the options; return the run, where it is, and the ids of its questions whose answers it has not read yet.
 
@@ -153,11 +147,11 @@ def _found(
     from graphengine.cli.report import check_output
     from graphengine.history.load import load_snapshot
 
-    if not resumes and (given.limits or given.pauses or given.output is not None or given.models):
+    if not resumes and (context.limits or context.pauses or context.output is not None or context.models):
         message = "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect"
         raise click.UsageError(message)
-    if given.output is not None:
-        check_output(given.output)
+    if context.output is not None:
+        check_output(context.output)
     context.use(file_of(reference), writes=True)
     meant = context.find(run_id).id
 
@@ -264,31 +258,27 @@ class _Post:
     done: str
     note: str = ""
 
-    def and_resume(self, snapshot: Snapshot, given: Given) -> int:
+    def and_resume(self, snapshot: Snapshot) -> int:
         """Record it, and resume the run as `resume` does; return the exit code.
 
         Raises:
             GraphEngineError: It was refused, or the store failed.
         """
-        from graphengine.cli.driving import drive, limits_of
+        from graphengine.cli.driving import limits_of, resume
         from graphengine.cli.models import models_for
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import Job
         from graphengine.errors import GraphEngineError, RunIsDriven
 
-        limits = limits_of(snapshot, given)
-        if given.models:  # fail before anything is recorded
-            models_for(given.models, graph_of(snapshot.graph, self.reference))
+        context = self.context
+        limits = limits_of(context, snapshot)
+        if context.models:  # fail before anything is recorded
+            models_for(context.models, graph_of(snapshot.graph, self.reference))
         self._record()
         try:
             found = graph_of(snapshot.graph, self.reference)
             found.graph.compile()
-            job = Job(self.context, found, given.output, self.run_id, snapshot, sleeps=False, models=given.models)
-
-            async def begin(runner: Runner) -> Run[Any]:
-                return runner.resume(found.graph, self.run_id, limits=limits, pause_before=given.pauses, wait_out=False)
-
-            return drive(job, begin)
+            return resume(Job(context, found, self.run_id, snapshot, limits, sleeps=False))
         except RunIsDriven:  # another process, such as a worker, took it first
             return self._report()
         except GraphEngineError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,9 +41,8 @@ class _Checked:
         return sum(problem.warning for problem in self.problems)
 
 
-@click.command(
+@options.command(
     "check",
-    cls=options.Command,
     examples="""
         graphengine check                     # every graph of the project
         graphengine check review              # one of them
@@ -55,10 +54,8 @@ class _Checked:
         2: "a graph has an error, or a warning with --strict; or wrong usage",
     },
 )
-@click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=completing.graphs)
+@click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=options.complete_graphs)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@options.common
-@click.pass_obj
 def check(context: CommandContext, references: tuple[str, ...], *, strict: bool) -> int:
     """List every error and warning of graphs, by file and line.
 
@@ -118,33 +115,7 @@ def _check(listed: Listed) -> Iterator[_Checked]:
     if listed.error is not None:
         yield _Checked(listed.file, broken=listed.error)
     for graph in listed.graphs:
-        yield _Checked(listed.file, graph, [*graph.check(), *_lacking(graph, listed)])
-
-
-def _lacking(graph: Graph[Any], listed: Listed) -> Sequence[Problem]:
-    """Return a warning for each node whose executor the project's settings do not have, if they have any."""
-    from pathlib import Path
-
-    from graphengine.cli.project import executors_of
-    from graphengine.errors import Problem
-    from graphengine.state.path import did_you_mean
-
-    if not any(declared.options.on for declared in graph.nodes):
-        return ()
-    known = executors_of(Path(listed.module.__file__ or "")) if listed.module is not None else {}
-    return [
-        Problem(
-            "unknown_executor",
-            f"node {declared.name}",
-            f"{declared.options.on!r} is not in [tool.graphengine.executors]",
-            did_you_mean(declared.options.on, known),
-            warning=True,
-            file=declared.origin.file if declared.origin is not None else None,
-            line=declared.origin.line if declared.origin is not None else None,
-        )
-        for declared in (graph.nodes if known else ())
-        if declared.options.on and declared.options.on not in known
-    ]
+        yield _Checked(listed.file, graph, graph.check())
 
 
 def _file_in(error: GraphFileBroken) -> Path:
@@ -237,17 +208,14 @@ def _show_broken(context: CommandContext, error: GraphFileBroken) -> None:
 # --- list ---
 
 
-@click.command(
+@options.command(
     "list",
-    cls=options.Command,
     examples="""
         graphengine list
         graphengine list --json
     """,
     exits={0: "listed", 2: "a file cannot be run, or there is no project; or wrong usage"},
 )
-@options.common
-@click.pass_obj
 def list_(context: CommandContext) -> int:
     """List the graphs of the project, which `graphengine run NAME` finds by name.
 

@@ -6,23 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
 
 
-@click.command(
+@options.command(
     "completion",
-    cls=options.Command,
     examples="""
         graphengine completion bash    # for eval in ~/.bashrc
         graphengine completion fish
     """,
 )
-@click.argument("shell", metavar="SHELL", type=options.Choice(completing.SHELLS))
-@options.common
-@click.pass_obj
+@click.argument("shell", metavar="SHELL", type=options.Choice(("bash", "zsh", "fish")))
 def completion(context: CommandContext, shell: str) -> int:
     """Print a completion script for bash, zsh or fish: commands, options, graphs, runs, tags and nodes.
 
@@ -48,17 +45,14 @@ def completion(context: CommandContext, shell: str) -> int:
     return 0
 
 
-@click.command(
+@options.command(
     "schema",
-    cls=options.Command,
     examples="""
         graphengine schema              # all documents
         graphengine schema runs
     """,
 )
 @click.argument("name", metavar="[COMMAND]", required=False, shell_complete=lambda *given: _names(given[-1]))
-@options.common
-@click.pass_obj
 def schema(context: CommandContext, name: str | None) -> int:
     """Print the JSON Schema of a command's --json output, or of the output of all commands.
 

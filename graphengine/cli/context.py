@@ -82,6 +82,10 @@ class CommandContext:
         log_format: `text` or `json`; None if not given.
         log_level: The level of the log; None if not given.
         database: The value of `--db`.
+        limits: The limits of the run that it drives, each as NAME=NUMBER.
+        pauses: The nodes to pause before; none if a run keeps its own.
+        output: The file for the result.
+        models: The models of agents, each as NAME or WHO=NAME.
     """
 
     out: Channel
@@ -93,6 +97,10 @@ class CommandContext:
     log_format: str | None = None
     log_level: str | None = None
     database: Database | None = None
+    limits: Sequence[str] = ()
+    pauses: Sequence[str] = ()
+    output: Path | None = None
+    models: Sequence[str] = ()
     _place: Place | None = field(default=None, init=False)
     _store: Store | None = field(default=None, init=False)
     _writes: bool = field(default=False, init=False)
@@ -251,8 +259,8 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
 
 def _traceback_of(error: GraphEngineError) -> str:
     """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
-    from graphengine.calls.user_frames import user_traceback
     from graphengine.cli.project import GraphFileBroken
+    from graphengine.engine.user_frames import user_traceback
 
     cause: BaseException = error
     if isinstance(error, Unexpected | GraphFileBroken) and error.__cause__ is not None:

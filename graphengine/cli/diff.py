@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,17 +25,17 @@ _VALUE_COLUMNS: Final = 200
 _GAP: Final = 2
 
 
-@click.command(
+@options.command(
     "diff",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine diff tides tides-2
         graphengine diff tides tides --at 2 --at 4
         graphengine diff tides tides-2 --json
     """,
 )
-@click.argument("first", metavar="RUN_ID", shell_complete=completing.runs)
-@click.argument("second", metavar="RUN_ID", shell_complete=completing.runs)
+@click.argument("first", metavar="RUN_ID", shell_complete=options.complete_runs)
+@click.argument("second", metavar="RUN_ID", shell_complete=options.complete_runs)
 @click.option(
     "--at",
     "at",
@@ -44,9 +44,6 @@ _GAP: Final = 2
     multiple=True,
     help="Compare the runs as of this step; given twice, the first run as of one and the second as of the other.",
 )
-@options.database
-@options.common
-@click.pass_obj
 def diff(context: CommandContext, first: str, second: str, at: tuple[int, ...]) -> int:
     """Show where two runs diverge: the last step they share, the paths from there side by side, and how they differ.
 

@@ -20,9 +20,9 @@ _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50
 
 
-@click.command(
+@options.command(
     "doctor",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine doctor
         graphengine doctor --quick --json
@@ -36,9 +36,6 @@ _SHOWN: Final = 50
 )
 @click.option("--repair", is_flag=True, help="Repair what can be repaired, after copying the file.")
 @click.option("--quick", is_flag=True, help="Skip the slowest checks: indexes, and every snapshot against its log.")
-@options.database
-@options.common
-@click.pass_obj
 def doctor(context: CommandContext, *, repair: bool, quick: bool) -> int:
     """Check a database of runs for faults, and repair it.
 

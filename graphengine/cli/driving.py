@@ -6,15 +6,16 @@ import asyncio
 import os
 import signal
 import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from graphengine.api.runner import Runner
 from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted, as_json
+from graphengine.cli.models import models_for_all
 from graphengine.cli.observing import line_of, observed
 from graphengine.cli.progress import Progress, fallbacks_of
-from graphengine.cli.project import executors_of, file_of, graph_of
+from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, with_executors
 from graphengine.cli.report import Ended, Job, check_output, report
 from graphengine.cli.terminal import WIPE, when
 from graphengine.errors import StoreCorrupt
@@ -26,12 +27,14 @@ from graphengine.runner import RunFailed, StepRecorded
 from graphengine.state.amounts import allows_unknown_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
     from types import FrameType, TracebackType
     from typing import Self
 
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.options import Given
+    from graphengine.cli.models import Chosen
+    from graphengine.cli.project import ToDrive
     from graphengine.engine.snapshot import Snapshot
     from graphengine.runner import Run
     from graphengine.runner.run_events import Event
@@ -47,18 +50,16 @@ _LOOK: Final = "check with `graphengine runs` whether it was recorded"
 _LEAVING: Final = "leaving the run waiting"
 
 
-def recorded_job(
-    context: CommandContext, run_id: str, reference: str | None, given: Given, at: int | None = None
-) -> tuple[Job, Limits | None]:
-    """Return the job that continues a recorded run, and its limits if any were given.
+def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: int | None = None) -> Job:
+    """Return the job that continues a recorded run.
 
     If the run cannot be read to its end, its record up to step `at` is used, if that is given.
 
     Raises:
         GraphEngineError: There is no such run or graph, or the result cannot be written.
     """
-    if given.output is not None:
-        check_output(given.output)
+    if context.output is not None:
+        check_output(context.output)
     context.use(file_of(reference), writes=True)
     meant = context.find(run_id).id
     try:
@@ -68,13 +69,12 @@ def recorded_job(
             raise
         snapshot = context.read(lambda store: load_snapshot(store, meant, at))
     found = graph_of(snapshot.graph, reference)
-    job = Job(context, found, given.output, meant, snapshot, models=given.models)
-    return job, limits_of(snapshot, given)
+    return Job(context, found, meant, snapshot, limits_of(context, snapshot))
 
 
-def limits_of(snapshot: Snapshot, given: Given) -> Limits | None:
+def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
     """Return the run's limits with the given ones in place of its own; None if none was given."""
-    if not given.limits:
+    if not context.limits:
         return None
     known = snapshot.limits
     limits = Limits(
@@ -84,7 +84,17 @@ def limits_of(snapshot: Snapshot, given: Given) -> Limits | None:
         known.get("seconds"),
         unknown_cost=allows_unknown_cost(known),
     )
-    return options.limits_from(given.limits, limits)
+    return options.limits_from(context.limits, limits)
+
+
+def resume(job: Job) -> int:
+    """Resume the run of a job, as `drive` does."""
+
+    async def begin(runner: Runner) -> Run[Any]:
+        pauses = job.context.pauses or None  # else it keeps its own
+        return runner.resume(job.found.graph, job.run_id, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
+
+    return drive(job, begin)
 
 
 def drive(job: Job, begin: Begin) -> int:
@@ -112,6 +122,47 @@ def driven(job: Job, begin: Begin) -> Ended:
 def stopper_of(context: CommandContext) -> Stopper:
     """Return what handles the signals of a command, and says so in its log if that is JSON."""
     return Stopper(line_of if context.log_format == "json" else None)
+
+
+@contextmanager
+def until_stopped(context: CommandContext, repair: str) -> Iterator[tuple[Stopper, Telemetry | None]]:
+    """Yield what stops a command that drives runs until a signal releases them, and its telemetry."""
+    with stopper_of(context) as stopper, observed(context) as telemetry:
+        stopper.action = "releasing the runs after the nodes in flight"
+        stopper.last_words = last_words(context, Interrupted("interrupted; what was recorded is safe", repair=repair))
+        yield stopper, telemetry
+
+
+class Fleet(NamedTuple):
+    """What a command needs to drive runs of several graphs: the graphs by name, their models, and executors."""
+
+    found: ToDrive
+    models: Chosen
+    executors: Mapping[str, Callable[[], Executor]]
+
+
+def fleet_of(
+    context: CommandContext, references: Sequence[str], *, writes: bool = False, only_able: bool = False
+) -> Fleet:
+    """Return the graphs of these files, or else those of the project; choose the database; show what is left out.
+
+    Args:
+        context: The call.
+        references: The values of `--graph`.
+        writes: Whether the command itself records something.
+        only_able: Whether to leave out the graphs of the project whose executors are not here.
+
+    Raises:
+        GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
+    """
+    file = file_of(references[0]) if references else None
+    found, executors = graphs_to_drive(references), executors_of(file)
+    if only_able and not references:
+        found = with_executors(found, executors)
+    for problem in found.unread:
+        context.err.prose(("warning ", "bold yellow"), problem)
+    context.use(file, writes=writes)
+    return Fleet(found, models_for_all(context.models, found.found), executors)
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:

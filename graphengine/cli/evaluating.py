@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from typing_extensions import override
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 from graphengine.cli.context import Exit
 from graphengine.cli.places import program
 from graphengine.cli.report import Job
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.agents import Agent
-    from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
-    from graphengine.cli.options import Given
     from graphengine.cli.project import Found
     from graphengine.cli.report import Ended
     from graphengine.cli.terminal import Channel
-    from graphengine.evaluation import Case, EvaluationState, Report, TrialReport
+    from graphengine.evaluation import Report, TrialReport
     from graphengine.graph.definition import Runnable
     from graphengine.history.step_document import Document
     from graphengine.runner import Run
@@ -42,9 +40,9 @@ _EXITS: Final[Mapping[int, str]] = {
 }
 
 
-@click.command(
+@options.command(
     "eval",
-    cls=options.Command,
+    *options.DRIVING,
     examples="""
         graphengine eval review --data cases.jsonl
         graphengine eval review --data cases.jsonl --scorers scorers.py -o report.json
@@ -54,7 +52,7 @@ _EXITS: Final[Mapping[int, str]] = {
     """,
     exits=_EXITS,
 )
-@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=completing.graphs)
+@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=options.complete_graphs)
 @click.option(
     "--data",
     metavar="FILE",
@@ -93,8 +91,6 @@ _EXITS: Final[Mapping[int, str]] = {
 )
 @click.option("--run-id", metavar="ID", help="The run's id. If it is recorded, that evaluation is resumed.")
 @options.tags
-@click.pass_obj
-@options.driving
 def eval_(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     reference: str,
@@ -106,7 +102,6 @@ def eval_(  # noqa: PLR0913 - one for each option
     picture: Path | None,
     run_id: str | None,
     tags: tuple[str, ...],
-    given: Given,
 ) -> int:
     """Run a graph on every case of a data set, score the results, and compare two versions.
 
@@ -119,25 +114,27 @@ def eval_(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.driving import driven
     from graphengine.cli.report import check_output, report
-    from graphengine.evaluation import read_cases
+    from graphengine.evaluation import EvaluationState, check_cases, evaluation, read_cases
     from graphengine.evaluation.evaluating import begin
 
-    if given.pauses:
+    if context.pauses:
         raise click.UsageError("an evaluation pauses before no node; use `run --pause-before` on one case")
-    for path in (given.output, picture):
+    for path in (context.output, picture):
         if path is not None:
             check_output(path)
-    plan = _plan(reference, scorers, against, given.models)
-    wanted = _Wanted(_thresholds(thresholds, plan.scorers), picture, given.output)
+    plan = _plan(reference, scorers, against, context.models)
+    wanted = _Wanted(_thresholds(thresholds, plan.scorers), picture, context.output)
     cases = read_cases(data)
-    plan.check(cases, str(data))
-    whole = plan.graph(concurrency)
+    for found in filter(None, (plan.found, plan.other)):
+        found.graph.compile()
+        check_cases(found.graph, cases, str(data))
+    other = None if plan.other is None else plan.other.graph.but()
+    whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
     context.use(plan.found.file, writes=True)
-    job = _Job(context, plan.as_found(whole), is_in_file=False, again=_again(context))
-    job.needs_steps = True
+    job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=_again(context))
     job.chosen = plan.chosen
-    limits = options.limits_from(given.limits, whole.limits) if given.limits else None
-    state = plan.state(cases)
+    limits = options.limits_from(context.limits, whole.limits) if context.limits else None
+    state = EvaluationState(cases=list(cases), versions=list(plan.names))
 
     async def start(runner: Runner) -> Run[Any]:
         return await begin(runner, whole, state, run_id, limits=limits, tags=tags)
@@ -186,32 +183,6 @@ class _Plan:
     other: Found | None
     names: Sequence[str]
     chosen: Chosen
-
-    def graph(self, concurrency: int) -> Graph[EvaluationState]:
-        """Return the graph of the evaluation."""
-        from graphengine.evaluation import evaluation
-
-        other = None if self.other is None else self.other.graph.but()
-        return evaluation(self.found.graph, self.scorers, against=other, concurrency=concurrency)
-
-    def check(self, cases: Sequence[Case], where: str) -> None:
-        """Check the graphs and the cases before anything runs."""
-        from graphengine.evaluation import check_cases
-
-        for found in (self.found, self.other):
-            if found is not None:
-                found.graph.compile()
-                check_cases(found.graph, cases, where)
-
-    def state(self, cases: Sequence[Case]) -> EvaluationState:
-        """Return the initial state of the evaluation."""
-        from graphengine.evaluation import EvaluationState
-
-        return EvaluationState(cases=list(cases), versions=list(self.names))
-
-    def as_found(self, graph: Graph[EvaluationState]) -> Found:
-        """Return the graph of the evaluation as one that was found in the file of the graph under test."""
-        return replace(self.found, graph=graph)
 
 
 def _plan(reference: str, scorers: str | None, against: Sequence[str], models: Sequence[str]) -> _Plan:
@@ -327,13 +298,12 @@ def _again(context: CommandContext) -> list[str]:
     words = [str(given.params["reference"])]
     for param in given.command.params:
         name = str(param.name)
-        if not isinstance(param, click.Option) or name == "run_id" or name not in given.params:
+        is_given = given.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not isinstance(param, click.Option) or not is_given or name in ("run_id", "database"):
             continue
-        if given.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
-            continue
-        value = given.params[name]
+        value = given.params[name] if name in given.params else getattr(context, name, None)
         for one in value if isinstance(value, tuple) else (value,):
-            words += [max(param.opts, key=len), str(one)]
+            words += [max(param.opts, key=len), str(one)] if not param.is_flag else []
     return [*words, *context.place.words]
 
 

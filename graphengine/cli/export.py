@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _STDOUT: Final = "-"
 
 
-@click.command(
+@options.command(
     "export",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine export tides -o copy.json
         graphengine export tides                 # to stdout
@@ -33,9 +33,6 @@ _STDOUT: Final = "-"
     default=_STDOUT,
     help="The file to write; if it is new, readable only by you. '-' or no option for stdout.",
 )
-@options.database
-@options.common
-@click.pass_obj
 def export(context: CommandContext, run_id: str, output: str) -> int:
     """Export a run to a JSON file: its steps, including those shared with its parents, and its unread messages.
 
@@ -69,9 +66,9 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     return 0
 
 
-@click.command(
+@options.command(
     "import",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine import tides.json --db elsewhere.db
         graphengine import tides.json            # already there: nothing is done
@@ -80,9 +77,6 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
 @click.argument(
     "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, dir_okay=True)
 )
-@options.database
-@options.common
-@click.pass_obj
 def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
     """Import runs from files that `graphengine export` wrote, under their original ids.
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
     from graphengine.cli.project import Found
-    from graphengine.inspector.driving import Drivable, Drives
+    from graphengine.serve.inspector.driving import Drivable, Drives
     from graphengine.stores.base import RunInfo
 
 
-@click.command(
+@options.command(
     "inspect",
-    cls=options.Command,
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
     examples="""
         graphengine inspect
         graphengine inspect --db checkpoints/runs.db --port 8765 --no-open
@@ -51,14 +51,9 @@ if TYPE_CHECKING:
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="With --drive: drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
-@options.model
-@options.database
-@options.observed
-@options.common
-@click.pass_obj
 def inspect(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     port: int,
@@ -66,7 +61,6 @@ def inspect(  # noqa: PLR0913 - one for each option
     read_only: bool,  # noqa: FBT001
     drive: bool,  # noqa: FBT001
     references: tuple[str, ...],
-    models: tuple[str, ...],
 ) -> int:
     """Show the runs of a database live in a browser, until Ctrl-C.
 
@@ -82,20 +76,18 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine import __version__
     from graphengine.api.places import store_at
     from graphengine.cli.observing import observed
-    from graphengine.cli.project import file_of
+    from graphengine.cli.places import shown
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
 
     try:
-        from graphengine.inspector.server import Settings, serve
+        from graphengine.serve.inspector.server import Settings, serve
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    _check_options(context, references, models, is_driving=drive, is_read_only=read_only)
-    file = file_of(references[0]) if references else None
-    context.use(file)
+    _check_options(context, references, is_driving=drive, is_read_only=read_only)
+    drives = _drives(context, references) if drive else None
     place = context.place
-    drives = _drives(context, file, references, models) if drive else None
 
     def opened(url: str) -> None:
         if context.json:
@@ -103,7 +95,10 @@ def inspect(  # noqa: PLR0913 - one for each option
 
             context.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:
-            _show(context, drives, url)
+            context.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
+            if drives is not None:
+                context.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
+            context.out.line(url)
         if not no_open:
             click.launch(url)
 
@@ -122,7 +117,6 @@ def inspect(  # noqa: PLR0913 - one for each option
 def _check_options(
     context: CommandContext,
     references: tuple[str, ...],
-    models: tuple[str, ...],
     *,
     is_driving: bool,
     is_read_only: bool,
@@ -132,8 +126,8 @@ def _check_options(
     Raises:
         click.UsageError: One does.
     """
-    if not is_driving and (references or models or context.otel):
-        option = "--graph" if references else "--model" if models else "--otel"
+    if not is_driving and (references or context.models or context.otel):
+        option = "--graph" if references else "--model" if context.models else "--otel"
         raise click.UsageError(f"{option} needs --drive")
     if is_driving and is_read_only:
         raise click.UsageError("--drive and --read-only exclude each other")
@@ -151,30 +145,17 @@ def _paste(place: Place, info: RunInfo | None, name: str, *words: str) -> str:
     return place.command(name, info.id, *words, *graph)
 
 
-def _show(context: CommandContext, drives: Drives | None, url: str) -> None:
-    from graphengine.cli.places import shown
-
-    context.err.line("inspecting ", (shown(context.place.database), "bold"), ", until Ctrl-C:")
-    if drives is not None:
-        context.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
-    context.out.line(url)
-
-
-def _drives(context: CommandContext, file: Path | None, references: tuple[str, ...], models: tuple[str, ...]) -> Drives:
+def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     """Return the graphs whose runs the page can drive; create the database if there is none yet.
 
     Raises:
         GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
     """
     from graphengine.api.places import store_at
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.project import executors_of, graphs_to_drive
-    from graphengine.inspector.driving import Drives
+    from graphengine.cli.driving import fleet_of
+    from graphengine.serve.inspector.driving import Drives
 
-    found = graphs_to_drive(references)
-    for problem in found.unread:
-        context.err.prose(("warning ", "bold yellow"), problem)
-    chosen = models_for_all(models, found.found)
+    fleet = fleet_of(context, references)
 
     async def create() -> None:
         store = store_at(context.place.database)
@@ -183,14 +164,14 @@ def _drives(context: CommandContext, file: Path | None, references: tuple[str, .
 
     if not context.place.exists:
         context.run(create())
-    graphs = {name: _drivable(each) for name, each in found.found.items()}
-    return Drives(graphs, chosen, found.unread, executors_of(file))
+    graphs = {name: _drivable(each) for name, each in fleet.found.found.items()}
+    return Drives(graphs, fleet.models, fleet.found.unread, fleet.executors)
 
 
 def _drivable(found: Found) -> Drivable:
     from graphengine.cli.places import shown
     from graphengine.cli.run import example_of
-    from graphengine.inspector.driving import Drivable
+    from graphengine.serve.inspector.driving import Drivable
 
     file = shown(found.file.absolute())
     return Drivable(found.graph, file, partial(example_of, found))

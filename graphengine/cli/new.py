@@ -90,9 +90,8 @@ def _imported(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] in _PACKAGES)
 
 
-@click.command(
+@options.command(
     "new",
-    cls=options.Command,
     examples="""
         graphengine new my_flows
         graphengine new my_room --from writers_room
@@ -106,8 +105,6 @@ def _imported(file: Path) -> Iterator[str]:
     type=options.Choice(names()),
     help=f"Copy a bundled workflow with its agents and prompts: {', '.join(names())}.",
 )
-@options.common
-@click.pass_obj
 def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     """Create a project at PATH, a folder that does not exist or is empty.
 

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+from contextlib import suppress
 from difflib import get_close_matches
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from graphengine.cli import completing
 from graphengine.cli.context import Exit
 from graphengine.cli.places import database_from
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+    from click.shell_completion import CompletionItem
 
     from graphengine.cli.context import CommandContext
     from graphengine.graph.options import Limits
+    from graphengine.stores.base import RunInfo, Store
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -87,6 +89,16 @@ class Command(click.Command):
             near = get_close_matches(error.option_name, error.possibilities or (), n=1)
             raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
 
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
+        """Run the command; with `--log-format` or `--log-level`, show the log meanwhile."""
+        context: CommandContext = ctx.obj
+        if not (context.log_format or context.log_level):
+            return super().invoke(ctx)
+        from graphengine.cli.observing import logged
+
+        with logged(context):
+            return super().invoke(ctx)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples and the exit codes after the options."""
         super().format_epilog(ctx, formatter)
@@ -108,21 +120,102 @@ class Choice(click.Choice[str]):
         return f"{message} Did you mean {near[0]!r}?" if near else message
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The options of every command that drives a run.
+# --- completions: no user code is run; on an error, nothing is offered, since output would break the line typed ---
 
-    Attributes:
-        limits: The limits, each as NAME=NUMBER.
-        pauses: The nodes to pause before; None if none was given, so that a run keeps its own.
-        output: The file for the result.
-        models: The models of agents, each as NAME or WHO=NAME.
-    """
+_GRAPH: Final = re.compile(r"""\bGraph(?:\[[^\]]*\])?\(\s*["']([\w-]+)["']""")
+_NODE: Final = re.compile(r"""\.add_node\(\s*["']([\w-]+)["']""")
+_PLAIN: Final = re.compile(r"[\w.:@%+=/-]+")
+"""Words that need no quotes. A run's id can be any text, and bash's script inserts it without quotes."""
+_RUNS: Final = 100
+"""The number of newest runs that are offered, also for their tags."""
 
-    limits: Sequence[str] = ()
-    pauses: Sequence[str] | None = None
-    output: Path | None = None
-    models: Sequence[str] = ()
+
+def complete_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the project's graphs by name, or files if the word begins a path."""
+    names = complete_graph_names(ctx, param, incomplete)
+    is_path = "/" in incomplete or incomplete.startswith(".") or not names
+    return _file(incomplete) if is_path else names
+
+
+def complete_graph_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the project's graphs by name only."""
+    del ctx, param
+    texts = dict(_texts())
+    found = {*texts, *(name for text in texts.values() for name in _GRAPH.findall(text))}
+    return [_item(name) for name in sorted(found) if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the ids of runs, each with its graph and status; without a beginning, those of the newest runs."""
+    del param
+
+    async def named(store: Store) -> Sequence[RunInfo]:
+        found = await store.infos(await store.ids(incomplete, limit=_RUNS))
+        return sorted(found, key=lambda info: info.created_at, reverse=True)
+
+    found = _read(ctx, named if incomplete else _newest)
+    return [_item(info.id, help=f"{info.graph} ({info.status})") for info in found if _PLAIN.fullmatch(info.id)]
+
+
+def complete_runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete runs and graphs, for a command that takes either."""
+    found = complete_runs(ctx, param, incomplete) if incomplete else []
+    return [*(item for item in complete_graphs(ctx, param, incomplete) if item.type == "plain" or not found), *found]
+
+
+def complete_runs_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete runs, or files if no run matches."""
+    return complete_runs(ctx, param, incomplete) or _file(incomplete)
+
+
+def complete_tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the tags of the newest runs."""
+    del param
+    found = {tag for info in _read(ctx, _newest) for tag in info.tags}
+    return [_item(tag) for tag in sorted(found) if tag.startswith(incomplete)]
+
+
+def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the nodes in the project's graph files."""
+    del ctx, param
+    found = {name for _, text in _texts() for name in _NODE.findall(text)}
+    return [_item(name) for name in sorted(found) if name.startswith(incomplete)]
+
+
+def _item(value: str, type: str = "plain", help: str | None = None) -> CompletionItem:  # noqa: A002 - click's names
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(value, type, help)
+
+
+def _file(incomplete: str) -> list[CompletionItem]:
+    return [_item(incomplete, type="file")]
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each of the project's graph files."""
+    from graphengine.cli.places import graph_files, project_of
+
+    with suppress(GraphEngineError, OSError):
+        root = project_of(Path.cwd())
+        for file in graph_files(root) if root is not None else ():
+            yield file.stem, file.read_text(encoding="utf-8", errors="replace")
+
+
+async def _newest(store: Store) -> Sequence[RunInfo]:
+    return await store.runs(limit=_RUNS)
+
+
+def _read(ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]) -> Sequence[RunInfo]:
+    """Read the database given on the line, or the project's database; return [] if it cannot be read."""
+    try:
+        found: Sequence[RunInfo] = ctx.obj.read(reading)
+    except (GraphEngineError, OSError):
+        return []
+    return found
+
+
+# --- shared options ---
 
 
 class _Database(click.Path):
@@ -143,10 +236,9 @@ def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
         setattr(ctx.obj, param.name, value)
 
 
-run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
-database = click.option(
-    "--db",
-    "database",
+run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs)
+DATABASE: Final = click.Option(
+    ["--db", "database"],
     metavar="PATH|ADDRESS",
     type=_Database(path_type=Path, readable=False),
     expose_value=False,
@@ -158,7 +250,7 @@ graph = click.option(
     "--graph",
     "reference",
     metavar="FILE[:NAME]",
-    shell_complete=completing.graphs,
+    shell_complete=complete_graphs,
     help="The run's graph, if it cannot be found by name.",
 )
 poll = click.option(
@@ -195,39 +287,43 @@ tags = click.option(
     "tags",
     metavar="NAME",
     multiple=True,
-    shell_complete=completing.tags,
+    shell_complete=complete_tags,
     help="Tag the run, for `runs` and `prune`. May be repeated.",
 )
-model = click.option(
-    "--model",
-    "models",
+MODEL: Final = click.Option(
+    ["--model", "models"],
     metavar="[WHO=]NAME",
     multiple=True,
+    expose_value=False,
+    callback=_kept,
     help="The model to use for all agents, or only for WHO, an agent or a node's path. NAME is "
     "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, offline, or a set of models "
     "that the graph's file defines in MODELS. May be repeated.",
 )
-_output = click.option(
-    "-o",
-    "--output",
+_OUTPUT: Final = click.Option(
+    ["-o", "--output"],
+    expose_value=False,
+    callback=_kept,
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
     help="Write the result of a finished run to this file: plain text, or JSON for other types.",
 )
-_limit = click.option(
-    "--limit",
-    "limits",
+_LIMIT: Final = click.Option(
+    ["--limit", "limits"],
+    expose_value=False,
+    callback=_kept,
     metavar="NAME=NUMBER",
     multiple=True,
     help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
     "allows models whose price is unknown.",
 )
-_pause = click.option(
-    "--pause-before",
-    "pauses",
+_PAUSE: Final = click.Option(
+    ["--pause-before", "pauses"],
+    expose_value=False,
+    callback=_kept,
     metavar="NODE",
     multiple=True,
-    shell_complete=completing.nodes,
+    shell_complete=complete_nodes,
     help="Wait before every visit of this node, by path, e.g. article/review, until `graphengine answer` approves it. "
     "May be repeated.",
 )
@@ -260,29 +356,22 @@ class ValueCommand(Command):
         return super().parse_args(ctx, args)
 
 
-def common(function: F) -> F:
-    """Add `--json` and `--debug`, which `Program.main` reads into the context."""
-    for name, text in (("--debug", "Show tracebacks."), ("--json", "Write only JSON to stdout.")):
-        function = click.option(name, is_flag=True, expose_value=False, help=text)(function)
-    return function
-
-
-_otel = click.option(
-    "--otel",
+_OTEL: Final = click.Option(
+    ["--otel"],
     is_flag=True,
     expose_value=False,
     callback=_kept,
     help="Export traces and metrics with OpenTelemetry, configured by its OTEL_* variables.",
 )
-_log_format = click.option(
-    "--log-format",
+_LOG_FORMAT: Final = click.Option(
+    ["--log-format"],
     type=click.Choice(["text", "json"]),
     expose_value=False,
     callback=_kept,
     help="Write the log to stderr, as text or as a JSON object on each line.",
 )
-_log_level = click.option(
-    "--log-level",
+_LOG_LEVEL: Final = click.Option(
+    ["--log-level"],
     type=click.Choice(["debug", "info", "warning", "error"]),
     expose_value=False,
     callback=_kept,
@@ -290,41 +379,40 @@ _log_level = click.option(
 )
 
 
-def observed(function: F) -> F:
-    """Add `--otel`, `--log-format` and `--log-level`, which the context keeps.
+OBSERVED: Final = (_OTEL, _LOG_FORMAT, _LOG_LEVEL)
+"""The options of a command that calls `observing.observed`."""
+DRIVING: Final = (MODEL, _LIMIT, _PAUSE, _OUTPUT, DATABASE, *OBSERVED)
+"""The options of a command that drives a run."""
+_COMMON: Final = (
+    click.Option(["--json"], is_flag=True, expose_value=False, help="Write only JSON to stdout."),
+    click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."),
+)
+"""The options of every command, which `Program.main` reads."""
 
-    The log is shown from before the command begins until it has returned. The command calls `notices.shown` and
-    `observing.telemetry_of`.
+
+def command(
+    name: str,
+    *shared: click.Option,
+    examples: str,
+    exits: Mapping[int, str] | None = None,
+    cls: type[Command] = Command,
+) -> Callable[[Callable[..., int]], Command]:
+    """Return a decorator that makes a command of a function, which gets the context first.
+
+    Args:
+        name: Its name.
+        shared: Options of several commands, after its own; the context has their values.
+        examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
+        exits: The meaning of its exit codes, where it differs from `ALWAYS`.
+        cls: Its class.
     """
 
-    @wraps(function)
-    def call(*words: Any, **given: Any) -> object:  # noqa: ANN401 - as click gives them
-        context: CommandContext = click.get_current_context().obj
-        if not (context.log_format or context.log_level):
-            return function(*words, **given)
-        from graphengine.cli.observing import logged
+    def made(function: Callable[..., int]) -> Command:
+        found = click.command(name, cls=cls, examples=examples, exits=exits)(click.pass_obj(function))
+        found.params += [*shared, *_COMMON]
+        return found
 
-        with logged(context):
-            return function(*words, **given)
-
-    return _otel(_log_format(_log_level(cast("F", call))))
-
-
-def driving(function: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of every command that drives a run; the command gets them as `given`."""
-
-    @wraps(function)
-    def call(
-        context: object,
-        limits: tuple[str, ...],
-        pauses: tuple[str, ...],
-        output: Path | None,
-        models: tuple[str, ...],
-        **rest: Any,  # noqa: ANN401 - the command's own options
-    ) -> int:
-        return function(context, given=Given(limits, pauses or None, output, models), **rest)
-
-    return model(_limit(_pause(_output(database(observed(common(call)))))))
+    return made
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:

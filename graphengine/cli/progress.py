@@ -8,12 +8,13 @@ model is writing, or else a bar for a map with the time it is likely to take, or
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.cli.steps import (
@@ -23,13 +24,14 @@ from graphengine.cli.steps import (
     compact,
     counted,
     error_line,
+    explained,
     facts_of,
     in_words,
     is_reported_at_end,
     mapped,
     reason,
 )
-from graphengine.cli.terminal import Channel, making_room, one_line, seconds, wrapped
+from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, one_line, seconds, wrapped
 from graphengine.engine.phases import Collecting
 from graphengine.engine.snapshot import child_id
 from graphengine.engine.steps import (
@@ -56,8 +58,12 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
+    from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import Store
+
+S = TypeVar("S")
 
 _VERBS: Final = {
     "started": "bold",
@@ -502,3 +508,51 @@ async def fallbacks_of(store: Store, snapshot: Snapshot) -> Mapping[str, int]:
     }
     maps = ((step.frame.rpartition("[")[0], step) for step in steps if step.kind == "item" and falls_back(step))
     return Counter(key for key, step in maps if step.at >= began.get(key, inf))
+
+
+async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
+    """Show a run live, as `graphengine run` does, and return its result.
+
+    A line for each node that starts or ends, with the edge taken and why; for a map a count of its items. On a
+    terminal, a line below shows the end of the text that a model is writing, a bar for a map with the time it is
+    likely to take, or the nodes at work.
+
+    Args:
+        run: A handle, as `Runner.start`, `resume` or `get` returned it.
+        stream: Where to write; stderr if not given.
+
+    Raises:
+        RunFailed: It failed; the error has the result.
+        GraphEngineError: It could not be started, recorded or claimed.
+
+    Example:
+        >>> import sys
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         result = await show(runner.start(count, {"n": 2}, run_id="first"), stream=sys.stdout)
+        ...         print(result.state.n)
+        >>> asyncio.run(main())
+        started  more (visit 1)
+        done     more (visit 1) in ... -> END
+                 n 3 >= 3: yes
+        finished first: n 3 >= 3: yes
+        3
+    """
+    from graphengine.runner.result import RunFailed
+    from graphengine.runner.run_events import RunEnded
+
+    channel = Channel(sys.stderr if stream is None else stream, must_arrive=False)
+    progress = Progress(channel)
+    async with progress.ticking(), aclosing(run.events()) as events:
+        async for event in events:
+            if not isinstance(event, RunEnded):
+                progress.show(event)
+                continue
+            result: Result[S] = event.result
+            progress.idles()
+            why = explained(result.ending.explanation if result.ending is not None else "", 1000)
+            channel.prose((result.status, STATUS_STYLES[result.status]), f" {run.id}", f": {why}" if why else "")
+            if result.status == "failed":
+                raise RunFailed(result)
+            return result
+    return await run.result()

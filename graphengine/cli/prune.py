@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,25 +21,9 @@ if TYPE_CHECKING:
 _LISTED: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The options of the call."""
-
-    rule: dict[str, Any]
-    dry_run: bool
-    vacuum: bool
-    is_narrowed: bool
-
-    @property
-    def prunes(self) -> bool:
-        """Whether to remove runs; --vacuum alone removes none."""
-        is_bounded = self.rule["keep_last"] is not None or self.rule["older_than"] is not None
-        return is_bounded or self.is_narrowed or not self.vacuum
-
-
-@click.command(
+@options.command(
     "prune",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine prune --keep-last 100 --dry-run
         graphengine prune --older-than 30d --keep-tag nightly --yes
@@ -56,10 +39,10 @@ class _Asked:
     "tags",
     metavar="NAME",
     multiple=True,
-    shell_complete=completing.tags,
+    shell_complete=options.complete_tags,
     help="Keep runs with this tag; a likely misspelling of a tag is refused. May be repeated.",
 )
-@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
+@click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
 @click.option(
     "--status",
     "statuses",
@@ -72,9 +55,6 @@ class _Asked:
 @click.option(
     "--vacuum", is_flag=True, help="Then shrink the file to free disk space; without other options, do only this."
 )
-@options.database
-@options.common
-@click.pass_obj
 def prune(
     context: CommandContext,
     /,
@@ -92,14 +72,16 @@ def prune(
     """
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
-    asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
-    if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
+    prunes = not vacuum or any(value not in (None, ()) for value in given.values())  # --vacuum alone removes none
+    if prunes and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")
-    consents = _consent(context, asks=asked.prunes and not dry_run and not yes)
+    consents = _consent(context, asks=prunes and not dry_run and not yes)
     context.use(writes=True)
     context.place.check_exists()
     _check_words(context, given)
-    pruned, vacuumed = context.run(_work(context, asked, consents))
+    pruned = context.run(_prune(context, rule, consents, dry_run=dry_run)) if prunes else None
+    is_kept = dry_run or (pruned is not None and pruned.dry_run)
+    vacuumed = context.run(_vacuum(context)) if vacuum and not is_kept else None
     if context.json:
         context.document(_document(pruned, vacuumed))
         return 0
@@ -137,25 +119,26 @@ def _near_word(context: CommandContext, given: str, what: Literal["graph", "tag"
     return near[0] if near else ""
 
 
-async def _work(
-    context: CommandContext, asked: _Asked, consents: Callable[[Pruned], bool] | None
-) -> tuple[Pruned | None, Vacuumed | None]:
-    """Remove the runs, unless that is only to be shown or is not consented to, and shrink the file."""
+async def _prune(
+    context: CommandContext, rule: Mapping[str, Any], consents: Callable[[Pruned], bool] | None, *, dry_run: bool
+) -> Pruned:
+    """Remove the runs and return them; without consent, return what would be removed."""
     from graphengine.api.runner import Runner
 
     runner = Runner(context.store)
-    pruned = None
-    if asked.prunes and (asked.dry_run or consents is not None):
-        pruned = await runner.prune(**asked.rule, dry_run=True)
-        if asked.dry_run or not pruned.runs or consents is None or not consents(pruned):
-            return pruned, None
-    if asked.prunes:
-        pruned = await runner.prune(**asked.rule)
-    if not asked.vacuum or asked.dry_run:
-        return pruned, None
+    if dry_run or consents is not None:
+        found = await runner.prune(**rule, dry_run=True)
+        if not found.runs or consents is None or not consents(found):
+            return found
+    return await runner.prune(**rule)
+
+
+async def _vacuum(context: CommandContext) -> Vacuumed:
+    from graphengine.api.runner import Runner
+
     if not context.json:
         context.err.line("shrinking the database")
-    return pruned, await runner.vacuum()
+    return await Runner(context.store).vacuum()
 
 
 def is_person() -> bool:

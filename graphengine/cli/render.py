@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import click
 from typing_extensions import TypedDict, Unpack
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,17 +50,17 @@ _AT_A_TIME: Final = 1000
 """How many steps of a run are read at a time."""
 
 
-@click.command(
+@options.command(
     "render",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine render review -o review.svg
         graphengine render tides -o tides.txt    # a run, on its graph
         graphengine render tides --timeline -o timeline.svg
     """,
 )
-@click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=completing.runs_or_graphs)
-@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=completing.runs)
+@click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=options.complete_runs_or_graphs)
+@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=options.complete_runs)
 @click.option(
     "-o",
     "--output",
@@ -98,9 +98,6 @@ _AT_A_TIME: Final = 1000
     "graph's conditions compare or watch. Put it after the run.",
 )
 @click.option("--branches", is_flag=True, help="Draw the run's family: every branch, where it branches off, its cost.")
-@options.database
-@options.common
-@click.pass_obj
 def render(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     reference: str,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from graphengine.history.step_document import Document
 
 
-@click.command(
+@options.command(
     "replay",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine replay tides tides-2
         graphengine replay tides.json --all
     """,
     exits={0: "every run is decided as recorded", 1: "a run is decided differently"},
 )
-@click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True, shell_complete=completing.runs_or_files)
+@click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True, shell_complete=options.complete_runs_or_files)
 @click.option(
     "--all",
     "everything",
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     help="Show every difference and every reworded reason, not only the first difference.",
 )
 @options.graph
-@options.database
-@options.common
-@click.pass_obj
 def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, reference: str | None) -> int:
     """Replay recorded runs on the current graph, and show the first step that it decides differently.
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
-from graphengine.calls.user_frames import is_user_code
 from graphengine.cli.context import Exit
 from graphengine.cli.places import can_inspect, picture_ending, program, shown
 from graphengine.cli.steps import all_waits, counted, explained, is_offline, show_waits, usage_line
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
+from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
+    from graphengine.graph.options import Limits
     from graphengine.history.step_document import Document
     from graphengine.models.base import Model
     from graphengine.runner import Result
-    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
@@ -65,36 +65,37 @@ class Job:
 
     Attributes:
         found: The run's graph.
-        output: The file for its result.
         sleeps: Whether to wait while the whole run sleeps, instead of leaving it to a worker.
         run_id: The recorded run that it continues; "" if it starts one.
         snapshot: Where that run is.
+        limits: The limits that replace its own, if any were given.
         notes: Lines to show before it begins.
         is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
-        models: The `--model` options, unchanged.
-        chosen: The same models, as a Runner takes them.
-        needs_steps: Whether its report reads the run's steps.
+        chosen: The models of the command, as a Runner takes them.
     """
 
     context: CommandContext
     found: Found
-    output: Path | None = None
     run_id: str = ""
     snapshot: Snapshot | None = None
+    limits: Limits | None = None
     sleeps: bool = True
     notes: list[str] = field(default_factory=list)
     is_in_file: bool = True
-    models: Sequence[str] = ()
     chosen: Chosen = field(default_factory=dict)
-    needs_steps: bool = False
     is_known_offline: bool = False
     is_announced: bool = False
 
     def __post_init__(self) -> None:
         from graphengine.cli.models import models_for  # `show` needs no models
 
-        self.chosen = models_for(self.models, self.found)
-        self.needs_steps = self.context.json
+        if self.is_in_file:
+            self.chosen = models_for(self.context.models, self.found)
+
+    @property
+    def needs_steps(self) -> bool:
+        """Whether its report reads the run's steps."""
+        return self.context.json or not self.is_in_file
 
     @property
     def graph_words(self) -> list[str]:
@@ -104,13 +105,13 @@ class Job:
     @property
     def words(self) -> list[str]:
         """The options with which a later command continues the run as this one drove it."""
-        output = ["-o", str(self.output)] if self.output is not None else []
+        output = ["-o", str(self.context.output)] if self.context.output is not None else []
         return [*self.model_words, *output, *self.graph_words]
 
     @property
     def model_words(self) -> list[str]:
         """The options that a later command needs to use the same models: a run does not record them."""
-        return [word for name in self.models for word in ("--model", name)]
+        return [word for name in self.context.models for word in ("--model", name)]
 
     def resume_command(self, run_id: str, *more: str) -> str:
         """Return the command that resumes the run, with more options."""
@@ -158,10 +159,10 @@ def report(job: Job, ended: Ended) -> int:
     is_finished, is_cut = result.status == "finished", False
     if context.json:
         context.document(_document(job, ended))
-    elif is_finished and (isinstance(result.output, str) or job.output is None):
+    elif is_finished and (isinstance(result.output, str) or job.context.output is None):
         is_cut = _print_output(context.out, result.output)
     try:
-        if job.output is not None and is_finished:
+        if job.context.output is not None and is_finished:
             _write_output(job, ended)
     finally:
         if context.debug and result.error is not None and result.error.traceback:
@@ -172,17 +173,15 @@ def report(job: Job, ended: Ended) -> int:
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot)
-        if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
+        if not job.is_known_offline and is_offline(ended.snapshot.usage):
             context.err.line((OFFLINE, "yellow"))
         if is_cut:
             whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
             context.err.line(("whole:  ", "dim"), whole)
         show_next(job, ended)
-    if job.output is not None:
-        text = (
-            f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
-        )
-        context.err.prose(text)
+    if job.context.output is not None:
+        done = f"the result is in {context.output}"
+        context.err.prose(done if is_finished else f"{context.output} is not written: the run has no result")
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
 
 
@@ -263,16 +262,11 @@ def place_in_user_code(traceback_text: str) -> str:
 def show_cost(err: Channel, snapshot: Snapshot) -> None:
     """Show the number of steps, the duration, and the usage of models."""
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
-    err.prose(f"{took}, {usage_line(run_usage(snapshot))}")
+    err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if snapshot.inherited and any(snapshot.inherited.values()):
-        err.prose(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
-
-
-def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> Usage:
-    """Return the usage of a run."""
-    return snapshot.inherited if inherited else snapshot.usage
+        err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
 
 
 def show_next(job: Job, ended: Ended) -> None:
@@ -350,7 +344,7 @@ def check_output(path: Path) -> None:
 
 
 def _write_output(job: Job, ended: Ended) -> None:
-    output, path = ended.result.output, str(job.output)
+    output, path = ended.result.output, str(job.context.output)
     text = output if isinstance(output, str) else _as_text(output)
     try:
         write_file(path, text.encode(), is_private=True)

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Begin
-    from graphengine.cli.options import Given
     from graphengine.cli.project import Found
     from graphengine.cli.report import Job
     from graphengine.engine.plan import Plan
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
 
 
-@click.command(
+@options.command(
     "run",
-    cls=options.Command,
+    *options.DRIVING,
     examples="""
         graphengine run review --input task=Tides
         graphengine run flows/review.py --input task=@task.txt -o draft.md
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     """,
     exits=options.DRIVES,
 )
-@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=completing.graphs)
+@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=options.complete_graphs)
 @click.option(
     "--input",
     "pairs",
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--after",
     metavar="RUN_ID",
-    shell_complete=completing.runs,
+    shell_complete=options.complete_runs,
     help="Start with the final state of this earlier run.",
 )
 @click.option(
@@ -64,8 +63,6 @@ if TYPE_CHECKING:
     help="With --queue: the tenant of the run, or any other name; the keys of a queue take turns.",
 )
 @options.no_wait
-@click.pass_obj
-@options.driving
 def run(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     reference: str,
@@ -78,7 +75,6 @@ def run(  # noqa: PLR0913 - one for each option
     key: str | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
     estimate: bool,  # noqa: FBT001
-    given: Given,
 ) -> int:
     """Run a graph and record every step.
 
@@ -97,22 +93,22 @@ def run(  # noqa: PLR0913 - one for each option
     from graphengine.cli.project import find
     from graphengine.cli.report import Job, check_output
 
-    if given.output is not None:
-        check_output(given.output)
+    if context.output is not None:
+        check_output(context.output)
     found = find(reference)
     graph = found.graph
     graph.compile()
     context.use(found.file, writes=True)
-    job = Job(context, found, given.output, sleeps=not no_wait, models=given.models)
+    job = Job(context, found, sleeps=not no_wait)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     if estimate:
         from graphengine.cli.estimate import show_estimate
 
         return show_estimate(job, state)
-    limits = options.limits_from(given.limits, graph.limits)
+    limits = options.limits_from(context.limits, graph.limits)
     if after is not None and context.place.exists:
         after = context.find(after).id
-    more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": given.pauses or (), "tags": tags}
+    more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": context.pauses, "tags": tags}
     more |= {"queue": queue, "priority": priority, "key": key}
 
     async def begin(runner: Runner) -> Run[Any]:
@@ -121,9 +117,9 @@ def run(  # noqa: PLR0913 - one for each option
     return _enqueue(job, begin) if queue is not None else drive(job, begin)
 
 
-@click.command(
+@options.command(
     "resume",
-    cls=options.Command,
+    *options.DRIVING,
     examples="""
         graphengine resume cut --limit steps=100
         graphengine resume cut -o draft.md       # finished: prints its result again
@@ -133,14 +129,11 @@ def run(  # noqa: PLR0913 - one for each option
 @options.run_id
 @options.no_wait
 @options.graph
-@click.pass_obj
-@options.driving
 def resume(
     context: CommandContext,
     run_id: str,
     no_wait: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
-    given: Given,
 ) -> int:
     """Resume a run after a crash, a stop, a failure, a reached limit or an answer.
 
@@ -148,20 +141,16 @@ def resume(
     for. Nodes given with --pause-before replace those given before. Ctrl-C stops the run after the node in flight;
     SIGTERM releases it after the node in flight, so that a worker can continue it.
     """
-    from graphengine.cli.driving import drive, recorded_job
+    from graphengine.cli import driving
 
-    job, limits = recorded_job(context, run_id, reference, given)
+    job = driving.recorded_job(context, run_id, reference)
     job.sleeps = not no_wait
-
-    async def begin(runner: Runner) -> Run[Any]:
-        return runner.resume(job.found.graph, job.run_id, limits=limits, pause_before=given.pauses, wait_out=job.sleeps)
-
-    return drive(job, begin)
+    return driving.resume(job)
 
 
-@click.command(
+@options.command(
     "branch",
-    cls=options.Command,
+    *options.DRIVING,
     examples="""
         graphengine branch tides --at 1 --set "draft=Tides come twice a day."
         graphengine branch tides --at 2 --run-id tides-3 --tag tried
@@ -186,8 +175,6 @@ def resume(
 @click.option("--run-id", "branch_id", metavar="ID", help="The branch's id; generated if not given.")
 @options.tags
 @options.graph
-@click.pass_obj
-@options.driving
 def branch(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     run_id: str,
@@ -197,18 +184,17 @@ def branch(  # noqa: PLR0913 - one for each option
     branch_id: str | None,
     tags: tuple[str, ...],
     reference: str | None,
-    given: Given,
 ) -> int:
     """Start a new run from a step of another run, which stays unchanged."""
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, update_forms_of
 
-    job, limits = recorded_job(context, run_id, reference, given, at)
+    job = recorded_job(context, run_id, reference, at)
     graph = job.found.graph
     forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
     update = parse_pairs(pairs, forms, "--set", job.notes)
-    more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": limits}
-    more |= {"pause_before": given.pauses, "tags": tags}
+    more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
+    more |= {"pause_before": context.pauses or None, "tags": tags}
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.branch(graph, job.run_id, at, update=update, **more)
@@ -225,9 +211,9 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
     return plan
 
 
-@click.command(
+@options.command(
     "stop",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine stop post
         graphengine stop desk --now --json     # cancels what is in flight
@@ -239,9 +225,6 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
 )
 @options.run_id
 @click.option("--now", is_flag=True, help="Cancel the nodes in flight, as calls of models; a resume repeats them.")
-@options.database
-@options.common
-@click.pass_obj
 def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT001 - as click gives it
     """Stop a run: at its next safe point if another process drives it, at once if it waits or is queued."""
     from graphengine.api.runner import Runner
@@ -332,7 +315,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
             wrong = f"the example of {found.file.name} is not used: it is {kind}, neither {state.__name__} nor a dict"
             notes.append(wrong)
     try:
-        return state_from(state, parse_pairs(pairs, forms_of(state), "--input", notes, state))
+        return state_from(state, parse_pairs(pairs, forms_of(state), "--input", notes))
     except InputError as error:
         if wrong:
             error.message += f"; {wrong}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 from graphengine.state.amounts import are_offline
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ _WAIT_CHARACTERS: Final = 200
 _INDENT: Final = 4
 
 
-@click.command(
+@options.command(
     "runs",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine runs
         graphengine runs --status waiting --json
@@ -40,17 +40,14 @@ _INDENT: Final = 4
     type=options.Choice(_STATUSES),
     help="Only runs with this status; a run is interrupted if its process died before finishing it.",
 )
-@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
-@click.option("--tag", metavar="NAME", shell_complete=completing.tags, help="Only runs with this tag.")
+@click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
+@click.option("--tag", metavar="NAME", shell_complete=options.complete_tags, help="Only runs with this tag.")
 @click.option(
     "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, e.g. 30d, 12h, 45m."
 )
 @click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is newer, e.g. 1h.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum runs to list.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
-@options.database
-@options.common
-@click.pass_obj
 def runs(
     context: CommandContext,
     /,

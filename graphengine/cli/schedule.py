@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.history.step_document import Document
     from graphengine.stores.base import QueueStore
     from graphengine.worker import Schedule
 
@@ -20,9 +19,9 @@ _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
 _MISSED: Final = ("skip", "one", "all")
 
 
-@click.command(
+@options.command(
     "schedule",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine schedule
         graphengine schedule add daily --cron "0 7 * * *" --graph review
@@ -38,7 +37,7 @@ _MISSED: Final = ("skip", "one", "all")
     "--graph",
     "reference",
     metavar="FILE[:NAME]|NAME",
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="add: The graph to start.",
 )
 @click.option("--input", "pairs", metavar="KEY=VALUE", multiple=True, help="add: A field of the state, as for `run`.")
@@ -55,9 +54,6 @@ _MISSED: Final = ("skip", "one", "all")
     "--key", metavar="NAME", help="add: The tenant of the runs, or any other name; the keys of a queue take turns."
 )
 @options.tags
-@options.database
-@options.common
-@click.pass_obj
 def schedule(
     context: CommandContext,
     /,
@@ -72,6 +68,9 @@ def schedule(
     one, or replaces the one of its name; its runs have ids such as daily@20261121T060000Z, with the time in UTC. A
     paused schedule starts nothing, and what it missed is not started when it is resumed.
     """
+    from msgspec import convert
+
+    from graphengine.cli.run_documents import OneSchedule, Schedules
     from graphengine.worker.schedules import as_schedule
 
     if action != "list" and name is None:
@@ -82,12 +81,12 @@ def schedule(
         context.use(writes=True)
         context.run(_change(context, action, str(name)))
 
-    async def listed(store: QueueStore) -> Sequence[Schedule]:
-        return [as_schedule(kept) for kept in await store.schedules()]
+    async def kept(store: QueueStore) -> Sequence[Schedule]:
+        return [as_schedule(each) for each in await store.schedules()]
 
-    found = [each for each in context.read(listed) if name in (None, each.name)]
+    found = [each for each in context.read(kept) if name in (None, each.name)]
     if context.json:
-        context.document(_document(found))
+        context.document(Schedules(schedules=[convert(each, OneSchedule, from_attributes=True) for each in found]))
     elif found:
         _show(context, found)
     else:
@@ -126,14 +125,6 @@ async def _change(context: CommandContext, action: str, name: str) -> None:
         await runner.unschedule(name)
     else:
         await runner.pause_schedule(name, paused=action == "pause")
-
-
-def _document(found: Sequence[Schedule]) -> Document:
-    from msgspec import convert
-
-    from graphengine.cli.run_documents import OneSchedule, Schedules
-
-    return Schedules(schedules=[convert(each, OneSchedule, from_attributes=True) for each in found])
 
 
 def _show(context: CommandContext, found: Sequence[Schedule]) -> None:

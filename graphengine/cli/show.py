@@ -31,27 +31,10 @@ _BEFORE: Final = 1000
 _ITEMS: Final = 5
 """The most consecutive items of a map that are shown on a line each; more are shown as one line."""
 
-_FLAGS: Final = {
-    "--at": "at",
-    "--step": "step",
-    "--usage": "is_usage",
-    "--all": "is_whole",
-    "--state": "is_state",
-}
-_EXCLUSIVE: Final = (
-    ("--at", "--step"),
-    ("--usage", "--step"),
-    ("--all", "--step"),
-    ("--all", "--usage"),
-    ("--state", "--step"),
-    ("--state", "--usage"),
-    ("--state", "--all"),
-)
 
-
-@click.command(
+@options.command(
     "show",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine show tides
         graphengine show tides --state           # all of the state
@@ -66,9 +49,6 @@ _EXCLUSIVE: Final = (
 @click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")
 @click.option("--state", "is_state", is_flag=True, help="Show the state with every value uncut, and no steps.")
 @click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
-@options.database
-@options.common
-@click.pass_obj
 def show(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     *,
@@ -152,10 +132,12 @@ def _check_options(given: Mapping[str, Any]) -> None:
     Raises:
         click.UsageError: Two of them exclude each other.
     """
-    is_given = {flag for flag, name in _FLAGS.items() if given[name] not in (None, False)}
-    for pair in _EXCLUSIVE:
-        if is_given.issuperset(pair):
-            raise click.UsageError(f"give {pair[0]} or {pair[1]}, not both")
+    names = {"--state": "is_state", "--all": "is_whole", "--usage": "is_usage", "--step": "step"}
+    chosen = [flag for flag, name in names.items() if given[name] not in (None, False)]
+    if chosen == ["--step"] and given["at"] is not None:
+        chosen = ["--at", "--step"]
+    if len(chosen) > 1:
+        raise click.UsageError(f"give {chosen[0]} or {chosen[1]}, not both")
 
 
 def _show(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> None:
@@ -175,7 +157,7 @@ def _show(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> No
 def _show_outcome(out: Channel, place: Place, recorded: _Recorded) -> None:
     """Show how a run ended or what it waits for, and its cost."""
     from graphengine.cli.places import graph_words
-    from graphengine.cli.report import OFFLINE, run_usage, show_cost, show_end, show_kept
+    from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
     from graphengine.history.selection import status_of
@@ -197,7 +179,7 @@ def _show_outcome(out: Channel, place: Place, recorded: _Recorded) -> None:
         show_waits(out, snapshot, graph_words(info.graph), place)
         show_kept(out, snapshot)
     show_cost(out, snapshot)
-    if is_offline(run_usage(snapshot)):
+    if is_offline(snapshot.usage):
         out.line((OFFLINE, "yellow"))
 
 

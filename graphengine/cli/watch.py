@@ -29,9 +29,9 @@ _LAST: Final = 5
 """The number of past steps that are shown without --from."""
 
 
-@click.command(
+@options.command(
     "watch",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine watch tides
         graphengine watch post --no-wait  # exits with 3, waiting
@@ -58,9 +58,6 @@ _LAST: Final = 5
     is_flag=True,
     help="If the run waits, or no process drives it, exit with code 3 or 4 instead of waiting.",
 )
-@options.database
-@options.common
-@click.pass_obj
 def watch(
     context: CommandContext,
     run_id: str,
@@ -135,6 +132,7 @@ class _Watching:
         """
         from contextlib import aclosing
 
+        from graphengine.cli.report import CODES
         from graphengine.engine.steps import OVER
         from graphengine.history.load import polled
         from graphengine.history.selection import status_of
@@ -151,7 +149,7 @@ class _Watching:
                 status = status_of(info)
                 if status in OVER or (self._ends_idle and status != "running"):
                     self._view.ends(info, snapshot)
-                    return _exit_code(status)
+                    return Exit.STOPPED if status == "interrupted" else CODES[status]
                 standing = (status, info.seq, info.driver)
                 if standing != reported:
                     reported = standing
@@ -173,12 +171,6 @@ class _Watching:
             self._view.step(visits.feed(step), is_past=True)
         self._view.joins(visits)
         return visits
-
-
-def _exit_code(status: str) -> int:
-    from graphengine.cli.report import CODES
-
-    return Exit.STOPPED if status == "interrupted" else CODES[status]
 
 
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +30,11 @@ _COLUMNS = len("finished ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
 
-@click.command(
+@options.command(
     "worker",
-    cls=options.Command,
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
     examples="""
         graphengine worker
         graphengine worker --concurrency 8 --graph flows/review.py
@@ -48,7 +50,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="Drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
 @click.option(
@@ -63,18 +65,12 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     metavar="[HOST:]PORT",
     help="Answer HTTP requests with its health: 200, or 503 if it stops or fails. By default only on 127.0.0.1.",
 )
-@options.model
-@options.database
-@options.observed
-@options.common
-@click.pass_obj
 def worker(
     context: CommandContext,
     /,
     *,
     references: tuple[str, ...],
     health: str | None,
-    models: tuple[str, ...],
     **given: Any,  # noqa: ANN401 - concurrency, poll_seconds, queues
 ) -> int:
     """Continue the due runs of a database until stopped.
@@ -88,28 +84,17 @@ def worker(
     SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
     released to other workers. A second Ctrl-C ends it at once (130).
     """
-    from graphengine.cli.context import Interrupted
-    from graphengine.cli.driving import last_words, stopper_of
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.observing import observed
+    from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.places import shown
-    from graphengine.cli.project import executors_of, file_of, graphs_to_drive, with_executors
     from graphengine.cli.steps import counted
 
-    file = file_of(references[0]) if references else None
-    executors = executors_of(file)
-    found = graphs_to_drive(references) if references else with_executors(graphs_to_drive([]), executors)
-    for problem in found.unread:
-        context.err.prose(("warning ", "bold yellow"), problem)
-    given |= {"models": models_for_all(models, found.found), "executors": executors}
-    context.use(file, writes=True)
-    with stopper_of(context) as stopper, observed(context) as telemetry:
-        stopper.action = "releasing the runs after the nodes in flight"
-        safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
-        stopper.last_words = last_words(context, safe)
-        names, where = ", ".join(found.graphs), shown(context.place.database)
-        context.err.prose(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {where}")
-        context.drive(_work(context, found.graphs, _endpoint(health), stopper, telemetry=telemetry, **given))
+    fleet = fleet_of(context, references, writes=True, only_able=True)
+    graphs = fleet.found.graphs
+    with until_stopped(context, "start another worker") as (stopper, telemetry):
+        names, where = ", ".join(graphs), shown(context.place.database)
+        context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
+        given |= {"models": fleet.models, "executors": fleet.executors, "telemetry": telemetry}
+        context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
@@ -136,7 +121,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
     **of_runner: Any,  # noqa: ANN401 - models, executors, telemetry
 ) -> None:
     from graphengine.api.runner import Runner
-    from graphengine.web.health import serving_health
+    from graphengine.serve.health import serving_health
     from graphengine.worker.worker import Worker
 
     async with Runner(context.store, **of_runner) as runner:
@@ -241,40 +226,32 @@ def _document(event: WorkerEvent) -> Document:
 _LISTED = 5
 
 
-@click.command(
+@options.command(
     "workers",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine workers
         graphengine workers --json
     """,
 )
-@options.database
-@options.common
-@click.pass_obj
 def workers(context: CommandContext) -> int:
     """List the processes that have a database open for driving runs and are alive, and the runs that they drive.
 
     A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
     """
+    from graphengine.cli.run_documents import OneWorker, Workers
 
     async def listed(store: QueueStore) -> Sequence[OwnerInfo]:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
     if context.json:
-        context.document(_workers_document(found))
+        context.document(Workers(workers=[OneWorker(**each._asdict()) for each in found]))
     elif found:
         _show_workers(context, found)
     else:
         context.err.line("no process is alive that drives runs; start one: graphengine worker")
     return 0
-
-
-def _workers_document(found: Sequence[OwnerInfo]) -> Document:
-    from graphengine.cli.run_documents import OneWorker, Workers
-
-    return Workers(workers=[OneWorker(**each._asdict()) for each in found])
 
 
 def _show_workers(context: CommandContext, found: Sequence[OwnerInfo]) -> None:
@@ -312,9 +289,9 @@ class _Rate(click.ParamType[tuple[int, float]]):
         return int(found[1]), seconds
 
 
-@click.command(
+@options.command(
     "queues",
-    cls=options.Command,
+    options.DATABASE,
     examples="""
         graphengine queues
         graphengine queues mail --concurrency 20 --rate 100/60s
@@ -328,9 +305,6 @@ class _Rate(click.ParamType[tuple[int, float]]):
 @click.option("--key-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each key.")
 @click.option("--key-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each key.")
 @click.option("--no-limits", is_flag=True, help="Remove the limits of the queue.")
-@options.database
-@options.common
-@click.pass_obj
 def queues(
     context: CommandContext,
     /,
@@ -344,6 +318,7 @@ def queues(
     `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
     QUEUE and limits, these replace the limits it had; they hold over all workers.
     """
+    from graphengine.cli.run_documents import OneQueue, Queues
     from graphengine.stores.base import QueueLimits
 
     is_set = no_limits or any(value is not None for value in given.values())
@@ -353,12 +328,14 @@ def queues(
         context.use(writes=True)
         context.run(_limit(context, str(queue), None if no_limits else QueueLimits(**given)))
     counts, limits = context.read(_counted)
-    names = sorted({count.queue for count in counts} | set(limits))
-    rows = [(name, *_counts(counts, name), limits.get(name)) for name in names if queue in (None, name)]
+    here = {count.queue: (count.queued, count.driven) for count in counts}
+    names = sorted({*here, *limits})
+    rows = [(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
     if context.json:
-        context.document(_queues_document(rows))
+        context.document(Queues(queues=[OneQueue(*row) for row in rows]))
     elif rows:
-        _show_queues(context, rows)
+        lines = [(name, str(queued), str(driven), _words(found)) for name, queued, driven, found in rows]
+        context.out.table(("queue", "queued", "driven", "limits"), lines)
     else:
         context.err.line("no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits")
     return 0
@@ -372,21 +349,6 @@ async def _limit(context: CommandContext, queue: str, limits: QueueLimits | None
 
 async def _counted(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
     return await store.queue_counts(), dict(await store.queue_limits())
-
-
-def _counts(counts: Sequence[QueueCount], name: str) -> tuple[int, int]:
-    return next(((count.queued, count.driven) for count in counts if count.queue == name), (0, 0))
-
-
-def _queues_document(rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> Document:
-    from graphengine.cli.run_documents import OneQueue, Queues
-
-    return Queues(queues=[OneQueue(*row) for row in rows])
-
-
-def _show_queues(context: CommandContext, rows: Sequence[tuple[str, int, int, QueueLimits | None]]) -> None:
-    lines = [(name, str(queued), str(driven), _words(limits)) for name, queued, driven, limits in rows]
-    context.out.table(("queue", "queued", "driven", "limits"), lines)
 
 
 def _words(limits: QueueLimits | None) -> str:
