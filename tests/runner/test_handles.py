@@ -28,6 +28,7 @@ from graphengine.runner import (
 )
 from graphengine.runner.run_events import Event
 from graphengine.stores.memory import MemoryStore
+from graphengine.testing import FakeClock
 from tests.kit.documents import check_document
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
@@ -131,6 +132,29 @@ async def test_a_handle_on_a_run_of_another_process_waits_for_its_end(database: 
         gate.leave.set()
         assert (await typed).state == State(n=1)
         assert (await untyped).state.model_dump() == {"n": 1, "text": "", "heard": []}
+
+
+async def test_a_handle_waits_for_a_run_that_is_resumed_here_later() -> None:
+    """A run waits, a caller gets a handle, the run is resumed here and sleeps: the result is that of its end."""
+
+    async def a(n: int, ctx: Context) -> int:
+        await ctx.sleep(60.0)
+        return n + 1
+
+    clock = FakeClock(jumps=False)
+    async with Runner(clock=clock) as runner:
+        asleep = await runner.start(one("sleeps", a), run_id="r", wait_out=False).result()
+        handle = runner.get("r", one("sleeps", a))
+        resumed = runner.resume(one("sleeps", a), "r")
+        waiting = asyncio.create_task(handle.result())
+        ended = asyncio.create_task(handle.ended())
+        await resumed.begun()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (asleep.status, waiting.done(), ended.done()) == ("waiting", False, False)
+        clock.move(61.0)
+        assert (await waiting).state == State(n=1)
+        await ended
 
 
 async def test_the_result_of_a_handle_is_that_of_any_status(runner: Runner) -> None:
