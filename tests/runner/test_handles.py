@@ -3,9 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -19,6 +19,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.history.step_document import plain
 from graphengine.runner import (
     Emitted,
+    LiveEvent,
     NodeBegan,
     RunEnded,
     StatusChanged,
@@ -394,6 +395,19 @@ async def test_the_last_document_is_that_of_the_command_line(runner: Runner) -> 
             *_, last = [event_document(event, info) async for event in runner.watch(name, known, wait_out=False)]
             assert last["status"] == name
             assert last == expected
+
+
+async def test_a_live_event_of_an_extension_needs_no_types_at_run_time(runner: Runner) -> None:
+    """Its annotations may be names that are imported for type checkers only."""
+    await runner.start(asking(), run_id="r").result()
+
+    @dataclass(frozen=True)
+    class Heard(LiveEvent):
+        event: ClassVar[str] = "heard"
+        words: "Words"  # type: ignore[name-defined]  # noqa: F821
+
+    found = event_document(Heard(["a"]), await runner.info("r"))  # type: ignore[arg-type]
+    assert (found["event"], found["words"]) == ("heard", ["a"])
 
 
 async def test_the_last_document_has_an_unknown_cost(runner: Runner) -> None:
