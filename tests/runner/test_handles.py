@@ -406,7 +406,7 @@ async def test_a_live_event_of_an_extension_needs_no_types_at_run_time(runner: R
         event: ClassVar[str] = "heard"
         words: "Words"  # type: ignore[name-defined]  # noqa: F821
 
-    found = event_document(Heard(["a"]), await runner.info("r"))  # type: ignore[arg-type]
+    found = event_document(Heard(["a"]), await runner.info("r"))
     assert (found["event"], found["words"]) == ("heard", ["a"])
 
 
