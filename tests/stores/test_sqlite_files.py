@@ -22,6 +22,7 @@ import pytest
 
 from graphengine.errors import (
     DefinitionError,
+    RunnerClosed,
     StoreError,
     StoreMissing,
     StoreNotADatabase,
@@ -338,6 +339,19 @@ async def test_reading_in_a_folder_that_cannot_be_written(as_nobody: Path) -> No
         await SQLiteStore(as_nobody / "other.db").open()
     with refused(StoreReadOnly):
         await SQLiteStore(as_nobody / "sub" / "other.db").open()
+
+
+async def test_every_write_of_a_store_that_only_reads_is_refused(path: Path) -> None:
+    """Removing runs too, which nothing else checks before; and a store that is not open says so."""
+    await finished_run(path)
+    store = SQLiteStore(path, read_only=True)
+    with pytest.raises(RunnerClosed):
+        await store.remove([])
+    await store.open()
+    for write in (store.remove([]), store.sweep(), store.vacuum(), store.drop_schedule("daily"), store.tag("r", ["x"])):
+        with refused(StoreReadOnly):
+            await write
+    await store.close()
 
 
 async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Path) -> None:

@@ -12,13 +12,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, owners
+from graphengine.stores.sqlite.owners import Lease
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
 
@@ -318,6 +319,31 @@ async def test_a_cancelled_release_is_recorded_later(open_store: OpenStore, path
             await store.tag("a", ["later"])
     assert store.lease is not None
     store.lease.renew()
+    await second.claim("a")
+
+
+async def test_a_claim_that_was_cancelled_is_released_when_its_caller_continues(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release is durable then, so that another process can claim the run at once."""
+    store = await open_store(synchronous="FULL")
+    second = await open_store()
+    await store.release("a", await new_run(store, "a"))
+    released: list[asyncio.Future[None]] = []
+    release = store._release  # noqa: SLF001 - whether it is durable cannot be seen from outside without a race
+
+    def noted(run_id: str, fence: int, lease: Lease) -> asyncio.Future[None]:
+        released.append(release(run_id, fence, lease))
+        return released[-1]
+
+    monkeypatch.setattr(store, "_release", noted)
+    claiming = asyncio.create_task(store.claim("a"))
+    await asyncio.sleep(0)
+    claiming.cancel()
+    with suppress(asyncio.CancelledError):
+        await claiming
+    assert released
+    assert all(each.done() for each in released)
     await second.claim("a")
 
 
