@@ -130,6 +130,7 @@ def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
     if properties and depth > 0:
         names = schema.get("required") or properties
         known.append({name: _example(properties.get(name, {}), root, depth - 1) for name in names})
+    known += [_example(branch, root, depth - 1) for branch in _branches(schema)[:1] if depth > 0]
     words = map(str, (schema.get("format"), schema.get("type")))
     known += [_EXAMPLES[word] for word in words if word in _EXAMPLES]
     return next(value for value in known if not whats_wrong(schema, value))
