@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from graphengine.agents.prompts import as_text, has_media, marked
-from graphengine.calls.user_frames import user_traceback
 from graphengine.engine.failures import text_of
+from graphengine.engine.user_frames import user_traceback
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall

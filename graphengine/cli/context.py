@@ -261,8 +261,8 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
 
 def _traceback_of(error: GraphEngineError) -> str:
     """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
-    from graphengine.calls.user_frames import user_traceback
     from graphengine.cli.project import GraphFileBroken
+    from graphengine.engine.user_frames import user_traceback
 
     cause: BaseException = error
     if isinstance(error, Unexpected | GraphFileBroken) and error.__cause__ is not None:

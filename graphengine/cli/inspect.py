@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
     from graphengine.cli.project import Found
-    from graphengine.inspector.driving import Drivable, Drives
+    from graphengine.serve.inspector.driving import Drivable, Drives
     from graphengine.stores.base import RunInfo
 
 
@@ -81,7 +81,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine.stores import addresses
 
     try:
-        from graphengine.inspector.server import Settings, serve
+        from graphengine.serve.inspector.server import Settings, serve
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
@@ -153,7 +153,7 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     """
     from graphengine.api.places import store_at
     from graphengine.cli.driving import fleet_of
-    from graphengine.inspector.driving import Drives
+    from graphengine.serve.inspector.driving import Drives
 
     fleet = fleet_of(context, references)
 
@@ -171,7 +171,7 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
 def _drivable(found: Found) -> Drivable:
     from graphengine.cli.places import shown
     from graphengine.cli.run import example_of
-    from graphengine.inspector.driving import Drivable
+    from graphengine.serve.inspector.driving import Drivable
 
     file = shown(found.file.absolute())
     return Drivable(found.graph, file, partial(example_of, found))

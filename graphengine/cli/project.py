@@ -28,9 +28,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine.calls.import_guard import RunAtImport, importing
 from graphengine.cli.places import ProjectBroken, graph_files, project_of
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
+from graphengine.runner.import_guard import RunAtImport, importing
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:

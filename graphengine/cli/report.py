@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
-from graphengine.calls.user_frames import is_user_code
 from graphengine.cli.context import Exit
 from graphengine.cli.places import can_inspect, picture_ending, program, shown
 from graphengine.cli.steps import all_waits, counted, explained, is_offline, show_waits, usage_line
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
+from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown

@@ -13,7 +13,7 @@ from graphengine.cli import options
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
-    from graphengine.service.server import Settings
+    from graphengine.serve.service.server import Settings
 
 _TOKEN: Final = "GRAPHENGINE_TOKEN"  # noqa: S105 - the name of a variable
 _LEAST_TOKEN: Final = 16
@@ -89,8 +89,8 @@ def serve(
     from graphengine.errors import InputError, install_command
 
     try:
-        from graphengine.service.server import Serving, Settings
-        from graphengine.web.guard import TokenAccess
+        from graphengine.serve.guard import TokenAccess
+        from graphengine.serve.service.server import Serving, Settings
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
@@ -166,7 +166,7 @@ def _webhook_key(variable: str | None) -> bytes | None:
         InputError: The variable is empty, or its secret cannot be used.
     """
     from graphengine.errors import InputError
-    from graphengine.web.signatures import key_of
+    from graphengine.serve.signatures import key_of
 
     if variable is None:
         return None

@@ -121,7 +121,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
     **of_runner: Any,  # noqa: ANN401 - models, executors, telemetry
 ) -> None:
     from graphengine.api.runner import Runner
-    from graphengine.web.health import serving_health
+    from graphengine.serve.health import serving_health
     from graphengine.worker.worker import Worker
 
     async with Runner(context.store, **of_runner) as runner:

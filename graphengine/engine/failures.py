@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.calls.user_frames import has_user_code, user_traceback
 from graphengine.engine.steps import FailureRecord
+from graphengine.engine.user_frames import has_user_code, user_traceback
 from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, is_repeating
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.elsewhere import RESULTS
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
 from graphengine.state.failure import Failure
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
@@ -13,6 +12,7 @@ from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.type_facts import enum_value
 
 if TYPE_CHECKING:

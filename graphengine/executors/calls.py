@@ -18,11 +18,11 @@ import threading
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.failures import FailedElsewhere, failure_record
 from graphengine.errors import NotPicklable
 from graphengine.graph.runnable import is_async
 from graphengine.runner.scope import CURRENT, as_outcome
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

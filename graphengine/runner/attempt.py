@@ -19,7 +19,6 @@ from time import monotonic
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import (
     LimitMet,
     NodeBegun,
@@ -45,6 +44,7 @@ from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
 from graphengine.state.immutable import digest_of
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 
 if TYPE_CHECKING:

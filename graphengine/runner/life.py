@@ -13,7 +13,6 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
@@ -24,6 +23,7 @@ from graphengine.runner.followers import NOBODY, Audience, log_run
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.scope import CURRENT, FROM_THREAD
 from graphengine.runner.shared import INBOX_SECONDS
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, ResourceFailed
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 
 from pydantic import BaseModel, ConfigDict
 
-from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
+from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import NO_USAGE, Usage, usage_from

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
@@ -29,6 +28,7 @@ from graphengine.runner.arguments import (
 )
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
+from graphengine.runner.import_guard import check_may_run
 from graphengine.runner.life import Life
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources

@@ -25,10 +25,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.reducers import Replace
 from graphengine.state.encoded import encode, items_of, keys_of, record_of
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, Recorded

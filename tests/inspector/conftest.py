@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, exp
 from starlette.types import ASGIApp
 
 from graphengine.history.selection import status_of
-from graphengine.inspector.server import Settings, application
+from graphengine.serve.guard import Guard, PageAccess
+from graphengine.serve.inspector.server import Settings, application
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.web.guard import Guard, PageAccess
 from tests.inspector.client import PORT, TOKEN
 from tests.inspector.graphs import write_some
 from tests.kit import forks

@@ -11,13 +11,13 @@ from starlette.types import ASGIApp
 from graphengine import Runner
 from graphengine.agents import TextDelta
 from graphengine.errors import InputError, RunExists
-from graphengine.inspector.acts import Acts
-from graphengine.inspector.books import Books
-from graphengine.inspector.driving import Drivable, Driver, Drives
-from graphengine.inspector.feed import Feed
-from graphengine.inspector.live import LiveRun
-from graphengine.inspector.server import Settings
 from graphengine.runner import RunFailed
+from graphengine.serve.inspector.acts import Acts
+from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.driving import Drivable, Driver, Drives
+from graphengine.serve.inspector.feed import Feed
+from graphengine.serve.inspector.live import LiveRun
+from graphengine.serve.inspector.server import Settings
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.secret_graph import CANARY, made
 from tests.inspector import driven
@@ -193,7 +193,7 @@ async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
 
 async def test_runs_are_released_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose node is still in flight after the grace is released and named; another process can resume it."""
-    monkeypatch.setattr("graphengine.inspector.driving._GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("graphengine.serve.inspector.driving._GRACE_SECONDS", 0.05)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         await driver.start({"graph": "essay", "state": state, "id": "cut"})
@@ -274,7 +274,7 @@ async def test_secrets_stay_hidden(tmp_path: Path) -> None:
 
 async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop of a run that is driven here is answered at once, and takes effect after the node in flight."""
-    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 0.05)
+    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 0.05)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
@@ -288,7 +288,7 @@ async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
 
 async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `now` the nodes in flight are cancelled, and the stop takes effect at once."""
-    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 60)
+    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 60)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]

@@ -1,7 +1,7 @@
 import pytest
 from starlette.types import ASGIApp
 
-from graphengine.web.messages import BODY_BYTES
+from graphengine.serve.messages import BODY_BYTES
 from tests.inspector.client import ORIGIN, PORT, TOKEN, WRITES, address, cookie, post, request
 
 READS = ["session", "runs", "overview", "lines", "events", address("run", id="five"), address("step", id="five", seq=2)]

@@ -5,12 +5,12 @@ import re
 from itertools import combinations
 from pathlib import Path
 
-import graphengine.inspector
+import graphengine.serve.inspector
 from graphengine.render.charts.canvas import BY_NIGHT
 from graphengine.render.looks import night_rules
 from tests.render.test_looks import EYES, seen
 
-STATIC = Path(graphengine.inspector.__file__).parent / "static"
+STATIC = Path(graphengine.serve.inspector.__file__).parent / "static"
 FILES = [file for file in STATIC.rglob("*") if file.suffix in {".js", ".css", ".html"}]
 OWN = [file for file in FILES if "vendor" not in file.parts]
 

@@ -11,12 +11,12 @@ from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.history.export import import_run, parse
-from graphengine.inspector.books import Books
-from graphengine.inspector.feed import Feed
-from graphengine.inspector.pictures import Pictures
-from graphengine.inspector.queries import Query
-from graphengine.inspector.views import Views
 from graphengine.models.scripted import ScriptedModel
+from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.feed import Feed
+from graphengine.serve.inspector.pictures import Pictures
+from graphengine.serve.inspector.queries import Query
+from graphengine.serve.inspector.views import Views
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import address, cookie, post, request
 from tests.inspector.graphs import HOSTILE_ID, State, counter, record
@@ -223,7 +223,7 @@ async def test_a_run_is_stopped_and_tagged_and_gets_a_message(app: ASGIApp, data
 
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the database is: only the wait for the nodes in flight of a run that is driven here is limited."""
-    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 0.0)
+    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 0.0)
     assert (await post(app, "/api/stop", {"id": "asks"}, cookie=await cookie(app))).status == 200
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
 

@@ -25,7 +25,6 @@ from pydantic_core import from_json, to_json
 from graphengine import Graph
 from graphengine.agents.model_routing import Models
 from graphengine.agents.runtime import AgentsOfRun
-from graphengine.calls.interrupts import Interrupt
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
     Answered,
@@ -63,6 +62,7 @@ from graphengine.runner.followers import Following
 from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
 from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
+from graphengine.state.interrupts import Interrupt
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
 from graphengine.testing import FakeClock

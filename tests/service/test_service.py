@@ -16,7 +16,7 @@ from graphengine import END, START, Graph, Runner
 from graphengine.cli.graph_documents import Serving
 from graphengine.engine.snapshot import Snapshot
 from graphengine.history.load import load_snapshot
-from graphengine.service import app
+from graphengine.serve.service import app
 from tests.kit.runs import SOON
 from tests.service import flows
 from tests.service.client import SECRET, TOKEN, Service

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.failures import fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Ended, Forked
@@ -15,6 +14,7 @@ from graphengine.engine.steps import Decided, Joined, path_of
 from graphengine.engine.trackers import sample_arm
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import Replace
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_after
@@ -20,6 +19,7 @@ from graphengine.engine.size_limits import weigh
 from graphengine.engine.steps import Decided, Mapped, Node, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 

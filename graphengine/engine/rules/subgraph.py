@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
@@ -19,6 +18,7 @@ from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
 from graphengine.state.field import LONG
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 
 if TYPE_CHECKING:

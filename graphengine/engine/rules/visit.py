@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.structs import replace
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import NodeFailed, NodeFinished, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record, survived
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
@@ -36,6 +35,7 @@ from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 

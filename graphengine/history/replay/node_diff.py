@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.lookup import view_of
 from graphengine.engine.phases import Fallback, Ready
 from graphengine.engine.snapshot import CRASHES
@@ -20,6 +19,7 @@ from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.history.replay.step_diff import StepDifference, plain, short
 from graphengine.state.field import why
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.selector import Reading
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.outline import Outline
 from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import as_record, clipped
 from graphengine.state.path import unknown_fields
 from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.json import encode
 
 from graphengine.errors import DefinitionError
-from graphengine.web.connections import Connections
+from graphengine.serve.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

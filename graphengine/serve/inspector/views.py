@@ -23,11 +23,11 @@ from graphengine.history.load import States, diff, differences, load_snapshot, w
 from graphengine.history.selection import STATUSES, status_of, stored_status
 from graphengine.history.step_document import failure_document, plain, step_document
 from graphengine.history.usage import usage_from
-from graphengine.inspector.books import tone_of
-from graphengine.inspector.queries import BadQuery
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
+from graphengine.serve.inspector.books import tone_of
+from graphengine.serve.inspector.queries import BadQuery
 from graphengine.state.path import parse
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import NodeOutline
     from graphengine.history.json_document import Runs, SpendingOfRun
     from graphengine.history.visit_tree import Entry, Visit
-    from graphengine.inspector.books import Book, Books
-    from graphengine.inspector.pictures import Atlas, Pictures
-    from graphengine.inspector.queries import Query
+    from graphengine.serve.inspector.books import Book, Books
+    from graphengine.serve.inspector.pictures import Atlas, Pictures
+    from graphengine.serve.inspector.queries import Query
     from graphengine.stores.base import RunInfo, Store
 
 _PAGE: Final = 200

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from starlette.datastructures import Headers
 
-from graphengine.web.messages import (
+from graphengine.serve.messages import (
     BODY_BYTES,
     NotAuthorized,
     RequestInvalid,
@@ -39,7 +39,7 @@ from graphengine.web.messages import (
     replayed,
     with_headers,
 )
-from graphengine.web.signatures import has_signature, is_signed
+from graphengine.serve.signatures import has_signature, is_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from graphengine.web.connections import Connections
+from graphengine.serve.connections import Connections
 
 
 class Opened(asyncio.WriteTransport):

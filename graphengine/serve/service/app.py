@@ -31,8 +31,18 @@ from graphengine.runner.arguments import plan_of
 from graphengine.runner.event_json import event_document
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
-from graphengine.service.openapi import ENDPOINTS, START, description
-from graphengine.service.requests import (
+from graphengine.serve.health import Health, health_of
+from graphengine.serve.messages import (
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    STREAM_HEADERS,
+    RequestInvalid,
+    json_answer,
+    refused,
+    stream_event,
+)
+from graphengine.serve.service.openapi import ENDPOINTS, START, description
+from graphengine.serve.service.requests import (
     Answer,
     EventParameters,
     ListParameters,
@@ -48,18 +58,8 @@ from graphengine.service.requests import (
     json_body,
     parameters_of,
 )
-from graphengine.service.starting import Start, started
+from graphengine.serve.service.starting import Start, started
 from graphengine.state.path import did_you_mean
-from graphengine.web.health import Health, health_of
-from graphengine.web.messages import (
-    HEARTBEAT,
-    HEARTBEAT_SECONDS,
-    STREAM_HEADERS,
-    RequestInvalid,
-    json_answer,
-    refused,
-    stream_event,
-)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from graphengine.errors import InputError
-from graphengine.web.connections import Connections, most_connections
+from graphengine.serve.connections import Connections, most_connections
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PACKAGE: Final = __file__.rpartition("calls")[0]
+_PACKAGE: Final = __file__.rpartition("engine")[0]
 _PATTERNS: Final = f"{_PACKAGE}patterns{_PACKAGE[-1]}"
 """Patterns make graphs of functions of their own, which are nodes like those of a user."""
 

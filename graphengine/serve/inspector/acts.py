@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.history.selection import status_of
-from graphengine.inspector.queries import flag_of, text_of, texts_of
+from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

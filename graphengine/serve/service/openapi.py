@@ -16,7 +16,8 @@ from graphengine.history.selection import STATUSES
 from graphengine.history.step_document import Failed
 from graphengine.runner.event_json import line_type
 from graphengine.runner.run_events import Emitted, NodeBegan
-from graphengine.service.requests import (
+from graphengine.serve.health import Health
+from graphengine.serve.service.requests import (
     Answer,
     EventParameters,
     ListParameters,
@@ -26,7 +27,6 @@ from graphengine.service.requests import (
     StartParameters,
     StopRequest,
 )
-from graphengine.web.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ import uvicorn
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
-from graphengine.service.app import Service
-from graphengine.web.guard import Guard, TokenAccess
-from graphengine.web.listening import HOST, Server, listen
+from graphengine.serve.guard import Guard, TokenAccess
+from graphengine.serve.listening import HOST, Server, listen
+from graphengine.serve.service.app import Service
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:

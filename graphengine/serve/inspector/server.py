@@ -18,16 +18,16 @@ from starlette.routing import Route
 
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.selection import status_of
-from graphengine.inspector.acts import Acts
-from graphengine.inspector.books import Books
-from graphengine.inspector.feed import Feed
-from graphengine.inspector.pictures import Pictures
-from graphengine.inspector.queries import Query
-from graphengine.inspector.views import Views
+from graphengine.serve.guard import Guard, PageAccess
+from graphengine.serve.inspector.acts import Acts
+from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.feed import Feed
+from graphengine.serve.inspector.pictures import Pictures
+from graphengine.serve.inspector.queries import Query
+from graphengine.serve.inspector.views import Views
+from graphengine.serve.listening import HOST, Server, listen
+from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
 from graphengine.stores.addresses import shown
-from graphengine.web.guard import Guard, PageAccess
-from graphengine.web.listening import HOST, Server, listen
-from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from graphengine.inspector.driving import Driver, Drives
-    from graphengine.inspector.live import LiveRun
+    from graphengine.serve.inspector.driving import Driver, Drives
+    from graphengine.serve.inspector.live import LiveRun
     from graphengine.stores.base import RunInfo, Store
 
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
@@ -125,7 +125,7 @@ def application(settings: Settings) -> Starlette:
     books, feed = Books(store), Feed(store)
     driver = None
     if settings.drives is not None:
-        from graphengine.inspector import driving  # noqa: PLC0415 - the page opens without it
+        from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
 
         driver = driving.Driver(settings.drives, settings.database, store, books, feed)
     views = Views(
@@ -190,7 +190,7 @@ def _file(name: str) -> Response:
 def _shell() -> Mapping[str, tuple[bytes, str]]:
     """Return the files of the page, with their types."""
     if not _FILES:
-        folder = files("graphengine.inspector") / "static"
+        folder = files("graphengine.serve.inspector") / "static"
         for part in (folder, folder / "vendor"):
             for file in part.iterdir():
                 ending = file.name.rpartition(".")[2]

@@ -14,10 +14,10 @@ from pydantic_core import from_json
 
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.graph.options import is_tag
+from graphengine.serve.guard import SIGNED
+from graphengine.serve.messages import RequestInvalid
 from graphengine.state.path import did_you_mean
 from graphengine.stores.base import LARGEST_PRIORITY
-from graphengine.web.guard import SIGNED
-from graphengine.web.messages import RequestInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

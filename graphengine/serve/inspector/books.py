@@ -36,9 +36,9 @@ from graphengine.engine.steps import (
 from graphengine.errors import StoreError, UnknownRun
 from graphengine.history.load import load_snapshot, outline_of
 from graphengine.history.visits import Visits
-from graphengine.inspector.pictures import Atlas
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
+from graphengine.serve.inspector.pictures import Atlas
 from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from graphengine.engine.fold import evolve
 from graphengine.engine.steps import AttemptEnded, Recorded, usage_of
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.load import differences, load_snapshot
-from graphengine.inspector.live import LiveRun
-from graphengine.inspector.queries import BadQuery, text_of, texts_of
 from graphengine.runner import Run, RunFailed
 from graphengine.runner.migration.compatibility import plan_at
+from graphengine.serve.inspector.live import LiveRun
+from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
-    from graphengine.inspector.books import Books
-    from graphengine.inspector.feed import Feed
-    from graphengine.inspector.queries import Query
     from graphengine.models.base import Model
     from graphengine.runner.run_events import Event
+    from graphengine.serve.inspector.books import Books
+    from graphengine.serve.inspector.feed import Feed
+    from graphengine.serve.inspector.queries import Query
     from graphengine.stores.base import RunInfo, Store
     from graphengine.telemetry import Telemetry
 

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Final
 
-from graphengine.web.messages import is_same
+from graphengine.serve.messages import is_same
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
