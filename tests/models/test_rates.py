@@ -69,6 +69,16 @@ def test_a_limit_that_was_raised_is_found_again() -> None:
     assert (refused, 20 < last < 40) == (0, True)
 
 
+def test_a_learned_limit_is_forgotten_after_ten_spans_without_a_call() -> None:
+    """A limit that others used up once does not slow down the calls of hours later."""
+    rates = burst(answered=0, refused=2)
+    rates.begin(2.0, 1)
+    assert rates.free_at(2.1, 1) > 3.0
+    for _ in range(5):
+        assert rates.free_at(13.0, 1) == -math.inf
+        rates.begin(13.0, 1)
+
+
 def test_a_single_refusal_teaches_no_limit() -> None:
     """A lone caller waits as the server asks, and then calls as before: others may have used the limit."""
     rates = burst(answered=1, refused=1)
@@ -101,6 +111,18 @@ def test_given_limits_hold_in_any_minute() -> None:
     rates.begin(10.0, 50)
     assert rates.free_at(11.0, 1) == 60.0
     assert rates.free_at(61.0, 51) == 70.0
+
+
+def test_tokens_are_counted_rightly_when_the_clock_is_set_back() -> None:
+    """What a call took replaces its estimate as long as it counts, and does not change the sum of other calls."""
+    rates = RateController(RateLimiter(tokens_per_minute=100))
+    rates.begin(1000.0, 10)
+    early = rates.begin(500.0, 50)
+    rates.answered(early, 501.0, 5)
+    assert rates.free_at(2000.0, 100) == -math.inf
+    rates.begin(2000.0, 10)
+    assert rates.free_at(2000.0, 90) == -math.inf
+    assert rates.free_at(2000.0, 91) == 2060.0
 
 
 def test_a_call_larger_than_the_limit_goes_alone() -> None:
