@@ -18,7 +18,6 @@ from graphengine import (
     value,
 )
 from graphengine.errors import (
-    DefinitionError,
     InputError,
     InvalidUpdate,
     MutatedInput,
@@ -327,13 +326,6 @@ async def test_a_node_alone_does_not_count_for_coverage() -> None:
         await run_node(graph_of(write), "work", task="t")
     assert coverage.percent == 100.0
     assert coverage.report() == "no graph was run"
-
-
-async def test_a_graph_that_cannot_run_is_an_error() -> None:
-    """CompileError is raised, as in a run."""
-    graph = Graph("article", Article)
-    with pytest.raises(DefinitionError):
-        graph.add_path("one")
 
 
 async def test_options_of_the_node_apply() -> None:

@@ -218,18 +218,6 @@ async def test_a_change_that_the_run_fits_is_a_step(
     assert (await runner.resume(after, run_id).result()).status == "finished"
 
 
-async def test_new_defaults_apply_to_a_run(runner: Runner) -> None:
-    """They are set, and what was recorded before is unchanged."""
-    run_id = await waiting(runner, desk())
-    await runner.answer(run_id, value=True)
-    result = await runner.resume(desk(state=WithDefault), run_id).result()
-    assert (result.state.pages, result.state.draft, result.state.log) == (
-        4,
-        "all about Ants",
-        ["published all about Ants"],
-    )
-
-
 async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> None:
     """Old and new text are cut around their difference; the next call has the new one."""
     model = ScriptedModel(["x"])
@@ -301,14 +289,6 @@ async def test_a_question_that_changed_is_asked_again(runner: Runner, *, answere
     await runner.answer(run_id, "twice")
     result = await runner.resume(after, run_id).result()
     assert result.state.log == ["published twice"]
-
-
-async def test_an_unchanged_question_keeps_its_answer(runner: Runner) -> None:
-    """An answer that was given before another part of the graph changed is taken."""
-    run_id = await waiting(runner, desk())
-    await runner.answer(run_id, value=True)
-    result = await runner.resume(desk(replaced("publish", publish, writes="title")), run_id).result()
-    assert (result.status, result.state.ok) == ("finished", True)
 
 
 # -- runs that do not fit

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, RunFailed, Runner, value
+from graphengine import END, START, Context, Graph, PastRun, Retry, RunFailed, Runner, value
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
@@ -225,18 +225,6 @@ async def test_recorded_steps_are_events(runner: Runner) -> None:
                 if event.step.kind == "recorded":
                     leave.set()
     assert seen == ["started", "recorded", "node"]
-
-
-async def test_recorded_steps_do_not_count_for_the_limits(runner: Runner) -> None:
-    """A node's pieces of work are one visit."""
-
-    async def work(ctx: Context) -> str:
-        for n in range(5):
-            await ctx.step(str, n)
-        return "x"
-
-    result = await runner.start(one(work), limits=Limits(steps=1)).result()
-    assert (result.status, result.steps) == ("finished", 1)
 
 
 async def test_a_branch_at_a_recorded_step_keeps_what_was_recorded_by_then(runner: Runner) -> None:
