@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from graphengine import END, START, Context, Graph, Runner, ask, value
 from graphengine.errors import InputError, RunNotResumable
 from graphengine.reducers import append
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 class State(BaseModel):
@@ -251,9 +251,7 @@ async def test_if_nothing_is_ready_the_step_before_is_named(runner: Runner) -> N
 
 async def test_a_branch_has_an_id_of_its_own(runner: Runner) -> None:
     """The parent's id is refused at once, since that run exists."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda: "x", writes="log", thread=False)
-    graph.add_path(START, "a", END)
+    graph = alone(State, lambda: "x", "log", thread=False, name="g", node="a")
     await runner.start(graph, run_id="r").result()
     with pytest.raises(InputError, match="cannot have the same id"):
         runner.branch(graph, "r", 1, run_id="r")

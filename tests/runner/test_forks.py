@@ -20,7 +20,6 @@ class State(BaseModel):
     log: Annotated[list[str], append] = []
     items: list[int] = [1]
     x: int = 0
-    y: int = 0
 
 
 class Still:

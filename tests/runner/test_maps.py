@@ -17,7 +17,7 @@ from graphengine import (
     RunFailed,
     Runner,
 )
-from graphengine.reducers import append, extend, merge
+from graphengine.reducers import append
 from graphengine.runner import StepRecorded
 from tests.kit.runs import SOON
 
@@ -31,15 +31,9 @@ class Source(BaseModel):
 class State(BaseModel):
     sources: list[Source] = [Source(id="a"), Source(id="b", kind="book", size=2), Source(id="c", size=3)]
     numbers: list[int] = list(range(5))
-    words: list[str] = ["v", "w", "x", "y", "z"]
     findings: list[str] = []
-    table: dict[str, str] = {}
     log: Annotated[list[str], append] = []
-    found: Annotated[dict[str, int], merge] = {}
-    long: Annotated[list[int], extend] = []
     survived: Annotated[list[Failure], append] = []
-    topic: str = "ants"
-    maybe: list[int] | None = None
     shared: list[int] = []
 
 
@@ -56,9 +50,11 @@ def numbers(count: int) -> dict[str, list[int]]:
     return {"numbers": list(range(count))}
 
 
-@pytest.mark.parametrize("concurrency", [1, 3, 100])
-async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, concurrency: int) -> None:
-    """As many items as allowed run in parallel while there are items left to begin, and no more."""
+@pytest.mark.parametrize("given", [1, 3, 100, None])
+async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, given: int | None) -> None:
+    """As many items as allowed, 16 by default, run in parallel while there are items left to begin, and no more."""
+    concurrency = given or 16
+    options = {} if given is None else {"concurrency": given}
     running, most = 0, 0
     full = asyncio.Event()
 
@@ -74,7 +70,7 @@ async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, concur
         return str(n)
 
     async with asyncio.timeout(SOON):
-        result = await runner.start(mapped(work, concurrency=concurrency), numbers(20)).result()
+        result = await runner.start(mapped(work, **options), numbers(20)).result()
     assert result.state.findings == [str(n) for n in range(20)]
     assert most == min(concurrency, 20)
 

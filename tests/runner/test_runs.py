@@ -28,7 +28,7 @@ from graphengine.errors import (
 )
 from graphengine.reducers import append
 from graphengine.runner import RunEnded
-from tests.kit.runs import outlast
+from tests.kit.runs import alone, outlast
 
 
 class Count(BaseModel):
@@ -241,9 +241,7 @@ async def test_a_node_that_changes_its_input_fails() -> None:
         seen.append(1)
         return 5
 
-    graph = Graph("spoil", Count)
-    graph.add_node("spoil", spoil, writes="n", retry=Retry(attempts=3, initial_seconds=0))
-    graph.add_path(START, "spoil", END)
+    graph = alone(Count, spoil, "n", retry=Retry(attempts=3, initial_seconds=0), name="spoil", node="spoil")
     with pytest.raises(RunFailed, match="changed seen in place") as caught:
         await graph.run(Count(seen=[7]))
     assert caught.value.result.state == Count(n=0, seen=[7])
@@ -258,9 +256,7 @@ async def test_assigning_to_the_whole_state_is_caught() -> None:
         state.n = 9
         return 5
 
-    graph = Graph("spoil", Count)
-    graph.add_node("spoil", spoil, writes="n")
-    graph.add_path(START, "spoil", END)
+    graph = alone(Count, spoil, "n", name="spoil", node="spoil")
     with pytest.raises(RunFailed, match="changed n in place"):
         await graph.run()
 

@@ -24,7 +24,7 @@ from graphengine import (
 )
 from graphengine.errors import InputError
 from graphengine.reducers import append
-from tests.kit.runs import watch
+from tests.kit.runs import alone, watch
 
 
 class Article(BaseModel):
@@ -40,8 +40,6 @@ class State(BaseModel):
     score: int = 0
     label: str = ""
     log: Annotated[list[str], append] = []
-    topics: list[str] = ["a", "b", "c"]
-    texts: list[str] = []
 
 
 async def write(topic: str, score: int) -> str:
@@ -73,10 +71,7 @@ def article(until: int = 2, write: Callable[..., Any] = write, **options: Any) -
 
 def around(inner: Graph[Any], writes: Any = "text", **options: Any) -> Graph[State]:
     """Return a graph of one node that is a graph."""
-    graph = Graph("outer", State)
-    graph.add_node("article", inner, writes=writes, **{"inputs": {"topic": "task"}, **options})
-    graph.add_path(START, "article", END)
-    return graph
+    return alone(State, inner, writes, **{"inputs": {"topic": "task"}, **options}, name="outer", node="article")
 
 
 @pytest.mark.parametrize("chosen", [False, True])
@@ -93,9 +88,7 @@ async def test_a_subgraph_gets_the_inputs_of_its_node(
     inner.add_node("write", write, writes="draft")
     inner.add_path(START, "write", END)
     node = choose("task", {"ants": Node(inner, **options)}) if chosen else Node(inner, **options)
-    graph = Graph("given", State)
-    graph.add_node("article", node, writes="text")
-    graph.add_path(START, "article", END)
+    graph = alone(State, node, "text", name="given", node="article")
     assert (await runner.start(graph, State(score=7)).result()).state.text == text
 
 

@@ -28,7 +28,7 @@ from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
 from tests.kit.record import Dying
-from tests.kit.runs import SOON, outlast, pass_time
+from tests.kit.runs import SOON, alone, outlast, pass_time
 
 
 class State(BaseModel):
@@ -212,19 +212,23 @@ async def test_each_graph_has_its_own_resource_of_a_name() -> None:
             assert (await runner.start(graph_with(number)).result()).state.n == number
 
 
+class Full(MemoryStore):
+    """A store that cannot record steps of a kind while it is failing."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.failing = kind, True
+
+    def append(self, batch: Any) -> None:
+        """Refuse such steps."""
+        if self.failing and any(step.kind == self.kind for step in batch.steps):
+            raise StoreError("the disk is full")
+        super().append(batch)
+
+
 async def test_errors_of_the_store_are_no_crashes() -> None:
     """A run whose steps could not be recorded can be resumed again and again, and its node is not blamed."""
-
-    class Failing(MemoryStore):
-        failing = True
-
-        def append(self, batch: Any) -> None:
-            if self.failing and any(step.kind == "node" for step in batch.steps):
-                message = "the disk is full"
-                raise StoreError(message)
-            super().append(batch)
-
-    store = Failing()
+    store = Full("node")
     graph = one(lambda n: n + 1, writes="n")
     async with Runner(store) as runner:
         with pytest.raises(StoreError):
@@ -239,15 +243,6 @@ async def test_errors_of_the_store_are_no_crashes() -> None:
 async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> None:
     """The error is the store's, whatever the node does with it; nothing is retried."""
 
-    class Failing(MemoryStore):
-        failing = True
-
-        def append(self, batch: Any) -> None:
-            if self.failing and any(step.kind == "recorded" for step in batch.steps):
-                message = "the disk is full"
-                raise StoreError(message)
-            super().append(batch)
-
     async def work(n: int, ctx: Context) -> int:
         return await ctx.step(len, "abc")
 
@@ -257,7 +252,7 @@ async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> N
         return n
 
     for node in (work, deaf):
-        store = Failing()
+        store = Full("recorded")
         graph = one(node, writes="n", retry=Retry(attempts=3))
         async with Runner(store) as runner:
             with pytest.raises(StoreError, match="the disk is full"):
@@ -497,9 +492,7 @@ async def test_a_crash_before_a_failure_is_handled_repeats_no_attempt(left: int)
     inner = Graph("inner", State, result="n")
     inner.add_node("fail", fail, writes="n", retry=Retry(attempts=2, initial_seconds=0))
     inner.add_path(START, "fail", END)
-    graph = Graph("outer", State)
-    graph.add_node("each", inner, each={"x": "xs"}, inputs={"n": "x"}, writes="xs", fallback=7)
-    graph.add_path(START, "each", END)
+    graph = alone(State, inner, "xs", each={"x": "xs"}, inputs={"n": "x"}, fallback=7, name="outer", node="each")
     store = Dying()
     store.left = left
     async with Runner(store) as runner:
@@ -521,9 +514,7 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
         await goes.wait()
         return 1
 
-    graph = Graph("g", State)
-    graph.add_node("work", work, writes="n")
-    graph.add_path(START, "work", END)
+    graph = alone(State, work, "n", name="g")
     store = Dying()
     async with Runner(store) as runner:
         runner.start(graph, run_id="suspect")

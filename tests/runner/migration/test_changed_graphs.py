@@ -25,6 +25,7 @@ from graphengine import (
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from tests.kit.facts import said
+from tests.kit.runs import alone
 
 
 class Desk(BaseModel):
@@ -256,10 +257,7 @@ async def test_new_conditions_begin_at_the_resume(runner: Runner) -> None:
             inner.add_edge("check", END, when=(iterations("check", since="count") > 1) | changed("title"))
         inner.add_edge("check", END, when=value("n") >= 3)
         inner.add_edge("check", "count")
-        outer: Graph[Any] = Graph("outer", Desk)
-        outer.add_node("inner", inner, writes="n")
-        outer.add_path(START, "inner", END)
-        return outer
+        return alone(Desk, inner, "n", name="outer", node="inner")
 
     run_id = await waiting(runner, graph(new=False))
     await runner.answer(run_id, value=True)
@@ -571,10 +569,7 @@ async def test_items_keep_what_they_wrote_if_it_still_fits(runner: Runner) -> No
         return item * 3 if item < 3 else 3 * int(await ctx.ask("How much?", int))
 
     def graph(function: Any, state: type[BaseModel] = Sums, each: str = "items") -> Graph[Any]:
-        made: Graph[Any] = Graph("sums", state)
-        made.add_node("sum", function, each={"item": each}, writes="sums")
-        made.add_path(START, "sum", END)
-        return made
+        return alone(state, function, "sums", each={"item": each}, name="sums", node="sum")
 
     run_id = await waiting(runner, graph(double))
     await refused(runner, graph(double, Appended), run_id, "an item of the map at sum wrote item to field 'sums'")

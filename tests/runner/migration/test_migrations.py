@@ -23,6 +23,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, MigrationFailed
 from graphengine.reducers import append
 from tests.kit.facts import said
+from tests.kit.runs import alone
 
 Fields = dict[str, Any]
 
@@ -309,9 +310,7 @@ async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
     def breaks() -> int:
         raise ValueError("no")
 
-    graph: Graph[Any] = Graph("breaks", First)
-    graph.add_node("bad", breaks, writes="score")
-    graph.add_path(START, "bad", END)
+    graph: Graph[Any] = alone(First, breaks, "score", name="breaks", node="bad")
     run = runner.start(graph)
     with pytest.raises(Exception, match="no"):
         await run.result()

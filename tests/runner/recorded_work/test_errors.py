@@ -8,7 +8,7 @@ from graphengine import END, START, Context, Graph, PastRun, Retry, RunFailed, R
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 from tests.kit.working import Page, State, counted, failing, one
 
 # -- idempotency keys
@@ -163,9 +163,7 @@ async def test_earlier_runs_have_the_requested_fields(runner: Runner) -> None:
         past = await ctx.runs(wide, fields=("text",))
         return str([run.state for run in past])
 
-    wide = Graph("wide", Wide)
-    wide.add_node("a", work, writes="text", retry=Retry(attempts=1))
-    wide.add_path(START, "a", END)
+    wide = alone(Wide, work, "text", retry=Retry(attempts=1), name="wide", node="a")
     await runner.start(wide).result()
     result = await runner.start(wide).result()
     assert result.state.text == "[{'text': '[]'}]"
@@ -185,9 +183,7 @@ async def test_a_graph_can_be_named_for_earlier_runs(runner: Runner) -> None:
     async def work(ctx: Context) -> str:
         return str(len(await ctx.runs(other)) + len(await ctx.runs("unknown")))
 
-    other = Graph("other", State)
-    other.add_node("a", lambda: "x", writes="text")
-    other.add_path(START, "a", END)
+    other = alone(State, lambda: "x", "text", name="other", node="a")
     await runner.start(other).result()
     assert (await runner.start(one(work)).result()).state.text == "1"
 

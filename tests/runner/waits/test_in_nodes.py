@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import pytest
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine import Context, RunFailed, Runner
 from graphengine.errors import InputError
 from graphengine.testing import FakeClock
-from tests.kit.runs import WEEK
+from tests.kit.runs import WEEK, alone
 from tests.kit.waiting import State, Verdict, names, path, resume_run, waiting
 
 # -- questions inside nodes
@@ -141,9 +141,7 @@ async def test_the_time_of_an_answer_does_not_count_for_the_node(timed: Runner, 
     async def work(ctx: Context) -> str:
         return await ctx.ask("Well?", str)
 
-    graph = Graph("g", State)
-    graph.add_node("work", work, writes="word", timeout_seconds=60)
-    graph.add_path(START, "work", END)
+    graph = alone(State, work, "word", timeout_seconds=60, name="g")
     run_id = await waiting(timed, graph)
     clock.move(WEEK)
     await timed.answer(run_id, "x")

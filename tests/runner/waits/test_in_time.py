@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner, ask
+from graphengine import Context, RunFailed, Runner, ask
 from graphengine.errors import InputError, WaitTimeout
 from graphengine.testing import FakeClock
-from tests.kit.runs import SOON, WEEK
+from tests.kit.runs import SOON, WEEK, alone
 from tests.kit.waiting import State, forked, names, path, resume_run, shown, waiting
 
 # -- time
@@ -160,9 +160,7 @@ async def test_a_pause_before_a_map_is_one_pause(runner: Runner) -> None:
     async def look(item: str) -> bool:
         return item == "a"
 
-    graph = Graph("g", State)
-    graph.add_node("look", look, each={"item": "items"}, writes="answers")
-    graph.add_path(START, "look", END)
+    graph = alone(State, look, "answers", each={"item": "items"}, name="g", node="look")
     run_id = await waiting(runner, graph, pause_before=["look"])
     assert names(await runner.waits(run_id)) == ["look"]
     await runner.answer(run_id, value=True)

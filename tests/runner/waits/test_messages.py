@@ -242,7 +242,6 @@ class Board(BaseModel):
     findings: Annotated[dict[str, str], merge] = {}
     draft: str = ""
     review: str = ""
-    seen: Annotated[list[str], append] = []
 
 
 def blackboard(agents: Mapping[str, tuple[str, Callable[..., Any], str]], name: str = "blackboard") -> Graph[Board]:
