@@ -15,6 +15,7 @@ from graphengine import (
     START,
     Context,
     Graph,
+    Limits,
     Node,
     RunFailed,
     Runner,
@@ -240,3 +241,16 @@ async def test_events_inside_have_their_paths(runner: Runner) -> None:
     assert shown == [("article/write", "ants")]
     assert recorded == ["", "article", "article/write", "article/rate", "article"]
     assert (await run.result()).state.text == "article/write write"
+
+
+async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
+    """The failure has the kind `limit`; the run's limits still count; a resume with higher ones continues inside."""
+    graph = around(article(until=4, limits=Limits(steps=3)))
+    run = runner.start(graph)
+    with pytest.raises(RunFailed, match="article reached its limit: steps 3 >= 3") as caught:
+        await run.result()
+    assert caught.value.result.error is not None
+    assert (caught.value.result.error.kind, caught.value.result.error.path) == ("limit", "article")
+    raised = around(article(until=4, limits=Limits(steps=99)))
+    result = await runner.resume(raised, run.id).result()
+    assert (result.state.text, result.steps) == ("ants v4", 9)

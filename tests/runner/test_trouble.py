@@ -23,7 +23,7 @@ from graphengine import (
     ask,
     value,
 )
-from graphengine.errors import DefinitionError, InputError, RunnerClosed, StoreError
+from graphengine.errors import DefinitionError, GraphChanged, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
@@ -537,3 +537,10 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
         goes.set()
         assert (await other.result()).status == "finished"
         assert (await suspect.result()).status == "finished"
+
+
+async def test_a_run_is_resumed_only_with_its_own_graph(runner: Runner) -> None:
+    """A finished run is not shown as another graph's."""
+    await runner.start(one(lambda n: n, "mine", writes="n"), run_id="r").result()
+    with pytest.raises(GraphChanged, match="'mine', not 'other'"):
+        await runner.resume(one(lambda n: n, "other", writes="n"), "r").result()

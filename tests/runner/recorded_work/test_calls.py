@@ -375,3 +375,25 @@ async def test_errors_that_cause_each_other_are_handled(timed: Runner) -> None:
 
     result = await failing(timed, one(work))
     assert result.error.message == "first"
+
+
+async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
+    """Its order in this process does not matter."""
+    names = ["b", "a", "c"] * 2
+    sets = iter([frozenset(names), frozenset(reversed(names))])
+    calls: list[object] = []
+
+    async def count(what: dict[str, frozenset[str]]) -> int:
+        calls.append(what)
+        return len(what["names"])
+
+    async def work(ctx: Context) -> str:
+        found = await ctx.step(count, {"names": next(sets)})
+        await ctx.ask("Well?", str)
+        return str(found)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "3"
+    assert len(calls) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import Context, RunFailed, Runner, ask
+from graphengine import END, START, Context, Graph, RunFailed, Runner, ask, value
 from graphengine.errors import InputError, WaitTimeout
 from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, WEEK, alone
@@ -207,3 +207,29 @@ async def test_strict_models_and_aliases_are_types_of_answers(timed: Runner, clo
         run_id = await waiting(timed, graph)
         clock.move(60)
         assert (await resume_run(timed, graph, run_id)).state.word == repr(given)
+
+
+async def test_a_run_pauses_before_a_node_on_every_visit(runner: Runner) -> None:
+    """The node runs only after the answer True; no other answer is accepted."""
+    calls: list[int] = []
+
+    async def publish(log: list[str]) -> str:
+        calls.append(len(log))
+        return "published"
+
+    graph = Graph("g", State)
+    graph.add_node("publish", publish, writes="log")
+    graph.add_edge(START, "publish")
+    graph.add_edge("publish", END, when=value("log").length() >= 2)
+    graph.add_edge("publish", "publish")
+    run_id = await waiting(runner, graph, pause_before=["publish"])
+    (wait,) = await runner.waits(run_id)
+    assert (wait.name, wait.kind, wait.question) == ("publish", "pause", "paused before publish")
+    with pytest.raises(InputError):
+        await runner.answer(run_id, value=False)
+    assert calls == []
+    await runner.answer(run_id, value=True)
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
+    assert calls == [0]
+    await runner.answer(run_id, value=True)
+    assert (await resume_run(runner, graph, run_id)).state.log == ["published"] * 2

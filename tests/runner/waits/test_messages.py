@@ -357,3 +357,38 @@ async def test_events_run_their_subscribers(runner: Runner) -> None:
         "write: ants", "write: bees", "write: end",
         "review: draft of ants", "review: draft of bees", "review: end",
     ]  # fmt: skip
+
+
+async def test_a_message_is_received_by_one(runner: Runner) -> None:
+    """If two nodes wait for one topic, two messages are needed."""
+    graph = Graph("g", State)
+    for arm in "ab":
+        graph.add_node(arm, hear, writes="log")
+        graph.add_edge(arm, END)
+    graph.add_fork(START, ["a", "b"], join=END)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "topic", "x")
+    result = await resume_run(runner, graph, run_id)
+    assert (result.status, len(result.waits)) == ("waiting", 1)
+    await runner.send(run_id, "topic", "y")
+    result = await resume_run(runner, graph, run_id)
+    assert sorted(result.state.log) == ["x", "y"]
+
+
+async def test_a_message_reaches_a_run_that_sleeps_here(timed: Runner) -> None:
+    """One arm sleeps without end, the other receives: the message is received at once."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    graph = Graph("g", State)
+    graph.add_node("rest", rest, writes="log")
+    graph.add_node("hear", hear, writes="log")
+    graph.add_fork(START, ["rest", "hear"], join=END, need=1)
+    graph.add_edge("rest", END)
+    graph.add_edge("hear", END)
+    result = await timed.start(graph).result()
+    assert result.status == "waiting"
+    await timed.send(result.run_id, "topic", "x")
+    assert (await resume_run(timed, graph, result.run_id)).state.log == ["x"]
