@@ -17,7 +17,7 @@ from graphengine import (
     RunFailed,
     Runner,
 )
-from graphengine.reducers import append
+from graphengine.reducers import append, extend, merge
 from graphengine.runner import StepRecorded
 from tests.kit.runs import SOON
 
@@ -32,7 +32,10 @@ class State(BaseModel):
     sources: list[Source] = [Source(id="a"), Source(id="b", kind="book", size=2), Source(id="c", size=3)]
     numbers: list[int] = list(range(5))
     findings: list[str] = []
+    table: dict[str, str] = {}
     log: Annotated[list[str], append] = []
+    found: Annotated[dict[str, int], merge] = {}
+    long: Annotated[list[int], extend] = []
     survived: Annotated[list[Failure], append] = []
     shared: list[int] = []
 
@@ -202,3 +205,23 @@ async def test_maps_and_arms_run_in_parallel(runner: Runner) -> None:
     async with asyncio.timeout(SOON):
         state = (await runner.start(graph).result()).state
     assert state.findings == state.log == ["0", "1", "2", "3", "4"]
+
+
+async def test_each_form_of_writing_takes_the_items_in_order(runner: Runner) -> None:
+    """Reducers get one item after another; parts of a result go to their fields."""
+
+    async def work(n: int) -> dict[str, Any]:
+        return {"text": str(n), "number": n, "many": [n, n], "pair": {f"k{n}": n}}
+
+    writes = {"findings": "text", "log": "text", "long": "many", "found": "pair", "table[{n}]": "text"}
+    state = (await runner.start(mapped(work, writes), numbers(3)).result()).state
+    assert state.findings == state.log == ["0", "1", "2"]
+    assert state.long == [0, 0, 1, 1, 2, 2]
+    assert state.found == {"k0": 0, "k1": 1, "k2": 2}
+    assert state.table == {"0": "0", "1": "1", "2": "2"}
+
+
+async def test_what_is_not_a_list_fails_the_node(runner: Runner) -> None:
+    """A function of fields that returns no list fails the node, and no item begins."""
+    with pytest.raises(RunFailed, match="not a list"):
+        await runner.start(mapped(lambda n: n, each={"n": lambda shared: 3})).result()

@@ -13,12 +13,14 @@ from graphengine import (
     END,
     FAIL,
     START,
+    Agent,
     Context,
     Graph,
     Limits,
     Node,
     RunFailed,
     Runner,
+    ScriptedModel,
     choose,
     iterations,
     value,
@@ -254,3 +256,14 @@ async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
     raised = around(article(until=4, limits=Limits(steps=99)))
     result = await runner.resume(raised, run.id).result()
     assert (result.state.text, result.steps) == ("ants v4", 9)
+
+
+async def test_usage_inside_counts_for_the_run(runner: Runner) -> None:
+    """Models are replaced by the agent's name at any depth."""
+    writer = Agent("writer", model=ScriptedModel(["no"]), prompt="{topic}")
+    inner = Graph("inner", Article, result="draft")
+    inner.add_node("write", writer, writes="draft")
+    inner.add_path(START, "write", END)
+    async with Runner(models={"writer": ScriptedModel(["x", "y"])}) as own:
+        result = await own.start(around(inner)).result()
+    assert (result.state.text, result.usage.calls) == ("x", 1)

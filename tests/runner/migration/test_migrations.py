@@ -454,3 +454,27 @@ async def test_a_new_version_alone_changes_nothing(runner: Runner) -> None:
     result = await runner.resume(rated(version=5), run_id, limits=Limits()).result()
     assert result.status == "finished"
     assert said(await last(runner, run_id))["changes"] == ["version 1 → 5"]
+
+
+async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
+    """Its frame is migrated by its own functions, its nodes by its own names, whatever the graphs around it."""
+    run = runner.start(book(rated()))
+    await run.result()
+    names = {"chapter": "part"}
+    inner = rated(Second, {1: Migration(state=to_second, renamed={"rate": "judge"})}, node="judge")
+    after = book(inner, version=2, migrate={1: Migration(renamed=names)})
+    waits = [w.name for w in await runner.waits(run.id)]
+    assert sorted(waits) == ["chapter/rate", "other"]
+    await runner.answer(run.id, 4, question="chapter/rate")
+    result = await runner.resume(after, run.id).result()
+    step = await last(runner, run.id)
+    assert said(step)["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert said(step)["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
+    for score in (5, 6):
+        names_now = [wait.name for wait in result.waits]
+        assert "part/judge" in names_now
+        await runner.answer(run.id, score, question="part/judge")
+        result = await runner.resume(after, run.id).result()
+    await runner.answer(run.id, "well", question="other")
+    result = await runner.resume(after, run.id).result()
+    assert (result.status, result.state.score, result.state.log) == ("finished", 6, ["well"])
