@@ -26,7 +26,7 @@ from benchmarks.ours import Counter, Visits, asking, counting, counting_noted, r
 from benchmarks.report import figures, targets
 from graphengine import Graph, Runner, Worker
 from graphengine.stores.addresses import parse
-from graphengine.stores.base import DEFAULT_QUEUE, Pick
+from graphengine.stores.base import DEFAULT_QUEUE, ClaimQuery
 from graphengine.worker.worker import Ended
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ async def due(settings: Settings, address: str) -> Outcome:
                 await runner.store.due(time.time(), limit=50)
                 looked.append((time.perf_counter() - began) * MILLI)
                 began = time.perf_counter()
-                await runner.store.take(Pick(time.time(), 50, [graph.name]))
+                await runner.store.take(ClaimQuery(time.time(), 50, [graph.name]))
                 took.append((time.perf_counter() - began) * MILLI)
         figures[f"due, {size:,} runs"] = Figure(OURS, "ms", tuple(looked))
         figures[f"take, {size:,} runs"] = Figure(OURS, "ms", tuple(took))
@@ -371,7 +371,7 @@ async def take(settings: Settings, address: str) -> Outcome:
             began = time.perf_counter()
             found = 0
             while found < count:
-                found += len(await runner.store.take(Pick(time.time(), 50, [graph.name])))
+                found += len(await runner.store.take(ClaimQuery(time.time(), 50, [graph.name])))
             taken[depth].append(count / (time.perf_counter() - began))
             if depth == depths[0]:
                 await _queue(runner, graph, count, priority=2)

@@ -38,7 +38,7 @@ from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
-from graphengine.runner.context import Context, Surroundings
+from graphengine.runner.context import Context, NodeServices
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import TimeLimit, in_thread
@@ -132,7 +132,7 @@ class TaskRunner:
         self._snapshot = snapshot
         guard = Guard(plan, snapshot) if plan.secret else None
         given = functools.partial(_given, plan, resources)
-        self._surroundings = Surroundings(
+        self._surroundings = NodeServices(
             run_id=snapshot.run_id,
             graph=plan.graph,
             host=host,

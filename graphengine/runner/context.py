@@ -110,7 +110,7 @@ class Host(Protocol):
         ...
 
 
-class Surroundings(Struct, frozen=True):
+class NodeServices(Struct, frozen=True):
     """What the contexts of a run share.
 
     `now` is the clock of its log, `wall` the clock by which waits end.
@@ -159,7 +159,7 @@ class Context:
 
     __slots__ = ("_frame", "_random", "_surroundings", "_task", "over", "said", "usage", "work")
 
-    def __init__(self, task: Task, frame: Frame, surroundings: Surroundings) -> None:
+    def __init__(self, task: Task, frame: Frame, surroundings: NodeServices) -> None:
         self.usage: Usage | None = None
         self.work: Work | None = None
         self.over = False

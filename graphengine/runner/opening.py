@@ -33,8 +33,8 @@ from graphengine.errors import (
 )
 from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of, snapshot_of
+from graphengine.runner.cached_snapshots import Kept
 from graphengine.runner.extensions import OpenRun
-from graphengine.runner.kept import Kept
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
 from graphengine.state.declared import given_in, values_of
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
-    from graphengine.stores.base import RunStore, Taken
+    from graphengine.stores.base import ClaimedRun, RunStore
 
 S = TypeVar("S")
 
@@ -244,7 +244,7 @@ class Found(NamedTuple):
     fence: int
     held: bool
     kept: Kept | None = None
-    taken: Taken | None = None
+    taken: ClaimedRun | None = None
 
 
 class Wanted(NamedTuple):
@@ -257,7 +257,7 @@ class Wanted(NamedTuple):
 _AS_IT_WAS: Final = Wanted()
 
 
-async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: Taken | None = None) -> Driving | Result[S]:
+async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None) -> Driving | Result[S]:
     """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
 
     A run that failed or was stopped is resumed too, if a caller asked for that.
@@ -308,7 +308,7 @@ async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) ->
     return await _claimed(life, wanted, was_held=was_held)
 
 
-async def _of_taken(life: Opens[S], taken: Taken, fence: int) -> Driving | Result[S]:
+async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | Result[S]:
     """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""
     shared, plan, info = life.shared, life.plan, taken.info
     try:

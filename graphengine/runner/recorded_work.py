@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import Said, SaidKind
-    from graphengine.runner.context import Surroundings
+    from graphengine.runner.context import NodeServices
     from graphengine.runner.scope import AsksPerson, Question
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
@@ -138,7 +138,7 @@ class Work:
     )  # fmt: skip
 
     def __init__(
-        self, task: Task, frame: Frame, around: Surroundings, say: _Say, count: Callable[[Usage], None]
+        self, task: Task, frame: Frame, around: NodeServices, say: _Say, count: Callable[[Usage], None]
     ) -> None:
         self._count = count
         self._guard = around.guard

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from graphengine.errors import StoreError
+from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import Following
-from graphengine.runner.kept import KeptSnapshots
 from graphengine.runner.result import past_runs
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Shared(Generic[L]):
         self.opening = 0
         self.quieter = asyncio.Event()
         self.leaving: set[asyncio.Task[Any]] = set()
-        self.kept = KeptSnapshots(store)
+        self.kept = CachedSnapshots(store)
         self.plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()
         self.past = functools.partial(past_runs, store)
         self.closed = False
@@ -166,7 +166,7 @@ class Shared(Generic[L]):
                             life.deliver([message])
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(INBOX_SECONDS):
-                        seen = await self.store.news(seen)
+                        seen = await self.store.notifications(seen)
         finally:
             self._inbox_task = None
 

@@ -160,7 +160,7 @@ class Message(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
+class ClaimQuery:
     """What a worker takes from the queues.
 
     Attributes:
@@ -182,7 +182,7 @@ class Pick:
     refused: Collection[str] = ()
 
 
-class Taken(NamedTuple):
+class ClaimedRun(NamedTuple):
     """A run that a worker takes.
 
     Attributes:
@@ -373,7 +373,7 @@ class RunStore(Protocol):
         """Return the undelivered messages of these runs, of every kind, oldest first."""
         ...
 
-    async def news(self, after: int) -> int:
+    async def notifications(self, after: int) -> int:
         """Return once more than `after` announcements were received since the store was opened; return how many.
 
         Other processes announce what can need attention here: a message to a run that waits or is driven here, a run
@@ -386,7 +386,7 @@ class RunStore(Protocol):
 class QueueStore(Protocol):
     """What workers need of a store: queues with their limits, schedules, and who takes from them."""
 
-    async def take(self, pick: Pick) -> Sequence[Taken]:
+    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
 
         In each queue, the higher `priority` comes first, then runs that have been driven before, longest due first,
@@ -443,7 +443,7 @@ class Store(RunStore, QueueStore, Protocol):
         """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out."""
         ...
 
-    async def pulse(self) -> str:
+    async def change_token(self) -> str:
         """Return a text that differs from the last one if a process, this one included, has written since then.
 
         It can also differ without a write. It is cheap enough to be called fifty times a second. What no process

@@ -26,7 +26,7 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo, Taken
+from graphengine.stores.base import ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
 from graphengine.stores.dispatch import Candidate, Load, choose
 from graphengine.stores.refusals import lease_lost, not_open
 from graphengine.stores.snapshots import MIN_ROWS
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, KeptSchedule, Pick, QueueLimits, Status
+    from graphengine.stores.base import Append, ClaimQuery, KeptSchedule, QueueLimits, Status
 
 
 class _Log:
@@ -241,8 +241,8 @@ class MemoryStore:
         self._check_open()
         return [self._info(self._logs[run_id]) for run_id in dict.fromkeys(run_ids) if run_id in self._logs]
 
-    async def pulse(self) -> str:
-        """Return how often a run was written; see `Store.pulse`."""
+    async def change_token(self) -> str:
+        """Return how often a run was written; see `Store.change_token`."""
         self._check_open()
         return str(self._writes)
 
@@ -326,7 +326,7 @@ class MemoryStore:
         own = max((turn + 1 for key, turn in others if key == info.key), default=0)
         return max(own, min((turn for _, turn in others), default=0))
 
-    async def take(self, pick: Pick) -> Sequence[Taken]:
+    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Become the driver of due runs that no process drives; see `Store.take`."""
         self._check_open()
         found: list[Candidate] = []
@@ -340,12 +340,12 @@ class MemoryStore:
         driven = Counter((log.info.queue, log.info.key or "") for log in self._going.values() if log.driver_fence)
         chosen = choose(found, pick.limit, Load(self._limits, driven, self._rates), pick.now)
         self._rates.update(chosen.rates)
-        taken: list[Taken] = []
+        taken: list[ClaimedRun] = []
         for run_id in map(str, chosen.ids):
             info = self._info(self._logs[run_id])
             fence = await self.claim(run_id)
             loaded = None if run_id in pick.kept else await self.load(run_id)
-            taken.append(Taken(info, fence, loaded, await self.inbox([run_id])))
+            taken.append(ClaimedRun(info, fence, loaded, await self.inbox([run_id])))
         return taken
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
@@ -424,8 +424,8 @@ class MemoryStore:
         logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]
         return sorted(message for log in logs for _, message in log.inbox.values())
 
-    async def news(self, after: int) -> int:
-        """Wait for ever: nothing is announced; see `Store.news`."""
+    async def notifications(self, after: int) -> int:
+        """Wait for ever: nothing is announced; see `Store.notifications`."""
         del after
         forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         return await forever

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import (
         Append,
+        ClaimedRun,
+        ClaimQuery,
         Count,
         Loaded,
         Message,
         OwnerInfo,
-        Pick,
         QueueLimits,
         RunInfo,
         Status,
-        Taken,
     )
     from graphengine.stores.snapshots import Tail
 
@@ -64,7 +64,7 @@ class Claimed(Struct, gc=False):
 class Haul(NamedTuple):
     """What one call took: the runs, and those that are driven here now, by id."""
 
-    taken: Sequence[Taken]
+    taken: Sequence[ClaimedRun]
     claimed: Mapping[str, Claimed]
 
 
@@ -123,7 +123,7 @@ class Reads(NamedTuple, Generic[ConnectionT, OwnT]):
     info: Callable[[ConnectionT, str, OwnT], RunInfo]
     infos: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
     seqs: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
-    pulse: Callable[[ConnectionT], str]
+    change_token: Callable[[ConnectionT], str]
     counts: Callable[[ConnectionT, str | None, str | None, float | None], Sequence[Count]]
     ids: Callable[[ConnectionT, str, int], Sequence[str]]
     load: Callable[[ConnectionT, str, int | None, OwnT], Loaded]
@@ -203,7 +203,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]: ...
 
     @abstractmethod
-    def _take(self, pick: Pick, lease: LeaseT) -> asyncio.Future[Haul]: ...
+    def _take(self, pick: ClaimQuery, lease: LeaseT) -> asyncio.Future[Haul]: ...
 
     @abstractmethod
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
@@ -216,7 +216,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _announce(self) -> None:
         """Let other processes look, unless the database itself tells them."""
 
-    async def _read_haul(self, haul: Haul, pick: Pick) -> Sequence[Taken]:
+    async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Return what was taken, with what it needs."""
         del pick
         return haul.taken
@@ -355,9 +355,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Return the facts about these runs; see `Store.infos`."""
         return await self._read(lambda connection, own: self._reads.infos(connection, run_ids, own)) if run_ids else []
 
-    async def pulse(self) -> str:
-        """Return a text that differs after every commit; see `Store.pulse`."""
-        return await self._read(lambda connection, _: self._reads.pulse(connection))
+    async def change_token(self) -> str:
+        """Return a text that differs after every commit; see `Store.change_token`."""
+        return await self._read(lambda connection, _: self._reads.change_token(connection))
 
     async def counts(
         self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
@@ -397,7 +397,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Return the runs that are due to be resumed; see `Store.due`."""
         return await self._read(lambda connection, own: self._reads.due(connection, now, limit, graphs, own))
 
-    async def take(self, pick: Pick) -> Sequence[Taken]:
+    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Become the driver of due runs that no process drives; see `Store.take`."""
         pending = self._take(pick, self._writing())
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.run import Run
-    from graphengine.stores.base import Pick, QueueLimits, Taken
+    from graphengine.stores.base import ClaimedRun, ClaimQuery, QueueLimits
 
 S = TypeVar("S")
 
@@ -104,13 +104,15 @@ class QueueRunner(core.Runner):
         """Check that this Runner has what a graph needs, for a worker. Raises: as `start`."""
         self._usable_plan(graph, None)
 
-    async def take(self, pick: Pick) -> Sequence[Taken]:
+    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
         self._usable()
         await self.store.open()
         return await self.store.take(replace(pick, kept=self._shared.kept.ids))
 
-    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> tuple[Run[S], Coroutine[object, object, bool]]:
+    def resume_taken(
+        self, graph: GraphDefinition[S], taken: ClaimedRun
+    ) -> tuple[Run[S], Coroutine[object, object, bool]]:
         """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here.
 
         Returns:

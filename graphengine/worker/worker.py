@@ -18,7 +18,7 @@ from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerCl
 from graphengine.graph.options import is_seconds
 from graphengine.runner.opening import is_better_alone, release
 from graphengine.runner.result import RunFailed
-from graphengine.stores.base import Pick
+from graphengine.stores.base import ClaimQuery
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
-    from graphengine.stores.base import RunInfo, Taken
+    from graphengine.stores.base import ClaimedRun, RunInfo
     from graphengine.worker.queue_runner import QueueRunner
 
 _AGAIN_SECONDS: Final = 60.0
@@ -213,7 +213,7 @@ class Worker:
             self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
             aside = {*self._aside, *self._elsewhere, *self._driven}
             count = 1 if self._awaits_idle else room
-            pick = Pick(now, count, list(self._graphs), self._queues, aside, refused=self._aside)
+            pick = ClaimQuery(now, count, list(self._graphs), self._queues, aside, refused=self._aside)
             taken = await self._runner.take(pick)
             self._is_alone = self._awaits_idle = False
             for each in taken:
@@ -225,11 +225,11 @@ class Worker:
             if not taken or self._is_alone:
                 return
 
-    def _begin(self, taken: Taken) -> None:
+    def _begin(self, taken: ClaimedRun) -> None:
         run_id = taken.info.id
         self._driven[run_id] = asyncio.create_task(self._drive(taken), name=f"graphengine worker {run_id}")
 
-    async def _begin_orphan(self, taken: Taken) -> None:
+    async def _begin_orphan(self, taken: ClaimedRun) -> None:
         """Claim and drive the run of a dead process; if it must be alone, only once no other run is driven."""
         if await is_better_alone(self._runner.store, taken.info):
             if self._driven:
@@ -259,7 +259,7 @@ class Worker:
 
     async def _hear(self) -> None:
         """Wait for an announcement of the store: another process may have made a run due."""
-        self._heard = await self._runner.store.news(self._heard)
+        self._heard = await self._runner.store.notifications(self._heard)
 
     async def _drain(self) -> None:
         """Release all driven runs."""
@@ -269,7 +269,7 @@ class Worker:
         await asyncio.gather(*self._driven.values(), return_exceptions=True)
         self._driven.clear()
 
-    async def _drive(self, taken: Taken) -> None:
+    async def _drive(self, taken: ClaimedRun) -> None:
         """Resume a run, and drive it until it ends, waits, or is released."""
         info, now = taken.info, self._runner.clock.now()
         try:
@@ -295,7 +295,7 @@ class Worker:
             self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
             self._on_event(Refused(info, error))
 
-    async def _resumed(self, taken: Taken) -> tuple[Run[Any], Coroutine[object, object, bool]]:
+    async def _resumed(self, taken: ClaimedRun) -> tuple[Run[Any], Coroutine[object, object, bool]]:
         """Resume a run that was taken; if that is refused at once, release it for the other workers."""
         try:
             return self._runner.resume_taken(self._graphs[taken.info.graph], taken)

@@ -88,7 +88,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             lambda: store.info("r"),
             lambda: store.seqs(["r"]),
             lambda: store.infos(["r"]),
-            store.pulse,
+            store.change_token,
             store.counts,
             lambda: store.ids(""),
             lambda: store.load("r"),

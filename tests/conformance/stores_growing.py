@@ -134,8 +134,8 @@ class GrowingStores(StoreSuite):
         assert list(await store.infos([])) == []
 
     @scenario
-    async def test_every_write_changes_the_pulse(self, store: Store) -> None:
-        """`pulse` differs after a run is created, claimed, released, continued, tagged, removed, or gets a message."""
+    async def test_every_write_changes_the_token(self, store: Store) -> None:
+        """It differs after a run is created, claimed, released, continued, tagged, removed, or gets a message."""
         fence = 0
 
         async def claim() -> None:
@@ -159,10 +159,10 @@ class GrowingStores(StoreSuite):
             lambda: append(store, batch("r", fence, [step(2)], "finished")),
             remove,
         ]
-        before = await store.pulse()
+        before = await store.change_token()
         for write in writes:
             await write()
-            after = await store.pulse()
+            after = await store.change_token()
             assert after != before
             before = after
 

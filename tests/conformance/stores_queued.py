@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import LeaseLost
-from graphengine.stores.base import Append, KeptSchedule, Pick, QueueCount, QueueLimits, Summary
+from graphengine.stores.base import Append, ClaimQuery, KeptSchedule, QueueCount, QueueLimits, Summary
 from tests.conformance.store_kit import (
     StoreSuite,
     append,
@@ -355,11 +355,11 @@ async def queue_run(  # noqa: PLR0913 - what a run is queued with
     await store.create(replace(info, queue=queue, priority=priority, key=key), [step(1)], {"nodes": []})
 
 
-def pick(now: float = 1e9, limit: int = 100, **only: Any) -> Pick:
+def pick(now: float = 1e9, limit: int = 100, **only: Any) -> ClaimQuery:
     """Return what to take."""
-    return Pick(now, limit, **only)
+    return ClaimQuery(now, limit, **only)
 
 
-async def ids(store: Store, wanted: Pick) -> list[str]:
+async def ids(store: Store, wanted: ClaimQuery) -> list[str]:
     """Take, and return the ids of the runs in their order."""
     return [each.info.id for each in await store.take(wanted)]

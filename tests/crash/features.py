@@ -29,7 +29,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import add
 from graphengine.stores import long_texts, snapshots
-from graphengine.stores.base import KeptSchedule, Pick, QueueLimits
+from graphengine.stores.base import ClaimQuery, KeptSchedule, QueueLimits
 from graphengine.stores.sqlite import SQLiteStore, direct
 from tests.kit.crash_points import CrashPoints, Point
 
@@ -299,7 +299,7 @@ async def tidy(runner: Runner) -> None:
     store = runner.store
     await store.limit_queue("default", QueueLimits(concurrency=9))
     await store.set_role({"queues": None})
-    assert not await store.take(Pick(time.time(), 1, aside=await store.ids("")))
+    assert not await store.take(ClaimQuery(time.time(), 1, aside=await store.ids("")))
     await store.queue_limits()
     await store.queue_counts()
     await store.owners()
@@ -307,7 +307,7 @@ async def tidy(runner: Runner) -> None:
     assert [each.name for each in await store.schedules()] == ["daily"]
     await store.move_schedule("daily", 1.0, 2.0)
     await store.drop_schedule("daily")
-    await runner.store.pulse()
+    await runner.store.change_token()
     await runner.store.counts()
     await runner.store.infos(["main", "branch"])
     await runner.store.seqs(["main", "branch", "after", "short"])

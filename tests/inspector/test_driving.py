@@ -12,11 +12,11 @@ from graphengine import Runner
 from graphengine.agents import TextDelta
 from graphengine.errors import InputError, RunExists
 from graphengine.runner import RunFailed
-from graphengine.serve.inspector.acts import Acts
-from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.driving import Drivable, Driver, Drives
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.live import LiveRun
+from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.server import Settings
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.secret_graph import CANARY, made
@@ -58,7 +58,7 @@ async def driver_of(path: Path) -> AsyncIterator[Driver]:
         pass
     store = SQLiteStore(path, read_only=True)
     await store.open()
-    driver = Driver(Drives(GRAPHS, {}), path, store, Books(store), Feed(store))
+    driver = Driver(Drives(GRAPHS, {}), path, store, RunCache(store), Feed(store))
     async with driver.opened():
         yield driver
     await store.close()
@@ -274,12 +274,12 @@ async def test_secrets_stay_hidden(tmp_path: Path) -> None:
 
 async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop of a run that is driven here is answered at once, and takes effect after the node in flight."""
-    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 0.05)
+    monkeypatch.setattr("graphengine.serve.inspector.commands._STOP_SECONDS", 0.05)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         await eventually(lambda: run in driver.live and driver.live[run].texts)
-        await Acts(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner).stop({"id": run})
+        await Commands(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner).stop({"id": run})
         assert (await driver.runner.info(run)).status == "running"
         (tmp_path / "gate").touch()
         await eventually(lambda: run not in driver.live)
@@ -288,12 +288,12 @@ async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
 
 async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `now` the nodes in flight are cancelled, and the stop takes effect at once."""
-    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 60)
+    monkeypatch.setattr("graphengine.serve.inspector.commands._STOP_SECONDS", 60)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         await eventually(lambda: run in driver.live and driver.live[run].texts)
-        acts = Acts(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner)
+        acts = Commands(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner)
         with pytest.raises(InputError, match="now must be true or false"):
             await acts.stop({"id": run, "now": "yes"})
         await acts.stop({"id": run, "now": True})

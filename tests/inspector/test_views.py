@@ -12,10 +12,10 @@ from starlette.types import ASGIApp
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.history.export import import_run, parse
 from graphengine.models.scripted import ScriptedModel
-from graphengine.serve.inspector.books import Books
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.pictures import Pictures
 from graphengine.serve.inspector.queries import Query
+from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import address, cookie, post, request
@@ -223,7 +223,7 @@ async def test_a_run_is_stopped_and_tagged_and_gets_a_message(app: ASGIApp, data
 
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the database is: only the wait for the nodes in flight of a run that is driven here is limited."""
-    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 0.0)
+    monkeypatch.setattr("graphengine.serve.inspector.commands._STOP_SECONDS", 0.0)
     assert (await post(app, "/api/stop", {"id": "asks"}, cookie=await cookie(app))).status == 200
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
 
@@ -263,7 +263,7 @@ async def test_a_call_has_its_prompt_filled_again() -> None:
     async with Runner() as runner:
         await runner.start(graph, State(text="hello"), run_id="r").result()
         store = runner.store
-        views = Views(store, Books(store), Pictures(), lambda *_: "", {})
+        views = Views(store, RunCache(store), Pictures(), lambda *_: "", {})
         found = await views.step(Query(QueryParams({"id": "r", "seq": "3"})))
     assert found["agents"][0]["system"] == "Be loud."
     assert found["agents"][0]["filled"] == "Shout: <text>hello</text>"
@@ -274,7 +274,7 @@ async def test_a_book_continues_where_it_ended() -> None:
     """A run that continues is folded from its next step, and one that took its id from its first."""
     async with Runner() as runner:
         await record(runner, counter(3), "r")
-        books = Books(runner.store)
+        books = RunCache(runner.store)
         info = await runner.info("r")
         book = await books.book(info)
         assert await books.book(info) is book

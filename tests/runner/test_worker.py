@@ -13,7 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
-from graphengine.stores.base import Message, Pick, Taken
+from graphengine.stores.base import ClaimedRun, ClaimQuery, Message
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from graphengine.worker.worker import Ended, Refused, Took, Worker, WorkerEvent
@@ -192,7 +192,7 @@ async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> 
             await self._late()
             return await super().inbox(run_ids)
 
-        async def take(self, pick: Pick) -> Sequence[Taken]:
+        async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
             await self._late()
             return await super().take(pick)
 
@@ -259,7 +259,7 @@ async def test_a_run_that_cannot_be_resumed_does_not_block_others(
     refused: list[set[str]] = []
     store_take = timed.store.take
 
-    def take(pick: Pick) -> Awaitable[Sequence[Taken]]:
+    def take(pick: ClaimQuery) -> Awaitable[Sequence[ClaimedRun]]:
         refused.append(set(pick.refused))
         return store_take(pick)
 
@@ -287,7 +287,7 @@ async def test_a_run_that_another_worker_took_over_is_left_to_it_only_while_it_l
     lost = [LeaseLost("the run is no longer driven from here")]
     resume = timed.resume_taken
 
-    def resume_taken(graph: Graph[Log], taken: Taken) -> Any:
+    def resume_taken(graph: Graph[Log], taken: ClaimedRun) -> Any:
         if lost:
             raise lost.pop()
         return resume(graph, taken)
@@ -428,7 +428,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
     class Failing(MemoryStore):
         polls = 0
 
-        async def take(self, pick: Pick) -> Sequence[Taken]:
+        async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
             self.polls += 1
             if self.polls in failing:
                 raise StoreMissing("gone", where="here")
@@ -573,8 +573,8 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
         await still.resume(broken, "r").result()
     polls = [found]
 
-    async def take(pick: Pick) -> Sequence[Taken]:
-        return [Taken(info, None) for info in polls.pop()] if polls else ()
+    async def take(pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        return [ClaimedRun(info, None) for info in polls.pop()] if polls else ()
 
     monkeypatch.setattr(still, "take", take)
     other = Steps("other")

@@ -71,7 +71,7 @@ async def pair(database: str) -> AsyncIterator[Pair]:
 async def heard(store: PostgresStore | SQLiteStore, after: int) -> int:
     """Wait for an announcement."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        return await store.news(after)
+        return await store.notifications(after)
 
 
 async def test_messages_and_releases_are_announced(pair: Pair) -> None:
@@ -98,7 +98,7 @@ async def settled(store: PostgresStore | SQLiteStore) -> int:
     while True:
         try:
             async with asyncio.timeout(0.3):
-                found = await store.news(found)
+                found = await store.notifications(found)
         except TimeoutError:
             return found
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreUnreachable
-from graphengine.stores.base import Append, Pick
+from graphengine.stores.base import Append, ClaimQuery
 from graphengine.stores.postgres import PostgresStore, sessions
 from graphengine.stores.postgres.direct import Direct
 from tests.conformance.store_kit import (
@@ -155,7 +155,7 @@ async def test_a_queued_run_that_a_worker_has_taken_was_created(
     queued = replace(run_info("q"), queue="mail", queued=True, status="running")
 
     def taken(session: sessions.Session, error: Exception) -> bool:
-        pick = Pick(200.0, 1, [queued.graph], ["mail"])
+        pick = ClaimQuery(200.0, 1, [queued.graph], ["mail"])
         (found,) = asyncio.run_coroutine_threadsafe(other.take(pick), loop).result()
         assert found.fence == 1
         return pause(session, error)

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Entry
     from graphengine.models.base import Model
     from graphengine.runner.run_events import Event
-    from graphengine.serve.inspector.books import Books
     from graphengine.serve.inspector.feed import Feed
     from graphengine.serve.inspector.queries import Query
+    from graphengine.serve.inspector.run_cache import RunCache
     from graphengine.stores.base import RunInfo, Store
     from graphengine.telemetry import Telemetry
 
@@ -95,7 +95,7 @@ class Driver:
         released: The runs that it released at its end, which another process can resume.
     """
 
-    def __init__(self, drives: Drives, database: Path | str, reader: Store, books: Books, feed: Feed) -> None:
+    def __init__(self, drives: Drives, database: Path | str, reader: Store, books: RunCache, feed: Feed) -> None:
         self.drives = drives
         self.live: dict[str, LiveRun] = {}
         self.released: list[RunInfo] = []

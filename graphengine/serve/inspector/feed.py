@@ -1,8 +1,8 @@
 """The feed: one poller for the whole database, while a page is open, that wakes the streams of all pages.
 
-The store's `pulse` is read 25 times a second, and 11 times if nothing was written for some seconds. Only if it changed
-are the rows of the shown runs read, in one query. The death of a driver writes nothing to the database, so these rows
-are also read once a second.
+The store's `change_token` is read 25 times a second, and 11 times if nothing was written for some seconds. Only if it
+changed are the rows of the shown runs read, in one query. The death of a driver writes nothing to the database, so
+these rows are also read once a second.
 """
 
 from __future__ import annotations
@@ -86,20 +86,20 @@ class Feed:
 
     async def watch(self) -> None:
         """Poll until it is cancelled, while there is a listener."""
-        pulse, looked, running, wrote = "", 0.0, "", 0.0
+        change_token, looked, running, wrote = "", 0.0, "", 0.0
         greeted: set[Listener] = set()
         while True:
             await self._wanted.wait()
             try:
-                now, before = time.monotonic(), pulse
-                pulse = await self._store.pulse()
+                now, before = time.monotonic(), change_token
+                change_token = await self._store.change_token()
                 is_new = not self._listeners <= greeted
-                wrote = wrote if pulse == before else now
-                if pulse != before or now - looked >= _LOOK_SECONDS or is_new:
+                wrote = wrote if change_token == before else now
+                if change_token != before or now - looked >= _LOOK_SECONDS or is_new:
                     looked = now
                     was, running = running, await self._running()
                     greeted &= self._listeners
-                    await self._look(greeted, is_changed=pulse != before or running != was)
+                    await self._look(greeted, is_changed=change_token != before or running != was)
             except StoreError as error:
                 for listener in self._listeners:
                     listener.trouble = error.message

@@ -30,7 +30,7 @@ _KEPT: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Atlas:
+class GraphLayout:
     """The graphs of an outline, with a number for each of their nodes and edges."""
 
     outline: Outline
@@ -65,7 +65,7 @@ class Pictures:
     def __init__(self) -> None:
         self._made: dict[tuple[str, Detail], dict[str, Any]] = {}
 
-    def picture(self, fingerprint: str, atlas: Atlas, detail: Detail) -> dict[str, Any]:
+    def picture(self, fingerprint: str, atlas: GraphLayout, detail: Detail) -> dict[str, Any]:
         """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread."""
         key = (fingerprint, detail)
         if key not in self._made:
@@ -75,7 +75,7 @@ class Pictures:
         return self._made[key]
 
 
-def _picture(atlas: Atlas, detail: Detail) -> dict[str, Any]:
+def _picture(atlas: GraphLayout, detail: Detail) -> dict[str, Any]:
     """Draw an outline; where no painter is installed, describe it in words."""
     from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
 
@@ -106,4 +106,4 @@ def _picture(atlas: Atlas, detail: Detail) -> dict[str, Any]:
     return {**about, "svg": svg}
 
 
-__all__ = ["Atlas", "Pictures"]
+__all__ = ["GraphLayout", "Pictures"]

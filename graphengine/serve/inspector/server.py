@@ -19,11 +19,11 @@ from starlette.routing import Route
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.selection import status_of
 from graphengine.serve.guard import Guard, PageAccess
-from graphengine.serve.inspector.acts import Acts
-from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.pictures import Pictures
 from graphengine.serve.inspector.queries import Query
+from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
 from graphengine.serve.listening import HOST, Server, listen
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
@@ -122,7 +122,7 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
 def application(settings: Settings) -> Starlette:
     """Return the application, without its guard."""
     store = settings.reader
-    books, feed = Books(store), Feed(store)
+    books, feed = RunCache(store), Feed(store)
     driver = None
     if settings.drives is not None:
         from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
@@ -131,7 +131,7 @@ def application(settings: Settings) -> Starlette:
     views = Views(
         store, books, Pictures(), settings.command, _about(settings), {} if driver is None else driver.fingerprints
     )
-    acts = Acts(settings.database, store, None if driver is None else lambda: driver.runner)
+    acts = Commands(settings.database, store, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -242,7 +242,7 @@ def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Aw
 
 
 def _events(
-    views: Views, books: Books, feed: Feed, live: Mapping[str, LiveRun]
+    views: Views, books: RunCache, feed: Feed, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
 
@@ -298,7 +298,7 @@ async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
                 yield HEARTBEAT
 
 
-async def _run_events(views: Views, books: Books, now: _Now, after: int) -> AsyncIterator[bytes]:
+async def _run_events(views: Views, books: RunCache, now: _Now, after: int) -> AsyncIterator[bytes]:
     """Yield each step after a seq once, in order, and where the run is; a page far behind gets `reset` and reloads."""
     yield b"retry: 500\n\n"
     shown: object = None

@@ -26,8 +26,8 @@ from graphengine.history.usage import usage_from
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
-from graphengine.serve.inspector.books import tone_of
 from graphengine.serve.inspector.queries import BadQuery
+from graphengine.serve.inspector.run_cache import tone_of
 from graphengine.state.path import parse
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import NodeOutline
     from graphengine.history.json_document import Runs, SpendingOfRun
     from graphengine.history.visit_tree import Entry, Visit
-    from graphengine.serve.inspector.books import Book, Books
-    from graphengine.serve.inspector.pictures import Atlas, Pictures
+    from graphengine.serve.inspector.pictures import GraphLayout, Pictures
     from graphengine.serve.inspector.queries import Query
+    from graphengine.serve.inspector.run_cache import Book, RunCache
     from graphengine.stores.base import RunInfo, Store
 
 _PAGE: Final = 200
@@ -67,7 +67,7 @@ class Views:
     """
 
     store: Store
-    books: Books
+    books: RunCache
     pictures: Pictures
     command: Callable[..., str]
     about: Mapping[str, Any]
@@ -326,7 +326,7 @@ def _costs(info: RunInfo, least: float | None) -> bool:
     return least is None or (info.summary is not None and (info.summary.cost_usd or 0.0) > least)
 
 
-def _unused(atlas: Atlas, taken: Mapping[int, int]) -> list[dict[str, str]]:
+def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[dict[str, str]]:
     """Return the edges that were never taken."""
     return [
         {

@@ -126,7 +126,7 @@ SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s:
 -- name: infos
 SELECT * FROM run_facts WHERE id = ANY (%s::text[]);
 
--- name: pulse
+-- name: change_token
 SELECT pg_current_snapshot()::text;
 
 -- name: counts

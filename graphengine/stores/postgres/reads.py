@@ -371,9 +371,9 @@ def infos(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunI
     return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
 
 
-def pulse(connection: Connection) -> str:
+def change_token(connection: Connection) -> str:
     """Return which transactions of the server have ended: every commit changes that."""
-    row = connection.execute(SQL["pulse"]).fetchone()
+    row = connection.execute(SQL["change_token"]).fetchone()
     return "" if row is None else str(row[0])
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.addresses import Address
-    from graphengine.stores.base import Append, Pick, RunInfo
+    from graphengine.stores.base import Append, ClaimQuery, RunInfo
     from graphengine.stores.postgres.writes import Call
     from graphengine.stores.sql import Claimed, Haul
 
@@ -51,7 +51,7 @@ _READS: Final = Reads(
     reads.info,
     reads.infos,
     reads.seqs,
-    reads.pulse,
+    reads.change_token,
     reads.counts,
     reads.ids,
     reads.load,
@@ -216,7 +216,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(writes.tag(run_id, added, removed))
 
-    def _take(self, pick: Pick, lease: Lease) -> asyncio.Future[Haul]:
+    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[Haul]:
         own, token = Own(lease.id, ()), writes.new_token()
         work = partial(taking.take, pick=pick, own=own, dead=lease.dead, token=token)
         pending = self._readers.begin(work)
@@ -227,8 +227,8 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._writing()
         return await self._run(partial(reads.execute, statement, values))
 
-    async def news(self, after: int) -> int:
-        """Return once another process announced something; see `Store.news`."""
+    async def notifications(self, after: int) -> int:
+        """Return once another process announced something; see `Store.notifications`."""
         self._check_open()
         while self._announced <= after:
             await self._announcement.wait()

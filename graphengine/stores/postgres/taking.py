@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import Taken
+from graphengine.stores.base import ClaimedRun
 from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_key, read_limits
 from graphengine.stores.postgres import reads
 from graphengine.stores.postgres.queries import SQL
@@ -20,13 +20,13 @@ from graphengine.stores.sql import Claimed, Haul
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from graphengine.stores.base import Pick
+    from graphengine.stores.base import ClaimQuery
     from graphengine.stores.postgres.reads import Own
     from graphengine.stores.postgres.sessions import Connection
 
 
 def take(  # noqa: PLR0913 - what a transaction needs to know
-    connection: Connection, *, again: bool, pick: Pick, own: Own, dead: Collection[str], token: int
+    connection: Connection, *, again: bool, pick: ClaimQuery, own: Own, dead: Collection[str], token: int
 ) -> Haul:
     """Take due runs that no process drives; see `Store.take`. `dead` are the owners whose runs can be taken over.
 
@@ -50,21 +50,21 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
     logs = reads.logs(connection, [run_id for run_id in claimed if run_id not in pick.kept], own)
     inbox = reads.inbox(connection, list(claimed))
     taken = [
-        Taken(
+        ClaimedRun(
             reads.undriven(info, claimed[info.id].fence),
             claimed[info.id].fence,
             logs.get(info.id),
             [m for m in inbox if m.run_id == info.id],
         )
         if info.id in claimed
-        else Taken(info, None)
+        else ClaimedRun(info, None)
         for info in infos
     ]
     return Haul([each for each in taken if each.fence is not None or each.info.driver is None], claimed)
 
 
 def _taken(
-    connection: Connection, pick: Pick, owner: str, known: Collection[str], token: int
+    connection: Connection, pick: ClaimQuery, owner: str, known: Collection[str], token: int
 ) -> tuple[list[int], list[int]]:
     """Return the keys of due runs of dead owners, and of the runs that were taken, in their order."""
     named = None if pick.queues is None else _names(pick.queues)

@@ -20,7 +20,7 @@ from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
 from graphengine.stores.sqlite.owners import has_live_owner
 from graphengine.stores.sqlite.queries import latest_format, migration
-from graphengine.stores.sqlite.torn import refuse_damaged_log, sync_log
+from graphengine.stores.sqlite.wal_recovery import refuse_damaged_log, sync_log
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER 
 -- name: infos
 SELECT f.* FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
--- name: pulse
+-- name: change_token
 -- Changes when another connection commits.
 PRAGMA data_version;
 

@@ -122,9 +122,9 @@ def infos(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlo
     return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
 
 
-def pulse(connection: sqlite3.Connection) -> str:
+def change_token(connection: sqlite3.Connection) -> str:
     """Return a number that changes when another connection commits."""
-    return str(connection.execute(SQL["pulse"]).fetchone()[0])
+    return str(connection.execute(SQL["change_token"]).fetchone()[0])
 
 
 def counts(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, Pick, RunInfo, Taken
+    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, RunInfo
     from graphengine.stores.sql import Claimed, Haul
     from graphengine.stores.sqlite.files import Synchronous
     from graphengine.stores.sqlite.writes import Addition
@@ -59,7 +59,7 @@ _READS: Final = Reads(
     reads.info,
     reads.infos,
     reads.seqs,
-    reads.pulse,
+    reads.change_token,
     reads.counts,
     reads.ids,
     reads.load,
@@ -239,10 +239,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
 
-    def _take(self, pick: Pick, lease: Lease) -> asyncio.Future[Haul]:
+    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[Haul]:
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
 
-    async def _read_haul(self, haul: Haul, pick: Pick) -> Sequence[Taken]:
+    async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         return await self._read(partial(taking.read, taken=haul.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
@@ -252,13 +252,13 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _announce(self) -> None:
         self._announcements.announce()
 
-    async def pulse(self) -> str:
-        """Return a text that differs after every commit; see `Store.pulse`."""
-        version = await super().pulse()
+    async def change_token(self) -> str:
+        """Return a text that differs after every commit; see `Store.change_token`."""
+        version = await super().change_token()
         return f"{self._reader.connections}.{version}"
 
-    async def news(self, after: int) -> int:
-        """Return once another process announced something; see `Store.news`."""
+    async def notifications(self, after: int) -> int:
+        """Return once another process announced something; see `Store.notifications`."""
         self._writing()
         return await self._announcements.heard(after)
 

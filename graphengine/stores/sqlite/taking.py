@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import from_json
 
 from graphengine.errors import StoreError
-from graphengine.stores.base import OwnerInfo, Taken
+from graphengine.stores.base import ClaimedRun, OwnerInfo
 from graphengine.stores.dispatch import Candidate, Load, choose, each_key, read_limits
 from graphengine.stores.sql import Claimed, Haul
 from graphengine.stores.sqlite import reads
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.stores.base import Pick, QueueLimits, RunInfo
+    from graphengine.stores.base import ClaimQuery, QueueLimits, RunInfo
     from graphengine.stores.sqlite.owners import Lease, Onlooker
 
 _LISTED: Final = 100
 
 
-def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onlooker) -> Haul:
+def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> Haul:
     """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
     claimed: dict[str, Claimed] = {}
     dead = [
@@ -58,17 +58,17 @@ def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onl
         run = reads.from_row(connection, row, onlooker)
         connection.execute(SQL["set_driver"], (lease.id, run.fence + 1, number))
         claimed[run.info.id] = Claimed(number, run.fence + 1, tail(connection, number, run.info.seq))
-        taken.append(Taken(run.info, run.fence + 1))
+        taken.append(ClaimedRun(run.info, run.fence + 1))
     return Haul(taken, claimed)
 
 
 def read(
-    connection: sqlite3.Connection, onlooker: Onlooker, taken: Sequence[Taken], kept: Collection[str]
-) -> list[Taken]:
+    connection: sqlite3.Connection, onlooker: Onlooker, taken: Sequence[ClaimedRun], kept: Collection[str]
+) -> list[ClaimedRun]:
     """Return what was taken, with the logs, unless they are kept, and messages of the runs that are driven here now."""
     ids = [each.info.id for each in taken if each.fence is not None]
     inbox = reads.inbox(connection, ids) if ids else []
-    found: list[Taken] = []
+    found: list[ClaimedRun] = []
     for each in taken:
         run_id = each.info.id
         loaded = None
@@ -79,7 +79,9 @@ def read(
     return found
 
 
-def _orphans(connection: sqlite3.Connection, pick: Pick, dead: Sequence[str], onlooker: Onlooker) -> Iterator[RunInfo]:
+def _orphans(
+    connection: sqlite3.Connection, pick: ClaimQuery, dead: Sequence[str], onlooker: Onlooker
+) -> Iterator[RunInfo]:
     """Yield the due runs of dead owners, also those that are aside."""
     rows = (row for driver in dead for row in connection.execute(SQL["facts_of_driver"], (driver,)))
     infos = ((row, reads.from_row(connection, row, onlooker).info) for row in rows)
@@ -92,20 +94,22 @@ def _orphans(connection: sqlite3.Connection, pick: Pick, dead: Sequence[str], on
     )
 
 
-def _offered(orphans: Iterable[RunInfo], pick: Pick) -> tuple[list[Taken], Counter[tuple[str, str]]]:
+def _offered(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
     """Return the orphans to offer, and the places of all of them, by queue and key, if more runs can be taken."""
-    taken: list[Taken] = []
+    taken: list[ClaimedRun] = []
     places: Counter[tuple[str, str]] = Counter()
     for info in orphans:
         if len(taken) >= pick.limit:
             break
         if info.id not in pick.aside:
-            taken.append(Taken(info, None))
+            taken.append(ClaimedRun(info, None))
         places[info.queue, info.key or ""] += info.id not in pick.refused
     return taken, places
 
 
-def _candidates(connection: sqlite3.Connection, pick: Pick, queue: str, load: Load, room: int) -> Iterator[Candidate]:
+def _candidates(
+    connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
+) -> Iterator[Candidate]:
     """Yield the first runs of a queue that no process drives, except runs whose keys are at their limits."""
     full = load.full_keys(queue)
 

@@ -38,7 +38,7 @@ from graphengine.stores.sqlite.files import (
 )
 from graphengine.stores.sqlite.owners import Owner, lock_files, lock_shows_death, owner_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, latest_format
-from graphengine.stores.sqlite.torn import apply_log, describe_damage, refuse_damaged_log
+from graphengine.stores.sqlite.wal_recovery import apply_log, describe_damage, refuse_damaged_log
 
 if TYPE_CHECKING:
     from pathlib import Path

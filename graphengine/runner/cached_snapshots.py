@@ -30,7 +30,7 @@ class Kept(NamedTuple):
     size_bytes: int = -1
 
 
-class KeptSnapshots:
+class CachedSnapshots:
     """The kept snapshots of one Runner.
 
     Args:

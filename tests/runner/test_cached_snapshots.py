@@ -11,8 +11,8 @@ from graphengine import END, START, Graph, Runner, Worker, ask
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import InputError
 from graphengine.history.load import load_snapshot
-from graphengine.runner import kept
-from graphengine.runner.kept import KeptSnapshots
+from graphengine.runner import cached_snapshots
+from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.stores.base import RunInfo, Store
 
 COUNT = 80
@@ -42,7 +42,7 @@ def waits(info: RunInfo) -> int:
 STATE = Batch(items=list(range(COUNT)))
 
 
-async def same(kept: KeptSnapshots, store: Store, run_id: str) -> bool:
+async def same(kept: CachedSnapshots, store: Store, run_id: str) -> bool:
     """Return whether what is kept of a run is what is recorded."""
     return encode_snapshot(await kept.read(run_id)) == encode_snapshot(await load_snapshot(store, run_id, None))
 
@@ -77,7 +77,7 @@ async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:
     graph = labelling()
     async with Runner(tmp_path / "runs.db") as one, Runner(tmp_path / "runs.db") as other:
         await one.start(graph, STATE, run_id="r").result()
-        mine = KeptSnapshots(one.store)
+        mine = CachedSnapshots(one.store)
         assert await same(mine, one.store, "r")
         for number in (3, 60):
             await other.answer("r", "moon", question=f"label[{number}]")
@@ -95,10 +95,10 @@ async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:
 
 async def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only runs with many open waits are kept, and of those only the ones used last."""
-    monkeypatch.setattr(kept, "_RUNS", 2)
+    monkeypatch.setattr(cached_snapshots, "_RUNS", 2)
     graph = labelling()
     async with Runner() as runner:
-        mine = KeptSnapshots(runner.store)
+        mine = CachedSnapshots(runner.store)
         for name, count in (("a", COUNT), ("b", COUNT), ("small", 3), ("c", COUNT)):
             await runner.start(graph, Batch(items=list(range(count))), run_id=name).result()
             await mine.read(name)

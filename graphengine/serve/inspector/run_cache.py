@@ -1,4 +1,4 @@
-"""Books: the runs that pages look at, folded once and continued with each further step.
+"""RunCache: the runs that pages look at, folded once and continued with each further step.
 
 A book has a row for each step, which is what the page's list of steps, its timeline and its picture show: the page
 counts visits and edges up to the selected step itself, by adding up the rows before it. Where the run is at a step, and
@@ -38,7 +38,7 @@ from graphengine.history.load import load_snapshot, outline_of
 from graphengine.history.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
-from graphengine.serve.inspector.pictures import Atlas
+from graphengine.serve.inspector.pictures import GraphLayout
 from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ _CHUNK: Final = 2000
 _TEXT: Final = 110
 _LISTED: Final = 3
 _RECENT: Final = 300
-_NO_GRAPH: Final = Atlas({"graph": "", "nodes": [], "ways": []})
+_NO_GRAPH: Final = GraphLayout({"graph": "", "nodes": [], "ways": []})
 
 
 class Book:
@@ -75,7 +75,7 @@ class Book:
         rows: A row for each step.
     """
 
-    def __init__(self, atlas: Atlas, start: Any = None) -> None:  # noqa: ANN401 - a snapshot
+    def __init__(self, atlas: GraphLayout, start: Any = None) -> None:  # noqa: ANN401 - a snapshot
         self.atlas = atlas
         self.visits = Visits(start)
         self.rows: list[Row] = []
@@ -123,26 +123,26 @@ def _drawn(chart: Chart) -> Drawn:
     return {"svg": chart.element(style=""), "words": chart.text()}
 
 
-class Books:
+class RunCache:
     """The books of the runs that were looked at last."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._books: OrderedDict[tuple[str, float, str], tuple[Book, asyncio.Lock]] = OrderedDict()
-        self._atlases: dict[str, Atlas] = {}
+        self._atlases: dict[str, GraphLayout] = {}
 
-    async def atlas(self, fingerprint: str) -> Atlas:
+    async def atlas(self, fingerprint: str) -> GraphLayout:
         """Return the graphs that were recorded under a fingerprint; without nodes if there are none."""
         if fingerprint not in self._atlases:
             with suppress(StoreError):  # a run whose outline is damaged can still be read
                 outline = await outline_of(self._store, fingerprint)
                 if outline is not None:
-                    self._atlases[fingerprint] = Atlas(outline)
+                    self._atlases[fingerprint] = GraphLayout(outline)
         return self._atlases.get(fingerprint, _NO_GRAPH)
 
     def know(self, fingerprint: str, outline: Outline) -> None:
         """Take the outline of a graph that may have no run yet."""
-        self._atlases[fingerprint] = Atlas(outline)
+        self._atlases[fingerprint] = GraphLayout(outline)
 
     async def book(self, info: RunInfo) -> Book:
         """Return the book of a run, with all its steps.
@@ -184,7 +184,7 @@ def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
         raise UnknownRun(f"run {info.id} was removed", where=f"run {info.id}", repair="look at the list of runs")
 
 
-def _row(entry: Entry, counted: Counted, atlas: Atlas) -> Row:
+def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
     step, outcome = entry.step, outcome_of(entry.step)
     why = outcome.why if outcome.why and outcome.why != "otherwise" else ""
     cost_usd: float | None = usage_of(step).get("cost_usd", 0.0)
@@ -268,4 +268,4 @@ def _value(value: JsonValue) -> str:
     return to_json(value).decode()
 
 
-__all__ = ["Book", "Books", "Row", "tone_of"]
+__all__ = ["Book", "Row", "RunCache", "tone_of"]

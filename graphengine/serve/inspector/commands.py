@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STOP_SECONDS: Final = 2.0
 
 
-class Acts:
+class Commands:
     """Writes to one database.
 
     Args:
@@ -81,4 +81,4 @@ class Acts:
             await runner.tag(text_of(body, "id"), add=texts_of(body, "add"), remove=texts_of(body, "remove"))
 
 
-__all__ = ["Acts"]
+__all__ = ["Commands"]
