@@ -1,9 +1,10 @@
 """Research, write, review, and again, until the review is good enough, no longer improves, or the rounds are used up.
 
 `graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
-A task of several points is given with an item for each: "- What does it cost?". Without a model, the passages that
-answer the task best are put together and the score is a share by words; `--model anthropic` or `--model openai` selects
-a set of `MODELS` below, `--model reviewer=openai:MODEL` a model for one agent.
+A task of several points has an item for each, as "- What does it cost?". Without a model, the passages that answer the
+task best are put together and the score is a share by words; `--model anthropic` or `--model openai` selects a set of
+`MODELS` below, `--model reviewer=openai:MODEL` a model for one agent. With a model a task is enough: it searches the
+web if its provider can, or writes from what it knows, and the brief says so.
 
 The result is the best draft, whether or not it was the last. If a revision or its review fails for good, the best draft
 so far is the result. What failed is in `errors`.
@@ -31,12 +32,12 @@ from graphengine import (
 )
 from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
-from nodes.citing import located, sample
+from nodes.citing import located, marked, sample
 from nodes.passages import Passage
-from nodes.review.agents import Review, researcher, reviewer, writer
+from nodes.review.agents import Review, research, reviewer, writer
 
 THRESHOLD = 7.0  # a review with at least this score ends the loop
-RISE = 0.05  # and so does one that rises by no more than this
+RISE = 0.1  # and so does one that rises by no more than this
 ROUNDS = 5
 
 MODELS = {  # cheap models gather and judge, a strong one writes
@@ -49,7 +50,7 @@ class Article(BaseModel):
     """The state of the loop."""
 
     task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default=350, ge=100)
     findings: Annotated[list[Passage], extend] = []
     draft: str = ""
@@ -59,9 +60,10 @@ class Article(BaseModel):
     errors: Annotated[list[Failure], append] = []
 
 
-def best_draft(result: Review, reviews: Sequence[Review], draft: str, article: str) -> str:
+def best_draft(result: Review, reviews: Sequence[Review], draft: str, article: str, findings: Sequence[Passage]) -> str:
     """Return the draft, unless an earlier one scored better."""
-    return draft if all(result.score >= review.score for review in reviews) else article
+    is_best = all(result.score >= review.score for review in reviews)
+    return marked(draft, findings) if is_best else article
 
 
 def best_score(result: Review, reviews: Sequence[Review]) -> float:
@@ -69,13 +71,13 @@ def best_score(result: Review, reviews: Sequence[Review]) -> float:
     return max(review.score for review in (*reviews, result))
 
 
-def first_draft(result: str, article: str) -> str:
+def first_draft(result: str, article: str, findings: Sequence[Passage]) -> str:
     """Return the draft if there is no reviewed one."""
-    return article or result
+    return article or marked(result, findings)
 
 
 def review_loop(
-    researcher: Runnable = researcher,
+    researcher: Runnable = research,
     writer: Agent[str] = writer,
     reviewer: Agent[Review] = reviewer,
     *,
@@ -85,7 +87,7 @@ def review_loop(
     """Return the loop with these agents.
 
     Args:
-        researcher: Quotes the sources.
+        researcher: Quotes the sources, or finds some.
         writer: Writes the draft.
         reviewer: Reviews the draft.
         threshold: The score from which a draft is good enough.

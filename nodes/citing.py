@@ -19,6 +19,7 @@ from nodes.passages import Passage, extract, read, sentences, size
 from nodes.points import Points
 
 SHOWN_WORDS: Final = 60_000  # of the sources in one question; of longer ones a model reads the passages that match best
+KNOWLEDGE: Final = "the model's knowledge"  # the file of findings that nobody looked up
 COMPLAINTS: Final = 8  # of one answer; a model that fixes these will see to the others
 _CITED: Final = re.compile(r"\s*\[([^\[\]]+)\](?!\()")
 _MARKUP: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)|[*_`#>|]+|^\s*[-+*]\s", re.MULTILINE)
@@ -98,6 +99,8 @@ def located(result: Quotations, sources: Sequence[TextFile], findings: Sequence[
     """Return the quotations that are new, each with the line on which it begins."""
     known = {(finding.file, finding.text) for finding in findings}
     new = {(each.file, each.text): each for each in result.quotations if (each.file, each.text) not in known}
+    if not sources:
+        return [*new.values()]
     return [each.model_copy(update={"line": _line_of(each, sources)}) for each in new.values()]
 
 
@@ -189,6 +192,17 @@ def doubtful(draft: str, findings: Sequence[Passage]) -> list[str]:
             where = f"“{claim.text}” [{', '.join(claim.places)}]"
             found += [f"{where}: {why}" for why in remarks(claim.text, " ".join(passages))]
     return found
+
+
+def marked(draft: str, findings: Sequence[Passage]) -> str:
+    """Return a brief with a note on what rests on no source: sentences, or all of it."""
+    free = uncited(draft)
+    if findings and all(finding.file == KNOWLEDGE for finding in findings):
+        return f"{draft.rstrip()}\n\n> Written from what the model knows; nothing was looked up.\n"
+    if not free or not findings:
+        return draft
+    listed = " ".join(f"“{text}”" for text in free)
+    return f"{draft.rstrip()}\n\n> Without a source: {listed}\n"
 
 
 def uncited(draft: str) -> list[str]:

@@ -80,8 +80,8 @@ class Passage(BaseModel):
 
     @property
     def place(self) -> str:
-        """Where it stands, as a citation names it."""
-        return f"{self.file}:{self.line}"
+        """Where it stands, as a citation names it; a page of the web has no lines."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 def words(text: str) -> list[str]:

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import Agent, TextFile
+from graphengine.errors import BadRequest
 from graphengine.graph.templates import DATA_NOTE, block
+from graphengine.models import web_search
 from nodes.citing import (
+    KNOWLEDGE,
     Quotations,
     check_brief,
     check_quotations,
@@ -81,12 +84,13 @@ def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
     total = len(claims(draft))
     score = round(10 * sum(shares) / len(shares) * (1 - min(1.0, len(issues) / total if total else 1.0)), 1)
     by_point = {text: round(share, 2) for text, share in zip(points.texts, shares, strict=True)}
-    shown = "; ".join(f"{share:.0%} on “{text}”" for text, share in by_point.items())
+    rows = [f"{share:4.0%}  {text}" for text, share in by_point.items()]
+    print(f"In the draft of what the sources hold, by words, not a judgement: {score:g} of 10", *rows, sep="\n")  # noqa: T201 - a reader of the run sees why it goes on
     return Review(
         score=score,
         missing=[points.texts[at] for at in points.weak(cited)],
         issues=[*issues, *(f"The sources do not answer: {point}" for point in points.unanswered)],
-        summary=f"By words, not a judgement: the brief has this share of what the sources hold: {shown}.",
+        summary="By words, not a judgement: the share of what the sources hold on the points that is in the brief.",
         shares=by_point,
     )
 
@@ -109,12 +113,19 @@ def ask_researcher(
     task: str, sources: Sequence[TextFile], findings: Sequence[Passage], reviews: Sequence[Review]
 ) -> str:
     """Return the researcher's question: the sources, what was found before, and what the review misses."""
-    parts = [material(task, sources)]
-    if findings:
-        parts.append(f"Found before, not to be quoted again:\n{block('found', lines_of(findings))}")
-    if reviews and reviews[-1].missing:
-        parts.append(f"The brief says too little on these points:\n{block('missing', _listed(reviews[-1].missing))}")
-    return "\n\n".join([*parts, "What do these sources say on the task?"])
+    return "\n\n".join([material(task, sources), *_found(findings, reviews), "What do these sources say on the task?"])
+
+
+def ask_searcher(task: str, findings: Sequence[Passage], reviews: Sequence[Review]) -> str:
+    """Return the question of one without sources: the task, what was found before, and what the review misses."""
+    return "\n\n".join([f"Task: {block('task', task)}", *_found(findings, reviews)])
+
+
+def _found(findings: Sequence[Passage], reviews: Sequence[Review]) -> list[str]:
+    before = f"Found before, not to be given again:\n{block('found', lines_of(findings))}"
+    missing = reviews[-1].missing if reviews else []
+    wanted = f"The brief says too little on these points:\n{block('missing', _listed(missing))}"
+    return [*([before] if findings else []), *([wanted] if missing else [])]
 
 
 def ask_writer(task: str, findings: Sequence[Passage], word_budget: int, draft: str, reviews: Sequence[Review]) -> str:
@@ -176,6 +187,55 @@ researcher = Agent(
     cache=True,
     offline=extracted,
 )
+
+searcher = Agent(
+    "searcher",
+    system=(
+        "You look up on the web what a task needs.\n"
+        "- Search for each point of the task, for figures, and for what limits or contradicts what you found. Prefer "
+        "standards, papers, manuals and those concerned to pages that repeat others.\n"
+        "- `quotations`: ten to thirty short statements of the pages, each with the address of its page as `file`. "
+        "Leave `line` and `heading` out. `notes` name the points on which you found nothing.\n" + DATA_NOTE
+    ),
+    prompt=ask_searcher,
+    output=Quotations,
+    tools=[web_search()],
+    max_tokens=8_192,
+)
+
+recaller = Agent(
+    "searcher",
+    system=(
+        "You write down what you know on a task; nothing can be looked up.\n"
+        "- `quotations`: ten to thirty short statements that you are sure of, figures and limits included, each with "
+        f"`file` {KNOWLEDGE!r}. Leave `line` and `heading` out. `notes` name what you do not know.\n" + DATA_NOTE
+    ),
+    prompt=ask_searcher,
+    output=Quotations,
+    max_tokens=8_192,
+)
+
+
+async def research(  # noqa: PLR0913 - what a researcher reads
+    task: str,
+    sources: Sequence[TextFile],
+    findings: Sequence[Passage],
+    draft: str,
+    word_budget: int,
+    reviews: Sequence[Review],
+) -> Quotations:
+    """Quote the sources; without any, search the web if the model's provider can, or else ask what the model knows."""
+    if sources:
+        return await researcher.run(
+            task=task, sources=sources, findings=findings, draft=draft, word_budget=word_budget, reviews=reviews
+        )
+    try:
+        return await searcher.run(task=task, findings=findings, reviews=reviews)
+    except BadRequest:  # its provider has no search
+        found = await recaller.run(task=task, findings=findings, reviews=reviews)
+        known = [each.model_copy(update={"file": KNOWLEDGE, "line": 0}) for each in found.quotations]
+        return found.model_copy(update={"quotations": known})
+
 
 writer = Agent(
     "writer",
