@@ -309,7 +309,7 @@ class _Reader:
             return
         text = " ".join(line for _, line in held)
         is_short = len(held) == 1 and len(text.split()) <= TITLE_WORDS
-        if is_short and text[-1] not in ".!?:;,…" and not self._is_item:
+        if is_short and text[-1] not in ".!?:;,…\u3002\uff01\uff1f" and not self._is_item:
             self._title(9, text)  # below those that are marked as titles
         for offset, sentence in sentences(text):
             self._add(_line_at(held, offset), sentence)
