@@ -7,7 +7,7 @@ from graphengine.briefs.article import Doubts, Fact, Findings
 from graphengine.briefs.doubts import MAX_CAVEATS, doubt, is_limit, is_objection, merge
 from graphengine.briefs.draft import CAVEATS_TITLE
 from graphengine.briefs.evidence import check_doubts
-from nodes.review.agents import ask_sceptic
+from nodes.briefing.agents import ask_sceptic
 
 TEXTS = ["sourdough.md", "lighthouses.txt", "gears.md", "hefeteig.md"]
 

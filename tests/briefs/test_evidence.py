@@ -6,7 +6,7 @@ from graphengine import TextFile
 from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.briefs.evidence import MAX_COMPLAINTS, check_findings, numbered
 from graphengine.briefs.researcher import research
-from nodes.review.agents import ask_researcher, check_verdict
+from nodes.briefing.agents import ask_researcher, check_verdict
 
 PAGE = TextFile(
     path="notes.md",

@@ -10,7 +10,7 @@ import pytest
 from graphengine import Runner
 from graphengine.briefs.web import Web
 from graphs import blackboard, content_pipeline, event_bus, handoff, orchestrator, parallel_research
-from nodes.review import gathering
+from nodes.briefing import gathering
 from tests.kit.pages import Page, Site, serving
 
 pytest.importorskip("html_to_markdown")

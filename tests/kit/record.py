@@ -28,7 +28,7 @@ from graphengine.stores.sqlite.files import APPLICATION_ID
 from graphengine.stores.sqlite.queries import latest_format
 from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
-from nodes.review.agents import researcher, sceptic
+from nodes.briefing.agents import researcher, sceptic
 from tests.kit.facts import resaid, said
 from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
 

@@ -6,7 +6,7 @@ from graphengine import TextFile
 from graphengine.agents import tool
 from graphengine.briefs.finding import find
 from graphengine.briefs.text.library import MAX_HITS, Library
-from nodes.review.searching import searching_researcher
+from nodes.briefing.searching import searching_researcher
 
 
 @pytest.fixture(name="gears")
