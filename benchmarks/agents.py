@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from benchmarks.measure import KILO, MICRO, Figure, Outcome, Settings, Target, alternate
 from benchmarks.model_server import SAID, serving
 from graphengine import END, START, Agent, Graph, Runner
-from graphengine.models import Lane
+from graphengine.models import RateLimiter
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.sdk import CALLS_AT_ONCE
 
@@ -116,8 +116,8 @@ async def calls_at_once(settings: Settings) -> Outcome:
 async def slow_calls_at_once(settings: Settings) -> Outcome:
     """1,000 requests at once in one process, from the first call to the last answer; each answer takes 5 s.
 
-    The lane of our agents' model allows all calls at once, so each has a connection, as with the SDK alone. The server
-    is a process of its own and only waits. More than 5 s is what the process takes to make the calls.
+    The limiter of our agents' model allows all calls at once, so each has a connection, as with the SDK alone. The
+    server is a process of its own and only waits. More than 5 s is what the process takes to make the calls.
     """
     count = settings.count(1000, 5)
     delay_seconds = DELAY_SECONDS if settings.quick else SLOW_SECONDS
@@ -169,7 +169,7 @@ async def _sdk(server: Served) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def _agent(server: Served, calls_at_once: int = CALLS_AT_ONCE) -> AsyncIterator[Agent[str]]:
-    model = AnthropicModel(MODEL, api_key=KEY, base_url=server.url, lane=Lane(calls_at_once=calls_at_once))
+    model = AnthropicModel(MODEL, api_key=KEY, base_url=server.url, limiter=RateLimiter(calls_at_once=calls_at_once))
     try:
         yield Agent("writer", model=model, system=SYSTEM, prompt=PROMPT)
     finally:

@@ -236,7 +236,7 @@ _PAINT: Final = """
 
 def _page_kilobytes() -> float:
     """Return the size of the page's files as a server that compresses them would send them."""
-    folder = files("graphengine.inspector") / "static"
+    folder = files("graphengine.serve.inspector") / "static"
     every = [file for part in (folder, folder / "vendor") for file in part.iterdir() if file.is_file()]
     shown = [file for file in every if not file.name.endswith(".txt")]
     return sum(len(gzip.compress(file.read_bytes())) for file in shown) / 1000

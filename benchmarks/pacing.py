@@ -115,7 +115,7 @@ QUICK_RULE: Final = "any second"
 async def pacing(settings: Settings) -> Outcome:
     """A map of 40 items with an agent, against a server that allows 5 calls a second and refuses with `retry-after: 1`.
 
-    Nothing is set: the lane learns the limit from the refusals. The ideal time is 8 s. Servers count calls in three
+    Nothing is set: the limiter learns the limit from the refusals. The ideal time is 8 s. Servers count calls in three
     ways. One call is made before, so that the SDK is loaded; then the limit is free again for the map.
     """
     items = settings.count(ITEMS, QUICK_ITEMS)

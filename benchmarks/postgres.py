@@ -25,9 +25,9 @@ from benchmarks.measure import AS_COMMAND, MICRO, MILLI, Figure, Outcome, Settin
 from benchmarks.ours import Counter, Visits, asking, counting, counting_noted, row_bytes, sleeping
 from benchmarks.report import figures, targets
 from graphengine import Graph, Runner, Worker
-from graphengine.runner.worker import Ended
 from graphengine.stores.addresses import parse
 from graphengine.stores.base import DEFAULT_QUEUE, Pick
+from graphengine.worker.worker import Ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Side
     from benchmarks.peers import Library, Run
-    from graphengine.runner.worker import WorkerEvent
+    from graphengine.worker.worker import WorkerEvent
 
 STEPS = 10
 LANGGRAPH = "langgraph", "langgraph.checkpoint.postgres"

@@ -2,7 +2,7 @@ from .agents import Agent as Agent, Window as Window, mcp as mcp, tool as tool
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
 from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
-from .cli.live import show as show
+from .cli.progress import show as show
 from .errors import CompileError as CompileError, GraphEngineError as GraphEngineError
 from .graph.conditions import (
     Condition as Condition,
@@ -28,9 +28,10 @@ from .graph.definition import (
 from .graph.endings import ended_with as ended_with
 from .graph.options import Sizes as Sizes
 from .graph.question import ask as ask
+from .media import Media as Media, TextFile as TextFile
 from .models import (
     Cited as Cited,
-    Lane as Lane,
+    RateLimiter as RateLimiter,
     Message as Message,
     Model as Model,
     Router as Router,
@@ -50,12 +51,10 @@ from .runner import (
     RunFailed as RunFailed,
     Usage as Usage,
     Wait as Wait,
-    Worker as Worker,
 )
 from .state.ending import Ending as Ending
 from .state.failure import Failure as Failure
-from .state.media import Media as Media
 from .state.secret import Secret as Secret
-from .state.text_file import TextFile as TextFile
+from .worker import Worker as Worker
 
 __version__: str

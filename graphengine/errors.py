@@ -492,7 +492,7 @@ class ModelOverloaded(ModelTransient):
 
 
 class ModelBusy(ModelTransient):
-    """The provider refused a call for longer than its lane is patient, or asks not to be called again."""
+    """The provider refused a call for longer than its limiter is patient, or asks not to be called again."""
 
     code = "model_busy"
     retryable = False  # it was retried, for as long as it may be

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 
 from graphengine import TextFile
-from graphengine.graph.templates import block, labelled
+from graphengine.agents.prompts import block, labelled
 from nodes.comparing import remarks
 from nodes.passages import Passage, extract, read, sentences, size
 from nodes.points import Points

@@ -6,21 +6,22 @@ Run it when a command changes; tests/docs/test_cli_page.py checks that the page 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import BaseModel
 
-from graphengine.cli.helping import Command
+from graphengine.cli.context import Exit
 from graphengine.cli.main import COMMANDS, main
-from graphengine.cli.schemas import DOCUMENTS, Failed
-from graphengine.cli.session import Exit
-from graphengine.history.export_file import RunFile
+from graphengine.cli.options import Command
+from graphengine.cli.schemas import DOCUMENTS, schema_of
+from graphengine.history.export import RunFile
+from graphengine.history.step_document import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "use" / "cli.md"
 
@@ -76,7 +77,7 @@ def _command(name: str) -> str:
     context = click.Context(main, info_name="graphengine")
     command = main.get_command(context, name)
     if not isinstance(command, Command):
-        message = f"{name} is not a {Command.__name__} of graphengine.cli.helping"
+        message = f"{name} is not a {Command.__name__} of graphengine.cli.options"
         raise TypeError(message)
     own = click.Context(command, info_name=name, parent=context)
     usage = " ".join(command.collect_usage_pieces(own))
@@ -111,68 +112,52 @@ def _written(name: str) -> str:
     kinds = DOCUMENTS.get(name)
     if kinds is None:
         return "It writes a JSON Schema, with and without `--json`."
-    texts = [f"{_link(kind.model)}{f' {kind.when}' if kind.when else ''}" for kind in kinds]
+    names = ["the run's file" if kind.model is RunFile else _link(kind.model.__name__) for kind in kinds]
+    texts = [f"{name}{f' {kind.when}' if kind.when else ''}" for name, kind in zip(names, kinds, strict=True)]
     return f"`--json` writes {'; '.join(texts)}."
 
 
-def _link(model: type[BaseModel]) -> str:
-    if model is RunFile:
-        return "the run's file"
-    return f"[`{model.__name__}`](#{model.__name__.lower()})"
+def _link(name: str) -> str:
+    return f"[`{name}`](#{name.lower()})"
 
 
 def _models() -> Iterator[str]:
     """Yield the documents in the order of the commands, each before its parts that were not described yet."""
-    roots: list[type[BaseModel]] = [kind.model for kinds in DOCUMENTS.values() for kind in kinds]
-    seen: dict[type[BaseModel], None] = {}
-    roots.append(Failed)
-    for root in roots:
-        _collect(root, seen)
-    for model in seen:
-        rows = "\n".join(_row(name, model) for name in model.model_fields if name != "version")
-        yield f"### {model.__name__}\n\n{inspect.getdoc(model)}\n\n| key | type | meaning |\n|---|---|---|\n{rows}\n"
+    schemas: Any = schema_of()["$defs"]
+    seen: dict[str, None] = {}
+    for name in (*(kind.model.__name__ for kinds in DOCUMENTS.values() for kind in kinds), Failed.__name__):
+        _collect(name, schemas, seen)
+    for name in seen:
+        schema = schemas[name]
+        rows = "\n".join(
+            f"| `{key}`{'' if key in schema['required'] else '*'} | {_type(about)} | {_cell(about['description'])} |"
+            for key, about in schema["properties"].items()
+            if key != "schema" or "enum" not in about
+        )
+        yield f"### {name}\n\n{schema['description']}\n\n| key | type | meaning |\n|---|---|---|\n{rows}\n"
 
 
-def _collect(model: type[BaseModel], seen: dict[type[BaseModel], None]) -> None:
-    if model in seen or model is RunFile:
+def _collect(name: str, schemas: Mapping[str, Any], seen: dict[str, None]) -> None:
+    if name in seen or name == RunFile.__name__:
         return
-    seen[model] = None
-    for info in model.model_fields.values():
-        for part in _parts(info.annotation):
-            _collect(part, seen)
+    seen[name] = None
+    for part in re.findall(r'"#/\$defs/(\w+)"', json.dumps(schemas[name])):
+        _collect(part, schemas, seen)
 
 
-def _parts(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _parts(argument)
-
-
-def _row(name: str, model: type[BaseModel]) -> str:
-    info = model.model_fields[name]
-    mark = "" if info.is_required() else "*"
-    return f"| `{info.alias or name}`{mark} | {_type(info.annotation)} | {_cell(info.description or '')} |"
-
-
-def _type(annotation: Any) -> str:  # noqa: ANN401, PLR0911 - any annotation, and one return per kind
-    """Return an annotation in the terms of JSON."""
-    arguments = get_args(annotation)
-    origin = get_origin(annotation)
-    if annotation is None or annotation is type(None):
-        return "null"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _link(annotation)
-    if origin is Union or type(annotation).__name__ == "UnionType":
-        return " or ".join(_type(argument) for argument in arguments)
-    if re.search(r"Literal\[", repr(annotation)) and origin is not None and not isinstance(origin, type):
-        return ", ".join(f"`{argument}`" for argument in arguments)
-    name = getattr(origin, "__name__", getattr(annotation, "__name__", ""))
-    if name == "Sequence":
-        return f"list of {_type(arguments[0])}"
-    if name == "Mapping":
-        return "object"
-    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}.get(name, "any")
+def _type(schema: Mapping[str, Any]) -> str:
+    """Return a type in words."""
+    if "$ref" in schema:
+        return _link(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return " or ".join(_type(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{word}`" for word in schema["enum"])
+    if schema.get("type") == "array" and schema.get("items"):
+        return f"list of {_type(schema['items'])}"
+    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    words |= {"object": "object", "null": "null", "array": "list"}
+    return words.get(schema.get("type", ""), "any")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write docs/use/errors.md from graphengine/errors.py: every error with its code.
+"""Write docs/use/errors.md from graphengine/errors/__init__.py: every error with its code.
 
 Run it when an error changes; tests/docs/test_errors_page.py checks that the page is up to date.
 """

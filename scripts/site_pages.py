@@ -37,10 +37,10 @@ API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
                 "Extension",
                 "Follower",
                 "OpenRun",
-                "Schedule",
                 "Vacuumed",
             ),
         ),
+        "graphengine.worker": ("Runs at given times; `graphengine.Worker` drives them.", ("Schedule",)),
         "graphengine.agents": (
             "What an agent shows while it works.",
             ("TextDelta", "ThinkingDelta", "PartialAnswer", "ToolCalled", "ToolReturned", "AnswerReset"),
@@ -59,6 +59,8 @@ API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
             "Where runs are recorded.",
             (
                 "base.Store",
+                "base.RunStore",
+                "base.QueueStore",
                 "base.RunInfo",
                 "base.Append",
                 "base.Loaded",

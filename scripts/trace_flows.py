@@ -29,6 +29,7 @@ from graphengine import END, START, Agent, Graph, Runner, value
 from graphengine.agents import Hooks
 from graphengine.models import AnthropicModel
 from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import store as sqlite_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -219,7 +220,7 @@ def trace_resume() -> Trace:
             _called(main, [*resume, "steps=4"])
             with (
                 traced() as trace,
-                trace.counted(SQLiteStore, "open", "stores"),
+                trace.counted(sqlite_store, "Reader", "stores"),  # a store has one while it is open
                 trace.counted(SQLiteStore, "load", "loads"),
                 trace.counted(asyncio.events, "new_event_loop", "loops"),
             ):

@@ -49,12 +49,9 @@ def test_an_impure_call_is_found_with_its_line(source: str, found: list[str]) ->
 
 
 ONE_DOOR = {
-    "decide": {
-        "engine/session.py",  # the only door
-        "history/replay/event_of_step.py",  # the initial state under the current graph, never folded
-    },
+    "decide": {"engine/session.py"},  # the only door
     "evolve": {
-        "inspector/driving.py",  # to show what a branch would change, which is not recorded
+        "serve/inspector/driving.py",  # to show what a branch would change, which is not recorded
         "testing/stage.py",  # puts a run that was never recorded before a node
     },
     "fold": {"runner/kept.py"},  # the steps that another process recorded since

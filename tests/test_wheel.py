@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from graphengine.cli.bundled import names
+from graphengine.cli.new import names
 from graphengine.errors import install_command
 from tests.kit.clean_environment import ROOT, Environment, built, environment, link
 

@@ -1,7 +1,7 @@
 from .agent import Agent as Agent, Answer as Answer
 from .approval import Approval as Approval, Edit as Edit, Refuse as Refuse, file_diff as file_diff
 from .guards import Guard as Guard, guard as guard
-from .hooks import Hooks as Hooks
+from .guards import Hooks as Hooks
 from .live_events import (
     AnswerReset as AnswerReset,
     PartialAnswer as PartialAnswer,

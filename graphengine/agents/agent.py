@@ -15,36 +15,33 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import TypeForm, TypeVar
 
-from graphengine.agents.alone import Alone
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text
-from graphengine.agents.in_run import scope_here
+from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
 from graphengine.agents.reading import Output
-from graphengine.agents.run_scope import in_loop_of
+from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
+from graphengine.graph.question import holes
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import DATA_NOTE, SYSTEM_DATA_NOTE, fill, holes, labelled
-from graphengine.models.base import Message, Model
+from graphengine.media import Media, joined
+from graphengine.models.base import Message, Model, OfflineModel
 from graphengine.models.batches import lacks_batches
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
-from graphengine.models.offline import OfflineModel
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
-from graphengine.state.media import Media, joined
 from graphengine.state.path import is_path, nearest, parse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from graphengine.agents.hooks import Hooks
-    from graphengine.agents.run_scope import Scope
+    from graphengine.agents.guards import Hooks
+    from graphengine.agents.runtime import AgentRuntime
     from graphengine.models.parts import Citation
     from graphengine.state.amounts import Usage
 
@@ -75,7 +72,6 @@ class Answer(Generic[T]):
         return citations_of(self.messages[-1])
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Agent(Generic[T]):
     """A role that answers prompts with values of one type.
@@ -186,7 +182,7 @@ class Agent(Generic[T]):
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
-        return (await self.answer(**inputs)).value
+        return (await self._called(inputs)).value
 
     def run_sync(self, **inputs: object) -> T:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
@@ -207,23 +203,32 @@ class Agent(Generic[T]):
         Args:
             inputs: As for `run`. The input that `memory` names holds the earlier messages.
         """
-        _check_inputs(self, inputs)
-        scope = scope_here() or Alone(self._for_tools(inputs))
-        return await in_loop_of(scope, functools.partial(self._answer, scope, inputs))
+        return await self._called(inputs)
 
     def body(self) -> AgentBody[T]:
         """Return the agent as a node's body."""
         return AgentBody(self)
 
-    async def _answer(self, scope: Scope, inputs: Mapping[str, object]) -> Answer[T]:
+    def _called(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T]]:
+        """Call it in the event loop of the run, from any thread or loop.
+
+        Raises:
+            DefinitionError: An input is missing, or nothing reads it.
+        """
+        _check_inputs(self, inputs)
+        runtime = runtime_here() or StandaloneRuntime(self._for_tools(inputs))
+        call = functools.partial(self._answer, runtime, inputs)
+        return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
+
+    async def _answer(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Answer[T]:
         before = _remembered(inputs.get(self.memory)) if self.memory else ()
         if self.history is not None:
             before = _chosen_history(self, before)
         given = {name: value for name, value in inputs.items() if name != self.memory}
-        stand_in = self._stand_in(scope, given) if self.offline is not None else None
+        stand_in = self._stand_in(runtime, given) if self.offline is not None else None
         try:
-            talk = Conversation(self, scope, await self._instructions(scope, given), before, given, stand_in)
-            question, media = await self._question(scope, given)
+            talk = Conversation(self, runtime, await self._instructions(runtime, given), before, given, stand_in)
+            question, media = await self._question(runtime, given)
             value = await talk.hold(question, media)
         except ModelError as error:
             if not error.where:
@@ -231,25 +236,25 @@ class Agent(Generic[T]):
             raise
         return Answer(value, talk.messages, talk.usage)
 
-    async def _question(self, scope: Scope, inputs: Mapping[str, object]) -> tuple[str, Sequence[Media]]:
+    async def _question(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> tuple[str, Sequence[Media]]:
         """Return the question and its media; the user's functions that make or guard it are called in a thread."""
         media: list[Media] = []
         if callable(self.prompt):
-            text, media = await self._made("prompt", self.prompt, scope, inputs)
+            text, media = await self._made("prompt", self.prompt, runtime, inputs)
         else:
             text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(inputs), media)
         if not (self.checks and any(guard.on == "input" for guard in self.checks)):
             return text, media
         guarded = functools.partial(check_text, self.checks, text, "input", where=f"agent {self.name}")
-        return cast("str", await scope.blocking(guarded)), media
+        return cast("str", await runtime.blocking(guarded)), media
 
     async def _made(
-        self, what: str, function: Callable[..., object], scope: Scope, inputs: Mapping[str, object]
+        self, what: str, function: Callable[..., object], runtime: AgentRuntime, inputs: Mapping[str, object]
     ) -> tuple[str, list[Media]]:
         """Return the text and the media that a function of fields makes; a sync one is called in a thread."""
         values = {name: value for name, value in inputs.items() if name in Injected.of(function).names}
         call = functools.partial(function, **values)
-        made = call() if is_async(function) else await scope.blocking(call)
+        made = call() if is_async(function) else await runtime.blocking(call)
         if inspect.isawaitable(made):
             made = await made
         takes_media = what == "prompt"
@@ -260,11 +265,11 @@ class Agent(Generic[T]):
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
         return joined(cast("Sequence[str | Media]", parts))
 
-    async def _instructions(self, scope: Scope, inputs: Mapping[str, object]) -> str:
+    async def _instructions(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> str:
         """Return the standing instructions, with a note on delimited data if they or the question have some."""
         has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else self._shown(inputs))
         if callable(self.system):
-            system, _ = await self._made("system", self.system, scope, inputs)
+            system, _ = await self._made("system", self.system, runtime, inputs)
         else:
             system = fill(self.system, inputs)
             if holes(self.system):
@@ -289,7 +294,7 @@ class Agent(Generic[T]):
             object.__setattr__(self, "reads", tuple(self.body().parameters))
         return self.reads or ()
 
-    def _stand_in(self, scope: Scope, inputs: Mapping[str, object]) -> Callable[[], Any]:
+    def _stand_in(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:
         function = cast("Callable[..., object]", self.offline)
         wanted = Injected.of(function).names
 
@@ -297,7 +302,7 @@ class Agent(Generic[T]):
             values = {name: value for name, value in inputs.items() if name in wanted}
             if is_async(function):
                 return await function(**values)  # type: ignore[misc]
-            return await scope.blocking(functools.partial(function, **values))
+            return await runtime.blocking(functools.partial(function, **values))
 
         return answer
 

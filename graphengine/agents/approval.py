@@ -1,7 +1,7 @@
 """Approval: a person is asked before a tool is called, and can approve, change the arguments, or refuse with a reason.
 
 The answers are JSON: `true`, `false`, `{"refuse": "the reason"}`, `{"arguments": {"amount": 3}}` with the arguments to
-change. Earlier versions recorded only `true` and `false`. What the person sees is a text: the call on one line, a table
+change. What the person sees is a text: the call on one line, a table
 of its arguments if it is longer, or what the tool's own function shows, such as a diff.
 """
 
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
+from graphengine.agents.prompts import as_text
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import as_text
 from graphengine.runner.scope import Question
 from graphengine.state.injection import NO_DEFAULT, Injected
 from graphengine.state.json_values import utf8_text
@@ -28,7 +28,7 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphengine.agents.run_scope import Scope
+    from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import Tool
     from graphengine.models.base import ToolCall
 
@@ -156,17 +156,17 @@ class Asking:
     call: ToolCall
     given: Mapping[str, object]
 
-    async def verdict(self, scope: Scope, record: tuple[str, str]) -> ToolCall | str:
+    async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
         """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
 
         Args:
-            scope: The run.
+            runtime: The run.
             record: The name and the key of the call's own record.
         """
         if self.tool.approval is None or self.tool.misfit(self.call.arguments, self.given) is not None:
             return self.call  # arguments that do not fit go back to the model
         identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
-        answer = await scope.approved(identity, record, functools.partial(self._question, scope))
+        answer = await runtime.approved(identity, record, functools.partial(self._question, runtime))
         if answer is None or answer is True:
             return self.call
         if isinstance(answer, Edit):
@@ -183,21 +183,23 @@ class Asking:
         """The arguments as the model wrote them, repaired if they were not quite JSON."""
         return self.tool.written(self.call.arguments)
 
-    async def _question(self, scope: Scope, *, was_asked: bool) -> Question | None:
+    async def _question(self, runtime: AgentRuntime, *, was_asked: bool) -> Question | None:
         """Return the question; None if a person need not be asked. The rule does not decide again after it was."""
         approval = self.tool.approval
         if approval is None:
             return None
         values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
-        if approval.when is not None and not was_asked and not await self._called(scope, approval.when, values):
+        if approval.when is not None and not was_asked and not await self._called(runtime, approval.when, values):
             return None
-        shown = None if approval.show is None else as_text(await self._called(scope, approval.show, values))
+        shown = None if approval.show is None else as_text(await self._called(runtime, approval.show, values))
         default: JsonValue = True
         if not approval.default:
             default = {"refuse": f"no person answered within {_in_words(approval.timeout_seconds or 0)}"}
         return Question(self._text(shown), self._schema(), self._read, approval.timeout_seconds, default)
 
-    async def _called(self, scope: Scope, function: Callable[..., object], values: Mapping[str, object]) -> object:
+    async def _called(
+        self, runtime: AgentRuntime, function: Callable[..., object], values: Mapping[str, object]
+    ) -> object:
         """Call a function of the tool's policy with the values that its parameters name."""
         injected = Injected.of(function)
         for parameter in injected.parameters:
@@ -207,7 +209,7 @@ class Asking:
         call = functools.partial(function, **{name: values[name] for name in injected.names if name in values})
         if is_async(function):
             return await call()  # type: ignore[misc]
-        return await scope.blocking(call)
+        return await runtime.blocking(call)
 
     def _text(self, shown: str | None) -> str:
         """Return the question's text."""

@@ -20,24 +20,24 @@ import asyncio
 import math
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from graphengine.agents.batching import BATCH_KEY
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
-from graphengine.models.base import EstimatesCosts
-from graphengine.models.lane import characters, estimated_tokens
+from graphengine.models.base import EstimatesCosts, characters, estimated_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.models.base import Model, Request
     from graphengine.state.amounts import Usage
 
+BATCH_KEY: Final = "/batch||"
+"""What comes after the key of a turn in the key of the record of its place in a batch."""
 _Name: TypeAlias = Literal["cost_usd", "tokens"]
 _NAMES: Final[tuple[_Name, ...]] = ("cost_usd", "tokens")
 _ANSWER_TOKENS: Final = 4096
@@ -57,52 +57,26 @@ class _Known:
     characters: int
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCall:
-    """A call that is about to be made.
-
-    Attributes:
-        agent: The agent.
-        model: The model's name.
-        characters: The length of the question.
-        guess: What it may use, by name, for a first call; a name is missing if that is unknown.
-    """
-
-    agent: str
-    model: str
-    characters: int
-    guess: Mapping[_Name, float] = field(default_factory=dict)
-
-    @property
-    def kinds(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """The kinds of earlier calls from which its use is estimated, the most similar first."""
-        return (self.agent, self.model), ("", self.model)
-
-
 @dataclass(slots=True, eq=False)
-class _Reserved:
-    """What one call may use.
+class _Reservation:
+    """A call that waits for room in the limits around it, or has it.
 
     Attributes:
         frame: The frame in which it is made.
-        amounts: Its estimate by name; infinity for all that is left.
         place: The call's key in the frame's recorded work.
+        amounts: What it may use, by name; infinity for all that is left.
+        kinds: The kinds of earlier calls from which that is estimated, each an agent and a model, the most similar
+            first.
+        characters: The length of the question.
+        awake: Set when it has to check again whether there is room, while it waits.
     """
 
     frame: Frame
+    place: str
     amounts: Mapping[_Name, float]
-    place: str = ""
-
-
-class _Place:
-    """The place of a call in the line."""
-
+    kinds: Sequence[tuple[str, str]] = ()
+    characters: int = 0
     awake: asyncio.Future[None] | None = None
-
-    def wake(self) -> None:
-        """Let it check whether there is room now."""
-        if self.awake is not None and not self.awake.done():
-            self.awake.set_result(None)
 
 
 class Budgets:
@@ -114,14 +88,14 @@ class Budgets:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._reserved: list[_Reserved] = []
-        self._waiting: list[_Place] = []
+        self._reserved: list[_Reservation] = []
+        self._waiting: list[_Reservation] = []
         self._known: dict[tuple[str, str], _Known] = {}
         self._unrecorded: dict[str, tuple[Frame, Usage]] = {}
-        self._asleep: dict[tuple[str, str], _Reserved] = {}
+        self._asleep: dict[tuple[str, str], _Reservation] = {}
         for frame in snapshot.frames.values():
             for place in _in_batches(frame):
-                self._reserved.append(_Reserved(frame, dict.fromkeys(_NAMES, math.inf), place))
+                self._reserved.append(_Reservation(frame, place, dict.fromkeys(_NAMES, math.inf)))
                 self._asleep[frame.id, place] = self._reserved[-1]
 
     @contextmanager
@@ -132,14 +106,6 @@ class Budgets:
                 self._asleep[frame.id, place] = reserved
         yield
         self._asleep.pop((frame.id, place), None)  # the sleep was over when the attempt began
-
-    def limits(self, frame: Frame) -> bool:
-        """Return whether a call in a frame needs a reservation: a limit applies, and it has none already."""
-        return not _IS_INSIDE.get() and next(self._limited(frame), None) is not None
-
-    def knows(self, call: ModelCall) -> bool:
-        """Return whether a call like this one was made before."""
-        return any(kind in self._known for kind in call.kinds)
 
     async def held(
         self,
@@ -158,40 +124,36 @@ class Budgets:
             wait: Waits for a future, unless the run has to stop before.
             at: The call's key in the frame's recorded work.
         """
-        if not self.limits(frame):
+        if _IS_INSIDE.get() or next(self._limited(frame), None) is None:
             return nullcontext(_nothing)
-        call = ModelCall(request.agent, model.name, characters(request))
-        if not self.knows(call):
-            call = replace(call, guess=await guessed(model, request))
-        return (await self.reserve(frame, call, wait, at)).held()
-
-    async def reserve(
-        self, frame: Frame, call: ModelCall, wait: Callable[[asyncio.Future[None]], Awaitable[None]], at: str = ""
-    ) -> Reservation:
-        """Reserve what a call may use, once there is room for it.
-
-        Args:
-            frame: The frame in which it is made.
-            call: The call.
-            wait: Waits for a future, unless the run has to stop before.
-            at: The call's key in the frame's recorded work.
-        """
+        kinds = ((request.agent, model.name), ("", model.name))
+        known = any(kind in self._known for kind in kinds)
+        guess = {} if known else await _guessed(model, request)
+        call = _Reservation(frame, at, guess, kinds, characters(request))
         kept = self._asleep.pop((frame.id, at), None)
         if kept is not None:
-            return Reservation(self, kept, call)
-        place = _Place()
-        self._waiting.append(place)
+            kept.kinds, kept.characters = call.kinds, call.characters
+            return self._held(kept)
+        self._waiting.append(call)
         try:
-            while True:
-                reserved = _Reserved(frame, self._estimate(call), at)
-                if self._waiting[0] is place and self._has_room(reserved):
-                    self._reserved.append(reserved)
-                    return Reservation(self, reserved, call)
-                place.awake = asyncio.get_running_loop().create_future()
-                await wait(place.awake)
+            while not (self._waiting[0] is call and self._has_room(call)):
+                call.awake = asyncio.get_running_loop().create_future()
+                await wait(call.awake)
+            self._reserved.append(call)
         finally:
-            self._waiting.remove(place)
+            self._waiting.remove(call)
             self._wake()
+        return self._held(call)
+
+    @contextmanager
+    def _held(self, reserved: _Reservation) -> Iterator[Callable[[Usage], None]]:
+        """Hold a reservation during a block; the block gets a function to call with what the call used."""
+        before = _IS_INSIDE.set(True)
+        try:
+            yield partial(self._learn, reserved)
+        finally:
+            _IS_INSIDE.reset(before)
+            self._release(reserved)
 
     def unrecorded(self, frame: Frame, usage: Usage) -> None:
         """Count what a failed call used, which is recorded when its attempt ends."""
@@ -203,7 +165,7 @@ class Budgets:
         if self._unrecorded.pop(frame.id, None):
             self._wake()
 
-    def learn(self, call: ModelCall, usage: Usage) -> None:
+    def _learn(self, call: _Reservation, usage: Usage) -> None:
         """Remember what a call used, for the estimates of later ones."""
         amounts = {name: of_limit(name, usage) for name in _NAMES}
         for kind in call.kinds:
@@ -212,7 +174,7 @@ class Budgets:
                 most: dict[_Name, float] = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
                 self._known[kind] = _Known(most, max(call.characters, known.characters))
 
-    def release(self, reserved: _Reserved) -> None:
+    def _release(self, reserved: _Reservation) -> None:
         """Release a reservation, and let the next call check again; one whose node sleeps is kept."""
         if self._asleep.get((reserved.frame.id, reserved.place)) is reserved:
             return
@@ -227,11 +189,15 @@ class Budgets:
                 if limit is not None:
                     yield sub, name, limit, usage
 
-    def _has_room(self, reserved: _Reserved) -> bool:
-        """Return whether a call fits into all limits around it."""
-        return all(self._fits(reserved, *limited) for limited in self._limited(reserved.frame))
+    def _has_room(self, call: _Reservation) -> bool:
+        """Return whether a call fits into all limits around it, by the present estimate of what it may use."""
+        known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
+        if known is not None:
+            longer = max(1.0, call.characters / max(known.characters, 1))
+            call.amounts = {name: amount * longer for name, amount in known.amounts.items()}
+        return all(self._fits(call, *limited) for limited in self._limited(call.frame))
 
-    def _fits(self, reserved: _Reserved, sub: Frame | None, name: _Name, limit: float, usage: Usage) -> bool:
+    def _fits(self, reserved: _Reservation, sub: Frame | None, name: _Name, limit: float, usage: Usage) -> bool:
         """Return whether a call fits into one limit, or has it for itself."""
         inside = [each.amounts for each in self._reserved if sub is None or _is_in(each.frame, sub)]
         if not inside:
@@ -241,48 +207,22 @@ class Budgets:
         used = of_limit(name, usage) + sum(of_limit(name, each) for each in failed)
         return used + planned <= limit + _ROUNDING
 
-    def _estimate(self, call: ModelCall) -> Mapping[_Name, float]:
-        """Return what a call will probably use at most."""
-        known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
-        if known is None:
-            return {name: call.guess.get(name, math.inf) for name in _NAMES}
-        longer = max(1.0, call.characters / max(known.characters, 1))
-        return {name: amount * longer for name, amount in known.amounts.items()}
-
     def _wake(self) -> None:
-        if self._waiting:
-            self._waiting[0].wake()
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What a call that is about to be made may use."""
-
-    _budgets: Budgets
-    _reserved: _Reserved
-    _call: ModelCall
-
-    @contextmanager
-    def held(self) -> Iterator[Callable[[Usage], None]]:
-        """Hold it during a block; the block gets a function to call with what the call used."""
-        before = _IS_INSIDE.set(True)
-        try:
-            yield partial(self._budgets.learn, self._call)
-        finally:
-            _IS_INSIDE.reset(before)
-            self._budgets.release(self._reserved)
+        """Let the first call that waits check again."""
+        awake = self._waiting[0].awake if self._waiting else None
+        if awake is not None and not awake.done():
+            awake.set_result(None)
 
 
 def _nothing(usage: Usage) -> None:
     """Do nothing, as no limit applies."""
 
 
-async def guessed(model: Model, request: Request) -> Mapping[_Name, float]:
+async def _guessed(model: Model, request: Request) -> dict[_Name, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
     asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
-    found: dict[_Name, float] = {"tokens": float(asked + answered)}
     cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
-    return found if cost is None else {**found, "cost_usd": cost}
+    return {"tokens": float(asked + answered), "cost_usd": math.inf if cost is None else cost}
 
 
 def _in_batches(frame: Frame) -> Iterator[str]:
@@ -301,4 +241,4 @@ def _is_in(frame: Frame, sub: Frame) -> bool:
     return around is not None
 
 
-__all__ = ["Budgets", "ModelCall", "Reservation", "guessed"]
+__all__ = ["BATCH_KEY", "Budgets"]

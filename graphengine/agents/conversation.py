@@ -25,11 +25,11 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
-from graphengine.agents.batching import batched
-from graphengine.agents.guards import apply_to_value, check_text
-from graphengine.agents.hooks import around_model, around_tool
+from graphengine.agents.guards import apply_to_value, around_model, around_tool, check_text
+from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
 from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
+from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
@@ -43,29 +43,27 @@ from graphengine.errors import (
     mark_repeating,
 )
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import DATA_NOTE, as_text
-from graphengine.models.base import Compacts, Message, Request, Response, usage_of
+from graphengine.media import Media
+from graphengine.models.base import Compacts, Message, OfflineModel, Request, Response, usage_of
 from graphengine.models.hosted import refuse_lacking_tools
-from graphengine.models.lane import CACHED_CHARACTERS, paced
-from graphengine.models.offline import OfflineModel
-from graphengine.models.parts import with_citations
+from graphengine.models.limiter import limited
+from graphengine.models.parts import Cited, with_citations
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, Piece, as_outcome
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from graphengine.agents.agent import Agent
-    from graphengine.agents.run_scope import Scope
+    from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
     from graphengine.engine.steps import ModelCaller
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonObject, JsonValue
+    from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.agents")
 
@@ -73,6 +71,8 @@ T = TypeVar("T", default=str)
 
 CALLS_AT_ONCE: Final = 32
 """The most tool calls of one turn that run in parallel; as many as a Runner has threads by default."""
+_CACHED_CHARACTERS: Final = 4096
+"""Shorter beginnings, of about 1,024 tokens, are not cached. Source: Anthropic's documentation of prompt caching."""
 _NO_TURNS: Final = (
     "This call was not made: there are no more turns for calling tools. Give your final answer now, with what you "
     "know, and say what is missing."
@@ -87,7 +87,7 @@ class Conversation(Generic[T]):
 
     Args:
         agent: The agent.
-        scope: The run in which it is called.
+        runtime: The run in which it is called.
         system: The agent's standing instructions.
         before: The remembered messages of earlier calls.
         inputs: What its check can read, by name.
@@ -101,20 +101,20 @@ class Conversation(Generic[T]):
     def __init__(  # noqa: PLR0913 - the parts of a call
         self,
         agent: Agent[T],
-        scope: Scope,
+        runtime: AgentRuntime,
         system: str,
         before: Sequence[Message],
         inputs: Mapping[str, object],
         stand_in: Callable[[], Awaitable[object]] | None,
     ) -> None:
         self._agent = agent
-        self._scope = scope
+        self._runtime = runtime
         self._system = utf8_text(system)
         self._before = before
         self._inputs = inputs
         self._stand_in = stand_in
-        self._model = scope.model_for(agent.name, agent.model)
-        self._live = scope.live(agent.name)
+        self._model = runtime.model_for(agent.name, agent.model)
+        self._live = runtime.live(agent.name)
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
         self._given: Mapping[str, object] = {}
@@ -123,7 +123,7 @@ class Conversation(Generic[T]):
         self.messages: list[Message] = []
         self._key = ""
         if self._is_made and not isinstance(self._model, OfflineModel):
-            self._key = scope.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
+            self._key = runtime.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
         self.usage: Usage = {}
 
@@ -140,7 +140,7 @@ class Conversation(Generic[T]):
         async with AsyncExitStack() as stack:
             await self._open_tools(stack)
             self._key = self._place()
-            with self._scope.group(self._key), self._shown():
+            with self._runtime.group(self._key), self._shown():
                 return await self._to_the_answer()
 
     def _shown(self) -> AbstractContextManager[object]:
@@ -155,7 +155,7 @@ class Conversation(Generic[T]):
         """Return the rule-based answer. It is computed once, as rules would return or raise the same again."""
         try:
             response = await self._model.answer(self._request())
-            self._scope.paid(usage_of(response))
+            self._runtime.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
             value = await self._read(response.content)
         except _OF_RULES as error:
@@ -168,7 +168,9 @@ class Conversation(Generic[T]):
         agent = self._agent
         tool_turns = retries = 0
         while True:
-            response = await self._answer()
+            await self._begin_turn()
+            response = await self._ask(self._model, self._request(), "turn")
+            self._end_turn(response)
             if response.calls:
                 tool_turns += 1
                 self._check_turns(tool_turns)
@@ -182,8 +184,10 @@ class Conversation(Generic[T]):
                 continue
             try:
                 with self._refusing(GuardFailed, *_OF_RULES):
-                    value = with_citations(await self._read(str(response.content)), self.messages[-1])
-                self._scope.answered("turn", str(self._turn), value)
+                    value = await self._read(str(response.content))
+                if isinstance(value, Cited):
+                    value = with_citations(value, self.messages[-1])
+                self._runtime.answered("turn", str(self._turn), value)
                 return value  # noqa: TRY300 - the whole
             except BadAnswer as error:
                 if retries == agent.output_retries:
@@ -200,7 +204,7 @@ class Conversation(Generic[T]):
         try:
             yield
         except errors as error:
-            self._scope.refuse(error, name, str(self._turn))
+            self._runtime.refuse(error, name, str(self._turn))
             raise
 
     def _check_turns(self, tool_turns: int) -> None:
@@ -219,17 +223,15 @@ class Conversation(Generic[T]):
 
     # One turn of the model.
 
-    async def _answer(self) -> Response:
-        """Return the model's next answer, from its record.
-
-        Raises:
-            AnswerCut, AnswerRefused, ContextFull: It cannot be used. Errors of the model are raised too.
-        """
+    async def _begin_turn(self) -> None:
+        """Begin a turn of the model: shorten the conversation first, if it is too long."""
         self._turn += 1
         await self._shorten()
         if self._live is not None:
             self._live.begin(self._turn)
-        response = await self._ask(self._model, self._request(), "turn")
+
+    def _end_turn(self, response: Response) -> None:
+        """Add the model's answer to the conversation."""
         if self._live is not None:
             self._live.end()
         message = Message(
@@ -241,57 +243,53 @@ class Conversation(Generic[T]):
             native=response.native,
         )
         self.messages.append(message)
-        return response
 
     async def _ask(
         self, model: Model, request: Request, name: str, extra: Mapping[str, JsonValue] = NOTHING
     ) -> Response:
-        """Call a model once; `extra` is recorded with its answer.
+        """Return a model's answer, from its record if there is one; `extra` is recorded with it.
 
         Raises:
             AnswerCut, AnswerRefused, ContextFull: The answer cannot be used. Errors of the model are raised too.
         """
-        response = response_of(await self._recorded(model, request, name, extra))
+        await self._runtime.may_call(model)
+        fresh: list[Response] = []
+
+        async def make() -> Piece:
+            used = reserved.enter_context(await self._runtime.reserved(model, request))
+            answered: list[Response] = []
+            with self._counting(answered):
+                given = await around_model(self._agent.watch, functools.partial(self._called, model, answered))(request)
+            fresh.append(checked(given, model, request.agent, self._ids()))
+            used(usage_of(fresh[0]))
+            record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
+            by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
+            return Piece(record, len(to_json(record)), usage_of(fresh[0]), by)
+
+        with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
+            record = await self._runtime.piece(name, str(self._turn), make)
+        response = fresh[0] if fresh else response_of(record)
         self.usage = add_usage(self.usage, usage_of(response))
         with self._refusing(AnswerCut, AnswerRefused, ContextFull, name=name):
             check_usable(response, response.model or model.name, self._agent.name, self._agent.chosen.max_tokens)
         return response
 
-    async def _recorded(self, model: Model, request: Request, name: str, extra: Mapping[str, JsonValue]) -> JsonObject:
-        """Return the record of one answer."""
-        await self._scope.may_call(model)
-        reserved = ExitStack()  # released when the answer is recorded, which is when it counts
+    def _recorded_too(self, request: Request) -> dict[str, JsonValue]:
+        """Return what is recorded with an answer: the settings, and the texts that functions made."""
+        found: dict[str, JsonValue] = {}
+        if request.settings != NO_SETTINGS:
+            found["settings"] = request.settings.recorded()
+        if self._turn == 1:
+            found |= {name: text for name, text in self._made_texts() if self._runtime.may_record(text)}
+            if "question" in found and self.messages[0].media:
+                found["media"] = [one.model_dump() for one in self.messages[0].media]
+        return found
 
-        async def make() -> Piece:
-            used = reserved.enter_context(await self._scope.reserved(model, request))
-            response = checked(await self._hooked(model, request), model, request.agent)
-            used(usage_of(response))
-            record = {**record_of(response, self._ids() if response.calls else set()), **extra}
-            if request.settings != NO_SETTINGS:
-                record["settings"] = request.settings.recorded()
-            if self._turn == 1:
-                record |= {name: text for name, text in self._made_texts() if self._scope.may_record(text)}
-                if "question" in record and self.messages[0].media:
-                    record["media"] = [one.model_dump() for one in self.messages[0].media]
-            by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
-            return Piece(record, len(to_json(record)), usage_of(response), by)
-
-        with reserved:
-            kept: JsonObject = await self._scope.piece(name, str(self._turn), make)
-            return kept
-
-    async def _hooked(self, model: Model, request: Request) -> Response:
-        """Call a model with the agent's hooks around it. An answer that they drop is counted all the same."""
-        answered: list[Response] = []
-
-        async def call(request: Request) -> Response:
-            if answered and self._live is not None:
-                self._live.reset("a hook calls the model again")
-            answered.append(await self._called(model, request))
-            return answered[-1]
-
+    @contextmanager
+    def _counting(self, answered: list[Response]) -> Iterator[None]:
+        """Count the answers in this list that hooks drop: all but the last, or all if the block fails."""
         try:
-            response = await around_model(self._agent.watch, call)(request)
+            yield
         except BaseException as error:
             for lost in answered:
                 self._spent(_used(lost))
@@ -300,32 +298,35 @@ class Conversation(Generic[T]):
             raise
         for lost in answered[:-1]:
             self._spent(_used(lost))
-        return response
 
-    async def _called(self, model: Model, request: Request) -> Response:
-        """Call a model through its lane. Alone, call it again after a failure that passes, as a node does in a run."""
+    async def _called(self, model: Model, answered: list[Response], request: Request) -> Response:
+        """Call a model. Alone, call it again after a failure that passes, as a node does in a run."""
+        if answered and self._live is not None:
+            self._live.reset("a hook calls the model again")
         if self._agent.batch and model is self._model:
-            answered = await batched(self._scope, model, request)
-            if answered is not None:
-                return answered
+            found = await batched(self._runtime, model, request)
+            if found is not None:
+                answered.append(found)
+                return found
         asked = request
         if request.on_spent != self._spent or request.waits is None:  # a hook or a summary made the request
-            asked = replace(request, on_spent=self._spent, waits=self._scope.waits)
+            asked = replace(request, on_spent=self._spent, waits=self._runtime.waits)
         for tries in count(1):
             try:
-                return await paced(model, asked, beginning=_beginning(model, request))
+                answered.append(await limited(model, asked, beginning=_beginning(model, request)))
+                return answered[-1]
             except ModelTransient as error:
-                pause = self._scope.pause_after(error, tries)
+                pause = self._runtime.pause_after(error, tries)
                 if pause is None:
                     raise
-                clock = self._scope.waits.clock
+                clock = self._runtime.waits.clock
                 await clock.sleep_until(clock.now() + pause)
         raise AssertionError
 
     def _spent(self, usage: Usage) -> None:
         """Count the usage of a failed call; it has no record of its own, so it is counted with its attempt."""
         if usage:
-            self._scope.paid(usage)
+            self._runtime.paid(usage)
             self.usage = add_usage(self.usage, usage)
 
     @property
@@ -365,7 +366,7 @@ class Conversation(Generic[T]):
             on_thinking=None if self._live is None else self._live.thinking,
             on_reset=None if self._live is None else self._live.reset,
             on_spent=self._spent,
-            waits=self._scope.waits,
+            waits=self._runtime.waits,
             stand_in=self._stand_in,
         )
 
@@ -394,10 +395,10 @@ class Conversation(Generic[T]):
         guards = any(guard.on == "output" for guard in agent.checks)
         if guards and isinstance(content, str) and agent.reader.schema is None:
             guarded = functools.partial(check_text, agent.checks, content, "output", where=where)
-            content = await self._scope.blocking(guarded)
+            content = await self._runtime.blocking(guarded)
         value = agent.reader.read(content)
         if guards and agent.reader.schema is not None:
-            watched = cast("T", await self._scope.blocking(lambda: apply_to_value(agent.checks, value, where=where)))
+            watched = cast("T", await self._runtime.blocking(lambda: apply_to_value(agent.checks, value, where=where)))
             value = value if watched is value else agent.reader.again(watched)
         await self._check(value)
         return value
@@ -415,7 +416,7 @@ class Conversation(Generic[T]):
         fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
         try:
             call = functools.partial(check.function, **{first.name: value}, **fields)
-            checked = call() if is_async(check.function) else await self._scope.blocking(call)
+            checked = call() if is_async(check.function) else await self._runtime.blocking(call)
             if inspect.isawaitable(checked):
                 await checked
         except ValueError as error:
@@ -426,7 +427,9 @@ class Conversation(Generic[T]):
     # Tools.
 
     async def _open_tools(self, stack: AsyncExitStack) -> None:
-        self._given = self._scope.given()
+        if not (self._agent.kit or self._agent.hosted):
+            return
+        self._given = self._runtime.given()
         tools: list[Tool] = []
         for source in self._agent.kit:
             tools += [source] if isinstance(source, Tool) else await self._opened(source, stack)
@@ -441,7 +444,7 @@ class Conversation(Generic[T]):
         return tool.given(self._given, self._inputs)
 
     async def _opened(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
-        opened = await self._scope.opened(source)
+        opened = await self._runtime.opened(source)
         if opened is not None:
             return opened
         stack.push_async_callback(source.close)
@@ -497,7 +500,7 @@ class Conversation(Generic[T]):
             known = ", ".join(self._tools) or "none"
             return result_message(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
         given = self._given_to(tool)
-        made = await Asking(self._agent.name, tool, call, given).verdict(self._scope, (f"tool {call.name}", number))
+        made = await Asking(self._agent.name, tool, call, given).verdict(self._runtime, (f"tool {call.name}", number))
         if isinstance(made, str):
             return result_message(call, {"text": made, "error": True})
         if made is not call:  # a service refuses one key with other arguments
@@ -507,7 +510,7 @@ class Conversation(Generic[T]):
         async def make() -> Piece:
             if self._live is not None:
                 self._live.called(made)
-            with self._scope.call(key):
+            with self._runtime.call(key):
                 outcome = await self._outcome(tool, made, given)
             if self._live is not None:
                 self._live.returned(made, outcome.text, is_error=outcome.is_error)
@@ -516,7 +519,7 @@ class Conversation(Generic[T]):
                 raised.append(outcome.error)
             return Piece(record, len(to_json(record)))
 
-        record = await self._scope.piece(f"tool {call.name}", number, make)
+        record = await self._runtime.piece(f"tool {call.name}", number, make)
         for error in raised:  # after the record, which refuses an error that contains a secret
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
@@ -526,7 +529,7 @@ class Conversation(Generic[T]):
         """Return the call's outcome; a tool whose own code was cancelled has failed."""
 
         async def made(call: ToolCall) -> ToolOutcome:
-            return await tool.call(call.arguments, given, self._scope.blocking)
+            return await tool.call(call.arguments, given, self._runtime.blocking)
 
         try:
             return await around_tool(self._agent.watch, made)(call)
@@ -558,7 +561,7 @@ class Conversation(Generic[T]):
         if count is None:
             return
         model = (
-            self._model if limit.model is None else self._scope.model_for(f"{self._agent.name} summary", limit.model)
+            self._model if limit.model is None else self._runtime.model_for(f"{self._agent.name} summary", limit.model)
         )
         tokens, is_estimate = window.size(messages, limit)
         text = window.summary_request_text(window.sent(window.to_summarise(messages, count), limit))
@@ -574,13 +577,11 @@ class Conversation(Generic[T]):
         """Return the key below which this call is recorded.
 
         A function may make another question each time, so a call with a prompt function is identified by the function's
-        inputs, and continues with the recorded question. Earlier versions identified such calls by the question too.
+        inputs, and continues with the recorded question.
         """
-        name = f"agent {self._agent.name}"
-        by_question = self._scope.place(name, self._identity)
-        if not self._key or (self._scope.recorded(by_question) and not self._scope.recorded(self._key)):
-            return by_question
-        for record in self._scope.recorded(self._key):
+        if not self._key:
+            return self._runtime.place(f"agent {self._agent.name}", self._identity)
+        for record in self._runtime.recorded(self._key):
             if isinstance(record, dict) and "question" in record:
                 media = tuple(Media.model_validate(one) for one in record.get("media", ()))
                 self.messages[0] = self.messages[0].model_copy(update={"text": record["question"], "media": media})
@@ -615,7 +616,7 @@ def _beginning(model: Model, request: Request) -> str:
         return ""
     tools = [*((tool.name, tool.schema) for tool in request.tools), *(tool.recorded() for tool in request.hosted)]
     beginning = to_json([model.name, request.system, tools])
-    return _digest(beginning) if len(beginning) >= CACHED_CHARACTERS else ""
+    return _digest(beginning) if len(beginning) >= _CACHED_CHARACTERS else ""
 
 
 def _used(response: object) -> Usage:

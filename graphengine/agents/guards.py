@@ -14,23 +14,24 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import BaseModel
 
-from graphengine.agents.hooks import Hooks
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
 from graphengine.graph.runnable import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from graphengine.agents.outcomes import ToolOutcome
-    from graphengine.models.base import ToolCall
+    from graphengine.agents.records import ToolOutcome
+    from graphengine.models.base import Request, Response, ToolCall
 
 T = TypeVar("T")
+A = TypeVar("A")
+R = TypeVar("R")
 
 On: TypeAlias = Literal["input", "output", "tool"]
 """What a guard checks: the question that goes to the model, its final answer, or the results of its tools."""
@@ -38,6 +39,47 @@ On: TypeAlias = Literal["input", "output", "tool"]
 Then: TypeAlias = Literal["retry", "fail"]
 """What happens to a text that a guard rejects: the model is asked again, or the node fails. Of a tool's result, `retry`
 gives the model the reason in place of the result."""
+
+
+class Hooks:
+    """Code around the calls of an agent. Subclass it, override one method or both, and give it in `Agent(guards=[…])`.
+
+    A hook sees what is sent and what comes back, and may change both, refuse a call by raising, answer without calling,
+    or call again. What it returns is recorded, and is not asked for again when a run is resumed: a hook runs once for
+    each call that is made. The first hook of an agent is the outermost.
+
+    Example:
+        >>> class Audit(Hooks):
+        ...     async def around_model(self, request, call):
+        ...         response = await call(request)
+        ...         print(f"{request.agent}: {response.content}")
+        ...         return response
+        >>> from graphengine.models import ScriptedModel
+        >>> asyncio.run(Agent("greeter", ScriptedModel(["hello"]), prompt="Greet.", guards=[Audit()]).run())
+        greeter: hello
+        'hello'
+    """
+
+    __slots__ = ()
+
+    async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Call the model, and return its answer.
+
+        Args:
+            request: What is sent: instructions, messages, tools, settings. `dataclasses.replace` changes it; with
+                another `on_text` the hook sees the text while it is streamed, and passes on what watchers may see.
+            call: Calls the model through its limiter.
+        """
+        return await call(request)
+
+    async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
+        """Call a tool, and return its result.
+
+        Args:
+            call: The call, as the model wrote it, or with the arguments that the person who approved it changed.
+            make: Calls the tool.
+        """
+        return await make(call)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,7 +115,6 @@ class Guard(Hooks):
         return outcome if text == outcome.text else dataclasses.replace(outcome, text=text)
 
 
-@ends_at_caller
 def guard(function: Callable[[str], str], *, on: On = "output", then: Then | None = None) -> Guard:
     """Make a guard from a function.
 
@@ -222,4 +263,41 @@ def _replaced(value: object, new: Mapping[str, object]) -> object:
     return made
 
 
-__all__ = ["Guard", "On", "Then", "apply_to_value", "as_guards", "check_text", "guard"]
+def around_model(
+    hooks: Sequence[Hooks], call: Callable[[Request], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return a function that calls a model with all hooks around the call."""
+    for hook in reversed(hooks):
+        if type(hook).around_model is not Hooks.around_model:
+            call = functools.partial(_outside, hook.around_model, call)
+    return call
+
+
+def around_tool(
+    hooks: Sequence[Hooks], make: Callable[[ToolCall], Awaitable[ToolOutcome]]
+) -> Callable[[ToolCall], Awaitable[ToolOutcome]]:
+    """Return a function that calls a tool with all hooks around the call."""
+    for hook in reversed(hooks):
+        if type(hook).around_tool is not Hooks.around_tool:
+            make = functools.partial(_outside, hook.around_tool, make)
+    return make
+
+
+def _outside(
+    hook: Callable[[A, Callable[[A], Awaitable[R]]], Awaitable[R]], call: Callable[[A], Awaitable[R]], given: A
+) -> Awaitable[R]:
+    return hook(given, call)
+
+
+__all__ = [
+    "Guard",
+    "Hooks",
+    "On",
+    "Then",
+    "apply_to_value",
+    "around_model",
+    "around_tool",
+    "as_guards",
+    "check_text",
+    "guard",
+]

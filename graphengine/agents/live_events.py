@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from pydantic_core import from_json
 
 from graphengine.agents.json_text import unfenced
-from graphengine.runner.live_events import LiveEvent
+from graphengine.runner.run_events import LiveEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from types import TracebackType
     from typing import Self
-
-    from pydantic import JsonValue
 
     from graphengine.engine.redaction import Guard
     from graphengine.models.base import ToolCall
@@ -72,7 +70,12 @@ class TextDelta(OfTurn):
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta(OfTurn):
-    """A piece of a model's thinking, if the provider shows it. The attributes are those of `TextDelta`."""
+    """A piece of a model's thinking, if the provider shows it.
+
+    Attributes:
+        text: The piece; for a watcher that subscribed late, the first one is the text so far.
+        skipped: How many characters before this piece such a watcher did not get, because there were too many.
+    """
 
     event: ClassVar[str] = "thinking"
     text: str
@@ -92,7 +95,7 @@ class PartialAnswer(OfTurn):
     """
 
     event: ClassVar[str] = "partial"
-    value: JsonValue
+    value: Any
 
     def growth(self) -> Growing:
         """Return what keeps the newest one."""
@@ -146,6 +149,7 @@ class AnswerReset(OfTurn):
     why: str
 
 
+AGENT_EVENTS: Final = (TextDelta, ThinkingDelta, PartialAnswer, ToolCalled, ToolReturned, AnswerReset)
 AgentEvent: TypeAlias = "TextDelta | ThinkingDelta | PartialAnswer | ToolCalled | ToolReturned | AnswerReset"
 
 
@@ -374,6 +378,7 @@ def _unchanged(value: Any) -> Any:  # noqa: ANN401 - any value
 
 
 __all__ = [
+    "AGENT_EVENTS",
     "MOST_KEPT",
     "AgentEvent",
     "AnswerReset",

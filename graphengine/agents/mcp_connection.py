@@ -12,7 +12,6 @@ import contextvars
 import importlib
 import logging
 import os
-import re
 import sys
 import threading
 from contextlib import AsyncExitStack
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
 from graphengine.errors import install_command
+from graphengine.state.hiding import LEAST, names_secret, without, without_options
 from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.agents")
 
-_SECRET: Final = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
-_LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
-_OPTION: Final = re.compile(
-    r"(-[\w-]{0,40}?(?:key|token|secret|passw|credential|auth)[\w-]{0,40}[= ])\S+", re.IGNORECASE
-)
-_LEAST_SECRET_CHARACTERS: Final = 6
-_STRUCK: Final = "***"
 _NAME_CHARACTERS: Final = 80
 _TAIL_CHARACTERS: Final = 1_000
 _JOIN_SECONDS: Final = 1.0
@@ -68,15 +61,13 @@ class Address:
 
     def public(self, text: str) -> str:
         """Return a short text of ours without any credentials, including those in urls and options."""
-        return _OPTION.sub(rf"\1{_STRUCK}", _LOGIN.sub(f"{_STRUCK}@", self.struck(text)))
+        return without_options(self.struck(text))
 
     def struck(self, text: str) -> str:
         """Return a text without the values of env and headers whose names suggest secrets."""
-        for name, value in (*self.env.items(), *self.headers.items()):
-            bare = value.rpartition(" ")[2]  # the token of `Bearer …`
-            if _SECRET.search(name) and len(bare) >= _LEAST_SECRET_CHARACTERS:
-                text = text.replace(bare, _STRUCK)
-        return text
+        given = (*self.env.items(), *self.headers.items())
+        secrets = [value.rpartition(" ")[2] for name, value in given if names_secret(name) or "auth" in name.lower()]
+        return without(text, (each for each in secrets if len(each) >= LEAST))  # the last word: `Bearer …`
 
 
 class Connection:

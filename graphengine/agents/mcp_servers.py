@@ -25,11 +25,10 @@ from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_name
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
-from graphengine.state.media import Media, mark
+from graphengine.media import Media, mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -46,7 +45,6 @@ _SHOWN: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "applicat
 """Types of media that the providers take in results of tools."""
 
 
-@ends_at_caller
 def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     command: str | Sequence[str] | None = None,
     *,

@@ -13,11 +13,11 @@ import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.in_run import AgentsOfRun
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
-from graphengine.models.line import MACHINE_CLOCK
+from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.run_scope import Opens
+    from graphengine.agents.runtime import Opens
     from graphengine.engine.plan import Plan
     from graphengine.graph.runnable import Body
     from graphengine.models.base import Model
-    from graphengine.models.line import Clock
+    from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
 
 ALL: Final = "*"
@@ -69,7 +69,10 @@ class Models(Extension):
             found = next((name for name in _names(graph, path, agent) if name in self._given), None)
             self._chosen[key] = None if found is None else self._given[found]
         chosen = self._chosen[key]
-        model = self._model(own if chosen is None else chosen, f"agent {agent}")
+        wanted = own if chosen is None else chosen
+        if id(wanted) in self._used:
+            return self._used[id(wanted)]
+        model = self._model(wanted, f"agent {agent}")
         if id(model) not in self._used:
             self._used[id(model)] = model
             _USERS[_user(model)] += 1

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from graphengine.agents.in_run import scope_here
+from graphengine.agents.prompts import as_text
+from graphengine.agents.runtime import runtime_here
 from graphengine.errors import DefinitionError, NotRecordable, install_command
-from graphengine.graph.templates import as_text
+from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
 from graphengine.runner.scope import Piece
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
     from graphengine.agents.live_events import Live
-    from graphengine.agents.run_scope import Scope
+    from graphengine.agents.runtime import AgentRuntime
     from graphengine.engine.steps import ModelCaller
     from graphengine.state.json_values import JsonObject, JsonValue
 
@@ -86,26 +86,26 @@ def pydantic_ai_node(
 
 async def _run(agent: Agent[Any, O], prompt: object, deps: object) -> O:
     asked = _prompt(prompt)
-    scope = scope_here()
-    if scope is None:
+    runtime = runtime_here()
+    if runtime is None:
         return (await agent.run(asked, deps=deps)).output
     name = agent.name or "pydantic_ai"
     what = prompt.encode() if isinstance(prompt, str) else to_json(prompt)
-    key = scope.place(f"agent {name}", lambda: hashlib.blake2b(what, digest_size=9).hexdigest())
-    live = scope.live(name)
+    key = runtime.place(f"agent {name}", lambda: hashlib.blake2b(what, digest_size=9).hexdigest())
+    live = runtime.live(name)
     if live is not None:
         live.call = key
-    recording = _recording(scope, name, live)
-    with scope.group(key), nullcontext() if live is None else live:
+    recording = _recording(runtime, name, live)
+    with runtime.group(key), nullcontext() if live is None else live:
         try:
             found = await agent.run(asked, deps=deps, capabilities=[recording])
         except RuntimeError as error:
             from pydantic_ai.exceptions import UnexpectedModelBehavior  # noqa: PLC0415 - an extra
 
             if isinstance(error, UnexpectedModelBehavior):  # as after too many answers that do not fit
-                scope.refuse(error, "turn", str(recording.turn))
+                runtime.refuse(error, "turn", str(recording.turn))
             raise
-        scope.answered("turn", str(recording.turn), found.output)
+        runtime.answered("turn", str(recording.turn), found.output)
         return found.output
 
 
@@ -126,7 +126,7 @@ def _prompt(given: object) -> str | list[Any]:
     return parts
 
 
-def _recording(scope: Scope, agent: str, live: Live | None) -> Any:
+def _recording(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
     """Return what records and shows the calls of one run of an agent.
 
     Raises:
@@ -145,35 +145,40 @@ def _recording(scope: Scope, agent: str, live: Live | None) -> Any:
 
         async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> Any:
             self.turn += 1
-            return await _turn(scope, agent, live, self.turn, request_context, handler)
+            return await _turn(runtime, agent, live, self.turn, request_context, handler)
 
         async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
-            return await _tool_result(scope, live, call, lambda: handler(args))
+            return await _tool_result(runtime, live, call, lambda: handler(args))
 
     return Recording()
 
 
 async def _turn(  # noqa: PLR0913 - the parts of a call
-    scope: Scope, agent: str, live: Live | None, turn: int, asked: Any, handler: Callable[[Any], Awaitable[Any]]
+    runtime: AgentRuntime,
+    agent: str,
+    live: Live | None,
+    turn: int,
+    asked: Any,
+    handler: Callable[[Any], Awaitable[Any]],
 ) -> Any:
     """Return an answer of the model, from its record if there is one."""
     from pydantic_ai.exceptions import AgentRunError, UserError  # noqa: PLC0415 - an extra
     from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - as above
 
     model = PydanticAIModel(asked.model)
-    await scope.may_call(model)
+    await runtime.may_call(model)
     if live is not None:
         live.begin(turn)
 
     async def make() -> Piece:
         text = to_json(asked.messages, fallback=repr, bytes_mode="base64").decode()
         request = Request(agent, "", [Message(role="user", text=text)])
-        used = reserved.enter_context(await scope.reserved(model, request))
+        used = reserved.enter_context(await runtime.reserved(model, request))
         try:
             found = await handler(asked)
         except (AgentRunError, UserError) as error:
             failed = translated(error, model.name, key=key_of(asked.model))
-            scope.paid(usage_of_failure(failed))
+            runtime.paid(usage_of_failure(failed))
             if live is not None:
                 live.reset(failed.message)
             raise failed from error
@@ -188,13 +193,15 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
         return Piece(record, len(to_json(record)), usage_of(response), by)
 
     with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
-        record: JsonObject = await scope.piece("turn", str(turn), make)
+        record: JsonObject = await runtime.piece("turn", str(turn), make)
     if live is not None:
         live.end()
     return ModelMessagesTypeAdapter.validate_python(record["pydantic_ai"])[0]
 
 
-async def _tool_result(scope: Scope, live: Live | None, call: Any, made: Callable[[], Awaitable[object]]) -> Any:
+async def _tool_result(
+    runtime: AgentRuntime, live: Live | None, call: Any, made: Callable[[], Awaitable[object]]
+) -> Any:
     """Return the result of a tool, from its record if there is one.
 
     Raises:
@@ -208,7 +215,7 @@ async def _tool_result(scope: Scope, live: Live | None, call: Any, made: Callabl
         if live is not None:
             live.called(shown)
         try:
-            with scope.call(f"{call.tool_name}:{call.tool_call_id}"):
+            with runtime.call(f"{call.tool_name}:{call.tool_call_id}"):
                 record: JsonObject = _recorded(await made(), call.tool_name)
         except (ModelRetry, ToolRetryError) as again:
             part = getattr(again, "tool_retry", None)
@@ -217,7 +224,7 @@ async def _tool_result(scope: Scope, live: Live | None, call: Any, made: Callabl
             live.returned(shown, as_text(record.get("retry", record.get("value", ""))), is_error="retry" in record)
         return Piece(record, len(to_json(record)))
 
-    record: JsonObject = await scope.piece(f"tool {call.tool_name}", call.tool_call_id, make)
+    record: JsonObject = await runtime.piece(f"tool {call.tool_name}", call.tool_call_id, make)
     if "retry" in record:
         raise ModelRetry(str(record["retry"]))
     read = TypeAdapter(ToolReturn).validate_python({**record.get("more", {}), "return_value": record["value"]})

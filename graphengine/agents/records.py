@@ -6,56 +6,78 @@ their costs and tokens, their texts are written to files, and their calls are di
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
-from graphengine.agents.outcomes import traceback_text
+from graphengine.agents.prompts import as_text, has_media, marked
+from graphengine.engine.failures import text_of
+from graphengine.engine.user_frames import user_traceback
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
-from graphengine.graph.templates import as_text
+from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.state.json_values import check_depth, utf8_text
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
-    from graphengine.agents.outcomes import ToolOutcome
+    from collections.abc import Iterator, Sequence
+
     from graphengine.models.base import Model
     from graphengine.state.json_values import JsonObject, JsonValue
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-_MORE: Final = ("stop", "why", "model", *_FIGURES, "cost_usd", "offline", "native")
+_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native")
 _STOPS: Final = get_args(Stop)
 
 
-def checked(response: object, model: Model, agent: str) -> Response:
-    """Return a model's answer if it is valid.
+def checked(response: object, model: Model, agent: str, known: set[str]) -> Response:
+    """Return a model's answer as its record represents it, if it is valid.
+
+    Args:
+        response: The answer.
+        model: The model.
+        agent: The agent's name, for errors.
+        known: The ids of earlier calls. A call with no id, or with one of these, gets a new one, unless the provider
+            gets its native answer back, with the original ids in it.
 
     Raises:
         ModelError: It is invalid.
     """
     problem = _problem(response)
-    if problem:
+    if problem or not isinstance(response, Response):
         raise _invalid(model, agent, problem)
-    return _with_native(response, model, agent)  # type: ignore[arg-type]
+    calls = [_call(call) for call in response.calls]
+    if response.native is None:
+        _make_ids_unique(calls, known)
+    return replace(
+        response,
+        content=utf8_text(response.content if isinstance(response.content, str) else as_text(response.content)),
+        calls=tuple(ToolCall(**call) for call in calls),
+        why=utf8_text(response.why or ""),
+        model=utf8_text(response.model or ""),
+        native=_native(response, model, agent),
+    )
 
 
-def _with_native(response: Response, model: Model, agent: str) -> Response:
-    """Return the answer with a native form that can be written as JSON."""
+def _native(response: Response, model: Model, agent: str) -> dict[str, Any] | None:
+    """Return the native form of an answer, in a form that can be written as JSON."""
     native = response.native
+    if native is None:
+        return None
     try:
-        if native is not None:
-            check_depth(to_json(native))
+        check_depth(to_json(native))
     except (PydanticSerializationError, ValueError, RecursionError):
-        repaired = _utf8(native)
+        repaired: dict[str, Any] = _utf8(native)
     else:
-        return response
+        return native
     try:
         check_depth(to_json(repaired))
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise _invalid(model, agent, f"an answer whose native form cannot be written as JSON: {error}") from error
-    return replace(response, native=repaired)
+    return repaired
 
 
 def _invalid(model: Model, agent: str, what: str) -> ModelError:
@@ -101,31 +123,15 @@ def check_usable(response: Response, name: str, agent: str, max_tokens: int | No
         raise ContextFull(message, where=where, repair=repair)
 
 
-def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
-    """Return the record of a response; empty fields are omitted.
-
-    Args:
-        response: The response.
-        known: The ids of earlier calls. A call with no id, or with one of these, gets a new one, unless the provider
-            gets its native answer back, with the original ids in it.
-    """
-    content = response.content if isinstance(response.content, str) else as_text(response.content)
-    record: dict[str, JsonValue] = {"text": utf8_text(content), "stop": response.stop}
+def record_of(response: Response) -> dict[str, JsonValue]:
+    """Return the record of a checked answer; empty fields are omitted."""
+    record: dict[str, JsonValue] = {"text": str(response.content), "stop": response.stop}
     if response.calls:
-        calls = [_call(call) for call in response.calls]
-        if response.native is None:
-            _make_ids_unique(calls, known)
-        record["calls"] = calls
-    for name in ("why", "model"):
-        if getattr(response, name):
-            record[name] = utf8_text(getattr(response, name))
-    for name in (*_FIGURES, "offline"):
-        if getattr(response, name):
-            record[name] = getattr(response, name)
-    if response.cost_usd is not None:
-        record["cost_usd"] = response.cost_usd
-    if response.native is not None:
-        record["native"] = response.native
+        record["calls"] = [call.model_dump() for call in response.calls]
+    for name in _MORE:
+        value = getattr(response, name)
+        if value or (name == "cost_usd" and value is not None):
+            record[name] = value
     return record
 
 
@@ -186,4 +192,148 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 - a JSON value
     return value
 
 
-__all__ = ["check_usable", "checked", "record_of", "response_of", "result_message", "result_record"]
+MAX_RESULT_CHARACTERS: Final = 200_000
+"""The longest result that is passed on to a model; a longer one is an error with its size and its beginning."""
+
+MAX_ERROR_CHARACTERS: Final = 10_000
+"""How much of an exception's text is shown."""
+
+_BEGINNING: Final = 2_000
+_MOST_UTF8_BYTES: Final = 4  # of one character
+_MEDIA: Final = b'"data":"'
+"""What the JSON of a medium contains; a search for it is faster than one for media."""
+_NOTHING: Final = "(done; there is no result)"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutcome:
+    """The outcome of a tool call: a text for the model, and whether it is an error.
+
+    A tool's function may return one, to report a failure itself.
+
+    Attributes:
+        text: The text for the model.
+        is_error: Whether it describes an error.
+        media: What the result shows besides the text, where `[media 1: chart.png]` stands for the first of it.
+        error: The exception of the function, for the record and the log; None if it raised none.
+    """
+
+    text: str
+    is_error: bool = False
+    media: Sequence[Media] = ()
+    error: BaseException | None = field(default=None, compare=False, repr=False)
+
+
+def outcome_of(tool: str, value: object) -> ToolOutcome:
+    """Return the outcome for the value that a tool's function returned.
+
+    Text is unchanged, media and lists of texts and media are shown, any other value becomes JSON, in which a mark such
+    as `[media 1: photo.png]` stands for each medium. A value without a JSON form, or one that is too long, is an error.
+    """
+    if isinstance(value, ToolOutcome):
+        return replace(_passable(tool, value.text, is_error=value.is_error), media=tuple(value.media))
+    items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
+    parts = [item for item in items if isinstance(item, (str, Media))]
+    if len(parts) == len(items) and any(isinstance(part, Media) for part in parts):
+        text, media = joined(parts)
+        return replace(_passable(tool, text), media=tuple(media))
+    shown: list[Media] = []
+    try:
+        written = _text(value)
+        if isinstance(written, bytes) and _MEDIA in written and has_media(value):
+            written = _text(marked(value, shown))
+        return replace(_passable(tool, written), media=tuple(shown))
+    except (ValueError, RecursionError) as error:
+        kind = type(value).__name__
+        text = f"{tool} did its work, but its result, a {kind}, cannot be written as JSON: {text_of(error)}"
+        return ToolOutcome(_cut(text), is_error=True)
+
+
+def failed(error: Exception) -> ToolOutcome:
+    """Return the outcome for a function's exception: its type and text, or those of the only one in its group."""
+    error = single(error)
+    name, message = type(error).__name__, text_of(error)
+    return ToolOutcome(_cut(f"{name}: {message}" if message else name), is_error=True, error=error)
+
+
+def single(error: Exception) -> Exception:
+    """Return the error itself, or the only one of a group."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def leaves(error: Exception) -> Iterator[Exception]:
+    """Yield the errors of a group, and of the groups in it; or the error itself."""
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for each in error.exceptions:
+        yield from leaves(each)
+
+
+def traceback_text(error: BaseException) -> str:
+    """Return the traceback for the record; only the end of a long one, which names the line that raised."""
+    text = utf8_text(user_traceback(error))
+    return text if len(text) <= MAX_ERROR_CHARACTERS else f"…{text[-MAX_ERROR_CHARACTERS:]}"
+
+
+def _text(value: object) -> str | bytes:
+    """Return a result as text, or as the bytes of JSON, which are decoded only if they are not too many.
+
+    Raises:
+        ValueError: It has no JSON form.
+    """
+    if value is None:
+        return _NOTHING
+    if isinstance(value, str):
+        return str.__str__(value)
+    if inspect.isgenerator(value):
+        message = "it yields values; return a list of them"
+        raise ValueError(message)
+    try:
+        return to_json(value, inf_nan_mode="strings")
+    except ValueError as error:
+        if "UnicodeEncodeError" not in str(error):
+            raise
+    # It contains a lone surrogate, to be replaced in the text.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=to_jsonable_python)
+
+
+def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOutcome:
+    """Return the outcome, or an error if it is too large. A text that is too large is not copied."""
+    unit, most_units = ("characters", 1) if isinstance(text, str) else ("bytes", _MOST_UTF8_BYTES)
+    if len(text) <= MAX_RESULT_CHARACTERS * most_units:
+        whole = text if isinstance(text, str) else text.decode()
+        if len(whole) <= MAX_RESULT_CHARACTERS:
+            return ToolOutcome(utf8_text(whole), is_error)
+    part = text[:_BEGINNING]
+    begins = utf8_text(part) if isinstance(part, str) else part.decode(errors="ignore")
+    message = (
+        f"The result of {tool} has {len(text):,} {unit}; at most {MAX_RESULT_CHARACTERS:,} characters can be passed "
+        f"on. Ask it for less. The result begins:\n{begins}"
+    )
+    return ToolOutcome(message, is_error=True)
+
+
+def _cut(text: str) -> str:
+    left = len(text) - MAX_ERROR_CHARACTERS
+    return text if left <= 0 else f"{text[:MAX_ERROR_CHARACTERS]} … ({left:,} more characters)"
+
+
+__all__ = [
+    "MAX_ERROR_CHARACTERS",
+    "MAX_RESULT_CHARACTERS",
+    "ToolOutcome",
+    "check_usable",
+    "checked",
+    "failed",
+    "leaves",
+    "outcome_of",
+    "record_of",
+    "response_of",
+    "result_message",
+    "result_record",
+    "single",
+    "traceback_text",
+]

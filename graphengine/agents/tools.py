@@ -23,10 +23,8 @@ from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
-from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
+from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
-from graphengine.calls.caller_line import ends_at_caller
-from graphengine.calls.time_limit import TimeLimit
 from graphengine.errors import (
     DefinitionError,
     ModelError,
@@ -40,6 +38,7 @@ from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
 from graphengine.models.hosted import HostedTool
+from graphengine.runner.threads import TimeLimit
 from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.path import did_you_mean, is_path
 
@@ -371,7 +370,6 @@ def tool(
 ) -> Callable[[Callable[P, R_co]], Tool[P, R_co]]: ...
 
 
-@ends_at_caller
 def tool(  # noqa: PLR0913 - the options of a tool
     function: Callable[..., object] | None = None,
     *,

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.calls.caller_line import ends_at_caller
+from graphengine.agents.prompts import block, conversation
 from graphengine.errors import BadAnswer, DefinitionError
-from graphengine.graph.templates import block, conversation
-from graphengine.models.base import Message
-from graphengine.models.lane import media_tokens
+from graphengine.models.base import Message, media_tokens
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ _AROUND_A_MESSAGE: Final = 4
 tokens has 3 or 4 for its models."""
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Window:
     """How much of a conversation is sent before its older part becomes a summary.

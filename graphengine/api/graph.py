@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.definition import GraphDefinition
-from graphengine.graph.elsewhere import Awaited, with_our_keywords
+from graphengine.graph.elsewhere import with_our_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Container, Coroutine, Mapping, Sequence
@@ -19,15 +18,14 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.errors import Problem
-    from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
+    from graphengine.render.scopes import Fold
     from graphengine.runner.result import Result
 
 S = TypeVar("S")
 
 
-@ends_at_caller
 class Graph(GraphDefinition[S]):
     """A directed graph of nodes over a typed state.
 
@@ -110,7 +108,7 @@ class Graph(GraphDefinition[S]):
         """
         from graphengine.api.once import run_once  # noqa: PLC0415 - declaring a graph needs no runner
 
-        return Awaited(run_once(self, state, **options), self)
+        return run_once(self, state, **options)
 
     @with_our_keywords
     def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
@@ -188,7 +186,11 @@ class Graph(GraphDefinition[S]):
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
     ) -> dict[str, str]:
-        """Return what a notebook shows: the picture if it can be drawn, or the problems of the graph."""
-        from graphengine.render.notebook import mimebundle_of  # noqa: PLC0415 - the same
+        """Return what a notebook shows: the picture if it can be drawn, or the problems of the graph.
 
-        return mimebundle_of(repr(self), lambda: self.compile().outline, include, exclude)
+        The notebook selects of these what it includes, and not what it excludes.
+        """
+        from graphengine.render import mimebundle_of  # noqa: PLC0415 - the same
+
+        del include, exclude
+        return mimebundle_of(repr(self), lambda: self.compile().outline)

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from graphengine.api.runner import Runner
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ class RunOptions(TypedDict, total=False):
     executors: Mapping[str, Executor | Callable[[], Executor]] | None
 
 
-@ends_at_caller
 async def run_once(  # noqa: PLR0913 - the run options
     graph: Graph[S],
     state: S | Mapping[str, object] | None,

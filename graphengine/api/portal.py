@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import threading
 from concurrent.futures import CancelledError
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from graphengine.errors import DefinitionError, RunnerClosed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ class Portal:
         self._pid = os.getpid()
         self._stopped = False
 
-    def call(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Await what the function returns in the loop, and return the result.
+    def call(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns, awaited or not
+        """Call a function in the loop, await what it returns if that can be awaited, and return the result.
 
         If the caller is interrupted, as by Ctrl-C, what it waits for is cancelled.
 
@@ -41,13 +42,14 @@ class Portal:
             DefinitionError: The caller runs in this loop, which would wait for itself.
         """
 
-        async def awaited() -> T:
-            return await function()
+        async def called() -> object:
+            result = function()
+            return await result if inspect.isawaitable(result) else result
 
         self._check_caller()
         with self._starting:  # until it is submitted, `stop` must not end the loop: nothing would run it
             loop = self._started()
-            future = asyncio.run_coroutine_threadsafe(awaited(), loop)
+            future = asyncio.run_coroutine_threadsafe(called(), loop)
         try:
             return future.result()
         except CancelledError:
@@ -58,23 +60,8 @@ class Portal:
             future.cancel()
             raise
 
-    def run(self, function: Callable[[], T]) -> T:
-        """Call a plain function in the loop, and return its result. Raises: as `call`."""
-
-        async def called() -> T:
-            return function()
-
-        return self.call(called)
-
-    def iterate(self, function: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
-        """Yield what an async generator yields. It begins with this call, and is closed with the iterator.
-
-        Raises:
-            RunnerClosed, DefinitionError: As `call`.
-        """
-        return self._iterated(self.run(function))
-
-    def _iterated(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
+    def iterated(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
+        """Yield what an async generator yields; it is closed with the iterator. Raises: as `call`."""
         try:
             while True:
                 try:

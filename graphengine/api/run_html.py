@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import ready
 from graphengine.engine.steps import path_of
-from graphengine.render.accounts import took
-from graphengine.render.charts.units import paid
+from graphengine.render.amounts import paid, took
 from graphengine.render.text import clean, one_line
 from graphengine.render.words import counted
 

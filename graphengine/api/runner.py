@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.runner import runner as core
-from graphengine.runner.notebooks import draw_with
+from graphengine.runner.result import draw_with
+from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from graphengine.telemetry import Telemetry
 
 
-@ends_at_caller
-class Runner(core.Runner):
+class Runner(QueueRunner):
     """Drives runs and records them in a store. Use it as an async context manager.
 
     Args:

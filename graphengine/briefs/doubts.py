@@ -12,8 +12,8 @@ from graphengine.briefs.draft import CAVEATS_TITLE
 from graphengine.briefs.text.language import in_language_of
 from graphengine.briefs.text.relation import on_task
 from graphengine.briefs.text.survey import survey
+from graphengine.media import TextFile
 from graphengine.state.failure import Failure
-from graphengine.state.text_file import TextFile
 
 MAX_LIMITS = 4
 MAX_OBJECTIONS = 3  # a brief has room for the most central ones only

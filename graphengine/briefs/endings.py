@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from graphengine.briefs.article import Findings, Review
 from graphengine.briefs.text.survey import whole_text
+from graphengine.media import TextFile
 from graphengine.state.failure import Failure
-from graphengine.state.text_file import TextFile
 
 RESEARCHERS = ("research", "doubt")  # the nodes whose failure leaves a brief incomplete
 TOO_LONG = "context_full"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from graphengine.briefs.article import Doubts, Fact, Findings
 from graphengine.briefs.text.passages import read
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 MAX_COMPLAINTS = 8  # of one answer; a model that fixes these will check the others too
 BLANK_LINES = 10  # shown in a row; more are those that an excerpt leaves out

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from graphengine.agents.in_run import InRun
+from graphengine.agents.prompts import labelled
+from graphengine.agents.runtime import RunRuntime
 from graphengine.briefs.article import Fact, Findings
 from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.briefs.researcher import research
 from graphengine.briefs.text.language import in_language_of
 from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
-from graphengine.graph.templates import labelled
+from graphengine.media import TextFile
 from graphengine.models.base import KnowsWindow, Model
 from graphengine.runner.context import Context
-from graphengine.state.text_file import TextFile
 
 LONG_BYTES = 400_000  # of all sources together: some 100,000 tokens, so that they fit into windows of 128,000
 SHORT_BYTES = 16_000  # that fit into every window of 32,000
@@ -99,7 +99,7 @@ async def divided(sources: list[TextFile], ctx: Context) -> list[Part]:
 
 async def window_of(agents: Sequence[str], ctx: Context) -> int | None:
     """Return the smallest window of the models that the run has for some agents; None if none is known."""
-    models: set[Model] = {InRun(ctx).model_for(agent, "offline") for agent in agents}
+    models: set[Model] = {RunRuntime(ctx).model_for(agent, "offline") for agent in agents}
     known = [await model.window_tokens() for model in models if isinstance(model, KnowsWindow)]
     return min((window for window in known if window), default=None)
 

@@ -12,7 +12,7 @@ from graphengine.briefs.text.library import MAX_HITS, Library
 from graphengine.briefs.text.relation import unrelated
 from graphengine.briefs.text.terms import key_terms
 from graphengine.briefs.text.words import subject_words
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 MAX_SEARCHES = 16
 NEXT_TERMS = 8  # of the first results, to search for next

@@ -12,7 +12,7 @@ from graphengine.briefs.article import Earlier
 from graphengine.briefs.draft import parse
 from graphengine.briefs.text.words import likeness, share_within, stems, subject_words
 from graphengine.runner.context import Context
-from graphengine.runner.previous_runs import PastRun
+from graphengine.runner.result import PastRun
 
 LOOKED_AT = 20  # runs, the newest
 FIELDS = ("task", "article", "draft", "final_score")  # of their states; recorded with the run that searches

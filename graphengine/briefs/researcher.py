@@ -15,7 +15,7 @@ from graphengine.briefs.text.relation import on_task
 from graphengine.briefs.text.survey import Survey, survey
 from graphengine.briefs.text.terms import key_terms
 from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 MAX_AREAS = 6  # a brief with more sections is no longer brief
 FACTS_PER_AREA = 12  # more than a section can use, so that the writer has a choice

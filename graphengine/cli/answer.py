@@ -1,27 +1,35 @@
-"""`graphengine answer`: answer a run's question."""
+"""`graphengine answer` and `graphengine send`: an answer or a message is recorded, then the run is resumed here.
+
+Recording needs no graph, and is never taken back. The run is then driven as far as possible at once: these commands do
+not wait while it sleeps. If it cannot be resumed here, for instance because its graph is not found, the error is
+reported, and a worker or a later `resume` continues the run.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.api.runner import Runner
-    from graphengine.cli.options import Given
-    from graphengine.cli.places import Place
-    from graphengine.cli.session import Session
-    from graphengine.errors import InputError
+    from graphengine.cli.context import CommandContext
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.errors import GraphEngineError, InputError
     from graphengine.runner.answers import Asked
-    from graphengine.stores.base import Store
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunInfo, Store
 
 
-@click.command(
+@options.command(
     "answer",
+    *options.DRIVING,
     cls=options.ValueCommand,
     examples="""
         graphengine answer post yes
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
         graphengine answer post-3 @answer.txt --question approve
     """,
     exits={
-        **helping.DRIVES,
+        **options.DRIVES,
         0: "the run finished, or the answer is recorded and left to the process that drives the run",
         3: "the run waits; or the answer is recorded, and the run could not be resumed here",
     },
@@ -39,16 +47,13 @@ if TYPE_CHECKING:
 @click.option("--question", metavar="NAME", help="The question to answer; required if the run asks several.")
 @options.no_resume
 @options.graph
-@click.pass_obj
-@options.driving
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def answer(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
     run_id: str,
     value: str | None,
     question: str | None,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
-    given: Given,
 ) -> int:
     """Answer a run's question, and resume the run as `resume` does.
 
@@ -61,50 +66,281 @@ def command(  # noqa: PLR0913 - one for each option
     a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives the run, the
     run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
     """
-    from graphengine.cli.places import place_of
-    from graphengine.cli.posting import Post, check_options, post_and_resume, post_only
-    from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import read, run_id_of
-    from graphengine.cli.values import value_from
+    from graphengine.runner.answers import check_answer
 
-    check_options(given, resumes=not no_resume)
-    place = place_of(given.database, file_of(reference))
-    run_id = run_id_of(session, place, run_id)
-    asked, is_driven = read(place, lambda store: _asked(store, run_id, question))
+    info, snapshot, answered = _found(context, run_id, reference, resumes=not no_resume)
+    asked = check_answer(snapshot, question, answered)
     if value is None:
-        named = [
-            *(["--question", question] if question is not None else []),
-            *(["--graph", reference] if reference else []),
-        ]
-        raise _no_value(asked, run_id, place, named)
-    answer = value_from(value, asked.facts.schema)
+        raise _no_value(context, asked, info.id, question, reference)
+    payload = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
-        await runner.answer(run_id, answer, question=asked.name)
+        await runner.answer(info.id, payload, question=asked.name)
 
-    post = Post(run_id, place, send, ("answer", "recorded"))
-    if no_resume or is_driven:
-        return post_only(session, post, reference)
-    return post_and_resume(session, post, reference, given)
+    post = _Post(context, info.id, reference, send, "answer", "recorded")
+    return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)
 
 
-def _no_value(asked: Asked, run_id: str, place: Place, named: Sequence[str]) -> InputError:
+@options.command(
+    "send",
+    *options.DRIVING,
+    cls=options.ValueCommand,
+    examples="""
+        graphengine send desk tips "Ants swim"
+        graphengine send desk-2 tips @tip.txt --key tip-1 --no-resume
+    """,
+    exits={
+        **options.DRIVES,
+        0: "the run finished, or the message is sent and left to the process that drives the run",
+        3: "the run waits; or the message is sent, and the run could not be resumed here",
+    },
+)
+@options.run_id
+@click.argument("topic", metavar="TOPIC")
+@click.argument("value", metavar="VALUE|@FILE|-")
+@click.option(
+    "--key", metavar="KEY", help="Send at most one message with this key, so that the command can be retried."
+)
+@options.no_resume
+@options.graph
+def send(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
+    run_id: str,
+    topic: str,
+    value: str,
+    key: str | None,
+    no_resume: bool,  # noqa: FBT001 - as click gives it
+    reference: str | None,
+) -> int:
+    """Send a message to a run; if the run waits and no process drives it, resume it as `resume` does.
+
+    VALUE is parsed as JSON if it is valid; otherwise it is text. @FILE reads the value from a file, - from stdin, both
+    without the final line break; a leading @@ means a literal @. A message is kept until a node of the run receives its
+    topic.
+
+    The message is recorded first, which does not require the run's graph. If the graph is not found, the run is left to
+    a worker or a later `resume`, and the exit code is 3. If the run is resumed, the exit code is that of `resume`. With
+    --no-resume, or if the run does not wait or another process drives it, the exit code is 0.
+    """
+    info, snapshot, _ = _found(context, run_id, reference, resumes=not no_resume)
+    payload = value_from(value, None)
+
+    async def post_it(runner: Runner) -> None:
+        await runner.send(info.id, topic, payload, key=key)
+
+    note = _not_awaited(snapshot, topic) if info.status == "waiting" else ""
+    post = _Post(context, info.id, reference, post_it, "message", "sent", note)
+    is_resumed = info.status == "waiting" and info.driver is None and not no_resume
+    return post.and_resume(snapshot) if is_resumed else post.only()
+
+
+def _found(
+    context: CommandContext, run_id: str, reference: str | None, *, resumes: bool
+) -> tuple[RunInfo, Snapshot, set[Any]]:
+    """Check the options; return the run, where it is, and the ids of its questions whose answers it has not read yet.
+
+    Raises:
+        click.UsageError: Some options have no effect with --no-resume.
+        GraphEngineError: There is no such run, or the result cannot be written.
+    """
+    from graphengine.cli.project import file_of
+    from graphengine.cli.report import check_output
+    from graphengine.history.load import load_snapshot
+
+    if not resumes and (context.limits or context.pauses or context.output is not None or context.models):
+        message = "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect"
+        raise click.UsageError(message)
+    if context.output is not None:
+        check_output(context.output)
+    context.use(file_of(reference), writes=True)
+    meant = context.find(run_id).id
+
+    async def reading(store: Store) -> tuple[RunInfo, Snapshot, set[Any]]:
+        snapshot = await load_snapshot(store, meant, None)
+        answered = {message.payload["id"] for message in await store.inbox([meant]) if message.kind == "answer"}
+        return await store.info(meant), snapshot, answered
+
+    return context.read(reading)
+
+
+def _no_value(
+    context: CommandContext, asked: Asked, run_id: str, question: str | None, reference: str | None
+) -> InputError:
     """Return the error for a missing VALUE: the question, and the command with an answer that fits."""
-    from graphengine.cli.places import command as words_of
-    from graphengine.cli.waits import example, in_words
+    from graphengine.cli.steps import example, in_words
     from graphengine.errors import InputError
 
     value, others = example(asked.facts)
-    repair = words_of("answer", run_id, *named, place=place, arguments=[value]) + others
+    words = [
+        *(["--question", question] if question is not None else []),
+        *(["--graph", reference] if reference else []),
+    ]
+    repair = context.place.command("answer", run_id, *words, arguments=[value]) + others
     message = f"no answer is given; the run asks: {in_words(asked.name, asked.facts, asked.name)}"
     return InputError(message, where=f"wait {asked.name}", repair=repair)
 
 
-async def _asked(store: Store, run_id: str, question: str | None) -> tuple[Asked, bool]:
-    """Return the question, and whether a process drives the run."""
-    from graphengine.history.load import load_snapshot
-    from graphengine.runner.answers import check_answer
+def _not_awaited(snapshot: Snapshot, topic: str) -> str:
+    """Return a note if a waiting run does not wait for a message on this topic; otherwise ""."""
+    from graphengine.cli.steps import all_waits
 
-    snapshot = await load_snapshot(store, run_id, None)
-    answered = {message.payload["id"] for message in await store.inbox([run_id]) if message.kind == "answer"}
-    return check_answer(snapshot, question, answered), (await store.info(run_id)).driver is not None
+    topics = [str(wait.facts.topic) for wait in all_waits(snapshot) if wait.facts.kind == "receive"]
+    if topic in topics:
+        return ""
+    others = f"; it waits for a message on {', '.join(map(repr, dict.fromkeys(topics)))}" if topics else ""
+    return f"the run does not wait for a message on {topic!r} now and keeps it{others}"
+
+
+def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
+    """Return the value that VALUE, @FILE or `-` gives: JSON, or text.
+
+    Args:
+        raw: The argument; a leading `@@` means a literal `@`.
+        schema: The JSON Schema of the value; None if there is none.
+
+    Raises:
+        InputError: A file cannot be read, or stdin is not text.
+    """
+    from graphengine.runner.answers import parsed
+
+    return parsed(_text(raw), schema)
+
+
+def _text(raw: str) -> str:
+    from graphengine.cli.inputs import read_text
+    from graphengine.errors import InputError
+
+    if raw.startswith("@@"):
+        return raw[1:]
+    if raw.startswith("@"):
+        return _without_last_break(read_text(raw[1:], f"VALUE {raw}"))
+    if raw != "-":
+        return raw
+    try:
+        return _without_last_break(sys.stdin.read())
+    except UnicodeDecodeError as error:
+        message = f"stdin is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise InputError(message, where="VALUE -", repair="give UTF-8") from error
+
+
+def _without_last_break(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _is_left_to_others(error: GraphEngineError) -> bool:
+    """Return whether an error keeps the run from being resumed in this process, but perhaps not in another."""
+    from graphengine import errors
+    from graphengine.cli.places import ProjectBroken
+    from graphengine.cli.project import GraphFileBroken
+
+    own = (errors.SecretKeyWrong, errors.CompileError, errors.GraphChanged, errors.GraphNotFound)
+    return isinstance(error, (*own, errors.InputError, errors.RunNotResumable, GraphFileBroken, ProjectBroken))
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """An answer or a message to a run.
+
+    Attributes:
+        run_id: The run.
+        reference: The value of `--graph`.
+        send: Records it with a runner.
+        name: What it is.
+        done: What has been done with it then, as in the document.
+        note: A further line to show.
+    """
+
+    context: CommandContext
+    run_id: str
+    reference: str | None
+    send: Callable[[Runner], Awaitable[None]]
+    name: str
+    done: str
+    note: str = ""
+
+    def and_resume(self, snapshot: Snapshot) -> int:
+        """Record it, and resume the run as `resume` does; return the exit code.
+
+        Raises:
+            GraphEngineError: It was refused, or the store failed.
+        """
+        from graphengine.cli.driving import limits_of, resume
+        from graphengine.cli.models import models_for
+        from graphengine.cli.project import graph_of
+        from graphengine.cli.report import Job
+        from graphengine.errors import GraphEngineError, RunIsDriven
+
+        context = self.context
+        limits = limits_of(context, snapshot)
+        if context.models:  # fail before anything is recorded
+            models_for(context.models, graph_of(snapshot.graph, self.reference))
+        self._record()
+        try:
+            found = graph_of(snapshot.graph, self.reference)
+            found.graph.compile()
+            return resume(Job(context, found, self.run_id, snapshot, limits, sleeps=False))
+        except RunIsDriven:  # another process, such as a worker, took it first
+            return self._report()
+        except GraphEngineError as error:
+            if not _is_left_to_others(error):
+                raise
+            return self._report(error)
+
+    def only(self) -> int:
+        """Record it for the process that drives the run, now or later.
+
+        Raises:
+            GraphEngineError: It was refused.
+        """
+        self._record()
+        return self._report()
+
+    def _record(self) -> None:
+        from graphengine.api.runner import Runner
+
+        async def recording() -> None:
+            await self.send(Runner(self.context.store))  # it drives nothing, so there is nothing to close
+
+        self.context.run(recording())
+        if self.note:
+            self.context.err.prose(self.note)
+
+    def _report(self, error: GraphEngineError | None = None) -> int:
+        """Show that it is recorded, why the run was not resumed here, if it was tried, and what continues it."""
+        from graphengine.cli.context import Exit
+        from graphengine.errors import GraphNotFound
+
+        context = self.context
+        code = Exit.FINISHED if error is None else Exit.WAITING
+        if context.json:
+            from msgspec import UNSET
+
+            from graphengine.cli.run_documents import Answered, Sent
+            from graphengine.history.step_document import refusal_of
+
+            kind = Answered if self.name == "answer" else Sent
+            context.document(kind(run_id=self.run_id, error=UNSET if error is None else refusal_of(error)))
+            return code
+        info = context.read(lambda store: store.info(self.run_id))
+        context.out.line(f"the {self.name} is {self.done}")
+        if error is not None:
+            context.err.prose(("not resumed here", "bold yellow"), f": {error.message}")
+            if error.where:
+                context.err.prose(("  at: ", "dim"), error.where)
+            if error.repair and not isinstance(error, GraphNotFound):  # the command below is its repair
+                context.err.prose(("  repair: ", "bold"), error.repair)
+        if info.driver is not None:
+            context.err.line(f"run {info.id} is driven by {info.driver}, which continues it")
+        elif info.status != "finished":
+            resume = context.place.command("resume", info.id, *self._graph_words(info.graph, error))
+            is_over = info.status not in ("waiting", "running")
+            idle = f"no process drives run {info.id}; start `graphengine worker`, or resume: "
+            context.err.line((f"run {info.id} is {info.status}; resume: " if is_over else idle, "dim"), resume)
+        return code
+
+    def _graph_words(self, graph: str, error: GraphEngineError | None) -> Sequence[str]:
+        from graphengine.cli.places import graph_words
+        from graphengine.errors import GraphNotFound
+
+        is_known = self.reference is not None and not isinstance(error, GraphNotFound)
+        return ["--graph", str(self.reference)] if is_known else graph_words(graph)

@@ -1,23 +1,24 @@
-"""`graphengine check`: list the problems of a project's graphs, or of the named graphs."""
+"""`graphengine check` and `graphengine list`: the graphs of a project, with their problems, or in a line each."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from graphengine.api.graph import Graph
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.project import GraphFileBroken, Listed
-    from graphengine.cli.session import Session
     from graphengine.errors import Problem
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.step_document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,8 @@ class _Checked:
         return sum(problem.warning for problem in self.problems)
 
 
-@click.command(
+@options.command(
     "check",
-    cls=helping.Command,
     examples="""
         graphengine check                     # every graph of the project
         graphengine check review              # one of them
@@ -54,25 +54,23 @@ class _Checked:
         2: "a graph has an error, or a warning with --strict; or wrong usage",
     },
 )
-@click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=completing.graphs)
+@click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=options.complete_graphs)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@options.common
-@click.pass_obj
-def command(session: Session, references: tuple[str, ...], *, strict: bool) -> int:
+def check(context: CommandContext, references: tuple[str, ...], *, strict: bool) -> int:
     """List every error and warning of graphs, by file and line.
 
     Without an argument, every graph of the project is checked; FILE means all graphs of a file. Each problem has its
     file and line, a stable code, and the repair. Files that cannot be run are listed too, and do not hide other
     problems.
     """
-    from graphengine.cli.session import Exit
+    from graphengine.cli.context import Exit
 
     checked = [each for listed in _files(references) for each in _check(listed)]
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
-    if session.json:
-        session.document(_document(checked, errors, warnings))
+    if context.json:
+        context.document(_check_document(checked, errors, warnings))
     else:
-        _show(session, checked, errors, warnings)
+        _show_check(context, checked, errors, warnings)
     return Exit.USAGE if errors or (strict and warnings) else Exit.FINISHED
 
 
@@ -117,33 +115,7 @@ def _check(listed: Listed) -> Iterator[_Checked]:
     if listed.error is not None:
         yield _Checked(listed.file, broken=listed.error)
     for graph in listed.graphs:
-        yield _Checked(listed.file, graph, [*graph.check(), *_lacking(graph, listed)])
-
-
-def _lacking(graph: Graph[Any], listed: Listed) -> Sequence[Problem]:
-    """Return a warning for each node whose executor the project's settings do not have, if they have any."""
-    from pathlib import Path
-
-    from graphengine.cli.executors import executors_of
-    from graphengine.errors import Problem
-    from graphengine.state.path import did_you_mean
-
-    if not any(declared.options.on for declared in graph.nodes):
-        return ()
-    known = executors_of(Path(listed.module.__file__ or "")) if listed.module is not None else {}
-    return [
-        Problem(
-            "unknown_executor",
-            f"node {declared.name}",
-            f"{declared.options.on!r} is not in [tool.graphengine.executors]",
-            did_you_mean(declared.options.on, known),
-            warning=True,
-            file=declared.origin.file if declared.origin is not None else None,
-            line=declared.origin.line if declared.origin is not None else None,
-        )
-        for declared in (graph.nodes if known else ())
-        if declared.options.on and declared.options.on not in known
-    ]
+        yield _Checked(listed.file, graph, graph.check())
 
 
 def _file_in(error: GraphFileBroken) -> Path:
@@ -160,53 +132,54 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
     return (file, int(line)) if line.isdigit() else (error.where, None)
 
 
-def _document(checked: Sequence[_Checked], errors: int, warnings: int) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA, error_document, problems_listed
+def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
+    from graphengine.cli.graph_documents import BrokenLine, Checked, CheckedGraph
+    from graphengine.history.step_document import refusal_of
 
-    graphs: list[JsonValue] = [
-        {"name": each.graph.name, "file": str(each.file), "problems": problems_listed(each.problems)}
+    graphs = [
+        CheckedGraph(name=each.graph.name, file=str(each.file), problems=each.problems)
         for each in checked
         if each.graph is not None
     ]
-    broken: list[JsonValue] = [
-        {"file": str(each.file), "line": _split(each.broken)[1], "error": error_document(each.broken)["error"]}
+    broken = [
+        BrokenLine(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
         for each in checked
         if each.broken is not None
     ]
-    return {"schema": SCHEMA, "errors": errors, "warnings": warnings, "graphs": graphs, "broken": broken}
+    return Checked(errors=errors, warnings=warnings, graphs=graphs, broken=broken)
 
 
-def _show(session: Session, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
+def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
     """Show the problems and a summary of each graph; for several graphs, also a total."""
     from graphengine.cli.steps import counted
 
     for each in checked:
         if each.broken is not None:
-            _show_broken(session, each.broken)
+            _show_broken(context, each.broken)
             continue
         for problem in each.problems:
-            _show_problem(session, problem)
+            _show_problem(context, problem)
         if each.graph is not None:
-            _show_graph(session, each, each.graph)
+            _show_graph(context, each, each.graph)
     if len(checked) != 1:
         graphs = counted(sum(each.graph is not None for each in checked), "graph")
         summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
-        session.out.line(f"{graphs}: ", (summary, _style(errors, warnings)))
+        context.out.line(f"{graphs}: ", (summary, _style(errors, warnings)))
 
 
-def _show_graph(session: Session, each: _Checked, graph: Graph[Any]) -> None:
+def _show_graph(context: CommandContext, each: _Checked, graph: Graph[Any]) -> None:
     from graphengine.cli.steps import counted
 
     size = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.edges), 'edge')}"
     summary = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
-    session.out.line((graph.name, "bold"), f" ({size}): ", (summary, _style(each.errors, each.warnings)))
+    context.out.line((graph.name, "bold"), f" ({size}): ", (summary, _style(each.errors, each.warnings)))
 
 
 def _style(errors: int, warnings: int) -> str:
     return "bold red" if errors else "bold yellow" if warnings else "bold green"
 
 
-def _show_problem(session: Session, problem: Problem) -> None:
+def _show_problem(context: CommandContext, problem: Problem) -> None:
     """Show a problem after file:line, the form that editors and CI parse."""
     from pathlib import Path
 
@@ -214,19 +187,111 @@ def _show_problem(session: Session, problem: Problem) -> None:
 
     word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
     place = f"{shown(Path(problem.file))}:{problem.line}: " if problem.file is not None else ""
-    session.out.prose(place, (word, style), f" {problem.code}: {problem.message}")
-    session.out.prose(("  at: ", "dim"), problem.where)
+    context.out.prose(place, (word, style), f" {problem.code}: {problem.message}")
+    context.out.prose(("  at: ", "dim"), problem.where)
     if problem.repair:
-        session.out.prose(("  repair: ", "bold"), problem.repair)
+        context.out.prose(("  repair: ", "bold"), problem.repair)
 
 
-def _show_broken(session: Session, error: GraphFileBroken) -> None:
+def _show_broken(context: CommandContext, error: GraphFileBroken) -> None:
     from pathlib import Path
 
     from graphengine.cli.places import shown
 
     file, line = _split(error)
     place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
-    session.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
+    context.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
     if error.repair:
-        session.out.prose(("  repair: ", "bold"), error.repair)
+        context.out.prose(("  repair: ", "bold"), error.repair)
+
+
+# --- list ---
+
+
+@options.command(
+    "list",
+    examples="""
+        graphengine list
+        graphengine list --json
+    """,
+    exits={0: "listed", 2: "a file cannot be run, or there is no project; or wrong usage"},
+)
+def list_(context: CommandContext) -> int:
+    """List the graphs of the project, which `graphengine run NAME` finds by name.
+
+    They are the graphs in the folders listed in pyproject.toml under [tool.graphengine] graphs, except those that are
+    nodes of other graphs in the same file. Each is described by the first sentence of its file. If a file has several
+    graphs, this sentence describes the graph named after the file, and the others refer to that graph. Files that
+    cannot be run are listed on stderr, and the exit code is then 2.
+    """
+    from graphengine.cli.context import Exit
+    from graphengine.cli.project import list_graphs
+
+    found = list_graphs()
+    if context.json:
+        context.document(_list_document(found))
+    else:
+        _show_list(context, found)
+    return Exit.USAGE if any(each.error is not None for each in found) else Exit.FINISHED
+
+
+def about(each: Listed, name: str) -> str:
+    """Return the description of a graph: the first sentence of its file, or the main graph of that file."""
+    if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
+        return f"Next to {each.file.stem}, in {each.file.as_posix()}."
+    return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a docstring, on one line; "" if it is empty.
+
+    Only a full stop before a capital letter ends it, so that `END.` of code or `v1.2` do not.
+    """
+    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+    words = paragraph.split(" ")
+    for place, word in enumerate(words[:-1]):
+        if word.endswith((".", "!", "?")) and words[place + 1][:1].isupper():
+            return " ".join(words[: place + 1])
+    return paragraph
+
+
+def _list_document(found: Sequence[Listed]) -> Document:
+    from graphengine.cli.graph_documents import Broken, Graphs, ListedGraph
+    from graphengine.history.step_document import refusal_of
+
+    broken = [Broken(file=str(each.file), error=refusal_of(each.error)) for each in found if each.error]
+    graphs = [
+        ListedGraph(
+            name=graph.name,
+            file=str(each.file),
+            about=about(each, graph.name),
+            nodes=len(graph.nodes),
+            example=hasattr(each.module, "example"),
+            models=sorted(getattr(each.module, "MODELS", {})),
+            input=graph.state.model_json_schema(),
+        )
+        for each in found
+        if each.module is not None
+        for graph in each.graphs
+    ]
+    return Graphs(graphs=graphs, broken=broken)
+
+
+def _show_list(context: CommandContext, found: Sequence[Listed]) -> None:
+    from rich.cells import cell_len
+
+    from graphengine.cli.terminal import wrapped
+
+    rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
+    width = max((cell_len(name) for name, _ in rows), default=0)
+    columns = context.out.columns
+    for name, text in rows:
+        lines = wrapped(text, columns - width - 2) if columns is not None else [text]
+        context.out.line((name, "bold"), " " * (width - cell_len(name) + 2), lines[0] if lines else "")
+        for line in lines[1:]:
+            context.out.line(" " * (width + 2), line)
+    for each in found:
+        if each.error is not None:
+            context.show(each.error)
+    if not rows:
+        context.err.line("no graph found in the folders of [tool.graphengine] graphs")

@@ -1,4 +1,4 @@
-"""`graphengine completion`: the shell completion script."""
+"""`graphengine completion` and `graphengine schema`: what shells and other programs need to know of the commands."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
 
 
-@click.command(
+@options.command(
     "completion",
-    cls=helping.Command,
     examples="""
         graphengine completion bash    # for eval in ~/.bashrc
         graphengine completion fish
     """,
 )
-@click.argument("shell", metavar="SHELL", type=helping.Choice(completing.SHELLS))
-@options.common
-@click.pass_obj
-def command(session: Session, shell: str) -> int:
+@click.argument("shell", metavar="SHELL", type=options.Choice(("bash", "zsh", "fish")))
+def completion(context: CommandContext, shell: str) -> int:
     """Print a completion script for bash, zsh or fish: commands, options, graphs, runs, tags and nodes.
 
     For bash, add this at the end of ~/.bashrc: eval "$(graphengine completion bash)". For zsh, add the same with zsh to
@@ -39,10 +36,36 @@ def command(session: Session, shell: str) -> int:
     script = ShellComplete.source(
         kind(main, {}, "graphengine", COMPLETES)
     )  # BashComplete.source would start bash to check its version
-    if session.json:
-        from graphengine.history.json_document import SCHEMA
+    if context.json:
+        from graphengine.cli.graph_documents import Script
 
-        session.document({"schema": SCHEMA, "shell": shell, "script": script})
+        context.document(Script(shell=shell, script=script))
     else:
-        session.out.write(script.rstrip() + "\n")
+        context.out.write(script.rstrip() + "\n")
     return 0
+
+
+@options.command(
+    "schema",
+    examples="""
+        graphengine schema              # all documents
+        graphengine schema runs
+    """,
+)
+@click.argument("name", metavar="[COMMAND]", required=False, shell_complete=lambda *given: _names(given[-1]))
+def schema(context: CommandContext, name: str | None) -> int:
+    """Print the JSON Schema of a command's --json output, or of the output of all commands.
+
+    If a command writes different documents, depending on its options or on failure, the schema accepts any of them.
+    Readers should ignore unknown keys: keys can be added without a new `schema` number.
+    """
+    from graphengine.cli.schemas import schema_of
+
+    context.document(schema_of(name))
+    return 0
+
+
+def _names(incomplete: str) -> list[str]:
+    from graphengine.cli.main import COMMANDS
+
+    return [name for name in COMMANDS if name.startswith(incomplete)]

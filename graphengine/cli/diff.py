@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Channel
     from graphengine.engine.steps import Step
     from graphengine.history.load import Difference, RunDiff, Side
@@ -26,17 +25,17 @@ _VALUE_COLUMNS: Final = 200
 _GAP: Final = 2
 
 
-@click.command(
+@options.command(
     "diff",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine diff tides tides-2
         graphengine diff tides tides --at 2 --at 4
         graphengine diff tides tides-2 --json
     """,
 )
-@click.argument("first", metavar="RUN_ID", shell_complete=completing.runs)
-@click.argument("second", metavar="RUN_ID", shell_complete=completing.runs)
+@click.argument("first", metavar="RUN_ID", shell_complete=options.complete_runs)
+@click.argument("second", metavar="RUN_ID", shell_complete=options.complete_runs)
 @click.option(
     "--at",
     "at",
@@ -45,34 +44,28 @@ _GAP: Final = 2
     multiple=True,
     help="Compare the runs as of this step; given twice, the first run as of one and the second as of the other.",
 )
-@options.database
-@options.common
-@click.pass_obj
-def command(session: Session, first: str, second: str, at: tuple[int, ...], database: Database | None) -> int:
+def diff(context: CommandContext, first: str, second: str, at: tuple[int, ...]) -> int:
     """Show where two runs diverge: the last step they share, the paths from there side by side, and how they differ.
 
     Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps.
     """
-    from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read, run_id_of
     from graphengine.history.json_document import diff_document
-    from graphengine.history.load import diff
+    from graphengine.history.load import diff as compare
 
     if len(at) > 2:  # noqa: PLR2004 - there are two runs
         raise click.UsageError("give --at once for both runs, or twice, once for each")
-    place = place_of(database)
-    ids = run_id_of(session, place, first), run_id_of(session, place, second)
+    ids = context.find(first).id, context.find(second).id
     one, other = (*at, at[0]) if len(at) == 1 else at or (None, None)
-    found = read(place, lambda store: diff(store, *ids, first_seq=one, second_seq=other))
-    if session.json:
-        session.document(diff_document(found))
+    found = context.read(lambda store: compare(store, *ids, first_seq=one, second_seq=other))
+    if context.json:
+        context.document(diff_document(found))
     else:
-        _show(session.out, found)
+        _show(context.out, found)
     return 0
 
 
 def _show(out: Channel, found: RunDiff) -> None:
-    from graphengine.cli.tables import fitted, wrapped
+    from graphengine.cli.terminal import fitted, wrapped
 
     columns = out.columns or _PIPE_COLUMNS
     for name, side in (("a", found.first), ("b", found.second)):
@@ -120,7 +113,7 @@ def _parting(found: RunDiff) -> Iterator[str]:
 
 def _show_paths(out: Channel, found: RunDiff, columns: int) -> None:
     """Show the two paths side by side, with `|` between steps that differ."""
-    from graphengine.cli.tables import fitted
+    from graphengine.cli.terminal import fitted
 
     room = (columns - 2 * _GAP - 1) // 2
     paths = found.first.path, found.second.path
@@ -161,8 +154,7 @@ def _step_line(step: Step) -> str:
 def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -> None:
     """Show each field that differs on one line if it fits, otherwise the two values below each other."""
     from graphengine.cli.steps import compact
-    from graphengine.cli.tables import fitted
-    from graphengine.cli.terminal import one_line
+    from graphengine.cli.terminal import fitted, one_line
 
     if not found:
         out.line("their states are the same")
@@ -183,7 +175,7 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
 
 def _cost(side: Side, *, is_whole: bool) -> str:
     from graphengine.cli.steps import counted, usage_line
-    from graphengine.cli.times import seconds
+    from graphengine.cli.terminal import seconds
 
     since = "" if is_whole else " since they diverged"
     took = f"{counted(side.steps, 'step')} in {seconds(side.seconds)}{since}"

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.cli.folders import Database
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
-    from graphengine.cli.session import Session
-    from graphengine.stores.findings import Finding, Progress, Repaired, Report
+    from graphengine.history.step_document import Document
+    from graphengine.stores.findings import Finding, Repaired, Report
 
 _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50
 
 
-@click.command(
+@options.command(
     "doctor",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine doctor
         graphengine doctor --quick --json
@@ -36,53 +36,61 @@ _SHOWN: Final = 50
 )
 @click.option("--repair", is_flag=True, help="Repair what can be repaired, after copying the file.")
 @click.option("--quick", is_flag=True, help="Skip the slowest checks: indexes, and every snapshot against its log.")
-@options.database
-@options.common
-@click.pass_obj
-def command(session: Session, database: Database | None, *, repair: bool, quick: bool) -> int:
+def doctor(context: CommandContext, *, repair: bool, quick: bool) -> int:
     """Check a database of runs for faults, and repair it.
 
     A check changes nothing and can be run while runs are driven. --repair copies the file first, keeps every recorded
     step that can be read, and requires exclusive access to the database. Exit codes: 0 no fault was found, 1 a fault
     remains, 5 the file cannot be opened.
     """
-    from graphengine.cli.busy import busy
-    from graphengine.cli.places import place_of
-
-    place = place_of(database)
-    with busy(session, "checking the file") as work:
-
-        def progress(what: str, done: int, total: int) -> None:
-            work.update(f"checking {what}", done, total)
-
-        repaired = _repaired(place, progress, quick=quick) if repair else None
-        report = repaired.report if repaired is not None else _examined(place, progress, quick=quick)
-    if session.json:
-        from graphengine.history.json_document import doctor_document
-
-        session.document(doctor_document(report, repaired))
+    place = context.place
+    repaired = _repaired(place, quick=quick) if repair else None
+    report = repaired.report if repaired is not None else _examined(place, quick=quick)
+    if context.json:
+        context.document(_document(report, repaired))
     else:
         if repaired is not None:
-            _show_repair(session, repaired)
-        _show(session, report, place)
+            _show_repair(context, repaired)
+        _show(context, report, place)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
 
 
-def _examined(place: Place, progress: Progress, *, quick: bool) -> Report:
+def _document(report: Report, repaired: Repaired | None) -> Document:
+    from msgspec import UNSET, convert
+
+    from graphengine.cli.run_documents import Examined, Finding
+
+    copy = UNSET if repaired is None else None if repaired.copy is None else str(repaired.copy)
+    return Examined(
+        database=str(report.path),
+        sound=report.is_sound,
+        findings=[convert(finding, Finding, from_attributes=True) for finding in report.findings],
+        more=report.more,
+        runs=report.runs,
+        steps=report.steps,
+        snapshots=report.snapshots,
+        done=UNSET if repaired is None else repaired.done,
+        lost=UNSET if repaired is None else repaired.lost,
+        unnamed=UNSET if repaired is None else repaired.unnamed,
+        copy=copy,
+    )
+
+
+def _examined(place: Place, *, quick: bool) -> Report:
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
 
         require_postgres(place.database)
         from graphengine.stores.postgres.doctor import examine
 
-        return examine(place.database, quick=quick, progress=progress)
-    from graphengine.stores.sqlite import doctor
+        return examine(place.database, quick=quick)
+    from graphengine.stores.sqlite import doctor as of_file
 
-    return doctor.examine(place.database, quick=quick, progress=progress)
+    return of_file.examine(place.database, quick=quick)
 
 
-def _repaired(place: Place, progress: Progress, *, quick: bool) -> Repaired:
+def _repaired(place: Place, *, quick: bool) -> Repaired:
     """Repair a file.
 
     Raises:
@@ -95,18 +103,18 @@ def _repaired(place: Place, progress: Progress, *, quick: bool) -> Repaired:
         message = "--repair repairs files; a PostgreSQL database is only checked"
         repair = "restore a backup; runs that are intact can be saved with `graphengine export`"
         raise StoreNotSupported(message, where=shown(place.database), repair=repair)
-    from graphengine.stores.sqlite import doctor
+    from graphengine.stores.sqlite import doctor as of_file
 
-    return doctor.repair(place.database, quick=quick, progress=progress)
+    return of_file.repair(place.database, quick=quick)
 
 
-def _show(session: Session, report: Report, place: Place) -> None:
+def _show(context: CommandContext, report: Report, place: Place) -> None:
     from graphengine.cli.places import shown
     from graphengine.cli.steps import counted
 
-    out = session.out
+    out = context.out
     for finding in report.findings[:_SHOWN]:
-        _show_finding(session, finding)
+        _show_finding(context, finding)
     left_out = len(report.findings) - _SHOWN + report.more
     if left_out > 0:
         out.line(f"and {left_out} more; --json has them")
@@ -131,25 +139,25 @@ def _again(place: Place) -> str:
     return shlex.join([*program(), "doctor", "--repair", *place.words])
 
 
-def _show_finding(session: Session, finding: Finding) -> None:
+def _show_finding(context: CommandContext, finding: Finding) -> None:
     style = "dim" if finding.note else "bold red"
     whose = f" run {finding.run_id}:" if finding.run_id else ""
-    session.out.prose(("note" if finding.note else "fault", style), f" {finding.code}:{whose} {finding.what}")
+    context.out.prose(("note" if finding.note else "fault", style), f" {finding.code}:{whose} {finding.what}")
     if finding.repair:
-        session.out.prose(("  repair: ", "dim"), finding.repair)
+        context.out.prose(("  repair: ", "dim"), finding.repair)
 
 
-def _show_repair(session: Session, repaired: Repaired) -> None:
+def _show_repair(context: CommandContext, repaired: Repaired) -> None:
     if repaired.copy is None:
-        session.out.line("nothing to repair; nothing was changed")
+        context.out.line("nothing to repair; nothing was changed")
         return
-    session.out.line(f"a copy of the original file is in {repaired.copy}")
+    context.out.line(f"a copy of the original file is in {repaired.copy}")
     for done in repaired.done:
-        session.out.line(("done: ", "green"), done)
+        context.out.line(("done: ", "green"), done)
     for line in _losses(repaired):
-        session.out.line(("lost: ", "bold red"), line)
+        context.out.line(("lost: ", "bold red"), line)
     if repaired.unnamed:
-        session.out.line(("lost: ", "bold red"), f"{repaired.unnamed}, which cannot be identified")
+        context.out.line(("lost: ", "bold red"), f"{repaired.unnamed}, which cannot be identified")
 
 
 def _losses(repaired: Repaired) -> Sequence[str]:

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+import os
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from graphengine.api.runner import Runner
-from graphengine.cli import notices, options
-from graphengine.cli.executors import executors_of
-from graphengine.cli.observing import line_of, telemetry_of
-from graphengine.cli.places import place_of
-from graphengine.cli.progress import Progress
-from graphengine.cli.project import file_of, graph_of
-from graphengine.cli.recorded import fallbacks_of, read_run, run_id_of
+from graphengine.cli import options
+from graphengine.cli.context import Exit, Interrupted, as_json
+from graphengine.cli.models import models_for_all
+from graphengine.cli.observing import line_of, observed
+from graphengine.cli.progress import Progress, fallbacks_of
+from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, with_executors
 from graphengine.cli.report import Ended, Job, check_output, report
-from graphengine.cli.session import Interrupted, as_json
-from graphengine.cli.signals import STOPPING, Stopper, run_loop
-from graphengine.cli.times import when
+from graphengine.cli.terminal import WIPE, when
 from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import Limits
-from graphengine.history.json_document import error_document
 from graphengine.history.load import load_snapshot
+from graphengine.history.step_document import error_document
 from graphengine.history.visits import Visits
 from graphengine.runner import RunFailed, StepRecorded
 from graphengine.state.amounts import allows_unknown_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
+    from types import FrameType, TracebackType
+    from typing import Self
 
-    from graphengine.cli.options import Given
-    from graphengine.cli.recorded import Recorded
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
+    from graphengine.cli.models import Chosen
+    from graphengine.cli.project import ToDrive
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.runner import Run
     from graphengine.runner.run_events import Event
     from graphengine.telemetry import Telemetry
@@ -39,41 +44,39 @@ if TYPE_CHECKING:
 Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
 """A function that starts, resumes or branches a run on a runner."""
 
+_STOPPING: Final = "stopping after the node in flight"
 _BEGINNING: Final = "interrupted while the run was being started"
 _LOOK: Final = "check with `graphengine runs` whether it was recorded"
 _LEAVING: Final = "leaving the run waiting"
 
 
-def recorded_job(
-    session: Session, run_id: str, reference: str | None, given: Given, at: int | None = None
-) -> tuple[Job, Limits | None]:
-    """Return the job that continues a recorded run, and its limits if any were given.
+def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: int | None = None) -> Job:
+    """Return the job that continues a recorded run.
 
     If the run cannot be read to its end, its record up to step `at` is used, if that is given.
 
     Raises:
         GraphEngineError: There is no such run or graph, or the result cannot be written.
     """
-    if given.output is not None:
-        check_output(given.output)
-    place = place_of(given.database, file_of(reference))
-    meant = run_id_of(session, place, run_id)
+    if context.output is not None:
+        check_output(context.output)
+    context.use(file_of(reference), writes=True)
+    meant = context.find(run_id).id
     try:
-        recorded = read_run(place, meant)
+        snapshot = context.read(lambda store: load_snapshot(store, meant, None))
     except StoreCorrupt:
         if at is None:
             raise
-        recorded = read_run(place, meant, at)
-    found = graph_of(recorded.info.graph, reference)
-    job = Job(session, found, place, given.output, recorded.info.id, models=given.models)
-    return job, limits_of(recorded, given)
+        snapshot = context.read(lambda store: load_snapshot(store, meant, at))
+    found = graph_of(snapshot.graph, reference)
+    return Job(context, found, meant, snapshot, limits_of(context, snapshot))
 
 
-def limits_of(recorded: Recorded, given: Given) -> Limits | None:
+def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
     """Return the run's limits with the given ones in place of its own; None if none was given."""
-    if not given.limits:
+    if not context.limits:
         return None
-    known = recorded.snapshot.limits
+    known = snapshot.limits
     limits = Limits(
         known.get("steps"),
         known.get("tokens"),
@@ -81,7 +84,17 @@ def limits_of(recorded: Recorded, given: Given) -> Limits | None:
         known.get("seconds"),
         unknown_cost=allows_unknown_cost(known),
     )
-    return options.limits_from(given.limits, limits)
+    return options.limits_from(context.limits, limits)
+
+
+def resume(job: Job) -> int:
+    """Resume the run of a job, as `drive` does."""
+
+    async def begin(runner: Runner) -> Run[Any]:
+        pauses = job.context.pauses or None  # else it keeps its own
+        return runner.resume(job.found.graph, job.run_id, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
+
+    return drive(job, begin)
 
 
 def drive(job: Job, begin: Begin) -> int:
@@ -99,34 +112,76 @@ def driven(job: Job, begin: Begin) -> Ended:
     Raises:
         GraphEngineError: The run cannot be started or recorded.
     """
-    with stopper_of(job.session) as stopper, notices.shown(job.session), telemetry_of(job.session) as telemetry:
-        stopper.wipes = job.session.err.is_live and not job.session.json
-        stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
-        job.session.has_driven = True
-        return run_loop(_drive(job, begin, stopper, telemetry))
+    with stopper_of(job.context) as stopper, observed(job.context) as telemetry:
+        stopper.wipes = job.context.err.is_live and not job.context.json
+        stopper.last_words = last_words(job.context, Interrupted(_BEGINNING, repair=_LOOK))
+        job.context.has_driven = True
+        return job.context.drive(_drive(job, begin, stopper, telemetry))
 
 
-def stopper_of(session: Session) -> Stopper:
+def stopper_of(context: CommandContext) -> Stopper:
     """Return what handles the signals of a command, and says so in its log if that is JSON."""
-    return Stopper(line_of if session.log_format == "json" else None)
+    return Stopper(line_of if context.log_format == "json" else None)
 
 
-def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
+@contextmanager
+def until_stopped(context: CommandContext, repair: str) -> Iterator[tuple[Stopper, Telemetry | None]]:
+    """Yield what stops a command that drives runs until a signal releases them, and its telemetry."""
+    with stopper_of(context) as stopper, observed(context) as telemetry:
+        stopper.action = "releasing the runs after the nodes in flight"
+        stopper.last_words = last_words(context, Interrupted("interrupted; what was recorded is safe", repair=repair))
+        yield stopper, telemetry
+
+
+class Fleet(NamedTuple):
+    """What a command needs to drive runs of several graphs: the graphs by name, their models, and executors."""
+
+    found: ToDrive
+    models: Chosen
+    executors: Mapping[str, Callable[[], Executor]]
+
+
+def fleet_of(
+    context: CommandContext, references: Sequence[str], *, writes: bool = False, only_able: bool = False
+) -> Fleet:
+    """Return the graphs of these files, or else those of the project; choose the database; show what is left out.
+
+    Args:
+        context: The call.
+        references: The values of `--graph`.
+        writes: Whether the command itself records something.
+        only_able: Whether to leave out the graphs of the project whose executors are not here.
+
+    Raises:
+        GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
+    """
+    file = file_of(references[0]) if references else None
+    found, executors = graphs_to_drive(references), executors_of(file)
+    if only_able and not references:
+        found = with_executors(found, executors)
+    for problem in found.unread:
+        context.err.prose(("warning ", "bold yellow"), problem)
+    context.use(file, writes=writes)
+    return Fleet(found, models_for_all(context.models, found.found), executors)
+
+
+def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
     """Return what to write to which file descriptor when Ctrl-C ends the process at once."""
-    if session.json:
-        number = session.out.number
+    if context.json:
+        number = context.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
-    if session.log_format == "json":
+    if context.log_format == "json":
         return [(2, line_of(error.message, code=error.code, where=error.where, repair=error.repair))]
     return [(2, f"{error.message}\n{'resume: ' if error.where else ''}{error.repair}\n")]
 
 
 async def _drive(job: Job, begin: Begin, stopper: Stopper, telemetry: Telemetry | None) -> Ended:
     executors = executors_of(job.found.file)
-    async with Runner(job.place.database, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
+    async with Runner(job.context.store, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
         run = await begin(runner)
         events = run.live()  # before its first step, so that no event is missed and no past one is read
-        watching = asyncio.create_task(_Watch(job, stopper, runner, run).show(events))
+        watch = _Watch(job, stopper, runner, run)
+        watching = asyncio.create_task(watch.show(events))
         try:
             result = await run.result()
         except RunFailed as failed:
@@ -136,10 +191,13 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper, telemetry: Telemetry 
             await watching
         if result.status in ("finished", "waiting") and not job.is_announced:
             job.announce(run.id)  # it had ended or waited before, so no event announced it
-        store = runner.store
-        info = await store.info(run.id)
-        steps = await store.steps(run.id)
-        return Ended(result, info, await load_snapshot(store, run.id, None), steps, stopper.asked_by)
+        info = await runner.store.info(run.id)
+        snapshot = watch.snapshot
+        if snapshot.seq != info.seq:
+            snapshot = await load_snapshot(runner.store, run.id, None)
+        return Ended(
+            result, info, snapshot, stopper.asked_by, await runner.store.steps(run.id) if job.needs_steps else ()
+        )
 
 
 class _Watch:
@@ -150,8 +208,13 @@ class _Watch:
         self._stopper = stopper
         self._runner = runner
         self._run = run
-        self._progress = Progress(job.session.err, is_live=not job.session.json)
+        self._progress = Progress(job.context.err, is_live=not job.context.json)
         self._is_begun = False
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Where the run is, after the last step that was shown."""
+        return self._progress.visits.snapshot
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
         """Show events until the run is over; the first one means that it is driven here and a step is durable."""
@@ -168,19 +231,22 @@ class _Watch:
                 self._progress.sleeps(when(until))
             event = await events.get()
             if event is None:
-                self._job.session.err.wipe()
+                self._job.context.err.wipe()
                 return
-            self._stopper.action = STOPPING
+            self._stopper.action = _STOPPING
             self._begun()
             await self._catch_up(event)
             self._progress.show(event)
 
     async def _catch_up(self, event: Event) -> None:
-        """Load the run's state before its first event here."""
-        if isinstance(event, StepRecorded) and event.seq != self._progress.visits.snapshot.seq + 1:
+        """Continue from the run's state before its first event here, or before an event after others were left out."""
+        if not isinstance(event, StepRecorded) or event.seq == self.snapshot.seq + 1:
+            return
+        before = self._job.snapshot
+        if before is None or (before.run_id, before.seq) != (self._run.id, event.seq - 1):
             before = await load_snapshot(self._runner.store, self._run.id, event.seq - 1)
-            fallbacks = await fallbacks_of(self._runner.store, before)
-            self._progress.continues(Visits(before, keeps=False), fallbacks)
+        fallbacks = await fallbacks_of(self._runner.store, before)
+        self._progress.continues(Visits(before, keeps=False), fallbacks)
 
     def _begun(self) -> None:
         if self._is_begun:
@@ -189,7 +255,7 @@ class _Watch:
         run_id = self._run.id
         resume = self._job.resume_command(run_id, *self._job.graph_words)
         safe = Interrupted("interrupted; what was recorded is safe", where=f"run {run_id}", repair=resume)
-        self._stopper.last_words = last_words(self._job.session, safe)
+        self._stopper.last_words = last_words(self._job.context, safe)
         self._job.announce(run_id)
         self._stopper.drives(self._stop)
 
@@ -211,3 +277,76 @@ class _Watch:
 
     async def _status(self) -> str:
         return (await self._runner.store.info(self._run.id)).status
+
+
+class Stopper:
+    """Stops the driven runs when a signal arrives: the first cleanly; a further Ctrl-C ends the process at once.
+
+    The handlers are Python's, not the event loop's, so that a second Ctrl-C works while a node blocks the loop. They
+    only use `os.write`, since they can interrupt any other write.
+
+    Attributes:
+        action: The stop in words, shown when the signal arrives.
+        last_words: What to write to which file descriptor before the process ends at once.
+        wipes: Whether to erase a transient line on the terminal before writing.
+        line_of: Returns the line of a text in a log of JSON; None if stderr is text.
+        asked_by: The signal that requested the stop; "" before one arrives.
+    """
+
+    def __init__(self, line_of: Callable[[str], str] | None = None) -> None:
+        self.line_of = line_of
+        self.action = _STOPPING
+        self.wipes = False
+        self.last_words: Sequence[tuple[int, str]] = ()
+        self._before: dict[int, Any] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop_it: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self.asked_by = ""
+        self._stopping: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._signalled)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Set the function that stops the driven runs; called once they are durable."""
+        self._loop = asyncio.get_running_loop()
+        self._stop_it = stop
+        if self.asked_by:
+            self._stop()
+
+    def over(self) -> None:
+        """Clear the function, since nothing is left to stop."""
+        self._stop_it = None
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if not self.asked_by:
+            self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
+            again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop)  # before the message: its reader may react at once
+            wipe = WIPE if self.wipes else ""
+            text = f"{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.action}; {again}"
+            _say(2, self.line_of(text) if self.line_of is not None else f"{wipe}{text}\n")
+        elif number == signal.SIGINT:
+            for descriptor, text in self.last_words:
+                _say(descriptor, (WIPE if self.wipes else "") + text)
+            os._exit(Exit.INTERRUPTED)
+
+    def _stop(self) -> None:
+        if self._stop_it is not None and self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop_it(), name="graphengine stop")
+
+
+def _say(descriptor: int, text: str) -> None:
+    with suppress(OSError):
+        os.write(descriptor, text.encode())

@@ -7,17 +7,14 @@ called. A cost that nothing is known of is reported as unknown, never as 0.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.cli.tables import aligned
-from graphengine.history.json_document import SCHEMA
-from graphengine.models.base import EstimatesCosts, KnowsWindow
+from graphengine.cli.graph_documents import Estimated, EstimatedAgent
+from graphengine.models.base import EstimatesCosts, KnowsWindow, OfflineModel
 from graphengine.models.names import as_model
-from graphengine.models.offline import OfflineModel
 from graphengine.state.amounts import dollars
 
 if TYPE_CHECKING:
@@ -26,52 +23,57 @@ if TYPE_CHECKING:
     from graphengine.cli.report import Job
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model, Request, Response
-    from graphengine.state.json_values import JsonValue
 
-DECLARES: Final = "ESTIMATE_BY_RULES"
+_DECLARES: Final = "ESTIMATE_BY_RULES"
 """The variable of a graph file that allows rehearsals: its functions have no effects before the first wait."""
-BYTES_A_TOKEN: Final = 4
+_BYTES_A_TOKEN: Final = 4
 """Of English prose; other languages and code have up to twice as many tokens."""
-RULES: Final = "offline"
-Tokens: TypeAlias = "list[tuple[int, int]]"
-"""The tokens of each call: of its question, and of its answer."""
+_RULES: Final = "offline"
 
 
 @dataclass(slots=True)
-class Counted:
-    """The calls of one agent to one model."""
+class _Counted:
+    """The calls of one agent to one model.
+
+    Attributes:
+        calls: For each, the tokens of its question, of its answer, and of the longest answer that it allows.
+    """
 
     agent: str
     model: str
     asked: Model
-    calls: int = 0
-    spent: Tokens = field(default_factory=list)
-    longest: Tokens = field(default_factory=list)
+    calls: list[tuple[int, int, int]] = field(default_factory=list)
 
+    async def cost(self, answer: int) -> float | None:
+        """Return what its calls cost with answers of the length in this column; None if a price is unknown."""
+        if self.model == _RULES:
+            return 0.0
+        if not isinstance(self.asked, EstimatesCosts):
+            return None
+        each = [await self.asked.price_of(call[0], call[answer]) for call in self.calls]
+        return None if None in each else sum(usd for usd in each if usd is not None)
 
-@dataclass(slots=True)
-class Estimate:
-    """What a rehearsal counted.
-
-    Attributes:
-        rows: The calls by agent and model.
-        ended: How the rehearsal ended, in words; "" if there was none.
-        unknown: Why the cost is unknown; "" if it is known.
-    """
-
-    rows: Sequence[Counted] = ()
-    ended: str = ""
-    unknown: str = ""
+    async def document(self) -> EstimatedAgent:
+        """Return what it adds to the document."""
+        return EstimatedAgent(
+            agent=self.agent,
+            model=self.model,
+            calls=len(self.calls),
+            input_tokens=sum(call[0] for call in self.calls),
+            output_tokens=sum(call[1] for call in self.calls),
+            cost_usd=await self.cost(1),
+            most_usd=await self.cost(2),
+        )
 
 
 class _Counting(OfflineModel):
     """Answers by the agents' rules, and counts what a model would have read and written."""
 
     def __init__(
-        self, models: Mapping[str, str | Model], chosen: str | Model | None, rows: dict[tuple[str, str], Counted]
+        self, own: Mapping[str, str | Model], chosen: str | Model | None, rows: dict[tuple[str, str], _Counted]
     ) -> None:
-        self.name = RULES
-        self._own = models
+        self.name = _RULES
+        self._own = own
         self._chosen = chosen
         self._rows = rows
 
@@ -84,73 +86,82 @@ class _Counting(OfflineModel):
 
     async def answer(self, request: Request) -> Response:
         """Return the stand-in's answer, and count it."""
-        given = self._chosen or self._own.get(request.agent, RULES)
+        given = self._chosen or self._own.get(request.agent, _RULES)
         name = given if isinstance(given, str) else given.name
         response = await super().answer(request)
-        row = self._rows.setdefault((request.agent, name), Counted(request.agent, name, as_model(given)))
-        row.calls += 1
-        if row.model != RULES:
+        row = self._rows.setdefault((request.agent, name), _Counted(request.agent, name, as_model(given)))
+        read = written = most = 0
+        if name != _RULES:
             schemas = [request.schema, *(f"{one.name} {one.description} {dict(one.schema)}" for one in request.tools)]
-            texts = [request.system, *(message.text for message in request.messages)]
-            read, written = _tokens(*texts, *schemas), _tokens(response.content)
-            row.spent.append((read, written))
-            row.longest.append((read, max(written, request.settings.max_tokens or written)))
+            read = _tokens(request.system, *(message.text for message in request.messages), *schemas)
+            written = _tokens(response.content)
+            most = max(written, request.settings.max_tokens or written)
+        row.calls.append((read, written, most))
         return response
 
 
 def _tokens(*parts: object) -> int:
     whole = sum(len(part.encode() if isinstance(part, str) else to_json(part)) for part in parts if part is not None)
-    return -(-whole // BYTES_A_TOKEN)
+    return -(-whole // _BYTES_A_TOKEN)
 
 
 def show_estimate(job: Job, state: Any) -> int:  # noqa: ANN401 - a state of any graph
     """Rehearse a run, and show its expected cost; return the exit code."""
-    estimate, costs = asyncio.run(_estimate(job, state))
-    if job.session.json:
-        job.session.document(_document(job.found.graph.name, estimate, costs))
+    found = job.context.run(_estimate(job, state))
+    if job.context.json:
+        job.context.document(found)
         return 0
-    out = job.session.out
-    if estimate.rows:
-        headings = ("agent", "model", "calls", "tokens in", "tokens out", "cost", "at most")
-        rows = [_cells(row, *costs[at]) for at, row in enumerate(estimate.rows)]
-        for line in aligned(headings, rows, columns=out.columns, expendable=("tokens in", "tokens out")):
-            out.line(line)
-    for line in _in_words(estimate, costs):
-        out.line(line)
+    rows = [
+        (
+            *(row.agent, row.model, str(row.calls), f"{row.input_tokens:,}", f"{row.output_tokens:,}"),
+            *(_usd(row.cost_usd), _usd(row.most_usd)),
+        )
+        for row in found.agents
+    ]
+    headings = ("agent", "model", "calls", "tokens in", "tokens out", "cost", "at most")
+    if rows:
+        job.context.out.table(headings, rows, expendable=("tokens in", "tokens out"))
+    for line in _in_words(found):
+        job.context.out.line(line)
     return 0
 
 
-Costs: TypeAlias = "list[tuple[float | None, float | None]]"
-
-
-async def _estimate(job: Job, state: Any) -> tuple[Estimate, Costs]:  # noqa: ANN401
+async def _estimate(job: Job, state: Any) -> Estimated:  # noqa: ANN401
+    """Return the document of the expected cost."""
     from graphengine.api.runner import Runner
-    from graphengine.cli.executors import executors_of
+    from graphengine.cli.project import executors_of
     from graphengine.runner import RunFailed
 
-    plan = job.found.graph.compile()
-    if not getattr(job.found.module, DECLARES, False):
-        why = (
-            f"{job.found.file.name} does not declare {DECLARES} = True, which allows a rehearsal by rules; "
+    rows: dict[tuple[str, str], _Counted] = {}
+    ended = unknown = ""
+    if getattr(job.found.module, _DECLARES, False):
+        own = dict(_own_models(job.found.graph.compile()))
+        models = {who: _Counting(own, model, rows) for who, model in job.chosen.items()}
+        models.setdefault("*", _Counting(own, None, rows))
+        async with Runner(models=models, executors=executors_of(job.found.file)) as runner:
+            try:
+                ended = (await runner.start(job.found.graph, state).result()).status
+            except RunFailed as failed:
+                ended, error = failed.result.status, failed.result.error
+                unknown = f"the rehearsal failed: {error.message if error else failed}"
+    else:
+        unknown = (
+            f"{job.found.file.name} does not declare {_DECLARES} = True, which allows a rehearsal by rules; "
             "--limit cost_usd=… bounds the cost of a run"
         )
-        return Estimate(unknown=why), []
-    rows: dict[tuple[str, str], Counted] = {}
-    own = dict(_own_models(plan))
-    models = {who: _Counting(own, model, rows) for who, model in job.chosen.items()}
-    models.setdefault("*", _Counting(own, None, rows))
-    unknown = ""
-    async with Runner(models=models, executors=executors_of(job.found.file)) as runner:
-        try:
-            result = await runner.start(job.found.graph, state).result()
-        except RunFailed as failed:
-            result = failed.result
-            unknown = f"the rehearsal failed: {failed.result.error.message if failed.result.error else failed}"
-    costs = [(await _cost(row.asked, row.spent), await _cost(row.asked, row.longest)) for row in rows.values()]
-    unpriced = [row.model for row, (usd, _) in zip(rows.values(), costs, strict=True) if usd is None]
+    agents = [await row.document() for row in rows.values()]
+    unpriced = [row.model for row in agents if row.cost_usd is None]
     if unpriced and not unknown:
         unknown = f"the price of {', '.join(dict.fromkeys(unpriced))} is unknown"
-    return Estimate(list(rows.values()), result.status, unknown), costs
+    usd, most = (sum(row.cost_usd or 0.0 for row in agents), sum(row.most_usd or 0.0 for row in agents))
+    return Estimated(
+        graph=job.found.graph.name,
+        agents=agents,
+        cost_usd=None if unknown else usd,
+        most_usd=None if unknown else most,
+        unknown=unknown,
+        ended=ended,
+    )
 
 
 def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model]]:
@@ -160,58 +171,21 @@ def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model]]:
     return [(agent.name, agent.model) for agent in agents if agent is not None]
 
 
-async def _cost(model: Model, tokens: Tokens) -> float | None:
-    if model.name == RULES:
-        return 0.0
-    each = [await model.price_of(*one) if isinstance(model, EstimatesCosts) else None for one in tokens]
-    return None if None in each else sum(usd for usd in each if usd is not None)
-
-
-def _cells(row: Counted, usd: float | None, most: float | None) -> tuple[str, ...]:
-    read, written = (sum(one[at] for one in row.spent) for at in (0, 1))
-    return (row.agent, row.model, str(row.calls), f"{read:,}", f"{written:,}", _usd(usd), _usd(most))
-
-
 def _usd(amount: float | None) -> str:
     return "unknown" if amount is None else f"{dollars(amount)} USD"
 
 
-def _in_words(estimate: Estimate, costs: Costs) -> list[str]:
-    if estimate.unknown:
-        return [f"expected cost: unknown, because {estimate.unknown}"]
-    if all(row.model == RULES for row in estimate.rows):
+def _in_words(found: Estimated) -> Sequence[str]:
+    if found.unknown:
+        return [f"expected cost: unknown, because {found.unknown}"]
+    if all(row.model == _RULES for row in found.agents):
         return ["expected cost: 0 USD, since rules answer; name models with --model"]
-    usd, most = (sum(one[at] or 0.0 for one in costs) for at in (0, 1))
-    lines = [f"expected cost: about {_usd(usd)}, at most {_usd(most)} if every answer is as long as it may be"]
+    usd, most = _usd(found.cost_usd), _usd(found.most_usd)
+    lines = [f"expected cost: about {usd}, at most {most} if every answer is as long as it may be"]
     lines.append("counted in a rehearsal by rules; models may need more calls, for example to correct an answer")
-    if estimate.ended == "waiting":
+    if found.ended == "waiting":
         lines.append("the run then waits; what follows the answer is not included")
     return lines
 
 
-def _document(graph: str, estimate: Estimate, costs: Costs) -> dict[str, JsonValue]:
-    agents: list[JsonValue] = [
-        {
-            "agent": row.agent,
-            "model": row.model,
-            "calls": row.calls,
-            "input_tokens": sum(read for read, _ in row.spent),
-            "output_tokens": sum(written for _, written in row.spent),
-            "cost_usd": usd,
-            "most_usd": most,
-        }
-        for row, (usd, most) in zip(estimate.rows, costs, strict=True)
-    ]
-    known = not estimate.unknown
-    return {
-        "schema": SCHEMA,
-        "graph": graph,
-        "agents": agents,
-        "cost_usd": sum(usd or 0.0 for usd, _ in costs) if known else None,
-        "most_usd": sum(most or 0.0 for _, most in costs) if known else None,
-        "unknown": estimate.unknown,
-        "ended": estimate.ended,
-    }
-
-
-__all__ = ["DECLARES", "show_estimate"]
+__all__ = ["show_estimate"]

@@ -10,38 +10,39 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from typing_extensions import override
 
-from graphengine.cli import completing, helping, options
-from graphengine.cli.places import place_of, program
+from graphengine.cli import options
+from graphengine.cli.context import Exit
+from graphengine.cli.places import program
 from graphengine.cli.report import Job
-from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.agents import Agent
-    from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
-    from graphengine.cli.options import Given
     from graphengine.cli.project import Found
-    from graphengine.cli.session import Session
-    from graphengine.evaluation import Case, EvaluationState
+    from graphengine.cli.report import Ended
+    from graphengine.cli.terminal import Channel
+    from graphengine.evaluation import Report, TrialReport
     from graphengine.graph.definition import Runnable
+    from graphengine.history.step_document import Document
     from graphengine.runner import Run
 
 SCORERS: Final = "SCORERS"
 """The variable of a file that holds its scorers: a dict by name, or a list."""
 _NO_RESUME: Final = "--no-resume"
 _EXITS: Final[Mapping[int, str]] = {
-    **helping.DRIVES,
+    **options.DRIVES,
     Exit.FINISHED: "every threshold is reached, or none is given",
     Exit.FAILED: "a threshold is not reached, or the evaluation failed",
 }
 
 
-@click.command(
+@options.command(
     "eval",
-    cls=helping.Command,
+    *options.DRIVING,
     examples="""
         graphengine eval review --data cases.jsonl
         graphengine eval review --data cases.jsonl --scorers scorers.py -o report.json
@@ -51,7 +52,7 @@ _EXITS: Final[Mapping[int, str]] = {
     """,
     exits=_EXITS,
 )
-@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=completing.graphs)
+@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=options.complete_graphs)
 @click.option(
     "--data",
     metavar="FILE",
@@ -90,10 +91,8 @@ _EXITS: Final[Mapping[int, str]] = {
 )
 @click.option("--run-id", metavar="ID", help="The run's id. If it is recorded, that evaluation is resumed.")
 @options.tags
-@click.pass_obj
-@options.driving
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def eval_(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
     reference: str,
     data: Path,
     scorers: str | None,
@@ -103,7 +102,6 @@ def command(  # noqa: PLR0913 - one for each option
     picture: Path | None,
     run_id: str | None,
     tags: tuple[str, ...],
-    given: Given,
 ) -> int:
     """Run a graph on every case of a data set, score the results, and compare two versions.
 
@@ -116,32 +114,33 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.driving import driven
     from graphengine.cli.report import check_output, report
-    from graphengine.cli.scores import Wanted, show_scores
-    from graphengine.evaluation import read_cases
+    from graphengine.evaluation import EvaluationState, check_cases, evaluation, read_cases
     from graphengine.evaluation.evaluating import begin
 
-    if given.pauses:
+    if context.pauses:
         raise click.UsageError("an evaluation pauses before no node; use `run --pause-before` on one case")
-    for path in (given.output, picture):
+    for path in (context.output, picture):
         if path is not None:
             check_output(path)
-    plan = _plan(reference, scorers, against, given.models)
-    wanted = Wanted(_thresholds(thresholds, plan.scorers), picture, given.output)
+    plan = _plan(reference, scorers, against, context.models)
+    wanted = _Wanted(_thresholds(thresholds, plan.scorers), picture, context.output)
     cases = read_cases(data)
-    plan.check(cases, str(data))
-    whole = plan.graph(concurrency)
-    job = _Job(
-        session, plan.as_found(whole), place_of(given.database, plan.found.file), is_in_file=False, again=_again()
-    )
+    for found in filter(None, (plan.found, plan.other)):
+        found.graph.compile()
+        check_cases(found.graph, cases, str(data))
+    other = None if plan.other is None else plan.other.graph.but()
+    whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
+    context.use(plan.found.file, writes=True)
+    job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=_again(context))
     job.chosen = plan.chosen
-    limits = options.limits_from(given.limits, whole.limits) if given.limits else None
-    state = plan.state(cases)
+    limits = options.limits_from(context.limits, whole.limits) if context.limits else None
+    state = EvaluationState(cases=list(cases), versions=list(plan.names))
 
     async def start(runner: Runner) -> Run[Any]:
         return await begin(runner, whole, state, run_id, limits=limits, tags=tags)
 
     ended = driven(job, start)
-    return show_scores(job, ended, wanted) if ended.result.status == "finished" else report(job, ended)
+    return _show_scores(job, ended, wanted) if ended.result.status == "finished" else report(job, ended)
 
 
 @dataclass(slots=True)
@@ -184,32 +183,6 @@ class _Plan:
     other: Found | None
     names: Sequence[str]
     chosen: Chosen
-
-    def graph(self, concurrency: int) -> Graph[EvaluationState]:
-        """Return the graph of the evaluation."""
-        from graphengine.evaluation import evaluation
-
-        other = None if self.other is None else self.other.graph.but()
-        return evaluation(self.found.graph, self.scorers, against=other, concurrency=concurrency)
-
-    def check(self, cases: Sequence[Case], where: str) -> None:
-        """Check the graphs and the cases before anything runs."""
-        from graphengine.evaluation import check_cases
-
-        for found in (self.found, self.other):
-            if found is not None:
-                found.graph.compile()
-                check_cases(found.graph, cases, where)
-
-    def state(self, cases: Sequence[Case]) -> EvaluationState:
-        """Return the initial state of the evaluation."""
-        from graphengine.evaluation import EvaluationState
-
-        return EvaluationState(cases=list(cases), versions=list(self.names))
-
-    def as_found(self, graph: Graph[EvaluationState]) -> Found:
-        """Return the graph of the evaluation as one that was found in the file of the graph under test."""
-        return replace(self.found, graph=graph)
 
 
 def _plan(reference: str, scorers: str | None, against: Sequence[str], models: Sequence[str]) -> _Plan:
@@ -319,17 +292,193 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
     return least
 
 
-def _again() -> list[str]:
+def _again(context: CommandContext) -> list[str]:
     """Return the words that this command was called with, without `--run-id`."""
-    context = click.get_current_context()
-    words = [str(context.params["reference"])]
-    for param in context.command.params:
+    given = click.get_current_context()
+    words = [str(given.params["reference"])]
+    for param in given.command.params:
         name = str(param.name)
-        if not isinstance(param, click.Option) or name == "run_id" or name not in context.params:
+        is_given = given.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not isinstance(param, click.Option) or not is_given or name in ("run_id", "database"):
             continue
-        if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
-            continue
-        value = context.params[name]
+        value = given.params[name] if name in given.params else getattr(context, name, None)
         for one in value if isinstance(value, tuple) else (value,):
-            words += [max(param.opts, key=len), str(one)]
-    return words
+            words += [max(param.opts, key=len), str(one)] if not param.is_flag else []
+    return [*words, *context.place.words]
+
+
+# --- the report ---
+
+_REASONS: Final = 10
+"""The most reasons of low scores that are shown; `--json` has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What to do with the report.
+
+    Attributes:
+        least: The least mean by scorer; "" for all.
+        picture: The file of the picture, if any.
+        output: The file for the report as JSON, if any.
+    """
+
+    least: Mapping[str, float]
+    picture: Path | None
+    output: Path | None
+
+
+def _show_scores(job: Job, ended: Ended, wanted: _Wanted) -> int:
+    """Show the report of a finished evaluation; return the exit code.
+
+    Raises:
+        OutputFailed, RenderError: The report or the picture cannot be written.
+    """
+    from graphengine.cli.context import as_json
+    from graphengine.evaluation import picture, report_of
+    from graphengine.render.charts import write_chart
+
+    report = report_of(ended.result, ended.steps)
+    below = report.below(wanted.least)
+    document = _document(report, below)
+    out, err = job.context.out, job.context.err
+    if job.context.json:
+        job.context.document(document)
+    else:
+        _show_table(out, report)
+        for line in _lines(report):
+            out.line(line)
+    if wanted.output is not None:
+        _write(wanted.output, as_json(document) + "\n")
+        err.line(f"the report is in {wanted.output}")
+    if wanted.picture is not None:
+        write_chart(wanted.picture, lambda: picture(report))
+        err.line(f"drawn: {wanted.picture}")
+    err.line(("look:   ", "dim"), job.context.place.command("show", report.run_id))
+    for reason in below:
+        err.prose(("below the threshold", "bold red"), f": {reason}")
+    return Exit.FAILED if below else Exit.FINISHED
+
+
+def _write(path: Path, text: str) -> None:
+    from graphengine.cli.terminal import OutputFailed
+    from graphengine.output_file import write_file
+
+    try:
+        write_file(path, text.encode())
+    except OSError as error:
+        message = f"the report cannot be written: {error.strerror}"
+        raise OutputFailed(message, where=str(path), repair="name another file") from error
+
+
+def _show_table(out: Channel, report: Report) -> None:
+    """Show a row for each case, and the means."""
+    rows = [_row(report, trials) for trials in zip(*(version.trials for version in report.versions), strict=True)]
+    means = [_arrow([version.mean(scorer) for version in report.versions]) for scorer in report.scorers]
+    rows.append(["mean", *means, _costs([version.cost_usd for version in report.versions]), "", ""])
+    out.table(["case", *report.scorers, "cost", "time", "failed"], rows, expendable=("time", "cost"))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    from graphengine.cli.steps import counted
+
+    yield ""
+    if report.against is not None:
+        yield f"{report.subject.name} (right) against {report.against.name} (left)"
+    for scorer in report.scorers:
+        yield from _differences(report, scorer)
+    for version in report.versions:
+        calls, offline = (sum(getattr(one, name) for one in version.trials) for name in ("calls", "offline_calls"))
+        paid = f"{counted(calls, 'model call')}, " + ("all offline" if calls == offline else _cost(version.cost_usd))
+        yield f"{version.name}: {paid if calls else 'no model calls'}, {counted(len(version.failed), 'case')} failed"
+    if report.scoring_usd is None or report.scoring_usd:
+        yield f"the scorers: {_cost(report.scoring_usd)}"
+    yield from _reasons(report)
+
+
+def _row(report: Report, trials: tuple[TrialReport, ...]) -> list[str]:
+    from graphengine.cli.terminal import seconds
+
+    scores = [_arrow([trial.value(scorer) for trial in trials]) for scorer in report.scorers]
+    took = " → ".join(seconds(trial.seconds) for trial in reversed(trials))
+    failed = "; ".join(dict.fromkeys(trial.failure for trial in trials if trial.failure))
+    return [trials[0].case, *scores, _costs([trial.cost_usd for trial in trials]), took, failed]
+
+
+def _arrow(values: list[float | None]) -> str:
+    """Return the values as text: the other version's first, so that an arrow shows the change."""
+    return " → ".join("none" if value is None else f"{value:.2f}" for value in reversed(values))
+
+
+def _costs(values: list[float | None]) -> str:
+    from graphengine.state.amounts import dollars
+
+    if not any(value is None or value for value in values):
+        return ""
+    return " → ".join("unknown" if value is None else dollars(value) for value in reversed(values))
+
+
+def _cost(value: float | None) -> str:
+    from graphengine.state.amounts import dollars
+
+    return "cost unknown" if value is None else f"{dollars(value)} USD"
+
+
+def _differences(report: Report, scorer: str) -> Iterator[str]:
+    from graphengine.cli.steps import counted
+
+    found = report.difference(scorer)
+    if found is not None:
+        error = "" if found.error is None else f" ± {found.error:.2f} (standard error)"
+        cases = f"better in {found.better}, worse in {found.worse}, equal in {found.equal}"
+        yield f"{scorer}: {found.mean:+.2f}{error}; {cases}"
+    for version in report.versions:
+        unjudged = version.unjudged(scorer)
+        if unjudged:
+            why = unjudged[0].scores[scorer].failure
+            yield f"{scorer} gave no score in {counted(len(unjudged), 'case')} of {version.name}: {why}"
+
+
+def _reasons(report: Report) -> Iterator[str]:
+    """Return the reasons of the lowest scores of the graph."""
+    found = [
+        (score.value, trial.case, scorer, score.why)
+        for trial in report.subject.trials
+        for scorer, score in trial.scores.items()
+        if score.value is not None and score.value < 1 and score.why and not trial.failure
+    ]
+    for value, case, scorer, why in sorted(found)[:_REASONS]:
+        yield f"{case}, {scorer} {value:.2f}: {why}"
+    if len(found) > _REASONS:
+        yield f"{len(found) - _REASONS} more reasons with --json"
+
+
+def _document(report: Report, below: list[str]) -> Document:
+    """Return the report as the document of `--json`."""
+    from msgspec import convert
+
+    from graphengine.cli.graph_documents import Evaluated, EvaluatedCase, EvaluatedVersion, ScoreDifference
+
+    versions = [
+        EvaluatedVersion(
+            name=version.name,
+            means={scorer: version.mean(scorer) for scorer in report.scorers},
+            cost_usd=version.cost_usd,
+            trials=[convert(trial.model_dump(mode="json"), EvaluatedCase) for trial in version.trials],
+        )
+        for version in report.versions
+    ]
+    differences = {scorer: report.difference(scorer) for scorer in report.scorers} if report.against else {}
+    return Evaluated(
+        run_id=report.run_id,
+        graph=report.graph,
+        scorers=report.scorers,
+        subject=versions[0],
+        against=versions[1] if report.against else None,
+        differences={
+            name: None if one is None else convert(one, ScoreDifference, from_attributes=True)
+            for name, one in differences.items()
+        },
+        scoring_usd=report.scoring_usd,
+        below=below,
+    )

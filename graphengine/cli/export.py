@@ -1,24 +1,25 @@
-"""`graphengine export`: write a run to one JSON file."""
+"""`graphengine export` and `graphengine import`: a run as one JSON file, and back into a database."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import helping, options
+from graphengine.cli import options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
+    from graphengine.history.export import Exported
 
 _STDOUT: Final = "-"
 
 
-@click.command(
+@options.command(
     "export",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine export tides -o copy.json
         graphengine export tides                 # to stdout
@@ -32,32 +33,23 @@ _STDOUT: Final = "-"
     default=_STDOUT,
     help="The file to write; if it is new, readable only by you. '-' or no option for stdout.",
 )
-@options.database
-@options.common
-@click.pass_obj
-def command(session: Session, run_id: str, output: str, database: Database | None) -> int:
+def export(context: CommandContext, run_id: str, output: str) -> int:
     """Export a run to a JSON file: its steps, including those shared with its parents, and its unread messages.
 
     `graphengine import` records the run in another database, where it can be resumed; `graphengine replay` reads the
     file directly. The file holds the whole state of the run in clear text, except for secret fields.
     """
     from graphengine import __version__
-    from graphengine.cli.busy import busy
-    from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read, run_id_of
-    from graphengine.cli.session import harmless_json
+    from graphengine.cli.context import harmless_json
     from graphengine.cli.steps import counted
     from graphengine.history.export import export_run, to_json_text
-    from graphengine.history.json_document import SCHEMA
     from graphengine.output_file import write_file
 
-    place = place_of(database)
-    found = run_id_of(session, place, run_id)
-    with busy(session, f"reading run {found}"):
-        run = read(place, lambda store: export_run(store, found))
-        text = to_json_text(run, __version__)
+    found = context.find(run_id).id
+    run = context.read(lambda store: export_run(store, found))
+    text = to_json_text(run, __version__)
     if output == _STDOUT:
-        session.out.write(harmless_json(text))
+        context.out.write(harmless_json(text))
         return 0
     try:
         write_file(output, text.encode(), is_private=True)
@@ -65,10 +57,66 @@ def command(session: Session, run_id: str, output: str, database: Database | Non
         message = f"{output} cannot be written: {error.strerror or error}"
         repair = "name a file in an existing folder that you can write to"
         raise GraphEngineError(message, where=output, repair=repair, code="export_unwritable") from error
-    if session.json:
-        session.document({"schema": SCHEMA, "run_id": found, "file": output, "steps": len(run.steps)})
+    if context.json:
+        from graphengine.cli.run_documents import Exported
+
+        context.document(Exported(run_id=found, file=output, steps=len(run.steps)))
     else:
-        session.err.line(f"run {found}, {counted(len(run.steps), 'step')}: written to {output}")
-        if run.info.parent is not None:
-            session.err.prose(f"it branched from {run.info.parent}; the steps that they share are in the file")
+        context.err.line(f"run {found}, {counted(len(run.steps), 'step')}: written to {output}")
     return 0
+
+
+@options.command(
+    "import",
+    options.DATABASE,
+    examples="""
+        graphengine import tides.json --db elsewhere.db
+        graphengine import tides.json            # already there: nothing is done
+    """,
+)
+@click.argument(
+    "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, dir_okay=True)
+)
+def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
+    """Import runs from files that `graphengine export` wrote, under their original ids.
+
+    Every file is checked before anything is written. A run that waits, failed or was interrupted can be resumed in
+    this database as in the original one. If the database already has the same run, nothing is done.
+    """
+    from graphengine.history.export import check_ids, import_run, read_file
+
+    context.use(writes=True)
+    runs = [read_file(file) for file in files]
+
+    async def record() -> list[bool]:
+        await context.store.open()
+        await check_ids(context.store, runs)
+        return [await import_run(context.store, run) for run in runs]
+
+    pairs = list(zip(runs, context.run(record()), strict=True))
+    if context.json:
+        from graphengine.cli.run_documents import Imported, ImportedRun
+
+        listed = [ImportedRun(run_id=run.info.id, steps=len(run.steps), new=is_new) for run, is_new in pairs]
+        context.document(Imported(runs=listed))
+        return 0
+    for run, is_new in pairs:
+        _show(context, run, is_new=is_new)
+    return 0
+
+
+def _show(context: CommandContext, run: Exported, *, is_new: bool) -> None:
+    from graphengine.cli.places import graph_words, shown
+    from graphengine.cli.steps import counted
+
+    info, place = run.info, context.place
+    if not is_new:
+        context.out.line("run ", (info.id, "bold"), f" is already in {shown(place.database)}; nothing was done")
+        return
+    status = "queued" if info.queued else "interrupted" if info.status == "running" else info.status
+    steps = counted(len(run.steps), "step")
+    context.out.line("run ", (info.id, "bold"), f" of {info.graph}, {steps}, {status}: recorded")
+    if info.queued:
+        context.err.line(("worker: ", "dim"), place.worker_command(info.queue, graph_words(info.graph)))
+    elif info.status != "finished":
+        context.err.line(("resume: ", "dim"), place.command("resume", info.id, *graph_words(info.graph)))

@@ -21,16 +21,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError, SourceUnreadable
+from graphengine.media import Media, TextFile
 from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
 from graphengine.state.json_values import clipped
-from graphengine.state.media import Media
-from graphengine.state.path import did_you_mean, members, nearest
+from graphengine.state.path import did_you_mean, members
 from graphengine.state.secret import is_secret
-from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.briefs.web import Web
     from graphengine.state.json_values import JsonValue
@@ -96,7 +95,6 @@ def parse_pairs(
     forms: Mapping[str, Form],
     option: str,
     notes: list[str] | None = None,
-    state: type[BaseModel] | None = None,
 ) -> dict[str, object]:
     """Return the values of `key=value` pairs.
 
@@ -105,27 +103,23 @@ def parse_pairs(
         forms: The forms of the fields that can be given.
         option: The option they came with, for errors.
         notes: A list that receives a note on each folder of which files were left out.
-        state: What the values are for; if some are wrong, the error also says which of the others do not fit it.
 
     Raises:
         InputError: A pair without `=`, an unknown key, a key given twice, invalid JSON, or an unreadable file. If
             several pairs are wrong, it names each.
     """
     values: dict[str, object] = {}
-    wrong: list[tuple[str, InputError]] = []
+    wrong: list[InputError] = []
     for pair in pairs:
         try:
             _add_pair(values, pair, forms, option, [] if notes is None else notes)
         except InputError as error:
-            wrong.append((pair.partition("=")[0].removesuffix(":"), error))
-    others = _others(state, values, [key for key, _ in wrong], forms) if wrong and state is not None else None
-    if others is not None:
-        wrong.append(("others", others))
+            wrong.append(error)
     if len(wrong) > 1:
-        message = "; ".join(f"{each.where}: {each.message}" for _, each in wrong)
-        raise InputError(message, where=option, repair="; ".join(f"{key}: {each.repair}" for key, each in wrong))
+        message = "; ".join(f"{each.where}: {each.message}" for each in wrong)
+        raise InputError(message, where=option, repair="; ".join(each.repair for each in wrong))
     if wrong:
-        raise wrong[0][1]
+        raise wrong[0]
     return values
 
 
@@ -168,27 +162,11 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
         raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
 
 
-def _others(
-    state: type[BaseModel], values: Mapping[str, object], wrong: Sequence[str], forms: Mapping[str, Form]
-) -> InputError | None:
-    """Return what else does not fit, next to values that were refused or misspelt; None if nothing."""
-    try:
-        state.model_validate_json(to_json(values), by_name=True, by_alias=False)
-    except ValidationError as error:
-        found = _unfit(state, error, {*wrong, *(nearest(key, forms) for key in wrong)})
-        return found if found.message else None
-    except Exception:  # noqa: BLE001 - a user's validator may need what was refused
-        return None
-    return None
-
-
-def _unfit(state: type[BaseModel], error: ValidationError, without: Collection[str] = ()) -> InputError:
-    """Return the error for values that do not validate; without a message if only those in `without` do not."""
-    names = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
-    missing = [name for name in names if name not in without]
+def _unfit(state: type[BaseModel], error: ValidationError) -> InputError:
+    """Return the error for values that do not validate."""
+    missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
     repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
-    explanation = explain(error, hide=_hides(state), without=without)
-    message = f"the state does not fit: {explanation}" if explanation else ""
+    message = f"the state does not fit: {explain(error, hide=_hides(state))}"
     return InputError(message, where=f"--input for {state.__name__}", repair=repair)
 
 

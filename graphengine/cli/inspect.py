@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from graphengine.cli.folders import Database
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
     from graphengine.cli.project import Found
-    from graphengine.cli.session import Session
-    from graphengine.inspector.driving import Drivable, Drives
+    from graphengine.serve.inspector.driving import Drivable, Drives
     from graphengine.stores.base import RunInfo
 
 
-@click.command(
+@options.command(
     "inspect",
-    cls=helping.Command,
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
     examples="""
         graphengine inspect
         graphengine inspect --db checkpoints/runs.db --port 8765 --no-open
@@ -52,23 +51,16 @@ if TYPE_CHECKING:
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="With --drive: drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
-@options.model
-@options.database
-@options.observed
-@options.common
-@click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def inspect(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
     port: int,
     no_open: bool,  # noqa: FBT001 - as click gives it
     read_only: bool,  # noqa: FBT001
     drive: bool,  # noqa: FBT001
     references: tuple[str, ...],
-    models: tuple[str, ...],
-    database: Database | None,
 ) -> int:
     """Show the runs of a database live in a browser, until Ctrl-C.
 
@@ -82,116 +74,104 @@ def command(  # noqa: PLR0913 - one for each option
     Under --json the URL is a document of one line.
     """
     from graphengine import __version__
-    from graphengine.cli import notices
-    from graphengine.cli.observing import telemetry_of
-    from graphengine.cli.places import place_of
+    from graphengine.api.places import store_at
+    from graphengine.cli.observing import observed
+    from graphengine.cli.places import shown
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
 
     try:
-        from graphengine.inspector.server import Settings, serve
+        from graphengine.serve.inspector.server import Settings, serve
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    _check_options(session, references, models, is_driving=drive, is_read_only=read_only)
-    place = place_of(database, _file_of(references))
-    drives = _drives(session, place, references, models) if drive else None
+    _check_options(context, references, is_driving=drive, is_read_only=read_only)
+    drives = _drives(context, references) if drive else None
+    place = context.place
 
     def opened(url: str) -> None:
-        if session.json:
-            session.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
+        if context.json:
+            from graphengine.cli.graph_documents import Inspected
+
+            context.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:
-            _show(session, place, drives, url)
+            context.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
+            if drives is not None:
+                context.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
+            context.out.line(url)
         if not no_open:
             click.launch(url)
 
     paste = partial(_paste, place)
-    with suppress(KeyboardInterrupt), notices.shown(session), telemetry_of(session) as telemetry:
+    with suppress(KeyboardInterrupt), observed(context) as telemetry:
         drives = replace(drives, telemetry=telemetry) if drives is not None else None
-        settings = Settings(place.database, place.reader(), paste, __version__, port, read_only, drives)
+        place.check_exists()
+        settings = Settings(
+            place.database, store_at(place.database, read_only=True), paste, __version__, port, read_only, drives
+        )
         for info in serve(settings, opened):
-            session.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
+            context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 
 
 def _check_options(
-    session: Session, references: tuple[str, ...], models: tuple[str, ...], *, is_driving: bool, is_read_only: bool
+    context: CommandContext,
+    references: tuple[str, ...],
+    *,
+    is_driving: bool,
+    is_read_only: bool,
 ) -> None:
     """Check that no option contradicts another one.
 
     Raises:
         click.UsageError: One does.
     """
-    if not is_driving and (references or models or session.otel):
-        option = "--graph" if references else "--model" if models else "--otel"
+    if not is_driving and (references or context.models or context.otel):
+        option = "--graph" if references else "--model" if context.models else "--otel"
         raise click.UsageError(f"{option} needs --drive")
     if is_driving and is_read_only:
         raise click.UsageError("--drive and --read-only exclude each other")
-
-
-def _file_of(references: tuple[str, ...]) -> Path | None:
-    if not references:
-        return None
-    from graphengine.cli.project import file_of
-
-    return file_of(references[0])
 
 
 def _paste(place: Place, info: RunInfo | None, name: str, *words: str) -> str:
     """Return a command to paste, about a run or none."""
     import shlex
 
-    from graphengine.cli.places import command, graph_words, program
+    from graphengine.cli.places import graph_words, program
 
     if info is None:
         return shlex.join([*program(), name, *words])
     graph = graph_words(info.graph) if name in ("resume", "branch") else []
-    return command(name, info.id, *words, *graph, place=place)
+    return place.command(name, info.id, *words, *graph)
 
 
-def _show(session: Session, place: Place, drives: Drives | None, url: str) -> None:
-    from graphengine.cli.places import shown
-
-    session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
-    if drives is not None:
-        session.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
-    session.out.line(url)
-
-
-def _drives(session: Session, place: Place, references: tuple[str, ...], models: tuple[str, ...]) -> Drives:
+def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     """Return the graphs whose runs the page can drive; create the database if there is none yet.
 
     Raises:
         GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
     """
-    import asyncio
-
     from graphengine.api.places import store_at
-    from graphengine.cli.executors import executors_of
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.project import file_of, graphs_to_drive
-    from graphengine.inspector.driving import Drives
+    from graphengine.cli.driving import fleet_of
+    from graphengine.serve.inspector.driving import Drives
 
-    found = graphs_to_drive(references)
-    for problem in found.unread:
-        session.err.prose(("warning ", "bold yellow"), problem)
-    chosen = models_for_all(models, found.found)
+    fleet = fleet_of(context, references)
 
     async def create() -> None:
-        store = store_at(place.database)
+        store = store_at(context.place.database)
         await store.open()
         await store.close()
 
-    if not place.exists:
-        asyncio.run(create())
-    executors = executors_of(file_of(references[0]) if references else None)
-    return Drives({name: _drivable(each) for name, each in found.found.items()}, chosen, found.unread, executors)
+    if not context.place.exists:
+        context.run(create())
+    graphs = {name: _drivable(each) for name, each in fleet.found.found.items()}
+    return Drives(graphs, fleet.models, fleet.found.unread, fleet.executors)
 
 
 def _drivable(found: Found) -> Drivable:
     from graphengine.cli.places import shown
     from graphengine.cli.run import example_of
-    from graphengine.inspector.driving import Drivable
+    from graphengine.serve.inspector.driving import Drivable
 
     file = shown(found.file.absolute())
     return Drivable(found.graph, file, partial(example_of, found))

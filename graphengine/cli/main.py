@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, redirect_stderr
+from contextlib import ExitStack, closing, redirect_stderr
 from difflib import get_close_matches
 from importlib import import_module
 from io import StringIO
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 import click
 
 from graphengine import __version__
-from graphengine.cli.session import Exit, Interrupted, Session, exit_code_of, unexpected
+from graphengine.cli.context import CommandContext, Exit, Interrupted, exit_code_of, unexpected
 from graphengine.cli.terminal import Channel, reserved_stdout
 from graphengine.errors import GraphEngineError
 
@@ -29,41 +29,42 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS: Final = {
-    "new": "Create a project that runs and passes its tests.",
-    "list": "List the graphs of the project.",
-    "run": "Run a graph and record every step.",
-    "resume": "Resume a run after a crash, a stop, a failure, a reached limit or an answer.",
-    "answer": "Answer a run's question, and resume the run.",
-    "send": "Send a message to a run, and resume the run if it waits.",
-    "branch": "Start a new run from a step of another run.",
-    "watch": "Follow a run live while another process drives it.",
-    "worker": "Continue the due runs of a database until stopped.",
-    "serve": "Start, answer and follow runs over HTTP, until stopped.",
-    "workers": "List the processes that drive runs, and what they drive.",
-    "queues": "List the queues, and set their limits.",
-    "schedule": "List, add, remove, pause and resume schedules.",
-    "stop": "Stop a run that waits, or that another process drives, at its next safe point.",
-    "runs": "List the recorded runs.",
-    "show": "Show a run: its steps, state and cost.",
-    "inspect": "Show the runs of a database live in a browser.",
-    "doctor": "Check a database for faults, and repair it.",
-    "replay": "Replay recorded runs on the current graph, and show the differences.",
-    "export": "Export a run to a JSON file.",
-    "import": "Import exported runs into a database.",
-    "prune": "Remove old runs, and free disk space.",
-    "diff": "Show where two runs diverge, and how they differ.",
-    "eval": "Run a graph on a data set, and score and compare the results.",
-    "check": "List the errors and warnings of graphs, by file and line.",
-    "render": "Draw a graph or a run.",
-    "schema": "Print the JSON Schema of a command's --json output.",
-    "completion": "Print a shell completion script.",
+    "new": ("new", "Create a project that runs and passes its tests."),
+    "list": ("check", "List the graphs of the project."),
+    "run": ("run", "Run a graph and record every step."),
+    "resume": ("run", "Resume a run after a crash, a stop, a failure, a reached limit or an answer."),
+    "answer": ("answer", "Answer a run's question, and resume the run."),
+    "send": ("answer", "Send a message to a run, and resume the run if it waits."),
+    "branch": ("run", "Start a new run from a step of another run."),
+    "watch": ("watch", "Follow a run live while another process drives it."),
+    "worker": ("worker", "Continue the due runs of a database until stopped."),
+    "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped."),
+    "workers": ("worker", "List the processes that drive runs, and what they drive."),
+    "queues": ("worker", "List the queues, and set their limits."),
+    "schedule": ("schedule", "List, add, remove, pause and resume schedules."),
+    "stop": ("run", "Stop a run that waits, or that another process drives, at its next safe point."),
+    "runs": ("runs", "List the recorded runs."),
+    "show": ("show", "Show a run: its steps, state and cost."),
+    "inspect": ("inspect", "Show the runs of a database live in a browser."),
+    "doctor": ("doctor", "Check a database for faults, and repair it."),
+    "replay": ("replay", "Replay recorded runs on the current graph, and show the differences."),
+    "export": ("export", "Export a run to a JSON file."),
+    "import": ("export", "Import exported runs into a database."),
+    "prune": ("prune", "Remove old runs, and free disk space."),
+    "diff": ("diff", "Show where two runs diverge, and how they differ."),
+    "eval": ("evaluating", "Run a graph on a data set, and score and compare the results."),
+    "check": ("check", "List the errors and warnings of graphs, by file and line."),
+    "render": ("render", "Draw a graph or a run."),
+    "schema": ("completion", "Print the JSON Schema of a command's --json output."),
+    "completion": ("completion", "Print a shell completion script."),
 }
-
-MODULES: Final = {"eval": "evaluating", "import": "importing", "list": "listing"}
-"""Modules of commands whose name is reserved or would shadow a built-in."""
+"""Each command: its module, which has a function of its name, and what it does."""
 
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
+
+_TAKEN: Final = ("eval", "import", "list")
+"""Names that a function cannot have, or that Python has; it has an underscore more."""
 
 COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
 """The environment variable with which a shell requests completions."""
@@ -84,7 +85,9 @@ class Program(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        return cast("click.Command", import_module(f"graphengine.cli.{MODULES.get(cmd_name, cmd_name)}").command)
+        module = import_module(f"graphengine.cli.{COMMANDS[cmd_name][0]}")
+        function = f"{cmd_name}_" if cmd_name in _TAKEN else cmd_name
+        return cast("click.Command", getattr(module, function))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -101,7 +104,7 @@ class Program(click.Group):
         """List the commands without importing them."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return completions for the first word, without importing a command."""
@@ -109,7 +112,7 @@ class Program(click.Group):
             return super().shell_complete(ctx, incomplete)
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
 
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
         """Run the command line and exit with its code."""
@@ -125,53 +128,58 @@ class Program(click.Group):
             wants_json = "--json" in flags
             stdout = stack.enter_context(reserved_stdout()) if wants_json else sys.stdout
             out, err = Channel(stdout, must_arrive=True), Channel(sys.stderr, must_arrive=False)
-            session = Session(out, err, json=wants_json, debug="--debug" in flags)
+            context = CommandContext(out, err, json=wants_json, debug="--debug" in flags)
             if "--log-format=json" in flags or ("--log-format", "json") in pairwise(words):
-                session.log_format = "json"  # also for a mistake in the options
-            code = self._guarded(session, words, options)
+                context.log_format = "json"  # also for a mistake in the options
+            code = self._guarded(context, words, options)
         sys.exit(int(code))
 
     def _complete(self, words: Sequence[str], options: dict[str, Any]) -> NoReturn:
         """Answer a shell's completion request; hide every error, since it would appear in the line being typed."""
         try:
-            with redirect_stderr(StringIO()):
-                super().main(args=words, **options)
+            silent = Channel(None, must_arrive=False)
+            with (
+                redirect_stderr(StringIO()),
+                closing(CommandContext(silent, silent, json=False, debug=False)) as context,
+            ):
+                super().main(args=words, obj=context, **options)
         except Exception:  # noqa: BLE001 - as above
             sys.exit(Exit.FAILED)
         sys.exit(Exit.FINISHED)
 
-    def _guarded(self, session: Session, words: Sequence[str], options: dict[str, Any]) -> int:
+    def _guarded(self, context: CommandContext, words: Sequence[str], options: dict[str, Any]) -> int:
         try:
-            found = super().main(args=words, obj=session, **options)
+            with closing(context):
+                found = super().main(args=words, obj=context, **options)
         except click.ClickException as error:
-            return _misused(session, error)
+            return _misused(context, error)
         except (click.Abort, KeyboardInterrupt):
-            is_early = not session.has_driven and next(iter(words), "") in DRIVING
-            session.fail(Interrupted(_NOTHING_YET if is_early else "interrupted"))
+            is_early = not context.has_driven and next(iter(words), "") in DRIVING
+            context.fail(Interrupted(_NOTHING_YET if is_early else "interrupted"))
             return Exit.INTERRUPTED
         except GraphEngineError as error:
-            return _failed(session, error)
+            return _failed(context, error)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without --debug
-            return _failed(session, unexpected(error))
+            return _failed(context, unexpected(error))
         return found if isinstance(found, int) else Exit.FINISHED
 
 
-def _failed(session: Session, error: GraphEngineError) -> int:
+def _failed(context: CommandContext, error: GraphEngineError) -> int:
     try:
-        session.fail(error)
+        context.fail(error)
     except GraphEngineError as failure:
-        session.show(failure)
+        context.show(failure)
     return exit_code_of(error)
 
 
-def _misused(session: Session, error: click.ClickException) -> int:
-    if not session.json and session.log_format != "json":
+def _misused(context: CommandContext, error: click.ClickException) -> int:
+    if not context.json and context.log_format != "json":
         error.show(file=sys.stderr)
         return Exit.USAGE
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    where = context.command_path if context is not None else ""
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    where = ctx.command_path if ctx is not None else ""
     repair = f"see `{where} --help`" if where else ""
-    session.fail(GraphEngineError(error.format_message(), where=where, repair=repair, code="usage"))
+    context.fail(GraphEngineError(error.format_message(), where=where, repair=repair, code="usage"))
     return Exit.USAGE
 
 

@@ -19,8 +19,8 @@ from graphengine.agents.model_routing import ALL, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
-from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
+from graphengine.state.hiding import struck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,22 +78,14 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
         GraphFileBroken: A file's sets are invalid.
     """
     chosen: dict[str, Model | str] = {}
-    refused: dict[str, UnknownAgent] = {}
     taken: set[str] = set()
     for name, found in graphs.items():
-        fitting = []
-        for text in given:
-            try:
-                _known(split(text)[0], found.graph)
-            except UnknownAgent as error:
-                refused[text] = error
-                continue
-            fitting.append(text)
+        fitting = [text for text in given if _has(found.graph, split(text)[0])]
         taken.update(fitting)
         chosen |= {f"{name}:{who}": model for who, model in models_for(fitting, found).items()}
     for text in given:
         if text not in taken:
-            raise refused[text]
+            _known(split(text)[0], list(graphs.values())[-1].graph)  # raises
     return chosen
 
 

@@ -2,25 +2,27 @@
 
 Its files are in `new_project` next to this module, with the suffix `.in`, so that no tool treats them as modules of
 this package; words such as `{{name}}` in them are filled in. `common` has those of every project, `own` a small
-workflow with its tests, and `bundled` the test of a copied workflow, whose other files `graphengine.cli.bundled` finds.
+workflow with its tests, and `bundled` the test of a copied workflow. The bundled workflows are in `workflows` next to
+this module in a wheel, and in `graphs` and `nodes` next to the package in a checkout.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import bundled, helping, options
+from graphengine.cli import options
 from graphengine.errors import DISTRIBUTION, GraphEngineError, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
 
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
 
 _SUFFIX: Final = ".in"
 _ALLOWED: Final = {".git"}
@@ -37,11 +39,59 @@ _COPIED: Final = {
 """What pyproject.toml has for a copied workflow."""
 _TAKEN: Final = ("graphengine", DISTRIBUTION)
 """Names that a project cannot have, since it depends on it: the name of the package, and the one to install it by."""
+_HERE: Final = Path(__file__).parent
+_PACKAGES: Final = ("graphs", "nodes")
 
 
-@click.command(
+def _root() -> Path:
+    """Return the folder that has the folders `graphs` and `nodes`."""
+    installed = _HERE / "workflows"
+    return installed if installed.is_dir() else _HERE.parents[1]
+
+
+def names() -> list[str]:
+    """Return the names of the bundled workflows, in order."""
+    return sorted(file.stem for file in (_root() / "graphs").glob("*.py") if not file.stem.startswith("_"))
+
+
+def files_of(name: str) -> dict[str, str]:
+    """Return the texts of a workflow's files by their paths: its graph, and the nodes that it imports.
+
+    Args:
+        name: One of `names()`.
+    """
+    found = sorted(_modules(f"graphs.{name}"))
+    return {file.relative_to(_root()).as_posix(): file.read_text(encoding="utf-8") for file in found}
+
+
+def _modules(name: str) -> set[Path]:
+    """Return the files of a module, of every module of `graphs` and `nodes` that it imports, and of their packages."""
+    found: set[Path] = set()
+    open_names = {name}
+    while open_names:
+        parts = open_names.pop().split(".")
+        if len(parts) > 1:
+            open_names.add(".".join(parts[:-1]))
+        base = _root().joinpath(*parts)
+        file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if file.is_file() and file not in found:
+            found.add(file)
+            open_names |= set(_imported(file))
+    return found
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Yield each module of `graphs` and `nodes` that a file may import; some of these names may not be modules."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] in _PACKAGES)
+
+
+@options.command(
     "new",
-    cls=helping.Command,
     examples="""
         graphengine new my_flows
         graphengine new my_room --from writers_room
@@ -52,34 +102,32 @@ _TAKEN: Final = ("graphengine", DISTRIBUTION)
     "--from",
     "workflow",
     metavar="WORKFLOW",
-    type=helping.Choice(bundled.names()),
-    help=f"Copy a bundled workflow with its agents and prompts: {', '.join(bundled.names())}.",
+    type=options.Choice(names()),
+    help=f"Copy a bundled workflow with its agents and prompts: {', '.join(names())}.",
 )
-@options.common
-@click.pass_obj
-def command(session: Session, path: Path, workflow: str | None) -> int:
+def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     """Create a project at PATH, a folder that does not exist or is empty.
 
     It contains a small review loop, or the workflow that --from names, which runs without an API key, its nodes, its
     tests and a .gitignore, in the folders nodes, graphs, checkpoints and tests. No existing file is overwritten.
     """
-    from graphengine.history.json_document import SCHEMA
-
     folder = Path(path.absolute())
     name = name_of(folder.resolve().name)
     files = project_files(name, workflow)
     write(folder, files, again=path / "flows")
     steps = _next(path, workflow)
-    if session.json:
-        session.document({"schema": SCHEMA, "path": str(folder), "name": name, "files": sorted(files), "next": steps})
+    if context.json:
+        from graphengine.cli.graph_documents import Made
+
+        context.document(Made(path=str(folder), name=name, files=sorted(files), next=steps))
         return 0
     for file in sorted(files):
-        session.out.line(("created ", "green"), str(path / file))
+        context.out.line(("created ", "green"), str(path / file))
     if name != folder.resolve().name:
-        session.err.line(f"{folder.resolve().name!r} is not a valid package name; pyproject.toml uses {name!r}")
-    session.err.line("next steps:")
+        context.err.line(f"{folder.resolve().name!r} is not a valid package name; pyproject.toml uses {name!r}")
+    context.err.line("next steps:")
     for step in steps:
-        session.err.line("  ", (step, "bold"))
+        context.err.line("  ", (step, "bold"))
     return 0
 
 
@@ -108,7 +156,7 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
 
     words = {"name": name, "version": __version__, "distribution": DISTRIBUTION, "graph": workflow or _OWN}
     words |= {"line_length": "120", **_COPIED} if workflow else {"line_length": "100", **dict.fromkeys(_COPIED, "")}
-    found = bundled.files_of(workflow) if workflow else {}
+    found = files_of(workflow) if workflow else {}
     for folder in ("common", "bundled" if workflow else "own"):
         for path, file in _below(files("graphengine.cli").joinpath("new_project", folder), ""):
             text = file.read_text(encoding="utf-8")

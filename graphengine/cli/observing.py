@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.cli.session import harmless_json
+from graphengine.cli.context import harmless_json
 from graphengine.cli.terminal import Channel
 from graphengine.errors import GraphEngineError, install_command
 from graphengine.runner.scope import CURRENT
@@ -20,9 +20,10 @@ from graphengine.runner.scope import CURRENT
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.telemetry import Telemetry
 
+_RUNS: Final = "graphengine.runs"
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -79,25 +80,57 @@ class _Logged(io.StringIO):
 
 
 @contextmanager
-def logged(session: Session) -> Generator[None]:
+def logged(context: CommandContext) -> Generator[None]:
     """Write the log of the whole process to stderr while active; as JSON, also the command's own lines."""
     root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
-    is_json, err, level = session.log_format == "json", session.err, root.level
+    is_json, err, level = context.log_format == "json", context.err, root.level
     handler.setFormatter(JsonLines() if is_json else logging.Formatter("%(levelname)-7s %(name)s: %(message)s"))
     root.addHandler(handler)
-    root.setLevel((session.log_level or "info").upper())
+    root.setLevel((context.log_level or "info").upper())
     if is_json:
-        session.err = Channel(_Logged(), must_arrive=False)
+        context.err = Channel(_Logged(), must_arrive=False)
     try:
         yield
     finally:
-        session.err = err
+        context.err = err
         root.setLevel(level)
         root.removeHandler(handler)
 
 
+class _Lines(logging.Handler):
+    """A handler that shows log messages as lines on stderr."""
+
+    def __init__(self, context: CommandContext) -> None:
+        super().__init__(logging.WARNING)
+        self._context = context
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != _RUNS:
+            self._context.err.prose(("warning  ", "bold yellow"), record.getMessage(), indent=9)
+
+
 @contextmanager
-def telemetry_of(session: Session) -> Generator[Telemetry | None]:
+def observed(context: CommandContext) -> Generator[Telemetry | None]:
+    """Show the engine's warnings as lines while runs are driven; yield the telemetry of a command with `--otel`.
+
+    The log of runs is left out: the command shows itself how its runs go. If the options of the command show its whole
+    log, the warnings are in it.
+
+    Raises:
+        GraphEngineError: What `--otel` needs is not installed.
+    """
+    log, lines = logging.getLogger("graphengine"), _Lines(context)
+    if not (context.log_format or context.log_level):
+        log.addHandler(lines)
+    try:
+        with _telemetry_of(context) as telemetry:
+            yield telemetry
+    finally:
+        log.removeHandler(lines)
+
+
+@contextmanager
+def _telemetry_of(context: CommandContext) -> Generator[Telemetry | None]:
     """Yield the telemetry of a command with `--otel`, and export the rest of it at the end.
 
     The SDK is configured by its OTEL_* variables. Under `opentelemetry-instrument` it is configured already.
@@ -105,7 +138,7 @@ def telemetry_of(session: Session) -> Generator[Telemetry | None]:
     Raises:
         GraphEngineError: The API, the SDK or the exporter is not installed.
     """
-    if not session.otel:
+    if not context.otel:
         yield None
         return
     try:

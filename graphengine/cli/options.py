@@ -1,25 +1,32 @@
-"""The options that several commands share."""
+"""What commands share: help with examples and exit codes, and the options of several of them.
+
+Examples and exit codes are data of each command: docs/use/cli.md is made of them, and the tests run every example.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
-from dataclasses import dataclass
-from functools import wraps
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from graphengine.cli import completing, helping
-from graphengine.cli.folders import database_from
+from graphengine.cli.context import Exit
+from graphengine.cli.places import database_from
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from click.shell_completion import CompletionItem
+
+    from graphengine.cli.context import CommandContext
     from graphengine.graph.options import Limits
+    from graphengine.stores.base import RunInfo, Store
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -30,23 +37,185 @@ _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The options of every command that drives a run.
+ALWAYS: Final[Mapping[int, str]] = {
+    Exit.FAILED: "an unexpected error, or the output cannot be written",
+    Exit.USAGE: "wrong usage, input or graph",
+    Exit.STORE: "the database cannot be used",
+    Exit.INTERRUPTED: "interrupted",
+}
+"""The default meaning of exit codes, which a command can override."""
 
-    Attributes:
-        limits: The limits, each as NAME=NUMBER.
-        pauses: The nodes to pause before; None if none was given, so that a run keeps its own.
-        output: The file for the result.
-        database: The database of runs.
-        models: The models of agents, each as NAME or WHO=NAME.
+DRIVES: Final[Mapping[int, str]] = {
+    Exit.FINISHED: "the run finished",
+    Exit.FAILED: "it failed",
+    Exit.WAITING: "it waits, for an answer, a message or a time",
+    Exit.STOPPED: "it was stopped, by a limit or on request; or released by SIGTERM",
+    Exit.DRIVEN: "another process drives it",
+}
+"""Their meaning for a command that drives a run."""
+
+
+class Command(click.Command):
+    """A command whose help has examples and exit codes.
+
+    Args:
+        examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
+        exits: The meaning of its exit codes, where it differs from `ALWAYS`.
     """
 
-    limits: Sequence[str] = ()
-    pauses: Sequence[str] | None = None
-    output: Path | None = None
-    database: Database | None = None
-    models: Sequence[str] = ()
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - click's own
+        examples: str = "",
+        exits: Mapping[int, str] | None = None,
+        **options: Any,  # noqa: ANN401 - click's own
+    ) -> None:
+        super().__init__(*args, **options)
+        self.examples: Sequence[str] = inspect.cleandoc(examples).splitlines()
+        self.exits: Mapping[int, str] = exits or {Exit.FINISHED: "done"}
+
+    @property
+    def exit_codes(self) -> Mapping[int, str]:
+        """The meaning of every exit code of the command, in order."""
+        reads = any(param.name == "database" for param in self.params)
+        always = {code: meaning for code, meaning in ALWAYS.items() if reads or code != Exit.STORE}
+        return dict(sorted({**always, **self.exits}.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments of the command; suggest only the closest match for a misspelt option."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            near = get_close_matches(error.option_name, error.possibilities or (), n=1)
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
+        """Run the command; with `--log-format` or `--log-level`, show the log meanwhile."""
+        context: CommandContext = ctx.obj
+        if not (context.log_format or context.log_level):
+            return super().invoke(ctx)
+        from graphengine.cli.observing import logged
+
+        with logged(context):
+            return super().invoke(ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples and the exit codes after the options."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in self.exit_codes.items()])
+
+
+class Choice(click.Choice[str]):
+    """One of several words; the error for a misspelt one suggests the closest match."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
+        """Return the message for an invalid word."""
+        near = get_close_matches(str(value), self.choices, n=1)
+        message = super().get_invalid_choice_message(value, ctx)
+        return f"{message} Did you mean {near[0]!r}?" if near else message
+
+
+# --- completions: no user code is run; on an error, nothing is offered, since output would break the line typed ---
+
+_GRAPH: Final = re.compile(r"""\bGraph(?:\[[^\]]*\])?\(\s*["']([\w-]+)["']""")
+_NODE: Final = re.compile(r"""\.add_node\(\s*["']([\w-]+)["']""")
+_PLAIN: Final = re.compile(r"[\w.:@%+=/-]+")
+"""Words that need no quotes. A run's id can be any text, and bash's script inserts it without quotes."""
+_RUNS: Final = 100
+"""The number of newest runs that are offered, also for their tags."""
+
+
+def complete_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the project's graphs by name, or files if the word begins a path."""
+    names = complete_graph_names(ctx, param, incomplete)
+    is_path = "/" in incomplete or incomplete.startswith(".") or not names
+    return _file(incomplete) if is_path else names
+
+
+def complete_graph_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the project's graphs by name only."""
+    del ctx, param
+    texts = dict(_texts())
+    found = {*texts, *(name for text in texts.values() for name in _GRAPH.findall(text))}
+    return [_item(name) for name in sorted(found) if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the ids of runs, each with its graph and status; without a beginning, those of the newest runs."""
+    del param
+
+    async def named(store: Store) -> Sequence[RunInfo]:
+        found = await store.infos(await store.ids(incomplete, limit=_RUNS))
+        return sorted(found, key=lambda info: info.created_at, reverse=True)
+
+    found = _read(ctx, named if incomplete else _newest)
+    return [_item(info.id, help=f"{info.graph} ({info.status})") for info in found if _PLAIN.fullmatch(info.id)]
+
+
+def complete_runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete runs and graphs, for a command that takes either."""
+    found = complete_runs(ctx, param, incomplete) if incomplete else []
+    return [*(item for item in complete_graphs(ctx, param, incomplete) if item.type == "plain" or not found), *found]
+
+
+def complete_runs_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete runs, or files if no run matches."""
+    return complete_runs(ctx, param, incomplete) or _file(incomplete)
+
+
+def complete_tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the tags of the newest runs."""
+    del param
+    found = {tag for info in _read(ctx, _newest) for tag in info.tags}
+    return [_item(tag) for tag in sorted(found) if tag.startswith(incomplete)]
+
+
+def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the nodes in the project's graph files."""
+    del ctx, param
+    found = {name for _, text in _texts() for name in _NODE.findall(text)}
+    return [_item(name) for name in sorted(found) if name.startswith(incomplete)]
+
+
+def _item(value: str, type: str = "plain", help: str | None = None) -> CompletionItem:  # noqa: A002 - click's names
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(value, type, help)
+
+
+def _file(incomplete: str) -> list[CompletionItem]:
+    return [_item(incomplete, type="file")]
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each of the project's graph files."""
+    from graphengine.cli.places import graph_files, project_of
+
+    with suppress(GraphEngineError, OSError):
+        root = project_of(Path.cwd())
+        for file in graph_files(root) if root is not None else ():
+            yield file.stem, file.read_text(encoding="utf-8", errors="replace")
+
+
+async def _newest(store: Store) -> Sequence[RunInfo]:
+    return await store.runs(limit=_RUNS)
+
+
+def _read(ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]) -> Sequence[RunInfo]:
+    """Read the database given on the line, or the project's database; return [] if it cannot be read."""
+    try:
+        found: Sequence[RunInfo] = ctx.obj.read(reading)
+    except (GraphEngineError, OSError):
+        return []
+    return found
+
+
+# --- shared options ---
 
 
 class _Database(click.Path):
@@ -61,12 +230,19 @@ class _Database(click.Path):
         return super().convert(value, param, ctx)
 
 
-run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
-database = click.option(
-    "--db",
-    "database",
+def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    """Keep the value of an option in the context."""
+    if ctx.obj is not None and param.name is not None:
+        setattr(ctx.obj, param.name, value)
+
+
+run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs)
+DATABASE: Final = click.Option(
+    ["--db", "database"],
     metavar="PATH|ADDRESS",
     type=_Database(path_type=Path, readable=False),
+    expose_value=False,
+    callback=_kept,
     help="The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
     "given, the `db` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db.",
 )
@@ -74,7 +250,7 @@ graph = click.option(
     "--graph",
     "reference",
     metavar="FILE[:NAME]",
-    shell_complete=completing.graphs,
+    shell_complete=complete_graphs,
     help="The run's graph, if it cannot be found by name.",
 )
 poll = click.option(
@@ -111,39 +287,43 @@ tags = click.option(
     "tags",
     metavar="NAME",
     multiple=True,
-    shell_complete=completing.tags,
+    shell_complete=complete_tags,
     help="Tag the run, for `runs` and `prune`. May be repeated.",
 )
-model = click.option(
-    "--model",
-    "models",
+MODEL: Final = click.Option(
+    ["--model", "models"],
     metavar="[WHO=]NAME",
     multiple=True,
+    expose_value=False,
+    callback=_kept,
     help="The model to use for all agents, or only for WHO, an agent or a node's path. NAME is "
     "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, offline, or a set of models "
     "that the graph's file defines in MODELS. May be repeated.",
 )
-_output = click.option(
-    "-o",
-    "--output",
+_OUTPUT: Final = click.Option(
+    ["-o", "--output"],
+    expose_value=False,
+    callback=_kept,
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
     help="Write the result of a finished run to this file: plain text, or JSON for other types.",
 )
-_limit = click.option(
-    "--limit",
-    "limits",
+_LIMIT: Final = click.Option(
+    ["--limit", "limits"],
+    expose_value=False,
+    callback=_kept,
     metavar="NAME=NUMBER",
     multiple=True,
     help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
     "allows models whose price is unknown.",
 )
-_pause = click.option(
-    "--pause-before",
-    "pauses",
+_PAUSE: Final = click.Option(
+    ["--pause-before", "pauses"],
+    expose_value=False,
+    callback=_kept,
     metavar="NODE",
     multiple=True,
-    shell_complete=completing.nodes,
+    shell_complete=complete_nodes,
     help="Wait before every visit of this node, by path, e.g. article/review, until `graphengine answer` approves it. "
     "May be repeated.",
 )
@@ -167,7 +347,7 @@ class Age(click.ParamType[float]):
         return seconds
 
 
-class ValueCommand(helping.Command):
+class ValueCommand(Command):
     """A command whose VALUE can be a negative number, which is not an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -176,35 +356,22 @@ class ValueCommand(helping.Command):
         return super().parse_args(ctx, args)
 
 
-def common(function: F) -> F:
-    """Add `--json` and `--debug`, which `Program.main` reads into the session."""
-    for name, text in (("--debug", "Show tracebacks."), ("--json", "Write only JSON to stdout.")):
-        function = click.option(name, is_flag=True, expose_value=False, help=text)(function)
-    return function
-
-
-def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
-    """Keep the value of an option in the session."""
-    if ctx.obj is not None and param.name is not None:
-        setattr(ctx.obj, param.name, value)
-
-
-_otel = click.option(
-    "--otel",
+_OTEL: Final = click.Option(
+    ["--otel"],
     is_flag=True,
     expose_value=False,
     callback=_kept,
     help="Export traces and metrics with OpenTelemetry, configured by its OTEL_* variables.",
 )
-_log_format = click.option(
-    "--log-format",
+_LOG_FORMAT: Final = click.Option(
+    ["--log-format"],
     type=click.Choice(["text", "json"]),
     expose_value=False,
     callback=_kept,
     help="Write the log to stderr, as text or as a JSON object on each line.",
 )
-_log_level = click.option(
-    "--log-level",
+_LOG_LEVEL: Final = click.Option(
+    ["--log-level"],
     type=click.Choice(["debug", "info", "warning", "error"]),
     expose_value=False,
     callback=_kept,
@@ -212,42 +379,40 @@ _log_level = click.option(
 )
 
 
-def observed(function: F) -> F:
-    """Add `--otel`, `--log-format` and `--log-level`, which the session keeps.
+OBSERVED: Final = (_OTEL, _LOG_FORMAT, _LOG_LEVEL)
+"""The options of a command that calls `observing.observed`."""
+DRIVING: Final = (MODEL, _LIMIT, _PAUSE, _OUTPUT, DATABASE, *OBSERVED)
+"""The options of a command that drives a run."""
+_COMMON: Final = (
+    click.Option(["--json"], is_flag=True, expose_value=False, help="Write only JSON to stdout."),
+    click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."),
+)
+"""The options of every command, which `Program.main` reads."""
 
-    The log is shown from before the command begins until it has returned. The command calls `notices.shown` and
-    `observing.telemetry_of`.
+
+def command(
+    name: str,
+    *shared: click.Option,
+    examples: str,
+    exits: Mapping[int, str] | None = None,
+    cls: type[Command] = Command,
+) -> Callable[[Callable[..., int]], Command]:
+    """Return a decorator that makes a command of a function, which gets the context first.
+
+    Args:
+        name: Its name.
+        shared: Options of several commands, after its own; the context has their values.
+        examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
+        exits: The meaning of its exit codes, where it differs from `ALWAYS`.
+        cls: Its class.
     """
 
-    @wraps(function)
-    def call(*words: Any, **given: Any) -> object:  # noqa: ANN401 - as click gives them
-        session: Session = click.get_current_context().obj
-        if not (session.log_format or session.log_level):
-            return function(*words, **given)
-        from graphengine.cli.observing import logged
+    def made(function: Callable[..., int]) -> Command:
+        found = click.command(name, cls=cls, examples=examples, exits=exits)(click.pass_obj(function))
+        found.params += [*shared, *_COMMON]
+        return found
 
-        with logged(session):
-            return function(*words, **given)
-
-    return _otel(_log_format(_log_level(cast("F", call))))
-
-
-def driving(function: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of every command that drives a run; the command gets them as `given`."""
-
-    @wraps(function)
-    def call(  # noqa: PLR0913 - one for each option
-        session: object,
-        limits: tuple[str, ...],
-        pauses: tuple[str, ...],
-        output: Path | None,
-        database: Database | None,
-        models: tuple[str, ...],
-        **rest: Any,  # noqa: ANN401 - the command's own options
-    ) -> int:
-        return function(session, given=Given(limits, pauses or None, output, database, models), **rest)
-
-    return model(_limit(_pause(_output(database(observed(common(call)))))))
+    return made
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:
@@ -272,8 +437,6 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
 
 def _known(name: str) -> str:
     """Return a hint for an unknown limit: a similar name, or all names."""
-    from difflib import get_close_matches
-
     names = (*_LIMITS, _UNKNOWN_COST)
     near = get_close_matches(name, names, n=1)
     return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. steps=50"

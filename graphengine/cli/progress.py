@@ -8,10 +8,13 @@ model is writing, or else a bar for a map with the time it is likely to take, or
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from contextlib import asynccontextmanager
+from collections import Counter
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from math import inf
+from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.cli.steps import (
@@ -21,15 +24,14 @@ from graphengine.cli.steps import (
     compact,
     counted,
     error_line,
+    explained,
     facts_of,
+    in_words,
     is_reported_at_end,
     mapped,
     reason,
 )
-from graphengine.cli.tables import wrapped
-from graphengine.cli.terminal import Channel, making_room, one_line
-from graphengine.cli.times import seconds
-from graphengine.cli.waits import in_words
+from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, one_line, seconds, wrapped
 from graphengine.engine.phases import Collecting
 from graphengine.engine.snapshot import child_id
 from graphengine.engine.steps import (
@@ -45,17 +47,23 @@ from graphengine.engine.steps import (
     path_of,
     without_items,
 )
-from graphengine.history.timing import is_by_answer
+from graphengine.history.visit_tree import is_by_answer
 from graphengine.history.visits import Visits
-from graphengine.runner.live_events import Emitted, NodeBegan
+from graphengine.runner.run_events import Emitted, NodeBegan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from graphengine.cli.terminal import Part
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
+    from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
+    from graphengine.stores.base import Store
+
+S = TypeVar("S")
 
 _VERBS: Final = {
     "started": "bold",
@@ -78,6 +86,8 @@ _SHOWN_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.25
 _READ_SECONDS: Final = 2.0
 """How long the end of a model's text stays visible after its last piece."""
+_OF_MAPS: Final = 20_000
+"""How many steps are searched for the ended items of a map."""
 _INDENT: Final = 9
 _NAMED: Final = 3
 """The most nodes at work that are shown by name; further ones are counted."""
@@ -476,3 +486,73 @@ def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
 def _whole_seconds(duration: float) -> str:
     """Return a growing duration in whole seconds, so that no digit changes too fast to read."""
     return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute
+
+
+async def fallbacks_of(store: Store, snapshot: Snapshot) -> Mapping[str, int]:
+    """Count the items of the maps in progress that have the result of their fallback, as far as the last steps show.
+
+    Args:
+        store: The store.
+        snapshot: The run.
+
+    Returns:
+        The counts by the frame of the items without their index; empty if no map is in progress.
+    """
+    if not any(isinstance(frame.phase, Collecting) for frame in snapshot.frames.values()):
+        return {}
+    steps = await store.steps(snapshot.run_id, max(0, snapshot.seq - _OF_MAPS), snapshot.seq)
+    began = {
+        child_id(frame.id, frame.at): frame.phase.began
+        for frame in snapshot.frames.values()
+        if isinstance(frame.phase, Collecting)
+    }
+    maps = ((step.frame.rpartition("[")[0], step) for step in steps if step.kind == "item" and falls_back(step))
+    return Counter(key for key, step in maps if step.at >= began.get(key, inf))
+
+
+async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
+    """Show a run live, as `graphengine run` does, and return its result.
+
+    A line for each node that starts or ends, with the edge taken and why; for a map a count of its items. On a
+    terminal, a line below shows the end of the text that a model is writing, a bar for a map with the time it is
+    likely to take, or the nodes at work.
+
+    Args:
+        run: A handle, as `Runner.start`, `resume` or `get` returned it.
+        stream: Where to write; stderr if not given.
+
+    Raises:
+        RunFailed: It failed; the error has the result.
+        GraphEngineError: It could not be started, recorded or claimed.
+
+    Example:
+        >>> import sys
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         result = await show(runner.start(count, {"n": 2}, run_id="first"), stream=sys.stdout)
+        ...         print(result.state.n)
+        >>> asyncio.run(main())
+        started  more (visit 1)
+        done     more (visit 1) in ... -> END
+                 n 3 >= 3: yes
+        finished first: n 3 >= 3: yes
+        3
+    """
+    from graphengine.runner.result import RunFailed
+    from graphengine.runner.run_events import RunEnded
+
+    channel = Channel(sys.stderr if stream is None else stream, must_arrive=False)
+    progress = Progress(channel)
+    async with progress.ticking(), aclosing(run.events()) as events:
+        async for event in events:
+            if not isinstance(event, RunEnded):
+                progress.show(event)
+                continue
+            result: Result[S] = event.result
+            progress.idles()
+            why = explained(result.ending.explanation if result.ending is not None else "", 1000)
+            channel.prose((result.status, STATUS_STYLES[result.status]), f" {run.id}", f": {why}" if why else "")
+            if result.status == "failed":
+                raise RunFailed(result)
+            return result
+    return await run.result()

@@ -5,45 +5,25 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphengine.api.runner import Runner
-    from graphengine.cli.folders import Database
-    from graphengine.cli.places import Place
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
+    from graphengine.history.step_document import Document
     from graphengine.runner import Pruned, Vacuumed
-    from graphengine.state.json_values import JsonValue
 
 _LISTED: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The options of the call."""
-
-    rule: dict[str, Any]
-    dry_run: bool
-    vacuum: bool
-    is_narrowed: bool
-
-    @property
-    def prunes(self) -> bool:
-        """Whether to remove runs; --vacuum alone removes none."""
-        is_bounded = self.rule["keep_last"] is not None or self.rule["older_than"] is not None
-        return is_bounded or self.is_narrowed or not self.vacuum
-
-
-@click.command(
+@options.command(
     "prune",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine prune --keep-last 100 --dry-run
         graphengine prune --older-than 30d --keep-tag nightly --yes
@@ -59,14 +39,14 @@ class _Asked:
     "tags",
     metavar="NAME",
     multiple=True,
-    shell_complete=completing.tags,
+    shell_complete=options.complete_tags,
     help="Keep runs with this tag; a likely misspelling of a tag is refused. May be repeated.",
 )
-@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
+@click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
 @click.option(
     "--status",
     "statuses",
-    type=helping.Choice(("finished", "failed", "stopped")),
+    type=options.Choice(("finished", "failed", "stopped")),
     multiple=True,
     help="Only runs with this status; finished if not given. May be repeated.",
 )
@@ -75,17 +55,13 @@ class _Asked:
 @click.option(
     "--vacuum", is_flag=True, help="Then shrink the file to free disk space; without other options, do only this."
 )
-@options.database
-@options.common
-@click.pass_obj
-def command(
-    session: Session,
+def prune(
+    context: CommandContext,
     /,
     *,
     yes: bool,
     dry_run: bool,
     vacuum: bool,
-    database: Database | None,
     **given: Any,  # noqa: ANN401 - the options that select runs
 ) -> int:
     """Remove old runs with all their records, and show how much space that frees.
@@ -94,76 +70,75 @@ def command(
     the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless --vacuum
     shrinks the file.
     """
-    import asyncio
-
-    from graphengine.cli.places import place_of
-
-    place = place_of(database)
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
-    asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
-    if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
+    prunes = not vacuum or any(value not in (None, ()) for value in given.values())  # --vacuum alone removes none
+    if prunes and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")
-    consents = _consent(session, asks=asked.prunes and not dry_run and not yes)
-    place.reader()  # raises if there is no database; opening it to write would create one
-    _check_words(session, place, given)
-    pruned, vacuumed = asyncio.run(_work(session, place.database, asked, consents))
-    if session.json:
-        session.document(_document(pruned, vacuumed))
+    consents = _consent(context, asks=prunes and not dry_run and not yes)
+    context.use(writes=True)
+    context.place.check_exists()
+    _check_words(context, given)
+    pruned = context.run(_prune(context, rule, consents, dry_run=dry_run)) if prunes else None
+    is_kept = dry_run or (pruned is not None and pruned.dry_run)
+    vacuumed = context.run(_vacuum(context)) if vacuum and not is_kept else None
+    if context.json:
+        context.document(_document(pruned, vacuumed))
         return 0
     if pruned is not None:
-        _show(session, pruned)
+        _show(context, pruned)
     if vacuumed is not None:
         from rich.filesize import decimal as size
 
-        session.out.line(f"the database shrank from {size(vacuumed.before_bytes)} to {size(vacuumed.after_bytes)}")
+        context.out.line(f"the database shrank from {size(vacuumed.before_bytes)} to {size(vacuumed.after_bytes)}")
     return 0
 
 
-def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> None:
+def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
     """Check the tags and the graph for misspellings.
 
     Raises:
         click.UsageError: No run has a tag, and a similar one exists: runs that should be kept would be removed.
     """
-    from graphengine.cli.recorded import near_word
-
     for tag in given["tags"]:
-        near = near_word(place, tag, "tag")
+        near = _near_word(context, tag, "tag")
         if near:
             raise click.UsageError(f"no run has the tag {tag!r}; did you mean {near!r}? Nothing was removed")
-    near = near_word(place, given["graph"], "graph") if given["graph"] else ""
+    near = _near_word(context, given["graph"], "graph") if given["graph"] else ""
     if near:
-        session.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
+        context.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
 
 
-async def _work(
-    session: Session, database: Database, asked: _Asked, consents: Callable[[Pruned], bool]
-) -> tuple[Pruned | None, Vacuumed | None]:
-    from graphengine.api.runner import Runner
-    from graphengine.cli.busy import busy
+def _near_word(context: CommandContext, given: str, what: Literal["graph", "tag"]) -> str:
+    """Return the graph or tag of one of the newest runs that is most similar to a word that no run has, else ""."""
+    from difflib import get_close_matches
 
-    async with Runner(database) as runner:
-        pruned = await _prune(session, runner, asked, consents) if asked.prunes else None
-        if not asked.vacuum or asked.dry_run or (pruned is not None and pruned.dry_run):
-            return pruned, None
-        if not session.json:
-            session.err.line("shrinking the database")
-        with busy(session, "shrinking the database"):
-            return pruned, await runner.vacuum()
+    from graphengine.history.selection import other_words
+
+    near = get_close_matches(given, context.read(lambda store: other_words(store, given, what)), n=1)
+    return near[0] if near else ""
 
 
-async def _prune(session: Session, runner: Runner, asked: _Asked, consents: Callable[[Pruned], bool]) -> Pruned:
+async def _prune(
+    context: CommandContext, rule: Mapping[str, Any], consents: Callable[[Pruned], bool] | None, *, dry_run: bool
+) -> Pruned:
     """Remove the runs and return them; without consent, return what would be removed."""
-    from graphengine.cli.busy import busy
+    from graphengine.api.runner import Runner
 
-    if asked.dry_run or consents is not _always:
-        with busy(session, "looking for runs to remove"):
-            found = await runner.prune(**asked.rule, dry_run=True)
-        if asked.dry_run or not found.runs or not consents(found):
+    runner = Runner(context.store)
+    if dry_run or consents is not None:
+        found = await runner.prune(**rule, dry_run=True)
+        if not found.runs or consents is None or not consents(found):
             return found
-    with busy(session, "removing runs"):
-        return await runner.prune(**asked.rule)
+    return await runner.prune(**rule)
+
+
+async def _vacuum(context: CommandContext) -> Vacuumed:
+    from graphengine.api.runner import Runner
+
+    if not context.json:
+        context.err.line("shrinking the database")
+    return await Runner(context.store).vacuum()
 
 
 def is_person() -> bool:
@@ -171,20 +146,15 @@ def is_person() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _always(found: Pruned) -> bool:
-    del found
-    return True
-
-
-def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
-    """Return how removal is confirmed: `--yes`, or a prompt at a terminal.
+def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool] | None:
+    """Return the question at a terminal that confirms a removal; None if nothing is asked.
 
     Raises:
         click.UsageError: There is neither `--yes` nor a terminal.
     """
     if not asks:
-        return _always
-    if session.json or not is_person():
+        return None
+    if context.json or not is_person():
         raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
 
     def ask(found: Pruned) -> bool:
@@ -193,19 +163,19 @@ def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
     return ask
 
 
-def _show(session: Session, pruned: Pruned) -> None:
+def _show(context: CommandContext, pruned: Pruned) -> None:
     from graphengine.cli.steps import counted
 
     for run_id in pruned.runs[:_LISTED] if pruned.dry_run else ():
-        session.out.line(run_id)
+        context.out.line(run_id)
     if pruned.dry_run and len(pruned.runs) > _LISTED:
-        session.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
+        context.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
     for reason, count in Counter(_kind(reason) for reason in pruned.kept.values()).items():
-        session.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
+        context.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
     if not pruned.runs:
-        session.out.line("no run to remove")
+        context.out.line("no run to remove")
         return
-    session.out.line(f"{_in_short(pruned)} {'would be removed' if pruned.dry_run else 'removed'}")
+    context.out.line(f"{_in_short(pruned)} {'would be removed' if pruned.dry_run else 'removed'}")
 
 
 def _kind(reason: str) -> str:
@@ -224,18 +194,16 @@ def _in_short(pruned: Pruned) -> str:
     return f"{runs} with {steps} (about {size(pruned.db_bytes)})"
 
 
-def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA
+def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
+    from graphengine.cli import run_documents as documents
 
-    document: dict[str, JsonValue] = {"schema": SCHEMA, "pruned": None, "vacuumed": None}
-    if pruned is not None:
-        document["pruned"] = {
-            "dry_run": pruned.dry_run,
-            "runs": list(pruned.runs),
-            "steps": pruned.steps,
-            "db_bytes": pruned.db_bytes,
-            "kept": [{"run_id": run_id, "reason": reason} for run_id, reason in pruned.kept.items()],
-        }
-    if vacuumed is not None:
-        document["vacuumed"] = {"before_bytes": vacuumed.before_bytes, "after_bytes": vacuumed.after_bytes}
-    return document
+    if pruned is None:
+        return documents.Pruned(pruned=None, vacuumed=vacuumed)
+    runs = documents.PrunedRuns(
+        dry_run=pruned.dry_run,
+        runs=pruned.runs,
+        steps=pruned.steps,
+        db_bytes=pruned.db_bytes,
+        kept=[documents.Kept(run_id=run_id, reason=reason) for run_id, reason in pruned.kept.items()],
+    )
+    return documents.Pruned(pruned=runs, vacuumed=vacuumed)

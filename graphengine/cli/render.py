@@ -1,40 +1,66 @@
-"""`graphengine render`: draw a graph or a run into a file."""
+"""`graphengine render`: draw a graph, a run on it, or a chart of a run into a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import click
+from typing_extensions import TypedDict, Unpack
 
-from graphengine.cli import charts, completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from graphengine.api.graph import Graph
-    from graphengine.cli.folders import Database
-    from graphengine.cli.places import Place
-    from graphengine.cli.session import Session
-    from graphengine.engine.outline import Outline
-    from graphengine.render.folding import Fold
+    from graphengine.cli.context import CommandContext
+    from graphengine.engine.steps import Step
+    from graphengine.render.charts import Chart
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
+    from graphengine.render.scopes import Fold
     from graphengine.stores.base import RunInfo, Store
 
-    Drawn: TypeAlias = tuple[Outline, RunInfo]
+_Kind: TypeAlias = Literal["timeline", "scores", "branches", "comparison"]
+
+_KINDS: Final[tuple[_Kind, ...]] = ("timeline", "scores", "branches", "comparison")
 
 
-@click.command(
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The chart to draw.
+
+    Attributes:
+        kind: The kind of chart.
+        run: The run, as given by the user.
+        other: The run to draw next to it.
+        path: The path of the scores, "" for those of the conditions.
+    """
+
+    kind: _Kind
+    run: str
+    other: str = ""
+    path: str = ""
+
+
+_AT_A_TIME: Final = 1000
+"""How many steps of a run are read at a time."""
+
+
+@options.command(
     "render",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine render review -o review.svg
         graphengine render tides -o tides.txt    # a run, on its graph
         graphengine render tides --timeline -o timeline.svg
     """,
 )
-@click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=completing.runs_or_graphs)
-@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=completing.runs)
+@click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=options.complete_runs_or_graphs)
+@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=options.complete_runs)
 @click.option(
     "-o",
     "--output",
@@ -62,16 +88,21 @@ if TYPE_CHECKING:
     default="full",
     help="How much to write; brief: only names and labels, for a large graph.",
 )
-@charts.options
-@options.database
-@options.common
-@click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+@click.option("--timeline", is_flag=True, help="Draw a timeline of the run, with the duration and cost of each node.")
+@click.option(
+    "--scores",
+    metavar="[PATH]",
+    is_flag=False,
+    flag_value="",
+    help="Draw how a number of the state changed, e.g. history[-1].score, step by step; without PATH, those that the "
+    "graph's conditions compare or watch. Put it after the run.",
+)
+@click.option("--branches", is_flag=True, help="Draw the run's family: every branch, where it branches off, its cost.")
+def render(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
     reference: str,
     other: str | None,
     output: Path,
-    database: Database | None,
     fold: tuple[str, ...],
     theme: Theme,
     detail: Detail,
@@ -84,32 +115,20 @@ def command(  # noqa: PLR0913 - one for each option
     A run is drawn from its record; its code is not needed. Two runs of one graph are drawn on it together, with the
     steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
     """
-    from graphengine.cli.places import place_of
-    from graphengine.history.json_document import SCHEMA
-
-    place = place_of(database)
-    wanted = charts.wanted(reference, other, timeline=timeline, scores=scores, branches=branches)
-    if wanted is None:
-        _draw(session, place, reference, _Picture(output, _folded(fold), theme, detail))
+    chart = _chart_of(reference, other, timeline=timeline, scores=scores, branches=branches)
+    if chart is None:
+        _draw(context, reference, output, fold=_folded(fold), theme=theme, detail=detail)
     elif fold or theme != "auto" or detail != "full":
         raise click.UsageError("--fold, --theme and --detail are for the picture of a graph, or of a run on it")
     else:
-        charts.draw(session, place, wanted, output)
-    if session.json:
-        session.document({"schema": SCHEMA, "file": str(output)})
+        _draw_chart(context, chart, output)
+    if context.json:
+        from graphengine.cli.graph_documents import Drawn
+
+        context.document(Drawn(file=str(output)))
     else:
-        session.err.line(f"drawn: {output}")
+        context.err.line(f"drawn: {output}")
     return 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """How a graph is drawn, and into which file."""
-
-    output: Path
-    fold: Fold
-    theme: Theme
-    detail: Detail
 
 
 def _folded(asked: tuple[str, ...]) -> Fold:
@@ -119,26 +138,46 @@ def _folded(asked: tuple[str, ...]) -> Fold:
     return asked or None
 
 
-def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> None:
+class _Look(TypedDict):
+    """How a graph is drawn."""
+
+    fold: Fold
+    theme: Theme
+    detail: Detail
+
+
+def _draw(context: CommandContext, reference: str, output: Path, **look: Unpack[_Look]) -> None:
     """Draw a graph, or a run on it."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import steps_of
+    from graphengine.history.load import outline_of
     from graphengine.render import render_outline
 
-    recorded = _recorded(place, reference) if file_of(reference) is None else None
-    drawn = recorded or _graph(session, place, reference)
+    recorded = _recorded(context, reference) if file_of(reference) is None else None
+    drawn = recorded or _graph(context, reference)
     if isinstance(drawn, Graph):
-        drawn.render(picture.output, fold=picture.fold, theme=picture.theme, detail=picture.detail)
-    else:
-        outline, info = drawn
-        with steps_of(place, info) as steps:
-            render_outline(
-                outline, picture.output, steps=steps, fold=picture.fold, theme=picture.theme, detail=picture.detail
-            )
+        drawn.render(output, **look)
+        return
+    outline = context.read(partial(outline_of, fingerprint=drawn.fingerprint)) or {}
+    render_outline(outline, output, steps=_steps_of(context, drawn), **look)
 
 
-def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn:
+def _steps_of(context: CommandContext, info: RunInfo) -> Iterator[Step]:
+    """Yield the steps of a run, which are read a part at a time.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    for after in range(0, info.seq, _AT_A_TIME):
+        upto = min(after + _AT_A_TIME, info.seq)
+        yield from context.read(partial(_read_steps, info.id, after, upto))
+
+
+async def _read_steps(run_id: str, after: int, upto: int, store: Store) -> Sequence[Step]:
+    return await store.steps(run_id, after, upto)
+
+
+def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
     """Return the graph of this name or file, or else the run whose id has this prefix.
 
     Raises:
@@ -146,7 +185,6 @@ def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, find
-    from graphengine.cli.recorded import run_id_of
     from graphengine.errors import GraphNotFound, UnknownRun
 
     try:
@@ -156,29 +194,84 @@ def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn
             raise
         near = "see the ids with `graphengine runs`, or name another database with --db PATH"
         try:
-            drawn = _recorded(place, run_id_of(session, place, reference)) if place.exists else None
+            if context.place.exists:
+                return context.find(reference)
         except UnknownRun as unknown:
-            drawn, near = None, unknown.repair
-        if drawn is not None:
-            return drawn
+            near = unknown.repair
         message = error.message.replace("there is no graph", "there is no run and no graph", 1)
-        where = f"{shown(place.database)} (runs); {error.where} (graphs)"
+        where = f"{shown(context.place.database)} (runs); {error.where} (graphs)"
         raise GraphNotFound(message, where=where, repair=f"{near}; {error.repair}") from error
 
 
-def _recorded(place: Place, run_id: str) -> Drawn | None:
-    """Return the outline and the row of a run; None if there is no such run."""
-    from graphengine.cli.recorded import read
+def _recorded(context: CommandContext, run_id: str) -> RunInfo | None:
+    """Return the row of a run; None if there is no such run."""
     from graphengine.errors import UnknownRun
-    from graphengine.history.load import outline_of
 
-    async def reading(store: Store) -> Drawn:
-        info = await store.info(run_id)
-        return await outline_of(store, info.fingerprint) or {}, info
-
-    if not place.exists:
-        return None
     try:
-        return read(place, reading)
+        return context.read(lambda store: store.info(run_id)) if context.place.exists else None
     except UnknownRun:
         return None
+
+
+# --- charts ---
+
+
+def _chart_of(run: str, other: str | None, **chosen: str | bool | None) -> _Wanted | None:
+    """Return the selected chart; None for none, so that the graph is drawn.
+
+    Raises:
+        UsageError: Several are selected.
+    """
+    asked = {**chosen, "comparison": other}
+    kinds: list[_Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
+    if len(kinds) > 1:
+        names = [f"--{kind}" if kind != "comparison" else "a second run" for kind in kinds]
+        raise click.UsageError(f"{' and '.join(names)} are separate pictures: draw one at a time")
+    if not kinds:
+        return None
+    return _Wanted(kinds[0], run, other or "", str(asked["scores"] or ""))
+
+
+def _draw_chart(context: CommandContext, what: _Wanted, output: Path) -> None:
+    """Draw a chart into a file.
+
+    Raises:
+        UnknownRun; StoreError: It cannot be read; RenderError: It cannot be drawn.
+    """
+    from graphengine.render.charts import write_chart
+
+    run_id = _run_id(context, what.run)
+    other = _run_id(context, what.other) if what.other else ""
+    write_chart(output, lambda: context.read(lambda store: _chart(store, what, run_id, other)))
+
+
+def _run_id(context: CommandContext, given: str) -> str:
+    """Return the id of the run.
+
+    Raises:
+        UnknownRun: There is no such run; the error mentions if it is the name of a graph.
+    """
+    from graphengine.cli.places import may_find
+    from graphengine.errors import UnknownRun
+
+    try:
+        return context.find(given).id
+    except UnknownRun as error:
+        if not may_find(given):
+            raise
+        message = f"{error.message}; {given!r} is a graph, but this picture needs a run"
+        raise UnknownRun(message, where=error.where, repair=error.repair) from error
+
+
+async def _chart(store: Store, what: _Wanted, run_id: str, other: str) -> Chart:
+    from graphengine.history.load import outline_of
+    from graphengine.render.charts import branches, comparison, family_of, pair_of, scores, timeline
+
+    if what.kind == "branches":
+        return branches(await family_of(store, run_id))
+    if what.kind == "comparison":
+        return comparison(await pair_of(store, run_id, other))
+    info, steps = await store.info(run_id), await store.steps(run_id)
+    if what.kind == "timeline":
+        return timeline(steps)
+    return scores(await outline_of(store, info.fingerprint) or {}, steps, what.path)

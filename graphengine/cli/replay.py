@@ -6,28 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.history.export import Exported
     from graphengine.history.replay.replay import Difference, Replayed
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.step_document import Document
 
 
-@click.command(
+@options.command(
     "replay",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine replay tides tides-2
         graphengine replay tides.json --all
     """,
     exits={0: "every run is decided as recorded", 1: "a run is decided differently"},
 )
-@click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True, shell_complete=completing.runs_or_files)
+@click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True, shell_complete=options.complete_runs_or_files)
 @click.option(
     "--all",
     "everything",
@@ -35,86 +34,70 @@ if TYPE_CHECKING:
     help="Show every difference and every reworded reason, not only the first difference.",
 )
 @options.graph
-@options.database
-@options.common
-@click.pass_obj
-def command(
-    session: Session, *, runs: tuple[str, ...], everything: bool, reference: str | None, database: Database | None
-) -> int:
+def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, reference: str | None) -> int:
     """Replay recorded runs on the current graph, and show the first step that it decides differently.
 
     Name a run by its id in the database, or by a file that `graphengine export` wrote. No node, agent or resource is
     called, and nothing is written. Exit code 0: every run is decided as recorded; 1: a run is decided differently.
     """
-    from graphengine.cli.busy import busy
-    from graphengine.cli.project import graph_of
-    from graphengine.history.replay.replay import replay
+    from graphengine.cli.project import file_of, graph_of
+    from graphengine.history.replay.replay import replay as replayed
 
+    context.use(file_of(reference))
     found: list[tuple[str, Replayed]] = []
-    with busy(session, "replaying") as work:
-        for number, name in enumerate(runs, 1):
-            work.update("replaying", number, len(runs), name)
-            run = _read(session, name, reference, database)
-            graph = graph_of(run.info.graph, reference).graph
-            found.append((name, replay(graph, run)))
-    if session.json:
-        session.document(_document(found, everything=everything))
+    for name in runs:
+        run = _read(context, name)
+        found.append((name, replayed(graph_of(run.info.graph, reference).graph, run)))
+    if context.json:
+        context.document(_document(found, everything=everything))
     else:
-        _show(session, found, everything=everything)
+        _show(context, found, everything=everything)
     return 0 if all(replayed.same for _, replayed in found) else 1
 
 
-def _read(session: Session, name: str, reference: str | None, database: Database | None) -> Exported:
+def _read(context: CommandContext, name: str) -> Exported:
     """Return the run of a name: an exported file, or an id in the database."""
     from pathlib import Path
 
-    from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import read, run_id_of
     from graphengine.history.export import export_run, read_file
 
     if Path(name).is_file() or name.endswith(".json"):
         return read_file(Path(name))
-    place = place_of(database, file_of(reference))
-    run_id = run_id_of(session, place, name)
-    return read(place, lambda store: export_run(store, run_id))
+    run_id = context.find(name).id
+    return context.read(lambda store: export_run(store, run_id))
 
 
-def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> dict[str, JsonValue]:
-    from graphengine.history.json_document import SCHEMA
+def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
+    from msgspec import UNSET, convert
 
-    return {"schema": SCHEMA, "replays": [_replay_document(name, one, everything=everything) for name, one in found]}
+    from graphengine.cli.run_documents import Otherwise, Replay, Replays, Unchecked
 
+    def listed(differences: Sequence[Difference]) -> list[Otherwise]:
+        return [convert(one, Otherwise, from_attributes=True) for one in differences]
 
-def _replay_document(name: str, replayed: Replayed, *, everything: bool) -> dict[str, JsonValue]:
-    first = replayed.first
-    made: dict[str, JsonValue] = {
-        "source": name,
-        "run_id": replayed.run_id,
-        "graph": replayed.graph,
-        "steps": replayed.steps,
-        "same": replayed.same,
-        "differences": len(replayed.differences),
-        "first": _difference(first) if first is not None else None,
-        "not_checked": [{"what": what, "steps": count} for what, count in replayed.unchecked.items()],
-    }
-    if everything:
-        made["all"] = [_difference(one) for one in replayed.differences]
-        made["reasons"] = [_difference(one) for one in replayed.reasons]
-    return made
-
-
-def _difference(one: Difference) -> dict[str, JsonValue]:
-    names = ("seq", "path", "what", "recorded", "today", "message", "repair")
-    return {name: getattr(one, name) for name in names}
+    replays = [
+        Replay(
+            source=name,
+            run_id=one.run_id,
+            graph=one.graph,
+            steps=one.steps,
+            same=one.same,
+            differences=len(one.differences),
+            first=next(iter(listed(one.differences[:1])), None),
+            not_checked=[Unchecked(what=what, steps=count) for what, count in one.unchecked.items()],
+            all=listed(one.differences) if everything else UNSET,
+            reasons=listed(one.reasons) if everything else UNSET,
+        )
+        for name, one in found
+    ]
+    return Replays(replays=replays)
 
 
-def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
+def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
     """Show a table with a row for each run, and below it the first difference or all of them."""
     from graphengine.cli.steps import counted
-    from graphengine.cli.tables import aligned
 
-    out = session.out
+    out = context.out
     headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")
     rows = [
         (
@@ -126,11 +109,7 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
         )
         for _, one in found
     ]
-    columns = out.columns
-    heading, *lines = aligned(headings, rows, columns=columns, expendable=("not checked", "of another reason", "graph"))
-    out.line((heading, "bold"))
-    for line in lines:
-        out.line(line)
+    out.table(headings, rows, expendable=("not checked", "of another reason", "graph"))
     for _, one in found:
         shown = [*one.differences, *one.reasons] if everything else one.differences[:1]
         if not shown:
@@ -138,7 +117,7 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
         out.line("")
         out.line((one.run_id, "bold"))
         for difference in shown:
-            _show_one(session, difference)
+            _show_one(context, difference)
         if not everything and len(one.differences) > 1:
             more = len(one.differences) - 1
             text = f"{counted(more, 'more difference')} after it; --all shows {'it' if more == 1 else 'them'}"
@@ -149,8 +128,8 @@ def _today(one: Replayed) -> str:
     return "not checked" if one.is_skipped else "same" if one.same else "differs"
 
 
-def _show_one(session: Session, one: Difference) -> None:
-    out = session.out
+def _show_one(context: CommandContext, one: Difference) -> None:
+    out = context.out
     out.line((f"step {one.seq}", "bold"), f" {one.path}".rstrip(), ": ", (one.what, "red"))
     out.prose("  ", one.message, indent=2)
     out.prose(("  repair: ", "bold"), one.repair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,35 +11,31 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
-from graphengine.calls.user_frames import is_user_code
-from graphengine.cli.places import can_inspect, command, picture_ending, program, shown
-from graphengine.cli.session import Exit
-from graphengine.cli.state import show_state
-from graphengine.cli.steps import counted, explained, is_offline, usage_line
-from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean
-from graphengine.cli.times import seconds
-from graphengine.cli.waits import all_waits, show_waits
+from graphengine.cli.context import Exit
+from graphengine.cli.places import can_inspect, picture_ending, program, shown
+from graphengine.cli.steps import all_waits, counted, explained, is_offline, show_waits, usage_line
+from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
+from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError, PriceUnknown
-from graphengine.history.json_document import run_document
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
-    from graphengine.cli.places import Place
     from graphengine.cli.project import Found
-    from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
+    from graphengine.graph.options import Limits
+    from graphengine.history.step_document import Document
     from graphengine.models.base import Model
     from graphengine.runner import Result
-    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
@@ -54,6 +51,11 @@ CODES: Final = {
 _LAST_LINES: Final = 8
 _RESULT_LINES: Final = 40
 """The most lines of a result that are printed as JSON on a terminal."""
+_SCREEN_LINES: Final = 3
+"""The lines of a value on a terminal."""
+_PIPE_LINES: Final = 24
+_PIPE_COLUMNS: Final = 500
+_INDENT: Final = 4
 _UNKNOWN_COST: Final = ["--limit", "unknown_cost=yes"]
 
 
@@ -63,25 +65,23 @@ class Job:
 
     Attributes:
         found: The run's graph.
-        place: Where it is stored.
-        output: The file for its result.
         sleeps: Whether to wait while the whole run sleeps, instead of leaving it to a worker.
         run_id: The recorded run that it continues; "" if it starts one.
+        snapshot: Where that run is.
+        limits: The limits that replace its own, if any were given.
         notes: Lines to show before it begins.
         is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
-        models: The `--model` options, unchanged.
-        chosen: The same models, as a Runner takes them.
+        chosen: The models of the command, as a Runner takes them.
     """
 
-    session: Session
+    context: CommandContext
     found: Found
-    place: Place
-    output: Path | None = None
     run_id: str = ""
+    snapshot: Snapshot | None = None
+    limits: Limits | None = None
     sleeps: bool = True
     notes: list[str] = field(default_factory=list)
     is_in_file: bool = True
-    models: Sequence[str] = ()
     chosen: Chosen = field(default_factory=dict)
     is_known_offline: bool = False
     is_announced: bool = False
@@ -89,7 +89,13 @@ class Job:
     def __post_init__(self) -> None:
         from graphengine.cli.models import models_for  # `show` needs no models
 
-        self.chosen = models_for(self.models, self.found)
+        if self.is_in_file:
+            self.chosen = models_for(self.context.models, self.found)
+
+    @property
+    def needs_steps(self) -> bool:
+        """Whether its report reads the run's steps."""
+        return self.context.json or not self.is_in_file
 
     @property
     def graph_words(self) -> list[str]:
@@ -99,24 +105,24 @@ class Job:
     @property
     def words(self) -> list[str]:
         """The options with which a later command continues the run as this one drove it."""
-        output = ["-o", str(self.output)] if self.output is not None else []
+        output = ["-o", str(self.context.output)] if self.context.output is not None else []
         return [*self.model_words, *output, *self.graph_words]
 
     @property
     def model_words(self) -> list[str]:
         """The options that a later command needs to use the same models: a run does not record them."""
-        return [word for name in self.models for word in ("--model", name)]
+        return [word for name in self.context.models for word in ("--model", name)]
 
     def resume_command(self, run_id: str, *more: str) -> str:
         """Return the command that resumes the run, with more options."""
-        return command("resume", run_id, *more, place=self.place)
+        return self.context.place.command("resume", run_id, *more)
 
     def announce(self, run_id: str) -> None:
         """Show which run was started, once its start is recorded."""
         self.is_announced = True
-        err = self.session.err
+        err = self.context.err
         plan = self.found.graph.compile()
-        err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.place.database)}")
+        err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.context.place.database)}")
         self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
         if self.is_known_offline:
             err.line((OFFLINE, "yellow"))
@@ -128,13 +134,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that is no longer driven, as stored; `asked_by` is the signal that stopped it, if any."""
+    """A run that is no longer driven, as stored.
+
+    Attributes:
+        asked_by: The signal that stopped it, if any.
+        steps: Its steps, if the job needs them.
+    """
 
     result: Result[Any]
     info: RunInfo
     snapshot: Snapshot
-    steps: Sequence[Step]
     asked_by: str = ""
+    steps: Sequence[Step] = ()
 
 
 def report(job: Job, ended: Ended) -> int:
@@ -143,36 +154,34 @@ def report(job: Job, ended: Ended) -> int:
     Raises:
         OutputFailed: The result cannot be written.
     """
-    session = job.session
+    context = job.context
     result = ended.result
     is_finished, is_cut = result.status == "finished", False
-    if session.json:
-        session.document(_document(job, ended))
-    elif is_finished and (isinstance(result.output, str) or job.output is None):
-        is_cut = _print_output(session.out, result.output)
+    if context.json:
+        context.document(_document(job, ended))
+    elif is_finished and (isinstance(result.output, str) or job.context.output is None):
+        is_cut = _print_output(context.out, result.output)
     try:
-        if job.output is not None and is_finished:
+        if job.context.output is not None and is_finished:
             _write_output(job, ended)
     finally:
-        if session.debug and result.error is not None and result.error.traceback:
-            session.err.line(result.error.traceback.rstrip())
-        show_end(session.err, ended.snapshot, ended.asked_by)
-        show_reasons(session.err, ended)
+        if context.debug and result.error is not None and result.error.traceback:
+            context.err.line(result.error.traceback.rstrip())
+        show_end(context.err, ended.snapshot, ended.asked_by)
+        show_reasons(context.err, ended)
         if ended.snapshot.status == "waiting":
-            show_waits(session.err, ended.snapshot, job.words, job.place)
-            show_kept(session.err, ended.snapshot)
-        show_cost(session.err, ended.snapshot)
-        if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
-            session.err.line((OFFLINE, "yellow"))
+            show_waits(context.err, ended.snapshot, job.words, job.context.place)
+            show_kept(context.err, ended.snapshot)
+        show_cost(context.err, ended.snapshot)
+        if not job.is_known_offline and is_offline(ended.snapshot.usage):
+            context.err.line((OFFLINE, "yellow"))
         if is_cut:
-            whole = command("resume", result.run_id, "-o", "result.json", *job.graph_words, place=job.place)
-            session.err.line(("whole:  ", "dim"), whole)
+            whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
+            context.err.line(("whole:  ", "dim"), whole)
         show_next(job, ended)
-    if job.output is not None:
-        text = (
-            f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
-        )
-        session.err.prose(text)
+    if job.context.output is not None:
+        done = f"the result is in {context.output}"
+        context.err.prose(done if is_finished else f"{context.output} is not written: the run has no result")
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
 
 
@@ -189,18 +198,15 @@ def _is_released(ended: Ended) -> bool:
     return ended.result.status == "running" and bool(ended.asked_by)
 
 
-def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
-    """Return the run's document, with the value of the graph's `result=` after its state."""
-    document = run_document(ended.info, ended.snapshot, ended.steps)
+def _document(job: Job, ended: Ended) -> Document:
+    """Return the run's document, with the value of the graph's `result=`."""
+    from graphengine.history.json_document import run_document
+
+    facts = ended.info, ended.snapshot, ended.steps
     if job.found.graph.result is None:
-        return document
+        return run_document(*facts)
     output = ended.result.output if ended.result.status == "finished" else None
-    whole: dict[str, JsonValue] = {}
-    for name, value in document.items():
-        whole[name] = value
-        if name == "state":
-            whole["output"] = to_jsonable_python(output, by_alias=False, fallback=str)
-    return whole
+    return run_document(*facts, to_jsonable_python(output, by_alias=False, fallback=str))
 
 
 def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
@@ -256,32 +262,25 @@ def place_in_user_code(traceback_text: str) -> str:
 def show_cost(err: Channel, snapshot: Snapshot) -> None:
     """Show the number of steps, the duration, and the usage of models."""
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
-    err.prose(f"{took}, {usage_line(run_usage(snapshot))}")
+    err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if snapshot.inherited and any(snapshot.inherited.values()):
-        err.prose(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
-
-
-def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> Usage:
-    """Return the usage of a run."""
-    return snapshot.inherited if inherited else snapshot.usage
+        err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
 
 
 def show_next(job: Job, ended: Ended) -> None:
     """Show the commands that resume, branch and draw this run, as far as they apply."""
-    info, place, graph = ended.info, job.place, job.graph_words
-    err = job.session.err
+    info, place, graph = ended.info, job.context.place, job.graph_words
+    err = job.context.err
     if _can_resume(ended):
         higher = raised_limit(ended.snapshot)
         err.line(("resume: ", "dim"), job.resume_command(info.id, *higher, *job.words))
     at = info.seq - 1 if info.status == "finished" else info.seq
     if at > 0 and job.is_in_file:
-        err.line(
-            ("branch: ", "dim"), command("branch", info.id, "--at", str(at), *job.model_words, *graph, place=place)
-        )
+        err.line(("branch: ", "dim"), place.command("branch", info.id, "--at", str(at), *job.model_words, *graph))
     picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
-    err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
+    err.line(("draw:   ", "dim"), place.command("render", info.id, "-o", picture))
     if can_inspect():
         err.line(("look:   ", "dim"), shlex.join([*program(), "inspect", *place.words]))
 
@@ -345,12 +344,12 @@ def check_output(path: Path) -> None:
 
 
 def _write_output(job: Job, ended: Ended) -> None:
-    output, path = ended.result.output, str(job.output)
+    output, path = ended.result.output, str(job.context.output)
     text = output if isinstance(output, str) else _as_text(output)
     try:
         write_file(path, text.encode(), is_private=True)
     except OSError as error:
-        again = command("resume", ended.info.id, "-o", path, *job.graph_words, place=job.place)
+        again = job.context.place.command("resume", ended.info.id, "-o", path, *job.graph_words)
         raise OutputFailed(
             f"the result cannot be written: {error.strerror}",
             where=path,
@@ -374,3 +373,59 @@ def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
             if agent is not None:
                 found.append(models.of(plan.graph, name, agent.name, agent.model))
     return bool(found) and all(model.name == "offline" for model in found)
+
+
+def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool = False) -> bool:
+    """Show the fields of a state; return whether a value was cut.
+
+    Args:
+        out: The channel to write to.
+        values: The fields.
+        is_whole: Whether to show long values uncut.
+    """
+    is_cut = False
+    for name, value in values.items():
+        is_cut |= _show_field(out, name, value, is_whole=is_whole)
+    return is_cut
+
+
+def _show_field(out: Channel, name: str, value: JsonValue, *, is_whole: bool) -> bool:
+    columns, left_out = out.columns, ""
+    if is_whole:
+        text = whole(value)
+    elif columns is None:
+        text, left_out = _for_pipe(value)
+    else:
+        text, left_out = _for_screen(value, _SCREEN_LINES * (columns - 2 * _INDENT) - len(name))
+    out.prose((name, "bold"), ": ", text, (f" … {left_out} more" if left_out else "", "dim"), indent=_INDENT)
+    return bool(left_out)
+
+
+def whole(value: JsonValue) -> str:
+    """Return a value uncut: a text of several lines below its name, anything else as JSON on one line."""
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    lines = value.splitlines()
+    return value.strip("\n") if len(lines) <= 1 else "".join(f"\n{' ' * _INDENT}{line}" for line in lines)
+
+
+def _for_screen(value: JsonValue, room: int) -> tuple[str, str]:
+    """Return the beginning of a value, on one line and cut between words, and how much is left out."""
+    text = one_line(clean(value if isinstance(value, str) else whole(value)), 1_000_000_000)
+    if len(text) <= room:
+        return text, ""
+    room -= len(f" … {len(text):,} characters more")
+    cut = text[: text.rfind(" ", room // 2, room) if " " in text[room // 2 : room] else room]
+    return cut, f"{len(text) - len(cut):,} characters"
+
+
+def _for_pipe(value: JsonValue) -> tuple[str, str]:
+    """Return a value with at most a number of lines and columns, and how much is left out."""
+    if not isinstance(value, str):
+        text = whole(value)
+        left_out = len(text) - _PIPE_COLUMNS
+        return text[:_PIPE_COLUMNS], f"{left_out:,} characters" if left_out > 0 else ""
+    lines = value.splitlines()
+    shown = [line[:_PIPE_COLUMNS] for line in lines[:_PIPE_LINES]]
+    left_out = sum(map(len, lines)) - sum(map(len, shown))
+    return whole("\n".join(shown)), f"{left_out:,} characters" if left_out else ""

@@ -1,4 +1,4 @@
-"""`graphengine run`: start a run."""
+"""`graphengine run`, `resume`, `branch` and `stop`: start a run, continue it, branch off it, stop it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from graphengine.api.runner import Runner
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Begin
-    from graphengine.cli.options import Given
     from graphengine.cli.project import Found
     from graphengine.cli.report import Job
-    from graphengine.cli.session import Session
+    from graphengine.engine.plan import Plan
     from graphengine.runner import Run
     from graphengine.stores.base import RunInfo
 
 
-@click.command(
+@options.command(
     "run",
-    cls=helping.Command,
+    *options.DRIVING,
     examples="""
         graphengine run review --input task=Tides
         graphengine run flows/review.py --input task=@task.txt -o draft.md
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
         graphengine run review --limit steps=50 --run-id moon --tag nightly
         graphengine run publish --pause-before approve     # exits with 3, waiting
     """,
-    exits=helping.DRIVES,
+    exits=options.DRIVES,
 )
-@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=completing.graphs)
+@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=options.complete_graphs)
 @click.option(
     "--input",
     "pairs",
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--after",
     metavar="RUN_ID",
-    shell_complete=completing.runs,
+    shell_complete=options.complete_runs,
     help="Start with the final state of this earlier run.",
 )
 @click.option(
@@ -62,10 +63,8 @@ if TYPE_CHECKING:
     help="With --queue: the tenant of the run, or any other name; the keys of a queue take turns.",
 )
 @options.no_wait
-@click.pass_obj
-@options.driving
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def run(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
     reference: str,
     pairs: tuple[str, ...],
     run_id: str | None,
@@ -76,7 +75,6 @@ def command(  # noqa: PLR0913 - one for each option
     key: str | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
     estimate: bool,  # noqa: FBT001
-    given: Given,
 ) -> int:
     """Run a graph and record every step.
 
@@ -92,30 +90,25 @@ def command(  # noqa: PLR0913 - one for each option
     exit code 0: `graphengine worker` drives it, and `graphengine watch` follows it.
     """
     from graphengine.cli.driving import drive
-    from graphengine.cli.places import place_of
     from graphengine.cli.project import find
-    from graphengine.cli.recorded import run_id_of
     from graphengine.cli.report import Job, check_output
 
-    if given.output is not None:
-        check_output(given.output)
+    if context.output is not None:
+        check_output(context.output)
     found = find(reference)
     graph = found.graph
     graph.compile()
-    job = Job(
-        session, found, place_of(given.database, found.file), given.output, sleeps=not no_wait, models=given.models
-    )
+    context.use(found.file, writes=True)
+    job = Job(context, found, sleeps=not no_wait)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     if estimate:
         from graphengine.cli.estimate import show_estimate
 
         return show_estimate(job, state)
-    limits = options.limits_from(given.limits, graph.limits)
-    if after is not None and job.place.exists:
-        after = run_id_of(session, job.place, after)
-
-    more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": given.pauses or (), "tags": tags}
-
+    limits = options.limits_from(context.limits, graph.limits)
+    if after is not None and context.place.exists:
+        after = context.find(after).id
+    more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": context.pauses, "tags": tags}
     more |= {"queue": queue, "priority": priority, "key": key}
 
     async def begin(runner: Runner) -> Run[Any]:
@@ -124,36 +117,178 @@ def command(  # noqa: PLR0913 - one for each option
     return _enqueue(job, begin) if queue is not None else drive(job, begin)
 
 
+@options.command(
+    "resume",
+    *options.DRIVING,
+    examples="""
+        graphengine resume cut --limit steps=100
+        graphengine resume cut -o draft.md       # finished: prints its result again
+    """,
+    exits=options.DRIVES,
+)
+@options.run_id
+@options.no_wait
+@options.graph
+def resume(
+    context: CommandContext,
+    run_id: str,
+    no_wait: bool,  # noqa: FBT001 - as click gives it
+    reference: str | None,
+) -> int:
+    """Resume a run after a crash, a stop, a failure, a reached limit or an answer.
+
+    Finished nodes are not run again. A finished run prints its result again; a run that still waits shows what it waits
+    for. Nodes given with --pause-before replace those given before. Ctrl-C stops the run after the node in flight;
+    SIGTERM releases it after the node in flight, so that a worker can continue it.
+    """
+    from graphengine.cli import driving
+
+    job = driving.recorded_job(context, run_id, reference)
+    job.sleeps = not no_wait
+    return driving.resume(job)
+
+
+@options.command(
+    "branch",
+    *options.DRIVING,
+    examples="""
+        graphengine branch tides --at 1 --set "draft=Tides come twice a day."
+        graphengine branch tides --at 2 --run-id tides-3 --tag tried
+    """,
+    exits=options.DRIVES,
+)
+@options.run_id
+@click.option("--at", type=int, metavar="SEQ", required=True, help="The last step that the branch shares with the run.")
+@click.option(
+    "--set",
+    "pairs",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    help="Update a field first, through its reducer; values have the syntax of --input.",
+)
+@click.option(
+    "--path",
+    metavar="PATH",
+    help="The state that --set updates, if several are active at that step: '' for the run's, article for that of the "
+    "graph at that node, ~facts for that of the arm to facts.",
+)
+@click.option("--run-id", "branch_id", metavar="ID", help="The branch's id; generated if not given.")
+@options.tags
+@options.graph
+def branch(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
+    run_id: str,
+    at: int,
+    pairs: tuple[str, ...],
+    path: str | None,
+    branch_id: str | None,
+    tags: tuple[str, ...],
+    reference: str | None,
+) -> int:
+    """Start a new run from a step of another run, which stays unchanged."""
+    from graphengine.cli.driving import drive, recorded_job
+    from graphengine.cli.inputs import parse_pairs, update_forms_of
+
+    job = recorded_job(context, run_id, reference, at)
+    graph = job.found.graph
+    forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
+    update = parse_pairs(pairs, forms, "--set", job.notes)
+    more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
+    more |= {"pause_before": context.pauses or None, "tags": tags}
+
+    async def begin(runner: Runner) -> Run[Any]:
+        return runner.branch(graph, job.run_id, at, update=update, **more)
+
+    return drive(job, begin)
+
+
+def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
+    """Return the graph whose fields a path names; an invalid path is reported by the branch itself."""
+    for part in path.split("/"):
+        node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
+        calls = () if node is None else (node.call, *node.choices.values())
+        plan = next((call.graph for call in calls if call is not None and call.graph is not None), plan)
+    return plan
+
+
+@options.command(
+    "stop",
+    options.DATABASE,
+    examples="""
+        graphengine stop post
+        graphengine stop desk --now --json     # cancels what is in flight
+    """,
+    exits={
+        0: "it is stopped, or its process was asked to stop it",
+        2: "it has already ended, or no process drives it; or wrong usage",
+    },
+)
+@options.run_id
+@click.option("--now", is_flag=True, help="Cancel the nodes in flight, as calls of models; a resume repeats them.")
+def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT001 - as click gives it
+    """Stop a run: at its next safe point if another process drives it, at once if it waits or is queued."""
+    from graphengine.api.runner import Runner
+    from graphengine.cli.places import graph_words
+
+    context.use(writes=True)
+    info = context.find(run_id)
+    run_id = info.id
+    resume = context.place.command("resume", run_id, *graph_words(info.graph))
+    if info.status not in ("running", "waiting"):
+        raise GraphEngineError(
+            f"run {run_id} is already {info.status}",
+            where=f"run {run_id}",
+            repair="nothing needs to be done",
+            code="not_running",
+        )
+    is_waiting = info.driver is None and (info.status == "waiting" or info.queued)
+    if info.driver is None and not is_waiting:
+        message = f"no process drives run {run_id}: its process died before finishing it"
+        raise GraphEngineError(message, where=f"run {run_id}", repair=resume, code="not_running")
+
+    async def ask() -> None:
+        await Runner(context.store).stop(run_id, now=now)
+
+    context.run(ask())
+    if context.json:
+        from graphengine.cli.run_documents import Stopped
+
+        context.document(Stopped(run_id=run_id, stop="done" if is_waiting else "asked"))
+    else:
+        when = "at once" if now else "after the node in flight"
+        asked = f"asked the process that drives run {run_id} to stop it {when}"
+        context.out.line(
+            f"stopped run {run_id}, which {'was queued' if info.queued else 'waited'}" if is_waiting else asked
+        )
+        context.err.line(("resume: ", "dim"), resume)
+    return 0
+
+
+# --- what `run` needs ---
+
+
 def _enqueue(job: Job, begin: Begin) -> int:
     """Record a run in its queue, and show how it is driven and followed."""
-    import asyncio
-
     from graphengine.api.runner import Runner
-    from graphengine.cli.places import command as to_paste
-    from graphengine.cli.places import worker_command
-    from graphengine.history.json_document import SCHEMA
+
+    context = job.context
 
     async def queued() -> RunInfo:
-        async with Runner(job.place.database, models=job.chosen) as runner:
+        async with Runner(context.store, models=job.chosen) as runner:
             run = await begin(runner)
             await run.result()
             return await runner.store.info(run.id)
 
-    info = asyncio.run(queued())
-    session = job.session
-    if session.json:
-        facts = {
-            "run_id": info.id,
-            "graph": info.graph,
-            "queue": info.queue,
-            "priority": info.priority,
-            "key": info.key,
-        }
-        session.document({"schema": SCHEMA, **facts, "status": "queued"})
+    info = context.run(queued())
+    if context.json:
+        from graphengine.cli.run_documents import Queued
+
+        place = info.queue, info.priority, info.key
+        context.document(Queued(info.id, info.graph, *place))
         return 0
-    session.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")
-    session.err.line(("worker: ", "dim"), worker_command(info.queue, job.graph_words, job.place))
-    session.err.line(("follow: ", "dim"), to_paste("watch", info.id, place=job.place))
+    context.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")
+    context.err.line(("worker: ", "dim"), context.place.worker_command(info.queue, job.graph_words))
+    context.err.line(("follow: ", "dim"), context.place.command("watch", info.id))
     return 0
 
 
@@ -180,7 +315,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
             wrong = f"the example of {found.file.name} is not used: it is {kind}, neither {state.__name__} nor a dict"
             notes.append(wrong)
     try:
-        return state_from(state, parse_pairs(pairs, forms_of(state), "--input", notes, state))
+        return state_from(state, parse_pairs(pairs, forms_of(state), "--input", notes))
     except InputError as error:
         if wrong:
             error.message += f"; {wrong}"

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 from graphengine.state.amounts import are_offline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Part
-    from graphengine.cli.tree import Tree
     from graphengine.engine.snapshot import Snapshot
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo, Store, Summary
@@ -25,9 +25,9 @@ _WAIT_CHARACTERS: Final = 200
 _INDENT: Final = 4
 
 
-@click.command(
+@options.command(
     "runs",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine runs
         graphengine runs --status waiting --json
@@ -37,27 +37,23 @@ _INDENT: Final = 4
 )
 @click.option(
     "--status",
-    type=helping.Choice(_STATUSES),
+    type=options.Choice(_STATUSES),
     help="Only runs with this status; a run is interrupted if its process died before finishing it.",
 )
-@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
-@click.option("--tag", metavar="NAME", shell_complete=completing.tags, help="Only runs with this tag.")
+@click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
+@click.option("--tag", metavar="NAME", shell_complete=options.complete_tags, help="Only runs with this tag.")
 @click.option(
     "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, e.g. 30d, 12h, 45m."
 )
 @click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is newer, e.g. 1h.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum runs to list.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
-@options.database
-@options.common
-@click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def runs(
+    context: CommandContext,
     /,
     *,
     limit: int,
     is_tree: bool,
-    database: Database | None,
     older_than: float | None,
     newer_than: float | None,
     **named: str | None,
@@ -73,44 +69,39 @@ def command(  # noqa: PLR0913 - one for each option
     cost of models for the run itself, without the steps a branch shares with its parent; `in all` adds the cost of all
     branches shown below it.
     """
-    from graphengine.cli.places import place_of, shown
-    from graphengine.cli.recorded import read
+    from graphengine.cli.places import shown
     from graphengine.history.json_document import runs_document
     from graphengine.history.selection import Wanted, hint_of, newest
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
-    place = place_of(database)
     wanted = Wanted(limit, named["status"], named["graph"], named["tag"], older_than, newer_than)
-    found = read(place, lambda store: newest(store, wanted))
-    waiting = read(place, lambda store: _waiting(store, found)) if session.json else {}
+    found = context.read(lambda store: newest(store, wanted))
+    waiting = context.read(lambda store: _waiting(store, found)) if context.json else {}
     if is_tree and found:
-        from graphengine.cli.tree import tree_of
         from graphengine.history.json_document import tree_document
 
-        tree = read(place, lambda store: tree_of(store, found))
-        if session.json:
-            session.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums())))
+        tree = context.read(lambda store: _tree_of(store, found))
+        if context.json:
+            context.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums())))
         else:
-            _show_tree(session, tree)
-    elif session.json:
-        session.document(runs_document(found, waiting))
+            _show_tree(context, tree)
+    elif context.json:
+        context.document(runs_document(found, waiting))
     elif found:
-        _show(session, found)
+        _show(context, found)
     else:
-        session.err.line(f"no runs{wanted} in {shown(place.database)}")
-        hint = read(place, lambda store: hint_of(store, wanted))
+        context.err.line(f"no runs{wanted} in {shown(context.place.database)}")
+        hint = context.read(lambda store: hint_of(store, wanted))
         if hint:
-            session.err.line(("  ", "dim"), hint)
-    if len(found) == limit and not session.json:
-        session.err.line(f"the newest {limit}; --limit shows more")
+            context.err.line(("  ", "dim"), hint)
+    if len(found) == limit and not context.json:
+        context.err.line(f"the newest {limit}; --limit shows more")
     return 0
 
 
 async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
-    from contextlib import suppress
-
     from graphengine.errors import StoreError
     from graphengine.history.load import load_snapshot
 
@@ -122,13 +113,12 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
     return waiting
 
 
-def _show(session: Session, runs: Sequence[RunInfo]) -> None:
+def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below a run that waits, failed or was stopped, the reason."""
-    from graphengine.cli.tables import padded
-    from graphengine.cli.times import short_time, when
+    from graphengine.cli.terminal import padded, short_time, when
     from graphengine.history.selection import status_of
 
-    out = session.out
+    out = context.out
     columns = out.columns
     at = when if columns is None else short_time
     rows = [
@@ -143,7 +133,7 @@ def _show(session: Session, runs: Sequence[RunInfo]) -> None:
     ]
     headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "cost", "why")
     expendable = ("begun", "seq", "branched from", "tags", "due", "last step", "cost", "graph")
-    heading, *lines = padded(headings, rows, columns=columns, expendable=expendable)
+    heading, *lines = padded(headings, rows, columns, expendable)
     out.line(("".join(heading), "bold"))
     for info, line in zip(runs, lines, strict=True):
         out.line(*_with_status(heading, line, status_of(info)))
@@ -159,12 +149,11 @@ def _with_status(heading: Sequence[str], line: Sequence[str], status: str) -> li
     return [(cell, style) if name.strip() == "status" else cell for name, cell in zip(heading, line, strict=True)]
 
 
-def _show_tree(session: Session, tree: Tree) -> None:
+def _show_tree(context: CommandContext, tree: _Tree) -> None:
     """Show each run below its parent, with the step where it branched off."""
     import time
 
-    from graphengine.cli.tables import padded
-    from graphengine.cli.times import age
+    from graphengine.cli.terminal import age, padded
     from graphengine.history.selection import status_of
 
     now, drawn, sums = time.time(), list(tree.rows()), tree.sums()
@@ -185,12 +174,12 @@ def _show_tree(session: Session, tree: Tree) -> None:
     ]
     headings = ("run", "graph", "status", "branched at", "seq", "last step", "follows", "spent", "in all")
     expendable = ("seq", "follows", "graph", "last step", "branched at")
-    heading, *body = padded(headings, rows, columns=session.out.columns, expendable=expendable)
-    session.out.line(("".join(heading), "bold"))
+    heading, *body = padded(headings, rows, context.out.columns, expendable)
+    context.out.line(("".join(heading), "bold"))
     for (lines, info), (first, *others) in zip(drawn, body, strict=True):
-        session.out.line(*_with_status(heading, [lines + first[len(lines) :], *others], status_of(info)))
+        context.out.line(*_with_status(heading, [lines + first[len(lines) :], *others], status_of(info)))
     if len(tree.runs) > len(tree.listed):
-        session.err.line("*: not in the list; shown because a branch of it is")
+        context.err.line("*: not in the list; shown because a branch of it is")
 
 
 def _spent(usage: Usage | None) -> str:
@@ -211,8 +200,7 @@ def _cost(summary: Summary | None) -> str:
 
 def _why(info: RunInfo, *, due: bool = False) -> str:
     """Return the first thing that a run waits for and how many more there are, or why it ended."""
-    from graphengine.cli.terminal import one_line
-    from graphengine.cli.times import when
+    from graphengine.cli.terminal import one_line, when
 
     summary = info.summary
     if summary is None or info.status == "running":
@@ -226,3 +214,83 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
 
 def _parent(info: RunInfo) -> str:
     return f"{info.parent} at {info.parent_seq}" if info.parent is not None else ""
+
+
+# --- --tree ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """Runs with the runs they were branched from.
+
+    Attributes:
+        runs: All of them, the newest first: the listed ones and their ancestors.
+        listed: The ids of the listed ones.
+        after: By id, the run whose final state a run began with, if any.
+        spent: By id, what each run spent on models itself, without inherited usage; unreadable runs are missing.
+    """
+
+    runs: Sequence[RunInfo]
+    listed: frozenset[str] = frozenset()
+    after: Mapping[str, str] = field(default_factory=dict)
+    spent: Mapping[str, Usage] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[tuple[str, RunInfo]]:
+        """Yield each run after the run it was branched from, with its tree lines."""
+        below = self._below()
+        left: list[tuple[str, str, RunInfo]] = [("", "", info) for info in reversed(below.get(None, []))]
+        while left:
+            before, sign, info = left.pop()
+            yield before + sign, info
+            deeper = before + {"": "", "├─ ": "│  ", "└─ ": "   "}[sign]
+            children = sorted(below.get(info.id, []), key=lambda child: (child.parent_seq, child.created_at, child.id))
+            signs = ["├─ "] * (len(children) - 1) + ["└─ "]
+            left += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
+
+    def sums(self) -> Mapping[str, Usage]:
+        """Return by id what each run and the branches below it spent together."""
+        from graphengine.engine.frame_tree import add_usage
+
+        below = self._below()
+        found: dict[str, Usage] = {}
+        for _, info in reversed(list(self.rows())):  # a branch comes after its parent
+            total = self.spent.get(info.id, {})
+            for child in below.get(info.id, ()):
+                total = add_usage(total, found[child.id])
+            found[info.id] = total
+        return found
+
+    def _below(self) -> dict[str | None, list[RunInfo]]:
+        """Return the branches of each run; None has the runs whose parent is not here."""
+        known = {info.id for info in self.runs}
+        below: dict[str | None, list[RunInfo]] = {}
+        for info in self.runs:
+            below.setdefault(info.parent if info.parent in known else None, []).append(info)
+        return below
+
+
+async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
+    """Return the tree of runs and the runs they were branched from."""
+    from graphengine.engine.steps import Started
+    from graphengine.errors import StoreError
+    from graphengine.history.load import load_snapshot, own_usage
+
+    runs = {info.id: info for info in found}
+    missing = {info.parent for info in found if info.parent is not None} - runs.keys()
+    while missing:
+        parents = await store.infos(sorted(missing))
+        runs |= {info.id: info for info in parents}
+        missing = {info.parent for info in parents if info.parent is not None} - runs.keys()
+    after: dict[str, str] = {}
+    for info in runs.values():
+        if info.parent is None:
+            with suppress(StoreError):  # a run that cannot be read is listed without it
+                for step in await store.steps(info.id, 0, 1):
+                    if isinstance(step.data, Started) and step.data.after:
+                        after[info.id] = step.data.after
+    spent: dict[str, Usage] = {}
+    for run_id, info in runs.items():
+        with suppress(StoreError):  # as above
+            spent[run_id] = await own_usage(store, info, await load_snapshot(store, run_id, None))
+    ordered = sorted(runs.values(), key=lambda info: (info.created_at, info.id), reverse=True)
+    return _Tree(ordered, frozenset(info.id for info in found), after, spent)

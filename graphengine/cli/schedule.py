@@ -6,25 +6,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    from graphengine.api.runner import Runner
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
-    from graphengine.runner import Schedule
-    from graphengine.stores.base import Store
+    from graphengine.cli.context import CommandContext
+    from graphengine.stores.base import QueueStore
+    from graphengine.worker import Schedule
 
 _ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
 _MISSED: Final = ("skip", "one", "all")
 
 
-@click.command(
+@options.command(
     "schedule",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine schedule
         graphengine schedule add daily --cron "0 7 * * *" --graph review
@@ -32,7 +29,7 @@ _MISSED: Final = ("skip", "one", "all")
         graphengine schedule list --json
     """,
 )
-@click.argument("action", metavar="[list|add|remove|pause|resume]", type=helping.Choice(_ACTIONS), default="list")
+@click.argument("action", metavar="[list|add|remove|pause|resume]", type=options.Choice(_ACTIONS), default="list")
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--cron", metavar="TIMES", help='add: minute, hour, day, month, day of the week, e.g. "0 7 * * *".')
 @click.option("--zone", metavar="NAME", default="UTC", show_default=True, help="add: The time zone of the times.")
@@ -40,13 +37,13 @@ _MISSED: Final = ("skip", "one", "all")
     "--graph",
     "reference",
     metavar="FILE[:NAME]|NAME",
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="add: The graph to start.",
 )
 @click.option("--input", "pairs", metavar="KEY=VALUE", multiple=True, help="add: A field of the state, as for `run`.")
 @click.option(
     "--missed",
-    type=helping.Choice(_MISSED),
+    type=options.Choice(_MISSED),
     default="skip",
     show_default=True,
     help="add: What to do with times at which no worker was there: skip them, start the last one, or all.",
@@ -57,16 +54,12 @@ _MISSED: Final = ("skip", "one", "all")
     "--key", metavar="NAME", help="add: The tenant of the runs, or any other name; the keys of a queue take turns."
 )
 @options.tags
-@options.database
-@options.common
-@click.pass_obj
-def command(
-    session: Session,
+def schedule(
+    context: CommandContext,
     /,
     *,
     action: str,
     name: str | None,
-    database: Database | None,
     **given: Any,  # noqa: ANN401 - options
 ) -> int:
     """List, add, remove, pause and resume schedules.
@@ -75,35 +68,37 @@ def command(
     one, or replaces the one of its name; its runs have ids such as daily@20261121T060000Z, with the time in UTC. A
     paused schedule starts nothing, and what it missed is not started when it is resumed.
     """
-    from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read
-    from graphengine.runner.schedules import as_schedule
+    from msgspec import convert
+
+    from graphengine.cli.run_documents import OneSchedule, Schedules
+    from graphengine.worker.schedules import as_schedule
 
     if action != "list" and name is None:
         raise click.UsageError(f"name the schedule: graphengine schedule {action} NAME")
     if action == "add":
-        _add(session, str(name), database, given)
+        _add(context, str(name), given)
     elif action != "list":
-        _change(database, lambda runner: _asked(runner, action, str(name)))
-    place = place_of(database)
+        context.use(writes=True)
+        context.run(_change(context, action, str(name)))
 
-    async def listed(store: Store) -> Sequence[Schedule]:
-        return [as_schedule(kept) for kept in await store.schedules()]
+    async def kept(store: QueueStore) -> Sequence[Schedule]:
+        return [as_schedule(each) for each in await store.schedules()]
 
-    found = [each for each in read(place, listed) if name in (None, each.name)]
-    if session.json:
-        session.document(_document(found))
+    found = [each for each in context.read(kept) if name in (None, each.name)]
+    if context.json:
+        context.document(Schedules(schedules=[convert(each, OneSchedule, from_attributes=True) for each in found]))
     elif found:
-        _show(session, found)
+        _show(context, found)
     else:
-        session.err.line(f"removed schedule {name}" if action == "remove" else "there is no schedule")
+        context.err.line(f"removed schedule {name}" if action == "remove" else "there is no schedule")
     return 0
 
 
-def _add(session: Session, name: str, database: Database | None, given: Mapping[str, Any]) -> None:
+def _add(context: CommandContext, name: str, given: Mapping[str, Any]) -> None:
+    from graphengine.api.runner import Runner
     from graphengine.cli.inputs import forms_of, parse_pairs
     from graphengine.cli.project import find
-    from graphengine.runner import Schedule
+    from graphengine.worker import Schedule
 
     if given["cron"] is None or given["reference"] is None:
         raise click.UsageError('give the times and the graph: --cron "0 7 * * *" --graph NAME')
@@ -111,45 +106,29 @@ def _add(session: Session, name: str, database: Database | None, given: Mapping[
     notes: list[str] = []
     state = parse_pairs(given["pairs"], forms_of(found.graph.state), "--input", notes)
     for note in notes:
-        session.err.prose(note)
+        context.err.prose(note)
     facts = {each: given[each] for each in ("cron", "zone", "missed", "queue", "priority", "key", "tags")}
-    schedule = Schedule(name=name, graph=found.graph.name, **facts)
-    _change(database, lambda runner: runner.schedule(schedule, found.graph, state), found.file)
+    added = Schedule(name=name, graph=found.graph.name, **facts)
+
+    async def add() -> None:
+        await Runner(context.store).schedule(added, found.graph, state)
+
+    context.use(found.file, writes=True)
+    context.run(add())
 
 
-async def _asked(runner: Runner, action: str, name: str) -> None:
+async def _change(context: CommandContext, action: str, name: str) -> None:
+    from graphengine.api.runner import Runner
+
+    runner = Runner(context.store)
     if action == "remove":
         await runner.unschedule(name)
     else:
         await runner.pause_schedule(name, paused=action == "pause")
 
 
-def _change(
-    database: Database | None, change: Callable[[Runner], Coroutine[Any, Any, object]], file: Path | None = None
-) -> None:
-    import asyncio
-
-    from graphengine.api.runner import Runner
-    from graphengine.cli.places import place_of
-
-    async def changing() -> None:
-        async with Runner(place_of(database, file).database) as runner:
-            await change(runner)
-
-    asyncio.run(changing())
-
-
-def _document(found: Sequence[Schedule]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from graphengine.history.json_document import SCHEMA
-
-    return {"schema": SCHEMA, "schedules": [{**asdict(each), "tags": list(each.tags)} for each in found]}
-
-
-def _show(session: Session, found: Sequence[Schedule]) -> None:
-    from graphengine.cli.tables import padded
-    from graphengine.cli.times import when
+def _show(context: CommandContext, found: Sequence[Schedule]) -> None:
+    from graphengine.cli.terminal import when
 
     rows = [
         (
@@ -159,7 +138,4 @@ def _show(session: Session, found: Sequence[Schedule]) -> None:
         for each in found
     ]
     headings = ("schedule", "times", "zone", "graph", "queue", "missed", "next")
-    heading, *lines = padded(headings, rows, columns=session.out.columns, expendable=("missed", "queue", "zone"))
-    session.out.line(("".join(heading), "bold"))
-    for line in lines:
-        session.out.line("".join(line))
+    context.out.table(headings, rows, expendable=("missed", "queue", "zone"))

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from graphengine.cli.folders import Database
-    from graphengine.cli.session import Session
-    from graphengine.service.server import Settings
+    from graphengine.cli.context import CommandContext
+    from graphengine.serve.service.server import Settings
 
 _TOKEN: Final = "GRAPHENGINE_TOKEN"  # noqa: S105 - the name of a variable
 _LEAST_TOKEN: Final = 16
 
 
-@click.command(
+@options.command(
     "serve",
-    cls=helping.Command,
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
     examples="""
         graphengine serve
         graphengine serve flows/review.py --host 127.0.0.1 --port 8080 --queue mail
@@ -32,7 +33,7 @@ _LEAST_TOKEN: Final = 16
         2: "the port is taken, the token cannot be used, or the extra `serve` is not installed",
     },
 )
-@click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=completing.graphs)
+@click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 finds a free one."
@@ -59,20 +60,13 @@ _LEAST_TOKEN: Final = 16
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
 )
-@options.model
-@options.database
-@options.observed
-@options.common
-@click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def serve(
+    context: CommandContext,
     /,
     references: tuple[str, ...],
     token_file: Path | None,
     webhook_secret_env: str | None,
     body_bytes: int,
-    models: tuple[str, ...],
-    database: Database | None,
     **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
@@ -90,64 +84,50 @@ def command(  # noqa: PLR0913 - one for each option
     are released to other processes. A second Ctrl-C ends it at once (130).
     """
     from graphengine import __version__
-    from graphengine.cli import notices
-    from graphengine.cli.driving import last_words, stopper_of
-    from graphengine.cli.executors import executors_of, with_executors
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.observing import telemetry_of
-    from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of, graphs_to_drive
-    from graphengine.cli.session import Interrupted
-    from graphengine.cli.signals import run_loop
+    from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.worker import show_event
     from graphengine.errors import InputError, install_command
 
     try:
-        from graphengine.service.guard import Access
-        from graphengine.service.server import Serving, Settings
+        from graphengine.serve.guard import TokenAccess
+        from graphengine.serve.service.server import Serving, Settings
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
     token, is_new = token_of(token_file)
-    access = Access(token, _webhook_key(webhook_secret_env), body_bytes)
-    file = file_of(references[0]) if references else None
-    found, executors = graphs_to_drive(references), executors_of(file)
-    if not references and given["queue"] is None:
-        found = with_executors(found, executors)
-    for problem in found.unread:
-        session.err.prose(("warning ", "bold yellow"), problem)
-    place = place_of(database, file)
-    given |= {"models": models_for_all(models, found.found), "executors": executors}
-    given["on_event"] = lambda event: show_event(session, place, event)
-    with stopper_of(session) as stopper, notices.shown(session), telemetry_of(session) as telemetry:
-        settings = Settings(place.database, found.graphs, access, __version__, **given, telemetry=telemetry)
+    access = TokenAccess(token, _webhook_key(webhook_secret_env), body_bytes)
+    fleet = fleet_of(context, references, only_able=given["queue"] is None)
+    given |= {"models": fleet.models, "executors": fleet.executors}
+    given["on_event"] = lambda event: show_event(context, event)
+    with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
+        settings = Settings(
+            context.place.database, fleet.found.graphs, access, __version__, **given, telemetry=telemetry
+        )
         serving = Serving(settings)
-        stopper.action = "releasing the runs after the nodes in flight"
-        safe = Interrupted("interrupted; what was recorded is safe", repair="start it again, or a worker")
-        stopper.last_words = last_words(session, safe)
 
         async def run() -> None:
             stopper.drives(serving.stop)
-            await serving.run(partial(_show, session, settings, token if is_new else None))
+            await serving.run(partial(_show, context, settings, token if is_new else None))
 
-        run_loop(run())
+        context.drive(run())
     return 0
 
 
-def _show(session: Session, settings: Settings, token: str | None, url: str) -> None:
+def _show(context: CommandContext, settings: Settings, token: str | None, url: str) -> None:
     """Show where it serves, and the token if it was generated."""
     from graphengine.stores import addresses
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
-    if session.json:
-        about = {"database": database, "graphs": graphs, "queue": settings.start_queue}
-        session.line({"schema": 1, "url": url, **about, "token": token})
+    if context.json:
+        from graphengine.cli.graph_documents import Serving
+
+        context.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
         return
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
-    session.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
-    session.out.line(url)
+    context.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
+    context.out.line(url)
     if token is not None:
-        channel = session.out if session.log_format == "json" else session.err  # a collector must not get it
+        channel = context.out if context.log_format == "json" else context.err  # a collector must not get it
         channel.line(("token: ", "dim"), token)
 
 
@@ -186,7 +166,7 @@ def _webhook_key(variable: str | None) -> bytes | None:
         InputError: The variable is empty, or its secret cannot be used.
     """
     from graphengine.errors import InputError
-    from graphengine.service.signatures import key_of
+    from graphengine.serve.signatures import key_of
 
     if variable is None:
         return None

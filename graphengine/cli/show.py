@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.cli.folders import Database
+    from graphengine.cli.context import CommandContext
     from graphengine.cli.places import Place
-    from graphengine.cli.recorded import Recorded
-    from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel, Part
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.history.timing import DrivenTime
-    from graphengine.history.visit_tree import Entry, Track
-    from graphengine.stores.base import RunInfo
+    from graphengine.history.step_document import Document
+    from graphengine.history.usage import Spent
+    from graphengine.history.visit_tree import DrivenTime, Entry, Track
+    from graphengine.state.amounts import CountName, Usage
+    from graphengine.stores.base import RunInfo, Store
 
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
 _STEPS: Final = 200
 """The most steps of a long run that are listed without --all."""
+_BEFORE: Final = 1000
+"""How many steps before those are read."""
 _ITEMS: Final = 5
 """The most consecutive items of a map that are shown on a line each; more are shown as one line."""
 
-_FLAGS: Final = {
-    "--at": "at",
-    "--step": "step",
-    "--usage": "is_usage",
-    "--all": "is_whole",
-    "--state": "is_state",
-}
-_EXCLUSIVE: Final = (
-    ("--at", "--step"),
-    ("--usage", "--step"),
-    ("--all", "--step"),
-    ("--all", "--usage"),
-    ("--state", "--step"),
-    ("--state", "--usage"),
-    ("--state", "--all"),
-)
 
-
-@click.command(
+@options.command(
     "show",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine show tides
         graphengine show tides --state           # all of the state
@@ -62,17 +49,13 @@ _EXCLUSIVE: Final = (
 @click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")
 @click.option("--state", "is_state", is_flag=True, help="Show the state with every value uncut, and no steps.")
 @click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
-@options.database
-@options.common
-@click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
+def show(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
     *,
     run_id: str,
     at: int | None,
     step: int | None,
     is_usage: bool,
-    database: Database | None,
     is_whole: bool,
     is_state: bool,
 ) -> int:
@@ -83,31 +66,64 @@ def command(  # noqa: PLR0913 - one for each option
     them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
-    from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read_end, read_run, run_id_of
-    from graphengine.history.json_document import SCHEMA, run_document, step_document
+    from graphengine.history.json_document import run_document
+    from graphengine.history.step_document import OneStep, step_document
 
     _check_options(click.get_current_context().params)
-    place = place_of(database)
-    meant = run_id_of(session, place, run_id)
-    if step is not None:
-        recorded = read_end(place, meant, step, 1)
-    elif is_usage or session.json or is_whole:
-        recorded = read_run(place, meant, at)
-    else:
-        recorded = read_end(place, meant, at, _STEPS)
-    if is_usage:
-        _show_usage(session, recorded)
-    elif step is not None and session.json:
-        found = step_document(recorded.steps[-1])
-        session.document({"schema": SCHEMA, "run_id": recorded.info.id, "step": found})
+    meant = context.find(run_id).id
+    is_all = step is None and (is_usage or context.json or is_whole)
+    recorded = _read(
+        context, meant, step if step is not None else at, None if is_all else 1 if step is not None else _STEPS
+    )
+    if is_usage and context.json:
+        context.document(_usage_document(recorded))
+    elif is_usage:
+        _show_usage(context.out, recorded)
+    elif step is not None and context.json:
+        context.document(OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1])))
     elif step is not None:
-        _show_step(session.out, recorded)
-    elif session.json:
-        session.document(run_document(recorded.info, recorded.snapshot, recorded.steps))
+        _show_step(context.out, recorded)
+    elif context.json:
+        context.document(run_document(recorded.info, recorded.snapshot, recorded.steps))
     else:
-        _show(session, place, recorded, is_state=is_state)
+        _show(context, recorded, is_state=is_state)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A run as recorded, up to one of its steps.
+
+    Attributes:
+        info: The store's row.
+        snapshot: The run after the last of the steps.
+        steps: All steps up to that one, or the last of them.
+        start: The run before the first of the steps; None if that is step 1.
+    """
+
+    info: RunInfo
+    snapshot: Snapshot
+    steps: Sequence[Step]
+    start: Snapshot | None = None
+
+
+def _read(context: CommandContext, run_id: str, at: int | None, count: int | None) -> _Recorded:
+    """Return a run as of a step, or as of its last one, with all steps, or with that many before it and some more.
+
+    The cost of a count does not depend on the length of the run. The steps before supply when the wanted ones began.
+
+    Raises:
+        UnknownRun, UnknownStep, StoreError.
+    """
+    from graphengine.history.load import load_snapshot
+
+    async def reading(store: Store) -> _Recorded:
+        snapshot = await load_snapshot(store, run_id, at)
+        before = 0 if count is None else max(0, snapshot.seq - count - _BEFORE)
+        start = await load_snapshot(store, run_id, before) if before else None
+        return _Recorded(await store.info(run_id), snapshot, await store.steps(run_id, before, snapshot.seq), start)
+
+    return context.read(reading)
 
 
 def _check_options(given: Mapping[str, Any]) -> None:
@@ -116,26 +132,19 @@ def _check_options(given: Mapping[str, Any]) -> None:
     Raises:
         click.UsageError: Two of them exclude each other.
     """
-    is_given = {flag for flag, name in _FLAGS.items() if given[name] not in (None, False)}
-    for pair in _EXCLUSIVE:
-        if is_given.issuperset(pair):
-            raise click.UsageError(f"give {pair[0]} or {pair[1]}, not both")
+    names = {"--state": "is_state", "--all": "is_whole", "--usage": "is_usage", "--step": "step"}
+    chosen = [flag for flag, name in names.items() if given[name] not in (None, False)]
+    if chosen == ["--step"] and given["at"] is not None:
+        chosen = ["--at", "--step"]
+    if len(chosen) > 1:
+        raise click.UsageError(f"give {chosen[0]} or {chosen[1]}, not both")
 
 
-def _show_usage(session: Session, recorded: Recorded) -> None:
-    from graphengine.cli.usage import show_spending, usage_of_run
+def _show(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> None:
+    from graphengine.cli.report import show_state
 
-    if session.json:
-        session.document(usage_of_run(recorded))
-    else:
-        show_spending(session.out, recorded)
-
-
-def _show(session: Session, place: Place, recorded: Recorded, *, is_state: bool) -> None:
-    from graphengine.cli.state import show_state
-
-    out = session.out
-    _show_outcome(out, place, recorded)
+    out = context.out
+    _show_outcome(out, context.place, recorded)
     out.line("")
     is_cut = show_state(out, recorded.snapshot.root.values, is_whole=is_state)
     if is_cut:
@@ -145,13 +154,12 @@ def _show(session: Session, place: Place, recorded: Recorded, *, is_state: bool)
         _show_steps(out, recorded)
 
 
-def _show_outcome(out: Channel, place: Place, recorded: Recorded) -> None:
+def _show_outcome(out: Channel, place: Place, recorded: _Recorded) -> None:
     """Show how a run ended or what it waits for, and its cost."""
     from graphengine.cli.places import graph_words
-    from graphengine.cli.report import OFFLINE, run_usage, show_cost, show_end, show_kept
-    from graphengine.cli.steps import is_offline
-    from graphengine.cli.times import when
-    from graphengine.cli.waits import show_waits
+    from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
+    from graphengine.cli.steps import is_offline, show_waits
+    from graphengine.cli.terminal import when
     from graphengine.history.selection import status_of
 
     info, snapshot = recorded.info, recorded.snapshot
@@ -171,27 +179,26 @@ def _show_outcome(out: Channel, place: Place, recorded: Recorded) -> None:
         show_waits(out, snapshot, graph_words(info.graph), place)
         show_kept(out, snapshot)
     show_cost(out, snapshot)
-    if is_offline(run_usage(snapshot)):
+    if is_offline(snapshot.usage):
         out.line((OFFLINE, "yellow"))
 
 
 def driven(info: RunInfo, place: Place) -> Sequence[Part]:
     """Return which process drives a run that is not over, or how to resume it."""
-    from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words
     from graphengine.cli.terminal import STATUS_STYLES
 
     if info.driver is not None:
-        follow = to_paste("watch", info.id, place=place)
+        follow = place.command("watch", info.id)
         return ("running", STATUS_STYLES["running"]), f": driven by {info.driver}; follow it: {follow}"
-    resume = to_paste("resume", info.id, *graph_words(info.graph), place=place)
+    resume = place.command("resume", info.id, *graph_words(info.graph))
     return (("interrupted", STATUS_STYLES["interrupted"]), f": no process drives it; resume: {resume}")
 
 
-def _show_steps(out: Channel, recorded: Recorded) -> None:
+def _show_steps(out: Channel, recorded: _Recorded) -> None:
     """Show each step on a line, and below it its updates and the reasons for its edge; the last ones of a long run."""
     from graphengine.cli.steps import changes_of, in_short
-    from graphengine.cli.tables import aligned, fitted, wrapped
+    from graphengine.cli.terminal import fitted, padded, wrapped
 
     headings = ("seq", "step", "visit", "attempt", "took", "leads to")
     steps = recorded.steps
@@ -200,7 +207,7 @@ def _show_steps(out: Channel, recorded: Recorded) -> None:
         out.line((f"steps 1 to {first - 1:,} are not listed: --all lists every step, --step SEQ shows one", "dim"))
     rows = list(_rows(recorded, first))
     expendable = ("took", "attempt", "visit")
-    heading, *lines = aligned(headings, [row for row, _ in rows], columns=out.columns, expendable=expendable)
+    heading, *lines = map("".join, padded(headings, [row for row, _ in rows], out.columns, expendable))
     indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
     out.line((heading, "bold"))
@@ -225,7 +232,7 @@ def _style(step: Step | None) -> str:
     return "red" if step.kind == "failed" or (step.kind == "joined" and failure_of(step)) else "yellow"
 
 
-def _rows(recorded: Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Step | None]]:
+def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Step | None]]:
     """Yield a row and its step, from a step on; for many consecutive items of a map, one row without a step."""
     from itertools import groupby
 
@@ -275,7 +282,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _seconds(took: float | None) -> str:
-    from graphengine.cli.times import seconds
+    from graphengine.cli.terminal import seconds
 
     return seconds(took) if took is not None else ""
 
@@ -296,11 +303,11 @@ def _because(step: Step, *, is_last: bool) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _show_step(out: Channel, recorded: Recorded) -> None:
+def _show_step(out: Channel, recorded: _Recorded) -> None:
     """Show one step with everything recorded."""
-    from graphengine.cli.state import whole
+    from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
-    from graphengine.cli.times import when
+    from graphengine.cli.terminal import when
     from graphengine.engine.steps import failure_of, falls_back, ops_of
     from graphengine.history.visits import Visits
 
@@ -329,3 +336,71 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     traceback = failure.traceback if failure is not None else value.get("traceback")
     if traceback:
         out.line(str(traceback).rstrip())
+
+
+# --- --usage ---
+
+
+_FIGURES: Final[Sequence[tuple[str, CountName]]] = (
+    ("calls", "calls"),
+    ("offline", "offline_calls"),
+    ("tokens in", "input_tokens"),
+    ("cached", "cache_read_tokens"),
+    ("to cache", "cache_write_tokens"),
+    ("tokens out", "output_tokens"),
+    ("thinking", "reasoning_tokens"),
+)
+_RARE: Final = ("cached", "to cache", "thinking", "offline")
+"""Columns that are left out if every row has 0."""
+
+_TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
+    ("agent", lambda spent: spent.agent or "(rules)"),
+    ("model", lambda spent: spent.model or "(not recorded)"),
+    ("node", lambda spent: spent.node),
+)
+
+
+def _show_usage(out: Channel, recorded: _Recorded) -> None:
+    """Show three tables, each with the same totals."""
+    from graphengine.history.usage import spending
+
+    found = spending(recorded.steps, recorded.info.parent_seq)
+    if not found:
+        out.line("no model was called")
+        return
+    for index, (heading, key) in enumerate(_TABLES):
+        if index:
+            out.line("")
+        _show_table(out, heading, found, key)
+
+
+def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
+    """Show a row for each key, with inherited usage in rows of its own, and a total of each part."""
+    from graphengine.cli.steps import cost
+    from graphengine.history.usage import summed
+
+    parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
+    rows: list[tuple[str, str, Usage]] = []
+    for is_inherited in parts:
+        of_part = [each for each in found if each.inherited == is_inherited]
+        part = "" if True not in parts else "inherited" if is_inherited else "own"
+        rows += [(name, part, usage) for name, usage in summed(of_part, key).items()]
+        rows += [("all", part, usage) for usage in summed(of_part, lambda each: each.inherited).values()]
+    figures = [
+        (title, figure)
+        for title, figure in _FIGURES
+        if title not in _RARE or any(usage.get(figure) for _, _, usage in rows)
+    ]
+    cells = [
+        (name, part, *(f"{usage.get(figure) or 0:,}" for _, figure in figures), cost(usage))
+        for name, part, usage in rows
+    ]
+    headings = (heading, "part", *(title for title, _ in figures), "cost")
+    out.table(headings, cells, expendable=[title for title, _ in reversed(figures) if title != "calls"])
+
+
+def _usage_document(recorded: _Recorded) -> Document:
+    """Return the same as a document."""
+    from graphengine.history.json_document import spending_of_run
+
+    return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)

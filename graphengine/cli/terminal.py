@@ -1,4 +1,4 @@
-"""Output to a terminal or a pipe: results on stdout, everything else on stderr.
+"""Output to a terminal or a pipe: results on stdout, everything else on stderr; also as tables, with times.
 
 Texts of users and models pass through `clean`, so that nothing in them can move the cursor or change a setting of the
 terminal. A closed pipe (`| head`) is not an error: further output is dropped, and the work continues.
@@ -11,13 +11,14 @@ import re
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
     from rich.text import Text
@@ -50,6 +51,7 @@ WIPE: Final = "\r\x1b[2K"
 _DUMB: Final = ("dumb", "unknown")
 """Values of TERM for terminals that cannot erase a line."""
 _LEAST_COLUMNS: Final = 20
+_GAP: Final = "  "
 
 
 class OutputFailed(GraphEngineError):
@@ -109,6 +111,85 @@ def _breaks(text: str, columns: int, first_columns: int) -> list[int]:
             begin, room = word.start(), columns
             found.append(begin)
     return found
+
+
+def padded(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    columns: int | None,
+    expendable: Sequence[str],
+) -> list[list[str]]:
+    """Return the headings and the rows of a table as padded cells, so that each can have a style of its own.
+
+    Columns that are empty in every row are left out. A line is wider than the terminal if no column is left to drop.
+
+    Args:
+        headings: One for each column.
+        rows: Texts; control codes in them are shown as escapes.
+        columns: The width of the terminal; None if there is none.
+        expendable: Headings of the columns to drop if the lines are too wide, in this order.
+    """
+    from rich.cells import cell_len
+
+    table: list[list[str]] = [[*headings], *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
+    kept = [i for i in range(len(headings)) if any(row[i] for row in table[1:])]
+    widths = {i: max(cell_len(row[i]) for row in table) for i in kept}
+    for heading in expendable:
+        if columns is not None and sum(widths[i] + len(_GAP) for i in kept) - len(_GAP) > columns:
+            kept = [i for i in kept if headings[i] != heading]
+    return [[row[i] + " " * (widths[i] - cell_len(row[i])) + _GAP for i in kept] for row in table]
+
+
+def fitted(text: str, columns: int) -> str:
+    """Return the text on one line of at most this many columns."""
+    from rich.cells import cell_len, set_cell_size
+
+    line, room = clean(one_line(text, 10_000)), max(columns, 20)
+    return line if cell_len(line) <= room else set_cell_size(line, room - 1) + "…"
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """Return the text wrapped to lines of at most this many columns."""
+    from textwrap import wrap
+
+    return wrap(clean(one_line(text, 10_000)), max(columns, 20))
+
+
+def when(at: float) -> str:
+    """Return a time to the second, with the name of this machine's time zone."""
+    try:
+        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
+    except (ValueError, OverflowError, OSError):  # out of the calendar's range
+        return f"{at:g} s after 1970"
+
+
+def short_time(at: float) -> str:
+    """Return the shortest clear form of a time: the time if today, month and day if this year, or the date."""
+    try:
+        local, now = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone()
+    except (ValueError, OverflowError, OSError):
+        return when(at)
+    if local.date() == now.date():
+        return local.strftime("%H:%M:%S")
+    return local.strftime("%m-%d %H:%M" if local.year == now.year else "%Y-%m-%d")
+
+
+def age(duration: float) -> str:
+    """Return how long ago something was, in its largest unit."""
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if duration >= unit:
+            return f"{int(duration // unit)} {name} ago"
+    return f"{max(0, int(duration))} s ago"
+
+
+def seconds(duration: float) -> str:
+    """Return a duration with its unit."""
+    if duration < 0.0995:  # noqa: PLR2004 - above it, two digits of seconds suffice
+        return f"{max(0.0, duration) * 1000:.0f} ms"
+    if duration < 60:  # noqa: PLR2004
+        return f"{duration:.1f} s" if duration >= 1 else f"{duration:.2f} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min {rest} s"
 
 
 class Channel:
@@ -196,6 +277,19 @@ class Channel:
             first, *more = whole.divide(_breaks(whole.plain, max(columns - lead, _LEAST_COLUMNS), columns))
             lines += [first, *(Text(" " * lead).append_text(rest) for rest in more)]
         self._print(lines)
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]], expendable: Sequence[str] = ()) -> None:
+        """Write a table, each row on one unbroken line, so that cells can be copied.
+
+        Args:
+            headings: One for each column; a column that is empty in every row is left out.
+            rows: Texts.
+            expendable: Headings of the columns to drop on a terminal that is too narrow, in this order.
+        """
+        heading, *lines = padded(headings, rows, self.columns, expendable)
+        self.line(("".join(heading), "bold"))
+        for line in lines:
+            self.line("".join(line))
 
     def _print(self, lines: Iterable[Text]) -> None:
         with self._console.capture() as captured:

@@ -12,29 +12,26 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from graphengine.cli import helping, options
-from graphengine.cli.session import Exit
+from graphengine.cli import options
+from graphengine.cli.context import Exit, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.cli.folders import Database
-    from graphengine.cli.places import Place
-    from graphengine.cli.session import Session
+    from graphengine.cli.context import CommandContext
     from graphengine.engine.snapshot import Snapshot
     from graphengine.history.visit_tree import Entry
     from graphengine.history.visits import Visits
-    from graphengine.runner.live_events import NodeBegan
-    from graphengine.state.json_values import JsonValue
+    from graphengine.runner.run_events import NodeBegan
     from graphengine.stores.base import RunInfo, Store
 
 _LAST: Final = 5
 """The number of past steps that are shown without --from."""
 
 
-@click.command(
+@options.command(
     "watch",
-    cls=helping.Command,
+    options.DATABASE,
     examples="""
         graphengine watch tides
         graphengine watch post --no-wait  # exits with 3, waiting
@@ -61,15 +58,11 @@ _LAST: Final = 5
     is_flag=True,
     help="If the run waits, or no process drives it, exit with code 3 or 4 instead of waiting.",
 )
-@options.database
-@options.common
-@click.pass_obj
-def command(
-    session: Session,
+def watch(
+    context: CommandContext,
     run_id: str,
     first: int | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
-    database: Database | None,
 ) -> int:
     """Follow a run live while another process drives it, until it is over.
 
@@ -79,27 +72,16 @@ def command(
     The exit code is the run's outcome: 0 finished, 1 failed, 4 stopped. Ctrl-C ends only the watching (130). Under
     --json each line is a document.
     """
-    from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read, run_id_of
-    from graphengine.cli.session import Interrupted
-
-    place = place_of(database)
-    found = run_id_of(session, place, run_id)
-    view: _View = _Documents(session) if session.json else _Lines(session, place)
+    found = context.find(run_id).id
+    view: _View = _Documents(context) if context.json else _Lines(context)
     watching = _Watching(view, first, ends_idle=no_wait)
     try:
-        return read(place, lambda store: watching.follow(store, found))
+        return context.read(lambda store: watching.follow(store, found))
     except KeyboardInterrupt:
         message = "no longer watched; the run itself is left alone"
-        raise Interrupted(message, where=f"run {found}", repair=_again(found, place)) from None
+        raise Interrupted(message, where=f"run {found}", repair=context.place.command("watch", found)) from None
     finally:
-        session.out.wipe()
-
-
-def _again(run_id: str, place: Place) -> str:
-    from graphengine.cli.places import command as to_paste
-
-    return to_paste("watch", run_id, place=place)
+        context.out.wipe()
 
 
 class _View(Protocol):
@@ -150,8 +132,9 @@ class _Watching:
         """
         from contextlib import aclosing
 
+        from graphengine.cli.report import CODES
         from graphengine.engine.steps import OVER
-        from graphengine.history.polling import polled
+        from graphengine.history.load import polled
         from graphengine.history.selection import status_of
 
         first = await store.info(run_id)
@@ -166,7 +149,7 @@ class _Watching:
                 status = status_of(info)
                 if status in OVER or (self._ends_idle and status != "running"):
                     self._view.ends(info, snapshot)
-                    return _exit_code(status)
+                    return Exit.STOPPED if status == "interrupted" else CODES[status]
                 standing = (status, info.seq, info.driver)
                 if standing != reported:
                     reported = standing
@@ -176,7 +159,7 @@ class _Watching:
 
     async def _past(self, store: Store, info: RunInfo) -> Visits:
         """Return the run before the first step that is shown."""
-        from graphengine.cli.recorded import fallbacks_of
+        from graphengine.cli.progress import fallbacks_of
         from graphengine.history.load import load_snapshot
         from graphengine.history.visits import Visits
 
@@ -190,17 +173,11 @@ class _Watching:
         return visits
 
 
-def _exit_code(status: str) -> int:
-    from graphengine.cli.report import CODES
-
-    return Exit.STOPPED if status == "interrupted" else CODES[status]
-
-
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
     """Yield the nodes that the driver has in flight, as far as the log shows."""
     from graphengine.engine.ready import ready
     from graphengine.engine.steps import path_of
-    from graphengine.runner.live_events import NodeBegan
+    from graphengine.runner.run_events import NodeBegan
 
     if info.status != "running" or info.driver is None:
         return
@@ -214,17 +191,17 @@ def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBega
 class _Lines:
     """Shows a run as text, in the format of `run`, followed by its status."""
 
-    def __init__(self, session: Session, place: Place) -> None:
+    def __init__(self, context: CommandContext) -> None:
         from graphengine.cli.progress import Progress
 
-        self._out = session.out
-        self._place = place
-        self._progress = Progress(session.out)
+        self._out = context.out
+        self._place = context.place
+        self._progress = Progress(context.out)
         self._waits: set[tuple[str, str]] = set()
         self._is_idle = False
 
     def begins(self, info: RunInfo) -> None:
-        from graphengine.cli.times import when
+        from graphengine.cli.terminal import when
 
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
 
@@ -247,7 +224,7 @@ class _Lines:
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.cli.show import driven
-        from graphengine.cli.times import when
+        from graphengine.cli.terminal import when
 
         if info.status == "running" and info.driver is not None:
             self._is_idle = False
@@ -265,7 +242,7 @@ class _Lines:
     def _show_waits(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Show what the run waits for if a wait is new, and how each is answered."""
         from graphengine.cli.places import graph_words
-        from graphengine.cli.waits import show_waits
+        from graphengine.cli.steps import show_waits
 
         waits = {(frame.id, name) for frame in snapshot.frames.values() for name in frame.waits}
         if waits - self._waits:
@@ -276,7 +253,6 @@ class _Lines:
         self._progress.tick(time.time())
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        from graphengine.cli.places import command as to_paste
         from graphengine.cli.places import graph_words
         from graphengine.cli.report import raised_limit, show_cost, show_end
         from graphengine.cli.show import driven
@@ -291,26 +267,28 @@ class _Lines:
         show_cost(self._out, snapshot)
         if info.status in ("stopped", "failed"):
             words = [*raised_limit(snapshot), *graph_words(info.graph)]
-            self._out.line(("resume: ", "dim"), to_paste("resume", info.id, *words, place=self._place))
-        self._out.line(("look:   ", "dim"), to_paste("show", info.id, place=self._place))
+            self._out.line(("resume: ", "dim"), self._place.command("resume", info.id, *words))
+        self._out.line(("look:   ", "dim"), self._place.command("show", info.id))
 
 
 class _Documents:
     """Shows a run as JSON documents, one per line."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._reported: Mapping[str, JsonValue] = {}
-        self._info: RunInfo | None = None
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
+        self._reported: object = None
+        self._run = "", ""
 
     def begins(self, info: RunInfo) -> None:
-        self._info = info
+        self._run = info.id, info.graph
 
     def step(self, entry: Entry, *, is_past: bool) -> None:
-        from graphengine.history.json_document import step_document
+        from graphengine.history.json_document import Stepped
+        from graphengine.history.step_document import step_document
 
         if not is_past:
-            self._line("step", {"step": step_document(entry.step)})
+            run_id, graph = self._run
+            self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step)))
 
     def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
         pass
@@ -320,23 +298,20 @@ class _Documents:
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
-        from graphengine.history.json_document import waits_document
+        from graphengine.history.json_document import StatusReported
+        from graphengine.history.load import waits_of
 
-        standing = {"status": info.status, "driver": info.driver, "waits": waits_document(snapshot)}
-        if standing != self._reported:
-            self._reported = standing
-            self._line("stands", standing)
+        reported = StatusReported(
+            run_id=info.id, graph=info.graph, status=info.status, driver=info.driver, waits=waits_of(snapshot)
+        )
+        if reported != self._reported:
+            self._reported = reported
+            self._context.line(reported)
 
     def tick(self) -> None:
         pass
 
-    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:  # noqa: ARG002 - as its protocol
+    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.history.json_document import ended_document
 
-        self._line("ended", ended_document(snapshot))
-
-    def _line(self, event: str, content: Mapping[str, JsonValue]) -> None:
-        from graphengine.history.json_document import event_line
-
-        if self._info is not None:
-            self._session.line(event_line(event, self._info, content))
+        self._context.line(ended_document(info, snapshot))

@@ -1,28 +1,24 @@
-"""`graphengine worker`: continue the due runs of a database."""
+"""`graphengine worker`, `workers` and `queues`: what drives due runs, which processes do, and how much at a time."""
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from concurrent.futures import Executor
+    from collections.abc import Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.cli.folders import Database
-    from graphengine.cli.models import Chosen
-    from graphengine.cli.places import Place
-    from graphengine.cli.session import Session
-    from graphengine.cli.signals import Stopper
-    from graphengine.runner.worker import Ended, Refused, WorkerEvent
-    from graphengine.state.json_values import JsonValue
-    from graphengine.telemetry import Telemetry
+    from graphengine.cli.context import CommandContext
+    from graphengine.cli.driving import Stopper
+    from graphengine.history.step_document import Document
+    from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
+    from graphengine.worker.worker import Ended, Refused, WorkerEvent
 
 _WHY = {
     "queued": "it begins",
@@ -34,9 +30,11 @@ _COLUMNS = len("finished ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
 
-@click.command(
+@options.command(
     "worker",
-    cls=helping.Command,
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
     examples="""
         graphengine worker
         graphengine worker --concurrency 8 --graph flows/review.py
@@ -52,7 +50,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
-    shell_complete=completing.graphs,
+    shell_complete=options.complete_graphs,
     help="Drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
 @click.option(
@@ -67,20 +65,13 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     metavar="[HOST:]PORT",
     help="Answer HTTP requests with its health: 200, or 503 if it stops or fails. By default only on 127.0.0.1.",
 )
-@options.model
-@options.database
-@options.observed
-@options.common
-@click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
-    concurrency: int,
-    poll_seconds: float,
+def worker(
+    context: CommandContext,
+    /,
+    *,
     references: tuple[str, ...],
-    queues: tuple[str, ...],
     health: str | None,
-    models: tuple[str, ...],
-    database: Database | None,
+    **given: Any,  # noqa: ANN401 - concurrency, poll_seconds, queues
 ) -> int:
     """Continue the due runs of a database until stopped.
 
@@ -93,44 +84,19 @@ def command(  # noqa: PLR0913 - one for each option
     SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
     released to other workers. A second Ctrl-C ends it at once (130).
     """
-    from graphengine.cli import notices
-    from graphengine.cli.driving import last_words, stopper_of
-    from graphengine.cli.executors import executors_of, with_executors
-    from graphengine.cli.models import models_for_all
-    from graphengine.cli.observing import telemetry_of
-    from graphengine.cli.places import place_of, shown
-    from graphengine.cli.project import file_of, graphs_to_drive
-    from graphengine.cli.session import Interrupted
-    from graphengine.cli.signals import run_loop
+    from graphengine.cli.driving import fleet_of, until_stopped
+    from graphengine.cli.places import shown
     from graphengine.cli.steps import counted
 
-    executors = executors_of(file_of(references[0]) if references else None)
-    found = graphs_to_drive(references) if references else with_executors(graphs_to_drive([]), executors)
-    for problem in found.unread:
-        session.err.prose(("warning ", "bold yellow"), problem)
-    chosen = models_for_all(models, found.found)
-    place = place_of(database, file_of(references[0]) if references else None)
-    with stopper_of(session) as stopper, notices.shown(session), telemetry_of(session) as telemetry:
-        stopper.action = "releasing the runs after the nodes in flight"
-        safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
-        stopper.last_words = last_words(session, safe)
-        names = ", ".join(found.graphs)
-        session.err.prose(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
-        pace = _Pace(concurrency, poll_seconds, queues or None, _endpoint(health))
-        what = (found.graphs, chosen, executors, telemetry)
-        run_loop(_work(session, place, what, pace, stopper))
-        session.err.line("worker stopped; another worker can continue the runs that it released")
+    fleet = fleet_of(context, references, writes=True, only_able=True)
+    graphs = fleet.found.graphs
+    with until_stopped(context, "start another worker") as (stopper, telemetry):
+        names, where = ", ".join(graphs), shown(context.place.database)
+        context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
+        given |= {"models": fleet.models, "executors": fleet.executors, "telemetry": telemetry}
+        context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
+        context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Pace:
-    """How the worker works."""
-
-    concurrency: int
-    poll_seconds: float
-    queues: tuple[str, ...] | None
-    health: tuple[str, int] | None
 
 
 def _endpoint(given: str | None) -> tuple[str, int] | None:
@@ -143,26 +109,29 @@ def _endpoint(given: str | None) -> tuple[str, int] | None:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-async def _work(
-    session: Session,
-    place: Place,
-    what: tuple[Mapping[str, Graph[Any]], Chosen, Mapping[str, Callable[[], Executor]], Telemetry | None],
-    pace: _Pace,
+async def _work(  # noqa: PLR0913 - how a worker works
+    context: CommandContext,
+    graphs: Mapping[str, Graph[Any]],
+    health: tuple[str, int] | None,
     stopper: Stopper,
+    *,
+    queues: tuple[str, ...],
+    concurrency: int,
+    poll_seconds: float,
+    **of_runner: Any,  # noqa: ANN401 - models, executors, telemetry
 ) -> None:
     from graphengine.api.runner import Runner
-    from graphengine.runner.worker import Worker
-    from graphengine.web.health import serving_health
+    from graphengine.serve.health import serving_health
+    from graphengine.worker.worker import Worker
 
-    graphs, models, executors, telemetry = what
-    async with Runner(place.database, models=models, executors=executors, telemetry=telemetry) as runner:
+    async with Runner(context.store, **of_runner) as runner:
         worker = Worker(
             runner,
             graphs,
-            queues=pace.queues,
-            concurrency=pace.concurrency,
-            poll_seconds=pace.poll_seconds,
-            on_event=lambda event: show_event(session, place, event),
+            queues=queues or None,
+            concurrency=concurrency,
+            poll_seconds=poll_seconds,
+            on_event=lambda event: show_event(context, event),
         )
 
         async def stop() -> None:
@@ -170,30 +139,29 @@ async def _work(
 
         stopper.drives(stop)
         async with AsyncExitStack() as stack:
-            if pace.health is not None:
-                host, port = pace.health
+            if health is not None:
+                host, port = health
                 port = await stack.enter_async_context(serving_health(worker, host, port))
-                session.err.line(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/")
+                context.err.line(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/")
             await worker.run()
 
 
-def show_event(session: Session, place: Place, event: WorkerEvent) -> None:
+def show_event(context: CommandContext, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to it."""
-    from graphengine.runner.worker import Ended, Took
+    from graphengine.worker.worker import Ended, Took
 
-    if session.json:
-        session.line(_document(event))
+    if context.json:
+        context.line(_document(event))
     elif isinstance(event, Took):
         text = f" of {event.info.graph}: {_WHY[event.why]}"
-        session.out.line((f"{'resumes':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), text)
+        context.out.line((f"{'resumes':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), text)
     elif isinstance(event, Ended):
-        _show_end(session, place, event)
+        _show_end(context, event)
     else:
-        _show_refusal(session, event)
+        _show_refusal(context, event)
 
 
-def _show_end(session: Session, place: Place, event: Ended) -> None:
-    from graphengine.cli.places import command as to_paste
+def _show_end(context: CommandContext, event: Ended) -> None:
     from graphengine.cli.places import graph_words
     from graphengine.cli.terminal import one_line
 
@@ -207,49 +175,190 @@ def _show_end(session: Session, place: Place, event: Ended) -> None:
     elif result.waits:
         first, *others = result.waits
         text = f": {one_line(first.question)}" + (f" (and {len(others)} more)" if others else "")
-    session.out.line((f"{verb:<{_COLUMNS}}", _STYLES.get(verb, "bold yellow")), (event.info.id, "bold"), text)
+    context.out.line((f"{verb:<{_COLUMNS}}", _STYLES.get(verb, "bold yellow")), (event.info.id, "bold"), text)
     if result.status == "failed":
-        resume = to_paste("resume", event.info.id, *graph_words(event.info.graph), place=place)
-        session.err.line(("  resume: ", "dim"), resume)
+        resume = context.place.command("resume", event.info.id, *graph_words(event.info.graph))
+        context.err.line(("  resume: ", "dim"), resume)
 
 
-def _show_refusal(session: Session, event: Refused) -> None:
-    from graphengine.cli.session import unexpected
+def _show_refusal(context: CommandContext, event: Refused) -> None:
+    from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
 
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
     what = (
         f"run {event.info.id} of {event.info.graph} cannot be resumed" if event.info else "the poll for due runs failed"
     )
-    session.out.line((f"{'refused':<{_COLUMNS}}", "bold red"), what)
-    session.show(error)
+    context.out.line((f"{'refused':<{_COLUMNS}}", "bold red"), what)
+    context.show(error)
 
 
-def _document(event: WorkerEvent) -> dict[str, JsonValue]:
-    from graphengine.cli.session import unexpected
+def _document(event: WorkerEvent) -> Document:
+    from msgspec import UNSET
+
+    from graphengine.cli import run_documents as documents
+    from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
-    from graphengine.history.json_document import SCHEMA, error_document
-    from graphengine.runner.worker import Ended, Took
+    from graphengine.history.step_document import failure_document, refusal_of
+    from graphengine.worker.worker import Ended, Took
 
-    run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
+    info = event.info
     if isinstance(event, Took):
-        return {"schema": SCHEMA, "event": "goes_on", **run, "why": event.why}
+        return documents.GoesOn(run_id=event.info.id, graph=event.info.graph, why=event.why)
     if isinstance(event, Ended):
-        return {"schema": SCHEMA, "event": "ended", **run, **_outcome(event)}
+        result = event.result
+        return documents.Ended(
+            run_id=event.info.id,
+            graph=event.info.graph,
+            status="left" if result.status == "running" else result.status,
+            seq=result.seq,
+            stop=result.ending,
+            error=failure_document(result.error) if result.error is not None else None,
+            waits=result.waits,
+        )
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
-    return {"schema": SCHEMA, "event": "refused", **run, "error": error_document(error)["error"]}
+    graph = UNSET if info is None else info.graph
+    return documents.Refused(run_id=None if info is None else info.id, graph=graph, error=refusal_of(error))
 
 
-def _outcome(event: Ended) -> dict[str, JsonValue]:
-    result = event.result
-    error: dict[str, JsonValue] | None = None
-    if result.error is not None:
-        facts = result.error.model_dump()
-        error = {"code": facts.pop("kind"), **facts, "repair": result.repair}
-    return {
-        "status": "left" if result.status == "running" else result.status,
-        "seq": result.seq,
-        "stop": asdict(result.ending) if result.ending is not None else None,
-        "error": error,
-        "waits": [asdict(wait) for wait in result.waits],
-    }
+# --- workers ---
+
+_LISTED = 5
+
+
+@options.command(
+    "workers",
+    options.DATABASE,
+    examples="""
+        graphengine workers
+        graphengine workers --json
+    """,
+)
+def workers(context: CommandContext) -> int:
+    """List the processes that have a database open for driving runs and are alive, and the runs that they drive.
+
+    A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
+    """
+    from graphengine.cli.run_documents import OneWorker, Workers
+
+    async def listed(store: QueueStore) -> Sequence[OwnerInfo]:
+        return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
+
+    found = context.read(listed)
+    if context.json:
+        context.document(Workers(workers=[OneWorker(**each._asdict()) for each in found]))
+    elif found:
+        _show_workers(context, found)
+    else:
+        context.err.line("no process is alive that drives runs; start one: graphengine worker")
+    return 0
+
+
+def _show_workers(context: CommandContext, found: Sequence[OwnerInfo]) -> None:
+    rows = [
+        (
+            "worker" if each.role is not None else "runner",
+            each.host,
+            str(each.pid),
+            ", ".join((each.role or {}).get("queues") or []) or ("all" if each.role is not None else ""),
+            str(each.driven) + (f" of {each.role['concurrency']}" if each.role is not None else ""),
+            ", ".join(each.runs[:_LISTED]) + (" …" if each.driven > _LISTED else ""),
+        )
+        for each in found
+    ]
+    headings = ("kind", "host", "process", "queues", "drives", "runs")
+    context.out.table(headings, rows, expendable=("queues", "kind"))
+
+
+# --- queues ---
+
+
+class _Rate(click.ParamType[tuple[int, float]]):
+    """A number of runs in a time, such as 100/60s or 5/1h, as (count, seconds)."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, float]:  # noqa: ANN401
+        """Return the count and the seconds."""
+        found = re.fullmatch(r"([1-9][0-9]{0,8})/(.+)", str(value))
+        if found is None:
+            self.fail(f"{value!r}: give a number of runs and a time, e.g. 100/60s", param, ctx)
+        seconds = options.Age().convert(found[2], param, ctx)
+        if not seconds:
+            self.fail(f"{value!r}: the time is 0", param, ctx)
+        return int(found[1]), seconds
+
+
+@options.command(
+    "queues",
+    options.DATABASE,
+    examples="""
+        graphengine queues
+        graphengine queues mail --concurrency 20 --rate 100/60s
+        graphengine queues mail --key-concurrency 2 --key-rate 10/1m
+        graphengine queues mail --no-limits
+    """,
+)
+@click.argument("queue", metavar="[QUEUE]", required=False)
+@click.option("--concurrency", type=click.IntRange(min=1), help="How many of its runs may be driven at a time.")
+@click.option("--rate", type=_Rate(), metavar="N/TIME", help="At most N of its runs begin in this time, e.g. 100/60s.")
+@click.option("--key-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each key.")
+@click.option("--key-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each key.")
+@click.option("--no-limits", is_flag=True, help="Remove the limits of the queue.")
+def queues(
+    context: CommandContext,
+    /,
+    *,
+    queue: str | None,
+    no_limits: bool,
+    **given: Any,  # noqa: ANN401 - the limits
+) -> int:
+    """List the queues with runs that are queued or driven, and the limits of queues.
+
+    `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
+    QUEUE and limits, these replace the limits it had; they hold over all workers.
+    """
+    from graphengine.cli.run_documents import OneQueue, Queues
+    from graphengine.stores.base import QueueLimits
+
+    is_set = no_limits or any(value is not None for value in given.values())
+    if is_set and queue is None:
+        raise click.UsageError("name the queue: graphengine queues QUEUE --concurrency 20")
+    if is_set:
+        context.use(writes=True)
+        context.run(_limit(context, str(queue), None if no_limits else QueueLimits(**given)))
+    counts, limits = context.read(_counted)
+    here = {count.queue: (count.queued, count.driven) for count in counts}
+    names = sorted({*here, *limits})
+    rows = [(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
+    if context.json:
+        context.document(Queues(queues=[OneQueue(*row) for row in rows]))
+    elif rows:
+        lines = [(name, str(queued), str(driven), _words(found)) for name, queued, driven, found in rows]
+        context.out.table(("queue", "queued", "driven", "limits"), lines)
+    else:
+        context.err.line("no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits")
+    return 0
+
+
+async def _limit(context: CommandContext, queue: str, limits: QueueLimits | None) -> None:
+    from graphengine.api.runner import Runner
+
+    await Runner(context.store).limit_queue(queue, limits)
+
+
+async def _counted(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
+    return await store.queue_counts(), dict(await store.queue_limits())
+
+
+def _words(limits: QueueLimits | None) -> str:
+    if limits is None:
+        return ""
+    found: list[str] = []
+    for of, concurrency, rate in (
+        ("", limits.concurrency, limits.rate),
+        (" of a key", limits.key_concurrency, limits.key_rate),
+    ):
+        found += [f"{concurrency} at a time{of}"] if concurrency is not None else []
+        found += [f"{rate[0]} in {rate[1]:g} s{of}"] if rate is not None else []
+    return ", ".join(found)

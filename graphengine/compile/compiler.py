@@ -48,8 +48,8 @@ from graphengine.graph.definition import (
 )
 from graphengine.graph.elsewhere import NODES
 from graphengine.graph.endings import EndedWith
-from graphengine.graph.locating import join_places, place, place_rest
 from graphengine.graph.options import Limits, Migration
+from graphengine.graph.source_location import join_places, place, place_rest
 from graphengine.state.failure import Failure
 from graphengine.state.field import type_name
 from graphengine.state.path import did_you_mean, members, nearest, type_at

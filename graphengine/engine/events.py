@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from graphengine.engine.steps import Shift
+from graphengine.engine.steps import AttemptEnded, Node, Shift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.engine.steps import FailureRecord, ModelCaller, Node, Said, WaitRecord
+    from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Said, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
 
@@ -38,31 +38,6 @@ class Begun(NamedTuple):
     given: Collection[str] = ()
     after: str = ""
     pause: Sequence[str] = ()
-
-
-class Error(NamedTuple):
-    """An exception as plain data: its kind, all names that match it, its text and traceback.
-
-    `where` and `repair` are those of the engine's own errors; `pause_seconds` is how long the remote side asks to wait.
-    `repeats` means that the same input fails the same way again: it is then not `retryable`, even if its class is.
-    `raised` is the exception itself, in the process in which it was raised; it is never recorded.
-    """
-
-    kind: str
-    names: Sequence[str]
-    message: str
-    traceback: str = ""
-    retryable: bool = True
-    where: str = ""
-    repair: str = ""
-    pause_seconds: float = 0.0
-    raised: BaseException | None = None
-    repeats: bool = False
-
-    @property
-    def lasts(self) -> bool:
-        """Whether no retry around it helps. What `repeats` may succeed in a retry that makes a new input."""
-        return not self.retryable and not self.repeats
 
 
 class NodeFinished(Struct, gc=False):
@@ -89,9 +64,8 @@ class NodeFinished(Struct, gc=False):
 class NodeFailed(NamedTuple):
     """An attempt (or a fallback) failed.
 
-    `chance` is a random number from 0 to 1 for the jitter of a retry. `failure` is the record of the failure if a frame
-    below recorded it already. `refused` are the keys of the recorded work that caused it: answers that cannot be used,
-    and questions that nobody answered in time.
+    `chance` is a random number from 0 to 1 for the jitter of a retry. `refused` are the keys of the recorded work that
+    caused it: answers that cannot be used, and questions that nobody answered in time.
     """
 
     frame: str
@@ -100,11 +74,10 @@ class NodeFailed(NamedTuple):
     attempt: int
     began: float
     now: float
-    error: Error
+    error: FailureRecord
     usage: Usage | None = None
     choice: str = ""
     chance: float = 0.5
-    failure: FailureRecord | None = None
     refused: Sequence[str] = ()
 
 
@@ -234,7 +207,7 @@ class Settled(NamedTuple):
 
     frame: str
     now: float
-    error: Error | None = None
+    error: FailureRecord | None = None
     chance: float = 0.5
 
 
@@ -266,7 +239,7 @@ class StopAsked(NamedTuple):
     now: float
     reason: str
     explanation: str
-    error: Error | None = None
+    error: FailureRecord | None = None
     usage: Usage | None = None
 
 
@@ -294,3 +267,21 @@ FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""
 Event: TypeAlias = FrameEvent | Answered | MessageCame | Begun | Resumed | StopAsked | BranchedOff
 """Any event that `decide` turns into a step."""
+
+CAUSES: Final[Mapping[type[Event], Cause]] = {
+    NodeFailed: "failed",
+    NodeEntered: "entered",
+    Settled: "settled",
+    LimitMet: "limit",
+    Answered: "answered",
+    WaitOver: "over",
+}
+"""What the step of an attempt records of the event that ended it; a result is the usual one."""
+
+
+def with_cause(step: Decided, event: Event) -> Decided:
+    """Return the step of an event; that of an attempt records which event ended it, if that is not the usual one."""
+    cause = CAUSES[type(event)]
+    if isinstance(step.data, AttemptEnded) and (cause != "failed" or isinstance(step.data, Node)):
+        step.data.cause = cause
+    return step

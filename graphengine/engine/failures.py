@@ -1,22 +1,31 @@
-"""Failures as plain data: exceptions as events carry them, and as steps record them."""
+"""Failures as plain data: exceptions as events carry them, and as steps record them.
+
+Two common reasons why a result does not fit the state, a missing await or return, have plainer errors here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping
+from types import CoroutineType
 from typing import TYPE_CHECKING, Final
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.calls.user_frames import has_user_code, user_traceback
-from graphengine.engine.events import Error
+from msgspec.structs import replace
+from pydantic import BaseModel
+
 from graphengine.engine.steps import FailureRecord
-from graphengine.errors import GraphEngineError, NodeError, is_repeating
+from graphengine.engine.user_frames import has_user_code, user_traceback
+from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, is_repeating
 from graphengine.graph.conditions import exception_name
+from graphengine.graph.elsewhere import RESULTS
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
 from graphengine.state.failure import Failure
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
+    from graphengine.engine.plan import NodePlan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Outcome
 
@@ -25,10 +34,10 @@ class FailedElsewhere(Exception):
     """A node's function raised in another process, which described the failure as data.
 
     Args:
-        error: The failure. Its `raised` is the exception, if it can be pickled.
+        error: The failure, without its place. Its `raised` is the exception, if it can be pickled.
     """
 
-    def __init__(self, error: Error) -> None:
+    def __init__(self, error: FailureRecord) -> None:
         super().__init__(error.message)
         self.error = error
 
@@ -36,26 +45,34 @@ class FailedElsewhere(Exception):
 _NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the process"
 
 
-def error_of(error: BaseException) -> Error:
-    """Return an exception as the data that events carry."""
+def failure_record(error: BaseException, path: str, attempt: int) -> FailureRecord:
+    """Return an exception as data, as the events of its node carry it and its step records it."""
     if isinstance(error, FailedElsewhere):
-        return error.error
+        failure = replace(error.error, path=path, attempt=attempt)
+        failure.raised = error.error.raised
+        return failure
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
-    repeats = is_repeating(error)
+    failure = FailureRecord(path, names[0], "", attempt, names=names, repeats=is_repeating(error))
+    failure.raised = error
     if isinstance(error, NodeError):
-        where, repair = _utf8(error.where), _utf8(error.repair)
         asked = getattr(error, "retry_after_seconds", None)  # a model's
-        pause: float = asked if is_seconds(asked) else 0.0
-        retryable = error.retryable and not repeats
-        trace = _utf8(user_traceback(error.__cause__)) if has_user_code(error.__cause__) and error.__cause__ else ""
-        return Error(error.code, names, _utf8(error.message), trace, retryable, where, repair, pause, error, repeats)
-    trace = _utf8(user_traceback(error))
+        failure.kind, failure.message = error.code, _utf8(error.message)
+        failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
+        if is_seconds(asked):
+            failure.pause_seconds = asked
+        failure.non_retryable = not error.retryable and not failure.repeats
+        if has_user_code(error.__cause__) and error.__cause__:
+            failure.traceback = _utf8(user_traceback(error.__cause__))
+        return failure
+    failure.traceback = _utf8(user_traceback(error))
     if isinstance(error, GraphEngineError) and kind.__str__ is GraphEngineError.__str__:
-        text, where, repair = _utf8(error.message), _utf8(error.where), _utf8(error.repair)
+        failure.message = _utf8(error.message) or names[0]
+        failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
     else:
-        text, where, repair = text_of(error), "", "" if isinstance(error, Exception) else _NO_EXIT
-    return Error(names[0], names, text or names[0], trace, not repeats, where, repair, raised=error, repeats=repeats)
+        failure.message = text_of(error) or names[0]
+        failure.repair = "" if isinstance(error, Exception) else _NO_EXIT
+    return failure
 
 
 def text_of(error: BaseException) -> str:
@@ -72,29 +89,71 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def failure_record(error: Error, path: str, attempt: int) -> FailureRecord:
-    """Return the record of an exception in a step."""
-    rest = (error.where, error.repair, error.traceback, error.pause_seconds, error.repeats)
-    failure = FailureRecord(path, error.kind, error.message, attempt, *rest)
-    failure.raised = error.raised
-    return failure
-
-
 def attempt_of(frame: Frame) -> int:
     """Return the attempt that a frame belongs to: in a subgraph that of its node, in the run's own graph 1."""
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
-def fail_with(facts: Outcome, frame: Frame, failure: FailureRecord, names: Sequence[str], *, lasting: bool) -> None:
-    """Record that a frame fails; `names`, what the failure can be matched by, is for the frames around it."""
+def fail_with(facts: Outcome, failure: FailureRecord) -> None:
+    """Record that a frame fails; a failure that the step recorded before is kept as the one that this one replaced."""
+    if facts.error is not None and facts.error is not failure:
+        failure.replaced = facts.error
     facts.error = failure
     facts.status = "failed"
     facts.stop = Ending("failed", explanation=failure.message)
-    if frame.up is not None:
-        facts.names = names
-        facts.lasting = lasting
 
 
 def survived(failure: FailureRecord) -> Failure:
     """Return a failure as nodes, results and the field of `collect_errors=` get it."""
     return Failure.of(failure)
+
+
+def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:
+    """Return the error of a refused update, or one that names its cause."""
+    if not isinstance(error, NodeError):
+        return error
+    forgotten = _not_awaited(result)
+    if forgotten:
+        names = ", ".join(sorted({getattr(each, "__name__", type(each).__name__) for each in forgotten}))
+        for each in forgotten:
+            if isinstance(each, CoroutineType):
+                each.close()  # otherwise Python warns when it is collected, at an unrelated moment
+        named: NodeError = NotAwaited(
+            f"{node.name} returned an awaitable that it did not await: {names}",
+            where=f"node {path}",
+            repair=f"write await before the call of {names}, in an async node",
+        )
+    elif result is None and isinstance(error, InvalidUpdate) and error.where.startswith("field "):
+        named = InvalidUpdate(
+            f"{node.name} returned None, which does not fit what it writes: {error.message}",
+            where=f"node {path}",
+            repair="return a value on every path, or let the field take None",
+        )
+    elif (repair := _foreign(result, node, error)) is not None:
+        named = InvalidUpdate(error.message, where=error.where, repair=repair)
+    else:
+        return error
+    named.__cause__ = error
+    return named
+
+
+def _foreign(result: object, node: NodePlan, error: NodeError) -> str | None:
+    """Return the repair for a result as nodes return it elsewhere: a routing object, or a mapping under `writes`."""
+    parts = result if isinstance(result, (list, tuple)) else (result,)
+    for part in parts:
+        if type(part).__name__ in RESULTS and not isinstance(part, BaseModel):
+            return RESULTS[type(part).__name__]
+    field = node.writer.whole.field if node.writer.whole is not None else None
+    if isinstance(result, Mapping) and field in result and error.where.startswith("field "):
+        return f"return the value of {field} alone, or remove writes={field!r}: the keys of a mapping name fields then"
+    return None
+
+
+def _not_awaited(result: object) -> list[Awaitable[object]]:
+    """Return the awaitables that a result is, or contains."""
+    inside: Iterable[object] = (result,)
+    if isinstance(result, Mapping):
+        inside = result.values()
+    elif isinstance(result, (list, tuple)):
+        inside = result
+    return [each for each in inside if isinstance(each, Awaitable)]

@@ -27,6 +27,7 @@ from graphengine.engine.frame_tree import (
     wait,
     wake,
 )
+from graphengine.engine.graph_migration import apply_shift, keep_items
 from graphengine.engine.map_items import end_item, open_map, reopen_failed
 from graphengine.engine.phases import (
     Collecting,
@@ -42,8 +43,7 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.ready import can_move, mover_of, task_of
-from graphengine.engine.rebase import apply_shift, keep_items
+from graphengine.engine.ready import can_move, runnable_frame, task_of
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot
 from graphengine.engine.steps import Decided, path_of
 from graphengine.errors import WorkNotRepeatable
@@ -79,22 +79,22 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     snapshot.seq = step.seq
     if snapshot.waiting:
         _settle(snapshot)
-    elif snapshot.movers is not None:
-        snapshot.movers = None
+    elif snapshot.maybe_runnable is not None:
+        snapshot.maybe_runnable = None
     return snapshot
 
 
 def _settle(snapshot: Snapshot) -> None:
     """Set the status `waiting` if nothing can move before an answer, a message or a time arrives, else `running`."""
-    if snapshot.movers is not None:
-        snapshot.movers.update(dict.fromkeys(snapshot.changed))
+    if snapshot.maybe_runnable is not None:
+        snapshot.maybe_runnable.update(dict.fromkeys(snapshot.changed))
     if snapshot.status in ("running", "waiting"):
-        snapshot.mover = _find_mover(snapshot)
-        snapshot.status = "waiting" if snapshot.mover is None else "running"
+        snapshot.runnable = _find_runnable(snapshot)
+        snapshot.status = "waiting" if snapshot.runnable is None else "running"
 
 
-def _find_mover(snapshot: Snapshot) -> str | None:
-    """Return what `mover_of` returns, and forget the frames that were found unable to move.
+def _find_runnable(snapshot: Snapshot) -> str | None:
+    """Return what `runnable_frame` returns, and forget the frames that were found unable to move.
 
     The frame found after the last step and those that this step changed are tried first. One of them usually can move,
     and then the others need not be checked. Thousands may wait, and none of them can move before a step changes it. So
@@ -102,19 +102,19 @@ def _find_mover(snapshot: Snapshot) -> str | None:
     own: the steps of its other frames change what its frames can do.
     """
     frames = snapshot.frames
-    likely = [snapshot.mover, *snapshot.changed[-_LIKELY:]]
+    likely = [snapshot.runnable, *snapshot.changed[-_LIKELY:]]
     for key in likely:
         if key in frames and can_move(snapshot, frames[key]):
             return key
-    if snapshot.movers is None:
+    if snapshot.maybe_runnable is None:
         if any(frame.limits for frame in frames.values() if frame.kind == "sub"):
-            return mover_of(snapshot)
-        snapshot.movers = dict.fromkeys(frames)
-    movers = snapshot.movers
-    while movers:
-        key, _ = movers.popitem()
+            return runnable_frame(snapshot)
+        snapshot.maybe_runnable = dict.fromkeys(frames)
+    maybe_runnable = snapshot.maybe_runnable
+    while maybe_runnable:
+        key, _ = maybe_runnable.popitem()
         if key in frames and can_move(snapshot, frames[key]):
-            movers[key] = None
+            maybe_runnable[key] = None
             return key
     return None
 
@@ -191,7 +191,7 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     snapshot.company = facts.company
     snapshot.deaths += facts.crashed
     if facts.sub_limits:
-        snapshot.movers = None
+        snapshot.maybe_runnable = None
     for key, limits in facts.sub_limits.items():
         snapshot.frames[key].limits = limits
     snapshot.root.marks.update(facts.marks)
@@ -209,7 +209,7 @@ def _continue(
     snapshot.fingerprint = facts.fingerprint
     was_failed = snapshot.status == "failed" or retries
     if was_failed or facts.moves:  # any frame can change
-        snapshot.movers = snapshot.open = None
+        snapshot.maybe_runnable = snapshot.open = None
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
     for frame in cut_off:
@@ -363,7 +363,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
     elif frame.kind == "item":
         failed = _failed_item(facts)
         failed.kept = True
-        frame.failing = Failing(failed.error, failed.names, failed.lasting)
+        frame.failing = Failing(failed.error)
         end_item(snapshot, frame, failed)
     else:
         fail_frame(snapshot, frame, frame.phase, facts)
@@ -389,7 +389,7 @@ def _failed_item(facts: steps.Failed) -> FailedItem:
     if facts.error is None:
         message = "an item fails without a failure"
         raise ValueError(message)
-    return FailedItem(facts.error, facts.names, facts.lasting)
+    return FailedItem(facts.error)
 
 
 # --- Forks -----------------------------------------------------------------------------------------------------------
@@ -599,5 +599,5 @@ def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
 
 _BEGINNINGS: Final = frozenset((steps.Started, steps.Resumed, steps.Branched))
 _LIKELY: Final = 4
-"""How many of the last changed frames `_find_mover` tries first. A step changes its frame, the frame around it and the
-frames that it creates; one of the last few can usually move, and each check costs time at every step."""
+"""How many of the last changed frames `_find_runnable` tries first. A step changes its frame, the frame around it and
+the frames that it creates; one of the last few can usually move, and each check costs time at every step."""

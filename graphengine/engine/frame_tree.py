@@ -163,7 +163,7 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
     )
     sub.sub = sub
     if facts.limits:
-        snapshot.movers = None
+        snapshot.maybe_runnable = None
     return sub
 
 
@@ -199,7 +199,7 @@ def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -
         frame.failing = Failing(facts.error)
         snapshot.status, snapshot.stop, snapshot.failure = "failed", facts.stop, facts.error
     else:
-        frame.failing = Failing(facts.error, facts.names, facts.lasting, facts.stop)
+        frame.failing = Failing(facts.error, facts.stop)
     touch(snapshot, frame)
 
 

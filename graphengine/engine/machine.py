@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from graphengine.engine import events, steps
-from graphengine.engine.events import AttemptEvent, FrameEvent
+from graphengine.engine.events import CAUSES, AttemptEvent, FrameEvent, with_cause
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import (
     Collecting,
@@ -48,13 +48,12 @@ from graphengine.engine.rules.fork import arms_arrived
 from graphengine.engine.rules.map import items_done, map_entered
 from graphengine.engine.rules.run import begun, branched_off, resumed, stop_asked
 from graphengine.engine.rules.subgraph import limit_met, sub_ended, sub_entered
-from graphengine.engine.rules.visit import node_failed, node_finished, node_left
+from graphengine.engine.rules.visit import node_begun, node_failed, node_finished, node_left, work_done
 from graphengine.engine.rules.wait import answered, message_came, node_waits, refused, wait_over
-from graphengine.engine.rules.work import node_begun, work_done
 
 if TYPE_CHECKING:
     from graphengine.engine.events import Event
-    from graphengine.engine.run_state import RunState
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Decided, Facts
 
@@ -126,7 +125,7 @@ def decide(run: RunState, event: Event) -> Decided:
         InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
     """
     if run.has_plan:
-        step = _decide(run, event)
+        step = with_cause(_decide(run, event), event) if type(event) in CAUSES else _decide(run, event)
         return without_secrets(run.plan, run.snapshot, step) if run.plan.secret else step
     if isinstance(event, events.StopAsked):
         return without_secrets(None, run.snapshot, stop_asked(run.snapshot, event))

@@ -1,15 +1,18 @@
 """The types of outlines: a graph in JSON, as `compile.outline` writes it and stores keep it.
 
-Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing. `outline_check.check_outline` checks
+Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing. `check_outline` checks
 that a recorded outline has these types.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+import msgspec
+from msgspec import Struct
+
+from graphengine.state.json_values import JsonValue
 
 
 class AgentOutline(TypedDict, total=False):
@@ -113,3 +116,63 @@ class Outline(TypedDict, total=False):
     reducers: Mapping[str, str]
     nodes: Sequence[NodeOutline]
     ways: Sequence[EdgeOutline]
+
+
+class _Node(Struct):
+    name: str
+    kind: str = ""
+    title: str = ""
+    on: str = ""
+    question: str = ""
+    answer: str = ""
+    on_resume: str = ""
+    writes: Sequence[str] = ()
+    reads: Sequence[str] = ()
+    choices: Sequence[str] = ()
+    each: Mapping[str, str] = {}
+    sources: Mapping[str, str] = {}
+    kinds: Mapping[str, str] = {}
+    agents: Mapping[str, Mapping[str, JsonValue]] = {}
+    graphs: Mapping[str, Mapping[str, JsonValue]] = {}
+
+
+class _Arm(Struct):
+    to: str
+    when: str = ""
+
+
+class _Edge(Struct):
+    source: str = msgspec.field(name="from")
+    to: str = ""
+    when: str = ""
+    label: str = ""
+    on: str = ""
+    join: str = ""
+    cases: Mapping[str, str] = {}
+    otherwise: str | None = None
+    arms: Sequence[_Arm] = ()
+
+
+class _Outline(Struct):
+    graph: str = ""
+    version: int = 0
+    state: Mapping[str, JsonValue] = {}
+    reducers: Mapping[str, JsonValue] = {}
+    nodes: Sequence[_Node] = ()
+    ways: Sequence[_Edge] = ()
+
+
+def check_outline(outline: Mapping[str, JsonValue]) -> None:
+    """Check an outline, and those of the graphs inside it.
+
+    Raises:
+        ValueError: A value has another type, or is missing.
+    """
+    unread = [outline]
+    while unread:
+        try:
+            found = msgspec.convert(unread.pop(), _Outline)
+        except ValueError as error:
+            message = f"a node or an edge in it has a value of another type: {error}"
+            raise ValueError(message) from error
+        unread += [inner for node in found.nodes for inner in node.graphs.values()]

@@ -68,11 +68,9 @@ class Forked(Struct, frozen=True):
 
 
 class Failing(Struct, frozen=True):
-    """How a frame failed: the failure, the names that match it, whether retries cannot help, and how it ended."""
+    """How a frame failed: the failure, and how it ended."""
 
     error: FailureRecord
-    names: Sequence[str] = ()
-    lasting: bool = False
     stop: Ending | None = None
 
 
@@ -81,8 +79,6 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     Attributes:
         error: The failure.
-        names: The names that match the failure.
-        lasting: Whether another attempt cannot help.
         kept: Whether its frame was kept, because a subgraph failed in it.
         attempt: Its next attempt, if the frame was not kept.
         memos: Its recorded work.
@@ -90,8 +86,6 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """
 
     error: FailureRecord
-    names: Sequence[str] = ()
-    lasting: bool = False
     kept: bool = False
     attempt: int = 1
     memos: dict[str, Memo] = {}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, ca
 
 from pydantic import BaseModel
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
 from graphengine.graph.elsewhere import missing
 from graphengine.graph.options import MODEL_RETRY
@@ -474,7 +473,6 @@ class Plan(Generic[S]):
 
     if not TYPE_CHECKING:  # type checkers know what it has
 
-        @ends_at_caller
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name)
 

@@ -100,13 +100,13 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
     return Task(frame.id, frame.at, frame.visit, frame.attempt, "wake", *first) if first is not None else None
 
 
-def mover_of(snapshot: Snapshot) -> str | None:
+def runnable_frame(snapshot: Snapshot) -> str | None:
     """Return the id of a frame that can move before an answer, a message or a time arrives; None if none can.
 
-    It checks the frames that the fold has not ruled out (`Snapshot.movers`), and changes nothing.
+    It checks the frames that the fold has not ruled out (`Snapshot.maybe_runnable`), and changes nothing.
     """
     frames = snapshot.frames
-    among = frames if snapshot.movers is None else snapshot.movers
+    among = frames if snapshot.maybe_runnable is None else snapshot.maybe_runnable
     return next((key for key in reversed(among) if key in frames and can_move(snapshot, frames[key])), None)
 
 

@@ -17,8 +17,8 @@ import msgspec
 from msgspec.structs import replace
 from pydantic_core import from_json
 
+from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.rebase import shifted
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Continued, Entered, Node, Outcome, Refused, Shift, Started, Stopped
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.failures import attempt_of, error_of, fail_with, failure_record
+from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
 from graphengine.engine.trackers import note_changes
@@ -13,13 +12,14 @@ from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.type_facts import enum_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.engine.lookup import Observer
     from graphengine.engine.plan import ForkPlan, Outgoing, Plan
-    from graphengine.engine.run_state import Observer
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Outcome
     from graphengine.graph.conditions import Condition
@@ -45,9 +45,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
         if plan.epochs and not facts.has_failed:
             note_changes(plan, view)
     except NodeError as error:
-        raised = error_of(error)
-        failure = failure_record(raised, path_of(frame.id, view.node), attempt)
-        fail_with(facts, frame, failure, raised.names, lasting=raised.lasts)
+        fail_with(facts, failure_record(error, path_of(frame.id, view.node), attempt))
     if view.new_marks:
         facts.marks = view.new_marks
         if view.until:
@@ -170,6 +168,5 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
             facts.status = "finished"
         facts.stop = Ending("end", label, words, why)
         return
-    failure = FailureRecord(path_of(frame.id, ""), "fail", label or why, attempt_of(frame))
-    fail_with(facts, frame, failure, _FAILED, lasting=False)
+    fail_with(facts, FailureRecord(path_of(frame.id, ""), "fail", label or why, attempt_of(frame), names=_FAILED))
     facts.stop = Ending("failed", label, words, why)

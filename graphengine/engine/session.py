@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from graphengine.engine.fold import evolve
-from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.lookup import RunState, StaleEvent
 from graphengine.engine.machine import decide
 from graphengine.engine.ready import ready
-from graphengine.engine.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from graphengine.engine.events import Event
+    from graphengine.engine.lookup import Observer
     from graphengine.engine.plan import Plan
-    from graphengine.engine.run_state import Observer
     from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Decided
     from graphengine.graph.options import Sizes

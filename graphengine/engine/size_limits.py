@@ -18,7 +18,7 @@ from graphengine.errors import TooLarge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.run_state import RunState
+    from graphengine.engine.lookup import RunState
     from graphengine.state.json_values import JsonValue, Op
 
 _encode: Final = msgspec.json.Encoder().encode

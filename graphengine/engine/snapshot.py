@@ -205,8 +205,9 @@ class Snapshot(Struct, eq=False):
             nothing is recorded of a call before it ends.
         company: Whether the process that drives it also drove others, at a point where a third crash would fail a node.
         frames: All live frames by id.
-        mover: A frame that could move after the last step, while other frames wait: the fold tries it first.
-        movers: While frames wait, those that can move or may be able to; None if unknown. Only the fold changes it.
+        runnable: A frame that could move after the last step, while other frames wait: the fold tries it first.
+        maybe_runnable: While frames wait, those that can move or may be able to; None if unknown. Only the fold
+            changes it.
         open: The index of its waits, a cache; None if it is not built. Use `open_waits`.
         changed: The frames that the last step changed, so that they may have new tasks.
     """
@@ -230,8 +231,8 @@ class Snapshot(Struct, eq=False):
     deaths: int = 0
     company: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
-    mover: str | None = ROOT
-    movers: dict[str, None] | None = None
+    runnable: str | None = ROOT
+    maybe_runnable: dict[str, None] | None = None
     open: OpenWaits | None = None
     changed: list[str] = field(default_factory=list)
 

@@ -74,7 +74,11 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
         repair: Their repair.
         traceback: The traceback as text.
         pause_seconds: How long to wait before another attempt, as the remote side asks.
-        repeats: Whether the same input fails the same way again.
+        repeats: Whether the same input fails the same way again: another attempt of its own node cannot help, but a
+            retry around it, which makes a new input, may.
+        names: The names that match it: those of its class and its base classes.
+        non_retryable: Whether no other attempt can help, neither of its node nor of what is around it.
+        replaced: The failure that this one replaced: what a condition raised while that one was handled.
     """
 
     path: str
@@ -86,6 +90,17 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
     traceback: str = ""
     pause_seconds: Number = 0
     repeats: bool = False
+    names: Sequence[str] = ()
+    non_retryable: bool = False
+    replaced: FailureRecord | None = None
+
+    @property
+    def first(self) -> FailureRecord:
+        """The failure that came first, if this one replaced another."""
+        found = self
+        while found.replaced is not None:
+            found = found.replaced
+        return found
 
     @property
     def raised(self) -> BaseException | None:
@@ -183,8 +198,6 @@ class Outcome(Spent, kw_only=True):
     Attributes:
         choice: What `choose` picked.
         error: The failure; if a fallback is used, the failure that it replaces.
-        names: The names that match the failure, for the frames around this one.
-        lasting: Whether another attempt cannot help.
         status: The frame's new status: `finished`, or `failed`; "" if it continues.
         stop: How the frame ended.
         to: Where it moves: a node, or the targets of a fork's arms. Empty if it stays.
@@ -197,8 +210,6 @@ class Outcome(Spent, kw_only=True):
 
     choice: str = ""
     error: FailureRecord | None = None
-    names: Sequence[str] = ()
-    lasting: bool = False
     status: Literal["", "finished", "failed"] = ""
     stop: Ending | None = None
     to: Sequence[str] = ()
@@ -214,10 +225,17 @@ class Outcome(Spent, kw_only=True):
         return self.status == "failed"
 
 
+Cause: TypeAlias = Literal["", "finished", "failed", "entered", "settled", "limit", "answered", "over"]
+
+
 class AttemptEnded(Outcome, kw_only=True):
     """Facts of an attempt that ended, possibly because its wait ended.
 
     Attributes:
+        cause: The event that it ended in, if it is not the usual one: a result that did not fit (`finished`), a failure
+            that a fallback's value replaced (`failed`), the beginning of a map or graph (`entered`), the end of the
+            frames below (`settled`), a limit of its graph (`limit`), or the end of its wait (`answered`, `over`).
+        chance: The random number from 0 to 1 from which the jitter of its retry was computed, if there is any.
         keeps: Whether recorded work is kept for the next attempt.
         refused: The keys of the recorded work that is not, because it caused the failure.
         wait: The name of the wait that ended.
@@ -225,6 +243,8 @@ class AttemptEnded(Outcome, kw_only=True):
         answer: What was answered.
     """
 
+    cause: Cause = ""
+    chance: float | None = None
     keeps: bool = False
     refused: Sequence[str] = ()
     wait: str = ""
@@ -233,7 +253,13 @@ class AttemptEnded(Outcome, kw_only=True):
 
 
 class Started(Outcome, kw_only=True):
-    """A run began. `after` is the run whose final state it begins with; `pause` the nodes before which it waits."""
+    """A run began.
+
+    Attributes:
+        after: The run whose final state it begins with.
+        pause: The nodes before which it waits.
+        given: The fields that the caller set, of those that a plateau samples.
+    """
 
     kind: ClassVar[Kind] = "started"
     run_id: str
@@ -243,6 +269,7 @@ class Started(Outcome, kw_only=True):
     version: Count = 0
     after: str = ""
     pause: Sequence[str] = ()
+    given: Sequence[str] = ()
 
 
 class Node(AttemptEnded, kw_only=True):
@@ -385,7 +412,7 @@ class Message(Facts, kw_only=True):
 
 
 class Shift(Facts, kw_only=True):
-    """The changes to a run that continues under a changed graph; see `graphengine.engine.rebase`.
+    """The changes to a run that continues under a changed graph; see `graphengine.engine.graph_migration`.
 
     Attributes:
         changes: The changes to the graph, as text.

@@ -1,5 +1,7 @@
 """The JSON of snapshots, which stores keep so that a run loads without reading its whole log.
 
+Whether a snapshot that is read from a database is well formed is checked here too, once: a file can have been changed.
+
 Only this module knows that JSON. In it a frame is one flat record: `phase` is a name, with the phase's data next to it.
 """
 
@@ -25,7 +27,7 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.snapshot import READY, Frame, FrameKind, Snapshot
+from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, Snapshot, children
 from graphengine.engine.steps import (
     FORMAT,
     FailureRecord,
@@ -39,6 +41,7 @@ from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:
     from graphengine.engine.phases import Phase
+    from graphengine.engine.snapshot import Snapshot
 
 _PhaseName: TypeAlias = Literal[
     "ready", "fallback", "leaving", "forked", "mapping", "inside", "waiting", "failed", "ended"
@@ -72,8 +75,6 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     journal: list[Sequence[Any]] = []
     samples: list[Any] = []
     stop: Ending | None = None
-    names: Sequence[str] = ()
-    lasting: bool = False
     since: Number = 0.0
     arrived: Number = 0.0
     choice: str = ""
@@ -113,7 +114,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
 _SAME: Final = tuple(
     name
     for name in _Frame.__struct_fields__
-    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "names", "lasting", "stop")
+    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "stop")
 )
 """Fields of a frame that are recorded unchanged."""
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "company"))
@@ -177,7 +178,7 @@ def _frame_row(frame: Frame) -> _Frame:
         setattr(row, name, getattr(frame, name))
     row.stop, row.cause, row.choice = frame.stop, frame.cause, frame.choice
     if frame.failing is not None:
-        row.failure, row.names, row.lasting = frame.failing.error, frame.failing.names, frame.failing.lasting
+        row.failure = frame.failing.error
     match phase:
         case Leaving():
             row.ended = phase.ended
@@ -222,7 +223,7 @@ def _frame(key: str, row: _Frame) -> Frame:
         setattr(frame, name, getattr(row, name))
     frame.phase = _phase(key, row)
     if row.failure is not None:
-        frame.failing = Failing(row.failure, row.names, row.lasting, row.stop)
+        frame.failing = Failing(row.failure, row.stop)
     frame.owned = {name for name, value in frame.values.items() if isinstance(value, (list, dict))}
     return frame
 
@@ -265,3 +266,22 @@ _NAMES: Final[dict[type, _PhaseName]] = {
     GivenUp: "failed",
     Ended: "ended",
 }
+
+
+def check_sound(snapshot: Snapshot) -> None:
+    """Check that a snapshot has the shape that `decide` and the views rely on.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if ROOT not in snapshot.frames:
+        message = "its first step is missing"
+        raise ValueError(message)
+    for frame in snapshot.frames.values():
+        if (frame.kind == "root") != (frame.id == ROOT):
+            message = f"the frame {frame.id!r} is of kind {frame.kind!r}"
+            raise ValueError(message)
+        missing = [key for key in children(frame) if key not in snapshot.frames]
+        if missing and isinstance(frame.phase, Forked):
+            message = f"the fork at {frame.id!r} has no arm {missing[0]!r}"
+            raise ValueError(message)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Frame
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.selector import as_number, better
 from graphengine.state.view import View
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.render.charts.canvas import SMALL, Canvas, Ink, Paint, fit
+from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
     from graphengine.evaluation.report import Report, TrialReport
     from graphengine.render.charts.canvas import Chart
 
-_MARGIN: Final = 16.0
 _NAMES: Final = 220.0
 _PLOT: Final = 420.0
 _VALUES: Final = 110.0
@@ -35,23 +34,21 @@ def picture(report: Report) -> Chart:
         The chart; `graphengine.render.charts.write_chart` writes it to a file.
     """
     canvas = Canvas()
-    width = 2 * _MARGIN + _NAMES + _PLOT + _VALUES
+    width = 2 * MARGIN + _NAMES + _PLOT + _VALUES
     title = f"Evaluation of {report.graph}"
-    canvas.text(_MARGIN, 28, fit(title, width - 2 * _MARGIN, 15, strong=True), size=15, strong=True)
     cases = counted(len(report.subject.trials), "case")
     names = " against ".join(version.name for version in report.versions)
-    canvas.text(_MARGIN, 47, fit(f"{cases}, {names}", width - 2 * _MARGIN))
-    spoken = [f"{cases}, {names}"]
+    canvas.heading(width, title, f"{cases}, {names}")
     y = _key(canvas, report, 64.0)
     for scorer in report.scorers:
-        y = _panel(canvas, report, scorer, y + 14, spoken)
-    return canvas.done(title, spoken, width, y + 10)
+        y = _panel(canvas, report, scorer, y + 14)
+    return canvas.done(title, width, y + 10)
 
 
 def _key(canvas: Canvas, report: Report, y: float) -> float:
     if report.against is None:
         return y
-    x = _MARGIN + _DOT
+    x = MARGIN + _DOT
     for index, version in enumerate(report.versions):
         name = fit(version.name, 220, SMALL)
         _dot(canvas, x, y, index)
@@ -60,13 +57,13 @@ def _key(canvas: Canvas, report: Report, y: float) -> float:
     return y + 12
 
 
-def _panel(canvas: Canvas, report: Report, scorer: str, y: float, spoken: list[str]) -> float:
+def _panel(canvas: Canvas, report: Report, scorer: str, y: float) -> float:
     """Draw one scorer; return where the next begins."""
-    canvas.text(_MARGIN, y + 8, fit(scorer, _NAMES, strong=True), strong=True)
-    left = _MARGIN + _NAMES
+    canvas.text(MARGIN, y + 8, fit(scorer, _NAMES, strong=True), strong=True)
+    left = MARGIN + _NAMES
     heads = " → ".join(_shown(version.mean(scorer)) for version in reversed(report.versions))
     canvas.text(left + _PLOT + 14, y + 8, heads, size=SMALL, strong=True)
-    spoken.append(f"{scorer}: mean {heads}")
+    canvas.spoken.append(f"{scorer}: mean {heads}")
     rows = _rows(report, scorer)
     top, bottom = y + 18, y + 18 + _ROW * len(rows)
     for tenth in (0, 0.25, 0.5, 0.75, 1):
@@ -79,10 +76,10 @@ def _panel(canvas: Canvas, report: Report, scorer: str, y: float, spoken: list[s
             x = left + _PLOT * mean
             canvas.line((x, top), (x, bottom), Paint("none", _inks(index)[1], 1.4, "6 3" if index else ""))
     for number, trials in enumerate(rows):
-        _row(canvas, scorer, trials, top + _ROW * (number + 0.5), spoken)
+        _row(canvas, scorer, trials, top + _ROW * (number + 0.5))
     left_out = len(report.subject.trials) - len(rows)
     if left_out:
-        canvas.text(_MARGIN, bottom + 14, f"{counted(left_out, 'case')} not drawn", ink="soft", size=SMALL)
+        canvas.text(MARGIN, bottom + 14, f"{counted(left_out, 'case')} not drawn", ink="soft", size=SMALL)
     return bottom + 22
 
 
@@ -100,13 +97,13 @@ def _rows(report: Report, scorer: str) -> list[list[TrialReport]]:
     return [row for index, row in enumerate(rows) if index in kept]
 
 
-def _row(canvas: Canvas, scorer: str, trials: list[TrialReport], y: float, spoken: list[str]) -> None:
-    left = _MARGIN + _NAMES
+def _row(canvas: Canvas, scorer: str, trials: list[TrialReport], y: float) -> None:
+    left = MARGIN + _NAMES
     values = [trial.value(scorer) for trial in trials]
     words = " → ".join("failed" if trial.failure else _shown(trial.value(scorer)) for trial in reversed(trials))
-    canvas.text(_MARGIN, y + 4, fit(trials[0].case, _NAMES - 16, SMALL), size=SMALL)
+    canvas.text(MARGIN, y + 4, fit(trials[0].case, _NAMES - 16, SMALL), size=SMALL)
     canvas.text(left + _PLOT + 14, y + 4, fit(words, _VALUES - 6, SMALL), ink="soft", size=SMALL)
-    spoken.append(f"{trials[0].case}: {words}")
+    canvas.spoken.append(f"{trials[0].case}: {words}")
     places = [left + _PLOT * value for value in values if value is not None]
     with canvas.said(f"{trials[0].case}, {scorer}: {words}"):
         if len(places) > 1:
@@ -116,8 +113,7 @@ def _row(canvas: Canvas, scorer: str, trials: list[TrialReport], y: float, spoke
                 continue
             x = left + _PLOT * value
             if trial.failure:
-                for slope in (-_DOT, _DOT):
-                    canvas.line((x - _DOT, y - slope), (x + _DOT, y + slope), Paint("none", "bad-line", 2.0))
+                canvas.cross(x, y, _DOT, Paint("none", "bad-line", 2.0))
             else:
                 _dot(canvas, x, y, index)
 

@@ -18,12 +18,11 @@ import threading
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.events import Error
-from graphengine.engine.failures import FailedElsewhere, error_of
+from graphengine.engine.failures import FailedElsewhere, failure_record
 from graphengine.errors import NotPicklable
 from graphengine.graph.runnable import is_async
 from graphengine.runner.scope import CURRENT, as_outcome
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,7 +143,8 @@ def outcome_of(packed: bytes, node: str) -> object:
     if failure is None:
         return result
     facts, raised = failure
-    raise FailedElsewhere(Error(*facts)._replace(raised=_unpickled(raised)))
+    facts.raised = _unpickled(raised)
+    raise FailedElsewhere(facts)
 
 
 def _unpickled(raised: bytes | None) -> BaseException | None:
@@ -157,13 +157,14 @@ def _unpickled(raised: bytes | None) -> BaseException | None:
 
 
 def _failed(error: BaseException) -> bytes:
-    facts = error_of(error)._replace(raised=None)
+    facts = failure_record(error, "", 0)
+    facts.raised = None
     raised: bytes | None
     try:
         raised = pickle.dumps(error)
     except Exception:  # noqa: BLE001 - it may hold anything
         raised = None
-    return pickle.dumps((None, (tuple(facts), raised)))
+    return pickle.dumps((None, (facts, raised)))
 
 
 def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:

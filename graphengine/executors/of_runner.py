@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from graphengine.errors import DefinitionError, InputError, NodeTimeout, WorkerDied
 from graphengine.runner.extensions import Extension
@@ -36,10 +36,14 @@ class ExecutorsByName(Extension):
         self._used: dict[str, ThreadPoolExecutor | NodeExecutor] = {}
         self._ours: list[Executor] = []
         self._opening: dict[str, asyncio.Task[None]] = {}
-        self.executors = self
         for name, executor in self._given.items():
             if not isinstance(executor, Executor) and not callable(executor):
                 raise _not_an_executor(name, f"is {executor!r}")
+
+    @property
+    def executors(self) -> Self:
+        """Itself."""
+        return self
 
     @property
     def is_used(self) -> bool:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from typing_extensions import override
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
 from graphengine.state.json_values import clipped
 from graphengine.state.selector import Reading, Source, Tracker
@@ -38,7 +37,6 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-@ends_at_caller
 class Condition(ABC):
     """A test of the run that holds or does not, and explains why."""
 
@@ -135,7 +133,6 @@ class Negated(Condition):
         return f"not ({self.of})"
 
 
-@ends_at_caller
 class Quantity(ABC):
     """A value that changes during a run and can be compared: `value("score") >= 7`."""
 
@@ -449,7 +446,6 @@ class Function(Condition):
         return self.injected.name
 
 
-@ends_at_caller
 def value(source: Source) -> Value:
     """Return the value at a path of the state, or of a pure function of its fields, to be compared.
 
@@ -462,7 +458,6 @@ def value(source: Source) -> Value:
     return Value(source)
 
 
-@ends_at_caller
 def iterations(node: str, since: str | None = None) -> Fact:
     """Return how often a node was completed, this visit included.
 
@@ -476,7 +471,6 @@ def iterations(node: str, since: str | None = None) -> Fact:
     return Fact("iterations", node, since)
 
 
-@ends_at_caller
 def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
     """Return what model calls used so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"` or `"calls"`.
 
@@ -488,7 +482,6 @@ def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
     return Fact(what)
 
 
-@ends_at_caller
 def elapsed_seconds() -> Fact:
     """Return how long a run was driven so far, in seconds; waiting does not count.
 
@@ -498,7 +491,6 @@ def elapsed_seconds() -> Fact:
     return Fact("elapsed_seconds")
 
 
-@ends_at_caller
 def plateau(
     source: Source,
     *,
@@ -522,7 +514,6 @@ def plateau(
     return Plateau(source, patience, min_delta, mode, since)
 
 
-@ends_at_caller
 def changed(source: Source, since: str | None = None) -> Condition:
     """Return a condition that holds if a value changed since the edge's node (or `since`) was last left.
 
@@ -534,7 +525,6 @@ def changed(source: Source, since: str | None = None) -> Condition:
     return Changed(source, since)
 
 
-@ends_at_caller
 def failed(*types: type[BaseException]) -> Condition:
     """Return a condition that holds if the node failed with one of these exceptions, after retries, without a fallback.
 

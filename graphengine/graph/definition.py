@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from pydantic import BaseModel
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.elsewhere import missing, named_node, with_our_keywords
@@ -79,7 +78,6 @@ class Options:
     on_resume: OnResume | None = None
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True, init=False)
 class Node:
     """A runnable with node options, so that a pattern can take prepared nodes as arguments.
@@ -113,7 +111,6 @@ class Choose:
 Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
 
 
-@ends_at_caller
 def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
     """Return a runnable that routes each visit to one of several runnables.
 
@@ -184,7 +181,6 @@ class Compiled:
     inner: Sequence[tuple[GraphDefinition[Any], int]]
 
 
-@ends_at_caller
 class GraphDefinition(Generic[S]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
 

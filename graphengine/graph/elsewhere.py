@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Coroutine
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
-
-from typing_extensions import override
 
 from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
 F = TypeVar("F", bound="Callable[..., Any]")
-T = TypeVar("T")
 
 _RUN: Final = "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run"
 _STREAM: Final = "async for event in runner.start(graph, state).events(): …"
@@ -148,41 +143,3 @@ def named_node(given: object, what: str, other: str) -> None:
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
 """Attributes of results, which runs do not have."""
-
-
-class Awaited(Coroutine[Any, Any, T]):
-    """A run that begins when it is awaited. What its result has names the missing `await`."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, T], owner: object) -> None:
-        if isinstance(coroutine, CoroutineType):
-            coroutine.__qualname__ = f"{type(owner).__name__}.run"  # Python names it if it is never awaited
-        self._coroutine = coroutine
-        self._owner = owner
-
-    @override
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self._coroutine.__await__()
-
-    @override
-    def send(self, value: Any) -> Any:
-        """Continue it."""
-        return self._coroutine.send(value)
-
-    @override
-    def throw(self, *error: Any) -> Any:
-        """Raise an error in it."""
-        return self._coroutine.throw(*error)
-
-    @override
-    def close(self) -> None:
-        """End it."""
-        self._coroutine.close()
-
-    if not TYPE_CHECKING:  # a type checker knows that it has no other attribute
-
-        def __getattr__(self, name: str) -> object:
-            if name not in OF_A_RESULT:
-                return getattr(self._coroutine, name)
-            self._coroutine.close()
-            repair = "result = await graph.run(state); without an event loop: result = graph.run_sync(state)"
-            raise NotCalledSo(f"the run was not awaited, so it has no {name}", where=repr(self._owner), repair=repair)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition
 
@@ -32,7 +31,6 @@ class EndedWith(Condition):
         return f"ended {' or '.join(map(repr, self.labels))}"
 
 
-@ends_at_caller
 def ended_with(*labels: str) -> Condition:
     """Return a condition that holds if the graph that this edge leaves stopped at END with one of these labels.
 

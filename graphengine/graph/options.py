@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelTransient
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def is_tag(given: object) -> bool:
     return isinstance(given, str) and bool(given.strip()) and given.isprintable() and len(given) <= LONGEST_TAG
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a node is tried again, and how long to wait between attempts.
@@ -109,12 +107,24 @@ class Retry:
                 repair="attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1",
             )
 
+    def pause_seconds(self, failures: int, chance: float = 0.5) -> float:
+        """Return the wait after this many failures.
+
+        Args:
+            failures: The failures so far, 1 or more.
+            chance: A random number from 0 to 1, for the jitter; 0.5 is none.
+        """
+        try:
+            wait = self.initial_seconds * self.multiplier ** (failures - 1)
+        except OverflowError:
+            wait = self.max_seconds
+        return min(wait * (1 + self.jitter * (2 * chance - 1)), self.max_seconds)
+
 
 MODEL_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(ModelTransient,))
 """The default of agent and function nodes: transient errors of a model's provider are retried, others are not."""
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """The maximum sizes of records, in bytes of JSON. None means no limit.
@@ -145,7 +155,6 @@ class Sizes:
                 raise DefinitionError(f"Sizes({name}={size!r})", repair="give bytes, 1 or more, or None for no limit")
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits at which a run stops cleanly, to be resumed with higher ones. None and `math.inf` mean no limit.
@@ -194,7 +203,6 @@ class Limits:
                 raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Migration:
     """How a run that was recorded under one version of a graph becomes one of the next version.

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds, none_for_ever
-from graphengine.graph.templates import fill_plainly, holes
 from graphengine.state.field import explain
 from graphengine.state.injection import Injected, Parameter
-from graphengine.state.path import is_path
+from graphengine.state.json_values import utf8_text
+from graphengine.state.path import is_path, parse, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.graph.runnable import Kind
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
+
+HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+"""A path in a text, or `{{` or `}}`, which are braces."""
 
 NO_ANSWER: Final = object()
 """The marker for no default answer."""
@@ -83,7 +88,6 @@ class Ask:
         return AskBody(self)
 
 
-@ends_at_caller
 def ask(
     question: str | Callable[..., str],
     output: Any = str,  # noqa: ANN401 - a type
@@ -146,7 +150,7 @@ class AskBody:
     def call(self, **values: object) -> object:
         """Return the question's text."""
         question = self.ask.question
-        return fill_plainly(question, values) if isinstance(question, str) else question(**values)
+        return filled(question, values) if isinstance(question, str) else question(**values)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return the placeholders of the question that are not paths."""
@@ -158,3 +162,41 @@ class AskBody:
             for hole in holes(self.ask.question)
             if not is_path(hole)
         ]
+
+
+@functools.lru_cache(256)  # an agent has one or two prompts, and asks for the paths of each several times a call
+def holes(text: str) -> tuple[str, ...]:
+    """Return the paths in a question or a prompt, each once, in order. `{{` and `}}` are braces."""
+    found = [match.group(1).strip() for match in HOLE.finditer(text) if match.group(1) is not None]
+    return tuple(dict.fromkeys(found))
+
+
+def filled(text: str, values: Mapping[str, object]) -> str:
+    """Return a question with each path replaced by its value, as a person reads it."""
+
+    def put(match: re.Match[str]) -> str:
+        hole = match.group(1)
+        if hole is None:
+            return match.group()[0]
+        name = hole.strip()
+        path = parse(name)
+        return _shown(values[name] if name in values else walk(values.get(path.root), path.parts))
+
+    return HOLE.sub(put, text)
+
+
+def _shown(value: object) -> str:
+    """Return a value as text: text unchanged, "" for None, a model with a text of its own as that, the rest as JSON."""
+    value = value.value if isinstance(value, Enum) else value
+    if value is None or isinstance(value, str):
+        return utf8_text(value or "")
+    items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
+    if items and all(isinstance(item, BaseModel) and type(item).__str__ is not BaseModel.__str__ for item in items):
+        return " ".join(map(str, items))  # such as a picture
+    try:
+        return to_json(value, indent=2, fallback=str).decode().strip('"')
+    except (PydanticSerializationError, RecursionError, ValueError) as error:
+        raise DefinitionError(
+            f"a question cannot show this {type(value).__name__}: {error}",
+            repair="give it a value that JSON can represent",
+        ) from error

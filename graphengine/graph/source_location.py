@@ -7,11 +7,16 @@ user's call of the pattern. This takes about half a microsecond and reads no fil
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import ast
+    from collections.abc import Iterable, Sequence
     from types import FrameType
+
+    from graphengine.errors import Problem
+    from graphengine.graph.definition import GraphDefinition
 
 _OWN = "graphengine."
 
@@ -66,4 +71,63 @@ def _class_in(owner: type) -> tuple[str, ast.AST | None]:
     return file, tree
 
 
-__all__ = ["Origin", "origin_of_call", "origin_of_field"]
+def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
+    """Set the line of the problems from an index on, unless they have a closer one.
+
+    Args:
+        problems: All problems; changed in place.
+        begin: The index of the first problem to place.
+        origin: The declaration that they are about.
+    """
+    problems[begin:] = [_placed(problem, origin) for problem in problems[begin:]]
+
+
+def place_rest(problems: list[Problem], graph: GraphDefinition[Any]) -> None:
+    """Set the line of the remaining problems: that of the node, edge or field they name, else that of the graph."""
+    for index, problem in enumerate(problems):
+        if problem.line is None:
+            problems[index] = _placed(problem, _origin(problem.where, graph))
+
+
+def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> None:
+    """Merge the problems about one name into one: that of a field if there is one, with the places of the others.
+
+    Args:
+        problems: All problems; changed in place.
+        groups: For each name, the indices of the problems about it.
+    """
+    extra: set[int] = set()
+    for group in groups:
+        first = next((index for index in group if problems[index].code == "unknown_field"), group[0])
+        others = [index for index in group if index != first]
+        found = problems[first]
+        places = dict.fromkeys((problems[index].where, problems[index].line) for index in others)
+        places.pop((found.where, found.line), None)
+        others_text = ", ".join(f"{where} at line {line}" if line else where for where, line in places)
+        if others_text:
+            problems[first] = replace(found, message=f"{found.message} (also: {others_text})")
+        extra.update(others)
+    problems[:] = [problem for index, problem in enumerate(problems) if index not in extra]
+
+
+def _placed(problem: Problem, origin: Origin | None) -> Problem:
+    if origin is None or problem.line is not None:
+        return problem
+    return replace(problem, file=origin.file, line=origin.line)
+
+
+def _origin(where: str, graph: GraphDefinition[Any]) -> Origin | None:
+    """Return the declaration that the place of a problem names."""
+    for place_name, origin in (
+        *((f"node {declared.name}", declared.origin) for declared in graph.nodes),
+        *((f"edge from {edge.source}", edge.origin) for edge in graph.edges),
+        *((f"fork at {edge.source}", edge.origin) for edge in graph.edges if hasattr(edge, "join")),
+    ):
+        if where == place_name or where.startswith(f"{place_name},"):
+            return origin
+    if where.startswith(("field ", "state ")) and isinstance(graph.state, type):
+        return origin_of_field(graph.state, where.rpartition(".")[2]) or graph.origin
+    return graph.origin
+
+
+__all__ = ["Origin", "join_places", "origin_of_call", "origin_of_field", "place", "place_rest"]

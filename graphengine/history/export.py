@@ -12,12 +12,13 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, get_args
 
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.fold import evolve, fold
-from graphengine.engine.outline_check import check_outline
+from graphengine.engine.outline import check_outline
 from graphengine.engine.ready import next_due, ready
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step
@@ -25,7 +26,7 @@ from graphengine.engine.steps import Branched, Step, fingerprint_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.graph.options import is_tag
-from graphengine.stores.base import DEFAULT_QUEUE, Append, RunInfo, Status
+from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY, Append, RunInfo, Status
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.engine.outline import Outline
-    from graphengine.history.export_file import RunFile
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunStore
 
 FORMAT: Final = 1
 """The version of the format; it rises when a reader of the old format would misread the new one."""
@@ -53,6 +53,128 @@ class ExportTooNew(BadExport):
     """A newer version of graphengine wrote the file."""
 
     code = "export_too_new"
+
+
+class FilePart(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of a file. Every file that is read is checked against these structs."""
+
+
+class FileParent(FilePart):
+    """The run that a run branched from.
+
+    Attributes:
+        run_id: The run.
+        seq: The last step that both share.
+    """
+
+    run_id: str
+    seq: Annotated[int, Meta(ge=1)]
+
+
+class FileQueue(FilePart):
+    """Where a run is taken from.
+
+    Attributes:
+        name: The queue.
+        priority: The higher, the sooner.
+        key: Its key, such as a tenant.
+        queued: Whether no process has driven it yet.
+    """
+
+    name: str = DEFAULT_QUEUE
+    priority: Annotated[int, Meta(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)] = 0
+    key: str | None = None
+    queued: bool = False
+
+
+class FileRun(FilePart):
+    """The facts of a run.
+
+    Attributes:
+        id: Its id.
+        graph: The name of its graph.
+        fingerprint: The fingerprint of its graph.
+        status: Its status.
+        seq: The number of its last step.
+        created_at: When it began.
+        parent: The run it was branched from.
+        due_at: When its first timer is due.
+        tags: Its tags, sorted.
+        queue: Its place in a queue; omitted for a run that was started without one.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    graph: Annotated[str, Meta(min_length=1)]
+    fingerprint: Annotated[str, Meta(min_length=1)]
+    status: Status
+    seq: Annotated[int, Meta(ge=1)]
+    created_at: float
+    parent: FileParent | None
+    due_at: float | None
+    tags: list[str] = []
+    queue: FileQueue | UnsetType = UNSET
+
+
+class FileMessage(FilePart):
+    """A message that the run has not taken yet.
+
+    Attributes:
+        kind: Its kind.
+        payload: What it carries.
+    """
+
+    kind: Literal["answer", "message", "stop"]
+    payload: Any
+
+
+class FileStep(FilePart):
+    """A step, as the log has it: `graphengine.engine.steps`.
+
+    Attributes:
+        seq: Its number, from 1.
+        kind: What happened.
+        at: When it was recorded.
+        frame: The frame it belongs to.
+        node: The node's name.
+        visit: Which visit of the node.
+        attempt: Which attempt of the visit.
+        began: When its work began.
+        update: Operations on fields.
+        data: The facts of its kind.
+    """
+
+    seq: int
+    kind: str
+    at: float
+    frame: str = ""
+    node: str = ""
+    visit: Annotated[int, Meta(ge=0)] = 0
+    attempt: Annotated[int, Meta(ge=0)] = 0
+    began: float = 0.0
+    update: list[Annotated[list[Any], Meta(min_length=3, max_length=4)]] = []
+    data: dict[str, Any] = {}
+
+
+class RunFile(FilePart):
+    """An exported run.
+
+    Attributes:
+        format: The version of the format.
+        version: The version of graphengine that wrote the file.
+        digest: A digest of everything else.
+        run: The facts of the run.
+        outlines: The outlines of its graph, by fingerprint.
+        inbox: The messages not yet taken, oldest first.
+        steps: Its steps, including those that it shares with its parents.
+    """
+
+    format: int
+    version: str
+    digest: str
+    run: FileRun
+    outlines: dict[str, dict[str, Any]]
+    inbox: list[FileMessage]
+    steps: list[FileStep]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +196,7 @@ class Exported:
     version: str = ""
 
 
-async def export_run(store: Store, run_id: str) -> Exported:
+async def export_run(store: RunStore, run_id: str) -> Exported:
     """Read a run, with everything recorded about it, from an open store.
 
     Raises:
@@ -126,37 +248,27 @@ def to_json_text(run: Exported, version: str) -> str:
 def _facts(run: Exported) -> dict[str, Any]:
     """Return all members of a file about a run but its steps."""
     info = run.info
-    parent = {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None
-    made: dict[str, JsonValue] = {
-        "run": {
-            "id": info.id,
-            "graph": info.graph,
-            "fingerprint": info.fingerprint,
-            "status": info.status,
-            "seq": info.seq,
-            "created_at": info.created_at,
-            "parent": parent,
-            "due_at": info.due_at,
-            **({"tags": list(info.tags)} if info.tags else {}),
-            **({"queue": queue} if (queue := _queue(info)) else {}),
-        },
-        "outlines": dict(run.outlines),
-        "inbox": [{"kind": kind, "payload": payload} for kind, payload in run.inbox],
-    }
-    found: dict[str, Any] = from_json(to_json(made))
+    place = FileQueue(name=info.queue, priority=info.priority, key=info.key, queued=info.queued)
+    facts = FileRun(
+        id=info.id,
+        graph=info.graph,
+        fingerprint=info.fingerprint,
+        status=info.status,
+        seq=info.seq,
+        created_at=info.created_at,
+        parent=FileParent(run_id=info.parent, seq=info.parent_seq) if info.parent is not None else None,
+        due_at=info.due_at,
+        tags=list(info.tags),
+        queue=UNSET if place == FileQueue() else place,
+    )
+    inbox = [{"kind": kind, "payload": payload} for kind, payload in run.inbox]
+    found: dict[str, Any] = to_builtins({"run": facts, "outlines": run.outlines, "inbox": inbox})
     return found
 
 
 def _rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
     """Yield the steps as a file has them."""
     return ({"seq": step.seq, **from_json(encode_step(step))} for step in run.steps)
-
-
-def _queue(info: RunInfo) -> dict[str, JsonValue]:
-    """Return a run's place in its queue; nothing for a run that was started without one."""
-    if (info.queue, info.priority, info.key, info.queued) == (DEFAULT_QUEUE, 0, None, False):
-        return {}
-    return {"name": info.queue, "priority": info.priority, "key": info.key, "queued": info.queued}
 
 
 def digest_of_content(content: Mapping[str, JsonValue]) -> str:
@@ -208,16 +320,11 @@ def parse(body: bytes | str, where: str) -> Exported:
         ExportTooNew: A newer version wrote it.
         BadExport: It is not an exported run, was changed since it was written, or its steps do not fold.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - writing a file needs none of these
-
-    from graphengine.history.export_file import RunFile  # noqa: PLC0415
-    from graphengine.state.field import explain  # noqa: PLC0415
-
     content = _document(body, where)
     try:
-        made = RunFile.model_validate(content)
+        made = convert(content, RunFile)
     except ValidationError as error:
-        _refuse(f"it is not an exported run: {explain(error)[:500]}", where)
+        _refuse(f"it is not an exported run: {str(error)[:500]}", where)
     if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != made.digest:
         _refuse(f"its content was changed: its digest is {found}, and it records {made.digest}", where)
     run = made.run
@@ -244,8 +351,8 @@ def parse(body: bytes | str, where: str) -> Exported:
     info = RunInfo(
         run.id, run.graph, run.fingerprint, run.status, run.seq, run.created_at, steps[-1].at, parent, parent_seq
     )
-    _check_queue(made, where)
-    queue = run.queue
+    queue = run.queue or FileQueue()
+    _check_queue(queue, made, where)
     info = replace(info, queue=queue.name, priority=queue.priority, key=queue.key, queued=queue.queued)
     info = replace(info, due_at=run.due_at, tags=tuple(run.tags))
     _check_fold(info, steps, where)
@@ -256,13 +363,12 @@ def parse(body: bytes | str, where: str) -> Exported:
     return Exported(info, steps, outlines, inbox, made.version)
 
 
-def _check_queue(made: RunFile, where: str) -> None:
+def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
     """Check a run's place in its queue.
 
     Raises:
         BadExport: It is none.
     """
-    queue = made.run.queue
     if not is_tag(queue.name) or not (queue.key is None or is_tag(queue.key)):
         _refuse("its queue or key is not made of printable characters", where)
     if queue.queued and (made.run.status != "running" or len(made.outlines) > 1):
@@ -366,7 +472,7 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
             _refuse(f"a message of kind {kind!r} must have exactly {', '.join(names)}", where)
 
 
-async def import_run(store: Store, run: Exported) -> bool:
+async def import_run(store: RunStore, run: Exported) -> bool:
     """Record an exported run in an open store, under its own id, without a driver.
 
     Args:
@@ -386,7 +492,7 @@ async def import_run(store: Store, run: Exported) -> bool:
     return True
 
 
-async def check_ids(store: Store, runs: Sequence[Exported]) -> None:
+async def check_ids(store: RunStore, runs: Sequence[Exported]) -> None:
     """Check that these runs' ids are unique, and that no other run in an open store has one of them.
 
     Raises:
@@ -401,7 +507,7 @@ async def check_ids(store: Store, runs: Sequence[Exported]) -> None:
         await _is_recorded(store, run)
 
 
-async def _is_recorded(store: Store, run: Exported) -> bool:
+async def _is_recorded(store: RunStore, run: Exported) -> bool:
     """Return whether the identical run is recorded.
 
     Raises:
@@ -411,8 +517,6 @@ async def _is_recorded(store: Store, run: Exported) -> bool:
         known = await export_run(store, run.info.id)
     except UnknownRun:
         return False
-    if not _queue(run.info):  # a file of a version that did not export it
-        known = replace(known, info=replace(known.info, queue=DEFAULT_QUEUE, priority=0, key=None, queued=False))
     if _digest(_facts(known), _rows(known)) == _digest(_facts(run), _rows(run)):
         return True
     message = f"another run is already recorded as {run.info.id}"
@@ -420,7 +524,7 @@ async def _is_recorded(store: Store, run: Exported) -> bool:
     raise RunExists(message, where=f"run {run.info.id}", repair=repair)
 
 
-async def _record(store: Store, run: Exported) -> None:
+async def _record(store: RunStore, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older outlines."""
     info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None)
     fence = await store.create(replace(info, status="running"), run.steps, run.outlines[info.fingerprint])
@@ -439,7 +543,7 @@ async def _record(store: Store, run: Exported) -> None:
     await store.release(info.id, fence)
 
 
-async def _append(store: Store, batch: Append) -> None:
+async def _append(store: RunStore, batch: Append) -> None:
     pending = store.append(batch)
     if pending is not None:
         await pending

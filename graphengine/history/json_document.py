@@ -1,299 +1,328 @@
-"""The JSON documents that other programs read: a run, a list of runs, an error. One schema, identified by its number.
+"""The JSON documents of runs that other programs read, and how each is made: `--json`, the service, the inspector.
 
-Times are epoch seconds. A step's `update` is the list of operations that `graphengine.engine.steps` describes; its
-`detail` has the other facts of its kind, under the names in `DETAILS`, and is empty for most steps.
+These structs are what is encoded, and what `graphengine schema` and the service's OpenAPI are generated from
+(`graphengine.history.json_schema`); a docstring's `Attributes` are the descriptions there. A key that is UNSET is left
+out. Times are epoch seconds. Readers should ignore unknown keys: the number under `schema` rises only when a reader of
+the old documents would misread the new ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import (
-    AnyFacts,
-    FailureRecord,
-    Waiting,
-    WaitRecord,
-    failure_of,
-    outcome_of,
-    usage_of,
+import msgspec
+from msgspec import UNSET
+
+from graphengine.engine.steps import RunStatus
+from graphengine.history.load import Difference, Shared, Wait, waits_of
+from graphengine.history.step_document import (
+    Document,
+    Failure,
+    Part,
+    Step,
+    Waypoint,
+    failure_document,
+    step_document,
 )
-from graphengine.errors import CompileError
-from graphengine.history.usage import spending
+from graphengine.history.usage import Usage, figures_of, spending, usage_from
+from graphengine.state.ending import Ending
+from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
+    from graphengine.engine import steps as recorded
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.errors import GraphEngineError, Problem
-    from graphengine.history.load import RunDiff, Side
+    from graphengine.history import load
     from graphengine.history.usage import Spent
-    from graphengine.state.amounts import Usage
-    from graphengine.state.ending import Ending
-    from graphengine.state.failure import Failure
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state import amounts
     from graphengine.stores.base import RunInfo
-    from graphengine.stores.findings import Repaired, Report
 
-SCHEMA: Final = 1
-"""The version of the documents; it rises when a reader of the old ones would misread the new ones."""
-
-DETAILS: Final = (
-    "choice",  # node, item: what `choose` picked
-    "fallback",  # node, item: whether its fallback gave the result
-    "then",  # attempt: `fallback`, if the fallback runs next
-    "due_at",  # attempt: when the next one is due
-    "inside",  # node: how the graph at this node ended: reason, label, condition, explanation
-    "cancelled",  # joined: the arms that were still running
-    "count",  # mapped: how many items
-    "concurrency",  # mapped: how many items run at a time
-    "writes",  # item: what it adds to the map's updates
-    "graph",  # started, entered: the graph that starts
-    "name",  # recorded: the function that was called
-    "value",  # recorded: its result
-    "waits",  # waiting: what is waited for
-    "wait",  # answered, refused, node: the name of the wait that is over
-    "by",  # answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` asked which `model`
-    "answer",  # answered, refused, node: the answer
-    "message",  # refused: why
-    "topic",  # message
-    "payload",  # message
-    "sent",  # node, item: messages to other nodes, as [topic, payload]
-    "emitted",  # node, item: the values that it emitted to be recorded
-    "said",  # recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them
-    "unused",  # node: recorded work that it did not request again
-    "refused",  # attempt, failed: recorded work that caused the failure, and is not kept
-    "pause",  # started, resumed, branched: the nodes before which the run pauses
-    "retries",  # resumed: whether failed nodes are retried while others wait
-    "company",  # resumed: whether other runs were driven in parallel, so that a third crash does not fail a node
-    "crashed",  # resumed: whether nodes were in flight when the previous process died
-    "changes",  # resumed, branched: how the graph changed
-    "refit",  # resumed, branched: what new defaults and migrations did to the fields, by frame
-    "renamed",  # resumed, branched: renamed nodes, by the frame of their graph
-    "moved",  # resumed, branched: frames that continue at another node
-    "asks",  # resumed, branched: frames whose question changed and is asked again
-    "after",  # started: the run whose state it starts with
-)
-"""The keys that the `detail` of a step can have."""
-
-_USAGE: Final = {"calls": 0, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
+# --- Runs ------------------------------------------------------------------------------------------------------------
 
 
-def doctor_document(report: Report, repaired: Repaired | None) -> dict[str, JsonValue]:
-    """Return the document of a database's problems, and of what a repair did."""
-    names = ("code", "what", "run_id", "seq", "repair", "repairable", "note")
-    document: dict[str, JsonValue] = {
-        "schema": SCHEMA,
-        "database": str(report.path),
-        "sound": report.is_sound,
-        "findings": [{name: getattr(finding, name) for name in names} for finding in report.findings],
-        "more": report.more,
-        "runs": report.runs,
-        "steps": report.steps,
-        "snapshots": report.snapshots,
+class Parent(Part):
+    """The run that a branch started from, and the step.
+
+    Attributes:
+        run_id: The run.
+        seq: The last step that both share.
+    """
+
+    run_id: str
+    seq: int
+
+
+class Spending(Usage, frozen=True, kw_only=True):
+    """What one agent spent at one node on one model.
+
+    Attributes:
+        agent: The agent; "" if rules answered for it.
+        model: The model; "" if it is not recorded.
+        node: The node's path.
+        inherited: Whether it was spent before the run branched off.
+    """
+
+    agent: str
+    model: str
+    node: str
+    inherited: bool
+
+
+class SpendingOfRun(Document):
+    """What a run spent on models.
+
+    Attributes:
+        run_id: The run.
+        usage: All of it.
+        inherited: The part of it that was spent before it branched off.
+        spending: The same by agent, model and node.
+    """
+
+    run_id: str
+    usage: Usage
+    inherited: Usage
+    spending: Sequence[Spending]
+
+
+class RunHead(Document):
+    """A run after a step, without its state and its steps.
+
+    Attributes:
+        run_id: Its id.
+        graph: The name of its graph.
+        status: As of its last step; `running` with no driver was interrupted.
+        parent: The run it was branched from.
+        tags: Its tags.
+        stop: Why it ended.
+        error: What it failed with.
+        waits: What it waits for.
+        usage: Its usage of models, including what it inherited.
+        inherited: The part of it that was spent before it branched off.
+        deaths: How often its process died with nodes in flight: their calls of models are in no usage.
+    """
+
+    run_id: str
+    graph: str
+    status: RunStatus
+    parent: Parent | None
+    tags: Sequence[str]
+    stop: Ending | None
+    error: Failure | None
+    waits: Sequence[Wait]
+    usage: Usage
+    inherited: Usage
+    deaths: int
+
+
+class Run(RunHead, kw_only=True):
+    """A run.
+
+    Attributes:
+        state: Its fields.
+        output: The value of the graph's `result=`; omitted without one, and always in `show`.
+        spending: Its usage by agent, model and node.
+        steps: Its steps, those shared with its parents included.
+    """
+
+    state: Mapping[str, Any]
+    output: Any = UNSET
+    spending: Sequence[Spending]
+    steps: Sequence[Step]
+
+
+def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the fields of a run's `RunHead` at a snapshot."""
+    return {
+        "run_id": info.id,
+        "graph": info.graph,
+        "status": snapshot.status,
+        "parent": _parent(info),
+        "tags": info.tags,
+        "stop": snapshot.stop,
+        "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
+        "waits": waits_of(snapshot),
+        "usage": usage_from(snapshot.usage),
+        "inherited": usage_from(snapshot.inherited),
+        "deaths": snapshot.deaths,
     }
-    if repaired is not None:
-        document["done"] = list(repaired.done)
-        document["lost"] = [{"run_id": lost.run_id, "first": lost.first, "last": lost.last} for lost in repaired.lost]
-        document["unnamed"] = repaired.unnamed
-        document["copy"] = None if repaired.copy is None else str(repaired.copy)
-    return document
 
 
-def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> dict[str, JsonValue]:
+def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], output: object = UNSET) -> Run:
     """Return the document of a run at a snapshot.
 
     Args:
         info: The store's facts about the run.
         snapshot: Its snapshot, the last one or an earlier one.
         steps: Its steps up to there, including those that it shares with its parents.
+        output: The value of the graph's `result=`, as JSON.
     """
-    parent = {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None
     taken = list(steps)
-    return {
-        "schema": SCHEMA,
-        "run_id": info.id,
-        "graph": info.graph,
-        "status": snapshot.status,
-        "parent": parent,
-        "tags": list(info.tags),
-        "stop": None if snapshot.stop is None else asdict(snapshot.stop),
-        "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
-        "waits": waits_document(snapshot),
-        "state": snapshot.root.values,
-        "usage": usage_document(snapshot.usage),
-        "inherited": usage_document(snapshot.inherited),
-        "spending": spending_document(spending(taken, info.parent_seq)),
-        "steps": [step_document(step) for step in taken],
-    }
+    return Run(
+        **head_facts(info, snapshot),
+        state=snapshot.root.values,
+        output=output,
+        spending=spending_document(spending(taken, info.parent_seq)),
+        steps=[step_document(step) for step in taken],
+    )
 
 
-def waits_document(snapshot: Snapshot) -> list[JsonValue]:
-    """Return everything that a run waits for."""
-    return [_wait(name, facts) for frame in snapshot.frames.values() for name, facts in frame.waits.items()]
+def _parent(info: RunInfo) -> Parent | None:
+    return Parent(run_id=info.parent, seq=info.parent_seq) if info.parent is not None else None
 
 
-def _wait(name: str, wait: WaitRecord) -> dict[str, JsonValue]:
-    return {
-        "name": name,
-        "kind": wait.kind,
-        "question": wait.question,
-        "schema": wait.schema,
-        "topic": wait.topic,
-        "due_at": wait.due,
-    }
+def spending_of_run(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step]) -> SpendingOfRun:
+    """Return what a run spent on models up to a snapshot."""
+    return SpendingOfRun(
+        run_id=info.id,
+        usage=usage_from(snapshot.usage),
+        inherited=usage_from(snapshot.inherited),
+        spending=spending_document(spending(steps, info.parent_seq)),
+    )
 
 
-def event_line(event: str, info: RunInfo, content: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the document of an event of a run."""
-    return {"schema": SCHEMA, "event": event, "run_id": info.id, "graph": info.graph, **content}
-
-
-class EndDocument(NamedTuple):
-    """How a run ended, or where it is when it is no longer watched."""
-
-    status: str
-    seq: int
-    stop: Ending | None
-    error: FailureRecord | Failure | None
-    waits: list[JsonValue]
-    state: Mapping[str, JsonValue]
-    usage: Usage
-
-    def document(self) -> dict[str, JsonValue]:
-        """Return it as a document; no process drives the run then."""
-        return {
-            "status": self.status,
-            "driver": None,
-            "seq": self.seq,
-            "stop": None if self.stop is None else asdict(self.stop),
-            "error": None if self.error is None else failure_document(self.error),
-            "waits": self.waits,
-            "state": self.state,
-            "usage": usage_document(self.usage),
-        }
-
-
-def ended_document(snapshot: Snapshot) -> dict[str, JsonValue]:
-    """Return how a run ended, or where it is when it is no longer watched."""
-    waits, state = waits_document(snapshot), snapshot.root.values
-    facts = snapshot.status, snapshot.seq, snapshot.stop, snapshot.failure
-    return EndDocument(*facts, waits, state, snapshot.usage).document()
-
-
-def failure_document(failure: FailureRecord | Failure) -> dict[str, JsonValue]:
-    """Return the document of a recorded failure: the parts of every error, the node's path and the attempt."""
-    found: dict[str, JsonValue] = {
-        "code": failure.kind,
-        "message": failure.message,
-        "where": failure.where,
-        "repair": failure.repair,
-        "path": failure.path,
-        "attempt": failure.attempt or 1,
-    }
-    if failure.traceback:
-        found["traceback"] = failure.traceback
-    return found
-
-
-def usage_document(usage: Usage) -> dict[str, JsonValue]:
-    """Return a usage with every figure; an unknown cost is None."""
-    return {**_USAGE, **usage}
-
-
-def spending_document(spent: Iterable[Spent]) -> list[JsonValue]:
-    """Return what was spent on models, by agent, model and node; the agent is "" if rules answered for it."""
+def spending_document(spent: Iterable[Spent]) -> Sequence[Spending]:
+    """Return what was spent on models, by agent, model and node."""
     return [
-        {
-            "agent": each.agent,
-            "model": each.model,
-            "node": each.node,
-            "inherited": each.inherited,
-            **usage_document(each.usage),
-        }
+        Spending(agent=each.agent, model=each.model, node=each.node, inherited=each.inherited, **figures_of(each.usage))
         for each in spent
     ]
 
 
-def step_document(step: Step) -> dict[str, JsonValue]:
-    """Return the document of one step."""
-    outcome, failure, usage = outcome_of(step), failure_of(step), usage_of(step)
+# --- Lists of runs ---------------------------------------------------------------------------------------------------
+
+
+class ListedRun(Part):
+    """A run in a list.
+
+    Attributes:
+        run_id: Its id.
+        graph: The name of its graph.
+        status: As of its last step; `running` with no driver was interrupted.
+        seq: The number of its last step.
+        created_at: When it began.
+        updated_at: When its last step was recorded.
+        parent: The run it was branched from.
+        tags: Its tags.
+        driver: The process that drives it now.
+        due_at: When its first timer is due.
+        queue: The queue from which workers take it.
+        priority: The higher, the sooner it is taken.
+        key: Its key in the queue, such as a tenant; keys take turns.
+        queued: Whether no process has driven it yet.
+        summary: What a list shows of it; null before its status first changed.
+        waits: What it waits for.
+    """
+
+    run_id: str
+    graph: str
+    status: RunStatus
+    seq: int
+    created_at: float
+    updated_at: float
+    parent: Parent | None
+    tags: Sequence[str]
+    driver: str | None
+    due_at: float | None
+    queue: str
+    priority: int
+    key: str | None
+    queued: bool
+    summary: Summary | None
+    waits: Sequence[Wait]
+
+
+class RunNow(ListedRun, tag_field="schema", tag=1, kw_only=True):
+    """A run as the HTTP service returns it, without its steps.
+
+    Attributes:
+        stop: Why it ended.
+        error: What it failed with.
+        state: Its fields; secret ones are encrypted.
+        output: The value of the graph's `result=`, once it is finished; omitted without one.
+        usage: Its usage of models.
+    """
+
+    stop: Ending | None
+    error: Failure | None
+    state: Mapping[str, Any]
+    output: Any = UNSET
+    usage: Usage
+
+
+class Runs(Document):
+    """Recorded runs, the newest first.
+
+    Attributes:
+        runs: The runs.
+    """
+
+    runs: Sequence[ListedRun]
+
+
+class TreeRun(ListedRun):
+    """A run in a tree.
+
+    Attributes:
+        after: The run whose state it began with.
+        spent: What it spent itself; null if it cannot be read.
+        spent_in_all: That, plus all branches below it.
+    """
+
+    after: str | None
+    spent: Usage | None
+    spent_in_all: Usage
+
+
+class Tree(Document):
+    """Recorded runs, and the runs they were branched from.
+
+    Attributes:
+        runs: The runs; `parent` is where each branched off.
+    """
+
+    runs: Sequence[TreeRun]
+
+
+def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
+    """Return the fields of a run's `ListedRun`."""
+    names = ("graph", "status", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority")
     return {
-        "seq": step.seq,
-        "path": step.path,
-        "kind": step.kind,
-        "node": step.node,
-        "visit": step.visit,
-        "attempt": step.attempt,
-        "update": list(step.update),
-        "edge": outcome.edge or None,
-        "targets": list(outcome.to),
-        "explanation": outcome.why or None,
-        "error": failure_document(failure) if failure is not None else None,
-        "detail": _detail(step.data),
-        "usage": usage_document(usage) if usage else None,
-        "started_at": step.began or step.at,
-        "finished_at": step.at,
+        "run_id": info.id,
+        **{name: getattr(info, name) for name in (*names, "key", "queued", "summary")},
+        "parent": _parent(info),
+        "waits": [] if snapshot is None else waits_of(snapshot),
     }
 
 
-def _detail(facts: AnyFacts) -> dict[str, JsonValue]:
-    record = facts_record(facts)
-    found: dict[str, Any] = {name: record[name] for name in DETAILS if name in record}
-    if isinstance(facts, Waiting):
-        found["waits"] = [_wait(name, wait) for name, wait in facts.waits.items()]
-    if "by" in found and "answer" in found:  # recorded so that None is an answer too
-        found["answer"] = found["answer"].get("value")
-    return found
-
-
-def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | None = None) -> dict[str, JsonValue]:
+def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | None = None) -> Runs:
     """Return the document of a list of runs, without their steps.
 
     Args:
         runs: The runs.
         waiting: The snapshots of waiting runs by id; the others wait for nothing.
     """
-    return {"schema": SCHEMA, "runs": [_run_line(info, (waiting or {}).get(info.id)) for info in runs]}
+    return Runs(runs=[ListedRun(**_listed(info, (waiting or {}).get(info.id))) for info in runs])
 
 
-def _run_line(info: RunInfo, snapshot: Snapshot | None) -> dict[str, JsonValue]:
-    return {
-        "run_id": info.id,
-        "graph": info.graph,
-        "status": info.status,
-        "seq": info.seq,
-        "created_at": info.created_at,
-        "updated_at": info.updated_at,
-        "parent": {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None,
-        "tags": list(info.tags),
-        "driver": info.driver,
-        "due_at": info.due_at,
-        "queue": info.queue,
-        "priority": info.priority,
-        "key": info.key,
-        "queued": info.queued,
-        "summary": None if info.summary is None else asdict(info.summary),
-        "waits": [] if snapshot is None else waits_document(snapshot),
-    }
-
-
-def run_now_document(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
-    """Return the document of a run as it is now, without its steps."""
-    end = ended_document(snapshot)
-    names = ("status", "seq", "stop", "error", "waits", "state", "usage")
-    return {"schema": SCHEMA, **_run_line(info, snapshot), **{name: end[name] for name in names}}
+def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
+    """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
+    return RunNow(
+        **{**_listed(info, snapshot), "status": snapshot.status, "seq": snapshot.seq},
+        stop=snapshot.stop,
+        error=failure_document(snapshot.failure) if snapshot.failure is not None else None,
+        state=snapshot.root.values,
+        output=output,
+        usage=usage_from(snapshot.usage),
+    )
 
 
 def tree_document(
     runs: Iterable[RunInfo],
     waiting: Mapping[str, Snapshot],
     after: Mapping[str, str],
-    spent: tuple[Mapping[str, Usage], Mapping[str, Usage]],
-) -> dict[str, JsonValue]:
-    """Return the document of runs and the runs they branched from; `parent` has the run and the step of each branch.
+    spent: tuple[Mapping[str, amounts.Usage], Mapping[str, amounts.Usage]],
+) -> Tree:
+    """Return the document of runs and the runs they branched from.
 
     Args:
         runs: The runs.
@@ -304,69 +333,179 @@ def tree_document(
     """
     own, whole = spent
     lines = [
-        {
-            **_run_line(info, waiting.get(info.id)),
-            "after": after.get(info.id),
-            "spent": usage_document(own[info.id]) if info.id in own else None,
-            "spent_in_all": usage_document(whole.get(info.id, {})),
-        }
+        TreeRun(
+            **_listed(info, waiting.get(info.id)),
+            after=after.get(info.id),
+            spent=usage_from(own[info.id]) if info.id in own else None,
+            spent_in_all=usage_from(whole.get(info.id, {})),
+        )
         for info in runs
     ]
-    return {"schema": SCHEMA, "runs": lines}
+    return Tree(runs=lines)
 
 
-def diff_document(found: RunDiff) -> dict[str, JsonValue]:
-    """Return the document of where two runs diverge.
+# --- Two runs --------------------------------------------------------------------------------------------------------
 
-    `shared` is the last step that both have, None if they share none; `alike` is how many steps from there on are the
-    same; `parted_at` of each side is the first step that the other did not take, None if there is none; `differences`
-    are complete, however large.
+
+class SpentSince(Usage, frozen=True, kw_only=True):
+    """What one run spent since the two diverged.
+
+    Attributes:
+        steps: The number of its completed visits since.
+        seconds: How long it was driven since.
     """
-    shared = {"run_id": found.shared.run_id, "seq": found.shared.seq} if found.shared is not None else None
-    return {
-        "schema": SCHEMA,
-        "shared": shared,
-        "alike": found.alike,
-        "first": _side(found.first),
-        "second": _side(found.second),
-        "differences": [{"path": d.path, "before": d.before, "after": d.after} for d in found.differences],
-    }
+
+    steps: int
+    seconds: float
 
 
-def _side(side: Side) -> dict[str, JsonValue]:
-    """Return one of two compared runs: `usage` is its total, `spent` what it spent since they diverged.
+class Side(Part):
+    """One of the two compared runs.
 
-    `begins` is the update that it branched off with, `way` the steps that decided its path since.
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        status: As of the compared step.
+        seq: The compared step.
+        parted_at: Its first step that the other run does not have; null if there is none.
+        begins: The update that it branched off with.
+        way: The steps since that chose an edge.
+        usage: All that it spent on models.
+        spent: What it spent since they diverged.
     """
-    steps = [step_document(step) for step in side.path]
-    keys = ("seq", "path", "kind", "node", "visit", "attempt", "edge", "targets")
-    return {
-        "run_id": side.info.id,
-        "graph": side.info.graph,
-        "status": side.snapshot.status,
-        "seq": side.snapshot.seq,
-        "parted_at": side.parts_at,
-        "begins": list(side.begins.update) if side.begins is not None else None,
-        "way": [{key: step[key] for key in keys} for step in steps],
-        "usage": usage_document(side.snapshot.usage),
-        "spent": {**usage_document(side.spent), "steps": side.steps, "seconds": side.seconds},
-    }
+
+    run_id: str
+    graph: str
+    status: RunStatus
+    seq: int
+    parted_at: int | None
+    begins: Sequence[Any] | None
+    way: Sequence[Waypoint]
+    usage: Usage
+    spent: SpentSince
 
 
-def error_document(error: GraphEngineError) -> dict[str, JsonValue]:
-    """Return the document of an error that stopped a command; a compile error has the list of its `problems`."""
-    parts: dict[str, JsonValue] = {
-        "code": error.code,
-        "message": error.message,
-        "where": error.where,
-        "repair": error.repair,
-    }
-    if isinstance(error, CompileError):
-        parts["problems"] = problems_listed(error.problems)
-    return {"schema": SCHEMA, "error": parts}
+class Compared(Document):
+    """Where two runs diverge, and how they differ.
+
+    Attributes:
+        shared: The last step that both have; null if there is none.
+        alike: How many steps of both paths from there are equal.
+        first: The first run.
+        second: The second run.
+        differences: All differences of their states, however large.
+    """
+
+    shared: Shared | None
+    alike: int
+    first: Side
+    second: Side
+    differences: Sequence[Difference]
 
 
-def problems_listed(problems: Iterable[Problem]) -> list[JsonValue]:
-    """Return the problems that compile found in a graph, each with its file and line."""
-    names = ("code", "where", "message", "repair", "warning", "file", "line")
-    return [{name: getattr(problem, name) for name in names} for problem in problems]
+def diff_document(found: load.RunDiff) -> Compared:
+    """Return the document of where two runs diverge."""
+    return Compared(
+        shared=found.shared,
+        alike=found.alike,
+        first=_side(found.first),
+        second=_side(found.second),
+        differences=found.differences,
+    )
+
+
+def _side(side: load.Side) -> Side:
+    return Side(
+        run_id=side.info.id,
+        graph=side.info.graph,
+        status=side.snapshot.status,
+        seq=side.snapshot.seq,
+        parted_at=side.parts_at,
+        begins=side.begins.update if side.begins is not None else None,
+        way=[msgspec.convert(step_document(step), Waypoint, from_attributes=True) for step in side.path],
+        usage=usage_from(side.snapshot.usage),
+        spent=SpentSince(**figures_of(side.spent), steps=side.steps, seconds=side.seconds),
+    )
+
+
+# --- Watching a run --------------------------------------------------------------------------------------------------
+
+
+class WatchLine(Document):
+    """A line of a watched run.
+
+    Attributes:
+        event: The kind of this line.
+        run_id: The run.
+        graph: The name of its graph.
+    """
+
+    run_id: str
+    graph: str
+
+
+class Stepped(WatchLine, kw_only=True):
+    """A step was recorded.
+
+    Attributes:
+        step: The step.
+    """
+
+    event: Literal["step"] = "step"
+    step: Step
+
+
+class StatusReported(WatchLine, kw_only=True):
+    """The status of the run, whenever one of these values changes.
+
+    Attributes:
+        status: As of the last step.
+        driver: The process that drives it; null if none does, or if the process of a `running` one has died.
+        waits: What it waits for.
+    """
+
+    # "stands" stays its name in JSON, which recorded documents have and their readers match.
+    event: Literal["stands"] = "stands"
+    status: RunStatus
+    driver: str | None
+    waits: Sequence[Wait]
+
+
+class WatchEnded(WatchLine, kw_only=True):
+    """The run is over, or is no longer watched.
+
+    Attributes:
+        status: As of the last step.
+        driver: Null: no process drives it.
+        seq: Its last step.
+        stop: Why it ended.
+        error: What it failed with.
+        waits: What it waits for.
+        state: Its fields.
+        usage: Its usage of models, including what it inherited.
+    """
+
+    event: Literal["ended"] = "ended"
+    status: RunStatus
+    driver: str | None = None
+    seq: int
+    stop: Ending | None
+    error: Failure | None
+    waits: Sequence[Wait]
+    state: Mapping[str, Any]
+    usage: Usage
+
+
+def ended_document(info: RunInfo, snapshot: Snapshot) -> WatchEnded:
+    """Return how a run ended, or where it is when it is no longer watched."""
+    return WatchEnded(
+        run_id=info.id,
+        graph=info.graph,
+        status=snapshot.status,
+        seq=snapshot.seq,
+        stop=snapshot.stop,
+        error=failure_document(snapshot.failure) if snapshot.failure is not None else None,
+        waits=waits_of(snapshot),
+        state=snapshot.root.values,
+        usage=usage_from(snapshot.usage),
+    )

@@ -1,32 +1,35 @@
-"""Reading recorded runs: snapshots at any step, differences between two states, where two runs diverge.
+"""Reading recorded runs: snapshots, states around a visit, what a run waits for, differences, where two runs diverge.
 
 Nothing here advances a run or calls the user's code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from graphengine.engine.fold import fold
-from graphengine.engine.integrity import check_sound
-from graphengine.engine.outline_check import check_outline
+from graphengine.engine.fold import evolve, fold
+from graphengine.engine.outline import check_outline
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
-from graphengine.engine.stored import decode_snapshot
-from graphengine.errors import StoreCorrupt
+from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
+from graphengine.errors import StoreCorrupt, UnknownRun
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
 from graphengine.state.amounts import is_cost_unknown
+from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import Step, WaitRecord
+    from graphengine.history.visit_tree import Entry
     from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Loaded, RunInfo, Store
+    from graphengine.stores.base import Loaded, RunInfo, RunStore
 
+_POLL_SECONDS: Final = 0.2
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no edge: two runs that differ only in these took the same path."""
 
@@ -35,8 +38,52 @@ LET_GO_LATER: Final = ("waiting", "failed")
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that a run waits for.
+
+    Attributes:
+        name: Its name, to answer it by: `runner.answer(run_id, value, question=name)`, or
+            `graphengine answer RUN_ID VALUE --question NAME`.
+        kind: `ask` (an answer), `receive` (a message), `sleep` (a time), `pause` (the answer True to continue), or
+            `crash` (whether to rerun a node whose attempt a crash ended: "rerun", "fail" or {"result": …}).
+        question: The question, as text.
+        schema: The JSON Schema of the answer; None if it takes no answer.
+        topic: The topic of the message.
+        due_at: When it times out, epoch seconds; None for never.
+    """
+
+    name: str
+    kind: Literal["ask", "receive", "sleep", "pause", "crash"]
+    question: str
+    schema: Mapping[str, Any] | None = None
+    topic: str | None = None
+    due_at: float | None = None
+
+    @property
+    def answerable(self) -> bool:
+        """Whether an answer ends it."""
+        return self.kind in ("ask", "pause", "crash")
+
+
+def wait_of(name: str, record: WaitRecord) -> Wait:
+    """Return a wait as it is recorded under a name."""
+    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due)
+
+
+def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
+    """Return all waits of a run."""
+    return [wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two states differ: its path, and the value in each; None if it is missing."""
+    """One place where two states differ.
+
+    Attributes:
+        path: Its path.
+        before: The value in the first state; None if it is missing.
+        after: The value in the second state.
+    """
 
     path: str
     before: JsonValue
@@ -46,8 +93,14 @@ class Difference:
         return f"{self.path}: {self.before!r} → {self.after!r}"
 
 
-class Shared(NamedTuple):
-    """The last step that two runs share, and the run that took it."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The last step that two runs share.
+
+    Attributes:
+        run_id: The run that recorded it.
+        seq: Its number.
+    """
 
     run_id: str
     seq: int
@@ -98,7 +151,7 @@ class RunDiff:
 
 
 async def diff(
-    store: Store, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+    store: RunStore, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
 ) -> RunDiff:
     """Compare two runs: the last step they share, the path each took from there, how their states differ.
 
@@ -139,14 +192,14 @@ async def diff(
     return RunDiff(sides[0], sides[1], shared, alike, differences(ends[0].root.values, ends[1].root.values))
 
 
-async def _shared(store: Store, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
+async def _shared(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
     """Return the last step that two runs share, each up to a step."""
     one, other = await _lineage(store, *first), await _lineage(store, *second)
     common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
     return max(common, key=lambda shared: shared.seq, default=None)
 
 
-async def _lineage(store: Store, run_id: str, seq: int) -> dict[str, int]:
+async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
     """Return a run and its ancestors, each with the last of its steps that the run has."""
     found = {run_id: seq}
     info = await store.info(run_id)
@@ -164,7 +217,7 @@ def _is_alike(one: Step, other: Step) -> bool:
     ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
-async def outline_of(store: Store, fingerprint: str) -> Outline | None:
+async def outline_of(store: RunStore, fingerprint: str) -> Outline | None:
     """Return the outline recorded under this fingerprint, or None.
 
     Raises:
@@ -182,7 +235,7 @@ async def outline_of(store: Store, fingerprint: str) -> Outline | None:
     return outline
 
 
-async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
+async def load_snapshot(store: RunStore, run_id: str, seq: int | None) -> Snapshot:
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
@@ -207,7 +260,7 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
     return found
 
 
-async def load_visits(store: Store, run_id: str, seq: int | None = None) -> Visits:
+async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> Visits:
     """Load the visits of a run up to a step, by default the last one.
 
     Raises:
@@ -230,7 +283,7 @@ def _unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
     )
 
 
-async def own_usage(store: Store, info: RunInfo, snapshot: Snapshot) -> Usage:
+async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:
     """Return what a run spent on models itself, without the steps that it shares with its parent.
 
     Args:
@@ -290,3 +343,61 @@ def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Dif
 
 def _at(values: Sequence[JsonValue], index: int) -> JsonValue:
     return values[index] if index < len(values) else None
+
+
+class States:
+    """The states of a run, folded on demand; each step is folded once if states are read in order.
+
+    Args:
+        steps: Steps of the run, without gaps.
+        start: The snapshot before the first of them; by default that of a run that has not started.
+    """
+
+    def __init__(self, steps: Sequence[Step], start: Snapshot | None = None) -> None:
+        self._steps = steps
+        self._start = start if start is not None else Snapshot()
+        self._snapshot = copy_of(self._start)
+
+    def before(self, entry: Entry, *names: str) -> dict[str, JsonValue]:
+        """Return the state just before a step, as its frame saw it: these fields, or all if none is named."""
+        return self._at(entry, entry.step.seq - 1, names)
+
+    def after(self, entry: Entry, *names: str) -> dict[str, JsonValue]:
+        """Return the state just after a step, as its frame sees it, or the enclosing frame if its frame is gone."""
+        return self._at(entry, entry.step.seq, names)
+
+    def _at(self, entry: Entry, seq: int, names: Sequence[str]) -> dict[str, JsonValue]:
+        """Copy fields after a step, from an entry's frame or the next enclosing one; the fold changes the originals.
+
+        Raises:
+            IndexError: There is no such step.
+        """
+        if seq < self._snapshot.seq:
+            self._snapshot = copy_of(self._start)
+        while self._snapshot.seq < seq:
+            evolve(self._snapshot, self._steps[self._snapshot.seq - self._start.seq])
+        key, track = entry.step.frame, entry.track
+        while key not in self._snapshot.frames and track is not None:
+            key, track = track.frame, track.parent
+        found: dict[str, JsonValue] = {}
+        frame = self._snapshot.frames.get(key)
+        while frame is not None:
+            found = {name: value for name, value in frame.values.items() if not names or name in names} | found
+            frame = frame.base
+        return deepcopy(found)
+
+
+async def polled(store: RunStore, info: RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
+    """Yield a run's row and its steps after seq `after`, at once and then after each poll; often there are none.
+
+    Raises:
+        UnknownRun: The run was removed in the meantime.
+        StoreError: It cannot be read.
+    """
+    while True:
+        yield info, await store.steps(info.id, after, info.seq) if info.seq > after else ()
+        after = max(after, info.seq)
+        await asyncio.sleep(_POLL_SECONDS)
+        before, info = info, await store.info(info.id)
+        if info.created_at != before.created_at or info.seq < before.seq:
+            raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")

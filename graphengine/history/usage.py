@@ -7,7 +7,9 @@ was spent in those is inherited, and reported separately.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec import Struct
 
 from graphengine.engine.frame_tree import add_usage, priced
 from graphengine.engine.steps import Recorded, usage_of, without_items
@@ -18,12 +20,53 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from graphengine.engine.steps import Step
-    from graphengine.state.amounts import Usage
+    from graphengine.state import amounts
 
     K = TypeVar("K", bound=Hashable)
 
 OFFLINE: Final = "offline"
 """The model of answers that rules gave."""
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """What a run used of models.
+
+    Attributes:
+        calls: Answers of models, including offline ones, and failed calls that used tokens, or may have.
+        offline_calls: How many of them came from rules or a script instead of a language model.
+        input_tokens: Tokens of all requests.
+        output_tokens: Tokens of all answers.
+        cost_usd: US dollars; None if the price of any call is not known.
+        cache_read_tokens: The part of the input tokens that providers read from their caches.
+        cache_write_tokens: The part of the input tokens that providers wrote to their caches.
+        reasoning_tokens: The part of the output tokens that was reasoning.
+        priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
+        unknown_calls: Calls that failed in progress, whose usage is not known; what was reported of it counts.
+    """
+
+    calls: int = 0
+    offline_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    priced_usd: float = 0.0
+    unknown_calls: int = 0
+
+
+def figures_of(recorded: amounts.Usage) -> dict[str, Any]:
+    """Return the recorded amounts that `Usage` has; those that only another version knows are left out."""
+    return {name: amount for name, amount in recorded.items() if name in Usage.__struct_fields__}
+
+
+def usage_from(recorded: amounts.Usage) -> Usage:
+    """Return recorded usage."""
+    return Usage(**figures_of(recorded))
+
+
+NO_USAGE: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +85,7 @@ class Spent:
     model: str
     node: str
     inherited: bool
-    usage: Usage
+    usage: amounts.Usage
 
 
 def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
@@ -52,7 +95,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
         steps: Steps of a run.
         shared_seq: The last step that the run shares with its parent.
     """
-    found: dict[tuple[str, str, str, bool], Usage] = {}
+    found: dict[tuple[str, str, str, bool], amounts.Usage] = {}
     for step in steps:
         usage = usage_of(step)
         if not usage:
@@ -67,7 +110,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
     return [Spent(*key, usage) for key, usage in found.items()]
 
 
-def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, Usage]:
+def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, amounts.Usage]:
     """Return what was spent for each value of the key, in the order of the first calls.
 
     Example:
@@ -75,23 +118,23 @@ def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, Usage]:
         >>> summed([one, one], lambda spent: spent.model)
         {'openai:gpt-5': {'calls': 2, 'cost_usd': 1.0}}
     """
-    found: dict[K, Usage] = {}
+    found: dict[K, amounts.Usage] = {}
     for each in spent:
         found[key(each)] = add_usage(found.get(key(each), {}), each.usage)
     return found
 
 
-def spent_since(before: Usage, after: Usage) -> Usage:
+def spent_since(before: amounts.Usage, after: amounts.Usage) -> amounts.Usage:
     """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
     differences: dict[str, float | None] = {}
     known = by_name(before)
     for name, amount in by_name(after).items():
         had = known.get(name, 0)
         differences[name] = None if amount is None or had is None else amount - had
-    spent = cast("Usage", differences)
+    spent = cast("amounts.Usage", differences)
     if is_cost_unknown(spent):
         spent["priced_usd"] = priced(after) - priced(before)
     return spent
 
 
-__all__ = ["OFFLINE", "Spent", "spending", "spent_since", "summed"]
+__all__ = ["NO_USAGE", "OFFLINE", "Spent", "Usage", "figures_of", "spending", "spent_since", "summed", "usage_from"]

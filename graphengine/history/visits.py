@@ -35,8 +35,21 @@ from graphengine.engine.steps import (
     outcome_of,
 )
 from graphengine.graph.options import END, FAIL, START
-from graphengine.history.timing import DrivenTime, is_by_answer, open_seconds
-from graphengine.history.visit_tree import Edge, Entry, Nested, Track, Turn, Visit, Wait, end_nested, end_waits, leave
+from graphengine.history.visit_tree import (
+    DrivenTime,
+    Edge,
+    Entry,
+    Nested,
+    Track,
+    Turn,
+    Visit,
+    Wait,
+    end_nested,
+    end_waits,
+    is_by_answer,
+    leave,
+    open_seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

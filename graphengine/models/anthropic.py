@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from graphengine.errors import (
@@ -27,7 +27,6 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.graph.options import is_seconds
-from graphengine.models.anthropic_batches import AnthropicBatches
 from graphengine.models.anthropic_forms import (
     LEAST_COMPACTED,
     PROVIDER,
@@ -46,9 +45,10 @@ from graphengine.models.anthropic_forms import (
 )
 from graphengine.models.anthropic_hosted import container_id, lacks_tool
 from graphengine.models.base import usage_of_failure
-from graphengine.models.lane import lane_for
+from graphengine.models.batches import SKEW_SECONDS, StillOpen
+from graphengine.models.limiter import limiter_for
 from graphengine.models.prices import PricedModel, Prices
-from graphengine.models.received import read_json
+from graphengine.models.received import ServerEvents, read_json
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
     SHOWN_CHARACTERS,
@@ -65,22 +65,22 @@ from graphengine.models.sdk import (
     load,
     says_too_long,
 )
-from graphengine.models.server_events import ServerEvents
 from graphengine.models.settings import refuse_lacking
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
     import anthropic
     import httpx2
     from pydantic import JsonValue
 
+    from graphengine.models.anthropic_forms import Json
     from graphengine.models.base import Request, Response
-    from graphengine.models.batches import Batches
+    from graphengine.models.batches import Batches, Ticket
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.lane import Lane
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.prices import Price, Spent
     from graphengine.models.settings import Settings
 
@@ -119,7 +119,7 @@ class AnthropicModel(PricedModel):
         base_url: The server's address; None for the environment variable ANTHROPIC_BASE_URL, else Anthropic's.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
-        lane: Its lane; None for the one that all models with this name, address and key share.
+        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -139,7 +139,7 @@ class AnthropicModel(PricedModel):
         base_url: str | None = None,
         timeout_seconds: float = 600.0,
         price: Price | None = None,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         if not model.strip():
             raise DefinitionError(f"AnthropicModel({model!r})", repair="give a model's name, as 'claude-haiku-4-5'")
@@ -153,7 +153,7 @@ class AnthropicModel(PricedModel):
         self._failures = Failures(self.name, self._address, self._key, float(timeout_seconds))
         self._clients = Clients(self._make_client)
         self._translates = Translates(self._translated)
-        self.lane = lane or lane_for((self.name, self._address, self._key.identity), CALLS_AT_ONCE)
+        self.limiter = limiter or limiter_for((self.name, self._address, self._key.identity), CALLS_AT_ONCE)
 
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
@@ -245,7 +245,7 @@ class AnthropicModel(PricedModel):
     def _make_client(self) -> anthropic.AsyncAnthropic:
         import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
-        http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
+        http = http_client(anthropic, self._failures.timeout_seconds, self.limiter.calls_at_once)
         client = anthropic.AsyncAnthropic(
             api_key=self._key.value(self.name),
             base_url=self._address,
@@ -461,4 +461,78 @@ def _transformed(schema: Json) -> Json | None:
         return None
 
 
-__all__ = ["AnthropicModel"]
+@dataclass(frozen=True, slots=True, eq=False)
+class AnthropicBatches:
+    """The batches of one model.
+
+    A batch has no name or metadata there, and its content is listed only when it has ended. So a batch is found again
+    by the ids of its requests, which begin with its name.
+
+    Args:
+        client: Returns the SDK's client.
+        arguments: Returns the arguments of `messages.create` for a request.
+        response: Returns a message of a batch as a response.
+        failing: Raises the SDK's errors as `ModelError`s.
+    """
+
+    client: Callable[[], Awaitable[anthropic.AsyncAnthropic]]
+    arguments: Callable[[Request], dict[str, Any]]
+    response: Callable[[Json], Awaitable[Response]]
+    failing: Callable[[], AbstractContextManager[None]]
+
+    async def submit(self, name: str, requests: Mapping[str, Request]) -> str:  # noqa: ARG002 - the ids have the name
+        """Submit a batch, and return its id."""
+        client = await self.client()
+        made: list[Any] = []
+        headers: dict[str, str] = {}
+        for item, request in requests.items():
+            sent = self.arguments(request)
+            headers = sent.pop("extra_headers", {})  # equal for all requests of a group
+            more = sent.pop("extra_body", {})
+            made.append({"custom_id": item, "params": sent | more})
+        with self.failing():
+            batch = await client.messages.batches.create(requests=made, extra_headers=headers)
+            return batch.id
+
+    async def find(self, ticket: Ticket) -> str | None:
+        """Return the id of the batch that a ticket belongs to; None if it was not submitted."""
+        client = await self.client()
+        with self.failing():
+            listed = client.messages.batches.list(limit=100)
+            is_open = False
+            async for batch in listed:  # the newest first
+                if batch.created_at.timestamp() < ticket.at - SKEW_SECONDS:
+                    break
+                counts = batch.request_counts
+                total = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+                if total > ticket.size:
+                    continue
+                if batch.processing_status != "ended":
+                    is_open = True
+                    continue
+                async for row in await client.messages.batches.results(batch.id):
+                    if row.custom_id.startswith(f"{ticket.batch}_"):
+                        return batch.id
+                    break
+        if is_open:
+            raise StillOpen
+        return None
+
+    async def ended(self, batch: str) -> bool:
+        """Return whether a batch has ended."""
+        client = await self.client()
+        with self.failing():
+            return (await client.messages.batches.retrieve(batch)).processing_status == "ended"
+
+    async def answers(self, batch: str) -> Mapping[str, Response]:
+        """Return the answers of a batch that has ended."""
+        client = await self.client()
+        messages: dict[str, Json] = {}
+        with self.failing():
+            async for row in await client.messages.batches.results(batch):
+                if row.result.type == "succeeded":
+                    messages[row.custom_id] = row.result.message.model_dump(mode="json", exclude_unset=True)
+        return {item: await self.response(message) for item, message in messages.items()}
+
+
+__all__ = ["AnthropicBatches", "AnthropicModel"]

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnreachable
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnavailable, ModelUnreachable
+from graphengine.media import Media, label
 from graphengine.models.settings import NO_SETTINGS, Settings
-from graphengine.state.media import Media, label
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.line import Waits
     from graphengine.models.parts import Part
+    from graphengine.runner.clock import Clock
     from graphengine.state.amounts import Usage
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
@@ -104,6 +104,11 @@ class Message(BaseModel):
 
 
 PDF: Final = "application/pdf"
+_CHARACTERS_PER_TOKEN: Final = 4
+PICTURE_TOKENS: Final = 1600
+"""The most tokens of a picture, to which Anthropic scales larger ones."""
+_BYTES_PER_TOKEN: Final = 30
+"""About, in documents: a page with text and its picture has 3,000 tokens and 90 KB."""
 
 
 def cannot_show(one: Media) -> BadRequest:
@@ -119,6 +124,19 @@ class ToolSpec:
     name: str
     description: str
     schema: Mapping[str, JsonValue]
+
+
+class Waits(Protocol):
+    """How a caller waits: by which clock, and what ends the wait early."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+    async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
+        """Return when the first of them is done. Never return if the caller has to stop instead."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +164,7 @@ class Request:
         on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
             is not wanted. It can be called more than once. Ignored by a model that cannot stream.
         on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
-        waits: How to wait in the model's lane; None for the machine's clock. Adapters ignore it.
+        waits: How to wait in the model's queue; None for the machine's clock. Adapters ignore it.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -284,6 +302,25 @@ def usage_of_failure(error: BaseException) -> Usage:
     return UNKNOWN_USAGE if isinstance(error, _MAY_BE_PAID) else {}
 
 
+def estimated_tokens(request: Request) -> int:
+    """Return about how many tokens a question has."""
+    return characters(request) // _CHARACTERS_PER_TOKEN + 1
+
+
+def characters(request: Request) -> int:
+    """Return how many characters a question has; a medium counts as many as its tokens."""
+    count = len(request.system)
+    for message in request.messages:
+        count += len(message.text) + sum(len(call.arguments) for call in message.calls)
+        count += sum(media_tokens(one) * _CHARACTERS_PER_TOKEN for one in message.media)
+    return count
+
+
+def media_tokens(one: Media) -> int:
+    """Return about how many tokens a medium has: those of a large picture, or by its size."""
+    return PICTURE_TOKENS if one.kind == "image" else max(PICTURE_TOKENS, one.size_bytes // _BYTES_PER_TOKEN)
+
+
 class Model(Protocol):
     """Answers requests.
 
@@ -291,9 +328,9 @@ class Model(Protocol):
     `ModelError`; it does not retry, and keeps nothing of a conversation between calls. No error, log line or answer
     contains an API key.
 
-    Agents call it through its lane, which waits and calls again; see `graphengine.models.Lane`. A model may have an
-    attribute `lane`: a `Lane`, or None for a model that calls others and has nothing to pace. Without one it gets a
-    lane of its own, without limits.
+    Agents call it through its rate limiter, which waits and calls again; see `graphengine.models.RateLimiter`. A model
+    may have an attribute `limiter`: a `RateLimiter`, or None for a model that calls others and has nothing to limit.
+    Without one it gets a limiter of its own, without limits.
     """
 
     @property
@@ -351,6 +388,31 @@ class EstimatesCosts(Protocol):
         ...
 
 
+class OfflineModel:
+    """Answers with the function that the agent has as `offline=`, at no cost."""
+
+    name = "offline"
+
+    async def answer(self, request: Request) -> Response:
+        """Return the stand-in's answer.
+
+        Raises:
+            ModelUnavailable: The agent has no stand-in.
+        """
+        if request.stand_in is None:
+            raise ModelUnavailable(
+                f"agent {request.agent} has no rule-based stand-in to answer offline",
+                where=f"agent {request.agent}",
+                repair="give it offline=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
+                "openai-chat:MODEL@http://HOST:PORT/v1",
+            )
+        return Response(await request.stand_in(), cost_usd=0.0, offline=True)
+
+    async def knows_price(self) -> bool:
+        """Return True: it costs nothing."""
+        return True
+
+
 __all__ = [
     "PDF",
     "UNKNOWN_USAGE",
@@ -366,8 +428,12 @@ __all__ = [
     "Stop",
     "ToolCall",
     "ToolSpec",
+    "Waits",
     "at_least",
     "cannot_show",
+    "characters",
+    "estimated_tokens",
+    "media_tokens",
     "usage_of",
     "usage_of_failure",
 ]

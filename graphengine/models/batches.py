@@ -1,8 +1,8 @@
 """Batches: many requests that a provider answers within a day, at half the price.
 
-`Batches` is the interface of a provider's batches; `Desk` gathers the requests of one model in this process, so that
-the items of a map share a batch. A batch must be paid once, whenever a process dies, but no provider has an idempotent
-submission. So it takes these steps, of which the agent's run records the first and the third:
+`Batches` is the interface of a provider's batches; `BatchCollector` gathers the requests of one model in this process,
+so that the items of a map share a batch. A batch must be paid once, whenever a process dies, but no provider has an
+idempotent submission. So it takes these steps, of which the agent's run records the first and the third:
 
 1. A request joins a group, which gets a name of its own, and its place in it.
 2. When every member of the group has recorded that, the group is submitted under its name.
@@ -124,7 +124,7 @@ class _Group:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Desk:
+class BatchCollector:
     """The requests for batches of one model in this process.
 
     Args:
@@ -242,15 +242,15 @@ class Desk:
             self._groups.pop(group.name, None)
 
 
-_DESKS: Final[WeakKeyDictionary[object, Desk]] = WeakKeyDictionary()
+_COLLECTORS: Final[WeakKeyDictionary[object, BatchCollector]] = WeakKeyDictionary()
 
 
-def desk_of(model: Model, batches: Batches) -> Desk:
-    """Return the desk of a model."""
-    desk = _DESKS.get(model)
-    if desk is None:
-        desk = _DESKS[model] = Desk(batches)
-    return desk
+def collector_of(model: Model, batches: Batches) -> BatchCollector:
+    """Return the collector of a model."""
+    collector = _COLLECTORS.get(model)
+    if collector is None:
+        collector = _COLLECTORS[model] = BatchCollector(batches)
+    return collector
 
 
 def lacks_batches(model: object) -> str:
@@ -278,12 +278,12 @@ def poll_seconds(ticket: Ticket) -> float:
 
 
 __all__ = [
+    "BatchCollector",
     "Batches",
-    "Desk",
     "StillOpen",
     "Ticket",
     "batches_of",
-    "desk_of",
+    "collector_of",
     "lacks_batches",
     "poll_seconds",
 ]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Request
     from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.lane import Lane
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.prices import Price
     from graphengine.models.settings import Settings
 
@@ -40,7 +40,7 @@ API_VERSION: Final = "2025-04-01-preview"
 class _Others(TypedDict, total=False):
     timeout_seconds: float
     price: Price | None
-    lane: Lane | None
+    limiter: RateLimiter | None
 
 
 def _needed(model: str, given: str | None, *variables: str) -> str:
@@ -102,7 +102,7 @@ class _CloudModel(_NoBatches, AnthropicModel):
     def _make_client(self) -> AsyncAnthropic:
         import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
-        http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
+        http = http_client(anthropic, self._failures.timeout_seconds, self.limiter.calls_at_once)
         made = getattr(anthropic, self._client)(
             **self._place, base_url=self._base_url, timeout=http.timeout, max_retries=0, http_client=http
         )
@@ -117,7 +117,7 @@ class BedrockModel(_CloudModel):
         region: The region; None for the environment's AWS_REGION.
         api_key: A Bedrock API key; None for AWS_BEARER_TOKEN_BEDROCK, else AWS's credentials as its tools find them.
         base_url: The server's address; None for the region's.
-        others: `timeout_seconds`, `price` and `lane`, as for `AnthropicModel`.
+        others: `timeout_seconds`, `price` and `limiter`, as for `AnthropicModel`.
 
     Raises:
         ModelUnavailable: The region is missing.
@@ -170,7 +170,7 @@ class VertexModel(_CloudModel):
         region: The region; None for the environment's CLOUD_ML_REGION.
         access_token: A token; None for Google's default credentials.
         base_url: The server's address; None for the region's.
-        others: `timeout_seconds`, `price` and `lane`, as for `AnthropicModel`. The price is unknown without one.
+        others: `timeout_seconds`, `price` and `limiter`, as for `AnthropicModel`. The price is unknown without one.
 
     Raises:
         ModelUnavailable: The project or the region is missing.
@@ -210,17 +210,17 @@ class _AzureServer(Server):
         api_key: str | None,
         base_url: str | None,
         timeout_seconds: float,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         endpoint = _needed(model, base_url, "AZURE_OPENAI_ENDPOINT")
         key = _needed(model, api_key, "AZURE_OPENAI_API_KEY")
-        super().__init__(model, api_key=key, base_url=endpoint, timeout_seconds=timeout_seconds, lane=lane)
+        super().__init__(model, api_key=key, base_url=endpoint, timeout_seconds=timeout_seconds, limiter=limiter)
         self.knows_new_names = True
 
     def _make(self) -> AsyncOpenAI:
         import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
 
-        http = http_client(openai, self.failures.timeout_seconds, self.lane.rates.calls_at_once)
+        http = http_client(openai, self.failures.timeout_seconds, self.limiter.calls_at_once)
         return openai.AsyncAzureOpenAI(
             azure_endpoint=self.address,
             api_version=os.environ.get("OPENAI_API_VERSION", API_VERSION),

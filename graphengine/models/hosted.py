@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadRequest, DefinitionError
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ class HostedTool:
         return found
 
 
-@ends_at_caller
 def web_search(
     *,
     allowed_domains: Sequence[str] = (),
@@ -83,7 +81,6 @@ def web_search(
     return _tool("web_search", options | _domains("web_search", allowed_domains, blocked_domains), extra)
 
 
-@ends_at_caller
 def web_fetch(
     *,
     allowed_domains: Sequence[str] = (),
@@ -108,7 +105,6 @@ def web_fetch(
     return _tool("web_fetch", options | _domains("web_fetch", allowed_domains, blocked_domains), extra)
 
 
-@ends_at_caller
 def code_execution(*, extra: Mapping[str, JsonValue] | None = None) -> HostedTool:
     """Let the provider run code that the model writes, in a container of the provider without access to the network.
 

@@ -6,13 +6,13 @@ imported, no file is read and no server is called before the first call.
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelUnavailable
-from graphengine.models.hiding import hidden, struck
+from graphengine.state.hiding import hidden, struck
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ FORMS: Final = (
 """The forms of names."""
 
 
-@ends_at_caller
 def model_of(name: str) -> Model:
     """Return the model of a name.
 
@@ -52,20 +51,23 @@ def model_of(name: str) -> Model:
     """
     provider, _, rest = name.strip().partition(":")
     if provider == "offline" and not rest:
-        from graphengine.models.offline import OfflineModel  # noqa: PLC0415 - each name loads what it needs
+        from graphengine.models.base import OfflineModel  # noqa: PLC0415 - each name loads what it needs
 
         return OfflineModel()
-    make = _PROVIDERS.get(provider)
-    if make is None:
+    if provider not in _PROVIDERS:
         raise _unavailable(name, "has no known provider", _meant(struck(name.strip())))
     if not rest.strip():
         what = "file" if provider == "recorded" else "model"
         form = next(form for form in FORMS if form.startswith(f"{provider}:"))
         raise _unavailable(name, f"has no {what}", f"write it after the colon, as {form}")
-    return make(name, rest.strip())
+    module, kind = _PROVIDERS[provider]
+    make: Callable[..., Model] = getattr(importlib.import_module(f"graphengine.models.{module}"), kind)
+    if provider in _WITHOUT_ADDRESS:
+        return make(rest.strip())
+    model, base_url = _addressed(name, rest.strip())
+    return make(model, base_url=base_url)
 
 
-@ends_at_caller
 def as_model(given: str | Model) -> Model:
     """Return the model itself, or the model of a name.
 
@@ -83,72 +85,18 @@ def as_model(given: str | Model) -> Model:
     return given
 
 
-def _anthropic(name: str, rest: str) -> Model:
-    model, base_url = _addressed(name, rest)
-    from graphengine.models.anthropic import AnthropicModel  # noqa: PLC0415 - as above
-
-    return AnthropicModel(model, base_url=base_url)
-
-
-def _openai(name: str, rest: str) -> Model:
-    model, base_url = _addressed(name, rest)
-    from graphengine.models.openai import OpenAIModel  # noqa: PLC0415 - as above
-
-    return OpenAIModel(model, base_url=base_url)
-
-
-def _openai_chat(name: str, rest: str) -> Model:
-    model, base_url = _addressed(name, rest)
-    from graphengine.models.openai_chat import OpenAIChatModel  # noqa: PLC0415 - as above
-
-    return OpenAIChatModel(model, base_url=base_url)
-
-
-def _recorded(name: str, rest: str) -> Model:  # noqa: ARG001 - has no address
-    from graphengine.models.recorded import RecordedModel  # noqa: PLC0415 - as above
-
-    return RecordedModel(rest)
-
-
-def _bedrock(name: str, rest: str) -> Model:
-    model, base_url = _addressed(name, rest)
-    from graphengine.models.clouds import BedrockModel  # noqa: PLC0415 - as above
-
-    return BedrockModel(model, base_url=base_url)
-
-
-def _vertex(name: str, rest: str) -> Model:
-    from graphengine.models.clouds import VertexModel  # noqa: PLC0415 - as above
-
-    if "@http" in rest:
-        model, base_url = _addressed(name, rest)
-        return VertexModel(model, base_url=base_url)
-    return VertexModel(rest)
-
-
-def _azure(name: str, rest: str) -> Model:
-    model, base_url = _addressed(name, rest)
-    from graphengine.models.clouds import AzureModel  # noqa: PLC0415 - as above
-
-    return AzureModel(model, base_url=base_url)
-
-
-def _pydantic_ai(name: str, rest: str) -> Model:  # noqa: ARG001 - has no address
-    from graphengine.models.pydantic_ai import PydanticAIModel  # noqa: PLC0415 - as above
-
-    return PydanticAIModel(rest)
-
-
-_PROVIDERS: Final[dict[str, Callable[[str, str], Model]]] = {
-    "anthropic": _anthropic,
-    "openai": _openai,
-    "openai-chat": _openai_chat,
-    "azure": _azure,
-    "bedrock": _bedrock,
-    "vertex": _vertex,
-    "pydantic-ai": _pydantic_ai,
-    "recorded": _recorded,
+_PROVIDERS: Final = {
+    "anthropic": ("anthropic", "AnthropicModel"),
+    "openai": ("openai", "OpenAIModel"),
+    "openai-chat": ("openai_chat", "OpenAIChatModel"),
+    "azure": ("clouds", "AzureModel"),
+    "bedrock": ("clouds", "BedrockModel"),
+    "vertex": ("clouds", "VertexModel"),
+    "pydantic-ai": ("pydantic_ai", "PydanticAIModel"),
+    "recorded": ("recorded", "RecordedModel"),
 }
+"""The module and the class of each provider; a module is loaded by the first name that needs it."""
+_WITHOUT_ADDRESS: Final = ("pydantic-ai", "recorded")
 
 _ADDRESS: Final = re.compile(r"(.*)@(https?:.*)", re.IGNORECASE | re.DOTALL)  # greedy: the last @http
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool, Kind
     from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.openai_parts import JsonObject
     from graphengine.models.prices import Spent
 
 _PATH: Final = "/responses"
@@ -88,7 +88,7 @@ class OpenAIModel(ServedModel):
         base_url: The API's address, which usually ends in /v1; None for `OPENAI_BASE_URL`, or OpenAI itself.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
-        lane: Its lane; None for the one that all models with this name, address and key share.
+        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
 
     Raises:
         DefinitionError: An argument is invalid.

@@ -12,18 +12,18 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import AnswerTorn, BadRequest, DefinitionError
 from graphengine.graph.options import is_seconds
-from graphengine.models.lane import lane_for
-from graphengine.models.openai_batches import OpenAIBatches
+from graphengine.models.batches import SKEW_SECONDS
+from graphengine.models.limiter import limiter_for
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
 from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
-from graphengine.models.received import read_json
+from graphengine.models.received import ServerEvents, read_json
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
     Clients,
@@ -36,11 +36,10 @@ from graphengine.models.sdk import (
     shown_address,
     sound_json,
 )
-from graphengine.models.server_events import ServerEvents
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
     import httpx2
@@ -49,9 +48,9 @@ if TYPE_CHECKING:
 
     from graphengine.errors import ModelError
     from graphengine.models.base import Request, Response
-    from graphengine.models.batches import Batches
-    from graphengine.models.lane import Lane
-    from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.batches import Batches, Ticket
+    from graphengine.models.limiter import RateLimiter
+    from graphengine.models.openai_parts import JsonObject
     from graphengine.models.prices import Price, Spent
     from graphengine.models.settings import Settings
     from graphengine.state.amounts import Usage
@@ -76,7 +75,7 @@ class Server:
         api_key: The key; None for the environment's.
         base_url: The API's address, which usually ends in /v1; None for the environment's, or OpenAI's own.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
-        lane: Its lane; None for the one that all models with this name, address and key share.
+        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
 
     Attributes:
         is_own: Whether this is OpenAI itself.
@@ -92,7 +91,7 @@ class Server:
         api_key: str | None,
         base_url: str | None,
         timeout_seconds: float,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         if not model.partition(":")[2].strip():
             raise DefinitionError(f"{model!r} names no model", repair="give a model's name, as 'gpt-5-mini'")
@@ -108,7 +107,7 @@ class Server:
         self._key = Key(given, KEY, unless=None if self.is_own else "not-needed")
         self._model = model
         self._clients: Clients[AsyncOpenAI] = Clients(self._make)
-        self.lane = lane or lane_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
+        self.limiter = limiter or limiter_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
         self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
         self._guards = Translates(self._too_deep)
 
@@ -249,7 +248,7 @@ class Server:
     def _make(self) -> AsyncOpenAI:
         import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
 
-        http = http_client(openai, self.failures.timeout_seconds, self.lane.rates.calls_at_once)
+        http = http_client(openai, self.failures.timeout_seconds, self.limiter.calls_at_once)
         key = self._key.value(self._model)
         return openai.AsyncOpenAI(
             api_key=key, base_url=self.address, timeout=http.timeout, max_retries=0, http_client=http
@@ -275,15 +274,15 @@ class ServedModel(PricedModel, ABC):
         base_url: str | None = None,
         timeout_seconds: float = 600.0,
         price: Price | None = None,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.model = model
         self.name = f"{self._api}:{model}"
         server = self._server_type(
-            self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, lane=lane
+            self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, limiter=limiter
         )
         self._server = server
-        self.lane = server.lane
+        self.limiter = server.limiter
         self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
 
@@ -367,4 +366,80 @@ class ServedModel(PricedModel, ABC):
         )
 
 
-__all__ = ["ServedModel", "Server"]
+_NAME: Final = "graphengine"
+"""The key of a batch's metadata that has its name."""
+_OVER: Final = ("completed", "failed", "expired", "cancelled")
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenAIBatches:
+    """The batches of one model.
+
+    Args:
+        path: The path of the API, as `/responses`.
+        client: Returns the SDK's client.
+        body: Returns the body of a request.
+        response: Returns an answer of a batch as a response.
+        failing: Raises the SDK's errors as `ModelError`s.
+    """
+
+    path: str
+    client: Callable[[], Awaitable[AsyncOpenAI]]
+    body: Callable[[Request], JsonObject]
+    response: Callable[[JsonObject], Awaitable[Response]]
+    failing: Callable[[], AbstractContextManager[None]]
+
+    async def submit(self, name: str, requests: Mapping[str, Request]) -> str:
+        """Submit a batch, and return its id. A file that is left over by a process that died costs nothing."""
+        client = await self.client()
+        url = f"/v1{self.path}"
+        lines = [
+            {"custom_id": item, "method": "POST", "url": url, "body": sound_json(self.body(request))}
+            for item, request in requests.items()
+        ]
+        rows = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
+        with self.failing():
+            file = await client.files.create(file=(f"{name}.jsonl", rows), purpose="batch")
+            batch = await client.batches.create(
+                completion_window="24h",
+                endpoint=url,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - one of two that it has
+                input_file_id=file.id,
+                metadata={_NAME: name},
+            )
+            return batch.id
+
+    async def find(self, ticket: Ticket) -> str | None:
+        """Return the id of the batch that a ticket belongs to; None if it was not submitted."""
+        client = await self.client()
+        with self.failing():
+            async for batch in client.batches.list(limit=100):  # the newest first
+                if batch.created_at < ticket.at - SKEW_SECONDS:
+                    break
+                if (batch.metadata or {}).get(_NAME) == ticket.batch:
+                    return batch.id
+        return None
+
+    async def ended(self, batch: str) -> bool:
+        """Return whether a batch has ended."""
+        client = await self.client()
+        with self.failing():
+            return (await client.batches.retrieve(batch)).status in _OVER
+
+    async def answers(self, batch: str) -> Mapping[str, Response]:
+        """Return the answers of a batch that has ended."""
+        client = await self.client()
+        rows: list[JsonObject] = []
+        with self.failing():
+            found = await client.batches.retrieve(batch)
+            if found.output_file_id:
+                content = (await client.files.content(found.output_file_id)).text
+                lines = [read_json(line) for line in content.split("\n") if line.strip()]
+                rows = [line for line in lines if isinstance(line, dict)]
+        answered = [row for row in rows if inside(row, "response").get("status_code") == _OK]
+        return {
+            text(row, "custom_id"): await self.response(inside(inside(row, "response"), "body")) for row in answered
+        }
+
+
+__all__ = ["OpenAIBatches", "ServedModel", "Server"]

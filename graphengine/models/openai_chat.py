@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.lane import Lane
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.openai_parts import JsonObject
     from graphengine.models.prices import Price, Spent
 
 _PATH: Final = "/chat/completions"
@@ -99,7 +99,7 @@ class OpenAIChatModel(ServedModel):
             `OPENAI_BASE_URL`.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
-        lane: Its lane; None for the one that all models with this name, address and key share.
+        limiter: Its rate limiter; None for the one that all models with this name, address and key share.
         native_schema: Whether the server supports answers that fit a JSON Schema; if not, the schema is put into the
             instructions.
 
@@ -126,11 +126,11 @@ class OpenAIChatModel(ServedModel):
         api_key: str | None = None,
         timeout_seconds: float = 600.0,
         price: Price | None = None,
-        lane: Lane | None = None,
+        limiter: RateLimiter | None = None,
         native_schema: bool = True,
     ) -> None:
         super().__init__(
-            model, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, price=price, lane=lane
+            model, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, price=price, limiter=limiter
         )
         self._native_schema = native_schema
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from graphengine.media import Media
 from graphengine.models.base import Message, ToolCall
-from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     JsonObject: TypeAlias = dict[str, JsonValue]
 
-T = TypeVar("T")
+C = TypeVar("C", bound="Cited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,10 +285,8 @@ def citations_of(message: Message) -> tuple[Citation, ...]:
     return tuple(part for part in message.parts if isinstance(part, Citation))
 
 
-def with_citations(value: T, message: Message) -> T:
-    """Return an answer with the sources of its message if it is a `Cited`; without places if its text was changed."""
-    if not isinstance(value, Cited):
-        return value
+def with_citations(value: C, message: Message) -> C:
+    """Return an answer with the sources of its message; without places if its text was changed."""
     changes: dict[str, object] = {"native": {}}
     if value.text != message.text:
         changes |= {"start": None, "end": None}

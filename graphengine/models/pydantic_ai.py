@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestParameters, StreamedResponse
     from pydantic_ai.settings import ModelSettings
 
+    from graphengine.media import Media
     from graphengine.models.base import Message, Request
-    from graphengine.models.lane import Lane
-    from graphengine.state.media import Media
+    from graphengine.models.limiter import RateLimiter
 
 EXTRA: Final = "pydantic-ai"
 _STOPS: Final[dict[str, Stop]] = {"length": "cut", "content_filter": "refused"}
@@ -73,7 +73,7 @@ class PydanticAIModel:
     Args:
         model: Its name in pydantic-ai, as `google:gemini-2.5-pro`, or a model object of pydantic-ai.
         timeout_seconds: How long the provider may take, as pydantic-ai's setting `timeout`.
-        lane: Its lane; None for one of its own.
+        limiter: Its rate limiter; None for one of its own.
 
     Raises:
         DefinitionError: It is neither.
@@ -83,7 +83,9 @@ class PydanticAIModel:
         'pydantic-ai:google:gemini-2.5-pro'
     """
 
-    def __init__(self, model: str | PydanticModel, *, timeout_seconds: float = 600.0, lane: Lane | None = None) -> None:
+    def __init__(
+        self, model: str | PydanticModel, *, timeout_seconds: float = 600.0, limiter: RateLimiter | None = None
+    ) -> None:
         if not (isinstance(model, str) and model.strip()) and not hasattr(model, "model_name"):
             repair = "give a name, as 'google:gemini-2.5-pro', or a model of pydantic-ai"
             raise DefinitionError(f"PydanticAIModel({model!r})", repair=repair)
@@ -92,8 +94,8 @@ class PydanticAIModel:
         self._given = model
         self._timeout_seconds = timeout_seconds
         self._model: PydanticModel | None = None if isinstance(model, str) else model
-        if lane is not None:
-            self.lane = lane
+        if limiter is not None:
+            self.limiter = limiter
 
     def __repr__(self) -> str:
         return f"PydanticAIModel({self._given!r})"

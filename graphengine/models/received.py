@@ -1,12 +1,40 @@
-"""JSON from servers, read so that nothing in it can crash a run, and the numbers of tokens that it reports."""
+"""What servers send: JSON, read so that nothing in it can crash a run, numbers of tokens, and streams of events.
+
+`ServerEvents` reads a response so that no part of a stream stays open, however it is abandoned.
+The SDKs read a stream through nested async generators. An abandoned stream (an error event, a callback that raises, an
+answer that is complete before the stream ends) leaves the inner generators suspended; the garbage collector closes them
+later, in tasks that are never awaited. Example: a rate limit during a stream ends the outermost generator; its
+exception keeps the inner ones alive; they are collected while the next call runs in the same loop, and fail with "async
+generator already executing". Here a separate task reads the bytes, without stopping in between: it is always suspended
+in the innermost read, and cancelling it ends every generator from the inside out. The format is specified in
+https://html.spec.whatwg.org/multipage/server-sent-events.html.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Final
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from typing import Protocol, Self
+
     from pydantic import JsonValue
+
+    class Body(Protocol):
+        """The methods of a streamed response that are needed here."""
+
+        def aiter_bytes(self) -> AsyncIterator[bytes]:
+            """Yield its bytes, decompressed."""
+            ...
+
+        async def aclose(self) -> None:
+            """Return the connection to its pool, or close it."""
+            ...
+
 
 MOST_TOKENS: Final = 2**53
 """The largest number that any JSON reader keeps exactly."""
@@ -58,4 +86,119 @@ def count(value: JsonValue, key: str) -> int:
     return found
 
 
-__all__ = ["NoCount", "count", "is_count", "read_json"]
+REST_SECONDS: Final = 0.5
+"""How long a server may take to end a stream after its answer is complete; then the connection is closed."""
+
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+
+
+class Event(NamedTuple):
+    """One event: its kind, "" for none, and its data."""
+
+    kind: str
+    data: str
+
+
+class EventReader:
+    r"""Makes events from bytes as they arrive.
+
+    Example:
+        >>> list(EventReader().events(b"event: a\ndata: 1\ndata: 2\n\ndata: torn"))
+        [Event(kind='a', data='1\n2')]
+    """
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []  # the parts of an unfinished line, each looked at once
+        self._after_return = False  # whether a \n would belong to the \r at the end of the last bytes
+        self._kind = ""
+        self._data: list[str] = []
+
+    def events(self, chunk: bytes) -> Iterator[Event]:
+        """Yield the events that are complete with these bytes."""
+        first, *more = _LINE_END.split(chunk.removeprefix(b"\n") if self._after_return else chunk)
+        self._after_return = chunk.endswith(b"\r") if chunk else self._after_return
+        self._line.append(first)
+        for start in more:
+            line = b"".join(self._line)
+            self._line = [start]
+            if line:
+                self._field(line.decode("utf-8", "replace"))
+                continue
+            if self._data:
+                yield Event(self._kind, "\n".join(self._data))
+            self._kind, self._data = "", []
+
+    def _field(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._kind = value
+
+
+class ServerEvents:
+    """The events of one response, as an async context manager; at its end the response is closed.
+
+    Args:
+        response: A response whose body was not read yet.
+    """
+
+    def __init__(self, response: Body) -> None:
+        self._response = response
+        self._received: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reading is not None:
+            await _ended(self._reading)
+        await self._response.aclose()
+
+    async def next(self) -> Event | None:
+        """Return the next event, or None at the end of the stream.
+
+        Raises:
+            Exception: The exception that reading the response raised.
+        """
+        found = await self._received.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def rest(self) -> None:
+        """Wait for the end of a stream after its answer: a connection is kept only if it was read to its end."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=REST_SECONDS)
+
+    async def _read(self) -> None:
+        reader = EventReader()
+        try:
+            async for chunk in self._response.aiter_bytes():
+                for event in reader.events(chunk):
+                    self._received.put_nowait(event)
+        except Exception as error:  # noqa: BLE001 - raised again by `next`
+            self._received.put_nowait(error)
+        else:
+            self._received.put_nowait(None)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end, even if this wait is cancelled."""
+    task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    with suppress(asyncio.CancelledError):
+        task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+__all__ = ["REST_SECONDS", "Event", "EventReader", "NoCount", "ServerEvents", "count", "is_count", "read_json"]

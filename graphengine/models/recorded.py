@@ -2,7 +2,7 @@
 
 The file has one line of JSON for each answer: `{"request": …, "response": …}`. The request is what any provider would
 get, and is the key under which the answer is found again. Secrets are hidden before anything is compared or written,
-see `graphengine.models.hiding`.
+see `graphengine.state.hiding`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.errors import ModelError, ModelUnavailable
 from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices, KnowsWindow, Message, Response
-from graphengine.models.hiding import hidden
 from graphengine.models.hosted import lacking
-from graphengine.models.lane import lane_of
+from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model
 from graphengine.models.scripted import shown, stream
 from graphengine.models.settings import ChecksSettings
 from graphengine.output_file import write_file
 from graphengine.state.field import explain
+from graphengine.state.hiding import hidden
 
 if TYPE_CHECKING:
     import os
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request
     from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.lane import Lane
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.settings import Settings
 
 
@@ -106,9 +106,9 @@ class RecordedModel:
         return response
 
     @property
-    def lane(self) -> Lane | None:
-        """The lane of the underlying model; None without one, as replayed answers need not wait."""
-        return None if self._model is None else lane_of(self._model)
+    def limiter(self) -> RateLimiter | None:
+        """The limiter of the underlying model; None without one, as replayed answers need not wait."""
+        return None if self._model is None else limiter_of(self._model)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the underlying model does not have, by name."""

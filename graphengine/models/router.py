@@ -1,8 +1,8 @@
 """A model over other models: if the first is overloaded or unreachable, the next one is called.
 
-A model whose lane has no room is skipped, for the next one that has. A model whose lane is closed is not called at all:
-its server asked to wait, or failed several times in a row. When the pause is over one call tries it again, while
-concurrent calls still skip it. Errors that do not pass with time (a bad request, a wrong key) are raised at once:
+A model whose limiter has no room is skipped, for the next one that has. A model whose limiter is closed is not called
+at all: its server asked to wait, or failed several times in a row. When the pause is over one call tries it again,
+while concurrent calls still skip it. Errors that do not pass with time (a bad request, a wrong key) are raised at once:
 another model would only hide them.
 """
 
@@ -15,12 +15,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.base import Closes, Compacts, EstimatesCosts, KnowsPrices, KnowsWindow
 from graphengine.models.hosted import lacking
-from graphengine.models.lane import Call, Lane, lane_of
-from graphengine.models.line import PLAIN
+from graphengine.models.limiter import PLAIN_WAITS, Call, RateLimiter, limiter_of
 from graphengine.models.names import as_model
 from graphengine.models.settings import ChecksSettings
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from graphengine.models.settings import Settings
 
 
-@ends_at_caller
 class Router:
     """Calls several models in order until one answers.
 
@@ -43,8 +40,8 @@ class Router:
     is streamed. The returned answer is always the complete answer of one model.
 
     Args:
-        models: The models in the order of calls, as objects or names. The lane of each decides when it is skipped: see
-            `Lane(failures=…, pause_seconds=…)`.
+        models: The models in the order of calls, as objects or names. The limiter of each decides when it is skipped:
+            see `RateLimiter(failures=…, pause_seconds=…)`.
         on: The errors after which the next model is called; by default those that pass with time.
 
     Raises:
@@ -68,9 +65,9 @@ class Router:
             raise DefinitionError(f"Router({models!r})", repair="give a list: Router(['anthropic:…', 'openai:…'])")
         self._on = on if isinstance(on, tuple) else (on,)
         self._models = [as_model(model) for model in models]
-        self.lane = Lane(
+        self.limiter = RateLimiter(
             failures=sys.maxsize
-        )  # if no model has room, calls wait here; each model's lane has the breaker
+        )  # if no model has room, calls wait here; each model's limiter has the breaker
         if not self._models:
             raise DefinitionError("Router([]) has no model", repair="give it one model or more")
         given: tuple[object, ...] = self._on
@@ -92,10 +89,10 @@ class Router:
         """
         watched = _Watched(request)
         failed: dict[int, Exception] = {}
-        for waits in (False, True):  # first those that can be called now, then those with a line
+        for waits in (False, True):  # first those that can be called now, then those with a queue
             for number, model in enumerate(self._models):
-                lane = lane_of(model)
-                call = None if lane is None else Call(model, lane, request, self._on)
+                limiter = limiter_of(model)
+                call = None if limiter is None else Call(model, limiter, request, self._on)
                 if number in failed or (call is not None and not _may_call(call, waits=waits)):
                     continue
                 try:
@@ -154,11 +151,11 @@ class Router:
         lines: list[str] = []
         kinds: list[tuple[bool, float, int, Exception | None]] = []
         for number, model in enumerate(self._models):
-            lane = lane_of(model)
-            line = None if lane is None else lane.line((request.waits or PLAIN).clock)
-            closed = 0.0 if line is None else line.closed_seconds()
+            limiter = limiter_of(model)
+            queue = None if limiter is None else limiter.queue((request.waits or PLAIN_WAITS).clock)
+            closed = 0.0 if queue is None else queue.closed_seconds()
             back = 0.0 if closed == math.inf else closed  # another call is trying it
-            error = failed.get(number) or (None if line is None else line.last_failure)
+            error = failed.get(number) or (None if queue is None else queue.last_failure)
             lines.append(f"  {model.name}: {_outcome(error, back, called=number in failed)}")
             kinds.append((not isinstance(error, ModelTransient), back, -number, error))
         _, back, _, chosen = min(kinds, key=lambda kind: kind[:3])
@@ -199,13 +196,13 @@ class _Watched:
 
 
 async def _answer(model: Model, call: Call | None, request: Request) -> Response:
-    """Call a model once, in its lane if it has one."""
+    """Call a model once, through its limiter if it has one."""
     return await (model.answer(request) if call is None else call.once(request))
 
 
 def _may_call(call: Call, *, waits: bool) -> bool:
-    """Return whether a model may be called: at once, or else after a wait in its line, but not while it is closed."""
-    return not call.line.closed_seconds() if waits else call.line.is_free(call.tokens)
+    """Return whether a model may be called: at once, or else after a wait in its queue, but not while it is closed."""
+    return not call.queue.closed_seconds() if waits else call.queue.is_free(call.tokens)
 
 
 def _outcome(error: Exception | None, back_in_seconds: float, *, called: bool) -> str:

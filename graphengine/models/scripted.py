@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.models.base import Request, Response, ToolCall
 from graphengine.state.path import did_you_mean
@@ -43,7 +42,6 @@ class OffScript(ModelError, AssertionError):
     code = "off_script"
 
 
-@ends_at_caller
 class ScriptedModel:
     """Returns prepared answers one after the other, and records the requests it gets.
 
@@ -157,7 +155,6 @@ class ScriptedModel:
         return OffScript(message, where=f"agent {request.agent}", repair=repair)
 
 
-@ends_at_caller
 def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Response:
     """Return a scripted answer that calls tools, several of them concurrently.
 
@@ -177,7 +174,6 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
     return Response(text, calls=made, stop="tools", cost_usd=0.0, offline=True)
 
 
-@ends_at_caller
 def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] = ()) -> Response:
     """Return a scripted answer that cites sources, as of a model with `web_search()`.
 

@@ -1,7 +1,7 @@
 """Code that the adapters over providers' SDKs share.
 
 An SDK is loaded on first use, in a thread (`load`). Its client is made there too, one for each model object and running
-event loop (`Clients`), with as many connections as its lane allows calls. `Key` holds the API key and does not
+event loop (`Clients`), with as many connections as its limiter allows calls. `Key` holds the API key and does not
 show it. `Failures` puts texts from outside into errors, with keys hidden, and shortened. `sound_json` makes JSON
 that is sent or recorded encodable as UTF-8.
 """
@@ -45,8 +45,8 @@ from graphengine.errors import (
     install_command,
 )
 from graphengine.models.base import usage_of_failure
-from graphengine.models.hiding import struck
-from graphengine.models.lane import LEFT
+from graphengine.models.limiter import LEFT
+from graphengine.state.hiding import hidden, struck
 from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request
-    from graphengine.models.line import Left
+    from graphengine.models.limiter import Left
 
 CALLS_AT_ONCE: Final = 100
-"""The most calls that a lane of these models has in flight if none is given; further calls wait."""
+"""The most calls that a limiter of these models has in flight if none is given; further calls wait."""
 
 KEPT_OPEN: Final = 100
 """The most idle connections kept for later calls: at each call the pool asks the system about every idle one."""
@@ -73,9 +73,6 @@ LONGEST_WAIT_SECONDS: Final = 3600.0
 
 SHOWN_CHARACTERS: Final = 600
 """The most characters of a text from outside that an error shows."""
-
-SHORTEST_KEY: Final = 4
-"""Shorter keys are placeholders for servers that need none, and occur in many words; they are not hidden."""
 
 LONGEST_KEY: Final = 400
 """How many characters at the end of a cut text may be the first part of a key."""
@@ -136,7 +133,7 @@ def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None
 
 
 async def _note_limits(response: httpx2.Response) -> None:
-    """Pass a response's headers on to the lane of the call, for the limits that they state."""
+    """Pass a response's headers on to the limiter of the call, for the limits that they state."""
     note = LEFT.get()
     if note is not None:
         note(*limits_stated(response.headers))
@@ -352,26 +349,17 @@ class Key:
 
 
 _READ_CHARACTERS: Final = 10 * SHOWN_CHARACTERS
-_LOOKS_SECRET = re.compile(r"\bsk-[\w*.\-]{6,}|(?<=Bearer )[\w*.\-~+/=]{6,}", re.IGNORECASE)
-
-
-def hidden(text: str, *keys: str) -> str:
-    """Return the text without these keys, and without anything that looks like one.
-
-    Example:
-        >>> hidden("Incorrect API key provided: sk-ant-12345678")
-        'Incorrect API key provided: [key]'
-    """
-    for key in keys:
-        if len(key) >= SHORTEST_KEY:
-            text = text.replace(key, "[key]")
-    return _LOOKS_SECRET.sub("[key]", text)
 
 
 def shown(text: object, *keys: str) -> str:
-    """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8."""
+    """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8.
+
+    Example:
+        >>> shown("Incorrect API key provided: sk-ant-12345678")
+        'Incorrect API key provided: [secret]'
+    """
     whole = str(text)
-    start = hidden(utf8_text(whole[:_READ_CHARACTERS]), *keys)  # cut first: the text may have megabytes
+    start = hidden(utf8_text(whole[:_READ_CHARACTERS]), known=keys)  # cut first: the text may have megabytes
     if len(whole) > _READ_CHARACTERS:
         start = start[:-LONGEST_KEY]
     return clipped(" ".join(start.split()), SHOWN_CHARACTERS)
@@ -623,7 +611,6 @@ __all__ = [
     "Key",
     "Translates",
     "advised",
-    "hidden",
     "http_address",
     "http_client",
     "kept_by_schema",

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic_core import to_json
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadRequest, DefinitionError
-from graphengine.models.hiding import hidden
+from graphengine.state.hiding import MARK, hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +37,8 @@ _OWN_FIELDS: Final = ("model", "messages", "input", "system", "instructions", "s
 """Fields of a request that an agent writes itself, or that have a setting of their own."""
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 _OPEN_HEADER: Final = re.compile(r"beta|version", re.IGNORECASE)
-HIDDEN: Final = "[hidden]"
 
 
-@ends_at_caller
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """How a model is called. None, and empty values, leave the choice to the provider.
@@ -68,7 +65,7 @@ class Settings:
 
     Example:
         >>> Settings(effort="low", headers={"x-project": "secret-7"})
-        Settings(effort='low', headers={'x-project': '[hidden]'})
+        Settings(effort='low', headers={'x-project': '[secret]'})
     """
 
     effort: Effort | None = None
@@ -108,7 +105,7 @@ class Settings:
             found["stop"] = list(self.stop)
         if "headers" in found:
             found["headers"] = {
-                name: value if _OPEN_HEADER.search(name) else HIDDEN for name, value in self.headers.items()
+                name: value if _OPEN_HEADER.search(name) else MARK for name, value in self.headers.items()
             }
         return hidden(found)
 
@@ -220,4 +217,4 @@ NO_SETTINGS: Final = Settings()
 """All choices left to the provider."""
 
 
-__all__ = ["HIDDEN", "NO_SETTINGS", "Cache", "ChecksSettings", "Effort", "Settings", "merged", "refuse_lacking"]
+__all__ = ["NO_SETTINGS", "Cache", "ChecksSettings", "Effort", "Settings", "merged", "refuse_lacking"]

@@ -6,7 +6,6 @@ from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.parts import checked, part
@@ -67,7 +66,6 @@ S = TypeVar("S", bound=Advised, default=Advised)
 _OWN = Advised.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def advisor(
     worker: Runnable,
     expert: Runnable,

@@ -6,7 +6,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, START, Runnable
@@ -47,7 +46,6 @@ S = TypeVar("S", bound=Desk, default=Desk)
 _OWN = Desk.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is asked
     propose: Runnable,
     act: "Runnable | None" = None,

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, changed, iterations
 from graphengine.graph.definition import END, START, Runnable
@@ -72,7 +71,6 @@ S = TypeVar("S", bound=Board)
 _OWN = Board.model_fields.keys()
 
 
-@ends_at_caller
 def blackboard(
     board: type[S], agents: Mapping[str, Subscriber], *, rounds: int = 20, result: str | None = None
 ) -> Graph[S]:

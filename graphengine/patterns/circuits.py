@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import failed, value
 from graphengine.graph.definition import END, START, Runnable
@@ -52,7 +51,6 @@ S = TypeVar("S", bound=Guarded)
 _OWN = Guarded.model_fields.keys()
 
 
-@ends_at_caller
 def circuit_breaker(  # noqa: PLR0913 - the call, its fallback, and the breaker's two numbers
     state: type[S],
     runnable: Runnable,

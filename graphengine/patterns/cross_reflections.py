@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.critiques import Critique
@@ -40,7 +39,6 @@ S = TypeVar("S", bound=CrossReflection, default=CrossReflection)
 _OWN = CrossReflection.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def cross_reflection(
     write: Runnable,
     critics: Mapping[str, Runnable],

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
@@ -62,7 +61,6 @@ S = TypeVar("S", bound=Debate, default=Debate)
 _OWN = Debate.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def debate(
     debaters: Mapping[str, Runnable],
     *,

@@ -6,7 +6,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, failed
 from graphengine.graph.definition import END, START, Runnable
@@ -15,7 +14,6 @@ from graphengine.patterns.parts import part
 S = TypeVar("S", bound=BaseModel)
 
 
-@ends_at_caller
 def escalation(
     state: type[S],
     levels: Mapping[str, Runnable],

@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import ModelError
 from graphengine.graph.conditions import Condition, failed, iterations, plateau, value
 from graphengine.graph.definition import END, START, Runnable, Writes
@@ -64,7 +63,6 @@ def _better(result: Evaluation, evaluations: list[Evaluation], draft: str, best:
 ACCEPTED: Condition = value("evaluations[-1].verdict") == "accept"
 
 
-@ends_at_caller
 def evaluator_optimizer(  # noqa: PLR0913 - the runnables, and when to stop
     generate: Runnable,
     evaluate: Runnable,

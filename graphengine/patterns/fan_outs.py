@@ -4,7 +4,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
@@ -31,7 +30,6 @@ S = TypeVar("S", bound=FanOut, default=FanOut)
 _OWN = FanOut.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
     work: Runnable,
     gather: Runnable,

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
@@ -42,7 +41,6 @@ S = TypeVar("S", bound=Company, default=Company)
 _OWN = Company.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def hierarchical(
     director: Runnable,
     teams: Mapping[str, Runnable],

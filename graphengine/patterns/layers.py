@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
@@ -38,7 +37,6 @@ S = TypeVar("S", bound=Layers, default=Layers)
 _OWN = Layers.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def layered(
     layers: Sequence[Mapping[str, Runnable]],
     conclude: Runnable,

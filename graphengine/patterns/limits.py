@@ -4,7 +4,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import NodeTimeout, SubgraphLimit
 from graphengine.graph.conditions import failed
 from graphengine.graph.definition import END, START, Choose, Limits, Node, Runnable
@@ -14,7 +13,6 @@ from graphengine.patterns.parts import part
 S = TypeVar("S", bound=BaseModel)
 
 
-@ends_at_caller
 def with_limits(
     state: type[S], runnable: Runnable, *, answer: str, limits: Limits, instead: "Runnable | None" = None
 ) -> Graph[S]:

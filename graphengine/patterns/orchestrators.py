@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
@@ -59,7 +58,6 @@ S = TypeVar("S", bound=Job, default=Job)
 _OWN = Job.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def orchestrator_workers(  # noqa: PLR0913 - the runnables and their bounds
     planner: Runnable,
     workers: Mapping[str, Runnable],

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from graphengine.agents.prompts import as_text
 from graphengine.errors import (
     ModelNotReady,
     ModelUnavailable,
@@ -20,7 +21,6 @@ from graphengine.errors import (
 )
 from graphengine.graph.conditions import Condition, failed
 from graphengine.graph.definition import UNSET, Node
-from graphengine.graph.templates import as_text
 from graphengine.state.failure import Failure
 
 SURVIVED: Final[Condition] = failed(Exception) & ~failed(ModelNotReady)

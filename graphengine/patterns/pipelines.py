@@ -6,7 +6,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.parts import writing
@@ -27,7 +26,6 @@ class Passage(BaseModel):
 S = TypeVar("S", bound=BaseModel, default=Passage)
 
 
-@ends_at_caller
 def pipeline(
     stages: Mapping[str, Runnable],
     *,

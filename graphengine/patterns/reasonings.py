@@ -10,11 +10,10 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
+from graphengine.agents.prompts import as_text
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, START, UNSET, Runnable
-from graphengine.graph.templates import as_text
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append
 from graphengine.state.failure import Failure
@@ -81,7 +80,6 @@ S = TypeVar("S", bound=Reasoning, default=Reasoning)
 _OWN = Reasoning.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def react(
     think: Runnable,
     tools: Mapping[str, Runnable],

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import Condition, iterations, value
 from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
@@ -44,7 +43,6 @@ S = TypeVar("S", bound=Room, default=Room)
 _OWN = Room.model_fields.keys() - {"premise"}
 
 
-@ends_at_caller
 def role_based(
     roles: Mapping[str, Runnable],
     conclude: Runnable,

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import ModelError
 from graphengine.graph.conditions import failed, iterations, value
 from graphengine.graph.definition import END, START, Runnable
@@ -39,7 +38,6 @@ S = TypeVar("S", bound=SelfReflection, default=SelfReflection)
 _OWN = SelfReflection.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def self_reflection(
     write: Runnable,
     reflect: Runnable,

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
@@ -49,7 +48,6 @@ S = TypeVar("S", bound=Supervised, default=Supervised)
 _OWN = Supervised.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def supervisor(
     boss: Runnable,
     workers: Mapping[str, Runnable],

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, FAIL, START, Runnable
@@ -51,7 +50,6 @@ S = TypeVar("S", bound=Swarm, default=Swarm)
 _OWN = Swarm.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def swarm(
     agents: Mapping[str, Runnable],
     *,

@@ -4,7 +4,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
@@ -41,7 +40,6 @@ S = TypeVar("S", bound=Talk, default=Talk)
 _OWN = Talk.model_fields.keys() - {"message", "belief"}
 
 
-@ends_at_caller
 def talker_reasoner(
     talker: Runnable,
     reasoner: Runnable,

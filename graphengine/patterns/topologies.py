@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations
 from graphengine.graph.definition import END, START, Runnable
@@ -37,7 +36,6 @@ S = TypeVar("S", bound=Network, default=Network)
 _OWN = Network.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def topology(
     kind: Literal["chain", "star", "mesh"],
     agents: Mapping[str, Runnable],

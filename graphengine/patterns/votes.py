@@ -17,7 +17,6 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, Runnable
@@ -55,7 +54,6 @@ S = TypeVar("S", bound=Poll, default=Poll)
 _OWN = Poll.model_fields.keys() - {"task"}
 
 
-@ends_at_caller
 def voting(  # noqa: PLR0913 - the rules of a vote
     voters: Mapping[str, Runnable],
     options: Sequence[str] | type[Enum],

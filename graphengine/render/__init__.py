@@ -1,6 +1,6 @@
 """Pictures of graphs and of runs on them: SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
 
-    outline (and steps) → drawing_of → Drawing → dot_text → (dot or pygraphviz → accessible_svg → page_of)
+    outline (and steps) → drawing_of → Drawing → dot_text → dot or pygraphviz → svg_of → page_of
                                   → mermaid_text
                                   → plain_text
 
@@ -10,27 +10,25 @@ plain text need only this package.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
-from graphengine.render.errors import RenderError
+from graphengine.render.files import RenderError, write_picture
 from graphengine.render.mermaid import mermaid_text
-from graphengine.render.plain import plain_text
-from graphengine.render.writing import write_picture
+from graphengine.render.parts import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
-    from graphengine.render.folding import Fold
     from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail, Drawing
+    from graphengine.render.scopes import Fold
 
 ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd", ".txt")
 THEMES = ("auto", "light", "dark")
@@ -61,29 +59,13 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
         RenderError: The ending, the theme or a path is unknown, no painter is installed, the file cannot be written,
             or the outline or the steps cannot be read.
     """
-    target = Path(path)
-    ending = target.suffix.lower()
-    if ending not in ENDINGS:
-        raise RenderError(
-            f"the extension of {target.name!r} is not a picture format",
-            where=str(target),
-            repair=f"use one of {', '.join(ENDINGS)}",
-        )
     if theme not in THEMES:
         raise RenderError(f"there is no theme {theme!r}", where="theme=", repair=f"use one of {', '.join(THEMES)}")
     if detail not in DETAILS:
         raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
-    try:
-        made = _made(drawing_of(outline, steps, fold=fold, detail=detail), ending, theme)
-    except GraphEngineError:
-        raise
-    except Exception as error:
-        raise RenderError(
-            f"the outline or the steps cannot be read: {type(error).__name__}: {error}",
-            where=str(target),
-            repair="the stored outline or log is damaged; draw the graph from its file instead",
-        ) from error
-    write_picture(target, made)
+    write_picture(
+        path, ENDINGS, lambda ending: _made(drawing_of(outline, steps, fold=fold, detail=detail), ending, theme)
+    )
 
 
 def to_dot(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full") -> str:
@@ -110,13 +92,43 @@ def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
         return dot_text(drawing, dark=theme == "dark").encode()
     if ending == ".mmd":
         return mermaid_text(drawing).encode()
-    from graphengine.render.painted import html_of, image_of, svg_of  # noqa: PLC0415 - only pictures need it
+    from graphengine.render.images import image_of, svg_of  # noqa: PLC0415 - only pictures need it
+    from graphengine.render.page import page_of  # noqa: PLC0415 - the same
 
     if ending == ".html":
-        return html_of(drawing, theme)
+        parts = [
+            *((box.name, box.id) for box in drawing.boxes if box.lines),
+            *((c.name, c.id) for c in drawing.clusters),
+        ]
+        svg = svg_of(drawing, theme, is_part=True).decode()
+        return page_of(svg, drawing.title, plain_text(drawing), theme, parts).encode()
     if ending == ".svg":
         return svg_of(drawing, theme)
     return image_of(drawing, cast("ImageFormat", ending[1:]), theme)
+
+
+def mimebundle_of(name: str, outline: Callable[[], Outline]) -> dict[str, str]:
+    """Return what a notebook shows of a graph, by MIME type: plain text, and SVG or, without a painter, Mermaid.
+
+    It never raises: errors are in the plain text.
+
+    Args:
+        name: Its plain text.
+        outline: Returns its outline; an error that this raises is shown.
+    """
+    from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
+
+    shown = {"text/plain": name}
+    try:
+        drawing = drawing_of(outline())
+        shown["text/vnd.mermaid"] = mermaid_text(drawing)
+        shown["image/svg+xml"] = svg_of(drawing, "auto").decode()
+        del shown["text/vnd.mermaid"]  # notebooks that know both prefer Mermaid, whose labels overlap in large graphs
+    except GraphEngineError as error:
+        shown["text/plain"] += f"\n{error}"
+    except Exception as error:  # noqa: BLE001 - displaying a graph must not end in our traceback
+        shown["text/plain"] += f"\nIt cannot be drawn: {type(error).__name__}: {error}"
+    return shown
 
 
 __all__ = [
@@ -124,6 +136,7 @@ __all__ = [
     "ENDINGS",
     "THEMES",
     "RenderError",
+    "mimebundle_of",
     "render_outline",
     "to_dot",
     "to_mermaid",

@@ -183,7 +183,7 @@ def _landing(drawing: Drawing) -> set[str]:
 
 def _arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
     """Group the arrows by the innermost cluster that contains both their ends, "" for none."""
-    parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
+    parents = {cluster.id: cluster.cluster for cluster in drawing.clusters}
     around = {box.id: _up(box.cluster, parents) for box in drawing.boxes}
     found: dict[str, list[Arrow]] = {}
     for arrow in drawing.arrows:

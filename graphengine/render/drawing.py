@@ -15,16 +15,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
 from graphengine.graph.options import END, FAIL, START
-from graphengine.render.accounts import Account, cost
-from graphengine.render.arrows import Taken, arrow_of, fork_arrow, named, plain_arrow
+from graphengine.render.amounts import Account, cost
 from graphengine.render.edges import closing_edges
-from graphengine.render.folding import Folding, contents_of, is_in, standing_in
-from graphengine.render.legend import legend_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
-from graphengine.render.scopes import path_at, plain_start, scopes_of
+from graphengine.render.scopes import Folding, contents_of, is_in, path_at, plain_start, scopes_of, standing_in
 from graphengine.render.text import one_line, wrap
 from graphengine.render.trace import trace_of
-from graphengine.render.words import counted, head_of, lines_of, listed, notes_of, title_of
+from graphengine.render.words import (
+    TITLE_LINES,
+    counted,
+    head_of,
+    lines_of,
+    listed,
+    notes_of,
+    short,
+    times_in_words,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,12 +40,16 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Place
     from graphengine.render.edges import DrawnEdge
-    from graphengine.render.folding import Fold
     from graphengine.render.parts import Detail, Tone
-    from graphengine.render.scopes import Scope, Spot
+    from graphengine.render.scopes import Fold, Scope, Spot
     from graphengine.render.trace import Trace
 
+LABEL_COLUMNS: Final[Mapping[Detail, int]] = {"brief": 14, "full": 26}
+CONDITION_LINES: Final = 5
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 CAPTION_COLUMNS: Final = 70
+LEGEND_COLUMNS: Final = 70
+LEGEND_LINES: Final = 4
 SHARED_SOURCES: Final = 4
 """If more nodes lead to an end, it gets a box for each, so that no arrows cross the whole picture."""
 
@@ -71,7 +82,7 @@ def drawing_of(
         status = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
         caption += [Line(text, "small") for text in wrap(status, CAPTION_COLUMNS, 2)]
         title = f"{title}, {one_line(status)}"
-    parts: list[Box | Cluster | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
+    parts: list[Box | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
     made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
     made = replace(made, legend=legend_of(made), detail=detail)
@@ -171,7 +182,7 @@ class _Drafter:
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
         visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
-        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name), visits, spot))
+        cluster = self._frame(Cluster("", shape, lines, said, tone, parent, many, named(place, name), visits, spot))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeOutline) -> list[str]:
@@ -203,7 +214,7 @@ class _Drafter:
             graph = f"graph {self.scopes[inner].name}"
             said, tone = f"{path_at(inner)}; {graph}", self._tone(times)
             lines = head_of(str(choice), [graph] if self.detail == "full" else [])
-            frame = self._frame(Cluster("", "graph", lines, said, cluster, 0, tone, name=one_line(path_at(inner))))
+            frame = self._frame(Cluster("", "graph", lines, said, tone, cluster, name=one_line(path_at(inner))))
             doors = self._inside(inner, frame)
             self._link(picked, doors, f"is {choice}", f"{path} to {path_at(inner)}", times)
             self._link(doors.exit, left, "", f"{path_at(inner)} to END of {path}", min(times, visits))
@@ -308,7 +319,7 @@ class _Drafter:
         """Draw the bar from which the arms of a fork leave."""
         cluster = next(box.cluster for box in self.boxes if box.id == source.exit)
         if source.cluster:
-            cluster = next(frame.parent for frame in self.clusters if frame.id == source.cluster)
+            cluster = next(frame.cluster for frame in self.clusters if frame.id == source.cluster)
         name = f"fork of {named(place, edge.source)}"
         tone = self._tone(self._forked(place, edge) or 0)
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
@@ -329,7 +340,7 @@ class _Drafter:
         return _Doors(made.id, made.id)
 
     def _frame(self, cluster: Cluster) -> str:
-        depth = next((other.depth + 1 for other in self.clusters if other.id == cluster.parent), 0)
+        depth = next((other.depth + 1 for other in self.clusters if other.id == cluster.cluster), 0)
         made = replace(cluster, id=f"g{len(self.clusters)}", spoken=one_line(cluster.spoken), depth=depth)
         self.clusters.append(made)
         return made.id
@@ -344,3 +355,130 @@ def _places(scope: Scope, *ends: str) -> list[_Place]:
         alone = sources if len(sources) > SHARED_SOURCES else [""] * bool(sources)
         places += [_Place(end, source) for source in alone]
     return places
+
+
+def legend_of(drawing: Drawing) -> tuple[Line, ...]:
+    """Return the legend of a drawing in lines; none if every sign explains itself."""
+    return tuple(Line(text, "small") for text in wrap("; ".join(signs_of(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
+
+
+def signs_of(drawing: Drawing) -> Iterable[str]:
+    """Yield the meaning of each sign of a drawing that no word next to it explains."""
+    shapes = {box.shape for box in drawing.boxes}
+    if any(arrow.number > 1 for arrow in drawing.arrows):
+        yield "1. 2. 3.: edges are tried in this order"
+    if any(arrow.failure for arrow in drawing.arrows):
+        yield "dashed: after a failure"
+    if "fork" in shapes:
+        yield "bar: arms run in parallel"
+    if "entry" in shapes:
+        yield "dot: where a graph inside begins" + (", ringed where it ends" if "exit" in shapes else "")
+    elif "exit" in shapes:
+        yield "ringed dot: where a graph inside ends"
+    if any(box.many for box in drawing.boxes) or any(cluster.many for cluster in drawing.clusters):
+        yield "several frames: once for each item"
+    if any(arrow.tone != "plain" for arrow in drawing.arrows):
+        counts = any(line.text.startswith(TIMES) for arrow in drawing.arrows for line in arrow.lines)
+        yield "bold: taken" + (f", {TIMES}: how often" if counts else "") + "; pale: never taken"
+
+
+def arrow_of(place: Place, edges: Sequence[DrawnEdge], taken: Sequence[Taken], detail: Detail) -> Arrow:
+    """Return the arrow of some edges with the same ends, without its ends.
+
+    Args:
+        place: The graph of the edges.
+        edges: The edges, in the order in which they are tried; a fork's arms show only the condition under which
+            they run.
+        taken: What a run did with each.
+        detail: Whether to draw the conditions too.
+    """
+    first = edges[0]
+    words = [
+        _Words(
+            edge.condition if edge.is_case and detail == "brief" else "" if edge.fork else edge.label,
+            edge.condition,
+            edge.order + 1 if edge.several and not edge.fork else 0,
+            each,
+        )
+        for edge, each in zip(edges, taken, strict=True)
+    ]
+    ends = f"{named(place, first.source)} to {named(place, first.target)}"
+    return _arrow(words, ends, detail, is_failure=first.failure)
+
+
+def fork_arrow(place: Place, edge: DrawnEdge, taken: Taken, detail: Detail) -> Arrow:
+    """Return the arrow to the bar of a fork, given one of its arms."""
+    number = edge.order + 1 if edge.several else 0
+    return _arrow([_Words(edge.label, edge.fork, number, taken)], f"{named(place, edge.source)} forks", detail)
+
+
+def plain_arrow(words: str, spoken: str, tone: Tone) -> Arrow:
+    """Return an arrow that is not an edge of a graph."""
+    lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
+    return Arrow("", "", "", lines, one_line(spoken), tone=tone, words=(one_line(words),) if words else ())
+
+
+def named(place: Place, name: str) -> str:
+    """Return the name by which other parts refer to a node, START, END or FAIL."""
+    return one_line(f"{name} of {path_at(place)}" if place and name in (START, END, FAIL) else path_at(place, name))
+
+
+class Taken(NamedTuple):
+    """What a run did with an edge: how often it took it, None if no run is drawn, and the last explanation."""
+
+    times: int | None = None
+    reason: str = ""
+
+
+class _Words(NamedTuple):
+    """The parts of an edge's text; its number is 0 if there is no choice."""
+
+    label: str
+    condition: str
+    number: int
+    taken: Taken
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether a run is drawn that never took it."""
+        return self.taken.times == 0
+
+    def lines(self, detail: Detail) -> list[Line]:
+        """Return its lines in the picture: on a run, an edge taken shows its explanation in place of the condition."""
+        if detail == "brief" and self.is_unused:
+            return []
+        columns = LABEL_COLUMNS[detail]
+        condition, count = self.taken.reason or short(self.condition), self.taken.times or 0
+        condition = condition if detail == "full" else ""
+        number = f"{self.number}. " if self.number else ""
+        found: list[tuple[str, bool]] = []
+        if self.label:
+            found += [(text, True) for text in wrap(number + self.label, columns, TITLE_LINES)]
+            number = ""
+        if condition or number:
+            found += [(text, False) for text in wrap(number + condition, columns, CONDITION_LINES)]
+        found += [(f"{TIMES}{count}", True)] if count > 1 else []
+        return [Line(text, "strong" if strong else "normal", is_pale=self.is_unused) for text, strong in found]
+
+    def spoken(self) -> str:
+        """Return its text in one line."""
+        count, reason = self.taken
+        times = "" if count is None else f"taken {times_in_words(count)}" if count else "never taken"
+        times += f", {'because' if count == 1 else 'the last time because'} {reason}" if reason else ""
+        text = one_line("; ".join(part for part in (self.label, self.condition, times) if part))
+        return f"{self.number}. {text}".rstrip() if self.number else text
+
+
+def _arrow(edges: Sequence[_Words], ends: str, detail: Detail, *, is_failure: bool = False) -> Arrow:
+    tone: Tone = "plain"
+    if any(edge.taken.times is not None for edge in edges):
+        tone = "unused" if all(edge.is_unused for edge in edges) else "done"
+    words = tuple(edge.spoken() for edge in edges)
+    said = "; or ".join(text for text in words if text)
+    return Arrow(
+        "", "", "",
+        tuple(line for edge in edges for line in edge.lines(detail)),
+        f"{ends}: {said}" if said else ends,
+        is_failure, tone=tone, words=words if said else (), number=max(edge.number for edge in edges),
+        count=sum(edge.taken.times or 0 for edge in edges),
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from graphengine.render.parts import Arrow, Box, Cluster
 
@@ -101,6 +101,15 @@ _NIGHT: Final[Mapping[str, str]] = {
 def by_night(colour: str) -> str:
     """Return the dark theme's colour for this one."""
     return _NIGHT[colour]
+
+
+def night_rules(colours: Iterable[str] = _NIGHT, within: str = "") -> list[str]:
+    """Return the rules of a style sheet that make these colours dark, within the elements that a selector names."""
+    return [
+        f'{within}[{kind}="{colour}"] {{ {kind}: {by_night(colour)}; }}'
+        for colour in sorted(colours)
+        for kind in ("fill", "stroke")
+    ]
 
 
 def look_of_box(box: Box) -> Look:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 
 from graphengine.graph.options import END, FAIL, START
-from graphengine.render.accounts import Account
+from graphengine.render.amounts import Account
 from graphengine.render.edges import closing_edges
 from graphengine.render.scopes import path_at, scopes_of
 from graphengine.render.trace import trace_of

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Shape: TypeAlias = Literal[
     "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit", "fork"
@@ -55,33 +58,14 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """A node that is a graph, or chooses among graphs, with its parts in it.
+class Cluster(Box):
+    """A node that is a graph, or chooses among graphs, with its parts in it; its lines are at its head.
 
     Attributes:
-        id: Its name in the file.
-        shape: `graph`, or `choose` around the graphs it chooses among.
-        lines: The text at its head.
-        spoken: All its text in one sentence.
-        parent: The id of the cluster it is in, "" for none.
         depth: How many clusters it is in.
-        many: Whether it runs once for each item of a list.
-        name: The name by which other parts refer to it.
-        count: How often a run visited it.
-        spot: The graph and the node that it is; None if it is a choice of one.
     """
 
-    id: str
-    shape: Shape
-    lines: tuple[Line, ...]
-    spoken: str
-    parent: str = ""
     depth: int = 0
-    tone: Tone = "plain"
-    many: bool = False
-    name: str = ""
-    count: int = 0
-    spot: tuple[_Place, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +122,41 @@ class Drawing:
     legend: tuple[Line, ...] = field(default=())
     detail: Detail = "full"
 
-    def inside(self, cluster: str = "") -> list[Box | Cluster]:
+    def inside(self, cluster: str = "") -> list[Box]:
         """Return the parts of a cluster, or those in none for "", in declared order."""
-        parents = {inner.id: inner.parent for inner in self.clusters}
+        parents = {inner.id: inner.cluster for inner in self.clusters}
         first: dict[str, int] = {}
         for index, box in enumerate(self.boxes):
             around = box.cluster
             while around and around not in first:
                 first[around] = index
                 around = parents[around]
-        found: list[tuple[int, Box | Cluster]] = [
-            (i, box) for i, box in enumerate(self.boxes) if box.cluster == cluster
-        ]
-        found += [(first.get(inner.id, -1), inner) for inner in self.clusters if inner.parent == cluster]
+        found: list[tuple[int, Box]] = [(i, box) for i, box in enumerate(self.boxes) if box.cluster == cluster]
+        found += [(first.get(inner.id, -1), inner) for inner in self.clusters if inner.cluster == cluster]
         return [part for _, part in sorted(found, key=lambda pair: pair[0])]
+
+
+def plain_text(drawing: Drawing) -> str:
+    """Return the drawing in words, one line per part; clusters are indented, failure edges begin with -x."""
+    lines = [line.text for line in drawing.caption]
+    lines += ["", *_parts(drawing, "", "")]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
+    """Yield the parts of a cluster, each with the arrows that leave it."""
+    for part in drawing.inside(cluster):
+        yield f"{indent}{part.spoken}"
+        leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]
+        yield from (f"{indent}  {text}" for arrow in leaving for text in _arrow(drawing, arrow))
+        if isinstance(part, Cluster):
+            yield from _parts(drawing, part.id, f"{indent}    ")
+
+
+def _arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
+    """Yield a line for each edge of an arrow."""
+    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
+    name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))
+    sign = "-x" if arrow.failure else "->"
+    for words in arrow.words or ("",):
+        yield f"{sign} {name}" + (f": {words}" if words else "")

@@ -1,24 +1,35 @@
-"""The graphs of an outline, each with its place: the outermost one, those that are its nodes, and so on."""
+"""The graphs of an outline, each with its place: the outermost one, those that are its nodes, and so on.
+
+Nested graphs can be folded, which is drawn as one box with a text about its content.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.graph.options import START
+from graphengine.graph.options import END, START
 from graphengine.history.visit_tree import Place
-from graphengine.render.bounds import bounds_of
-from graphengine.render.edges import edges_of, joins_of
-from graphengine.render.errors import RenderError
+from graphengine.render.edges import bounds_of, edges_of, joins_of
+from graphengine.render.files import RenderError
+from graphengine.render.words import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.engine.outline import NodeOutline, Outline
     from graphengine.render.edges import DrawnEdge
+    from graphengine.render.standings import How, Standing
 
 Spot: TypeAlias = tuple[Place, str]
 """A node of the graph at a place."""
+
+
+Fold: TypeAlias = "int | Collection[str] | None"
+"""What is folded: graphs at this depth or deeper (0: all), the nodes with these paths, or none."""
+
+_SEVEREST: Sequence[How] = ("failed", "waiting", "here", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +102,83 @@ def plain_start(scope: Scope) -> str:
     if len(first) != 1 or not _bare(first[0]) or first[0].target not in scope.nodes:
         return ""
     return first[0].target if sum(edge.target == first[0].target for edge in scope.edges) == 1 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """Which nodes that are graphs are drawn as one box.
+
+    Attributes:
+        depth: From which depth on; None for no depth.
+        paths: Nodes by their paths.
+    """
+
+    depth: int | None = None
+    paths: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, fold: Fold, scopes: Mapping[Place, Scope]) -> Folding:
+        """Return the folding that `fold` requests.
+
+        Raises:
+            RenderError: No node that is a graph has this path, or the depth is below 0.
+        """
+        if fold is None:
+            return cls()
+        if isinstance(fold, int):
+            if fold < 0:
+                raise RenderError(f"fold={fold} is not a depth", where="fold=", repair="0 folds every nested graph")
+            return cls(depth=fold)
+        paths = [fold] if isinstance(fold, str) else list(fold)
+        known = dict.fromkeys(path_at(place[:-1], place[-1][0]) for place in scopes if place)
+        for path in paths:
+            if path not in known:
+                near = get_close_matches(path, known, 1)
+                meant = f"did you mean {near[0]!r}? " if near else ""
+                there = f"graphs inside are: {', '.join(known)}" if known else "this graph has no graphs inside"
+                raise RenderError(f"there is no graph at {path!r} to fold", where="fold=", repair=f"{meant}{there}")
+        return cls(paths=frozenset(paths))
+
+    def folds(self, spot: Spot) -> bool:
+        """Return whether a node that is a graph is one box."""
+        place, name = spot
+        return (self.depth is not None and len(place) >= self.depth) or path_at(place, name) in self.paths
+
+
+def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
+    """Return a folded box's text about its content: how many nodes, which, and the labels of the graph's ends."""
+    inner = list(_directly_in(scopes, spot))
+    nodes = [name for scope in inner for name in scope.nodes]
+    deep = sum(len(scope.nodes) for place, scope in scopes.items() if is_in(place, spot))
+    more = f", {deep} with those in them" if deep > len(nodes) else ""
+    said = [f"{counted(len(nodes), 'node')} inside{more}: {listed(nodes)}"] if nodes else []
+    ends = list(
+        dict.fromkeys(edge.label for scope in inner for edge in scope.edges if edge.target == END and edge.label)
+    )
+    return [*said, *([f"ends: {listed(ends)}"] if ends else [])]
+
+
+def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | None, list[str]]:
+    """Return the most severe standing inside a folded node, and its notes with their nodes."""
+    found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
+    if not found:
+        return None, []
+    present = {each.how for _, _, each in found}
+    severest: How = next(how for how in _SEVEREST if how in present)
+    notes = [
+        f"{path_at(place[len(spot[0]) + 1 :], name)}: {note}"
+        for place, name, each in found
+        if each.how == severest
+        for note in each.notes
+    ]
+    return severest, notes
+
+
+def is_in(place: Place, spot: Spot) -> bool:
+    """Return whether a graph is inside a node, at any depth."""
+    around, name = spot
+    return len(place) > len(around) and place[: len(around)] == around and place[len(around)][0] == name
+
+
+def _directly_in(scopes: Mapping[Place, Scope], spot: Spot) -> Iterable[Scope]:
+    return (scope for place, scope in scopes.items() if len(place) == len(spot[0]) + 1 and is_in(place, spot))

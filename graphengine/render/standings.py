@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready, Waiting
 from graphengine.engine.snapshot import ROOT
 from graphengine.graph.options import END, FAIL
+from graphengine.render.amounts import moment
 from graphengine.render.text import one_line
 from graphengine.render.words import counted
 
@@ -149,12 +149,5 @@ def _wait(wait: WaitRecord) -> str:
     if wait.kind == "ask":
         return f"waits: {one_line(wait.question)}"
     if wait.kind == "sleep" and wait.due is not None:
-        return f"waits until {_time(wait.due)}"
+        return f"waits until {moment(wait.due, '%Y-%m-%d %H:%M UTC')}"
     return f"waits for {one_line(wait.question)}"
-
-
-def _time(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-    except (OverflowError, OSError, ValueError):  # later than any calendar
-        return f"{seconds:g} s"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +19,8 @@ from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import Attempt, Failed, Node, Shift, falls_back, usage_of
 from graphengine.graph.options import START
 from graphengine.history.visits import Visits
-from graphengine.render.accounts import Account
-from graphengine.render.errors import RenderError
+from graphengine.render.amounts import Account
+from graphengine.render.files import RenderError
 from graphengine.render.standings import standings_of
 from graphengine.render.words import counted, times_in_words
 
@@ -84,25 +84,11 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Iterable[Step]) -> Trace:
     Raises:
         RenderError: The steps do not follow each other from 1 on.
     """
-    run = Visits(keeps=False)
-    tally = Tally(scopes, run)
+    tally = Tally(scopes, Visits(keeps=False))
     with _read_as_a_run():
         for step in steps:
             tally.feed(step)
-    snapshot = run.snapshot
-    standings = tally.standings()
-    whole = Account(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
-    return Trace(
-        run_id=snapshot.run_id,
-        summary="; ".join(part for part in (_summary(snapshot), whole.in_words()) if part),
-        visits=tally.visits(),
-        facts=tally.facts(standings),
-        standings=standings,
-        **tally.edges(),
-        picked=tally.picked(),
-        accounts=tally.accounts(),
-        account=whole,
-    )
+    return tally.trace()
 
 
 def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | None = None) -> Visits:
@@ -137,13 +123,18 @@ def _read_as_a_run() -> Iterator[None]:
         ) from error
 
 
-def _summary(snapshot: Snapshot) -> str:
+def standing(snapshot: Snapshot) -> str:
+    """Return the status of a run, and why it stopped."""
     if not snapshot.frames:
         return "not begun"
-    stop = snapshot.stop
-    why = (stop.label or stop.explanation) if stop is not None else ""
-    why = "" if why == "otherwise" else why  # an edge without a condition explains nothing
+    why = ending(snapshot)
     return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
+
+
+def ending(snapshot: Snapshot) -> str:
+    """Return why a run stopped, in brief; "" if its status is enough."""
+    why = (snapshot.stop.label or snapshot.stop.explanation) if snapshot.stop is not None else ""
+    return "" if why == "otherwise" else why  # an edge without a condition explains nothing
 
 
 class Counted(NamedTuple):
@@ -201,14 +192,6 @@ class _Taken(Struct):
     times: int = 0
     last: int = 0
     why: str = ""
-
-
-class _Edges(TypedDict):
-    """The members of a `Trace` about edges."""
-
-    taken: dict[Place, list[int]]
-    reasons: dict[tuple[Place, int], str]
-    forked: Counter[tuple[Spot, int]]
 
 
 class Tally:
@@ -342,33 +325,35 @@ class Tally:
         moves = {frame: (source, target) for frame, (_, source, target) in self._moves.items()}
         return standings_of(self.run.snapshot, places, moves)
 
-    def visits(self) -> dict[Spot, int]:
-        """Return how often each node was visited."""
-        return {spot: each.visits for spot, each in self._spots.items() if each.visits}
-
-    def picked(self) -> dict[tuple[Spot, str], int]:
-        """Return how often each choice was picked."""
-        return {(spot, choice): times for spot, each in self._spots.items() for choice, times in each.picked.items()}
-
-    def accounts(self) -> dict[Spot, Account]:
-        """Return the time and cost of each node that used any."""
-        found = {spot: Account(each.seconds, each.usage, each.waited) for spot, each in self._spots.items()}
-        return {spot: each for spot, each in found.items() if each != Account()}
-
-    def edges(self) -> _Edges:
-        """Return how often edges and forks were taken, and the explanations of the last time."""
+    def trace(self) -> Trace:
+        """Return what was counted."""
+        snapshot, standings = self.run.snapshot, self.standings()
+        whole = Account(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
         taken = {place: [0] * len(scope.edges) for place, scope in self.scopes.items()}
-        found = _Edges(taken=taken, reasons={}, forked=Counter())
+        reasons: dict[tuple[Place, int], str] = {}
+        forked: Counter[tuple[Spot, int]] = Counter()
         for key, edge in sorted(self._edges.items(), key=lambda each: each[1].last):
             drawn = {index: self.scopes[key.place].edges[index] for index in edge.indices}
             for index, each in drawn.items():
                 taken[key.place][index] += edge.times
-                found["reasons"][key.place, index] = _reason(each, edge.why)
+                reasons[key.place, index] = _reason(each, edge.why)
             for order in {each.order for each in drawn.values() if each.fork}:
-                found["forked"][(key.place, key.source), order] += edge.times
-        return found
+                forked[(key.place, key.source), order] += edge.times
+        return Trace(
+            run_id=snapshot.run_id,
+            summary="; ".join(part for part in (standing(snapshot), whole.in_words()) if part),
+            visits={spot: at.visits for spot, at in self._spots.items()},
+            facts=self._facts(standings),
+            standings=standings,
+            taken=taken,
+            reasons=reasons,
+            picked={(spot, choice): times for spot, at in self._spots.items() for choice, times in at.picked.items()},
+            forked=forked,
+            accounts={spot: Account(at.seconds, at.usage, at.waited) for spot, at in self._spots.items()},
+            account=whole,
+        )
 
-    def facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
+    def _facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
         """Return retries, fallbacks, failures, refusals and items by node, in words, unless its standing has them."""
         facts: dict[Spot, list[str]] = {}
         events = ((spot, what, times) for spot, at in self._spots.items() for what, times in at.events.items())

@@ -6,7 +6,6 @@ the reasons why a value does not fit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -26,15 +25,17 @@ _SIMPLE: Final = {
     "integer": "a whole number",
     "number": "a number",
 }
-_FORMATS: Final = {
+_EXAMPLES: Final[Mapping[str, JsonValue]] = {
+    "boolean": True,
+    "string": "TEXT",
+    "integer": 1,
+    "number": 1,
+    "array": [],
+    "object": {},
     "date": "2030-01-31",
     "date-time": "2030-01-31T12:00:00Z",
-    "time": "12:00:00",
-    "duration": "PT1H",
-    "email": "name@example.com",
-    "uri": "https://example.com",
-    "uuid": "00000000-0000-4000-8000-000000000000",
 }
+"""Values that often fit, by type or format."""
 _DEPTH: Final = 3
 _COLUMNS: Final = 80
 _LISTED: Final = 20
@@ -65,12 +66,13 @@ def choices(schema: Schema) -> list[str]:
 def example(schema: Schema) -> str | None:
     """Return one value that fits, as a person types it: JSON, or plain text; None if none is found."""
     try:
-        made = _example(schema, schema, _DEPTH)
-    except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
+        known = [schema[word] for word in ("const", "default", "minimum", "maximum") if word in schema]
+        known += [value for word in ("examples", "enum") for value in schema.get(word, ())[:1]]
+        known += [_EXAMPLES[word] for word in map(str, (schema.get("format"), schema.get("type"))) if word in _EXAMPLES]
+        fitting = next((value for value in known if not whats_wrong(schema, value)), None)
+    except (TypeError, AttributeError, KeyError, ValueError):
         return None
-    if set(schema) - {"type", "title"} and whats_wrong(schema, made):  # `_example` ignores patterns and steps
-        return None
-    return made if isinstance(made, str) else to_json(made).decode()
+    return fitting if fitting is None or isinstance(fitting, str) else to_json(fitting).decode()
 
 
 def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - jsonschema has a type of its own
@@ -116,48 +118,6 @@ def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches(schema) if depth else ()
     return [*map(_shown, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
-
-
-def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
-    """Return an example for a valid schema; it keeps bounds, but ignores patterns."""
-    schema = _resolved(schema, root)
-    known = [schema[word] for word in ("const", "default") if word in schema]
-    known += [value for word in ("examples", "enum") for value in schema.get(word, ())[:1]]
-    if known:
-        return known[0]
-    branches = [branch for branch in _branches(schema) if branch.get("type") != "null"]
-    if branches:
-        return _example(branches[0], root, depth)
-    kind = schema.get("type")
-    if kind in ("boolean", "null"):
-        return True if kind == "boolean" else None
-    if kind in ("integer", "number"):
-        return _number(schema, whole=kind == "integer")
-    return _several(schema, root, depth) if kind in ("array", "object") else _text(schema)
-
-
-def _several(schema: Schema, root: Schema, depth: int) -> JsonValue:
-    """Return an example of a list or an object, with its required parts."""
-    if schema["type"] == "array":
-        few = max(1 if depth > 0 else 0, schema.get("minItems", 0))
-        shown = schema.get("prefixItems") or [schema.get("items", {})] * min(few, _LISTED)
-        return [_example(item, root, depth - 1) for item in shown]
-    properties = schema.get("properties", {})
-    names = schema.get("required") or (list(properties) if depth > 0 else ())
-    return {name: _example(properties.get(name, {}), root, depth - 1) for name in names}
-
-
-def _text(schema: Schema) -> str:
-    """Return an example text of the required format and length."""
-    return _FORMATS.get(schema.get("format", ""), "TEXT").ljust(min(schema.get("minLength", 0), _COLUMNS), ".")
-
-
-def _number(schema: Schema, *, whole: bool) -> JsonValue:
-    """Return an example number within the bounds of a schema."""
-    step = 1 if whole else 0.5
-    low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + step)
-    high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - step)
-    return max(min(1, high), low)
 
 
 def _meant(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import WaitRecord
     from graphengine.runner.kept import KeptSnapshots
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunStore
 
 
 _INSTEAD: Final = {
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
     facts: WaitRecord
 
 
-async def asked(store: Store, kept: KeptSnapshots, run_id: str, question: str | None) -> Asked:
+async def asked(store: RunStore, kept: KeptSnapshots, run_id: str, question: str | None) -> Asked:
     """Return the wait of a run that an answer is for; see `check_answer`.
 
     Thousands of answers may be waiting to be taken. So they are only read if the name alone does not decide.

@@ -6,16 +6,22 @@ import os
 import random
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
+from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
-from graphengine.runner.opening import InQueue
+from graphengine.runner.opening import InQueue, as_limits
+from graphengine.state.path import did_you_mean
 from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.definition import Limits
     from graphengine.stores.base import Store
 
 _SIZES: Final = Sizes()
@@ -93,8 +99,6 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
     Raises:
         InputError: The argument is not a list of tags.
     """
-    if tags == ():
-        return ()
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
     found = set()
@@ -104,3 +108,35 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
         found.add(tag)
     return tuple(sorted(found))
+
+
+S = TypeVar("S")
+
+
+def plan_of(graph: GraphDefinition[S], limits: Limits | None) -> Plan[S]:
+    """Return the plan of a graph to run.
+
+    Raises:
+        DefinitionError: The argument is not a Graph, or the limits are not Limits; CompileError.
+    """
+    given: object = graph
+    if not isinstance(given, GraphDefinition):
+        raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
+    if limits is not None:
+        as_limits(limits)
+    return compiled(graph)
+
+
+def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
+    """Check the paths of nodes to pause before, and return them.
+
+    Raises:
+        InputError: The graph has no such node.
+    """
+    if isinstance(paths, str):
+        raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
+    known = set(plan.paths())
+    for path in paths:
+        if path not in known:
+            raise InputError(f"unknown node {path!r}", where="pause_before=", repair=did_you_mean(path, known))
+    return list(paths)

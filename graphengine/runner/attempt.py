@@ -3,6 +3,9 @@
 Every exception of a node becomes a `NodeFailed`, except a cancellation from outside and an interrupt of the process. A
 node that changes its input in place is detected here: mutable fields are digested before and after, and the typed value
 of a changed field is dropped, so that it is built again from the record.
+
+Each step of a node's coroutine is timed: while it blocks the event loop, nothing else in its process moves: no other
+run, no timer, no stop. Nothing is lost, since the lease is renewed from a thread, but the user should know.
 """
 
 from __future__ import annotations
@@ -10,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 import random
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from time import monotonic
+from types import CoroutineType, coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.calls.time_limit import TimeLimit
 from graphengine.engine.events import (
     LimitMet,
     NodeBegun,
@@ -27,7 +30,7 @@ from graphengine.engine.events import (
     Settled,
     WaitOver,
 )
-from graphengine.engine.failures import error_of, survived
+from graphengine.engine.failures import failure_record, survived
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.redaction import Guard
@@ -38,24 +41,37 @@ from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.scope import CURRENT
-from graphengine.runner.threads import in_thread
+from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
-from graphengine.state.digest import digest_of
+from graphengine.state.immutable import digest_of
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import contextvars
+    from collections.abc import Callable, Generator, Mapping
     from concurrent.futures import Executor
 
-    from graphengine.engine.events import Error, Event
+    from graphengine.engine.events import Event
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Task
+    from graphengine.engine.steps import FailureRecord
     from graphengine.runner.context import Host
     from graphengine.runner.extensions import Executors
-    from graphengine.runner.ownership import Ownership
-    from graphengine.runner.previous_runs import Past
     from graphengine.runner.recorded_work import Work
+    from graphengine.runner.result import Past
+
+
+_RECENT_SECONDS: Final = 1.0
+"""Much shorter than a lease; most nodes begin within a millisecond of the step that causes them."""
+
+log = logging.getLogger("graphengine.runner")
+
+T = TypeVar("T")
+
+BLOCKED_SECONDS: Final = 2.0
+"""A step that takes longer blocks the loop: well above the pauses of a busy but healthy one."""
 
 
 class TaskRunner:
@@ -72,14 +88,15 @@ class TaskRunner:
         executors: Where nodes with `on=` run; None to run them in place.
         following: Who follows the run.
         loop: The event loop, if the caller has it.
+        is_shared: Whether other processes can take the run if this one is suspended.
     """
 
     __slots__ = (
         "_checks",
         "_entered",
         "_executors",
+        "_is_shared",
         "_now",
-        "_ownership",
         "_plan",
         "_resources",
         "_snapshot",
@@ -101,9 +118,9 @@ class TaskRunner:
         executors: Executors | None = None,
         following: Following = NOBODY,
         loop: asyncio.AbstractEventLoop | None = None,
-        ownership: Ownership | None = None,
+        is_shared: bool = False,
     ) -> None:
-        self._ownership = ownership
+        self._is_shared = is_shared
         self._executors = executors
         self._entered = following.entered
         self._resources = resources
@@ -132,6 +149,38 @@ class TaskRunner:
         )
         self._checks = run.checks
 
+    @coroutine
+    def run_in(self, context: contextvars.Context, task: Task) -> Generator[Any, Any, Event | None]:
+        """Run a task as `run` does, log each step of it that blocks the loop, and keep its context variables apart.
+
+        It runs in the caller's asyncio task, so a cancellation of that task reaches it. The context variables that it
+        sets are set in `context` only.
+        """
+        work = self.run(task)
+        step: Callable[[Any], Any] = work.send
+        given: object = None
+        while True:
+            began = monotonic()
+            try:
+                awaited = context.run(step, given)
+            except StopIteration as end:
+                value: Event | None = end.value
+                return value
+            finally:
+                held = monotonic() - began
+                if held > BLOCKED_SECONDS:
+                    log.warning(
+                        "node %s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: make it "
+                        "a plain function (def, without thread=False), which runs in a thread, or await what blocks",
+                        path_of(task.frame, task.node),
+                        self._snapshot.run_id,
+                        held,
+                    )
+            try:
+                step, given = work.send, (yield awaited)
+            except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
+                step, given = work.throw, error
+
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
         now = self._now
@@ -139,8 +188,8 @@ class TaskRunner:
         mode = task.mode
         if mode != "run" and mode not in ("fallback", "crash_loop"):
             return self._moved(task, began)
-        if self._ownership is not None and not self._ownership.is_recent():
-            await self._ownership.check()
+        if self._is_shared and abs(self._wall() - self._surroundings.host.wrote_at) > _RECENT_SECONDS:
+            await self._surroundings.host.check_owned()  # a clock that was set counts as time that has passed
             began = now()
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
@@ -259,7 +308,7 @@ class TaskRunner:
         visit = (task.frame, task.node, task.visit, task.attempt)
         return NodeWaits(*visit, began, self._now(), waits, context.usage)
 
-    def _changed_by_items(self, task: Task) -> Error | None:
+    def _changed_by_items(self, task: Task) -> FailureRecord | None:
         """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
         frame = self._snapshot.frames[task.frame]
         plan = plan_of(self._plan, frame)
@@ -273,15 +322,16 @@ class TaskRunner:
         view.forget(changed)
         text = f"an item of {task.node} changed {', '.join(changed)} in place"
         repair = "return the new value; the input of a node belongs to the run"
-        return error_of(MutatedInput(text, where=f"node {path_of(task.frame, task.node)}", repair=repair))
+        path = path_of(task.frame, task.node)
+        return failure_record(MutatedInput(text, where=f"node {path}", repair=repair), path, task.attempt)
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter
         ended = self._now()
-        raised = error_of(error)
+        raised = failure_record(error, path_of(task.frame, task.node), task.attempt)
         refused = context.work.refused(error) if context.work is not None else ()
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, None, refused)
+        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, refused)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
@@ -334,6 +384,9 @@ class TaskRunner:
     ) -> object:
         """Call the body under a timeout, on its executor, or in a thread if it blocks."""
         executors = self._executors if call.on else None
+        if executors is None and timeout_seconds is None:
+            result = await in_thread(self._threads(), functools.partial(call.function, **values))
+            return await result if inspect.isawaitable(result) else result
         limit = TimeLimit(None if executors is not None and executors.counts_time(call.on) else timeout_seconds)
         function = functools.partial(call.function, **values)
         try:

@@ -1,14 +1,18 @@
-"""Clocks of the runner: the system's, or one that a test sets."""
+"""Clocks of the runner: the system's, or one that a test sets; and the alarms of runs that sleep."""
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 _LOOK_SECONDS: Final = 30.0
 """The longest sleep before the clock is read again: it may be set, or the machine suspended, while something sleeps,
@@ -41,10 +45,6 @@ class SystemClock:
         """Return at that time, epoch seconds."""
         await _until(self.now, when)
 
-    def steady(self, least: float) -> Clock:
-        """Return a clock that cannot be set. It begins at this clock's time, or at `least` if that is later."""
-        return _SteadyClock(max(self.now(), least))
-
 
 class _SteadyClock:
     """A clock that counts passing time."""
@@ -67,7 +67,7 @@ def steady(clock: Clock, last: float) -> Clock:
     The machine's clock is read when a process begins to drive a run; if it is before the `last` time in the run's log,
     `last` is used instead. A clock that the caller passed is used unchanged.
     """
-    return clock.steady(last) if isinstance(clock, SystemClock) else clock
+    return _SteadyClock(max(clock.now(), last)) if isinstance(clock, SystemClock) else clock
 
 
 async def _until(now: Callable[[], float], when: float) -> None:
@@ -79,3 +79,64 @@ _STEADY: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOC
 """The clock that also counts while the machine is suspended: on Linux CLOCK_BOOTTIME, on macOS CLOCK_MONOTONIC. Windows
 has neither."""
 _passed: Final = time.monotonic if _STEADY is None else partial(time.clock_gettime, _STEADY)
+
+
+class Alarms:
+    """The alarms of one Runner: one asyncio task waits for the earliest, however many runs sleep.
+
+    Args:
+        clock: The clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._set: list[tuple[float, int, asyncio.Future[None]]] = []  # a heap; some may be done already
+        self._numbers = itertools.count()
+        self._dropped = 0  # since the heap was last cleared of those that are done
+        self._waiter: asyncio.Task[None] | None = None
+        self._awaited = 0.0  # the time that the task waits for
+
+    def set(self, alarm: asyncio.Future[None], due: float) -> None:
+        """Set off an alarm at a time, unless it is done by then."""
+        heapq.heappush(self._set, (due, next(self._numbers), alarm))
+        self._await_first()
+
+    def drop(self, alarm: asyncio.Future[None]) -> None:
+        """Forget an alarm that nothing waits for any more."""
+        alarm.cancel()
+        self._dropped += 1
+        if self._dropped > len(self._set) // 2:
+            self._dropped = 0
+            self._set = [each for each in self._set if not each[2].done()]
+            heapq.heapify(self._set)
+            self._await_first()
+
+    def close(self) -> asyncio.Task[None] | None:
+        """Set off no more alarms, and return the asyncio task to wait for, if any."""
+        self._set.clear()
+        waiter = self._waiter
+        if waiter is not None:
+            waiter.cancel()
+        return waiter
+
+    def _await_first(self) -> None:
+        """Let the task wait for the first alarm."""
+        first = self._set[0][0] if self._set else None
+        if self._waiter is not None:
+            if first == self._awaited:
+                return
+            self._waiter.cancel()
+            self._waiter = None
+        if first is not None:
+            self._awaited = first
+            self._waiter = asyncio.create_task(self._wait(first), name="graphengine alarms")
+
+    async def _wait(self, due: float) -> None:
+        with suppress(Exception):  # a clock that fails wakes the run, which looks at its time again
+            await self._clock.sleep_until(due)
+        while self._set and self._set[0][0] <= due:
+            alarm = heapq.heappop(self._set)[2]
+            if not alarm.done():
+                alarm.set_result(None)
+        self._waiter = None
+        self._await_first()

@@ -17,8 +17,8 @@ from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLa
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.followers import NOBODY, Following
-from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.recorded_work import Work, answers_of
+from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.scope import FROM_THREAD
 from graphengine.runner.threads import in_thread
 from graphengine.state.json_values import as_record, checked_name
@@ -61,6 +61,19 @@ class Host(Protocol):
     @property
     def is_halting(self) -> bool:
         """Whether the run will stop, or be released, at the next safe point."""
+        ...
+
+    @property
+    def wrote_at(self) -> float:
+        """When the run was last shown to be driven by this process, by the machine's clock."""
+        ...
+
+    async def check_owned(self) -> None:
+        """Ask the store whether this process still drives the run.
+
+        Raises:
+            LeaseLost: Another process has taken the run, or it was released.
+        """
         ...
 
     def check(self) -> None:
@@ -447,9 +460,13 @@ class Context:
             for ended in self._surroundings.following.ended:
                 ended(self._frame)
 
+    def _count(self, usage: Usage) -> None:
+        """Count with the attempt what a call of a model used that is not recorded as a piece of work."""
+        self.usage = add_usage(self.usage or {}, usage)
+
     def own(self) -> Work:
         """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
-        self.work = Work(self._task, self._frame, self._surroundings, self._say)
+        self.work = Work(self._task, self._frame, self._surroundings, self._say, self._count)
         self.work.over = self.over
         return self.work
 
@@ -537,23 +554,13 @@ class NodeScope:
         finally:
             _CALL.reset(before)
 
-    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
-        """Return the record of a piece of work: the existing one, or a new one after doing the work.
+    def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> Awaitable[Any]:
+        """Return the record of a piece of work: the existing one, or a new one after doing the work."""
+        return self.work.piece(name, what, make)
 
-        If the work cannot be recorded, what it spent on a model is counted with the attempt.
-        """
-        done: list[Piece] = []
-
-        async def made() -> Piece:
-            done.append(await make())
-            return done[0]
-
-        try:
-            return await self.work.piece(name, what, made)
-        except (TooLarge, NotRecordable):
-            if done and done[0].usage:
-                self.context.usage = add_usage(self.context.usage or {}, done[0].usage)
-            raise
+    def paid(self, usage: Usage) -> None:
+        """Count what a call of a model used that is not recorded as a piece of work."""
+        self.context._count(usage)  # noqa: SLF001 - this is a part of it
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
         """Note that an exception says that the record of a piece of work cannot be used."""

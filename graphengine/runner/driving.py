@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, task_of
@@ -31,11 +31,8 @@ from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
-from graphengine.runner.followers import NOBODY
-from graphengine.runner.live_events import Emitted, NodeBegan
-from graphengine.runner.loop_time import in_context
-from graphengine.runner.run_events import StepRecorded
-from graphengine.runner.run_log import log_failure
+from graphengine.runner.followers import NOBODY, log_failure
+from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
@@ -229,7 +226,7 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await self._attempt(attempts, task) if not self.is_halting else None
+                event = await attempts.run_in(self._context.copy(), task) if not self.is_halting else None
             except asyncio.CancelledError:
                 if not self._cuts or within.uncancel():
                     raise
@@ -243,10 +240,6 @@ class Driving:
                     await asyncio.sleep(0)
         return [] if event is None else [event]
 
-    def _attempt(self, attempts: TaskRunner, task: Task) -> Awaitable[Event | None]:
-        """Run a task in a context of its own."""
-        return in_context(self._context.copy(), attempts.run(task), task, self.snapshot.run_id)
-
     async def _work(self, attempts: TaskRunner, job: Job) -> None:
         """Run a task in its asyncio task."""
         task = job.task
@@ -256,7 +249,7 @@ class Driving:
             if not self._cuts and (not task.due or await self._is_due(task)):
                 if self._announce(task):
                     await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
-                outcome = await self._attempt(attempts, task)
+                outcome = await attempts.run_in(self._context.copy(), task)
         except StoreError as error:  # which the loop raises
             outcome = error
         except BaseException as error:
@@ -430,7 +423,7 @@ class Driving:
 
     async def fail(self, error: NodeError) -> None:
         """Record that the run cannot be driven here."""
-        await self.commit([StopAsked(self.time.now(), "failed", error.message, error_of(error))])
+        await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
 
     def _snapshot_record(self) -> bytes:
         return encode_snapshot(self.snapshot)
@@ -440,7 +433,10 @@ class Driving:
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
-        failure.raised = None
+        part: FailureRecord | None = failure
+        while part is not None:
+            part.raised = None
+            part = part.replaced
 
     @property
     def cause(self) -> BaseException | None:
@@ -517,6 +513,22 @@ class Driving:
                 break
 
     # --- what nodes use: `runner.context.Host` ---------------------------------------------------------------------
+
+    async def check_owned(self) -> None:
+        """Ask the store whether this process still drives the run, before a node begins long after the last write.
+
+        A process can be suspended: by a debugger, a virtual machine that moves, a laptop that is closed. When it
+        continues, its lease can have ended, and another process can have taken its run. Its next write is refused, but
+        a node would begin before that, and do once more what the other process does.
+
+        Raises:
+            LeaseLost: Another process has taken the run, or it was released.
+        """
+        began = self._shared.clock.now()  # the machine's clock, which advances during suspend
+        written = self._shared.store.append(Append(self.snapshot.run_id, self.fence, (), "running"))
+        if written is not None:
+            await written
+        self.wrote_at = began
 
     @property
     def is_watched(self) -> bool:

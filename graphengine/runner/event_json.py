@@ -5,23 +5,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 
+from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
-from graphengine.history.json_document import EndDocument, event_line, step_document
-from graphengine.runner.live_events import Emitted, NodeBegan
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.history.json_document import StatusReported, Stepped, WatchEnded, WatchLine
+from graphengine.history.step_document import failure_document, plain, step_document
+from graphengine.runner.run_events import Emitted, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from _typeshed import DataclassInstance
 
-    from graphengine.runner.result import Result, Usage
     from graphengine.runner.run_events import Event
-    from graphengine.state.amounts import Usage as RecordedUsage
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
@@ -45,36 +43,44 @@ def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
         step None
         ended {'n': 3}
     """
-    name, content = _content(event)
-    return event_line(name, info, content)
+    found: dict[str, JsonValue] = plain(_line_of(event, info.id, info.graph))
+    return found
 
 
-def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
+def _line_of(event: Event, run_id: str, graph: str) -> WatchLine:
     match event:
         case StepRecorded():
-            return "step", {"step": step_document(event.step)}
+            return Stepped(run_id=run_id, graph=graph, step=step_document(event.step))
         case StatusChanged():
-            waits = [asdict(wait) for wait in event.waits]
-            return "stands", {"status": event.status, "driver": event.driver, "waits": waits}
+            return StatusReported(
+                run_id=run_id, graph=graph, status=event.status, driver=event.driver, waits=event.waits
+            )
         case RunEnded():
-            return "ended", _ended(event.result)
-        case NodeBegan():
-            return "began", asdict(event)
-        case Emitted():
-            data = from_json(to_json(event.data, inf_nan_mode="strings", serialize_unknown=True))
-            return "emitted", {"path": event.path, "data": data}
+            result = event.result
+            return WatchEnded(
+                run_id=run_id,
+                graph=graph,
+                status=result.status,
+                seq=result.seq,
+                stop=result.ending,
+                error=None if result.error is None else failure_document(result.error),
+                waits=result.waits,
+                state=result.values,
+                usage=result.usage,
+            )
         case _:
-            return event.event, asdict(cast("DataclassInstance", event))
+            facts = {each.name: getattr(event, each.name) for each in fields(cast("DataclassInstance", event))}
+            if isinstance(event, Emitted):
+                facts["data"] = from_json(to_json(event.data, inf_nan_mode="strings", serialize_unknown=True))
+            line: WatchLine = line_type(cast("Any", type(event)))(run_id=run_id, graph=graph, **facts)
+            return line
 
 
-def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:
-    waits: list[JsonValue] = [asdict(wait) for wait in result.waits]
-    facts = result.status, result.seq, result.ending, result.error, waits, result.values, _usage(result.usage)
-    return EndDocument(*facts).document()
-
-
-def _usage(usage: Usage) -> RecordedUsage:
-    """Return the figures that a run records: those that are not zero, and the priced part of an unknown cost."""
-    kept = {"priced_usd"} if usage.cost_usd is None else ()
-    found = {name: figure for name, figure in asdict(usage).items() if figure != 0 or name in kept}
-    return cast("RecordedUsage", found)
+@cache
+def line_type(event: type[Any]) -> type[Any]:
+    """Return the struct of a live event's line: its name, its run, and the fields of the event, a dataclass."""
+    hints = get_type_hints(event)
+    members = [(each.name, hints[each.name]) for each in fields(event)]
+    name = ("event", Literal[event.event], event.event)
+    about = {"__doc__": event.__doc__, "__module__": event.__module__, "EVENT": event}
+    return defstruct(event.__name__, [name, *members], bases=(WatchLine,), kw_only=True, namespace=about)

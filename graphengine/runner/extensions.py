@@ -62,13 +62,12 @@ class Executors(Protocol):
 
 
 class Extension:
-    """An extension of a Runner: `Runner(extensions=[…])`.
+    """An extension of a Runner: `Runner(extensions=[…])`."""
 
-    Attributes:
-        executors: What runs nodes with `on=`; without any, they run in place.
-    """
-
-    executors: Executors | None = None
+    @property
+    def executors(self) -> Executors | None:
+        """What runs nodes with `on=`; without any, they run in place."""
+        return None
 
     @property
     def is_used(self) -> bool:

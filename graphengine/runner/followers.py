@@ -1,4 +1,4 @@
-"""Who follows one run while it is driven here: followers of extensions (`runner.extensions`), and watchers."""
+"""Who is told about one run while it is driven here: followers of extensions, watchers, and the log of runs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import logging
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from graphengine.runner.watcher import Watcher
+from graphengine.engine.steps import Attempt, Failed
+from graphengine.runner.run_events import Watcher
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Step
-    from graphengine.runner.live_events import Showing
-    from graphengine.runner.run_events import Event
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import FailureRecord, Step
+    from graphengine.runner.run_events import Event, Showing
 
 log = logging.getLogger("graphengine.runner")
 
@@ -108,4 +108,48 @@ class Audience:
             self.watchers.remove(queue)
 
 
-__all__ = ["NOBODY", "Audience", "Follower", "Following"]
+# --- the log ------------------------------------------------------------------------------------------------------
+
+runs_log = logging.getLogger("graphengine.runs")
+"""When a run is driven here and how that ends, and each attempt that fails; other loggers of the library report only
+what a programmer should change. Its handler does nothing, so without a configuration nothing is shown. Each record has
+the fields `run`, `graph`, `node`, `attempt`, `code`, `status`, `seq` and `trace_id`, as far as they apply. What an
+error says is not in it: it may quote a prompt, and the run has it."""
+runs_log.addHandler(logging.NullHandler())
+
+
+def log_run(snapshot: Snapshot, following: Following, *, is_over: bool) -> None:
+    """Log that a run is driven here from now on, or no longer."""
+    level = logging.WARNING if is_over and snapshot.status == "failed" else logging.INFO
+    if not runs_log.isEnabledFor(level):
+        return
+    facts = _facts(snapshot, following)
+    if is_over:
+        verb = "released" if snapshot.status == "running" else snapshot.status
+        facts["status"] = snapshot.status
+        runs_log.log(level, "run %s is %s after step %d", facts["run"], verb, snapshot.seq, extra=facts)
+    else:
+        runs_log.info("run %s of graph %s is driven here", facts["run"], facts["graph"], extra=facts)
+
+
+def log_failure(snapshot: Snapshot, following: Following, step: Step, failure: FailureRecord) -> None:
+    """Log an attempt that failed."""
+    if not (step.node and isinstance(step.data, (Attempt, Failed)) and runs_log.isEnabledFor(logging.WARNING)):
+        return
+    facts = {
+        **_facts(snapshot, following),
+        "node": step.path,
+        "attempt": step.attempt,
+        "code": failure.kind,
+        "seq": step.seq,
+    }
+    then = "it is repeated" if isinstance(step.data, Attempt) else "it is not repeated"
+    text = "node %s of run %s failed in attempt %d: %s; %s"
+    runs_log.warning(text, step.path, facts["run"], step.attempt, failure.kind, then, extra=facts)
+
+
+def _facts(snapshot: Snapshot, following: Following) -> dict[str, object]:
+    return {"run": snapshot.run_id, "graph": snapshot.graph, "seq": snapshot.seq, "trace_id": "", **following.labels}
+
+
+__all__ = ["NOBODY", "Audience", "Follower", "Following", "log_failure", "log_run"]

@@ -15,7 +15,7 @@ from graphengine.history.load import load_snapshot
 
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunStore
 
 _MANY: Final = 64
 """How many open waits make a run worth keeping. Loading it takes about a millisecond then."""
@@ -37,7 +37,7 @@ class KeptSnapshots:
         store: The store of the runs.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: RunStore) -> None:
         self._store = store
         self._kept: dict[str, Kept] = {}
 

@@ -13,27 +13,24 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
-from graphengine.runner.followers import NOBODY, Audience
-from graphengine.runner.ownership import Ownership
-from graphengine.runner.recorded_work import outside_work
+from graphengine.runner.followers import NOBODY, Audience, log_run
 from graphengine.runner.result import Result, result_of
-from graphengine.runner.run_log import log_begin, log_end
 from graphengine.runner.scope import CURRENT, FROM_THREAD
 from graphengine.runner.shared import INBOX_SECONDS
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from graphengine.engine.plan import Plan
+    from graphengine.runner.run_events import Watcher
     from graphengine.runner.shared import Shared
-    from graphengine.runner.watcher import Watcher
     from graphengine.stores.base import Message, RunInfo
 
 S = TypeVar("S")
@@ -93,7 +90,6 @@ class Life(Generic[S]):
         self.context = copy_context()
         self.context.run(FROM_THREAD.set, None)  # a node, or an agent's tool, may have started it
         self.context.run(CURRENT.set, None)
-        self.context.run(outside_work)
         own = self.context.copy()
         loop = asyncio.get_running_loop()
         self.task = LifeTask(self._live(open_), loop=loop, name=f"graphengine run {run_id}", context=own)
@@ -247,7 +243,7 @@ class Life(Generic[S]):
         self.driving, shared.driven[self.id] = driving, self
         if self.is_released or shared.closed:
             driving.release()
-        log_begin(driving.snapshot, driving.following)
+        log_run(driving.snapshot, driving.following, is_over=False)
         is_cut = False
         try:
             await self._move(driving)
@@ -263,11 +259,20 @@ class Life(Generic[S]):
             if driving.is_ours:
                 await opening.release(shared.store, self.id, driving.fence)
             followers, driving.following = driving.following, NOBODY
-            await followers.leave()
-        log_end(driving.snapshot, followers)
+            if followers.left:
+                await followers.leave()
+        log_run(driving.snapshot, followers, is_over=True)
         if shared.closed and (is_cut or driving.snapshot.status == "running"):
             return await self._cut_off(driving)
-        return await self._driven(driving)
+        cause = driving.cause if driving.snapshot.failure is not None else None
+        result: Result[S] = result_of(self.plan, driving.snapshot, cause)
+        if result.status == "waiting":
+            shared.kept.keep(driving.snapshot, driving.session.size_bound)
+        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
+        if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
+            await opening.stop(shared, self.id, *missed)
+            return await self._current_result()
+        return result
 
     async def _move(self, driving: Driving) -> None:
         """Drive it until it ends, waits, or is released."""
@@ -293,21 +298,9 @@ class Life(Generic[S]):
             executors=shared.executors,
             following=driving.following,
             loop=driving.loop,
-            ownership=Ownership(driving, store, shared.clock) if store.shared else None,
+            is_shared=store.shared,
         )
         await driving.drive(attempts)
-
-    async def _driven(self, driving: Driving) -> Result[S]:
-        """Return the result of a run that was driven."""
-        shared = self.shared
-        cause = driving.cause if driving.snapshot.failure is not None else None
-        result: Result[S] = result_of(self.plan, driving.snapshot, cause)
-        shared.kept.keep(driving.snapshot, driving.session.size_bound)
-        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
-        if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
-            await opening.stop(shared, self.id, *missed)
-            return await self._current_result()
-        return result
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""

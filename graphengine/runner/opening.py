@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.ready import mover_of, next_due
+from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.engine.redaction import check_secrets, words_for
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
-    from graphengine.stores.base import Store, Taken
+    from graphengine.stores.base import RunStore, Taken
 
 S = TypeVar("S")
 
@@ -220,7 +220,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     return driving
 
 
-async def _limits_of(store: Store, run_id: str, snapshot: Snapshot) -> LimitsRecord:
+async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> LimitsRecord:
     """Return the limits last in force in a run; those of the snapshot if the run's end cannot be read."""
     try:
         return (await load_snapshot(store, run_id, None)).limits
@@ -351,7 +351,7 @@ async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
-    is_idle = mover_of(snapshot) is None and not news and (due is None or due > shared.clock.now())
+    is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
     event = Resumed(*facts, company=company, asked=is_idle and life.is_asked)
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
@@ -370,7 +370,7 @@ async def _still_waits(life: Opens[Any], info: RunInfo) -> bool:
     return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
 
 
-async def _refit(store: Store, plan: Plan[Any], snapshot: Snapshot) -> Refit:
+async def _refit(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> Refit:
     """Return how a run continues under this plan.
 
     Raises:
@@ -383,7 +383,7 @@ async def _refit(store: Store, plan: Plan[Any], snapshot: Snapshot) -> Refit:
     return found
 
 
-async def is_better_alone(store: Store, info: RunInfo) -> bool:
+async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
     """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes."""
     if info.status != "running":
         return False
@@ -431,13 +431,13 @@ async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int
         await release(store, run_id, fence)
 
 
-async def _post_stop(store: Store, plan: Plan[Any] | None, run_id: str, why: str, *, now: bool) -> None:
+async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, why: str, *, now: bool) -> None:
     reason = words_for(plan, await load_snapshot(store, run_id, None), why)
     payload: JsonValue = {"why": reason, "now": True} if now else reason
     await store.post(run_id, "stop", payload, key=f"stop {secrets.token_hex(8)}")
 
 
-async def release(store: Store, run_id: str, fence: int) -> None:
+async def release(store: RunStore, run_id: str, fence: int) -> None:
     """Release a run for other processes. If the store fails, the lease expires anyway."""
     with contextlib.suppress(StoreError):
         await store.release(run_id, fence)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Said, SaidKind
     from graphengine.runner.context import Surroundings
     from graphengine.runner.scope import AsksPerson, Question
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -93,6 +94,7 @@ class Work:
         frame: Its frame, which has the records.
         around: What it shares with the other attempts of the run.
         say: Repeats the messages and live data of a recorded call.
+        count: Counts what a model's call used whose answer cannot be recorded.
 
     Attributes:
         waits: Its waits, by name.
@@ -105,6 +107,7 @@ class Work:
 
     __slots__ = (
         "_busy",
+        "_count",
         "_counts",
         "_frame",
         "_functions",
@@ -134,7 +137,10 @@ class Work:
         "waits",
     )  # fmt: skip
 
-    def __init__(self, task: Task, frame: Frame, around: Surroundings, say: _Say) -> None:
+    def __init__(
+        self, task: Task, frame: Frame, around: Surroundings, say: _Say, count: Callable[[Usage], None]
+    ) -> None:
+        self._count = count
         self._guard = around.guard
         self._task = task
         self._frame = frame
@@ -244,13 +250,16 @@ class Work:
         what = digest_of_call(name, *given) if key is None else key
         kind, where = returned(function, own_name(name)), f"ctx.step({own_name(name)})"
 
-        async def make() -> tuple[Piece, object]:
+        results: list[object] = []
+
+        async def make() -> Piece:
             made = functools.partial(function, *args, **kwargs)
             result = made() if is_async(function) else await in_thread(self._threads(), made)
             if inspect.isawaitable(result):
                 result = await result
             record, back, size_bytes = kind.record(result, own_name(name))
-            return Piece(record, size_bytes), back
+            results.append(back)
+            return Piece(record, size_bytes)
 
         if key is None:
             self._one_function(name, what, identity)
@@ -258,7 +267,8 @@ class Work:
         self.check_not_over(where)
         if place in self._frame.memos:
             return kind.read(self._known(place))
-        return await self._done(place, name, make, where, is_call=True)
+        await self._done(place, name, make, where, is_call=True)
+        return results[0]
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
@@ -275,12 +285,7 @@ class Work:
         place = self._key(name, what)
         if place in self._frame.memos:
             return self._known(place)
-
-        async def made() -> tuple[Piece, object]:
-            done = await make()
-            return done, done.record
-
-        return await self._done(place, name, made, f"the {name} of an agent", is_call=self.is_inside)
+        return await self._done(place, name, make, f"the {name} of an agent", is_call=self.is_inside)
 
     def place(self, name: str, what: str) -> str:
         """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
@@ -374,23 +379,28 @@ class Work:
             self._said.setdefault(place, {}).setdefault(what, []).append(record)
 
     async def _done(
-        self, place: str, name: str, make: Callable[[], Awaitable[tuple[Piece, object]]], where: str, *, is_call: bool
-    ) -> object:
-        """Do a piece of work, record it, and return its result."""
+        self, place: str, name: str, make: Callable[[], Awaitable[Piece]], where: str, *, is_call: bool
+    ) -> JsonValue:
+        """Do a piece of work, record it, and return its record."""
         around = _INSIDE.get()
         _INSIDE.set(_Inside(self, place, is_call, (*self._here.around, place)))
         self._busy[place] = (name, asyncio.current_task())
         try:
             began = self._now()
-            piece, back = await make()
-            self._fits(name, piece.size_bytes, where)
-            if self._guard is not None:
-                self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
+            piece = await make()
+            try:
+                self._fits(name, piece.size_bytes, where)
+                if self._guard is not None:
+                    self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
+            except (TooLarge, NotRecordable):
+                if piece.usage:
+                    self._count(piece.usage)
+                raise
             done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
             said = self._said.get(place)
             await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
             self._pass(self._frame.memos.get(place, Memo()))
-            return back
+            return piece.record
         finally:
             _INSIDE.set(around)
             self._said.pop(place, None)
@@ -570,11 +580,6 @@ def _came_from(error: BaseException, cause: BaseException) -> bool:
     return False
 
 
-def outside_work() -> None:
-    """Mark a run's context as outside of all recorded work, as a run may be started inside a node's `ctx.step`."""
-    _INSIDE.set(_NOWHERE)
-
-
 def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
     """Return the `Answers` of a type, cached if possible."""
     try:
@@ -588,4 +593,4 @@ def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
     return Answers(output)
 
 
-__all__ = ["NO_ANSWER", "Work", "answers_of", "outside_work"]
+__all__ = ["NO_ANSWER", "Work", "answers_of"]

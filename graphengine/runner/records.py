@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import aclosing
 from copy import deepcopy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import InputError
-from graphengine.history.load import Difference, differences, load_snapshot
+from graphengine.history.load import Difference, Wait, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
-from graphengine.runner.arguments import checked_tags
-from graphengine.runner.following import Followed, Follower
-from graphengine.runner.plans import plan_of
-from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
-from graphengine.runner.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
+from graphengine.runner.arguments import checked_tags, plan_of
+from graphengine.runner.run import Reading, Run
 from graphengine.state.path import did_you_mean
-from graphengine.stores.dispatch import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.graph.definition import GraphDefinition
     from graphengine.history.usage import Spent
     from graphengine.runner.clock import Clock
-    from graphengine.runner.result import Result
-    from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
-    from graphengine.stores.base import QueueLimits, RunInfo, Store
+    from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
 
 
-@ends_at_caller
 class Records(ABC):
     """The recorded runs of a store, as a Runner offers them.
 
@@ -59,9 +47,10 @@ class Records(ABC):
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
 
+    @property
     @abstractmethod
-    def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        """Return the plan with this fingerprint, if its graph is in use here."""
+    def _reading(self) -> Reading:
+        """How handles read runs."""
 
     async def _known(self, run_id: str) -> None:
         """Open the store. A run that is just being started here is recorded when this returns."""
@@ -101,15 +90,8 @@ class Records(ABC):
             n=3
         """
         self._usable()
-        if graph is not None:
-            plan_of(graph, None)
-        here = self._here(run_id)
-        if here is not None:
-            return here
-        follower = self._follower
-        return Followed(
-            run_id, lambda after: self._watched(run_id, follower(run_id, graph, wait_out=False).events(after))
-        )
+        plan = None if graph is None else plan_of(graph, None)
+        return self._here(run_id) or Run(run_id, self._reading, plan=plan)
 
     def watch(
         self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
@@ -144,98 +126,7 @@ class Records(ABC):
             4 node more (visit 3, attempt 1) → END
             finished
         """
-        self._usable()
-        if graph is not None:
-            plan_of(graph, None)
-        return self._watched(run_id, self._follower(run_id, graph, wait_out=wait_out).events(after))
-
-    async def _watched(self, run_id: str, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        async with aclosing(events):
-            await self._known(run_id)
-            async for event in events:
-                yield event
-
-    def _follower(self, run_id: str, graph: GraphDefinition[Any] | None, *, wait_out: bool) -> Follower:
-        def result(snapshot: Snapshot, info: RunInfo) -> Result[Any]:
-            plan = plan_of(graph, None) if graph is not None else self._plan_by(info.fingerprint)
-            return recorded_result_of(snapshot) if plan is None else result_of(plan, snapshot)
-
-        return Follower(self.store, run_id, lambda: self._here(run_id), result, wait_out=wait_out)
-
-    async def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:
-        """Start runs of a graph at given times: workers that have the graph start and drive them, each time once.
-
-        Args:
-            schedule: The times, and where the runs are queued; it replaces an earlier one of its name.
-            graph: The graph.
-            state: The initial state, or a mapping of its fields, as for `start`.
-
-        Returns:
-            The schedule with its next time.
-
-        Raises:
-            CompileError; InputError: The times, the zone or the state are invalid.
-
-        Example:
-            >>> from graphengine.runner import Schedule
-            >>> async def main() -> None:
-            ...     async with Runner() as runner:
-            ...         daily = Schedule("daily", "0 7 * * *", count.name, zone="Europe/Berlin", missed="one")
-            ...         print((await runner.schedule(daily, count, {"n": 1})).input)
-            >>> asyncio.run(main())
-            {'n': 1}
-        """
-        self._usable()
-        plan = plan_of(graph, None)
-        found = checked(replace(schedule, graph=plan.graph), plan, state, self._clock.now())
-        await self.store.open()
-        await self.store.keep_schedule(as_kept(found))
-        return found
-
-    async def schedules(self) -> Sequence[Schedule]:
-        """Return the schedules, by name."""
-        self._usable()
-        await self.store.open()
-        return [as_schedule(kept) for kept in await self.store.schedules()]
-
-    async def unschedule(self, name: str) -> None:
-        """Remove a schedule; the runs that it started are not affected.
-
-        Raises:
-            InputError: There is no schedule of this name.
-        """
-        self._usable()
-        await self.store.open()
-        await find(self.store, name)
-        await self.store.drop_schedule(name)
-
-    async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
-        """Pause a schedule, or resume it at its next time. Missed runs are not started.
-
-        Raises:
-            InputError: There is no schedule of this name.
-        """
-        self._usable()
-        await self.store.open()
-        found = replace(await find(self.store, name), paused=paused)
-        found = replace(found, next_at=None if paused else next_tick(found, self._clock.now()))
-        await self.store.keep_schedule(as_kept(found))
-        return found
-
-    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
-        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
-
-        Example:
-            >>> from graphengine.stores.base import QueueLimits
-            >>> async def main() -> None:
-            ...     async with Runner() as runner:
-            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, key_rate=(10, 60.0)))
-            >>> asyncio.run(main())
-        """
-        self._usable()
-        check_limits(queue, limits)
-        await self.store.open()
-        await self.store.limit_queue(queue, limits)
+        return self.get(run_id, graph).events(after, wait_out=wait_out)
 
     async def runs(
         self,

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, ResourceFailed
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Resources:
     """
 
     def __init__(self, replaced: Mapping[str, object]) -> None:
-        self._replaced = dict(replaced)
+        self.replaced = dict(replaced)
         self._built: dict[tuple[str, int], tuple[object, object]] = {}  # the factory too: its id must not be reused
 
     @cached_property
@@ -64,7 +64,7 @@ class Resources:
             ResourceFailed: A resource could not be built.
         """
         keys = [(name, id(factory)) for name, factory in factories.items()]
-        if all(name in self._replaced or (name, key) in self._built for name, key in keys):
+        if all(name in self.replaced or (name, key) in self._built for name, key in keys):
             return {name: await self._one(name, factory) for name, factory in factories.items()}
         async with self._lock:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
@@ -97,14 +97,14 @@ class Resources:
         Raises:
             InputError: A name is similar to one of the graph's, but not equal.
         """
-        for name in self._replaced:
+        for name in self.replaced:
             near = did_you_mean(name, factories)
             if name not in factories and near.startswith("did you mean"):
                 raise InputError(f"unknown resource {name!r}", where="Runner(resources=…)", repair=near)
 
     async def _one(self, name: str, factory: Callable[[], Any]) -> object:
-        if name in self._replaced:
-            return self._replaced[name]
+        if name in self.replaced:
+            return self.replaced[name]
         key = (name, id(factory))
         if key not in self._built:
             try:

@@ -50,7 +50,12 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Vacuumed:
-    """The bytes on disk before and after a vacuum."""
+    """What shrinking the file did.
+
+    Attributes:
+        before_bytes: The size on disk before.
+        after_bytes: The size now.
+    """
 
     before_bytes: int
     after_bytes: int

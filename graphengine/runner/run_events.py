@@ -1,18 +1,109 @@
-"""What a subscriber to a run gets: its recorded steps, its status, its end, and live events."""
+"""What a subscriber to a run gets: its recorded steps, its status, its end, and live events.
+
+What waits for a watcher is bounded, because a subscriber that does not read must not fill the memory. Up to
+`JOINED_FROM` events wait as they are. From then on the pieces of one text wait as one, of which the last 100,000
+characters are kept, and a newer partial answer replaces an older one. At `MOST_WAITING` the recorded steps are left
+out: they are read from the store again. If that is not enough, the watcher gets an error in place of the rest.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from graphengine.engine.steps import Outcome
+from graphengine.errors import WatcherTooSlow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from graphengine.engine.steps import RunStatus, Step
-    from graphengine.runner.live_events import Emitted, LiveEvent, NodeBegan
-    from graphengine.runner.result import Result, Wait
+    from graphengine.history.load import Wait
+    from graphengine.runner.result import Result
+
+
+class LiveEvent:
+    """A live event of an extension, such as of an agent: a dataclass that a watcher gets as it is.
+
+    Attributes:
+        event: Its name in JSON documents.
+        ends_growth: Whether what comes next is not joined to what came before.
+    """
+
+    __slots__ = ()
+    event: ClassVar[str]
+    ends_growth: ClassVar[bool] = False
+
+    def growth(self) -> Growth | None:
+        """Return what pieces like this one are joined to while a watcher does not read; None if it is no piece."""
+        return None
+
+
+class Growth(Protocol):
+    """Pieces that wait as one event, such as those of a text.
+
+    Attributes:
+        key: Equal for those that are joined.
+    """
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for pieces that are joined."""
+        ...
+
+    def add(self, event: Any) -> None:  # noqa: ANN401 - of the type that made it
+        """Add a piece with this key."""
+        ...
+
+    def whole(self) -> LiveEvent:
+        """Return them as one event."""
+        ...
+
+
+class Showing(Protocol):
+    """What is in flight and shows live events."""
+
+    def so_far(self) -> Iterable[LiveEvent]:
+        """Return what a watcher that joins now has missed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBegan:
+    """An attempt of a node began.
+
+    Attributes:
+        path: The node's path.
+        node: Its name.
+        visit: Which visit of the node, from 1.
+        attempt: Which attempt of the visit, from 1.
+        at: When it began, epoch seconds.
+        after: The seq of the last step before it.
+    """
+
+    event: ClassVar[str] = "began"
+    path: str
+    node: str
+    visit: int
+    attempt: int
+    at: float
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A node showed something with `ctx.emit`.
+
+    Attributes:
+        path: The node's path.
+        data: What it showed.
+    """
+
+    event: ClassVar[str] = "emitted"
+    path: str
+    data: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +143,73 @@ class RunEnded:
 
 
 Event: TypeAlias = "NodeBegan | Emitted | LiveEvent | StepRecorded | StatusChanged | RunEnded"
+
+
+JOINED_FROM: Final = 1_000
+MOST_WAITING: Final = 10_000
+
+
+class _Joined(NamedTuple):
+    """Pieces that wait as one event."""
+
+    growth: Growth
+
+
+class Watcher(asyncio.Queue["Event | None"]):
+    """The events that wait for one watcher of a run; None ends them.
+
+    Attributes:
+        is_behind: Whether recorded steps were left out.
+    """
+
+    is_behind: bool
+
+    def _init(self, maxsize: int) -> None:  # noqa: ARG002 - of asyncio.Queue
+        self._queue: deque[Event | _Joined | None] = deque()
+        self._growing: dict[Hashable, Growth] = {}
+        self._lost = False
+        self.is_behind = False
+
+    def _put(self, item: Event | None) -> None:
+        if self._lost:
+            return
+        if len(self._queue) < JOINED_FROM:
+            self._queue.append(item)
+        elif isinstance(item, LiveEvent) and (growth := item.growth()) is not None:
+            if growth.key in self._growing:
+                self._growing[growth.key].add(item)
+            else:
+                self._growing[growth.key] = growth
+                self._queue.append(_Joined(growth))
+        else:
+            if isinstance(item, LiveEvent) and item.ends_growth:
+                self._growing.clear()  # what comes next is not joined to what does not count any more
+            self._queue.append(item)
+        if len(self._queue) > MOST_WAITING:
+            self._make_room()
+
+    def _get(self) -> Event | None:
+        item = self._queue.popleft()
+        if isinstance(item, _Joined):
+            self._growing.pop(item.growth.key, None)
+            return item.growth.whole()
+        return item
+
+    def _make_room(self) -> None:
+        """Leave out recorded steps, and nodes that began before them; if too little is gained, everything."""
+        kept = [item for item in self._queue if not isinstance(item, (StepRecorded, NodeBegan))]
+        self.is_behind = True
+        self._lost = len(kept) > MOST_WAITING // 2
+        self._queue = deque() if self._lost else deque(kept)
+        if self._lost:
+            self._growing.clear()
+            self._queue.append(None)
+
+    def check(self, run_id: str) -> None:
+        """Raise WatcherTooSlow if events were lost."""
+        if self._lost:
+            raise WatcherTooSlow(
+                f"more than {MOST_WAITING:,} live events waited for this watcher of run {run_id}",
+                where=f"run {run_id}",
+                repair="read events faster, as in a task of its own, or watch again: events(after=…) continues",
+            )

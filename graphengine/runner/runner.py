@@ -8,33 +8,39 @@ import logging
 import math
 import os
 import secrets
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from graphengine.calls.caller_line import ends_at_caller
-from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
-from graphengine.runner.arguments import checked_id, checked_tags, new_id, place_in, sizes_of, store_of
+from graphengine.runner.arguments import (
+    checked_id,
+    checked_tags,
+    new_id,
+    pauses_of,
+    place_in,
+    plan_of,
+    sizes_of,
+    store_of,
+)
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
+from graphengine.runner.import_guard import check_may_run
 from graphengine.runner.life import Life
-from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
-from graphengine.runner.run import Run
+from graphengine.runner.run import Reading, Run
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record, checked_name, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -46,7 +52,7 @@ if TYPE_CHECKING:
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Opening
     from graphengine.runner.result import Result
-    from graphengine.stores.base import Pick, RunInfo, Store, Taken
+    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 
@@ -60,19 +66,10 @@ _PAGE: Final = 1000
 """How many due runs `recover` asks for at first; it asks for more if there may be more."""
 
 
-@ends_at_caller
 class Runner(Records):
-    """Drives runs and records them in a store. Use it as an async context manager.
+    """Drives runs and records them in a store: the Runner of the core, with the options that need nothing else.
 
-    Args:
-        store: The path of a SQLite database, a Store, or None for memory.
-        resources: Ready-made resources that replace the graphs' own, by name.
-        check: Detect nodes that change their input in place.
-        threads: The maximum number of sync nodes that run at the same time.
-        clock: The clock; tests can pass their own.
-        sizes: Size limits of a state, an update, a message and recorded work.
-        grace_seconds: How long nodes in flight may take to finish when the runner closes.
-        extensions: What else acts in the runs; see `graphengine.runner.extensions`.
+    `graphengine.Runner`, which programs use, describes them.
 
     Example:
         >>> async def main() -> None:
@@ -232,7 +229,7 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 3
         """
-        place = place_in(queue, priority, key)
+        place = place_in(queue, priority, key) if queue is not None or priority or key is not None else None
         plan = self._usable_plan(graph, limits, is_queued=queue is not None)
         begin = partial(
             opening.begin,
@@ -240,8 +237,8 @@ class Runner(Records):
             given={} if state is None else state,
             limits=limits or graph.limits,
             after=after,
-            pause=pauses_of(plan, pause_before),
-            tags=checked_tags(tags, "tags="),
+            pause=pauses_of(plan, pause_before) if pause_before else (),
+            tags=checked_tags(tags, "tags=") if tags else (),
             place=place,
         )
         return self._handle(self._live(plan, run_id or new_id(self._clock.now()), begin, waits_out=wait_out))
@@ -337,7 +334,7 @@ class Runner(Records):
             path=path,
             limits=limits,
             pause=None if pause_before is None else pauses_of(plan, pause_before),
-            tags=checked_tags(tags, "tags="),
+            tags=checked_tags(tags, "tags=") if tags else (),
         )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [life for life in self._shared.lives if life.id == parent and not life.is_held_back]
@@ -390,29 +387,6 @@ class Runner(Records):
         if not _is_inside(run_id):
             for life in lives:
                 await life.over.wait()
-
-    async def take(self, pick: Pick) -> Sequence[Taken]:
-        """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
-        self._usable()
-        await self.store.open()
-        return await self.store.take(replace(pick, kept=self._shared.kept.ids))
-
-    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> tuple[Run[S], Coroutine[object, object, bool]]:
-        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here.
-
-        Returns:
-            Its handle, and whether it is driven here, once that is clear.
-        """
-        plan = self._usable_plan(graph, None)
-        resume = partial(opening.resume, taken=taken)
-        # Not asked: if another worker was faster and the run failed there, it is not retried.
-        life = self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)
-        return self._handle(life), life.is_taken()
-
-    async def wants_alone(self, info: RunInfo) -> bool:
-        """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
-        self._usable()
-        return await opening.is_better_alone(self.store, info)
 
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
         """Resume every orphan of these graphs: running runs that no process drives, because their process died.
@@ -584,8 +558,9 @@ class Runner(Records):
             life.deliver(await self.store.inbox([run_id]))
         self._shared.wake(run_id)
 
-    def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        return self._shared.plans.get(fingerprint)
+    @property
+    def _reading(self) -> Reading:
+        return Reading(self.store, self._life_of, self._shared.plans.get, self._known)  # not kept: no reference cycle
 
     def _here(self, run_id: str) -> Run[Any] | None:
         """Return the handle of a run that is driven here, is about to be, or sleeps here."""
@@ -601,7 +576,7 @@ class Runner(Records):
 
     def _handle(self, life: Life[S]) -> Run[S]:
         """Return the one handle on a life."""
-        return self._handles.get(life) or self._handles.setdefault(life, Run(life))
+        return self._handles.get(life) or self._handles.setdefault(life, Run(life.id, self._reading, life))
 
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
@@ -616,10 +591,14 @@ class Runner(Records):
         return Life(self._shared, checked_id(run_id), plan, open_, **how)
 
     def _usable_plan(self, graph: GraphDefinition[S], limits: Limits | None, *, is_queued: bool = False) -> Plan[S]:
-        """Return the plan of a graph that is about to be run. Raises: as `start`."""
+        """Return the plan of a graph that is about to be run, if it has what it needs here. Raises: as `start`."""
         self._usable()
         plan = plan_of(graph, limits)
-        self.check_names(plan, is_queued=is_queued)
+        resources = self._shared.resources
+        if resources.replaced:
+            resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
+        for each in self._shared.extensions:
+            each.checked(plan, is_queued=is_queued)
         return plan
 
     def _usable(self) -> None:
@@ -641,18 +620,6 @@ class Runner(Records):
                 "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
             )
         self._loop = loop
-
-    def check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
-        """Check what a graph needs of this Runner, such as resources by name. Raises: as `start`."""
-        plans, shared = plan.nest, self._shared
-        shared.resources.check({name: factory for here in plans for name, factory in here.resources.items()})
-        for each in shared.extensions:
-            each.checked(plan, is_queued=is_queued)
-
-    async def tell_polled(self) -> None:
-        """Tell extensions that a worker has looked at the queues."""
-        for each in self._shared.extensions:
-            await each.polled(self.store)
 
 
 def _is_inside(run_id: str) -> bool:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from graphengine.errors import StoreError
-from graphengine.runner.alarms import Alarms
+from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import Following
 from graphengine.runner.kept import KeptSnapshots
-from graphengine.runner.previous_runs import past_runs
+from graphengine.runner.result import past_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from graphengine.sources.kinds import MAX_FILE_BYTES, MAX_TEXT_CHARACTERS, read_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.state.text_file import TextFile
+    from graphengine.media import TextFile
 
 MAX_FILES: Final = 200  # of a folder
 MAX_SEEN: Final = 10_000  # entries of a folder: more is the wrong folder

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.errors import SourceUnreadable
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

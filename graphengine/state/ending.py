@@ -1,8 +1,11 @@
-"""Why a run, or a subgraph in it, ended."""
+"""Why a run, or a subgraph in it, ended. Reading runs loads this and not pydantic, which `Failure` needs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+EndReason: TypeAlias = Literal["end", "failed", "limit", "asked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Ending:
         explanation: How its conditions evaluated, with their values.
     """
 
-    reason: str
+    reason: EndReason
     label: str = ""
     condition: str = ""
     explanation: str = ""

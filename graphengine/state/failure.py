@@ -1,4 +1,4 @@
-"""A node's failure as the state and the log store it: plain data, never a live exception."""
+"""How a run ended, and a node's failure as the state and the log store it: plain data, never a live exception."""
 
 from __future__ import annotations
 

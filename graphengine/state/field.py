@@ -25,10 +25,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.reducers import Replace
 from graphengine.state.encoded import encode, items_of, keys_of, record_of
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, Recorded
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from graphengine.state.encoded import Exact
-    from graphengine.state.field_models import FieldModels
+    from graphengine.state.field_from_model import FieldModels
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.secret import Cipher
     from graphengine.state.view import View

@@ -1,4 +1,4 @@
-"""Properties of the values of a type: whether they can be changed in place, and whether JSON can restore them."""
+"""Properties of the values of a type: can they be changed in place, can JSON restore them; and their digest."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import hashlib
+import json
 import types
 import uuid
 from collections.abc import Mapping
 from typing import Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic_core import to_jsonable_python
 
 from graphengine.state.path import members
 
@@ -71,3 +74,21 @@ def unrecordable(annotation: object) -> str:
         if found:
             return found
     return ""
+
+
+def digest_of(content: object) -> str:
+    """Return a short digest of any value. Equal sets and dicts have equal digests, whatever their order."""
+    body = json.dumps(_canonical(content), sort_keys=True).encode()
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+def _canonical(content: object) -> object:
+    if isinstance(content, BaseModel):
+        return {name: _canonical(getattr(content, name)) for name in type(content).model_fields}
+    if isinstance(content, Mapping):
+        return {str(_canonical(key)): _canonical(item) for key, item in content.items()}
+    if isinstance(content, (set, frozenset)):
+        return sorted(json.dumps(_canonical(item), sort_keys=True) for item in content)
+    if isinstance(content, (list, tuple)):
+        return [_canonical(item) for item in content]
+    return to_jsonable_python(content, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")

@@ -29,12 +29,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import given_in, is_state
 from graphengine.state.encoded import encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.path import LISTED, nearest, unknown_fields
 from graphengine.state.view import Held, View

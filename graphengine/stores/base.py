@@ -274,8 +274,8 @@ class Page(NamedTuple):
     begun_before: float | None = None
 
 
-class Store(Protocol):
-    """A store of runs. One instance belongs to one Runner and one event loop.
+class RunStore(Protocol):
+    """What a run needs of a store: its log, its driver, its inbox. One instance belongs to one event loop.
 
     Durability: when an awaited write returns, it survives the death of the process. Atomicity: a write happens
     completely or not at all. Order: writes to one run take effect in the order of the calls. Every method raises
@@ -341,35 +341,6 @@ class Store(Protocol):
         """
         ...
 
-    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out."""
-        ...
-
-    async def pulse(self) -> str:
-        """Return a text that differs from the last one if a process, this one included, has written since then.
-
-        It can also differ without a write. It is cheap enough to be called fifty times a second. What no process
-        writes does not change it: the death of a driver, and a lease that ends.
-        """
-        ...
-
-    async def counts(
-        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
-    ) -> Sequence[Count]:
-        """Return how many runs there are by graph and status, in any order; only numbers above 0.
-
-        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag` and `text`
-        select runs as for `runs`. A run whose driver died counts as `running`.
-        """
-        ...
-
-    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
-        """Return the ids of runs that begin with this text, sorted, at most `limit`.
-
-        Its cost does not depend on the number of runs.
-        """
-        ...
-
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return the newest snapshot at or before `upto` (None: the end) and the steps after it up to `upto`.
 
@@ -384,68 +355,36 @@ class Store(Protocol):
         """
         ...
 
-    async def runs(  # noqa: PLR0913 - what a run can be selected by
-        self,
-        *,
-        limit: int = 50,
-        status: Status | None = None,
-        graph: str | None = None,
-        tag: str | None = None,
-        before: str | None = None,
-        text: str | None = None,
-        begun_after: float | None = None,
-        begun_before: float | None = None,
-    ) -> Sequence[RunInfo]:
-        """Return runs, newest first by `created_at` then id.
-
-        Args:
-            limit: At most how many.
-            status: Only those with this status.
-            graph: Only those of this graph.
-            tag: Only those with this tag.
-            before: The id of the last one seen, for paging.
-            text: Only those whose id contains this text.
-            begun_after: Only those that began at this time or later, epoch seconds.
-            begun_before: Only those that began before this time.
-        """
-        ...
-
-    async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
-        """Change a run's tags and return them, sorted. Any process may call it, whatever the run's status and driver.
-
-        A tag in both `add` and `remove` is added. Raises: UnknownRun.
-        """
-        ...
-
-    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the direct branches of these runs, not the branches of those; unknown ids are ignored."""
-        ...
-
     async def outline(self, fingerprint: str) -> Outline | None:
         """Return the outline recorded under this fingerprint, or None."""
         ...
 
-    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """Return the runs that are due to be resumed, at most `limit`.
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
+        """Put a message into the run's inbox. Return whether it is new.
 
-        First come those that are `running` and whose owner died, since their work was interrupted; then the others,
-        those that have been due for longest first.
+        Any process may call it, without a fence, whatever the run's status and driver. Keys are kept as long as the
+        run: posting a key again has no effect, even if its message was consumed.
 
-        With `graphs`, only runs of graphs with these names are returned, and others do not count towards `limit`.
-
-        A run is due if it is
-
-        - `waiting`, from its `due_at` on, once that is `now` or earlier;
-        - `waiting` with a message of any kind but `stop` in its inbox, from the time the oldest was posted;
-        - `running` without a live driver, from the time it was released or its owner died.
-
-        The times of messages and releases are those of the store's own clock; the time of an owner's death can be
-        approximate. A run that is due for two reasons counts from the earlier time and is returned once. A run that a
-        live owner drives, this one included, is never due. The call changes nothing and reserves nothing: two callers
-        find the same runs, and `claim` decides. It is cheap enough to be called every second: its cost does not
-        depend on the number of ended runs or the length of the logs.
+        Raises: UnknownRun.
         """
         ...
+
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        """Return the undelivered messages of these runs, of every kind, oldest first."""
+        ...
+
+    async def news(self, after: int) -> int:
+        """Return once more than `after` announcements were received since the store was opened; return how many.
+
+        Other processes announce what can need attention here: a message to a run that waits or is driven here, a run
+        that was released, an owner that died. It is a hint to poll earlier: announcements can be lost or mean nothing,
+        and a store that receives none never returns. Begin with 0.
+        """
+        ...
+
+
+class QueueStore(Protocol):
+    """What workers need of a store: queues with their limits, schedules, and who takes from them."""
 
     async def take(self, pick: Pick) -> Sequence[Taken]:
         """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
@@ -496,26 +435,95 @@ class Store(Protocol):
         """Return the owners that are alive, in any order."""
         ...
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
-        """Put a message into the run's inbox. Return whether it is new.
 
-        Any process may call it, without a fence, whatever the run's status and driver. Keys are kept as long as the
-        run: posting a key again has no effect, even if its message was consumed.
+class Store(RunStore, QueueStore, Protocol):
+    """A store of runs: what runs and workers need, lists of runs, and their removal. It belongs to one Runner."""
 
-        Raises: UnknownRun.
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out."""
+        ...
+
+    async def pulse(self) -> str:
+        """Return a text that differs from the last one if a process, this one included, has written since then.
+
+        It can also differ without a write. It is cheap enough to be called fifty times a second. What no process
+        writes does not change it: the death of a driver, and a lease that ends.
         """
         ...
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-        """Return the undelivered messages of these runs, of every kind, oldest first."""
+    async def counts(
+        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+    ) -> Sequence[Count]:
+        """Return how many runs there are by graph and status, in any order; only numbers above 0.
+
+        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag` and `text`
+        select runs as for `runs`. A run whose driver died counts as `running`.
+        """
         ...
 
-    async def news(self, after: int) -> int:
-        """Return once more than `after` announcements were received since the store was opened; return how many.
+    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
+        """Return the ids of runs that begin with this text, sorted, at most `limit`.
 
-        Other processes announce what can need attention here: a message to a run that waits or is driven here, a run
-        that was released, an owner that died. It is a hint to poll earlier: announcements can be lost or mean nothing,
-        and a store that receives none never returns. Begin with 0.
+        Its cost does not depend on the number of runs.
+        """
+        ...
+
+    async def runs(  # noqa: PLR0913 - what a run can be selected by
+        self,
+        *,
+        limit: int = 50,
+        status: Status | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
+    ) -> Sequence[RunInfo]:
+        """Return runs, newest first by `created_at` then id.
+
+        Args:
+            limit: At most how many.
+            status: Only those with this status.
+            graph: Only those of this graph.
+            tag: Only those with this tag.
+            before: The id of the last one seen, for paging.
+            text: Only those whose id contains this text.
+            begun_after: Only those that began at this time or later, epoch seconds.
+            begun_before: Only those that began before this time.
+        """
+        ...
+
+    async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
+        """Change a run's tags and return them, sorted. Any process may call it, whatever the run's status and driver.
+
+        A tag in both `add` and `remove` is added. Raises: UnknownRun.
+        """
+        ...
+
+    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the direct branches of these runs, not the branches of those; unknown ids are ignored."""
+        ...
+
+    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
+        """Return the runs that are due to be resumed, at most `limit`.
+
+        First come those that are `running` and whose owner died, since their work was interrupted; then the others,
+        those that have been due for longest first.
+
+        With `graphs`, only runs of graphs with these names are returned, and others do not count towards `limit`.
+
+        A run is due if it is
+
+        - `waiting`, from its `due_at` on, once that is `now` or earlier;
+        - `waiting` with a message of any kind but `stop` in its inbox, from the time the oldest was posted;
+        - `running` without a live driver, from the time it was released or its owner died.
+
+        The times of messages and releases are those of the store's own clock; the time of an owner's death can be
+        approximate. A run that is due for two reasons counts from the earlier time and is returned once. A run that a
+        live owner drives, this one included, is never due. The call changes nothing and reserves nothing: two callers
+        find the same runs, and `claim` decides. It is cheap enough to be called every second: its cost does not
+        depend on the number of ended runs or the length of the logs.
         """
         ...
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being checked, how much of it is done and how much there is; 0 if unknown."""
+
+MOST_FINDINGS: Final = 1000
+"""More than a person reads; the rest is counted, and found by the next check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class Finding:
         repair: What can be done about it.
         repairable: Whether `repair` repairs it.
         note: Whether it is information and not a fault: it affects no run and does not count for the exit code.
-        row: The row to repair: its key or another name.
-        values: The correct values of the row, by column.
+        statement: The statement that repairs it; "" if only a new file does.
+        values: The parameters of that statement.
     """
 
     code: str
@@ -37,8 +40,17 @@ class Finding:
     repair: str = ""
     repairable: bool = False
     note: bool = False
-    row: int | str = 0
-    values: Mapping[str, Any] = field(default_factory=dict)
+    statement: str = ""
+    values: Sequence[Any] = ()
+
+
+@dataclass(slots=True)
+class Counted:
+    """How much was checked."""
+
+    runs: int = 0
+    steps: int = 0
+    snapshots: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class Report:
 
     Attributes:
         path: The file; or the address, without a password.
-        findings: In the order of the checks; at most `checks.MOST_FINDINGS`.
+        findings: In the order of the checks; at most `MOST_FINDINGS`.
         more: How many further findings were left out.
         runs: How many runs were checked.
         steps: How many of their steps were checked.
@@ -72,9 +84,27 @@ class Report:
         return not self.faults and not self.more
 
 
+def report_of(path: Path | str, findings: Iterable[Finding], counted: Counted) -> Report:
+    """Return the report of a check, given its findings, which update `counted` while they are read."""
+    kept: list[Finding] = []
+    more = 0
+    for finding in findings:
+        if len(kept) < MOST_FINDINGS:
+            kept.append(finding)
+        else:
+            more += 1
+    return Report(path, kept, more, counted.runs, counted.steps, counted.snapshots)
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Steps, from `first` to `last`, that were recorded and cannot be read."""
+    """Steps that were recorded and cannot be read.
+
+    Attributes:
+        run_id: The run.
+        first: The first of them.
+        last: The last of them.
+    """
 
     run_id: str
     first: int

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import ALL
-from graphengine.calls.caller_line import ends_at_caller
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
-from graphengine.models.line import MACHINE_CLOCK
+from graphengine.history.load import waits_of
+from graphengine.history.usage import usage_from
+from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.followers import Following
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import usage_from, waits_of
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
 from graphengine.state.declared import given_in
@@ -60,13 +60,12 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
-    from graphengine.runner.previous_runs import PastRun
+    from graphengine.runner.result import PastRun
     from graphengine.state.json_values import JsonValue
 
 S = TypeVar("S")
 
 
-@ends_at_caller
 async def run_node(  # noqa: PLR0913 - a node's possible inputs
     graph: Graph[S],
     node: str,
@@ -352,6 +351,7 @@ class _Alone:
 
     is_watched = False
     is_halting = False
+    wrote_at = 0.0
 
     @property
     def in_flight(self) -> set[Live]:
@@ -364,6 +364,9 @@ class _Alone:
 
     def check(self) -> None:
         """Do nothing: there is no store to check."""
+
+    async def check_owned(self) -> None:
+        """Do nothing: there is no store that another process could open."""
 
     def note_cut_off(self, frame: str, path: str, spent: object) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""

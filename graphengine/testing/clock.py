@@ -25,9 +25,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
-from graphengine.stores.promises import SENDERS
+from graphengine.stores.sql import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -43,7 +42,6 @@ _LOOKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, int]] = WeakKeyDictio
 """How many clocks check an event loop in its next turn; they do not wait for each other."""
 
 
-@ends_at_caller
 class FakeClock:
     """A clock for `Runner(clock=…)` whose time passes without waiting.
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.engine.steps import Decided, FailureRecord, Outcome, Step
+    from graphengine.history.load import Wait
+    from graphengine.history.usage import Usage
     from graphengine.models.base import Request, Response
-    from graphengine.runner.result import Usage, Wait
     from graphengine.state.field import FieldType
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.view import View

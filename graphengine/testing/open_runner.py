@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.api.runner import Runner
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-@ends_at_caller
 class OpenRunner(Runner):
     """A Runner for one test, which belongs to the event loop that first uses it.
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from graphengine.agents.model_routing import ALL
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
-from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
 from graphengine.errors import InputError, ModelUnavailable
 from graphengine.graph.definition import Compiled
@@ -135,7 +134,6 @@ class Walked(Generic[S]):
         return "\n".join([*lines, f"  state: {shortened(repr(self.state), 600)}"])
 
 
-@ends_at_caller
 async def walk(
     graph: Graph[S],
     nodes: Mapping[str, Visits],

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import Models
-from graphengine.models.base import KnowsPrices
-from graphengine.models.offline import OfflineModel
+from graphengine.models.base import KnowsPrices, OfflineModel
 from graphengine.testing.done import Asked
 
 if TYPE_CHECKING:

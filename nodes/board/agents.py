@@ -7,10 +7,10 @@ Quotes of the skeptic and the scout must be in the sources; other quotes are sen
 from collections.abc import Sequence
 
 from graphengine import Agent, TextFile
+from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.briefs import citing
 from graphengine.briefs.article import Findings
 from graphengine.briefs.evidence import check_findings, numbered
-from graphengine.graph.templates import DATA_NOTE, labelled
 from nodes.board import rules as board_rules
 from nodes.board.entries import Doubt, Gap, with_doubts
 from nodes.briefing import agents as review_team

@@ -8,6 +8,7 @@ is wrong. Each agent sees only what it needs, so that its question does not grow
 from collections.abc import Sequence
 
 from graphengine import Agent, TextFile
+from graphengine.agents.prompts import DATA_NOTE, block, labelled
 from graphengine.briefs import rubric
 from graphengine.briefs.article import Doubts, Findings, Review
 from graphengine.briefs.citing import check_brief
@@ -17,7 +18,6 @@ from graphengine.briefs.researcher import research
 from graphengine.briefs.reviewer import review
 from graphengine.briefs.text.words import stem_sequence
 from graphengine.briefs.writer import write
-from graphengine.graph.templates import DATA_NOTE, block, labelled
 
 EARLIER_REVIEWS = 3  # that a reviewer sees; more would not change its verdict
 SHOWN_POINTS = 8  # of each list of an earlier review

@@ -10,12 +10,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Agent, Graph, Retry, TextFile, value
+from graphengine.agents.prompts import DATA_NOTE
 from graphengine.briefs import excerpts
 from graphengine.briefs.excerpts import Part, Quoted, divided, may_be_long
 from graphengine.briefs.text.words import subject_words
 from graphengine.briefs.web import Hit, PageRefused, SearchEngine, SearchFailed, Web, engine_from_environment
 from graphengine.errors import ModelTransient
-from graphengine.graph.templates import DATA_NOTE
 
 PAGES = 6  # that become sources; more are not read with care
 HITS = 10  # of one search

@@ -6,11 +6,11 @@ long to be read whole. A language model searches as it sees fit, within a number
 """
 
 from graphengine import Agent, TextFile
+from graphengine.agents.prompts import DATA_NOTE
 from graphengine.briefs.article import Findings
 from graphengine.briefs.evidence import check_findings
 from graphengine.briefs.finding import find
 from graphengine.briefs.text.library import Library
-from graphengine.graph.templates import DATA_NOTE
 
 TURNS = 8  # turns with searches, several in each; more find nothing new
 

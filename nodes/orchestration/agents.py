@@ -7,13 +7,13 @@ and the results of the steps that theirs needs. Their work in earlier runs is pa
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphengine import Agent, Node, TextFile, Window
+from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.briefs.article import Findings
 from graphengine.briefs.citing import check_brief, check_cited, passages_in, passages_of
 from graphengine.briefs.draft import citations
 from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.briefs.merging import merged
 from graphengine.briefs.publishing import CHARACTERS, TAGS
-from graphengine.graph.templates import DATA_NOTE, labelled
 from graphengine.patterns import Outcome, Step
 from graphengine.tools import calculate
 from nodes.briefing import agents as review_team

@@ -10,9 +10,9 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from graphengine.agents.prompts import as_text
 from graphengine.briefs.article import Findings, Review
 from graphengine.briefs.draft import parse
-from graphengine.graph.templates import as_text
 from graphengine.patterns import Outcome, Step
 
 T = TypeVar("T", bound=BaseModel)

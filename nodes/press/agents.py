@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from graphengine import Agent, TextFile
+from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.briefs.article import Findings
 from graphengine.briefs.citing import check_cited, check_length, passages_in, passages_of
 from graphengine.briefs.draft import citations
 from graphengine.briefs.evidence import check_findings
 from graphengine.briefs.publishing import CHARACTERS, TAGS, Listing, Site
 from graphengine.briefs.text.words import count_words
-from graphengine.graph.templates import DATA_NOTE, labelled
 from nodes.briefing.agents import ask_researcher
 from nodes.orchestration import agents as orchestration
 from nodes.orchestration import specialists

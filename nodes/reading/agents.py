@@ -8,11 +8,11 @@ language model the rules of `rules.py` do the work.
 from collections.abc import Sequence
 
 from graphengine import Agent, TextFile
+from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.briefs.article import Findings
 from graphengine.briefs.citing import check_cited, passages_at
 from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.briefs.excerpts import note_on
-from graphengine.graph.templates import DATA_NOTE, labelled
 from graphengine.patterns.outcomes import Outcome
 from nodes.reading.rules import POINTS, Job, Notes, jobs, merge, quote
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import Agent, TextFile
+from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.errors import BadRequest
-from graphengine.graph.templates import DATA_NOTE, block
 from graphengine.models import web_search
 from nodes.citing import (
     KNOWLEDGE,

@@ -10,10 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Graph, Result, Retry, RunFailed, Runner, ScriptedModel
-from graphengine.calls import time_limit
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import extend
+from graphengine.runner import threads
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 
@@ -61,7 +61,7 @@ async def names(runner: Runner, run_id: str) -> list[str]:
 
 def time_is_up() -> None:
     """Let the time of the node that calls this run out now, so that no test depends on how much a node does in time."""
-    limit = time_limit._LIMIT.get()  # noqa: SLF001 - a clock cannot say at which moment of the node its time is up
+    limit = threads._LIMIT.get()  # noqa: SLF001 - a clock cannot say at which moment of the node its time is up
     assert limit is not None
     while limit._around is not None:  # noqa: SLF001
         limit = limit._around  # noqa: SLF001

@@ -28,8 +28,8 @@ from graphengine import (
 )
 from graphengine.errors import DefinitionError
 from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
-from graphengine.models.batches import Batches, Desk, Ticket
-from graphengine.models.openai_batches import OpenAIBatches
+from graphengine.models.batches import BatchCollector, Batches, Ticket
+from graphengine.models.openai_calls import OpenAIBatches
 from graphengine.models.prices import Prices, Spent
 from tests.agents.run_kits import Work, add, one, within
 from tests.kit.runs import SOON
@@ -216,34 +216,34 @@ async def test_a_member_that_leaves_gives_its_id_to_no_other(members: Callable[[
     """A request that is cancelled while the group is open; the next one has an id and an answer of its own."""
     members(4)
     provider = Provider()
-    desk = Desk(provider)
+    collector = BatchCollector(provider)
     words = ("one", "two", "three", "four", "five")
     requests = [Request("a", "", [Message(role="user", text=word)]) for word in words]
-    joins = [asyncio.create_task(desk.join(request)) for request in requests[:3]]
+    joins = [asyncio.create_task(collector.join(request)) for request in requests[:3]]
     await asyncio.sleep(0)
     joins[1].cancel()
     await asyncio.wait([joins[1]])
-    joins[1:2] = [asyncio.create_task(desk.join(request)) for request in requests[3:]]
+    joins[1:2] = [asyncio.create_task(collector.join(request)) for request in requests[3:]]
     async with asyncio.timeout(SOON):
         tickets = await asyncio.gather(*joins)
     sent = [requests[0], *requests[3:], requests[2]]
-    submits = [asyncio.create_task(desk.submitted(each, of)) for each, of in zip(tickets, sent, strict=True)]
+    submits = [asyncio.create_task(collector.submitted(each, of)) for each, of in zip(tickets, sent, strict=True)]
     (batch,) = set(await asyncio.gather(*submits))
     assert [provider.submitted[batch][ticket.item] for ticket in tickets] == sent
 
 
 def test_a_loop_that_ends_leaves_no_open_group() -> None:
     """A later event loop can have the same id; its requests would wait for a group that no task closes."""
-    desk = Desk(Provider())
+    collector = BatchCollector(Provider())
 
     async def leave() -> None:
-        join = asyncio.create_task(desk.join(Request("a", "", [Message(role="user", text="one")])))
+        join = asyncio.create_task(collector.join(Request("a", "", [Message(role="user", text="one")])))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         join.cancel()
 
     asyncio.run(leave())
-    assert desk._open == {}  # noqa: SLF001 - the ids of event loops cannot be chosen
+    assert collector._open == {}  # noqa: SLF001 - the ids of event loops cannot be chosen
 
 
 async def test_an_answer_with_a_line_separator_is_one_line() -> None:

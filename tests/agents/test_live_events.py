@@ -23,7 +23,7 @@ from graphengine.agents.live_events import (
     ToolCalled,
     ToolReturned,
 )
-from graphengine.agents.outcomes import ToolOutcome
+from graphengine.agents.records import ToolOutcome
 from graphengine.errors import AnswerTorn, GuardFailed
 from graphengine.models import Request, Response, Router
 from graphengine.models.base import ToolCall
@@ -116,7 +116,7 @@ async def test_a_late_watcher_gets_what_was_shown_so_far() -> None:
         first, last = (each for each in found if isinstance(each, TextDelta))
         assert (first.text, first.skipped, last.text) == (half[-MOST_KEPT:], max(0, len(half) - MOST_KEPT), ' in"}')
         values = [each.value for each in found if isinstance(each, PartialAnswer)]
-        assert values[0]["title"] == "The tide comes"  # type: ignore[index, call-overload]
+        assert values[0]["title"] == "The tide comes"
 
 
 class Secretive(BaseModel):

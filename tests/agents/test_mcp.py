@@ -137,7 +137,7 @@ async def test_a_result_that_is_too_large_is_an_error_too(shelf: dict[str, Tool]
 async def test_a_server_gets_few_variables(shelf: dict[str, Tool]) -> None:
     """It gets the package's default variables and those of env=; secrets are struck out of its texts."""
     lines = dict(line.split("=", 1) for line in (await text_of(shelf["set_env"])).splitlines())
-    assert lines["SHELF_TOKEN"] == "***"  # noqa: S105 - struck out
+    assert lines["SHELF_TOKEN"] == "[secret]"  # noqa: S105 - struck out
     assert lines["SHELF_ROOM"] == "north"
     assert set(lines) <= {"SHELF_TOKEN", "SHELF_ROOM", "HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LC_CTYPE"}
 
@@ -169,7 +169,7 @@ async def test_a_server_that_dies_is_started_anew(shelf: dict[str, Tool]) -> Non
     outcome = await called(shelf["die"])
     assert outcome.is_error
     assert "ended; its last output: " in outcome.text
-    assert "the shelf fell over; SHELF_TOKEN was ***" in outcome.text
+    assert "the shelf fell over; SHELF_TOKEN was [secret]" in outcome.text
     assert TOKEN not in outcome.text
     assert is_gone(int(pid))
     assert await text_of(shelf["pid"]) != pid
@@ -298,7 +298,7 @@ async def test_a_servers_log_is_ours_when_debugging(caplog: pytest.LogCaptureFix
         await source.close()
         for thread in {each for each in threading.enumerate() if each.name == "mcp stderr"} - others:
             await asyncio.to_thread(thread.join)
-    assert "called with ODD_TOKEN=***" in caplog.text
+    assert "called with ODD_TOKEN=[secret]" in caplog.text
     assert TOKEN not in caplog.text
 
 
@@ -494,7 +494,7 @@ def test_what_a_source_is_called_has_no_secrets() -> None:
     ):
         shown.append(source.name)
         assert "abc123" not in source.name
-    assert shown == ["serve --api-key=*** --token *** pg://***@host/db", "http://***@host/mcp"]
+    assert shown == ["serve --api-key=[secret] --token [secret] pg://[secret]@host/db", "http://[secret]@host/mcp"]
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graphengine import END, START, Agent, CompileError, Graph, Media, Runner, ScriptedModel, Window, tool
+from graphengine.agents.prompts import as_text, block
 from graphengine.agents.tools import ToolOutcome
 from graphengine.errors import DefinitionError
-from graphengine.graph.templates import as_text, block, fill_plainly
+from graphengine.graph.question import filled
 from graphengine.models import Message, NotRecorded, RecordedModel, Request
 from graphengine.models.scripted import calls
 from graphengine.reducers import extend
@@ -124,7 +125,7 @@ class TestPrompts:
 
     def test_people_see_a_description(self) -> None:
         """People see a medium's description in a question, and where a value is shown as text."""
-        assert fill_plainly("Is {picture} right?", {"picture": PHOTO}) == "Is [photo.png, 8 bytes] right?"
+        assert filled("Is {picture} right?", {"picture": PHOTO}) == "Is [photo.png, 8 bytes] right?"
         assert as_text([PHOTO, REPORT]) == "[photo.png, 8 bytes] [application/pdf, 8 bytes]"
 
 

@@ -1,23 +1,19 @@
 """An agent's functions: its prompt, its check, its guards, its rules."""
 
 import asyncio
-import hashlib
 import itertools
-import re
 import threading
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, SecretStr
-from pydantic_core import to_json
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.agents import guard
 from graphengine.engine.step_json import encode_step
-from graphengine.models import Message
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import Stuck, one, paid, within
-from tests.kit.facts import resaid, said
+from tests.kit.facts import said
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 HERE = threading.get_ident
@@ -148,33 +144,3 @@ async def test_equal_calls_of_one_function_are_distinguished_by_order() -> None:
         assert sorted((await run.result()).state.draft) == [" ", " ", "a", "b", "c"]
         keys = [said(step)["key"] for step in await runner.history(run.id) if step.kind == "recorded"]
     assert len(set(keys)) == 3
-
-
-async def test_what_an_earlier_version_recorded_is_found() -> None:
-    """It identified a call by its question, also if a function made that."""
-
-    def ask(task: str) -> str:
-        return f"{task}!"
-
-    graph = one(Agent("writer", prompt=ask, tools=[add]))
-    stuck = Stuck([calls(("add", {"first": 1, "second": 2}))], at=2)
-    async with Runner(models={"writer": stuck}) as runner:
-        run = runner.start(graph)
-        await stuck.reached.wait()
-        info, steps = await runner.store.info(run.id), await runner.store.steps(run.id)
-        outline = await runner.store.outline(info.fingerprint) or {}
-    question = Message(role="user", text="rhyme!", agent="writer").model_dump(mode="json")
-    known = hashlib.blake2b(to_json(["", [question], None]), digest_size=9).hexdigest()
-    earlier = []
-    for step in steps:
-        data = dict(said(step))
-        if step.kind == "recorded":
-            data["key"] = re.sub(r"^agent writer\|\w+\|", f"agent writer|{known}|", data["key"])
-            data["value"] = {name: value for name, value in data["value"].items() if name != "question"}
-        earlier.append(resaid(step, **data))
-    model = ScriptedModel([paid("3")])
-    async with Runner(models={"writer": model}) as runner:
-        await runner.store.release(run.id, await runner.store.create(info, earlier, outline))
-        result = await within(runner.resume(graph, run.id))
-    assert result.state.draft == "3"
-    assert len(model.requests[0].messages) == 3

@@ -1,4 +1,4 @@
-"""Agents of runs in lanes: waits are not recorded, and stops, releases, timeouts and resumes work during them."""
+"""Agents of runs wait for models: waits are not recorded; stops, releases, timeouts and resumes work meanwhile."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import count
 import pytest
 
 from graphengine import Agent, Context, Runner, ScriptedModel
-from graphengine.agents import alone
+from graphengine.agents import runtime
 from graphengine.errors import ModelTransient, ModelUnreachable, RateLimited
-from graphengine.models import Lane, Response
+from graphengine.models import RateLimiter, Response
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.line import Plain
+from graphengine.models.limiter import PlainWaits
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import failing, names, one, paid, within
@@ -26,7 +26,7 @@ NO_ROOM = RateLimited("slow down", retry_after_seconds=90)
 def closed(*answers: object, patience_seconds: float = 300.0) -> ScriptedModel:
     """Return a model that refuses its first call for 90 s."""
     model = ScriptedModel([NO_ROOM, *answers])
-    model.lane = Lane(patience_seconds=patience_seconds)  # type: ignore[attr-defined]
+    model.limiter = RateLimiter(patience_seconds=patience_seconds)  # type: ignore[attr-defined]
     return model
 
 
@@ -52,7 +52,7 @@ async def test_a_wait_for_a_model_is_not_recorded() -> None:
 
 @pytest.fixture
 def edge() -> EdgeServer:
-    """Return a server of its own, whose lane no other test uses."""
+    """Return a server of its own, whose limiter no other test uses."""
     return EdgeServer()
 
 
@@ -123,10 +123,10 @@ async def test_a_timeout_of_the_node_ends_a_wait() -> None:
 
 
 async def test_a_recorded_call_does_not_wait() -> None:
-    """A node that runs again gets its recorded turns although the lane is closed."""
+    """A node that runs again gets its recorded turns although the limiter is closed."""
     clock = FakeClock(1000.0, jumps=False)
     model = ScriptedModel([paid("fine"), NO_ROOM])
-    model.lane = Lane()  # type: ignore[attr-defined]
+    model.limiter = RateLimiter()  # type: ignore[attr-defined]
     agent = Agent("writer", prompt="{task}", model=model)
 
     async def work(task: str, ctx: Context) -> str:
@@ -150,7 +150,7 @@ async def test_a_recorded_call_does_not_wait() -> None:
 
 
 async def test_a_model_that_has_no_room_for_too_long_fails_the_node_once() -> None:
-    """The lane has waited; the node's own retry does not repeat that."""
+    """The limiter has waited; the node's own retry does not repeat that."""
     clock, model = FakeClock(1000.0), closed(patience_seconds=60)
     graph = one(Agent("writer", prompt="{task}"))
     async with Runner(models={"writer": model}, clock=clock) as runner:
@@ -178,12 +178,12 @@ async def test_agents_and_runs_share_a_lane() -> None:
 def time_alone(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Let agents that run alone use a clock whose time passes without waiting."""
     clock = FakeClock(1000.0)
-    monkeypatch.setattr(alone, "PLAIN", Plain(clock))
+    monkeypatch.setattr(runtime, "PLAIN_WAITS", PlainWaits(clock))
     return clock
 
 
 async def test_an_agent_alone_calls_again_as_in_a_run(time_alone: FakeClock) -> None:
-    """An agent alone calls again after refusals in its lane, and four times after transient failures, ever later."""
+    """An agent alone calls again after refusals, and four times after transient failures, ever later."""
     failures = [
         NO_ROOM,
         ModelTransient("one"),

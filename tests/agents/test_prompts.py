@@ -13,17 +13,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from graphengine import END, START, Agent, Graph, ask
-from graphengine.errors import CompileError, DefinitionError
-from graphengine.graph.templates import (
+from graphengine.agents.prompts import (
     DATA_NOTE,
     as_text,
     block,
     conversation,
     fill,
-    fill_plainly,
-    holes,
     labelled,
 )
+from graphengine.errors import CompileError, DefinitionError
+from graphengine.graph.question import filled, holes
 from graphengine.models.base import Message, ToolCall
 
 
@@ -184,7 +183,7 @@ def test_sets_have_one_order() -> None:
     """A prompt is the same in every process, whatever the hash seed, including sets inside models."""
     program = """
 import dataclasses, pydantic
-from graphengine.graph.templates import fill
+from graphengine.agents.prompts import fill
 
 class Model(pydantic.BaseModel):
     s: set[str]
@@ -255,7 +254,7 @@ def test_a_value_that_cannot_be_shown_is_an_error() -> None:
 
 def test_people_read_no_tags() -> None:
     """A question to a person has its values unchanged."""
-    assert fill_plainly("Publish {{{title}}}?", {"title": "Ants"}) == "Publish {Ants}?"
+    assert filled("Publish {{{title}}}?", {"title": "Ants"}) == "Publish {Ants}?"
 
 
 def test_the_note_is_one_sentence() -> None:
@@ -267,10 +266,9 @@ def test_the_note_is_one_sentence() -> None:
 @pytest.mark.parametrize("data", [b"so\xff", b"plain", bytearray(b"x"), memoryview(b"x"), [b"\xff"], {"a": b"\xff"}])
 def test_bytes_are_no_prompt(data: object) -> None:
     """They would become meaningless characters; the error has a repair."""
-    for show in (fill, fill_plainly):
-        with pytest.raises(DefinitionError) as caught:
-            show("{x}", {"x": data})
-        assert caught.value.repair
+    with pytest.raises(DefinitionError) as caught:
+        fill("{x}", {"x": data})
+    assert caught.value.repair
     with pytest.raises(DefinitionError):
         labelled({"x": data})
 

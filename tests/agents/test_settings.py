@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from graphengine import Agent, CompileError, RunFailed, Runner, ScriptedModel, Settings, Window
+from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE
 from graphengine.errors import DefinitionError
-from graphengine.graph.templates import DATA_NOTE, SYSTEM_DATA_NOTE
 from graphengine.models import AnthropicModel, OpenAIModel, Request
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import ADD, Stuck, add, one, paid, within
@@ -84,7 +84,7 @@ class TestSettings:
             await within(run)
             steps = await runner.history(run.id)
         turns = [said(step)["value"] for step in steps if said(step).get("name") == "turn"]
-        assert [turn["settings"] for turn in turns] == [{"effort": "low", "headers": {"authorization": "[hidden]"}}] * 2
+        assert [turn["settings"] for turn in turns] == [{"effort": "low", "headers": {"authorization": "[secret]"}}] * 2
         assert HEADER not in str(steps)
         assert HEADER not in repr(agent)
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from graphengine.agents.outcomes import MAX_ERROR_CHARACTERS
+from graphengine.agents.records import MAX_ERROR_CHARACTERS
 from graphengine.agents.tools import MAX_RESULT_CHARACTERS, ToolOutcome, tool
 from graphengine.errors import StoreFull
 from tests.agents.tool_kits import Client, Colour, Point, Size, called, yielding

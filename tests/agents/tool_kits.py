@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from graphengine.agents.alone import Alone
+from graphengine.agents.runtime import StandaloneRuntime
 from graphengine.agents.tools import Tool, ToolOutcome, tool
 
 
@@ -55,7 +55,7 @@ def yielding() -> Any:
 
 async def in_thread(function: Callable[[], object], threads: Executor | None = None) -> object:
     """Call a blocking function as an agent outside a run does."""
-    return await Alone({}).blocking(function, threads)
+    return await StandaloneRuntime({}).blocking(function, threads)
 
 
 async def called(function: object, arguments: object = "", **given: object) -> ToolOutcome:

@@ -43,7 +43,7 @@ def test_each_chart_is_drawn_from_the_record(words: list[str], output_text: str,
         assert f"drawn: {name}" in found.stderr
     assert output_text in Path("a.txt").read_text(encoding="utf-8")
     assert Path("a.svg").read_text(encoding="utf-8").startswith("<?xml")
-    assert Path("a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert Path("a.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_a_chart_has_the_document_of_every_picture(runs: Invoke) -> None:

@@ -10,10 +10,10 @@ import pytest
 from graphengine import Graph
 from tests.cli.programs import COUNTER, Invoke, call, document
 
-KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "state", "usage"]
-KEYS += ["inherited", "spending", "steps"]
+KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "usage", "inherited"]
+KEYS += ["deaths", "state", "spending", "steps"]
 ERROR_KEYS = {"code", "message", "where", "repair"}
-STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "update", "edge", "targets"]
+STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets", "update"]
 STEP_KEYS += ["explanation", "error", "detail", "usage", "started_at", "finished_at"]
 
 FAILING = COUNTER.replace("return n + 1", 'raise ValueError("first line\\nlast \\x1b[31mline\\x1b[0m [bold]x[/bold]")')

@@ -5,13 +5,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.shell_completion import CompletionItem, ShellComplete
 from click.testing import CliRunner
 
+from graphengine.cli.context import CommandContext
 from graphengine.cli.main import COMMANDS, COMPLETES, main
+from graphengine.cli.terminal import Channel
 from tests.cli.programs import ROOT, document
 from tests.kit import forks
 
@@ -19,7 +22,9 @@ from tests.kit import forks
 def offered(line: str) -> list[CompletionItem]:
     """Return the completions at the end of a line."""
     *words, last = shlex.split(line.replace("|", "''") if line.endswith("|") else line)
-    return ShellComplete(main, {}, "graphengine", COMPLETES).get_completions(words[1:], last)
+    silent = Channel(None, must_arrive=False)
+    with closing(CommandContext(silent, silent, json=False, debug=False)) as context:
+        return ShellComplete(main, {"obj": context}, "graphengine", COMPLETES).get_completions(words[1:], last)
 
 
 def values(line: str) -> list[str]:
@@ -31,7 +36,7 @@ def test_commands_and_options_are_offered() -> None:
     """Each has a description; commands are offered without importing them."""
     assert values("graphengine |") == list(COMMANDS)
     assert values("graphengine ru") == ["run", "runs"]
-    assert offered("graphengine ru")[1].help == COMMANDS["runs"]
+    assert offered("graphengine ru")[1].help == COMMANDS["runs"][1]
     assert values("graphengine check --s") == ["--strict"]
     assert values("graphengine --vers") == ["--version"]
     assert "interrupted" in values("graphengine runs --status |")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from graphengine.cli.context import Exit
 from graphengine.cli.main import main
-from graphengine.cli.session import Exit
 from tests.cli.programs import GATED, call, document, read_until, start
 
 MISSPELT = [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from graphengine.cli.bundled import names
 from graphengine.cli.main import main
+from graphengine.cli.new import names
 from tests.cli.programs import ROOT, document
 
 pytest.importorskip("genai_prices")

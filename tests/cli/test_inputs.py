@@ -150,16 +150,15 @@ def test_an_invalid_input_is_reported_with_the_syntax(pairs: list[str], message:
 
 
 def test_all_invalid_inputs_are_reported_at_once(project: Path, invoke: Invoke) -> None:
-    """What cannot be read, what is misspelt, and what does not fit; not what only follows from these."""
+    """What cannot be read, and what is misspelt."""
     (project / "limited.py").write_text(LIMITED)
-    pairs = [word for pair in ("budget=many", "draf=@none", "score=11") for word in ("--input", pair)]
+    pairs = [word for pair in ("budget=many", "draf=@none") for word in ("--input", pair)]
     found = invoke("run", "limited.py", *pairs, "--json")
     error = document(found.stdout)["error"]
-    assert (found.exit_code, error["message"].count("; ")) == (2, 2)
-    for text in ("budget=many: the value is invalid JSON", "unknown input 'draf'", "score: Input should be less than"):
+    assert (found.exit_code, error["message"].count("; ")) == (2, 1)
+    for text in ("budget=many: the value is invalid JSON", "unknown input 'draf'"):
         assert text in error["message"]
-    repairs = ("budget: write a number", "draf: did you mean 'draft'?", "others: give values that fit the fields")
-    assert error["repair"] == "; ".join(repairs)
+    assert error["repair"] == "write a number; did you mean 'draft'?"
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

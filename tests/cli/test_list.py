@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.cli.listing import first_sentence
+from graphengine.cli.check import first_sentence
 from tests.cli.programs import COUNTER, ROOT, Invoke, call, document
 
 NESTED = '''"""Counts twice.

@@ -7,8 +7,7 @@ from graphengine.agents import TextDelta
 from graphengine.cli.places import picture_ending
 from graphengine.cli.progress import Progress, in_flight
 from graphengine.cli.terminal import Channel
-from graphengine.runner.live_events import NodeBegan
-from graphengine.runner.run_events import StepRecorded
+from graphengine.runner.run_events import NodeBegan, StepRecorded
 from tests.cli.screens import plain
 from tests.kit.facts import made_step
 

@@ -103,7 +103,7 @@ def test_the_doctor_finds_damage(invoke: Invoke, address: str, postgres: str) ->
     assert {(each["code"], each["run_id"]) for each in report["findings"] if not each["note"]} == {
         ("step_damaged", "one"),
         ("run_differs", "two"),
-        ("summary_differs", "three"),
+        ("run_differs", "three"),
     }
     assert (report["runs"], report["sound"]) == (3, False)
     assert "--repair repairs files" in checked(invoke("doctor", "--repair", "--db", address), 5)

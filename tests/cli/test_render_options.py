@@ -45,7 +45,7 @@ def test_graphs_inside_are_folded(reference: str, options: list[str], clusters: 
 def test_the_steps_of_a_run_are_read_in_parts(nested: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture of a long run holds only a part of its steps, and is the same."""
     assert nested("render", "r", "-o", "whole.txt").exit_code == 0
-    monkeypatch.setattr("graphengine.cli.recorded._AT_A_TIME", 2)
+    monkeypatch.setattr("graphengine.cli.render._AT_A_TIME", 2)
     assert nested("render", "r", "-o", "parts.txt").exit_code == 0
     assert Path("parts.txt").read_text(encoding="utf-8") == Path("whole.txt").read_text(encoding="utf-8")
 

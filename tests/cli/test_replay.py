@@ -177,14 +177,3 @@ def test_nothing_is_imported_if_one_file_is_bad(project: Path, invoke: Invoke, r
     shutil.copy(KEPT / "fork.json", project / "fork.json")
     assert invoke("import", "r.json", "r.json", "fork.json", "--db", "new.db").exit_code == 2
     assert invoke("runs", "--db", "new.db", "--json").stdout.count("run_id") == 0
-
-
-def test_an_imported_branch_reports_its_missing_parent(project: Path, invoke: Invoke) -> None:
-    """The parent is named, and is not imported."""
-    shutil.copy(KEPT / "branch.json", project / "b.json")
-    found = invoke("import", "b.json")
-    assert "it branched from loop after step 2" in found.stderr
-    assert "the parent itself is not imported" in found.stderr
-    reported = document(invoke("show", "branch", "--json").stdout)
-    assert reported["parent"] is None
-    assert len(reported["steps"]) == 8

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
-from graphengine.cli.schemas import Schedules
 from tests.cli.test_queues import FLOW, ran
+from tests.kit.documents import check_document
 
 DAILY = ["schedule", "add", "daily", "--cron", "0 7 * * *", "--graph", "flow.py"]
 
@@ -23,7 +23,7 @@ def test_a_schedule_from_its_beginning_to_its_end() -> None:
     """Each command shows what has become of a schedule."""
     more = ["--zone", "Europe/Berlin", "--input", "n=4", "--missed", "one", "--queue", "mail", "--tag", "nightly"]
     document = ran(*DAILY, *more, "--json")
-    Schedules.model_validate_json(document, strict=True, extra="forbid")
+    check_document("schedule", json.loads(document))
     (added,) = json.loads(document)["schedules"]
     assert (added["name"], added["graph"], added["input"], added["missed"]) == ("daily", "flow", {"n": 4}, "one")
     assert added["next_at"] % 3600 == 0

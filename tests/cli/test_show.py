@@ -102,7 +102,7 @@ def test_a_long_result_is_cut_on_a_terminal_only(
 
 def test_show_lists_the_end_of_a_long_run(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long run the last steps are read and listed as in the whole list; --all lists every step."""
-    monkeypatch.setattr("graphengine.cli.recorded._BEFORE", 1)
+    monkeypatch.setattr("graphengine.cli.show._BEFORE", 1)
     monkeypatch.setattr("graphengine.cli.show._STEPS", 2)
     invoke("run", "counter", "--run-id", "r")
     whole, last = invoke("show", "r", "--all").stdout, invoke("show", "r").stdout

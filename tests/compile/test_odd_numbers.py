@@ -25,7 +25,7 @@ from graphengine.agents import mcp, tool
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
-from graphengine.models import AnthropicModel, Lane, OpenAIChatModel
+from graphengine.models import AnthropicModel, OpenAIChatModel, RateLimiter
 from graphengine.patterns import circuit_breaker
 from graphengine.patterns.circuits import Guarded
 from graphengine.runner.run_events import StepRecorded
@@ -60,13 +60,13 @@ def add(a: int) -> int:
         lambda number: mcp("http://127.0.0.1:1/", timeout_seconds=number),
         lambda number: AnthropicModel("claude-x", timeout_seconds=number),
         lambda number: OpenAIChatModel("gpt-x", timeout_seconds=number),
-        lambda number: Lane(pause_seconds=number),
+        lambda number: RateLimiter(pause_seconds=number),
         lambda number: circuit_breaker(Guarded, add, add, answer="circuit", pause_seconds=number),
         lambda number: SQLiteStore("runs.db", lease_seconds=number),
         lambda number: SQLiteStore("runs.db", busy_timeout_seconds=number),
         lambda number: Worker(Runner(), {}, poll_seconds=number),
     ],
-    ids=["wait", "multiplier", "jitter", "mcp", "anthropic", "openai", "lane", "circuit", "lease", "busy", "poll"],
+    ids=["wait", "multiplier", "jitter", "mcp", "anthropic", "openai", "limiter", "circuit", "lease", "busy", "poll"],
 )
 def test_lengths_of_time_are_finite(made: Callable[[float], object], number: float) -> None:
     """A duration that must end is refused if it is infinite, with the value and the repair."""

@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.errors import RunExists
 from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, Price, batches
-from graphengine.models.anthropic_batches import AnthropicBatches
-from graphengine.models.openai_batches import OpenAIBatches
+from graphengine.models.anthropic import AnthropicBatches
+from graphengine.models.openai_calls import OpenAIBatches
 
 
 class Words(BaseModel):
@@ -54,13 +54,13 @@ def die() -> None:
 def dying(point: str, kind: type[Any]) -> None:
     """Make the process die before or after a step of the batches."""
     if point == "join":
-        joined = batches.Desk.join
+        joined = batches.BatchCollector.join
 
         async def join(self: Any, request: Any) -> Any:
             await joined(self, request)
             die()
 
-        batches.Desk.join = join  # type: ignore[method-assign]
+        batches.BatchCollector.join = join  # type: ignore[method-assign]
         return
     name = {"submitted": "submit"}.get(point, point)
     made = getattr(kind, name)

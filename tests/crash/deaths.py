@@ -37,8 +37,8 @@ POLL_SECONDS: Final = 0.02
 PROCESSES: Final = 60
 """The most processes that any run needs to finish, however it is killed."""
 ANSWERS: Final[Mapping[str, object]] = {"agree": True, "christen": "Ada", "publish": "rerun"}
-PASSING: Final = {"at", "began", "due", "due_at", "traceback"}
-"""The parts in which any two runs differ: times, and tracebacks, which contain line numbers of the engine."""
+PASSING: Final = {"at", "began", "chance", "due", "due_at", "traceback"}
+"""The parts in which any two runs differ: times, chance, and tracebacks, which contain line numbers of the engine."""
 MOMENTS: Final[Sequence[Moment]] = ("line", "line", "before", "submitted", "durable", "stuck")
 LATEST_SECONDS: Final = 0.001
 """The duration of some commits: a death up to this late can hit the writing thread anywhere."""

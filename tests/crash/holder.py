@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import GraphEngineError, RunIsDriven
-from graphengine.runner import loop_time
+from graphengine.runner import attempt
 from graphengine.runner.clock import SystemClock
 from graphengine.stores.addresses import is_postgres
 from graphengine.stores.base import Store
@@ -114,5 +114,5 @@ async def main() -> None:
             write_line(f"error {error.code} {error}")
 
 
-setattr(loop_time, "BLOCKED_SECONDS", BLOCKED_SECONDS)  # noqa: B010 - it is Final for other code
+setattr(attempt, "BLOCKED_SECONDS", BLOCKED_SECONDS)  # noqa: B010 - it is Final for other code
 asyncio.run(main())

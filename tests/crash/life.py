@@ -27,10 +27,10 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, ask, iterations
 from graphengine.reducers import add, extend
-from graphengine.runner.worker import Ended, Worker, WorkerEvent
 from graphengine.stores import long_texts, snapshots
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
+from graphengine.worker.worker import Ended, Worker, WorkerEvent
 
 RUN = "life"
 TOPICS = [f"t{number}" for number in range(8)]

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.reducers import append
-from graphengine.runner.worker import Worker
+from graphengine.worker.worker import Worker
 
 NODES = 3
 

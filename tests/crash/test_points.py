@@ -78,9 +78,9 @@ async def test_a_store_without_commits_passes_the_other_points() -> None:
 
 async def test_nothing_stays_installed(tmp_path: Path) -> None:
     """Afterwards commits and tasks are unpatched."""
-    before = (TaskRunner.run, worker.Connection)
+    before = (TaskRunner.run, worker.connect)
     await passed_by(SQLiteStore(tmp_path / "runs.db"))
-    assert (TaskRunner.run, worker.Connection) == before
+    assert (TaskRunner.run, worker.connect) == before
 
 
 async def test_a_watched_store_is_the_store_in_everything_else(tmp_path: Path) -> None:

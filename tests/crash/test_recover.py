@@ -7,8 +7,8 @@ import pytest
 
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import DefinitionError, GraphChanged
-from graphengine.runner import Worker
-from graphengine.runner.worker import Took, WorkerEvent
+from graphengine.worker import Worker
+from graphengine.worker.worker import Took, WorkerEvent
 from tests.crash.leaver import ORPHANS, Work, graph, work
 from tests.kit import forks
 

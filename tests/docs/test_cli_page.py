@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
-from graphengine.cli.helping import Command
+from graphengine.cli.context import Exit
 from graphengine.cli.main import COMMANDS, main
-from graphengine.cli.session import Exit
+from graphengine.cli.options import Command
 from scripts import cli_docs
 
 ROOT = Path(__file__).resolve().parents[2]

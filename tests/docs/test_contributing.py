@@ -17,7 +17,7 @@ def test_the_example_changes_lines_that_exist() -> None:
     """The lines that the example removes are together in the file that it names."""
     (diff,) = [text for language, text in BLOCK.findall(GUIDE) if language == "diff"]
     removed = [line[1:].strip() for line in diff.splitlines() if line.startswith("-")]
-    code = (ROOT / "graphengine" / "engine" / "rules" / "visit.py").read_text(encoding="utf-8")
+    code = (ROOT / "graphengine" / "graph" / "options.py").read_text(encoding="utf-8")
     lines = [line.strip() for line in code.splitlines()]
     at = lines.index(removed[0])
     assert lines[at : at + len(removed)] == removed

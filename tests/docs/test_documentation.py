@@ -13,8 +13,8 @@ import click
 import pytest
 
 from benchmarks.joins import BEGIN, FINISH
-from graphengine.cli.helping import Command
 from graphengine.cli.main import COMMANDS, main
+from graphengine.cli.options import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -18,8 +18,8 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Shift, Step
 from graphengine.engine.stored import from_record, to_record
+from graphengine.history.usage import usage_from
 from graphengine.reducers import maximum
-from graphengine.runner.result import usage_from
 from graphengine.state import amounts
 from graphengine.state.encoded import opened
 from tests.kit.facts import made_step, said

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph
-from graphengine.engine.ready import mover_of, next_due
+from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.stores.summaries import summary_of
 from tests.kit.session import Session
 
@@ -60,9 +60,9 @@ def test_to_ask_what_can_move_changes_nothing() -> None:
     snapshot = session.snapshot
 
     def asked() -> str | None:
-        before = snapshot.mover, list(snapshot.movers or ())
-        found = mover_of(snapshot)
-        assert (snapshot.mover, list(snapshot.movers or ())) == before
+        before = snapshot.runnable, list(snapshot.maybe_runnable or ())
+        found = runnable_frame(snapshot)
+        assert (snapshot.runnable, list(snapshot.maybe_runnable or ())) == before
         return found
 
     assert asked() is None

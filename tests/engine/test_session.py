@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Sizes
 from graphengine.engine.events import Begun, BranchedOff, NodeFailed, NodeFinished, StopAsked
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import fold
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.snapshot import Snapshot
@@ -107,7 +107,7 @@ def test_stale_events_are_dropped() -> None:
     session.commit([finished("left", "l")], log.append)
     joined = session.take_tasks()
     assert [task.mode for task in joined] == ["join"]
-    stale = NodeFailed("~gone", "right", 1, 1, 0.0, 1.0, error_of(ValueError("late")))
+    stale = NodeFailed("~gone", "right", 1, 1, 0.0, 1.0, failure_record(ValueError("late"), "right", 1))
     done = session.commit([stale], log.append)
     assert (done.steps, done.durable) == ([], None)
     assert len(log.batches) == 2

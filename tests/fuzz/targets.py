@@ -20,16 +20,17 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
-from graphengine.cli.folders import graph_files
+from graphengine.cli.answer import value_from
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
+from graphengine.cli.places import graph_files
 from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline, reason
 from graphengine.cli.terminal import Channel
-from graphengine.cli.values import value_from
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError
 from graphengine.history.json_document import run_document
 from graphengine.history.load import load_snapshot, snapshot_of
+from graphengine.history.step_document import plain
 from graphengine.reducers import append
 from graphengine.render import render_outline
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
@@ -128,7 +129,7 @@ def log(data: bytes) -> None:
     info = RunInfo("r", "outer", "f", "running", len(steps) + 1, 1.0, 1.0)  # the row agrees with any log up to there
     found = snapshot_of(Loaded(info, None, steps), "r")
     shown(steps)
-    run_document(info, found, steps)
+    plain(run_document(info, found, steps))
     if found.frames:
         refit(GRAPH.compile(), found, OUTLINE)
         result_of(GRAPH.compile(), found)
@@ -148,7 +149,7 @@ def snapshot(data: bytes) -> None:
     """Read a stored snapshot, and the rows after it."""
     info = RunInfo("r", "outer", "f", "running", 1, 1.0, 1.0)
     found = snapshot_of(Loaded(info, data, []), "r")
-    run_document(info, found, [])
+    plain(run_document(info, found, []))
 
 
 def outline(data: bytes) -> None:

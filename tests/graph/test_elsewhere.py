@@ -77,7 +77,6 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("edges from a list", lambda: three().add_edge(["b", "c"], "d"), "add_fork(…, ['b', 'c'], join='d')"),
     ("edges to a list", lambda: three().add_edge("a", ["b", "c"]), "add_fork('a', ['b', 'c'], join=…)"),
     ("a function as a node's name", lambda: three().add_edge(work, END), "its name: 'work'"),
-    ("a forgotten await", lambda: three().run({}).state, "await graph.run(state)"),
     ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
 ]
 

@@ -18,8 +18,7 @@ from graphengine.engine.steps import Shift, usage_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import StoreCorrupt
 from graphengine.history.export import import_run, read_file
-from graphengine.history.load import load_visits
-from graphengine.history.states import States
+from graphengine.history.load import States, load_visits
 from graphengine.history.visits import Visits
 from graphengine.stores.memory import MemoryStore
 from tests.kit.drive import Drive

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, exp
 from starlette.types import ASGIApp
 
 from graphengine.history.selection import status_of
-from graphengine.inspector.guard import Guard
-from graphengine.inspector.server import Settings, application
+from graphengine.serve.guard import Guard, PageAccess
+from graphengine.serve.inspector.server import Settings, application
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import PORT, TOKEN
 from tests.inspector.graphs import write_some
@@ -72,7 +72,7 @@ async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
     try:
         app = application(Settings(path, store, command, "1.2.3", **more))
         async with app.router.lifespan_context(app):
-            yield Guard(app, port=PORT, token=TOKEN)
+            yield Guard(app, PageAccess(PORT, TOKEN))
     finally:
         await store.close()
 
@@ -152,7 +152,7 @@ def visit(tab: Tab) -> Iterator[Opened]:
 
     def open_page(url: str, path: str = "/", *, is_refused: bool = False, is_second: bool = False) -> Page:
         page = tab.another() if is_second else tab.page
-        tab.expected = "status of 400" if is_refused else "net::ERR_"
+        tab.expected = "status of 422" if is_refused else "net::ERR_"
         base, _, token = url.partition("/#")
         page.goto(f"{base}{path}#{token}")
         page.wait_for_selector("main")

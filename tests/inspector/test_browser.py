@@ -168,6 +168,19 @@ def test_the_picture_is_lit_as_at_the_selected_step(url: str, visit: Opened) -> 
     expect(page.locator(".step.selected")).to_have_attribute("data-seq", "2")
 
 
+def test_a_step_is_selected_on_the_timeline(url: str, visit: Opened) -> None:
+    """A click on a bar selects its step, which is marked there; the chart can be drawn longer."""
+    page = opened_run(visit(url, "/run?id=broken"))
+    chart = page.get_by_role("group", name="timeline")
+    expect(chart.locator(".here")).to_have_count(1)
+    chart.locator("[data-seq='2'] rect").click(position={"x": 3, "y": 3})
+    expect(page.get_by_role("tab", name="step 2")).to_be_visible()
+    expect(chart.locator(".here").first).to_have_attribute("data-seq", "2")
+    width = int(chart.locator("svg").get_attribute("width") or 0)
+    page.get_by_label("show a shorter time").click()
+    expect(chart.locator("svg")).to_have_attribute("width", str(2 * width))
+
+
 def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
     """Retries are flagged; the step that succeeded lists the attempts before it."""
     page = opened_run(visit(url, "/run?id=broken&at=4"))
@@ -507,8 +520,12 @@ def test_scores_searches_exports_and_tests(acting: str, visit: Opened) -> None:
     """Scores are drawn with their thresholds, a search finds what the list leaves out, and a run is downloaded."""
     page = opened_run(visit(acting, "/run?id=five&at=6"))
     page.get_by_role("tab", name="scores").click()
-    expect(page.locator(".chart")).to_have_count(2)
-    expect(page.locator(".chart").nth(1)).to_contain_text(re.compile(r">= 7.*high enough"))
+    chart = page.locator(".panel .chart")
+    expect(chart).to_contain_text(re.compile("≥ 7.*high enough"))
+    expect(chart.locator(".here title")).to_have_text(["work 4 at step 6: 4", "work 4 at step 6: 10"])
+    chart.locator("[data-seq='3']").first.click()
+    expect(page.get_by_role("tab", name="step 3")).to_be_visible()
+    expect(chart.locator(".here title")).to_have_text(["work 2 at step 3: 2", "work 2 at step 3: 7"])
     with page.expect_download() as download:
         page.get_by_role("link", name="Export the run as a file").click()
     assert download.value.suggested_filename == "five.json"
@@ -553,4 +570,5 @@ def test_a_run_of_ten_thousand_steps_opens(acting: str, visit: Opened) -> None:
     page.keyboard.press("Escape")
     page.locator(".step").first.click()
     expect(page.locator(".panel .changes")).to_be_visible()
-    expect(page.locator(".timeline canvas")).to_be_visible()
+    expect(page.locator(".timeline svg")).to_be_visible()
+    assert page.locator(".timeline svg *").count() < 5000

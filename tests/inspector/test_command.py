@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from graphengine.cli.main import main
 from graphengine.cli.schemas import schema_of
-from graphengine.inspector.server import listen
+from graphengine.serve.inspector.server import listen
 from graphengine.stores.base import RunInfo
 from tests.inspector.conftest import ROOT
 from tests.kit import forks
@@ -67,7 +67,7 @@ def test_a_missing_database_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without starlette the error names what to install."""
-    monkeypatch.setitem(sys.modules, "graphengine.inspector.server", None)
+    monkeypatch.setitem(sys.modules, "graphengine.serve.inspector.server", None)
     code, text = invoke("--db", str(recorded))
     assert code == 2
     assert "durable-graphengine[inspect]" in text
@@ -107,7 +107,7 @@ def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
 def test_released_runs_are_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After Ctrl-C the command prints how to resume each run that was driven and released."""
     info = RunInfo("cut", "essay", "f", "running", 3, 0.0, 0.0)
-    monkeypatch.setattr("graphengine.inspector.server.serve", lambda *_: [info])
+    monkeypatch.setattr("graphengine.serve.inspector.server.serve", lambda *_: [info])
     code, text = invoke("--db", str(recorded), "--drive", "--graph", DRIVEN)
     assert code == 0
     assert "run cut was released; resume: graphengine resume cut" in text

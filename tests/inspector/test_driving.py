@@ -11,13 +11,13 @@ from starlette.types import ASGIApp
 from graphengine import Runner
 from graphengine.agents import TextDelta
 from graphengine.errors import InputError, RunExists
-from graphengine.inspector.acts import Acts
-from graphengine.inspector.books import Books
-from graphengine.inspector.driving import Drivable, Driver, Drives
-from graphengine.inspector.feed import Feed
-from graphengine.inspector.live import LiveRun
-from graphengine.inspector.server import Settings
 from graphengine.runner import RunFailed
+from graphengine.serve.inspector.acts import Acts
+from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.driving import Drivable, Driver, Drives
+from graphengine.serve.inspector.feed import Feed
+from graphengine.serve.inspector.live import LiveRun
+from graphengine.serve.inspector.server import Settings
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.secret_graph import CANARY, made
 from tests.inspector import driven
@@ -105,7 +105,7 @@ async def test_a_run_is_started(driving: ASGIApp, tmp_path: Path) -> None:
 )
 async def test_a_start_that_does_not_fit_is_refused(driving: ASGIApp, body: dict[str, Any], words: str) -> None:
     """A state that does not validate, an id that is taken and an unknown graph begin nothing."""
-    refused = (await act(driving, "start", 400, **body))["error"]
+    refused = (await act(driving, "start", 409 if "id" in body else 422, **body))["error"]
     assert words in refused["message"] + refused["repair"]
     assert len((await read(driving, "runs"))["runs"]) == 2
 
@@ -162,7 +162,7 @@ async def test_a_preview_names_the_calls_that_are_kept(driving: ASGIApp) -> None
 async def test_a_branch_that_does_not_fit_is_refused(driving: ASGIApp, body: dict[str, Any]) -> None:
     """A step that does not exist and a field that does not exist are refused, in the preview as in the branch."""
     for name in ("preview", "branch"):
-        assert (await act(driving, name, 400, id="five", **body))["error"]["repair"] is not None
+        assert (await act(driving, name, 422, id="five", **body))["error"]["repair"] is not None
     assert len((await read(driving, "runs"))["runs"]) == 2
 
 
@@ -193,7 +193,7 @@ async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
 
 async def test_runs_are_released_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose node is still in flight after the grace is released and named; another process can resume it."""
-    monkeypatch.setattr("graphengine.inspector.driving._GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("graphengine.serve.inspector.driving._GRACE_SECONDS", 0.05)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         await driver.start({"graph": "essay", "state": state, "id": "cut"})
@@ -268,13 +268,13 @@ async def test_secrets_stay_hidden(tmp_path: Path) -> None:
         seen += [await read(app, "find", id=run, text="token"), await read(app, "step", id=run, seq=2)]
         assert CANARY not in json.dumps(seen, ensure_ascii=False)
         assert (await read(app, "find", id=run, text=CANARY))["found"] == []
-        refused = await act(app, "start", 400, graph="vault", state={"word": "bad" + CANARY})
+        refused = await act(app, "start", 422, graph="vault", state={"word": "bad" + CANARY})
         assert CANARY not in json.dumps(refused, ensure_ascii=False)
 
 
 async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop of a run that is driven here is answered at once, and takes effect after the node in flight."""
-    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 0.05)
+    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 0.05)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
@@ -288,7 +288,7 @@ async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
 
 async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `now` the nodes in flight are cancelled, and the stop takes effect at once."""
-    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 60)
+    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 60)
     async with asyncio.timeout(60), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]

@@ -1,7 +1,7 @@
 import pytest
 from starlette.types import ASGIApp
 
-from graphengine.web.messages import BODY_BYTES
+from graphengine.serve.messages import BODY_BYTES
 from tests.inspector.client import ORIGIN, PORT, TOKEN, WRITES, address, cookie, post, request
 
 READS = ["session", "runs", "overview", "lines", "events", address("run", id="five"), address("step", id="five", seq=2)]
@@ -169,13 +169,13 @@ async def test_no_path_leaves_the_folder(app: ASGIApp, name: str) -> None:
         address("/api/step", id="five", seq=1 << 40),
         address("/api/runs", status="' OR 1"),
         address("/api/runs", begun_after="nan"),
-        address("/api/picture", fingerprint="f", theme="../x"),
+        address("/api/picture", fingerprint="f", detail="../x"),
     ],
 )
 async def test_parameters_are_checked(app: ASGIApp, path: str) -> None:
     """An invalid parameter is refused with its name, and does not reach a statement."""
     answer = await request(app, path, headers={"cookie": await cookie(app)})
-    assert answer.status == 400
+    assert answer.status == 422
     assert answer.document["error"]["where"]
 
 

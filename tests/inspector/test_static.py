@@ -5,10 +5,12 @@ import re
 from itertools import combinations
 from pathlib import Path
 
-import graphengine.inspector
+import graphengine.serve.inspector
+from graphengine.render.charts.canvas import BY_NIGHT
+from graphengine.render.looks import night_rules
 from tests.render.test_looks import EYES, seen
 
-STATIC = Path(graphengine.inspector.__file__).parent / "static"
+STATIC = Path(graphengine.serve.inspector.__file__).parent / "static"
 FILES = [file for file in STATIC.rglob("*") if file.suffix in {".js", ".css", ".html"}]
 OWN = [file for file in FILES if "vendor" not in file.parts]
 
@@ -34,7 +36,7 @@ def test_user_text_is_never_html() -> None:
     found = [(file.name, way) for file in OWN for way in re.findall(ways, file.read_text(encoding="utf-8"))]
     assert found == []
     parsers = [file.name for file in OWN if "DOMParser" in file.read_text(encoding="utf-8")]
-    assert parsers == ["picture.js"]
+    assert parsers == ["parts.js"]
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
@@ -44,6 +46,13 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         assert "://" not in text, file.name
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<style|\son\w+=|<script(?![^>]*\bsrc=)", page)
+
+
+def test_charts_and_pictures_are_dark_on_a_dark_page() -> None:
+    """The page's policy forbids styles in an SVG, so the style sheet has the dark colours of what the server draws."""
+    style = (STATIC / "app.css").read_text(encoding="utf-8")
+    assert BY_NIGHT in style
+    assert " ".join(night_rules(within=":where(.picture) ")) in style
 
 
 def test_outcomes_are_distinguishable_for_all_eyes() -> None:

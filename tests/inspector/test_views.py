@@ -1,4 +1,5 @@
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,12 +11,12 @@ from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.history.export import import_run, parse
-from graphengine.inspector.books import Books
-from graphengine.inspector.feed import Feed
-from graphengine.inspector.pictures import Pictures
-from graphengine.inspector.queries import Query
-from graphengine.inspector.views import Views
 from graphengine.models.scripted import ScriptedModel
+from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.feed import Feed
+from graphengine.serve.inspector.pictures import Pictures
+from graphengine.serve.inspector.queries import Query
+from graphengine.serve.inspector.views import Views
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import address, cookie, post, request
 from tests.inspector.graphs import HOSTILE_ID, State, counter, record
@@ -153,11 +154,17 @@ async def test_a_run_stands_where_it_stood_at_a_step(app: ASGIApp) -> None:
     assert (await read(app, "state", id="broken"))["state"]["n"] == 1
 
 
-async def test_the_items_of_a_map_are_one_row_of_the_timeline(app: ASGIApp) -> None:
-    """Twelve items are twelve spans of one row, so that a map of ten thousand is readable."""
-    rows = {row["path"]: row["spans"] for row in (await read(app, "timeline", id="items"))["rows"]}
-    assert list(rows) == ["begin", "double"]
-    assert len([span for span in rows["double"] if span[0] == "work"]) == 12
+async def test_the_timeline_is_the_chart_of_the_command(app: ASGIApp) -> None:
+    """It is as wide as the page wants, within limits, says the same in words, and names the step of each bar."""
+    found = await read(app, "timeline", id="items", column=800)
+    assert 'width="800"' in found["svg"]
+    assert "<style" not in found["svg"]
+    steps = [int(seq) for seq in re.findall(r'data-seq="(\d+)"', found["svg"])]
+    assert len(steps) == len({*steps}) == 14
+    assert found["words"].startswith("Timeline of mapped, run items: finished after 2 visits")
+    for column, width in ((1e300, 20_000), (1, 200)):
+        svg = (await read(app, "timeline", id="items", column=column))["svg"]
+        assert f'width="{width}"' in svg
 
 
 async def test_runs_are_compared(app: ASGIApp) -> None:
@@ -188,11 +195,11 @@ async def test_an_answer_is_recorded(app: ASGIApp, database: Path) -> None:
     known = await cookie(app)
     wrong = {"id": "asks", "wait": "approve", "value": {"decision": "publish", "stars": 9}}
     refused = await post(app, "/api/answer", wrong, cookie=known)
-    assert refused.status == 400
+    assert refused.status == 422
     assert "5" in refused.document["error"]["message"]
     right = {**wrong, "value": {"decision": "publish", "stars": 4, "remarks": "good"}}
     assert (await post(app, "/api/answer", right, cookie=known)).status == 200
-    assert (await post(app, "/api/answer", right, cookie=known)).status == 400  # answered already
+    assert (await post(app, "/api/answer", right, cookie=known)).status == 422  # answered already
     async with Runner(database) as runner:
         assert [message.kind for message in await runner.store.inbox(["asks"])] == ["answer"]
 
@@ -211,12 +218,12 @@ async def test_a_run_is_stopped_and_tagged_and_gets_a_message(app: ASGIApp, data
         assert len(await runner.store.inbox(["asks"])) == 1
     assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 200
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
-    assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 400
+    assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 422
 
 
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the database is: only the wait for the nodes in flight of a run that is driven here is limited."""
-    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 0.0)
+    monkeypatch.setattr("graphengine.serve.inspector.acts._STOP_SECONDS", 0.0)
     assert (await post(app, "/api/stop", {"id": "asks"}, cookie=await cookie(app))).status == 200
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
 
@@ -244,7 +251,7 @@ async def test_a_queued_run_is_stopped(app: ASGIApp, database: Path) -> None:
 )
 async def test_a_write_is_checked(app: ASGIApp, body: object) -> None:
     """A body of another shape is refused."""
-    assert (await post(app, "/api/tag", body, cookie=await cookie(app))).status == 400
+    assert (await post(app, "/api/tag", body, cookie=await cookie(app))).status == 422
 
 
 async def test_a_call_has_its_prompt_filled_again() -> None:
@@ -312,12 +319,12 @@ async def test_a_text_is_found_in_whole_steps(app: ASGIApp) -> None:
 
 async def test_scores_are_read_from_the_conditions(app: ASGIApp) -> None:
     """The numbers that conditions compare are there with their thresholds; a path can be named; others are refused."""
-    series = {each["path"]: each for each in (await read(app, "scores", id="five"))["series"]}
-    assert series["score"]["thresholds"] == [{"sign": ">=", "value": 7.0, "label": "high enough"}]
-    assert [sample[3] for sample in series["n"]["samples"]] == [1, 2, 3, 4, 5]
-    assert [each["path"] for each in (await read(app, "scores", id="five", path="n"))["series"]] == ["n"]
+    words = (await read(app, "scores", id="five"))["words"]
+    assert "score >= 7: high enough" in words
+    assert "n: work 1: 1, work 2: 2, work 3: 3, work 4: 4, work 5: 5" in words
+    assert "score" not in (await read(app, "scores", id="five", path="n"))["words"].partition("\n")[2]
     refused = await request(app, address("/api/scores", id="asks"), headers={"cookie": await cookie(app)})
-    assert (refused.status, refused.document["error"]["repair"][:4]) == (400, "name")
+    assert (refused.status, refused.document["error"]["repair"][:4]) == (422, "name")
 
 
 async def test_a_run_is_exported(app: ASGIApp, tmp_path: Path) -> None:

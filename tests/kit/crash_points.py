@@ -20,16 +20,16 @@ from __future__ import annotations
 import inspect
 import os
 import signal
+import sqlite3
 import threading
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from graphengine.runner.attempt import TaskRunner
 from graphengine.stores.base import Store
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from graphengine.engine.events import Event
@@ -125,11 +125,11 @@ class CrashPoints:
         _replace(TaskRunner, "run", watched_run, undone)
 
     def _watch_commits(self, undone: ExitStack) -> None:
-        from graphengine.stores.sqlite import worker  # noqa: PLC0415 - other stores do not need it
+        from graphengine.stores.sqlite import checkpoints, worker  # noqa: PLC0415 - other stores do not need it
 
-        points = self
+        points, connect = self, worker.connect
 
-        class Watched(worker.Connection):
+        class Watched(sqlite3.Connection):
             def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
                 if sql != "COMMIT":
                     return super().execute(sql, parameters)
@@ -138,7 +138,13 @@ class CrashPoints:
                 points.passes("after commit")
                 return cursor
 
-        _replace(worker, "Connection", Watched, undone)
+        def for_steps(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+            """Watch the event loop's own connection, the only one that waits for nothing; leave the lease's alone."""
+            factory = sqlite3.Connection if busy_timeout_seconds else Watched
+            return connect(uri, busy_timeout_seconds=busy_timeout_seconds, factory=factory)
+
+        _replace(worker, "connect", partial(connect, factory=Watched), undone)
+        _replace(checkpoints, "connect", for_steps, undone)
 
 
 class _Watched:

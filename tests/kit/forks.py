@@ -38,7 +38,7 @@ LOADED: Final = (
     "graphengine.cli.inputs",
     "graphengine.cli.main",
     "graphengine.cli.run",
-    "graphengine.runner.worker",
+    "graphengine.worker.worker",
     "graphengine.stores.sqlite",
     "docstring_parser",
     "filelock",
@@ -56,8 +56,8 @@ SDKS: Final = ("anthropic", "openai", *MODELS, *HTTP)
 """What a caller of models imports."""
 SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "starlette.applications")
 """What a server of HTTP imports."""
-INSPECTOR: Final = ("graphengine.inspector.server", "graphengine.render.charts.spans", *SERVER)
-SERVICE: Final = ("graphengine.service.server", "graphengine.service.app", "graphengine.cli.serve", *SERVER)
+INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER)
+SERVICE: Final = ("graphengine.serve.service.server", "graphengine.serve.service.app", "graphengine.cli.serve", *SERVER)
 BRIEFS: Final = (
     "graphengine.briefs.doubts",
     "graphengine.briefs.endings",

@@ -22,8 +22,7 @@ from pydantic import BaseModel
 
 from graphengine import Graph, Runner, TextFile, __version__
 from graphengine.history.export import Exported, export_run, to_json_text
-from graphengine.models.base import Request, Response
-from graphengine.models.offline import OfflineModel
+from graphengine.models.base import OfflineModel, Request, Response
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from scripts.demo import ANSWERS

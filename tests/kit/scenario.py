@@ -235,7 +235,12 @@ def _step(step: Step) -> list[str]:
     lines += _fact_lines("why", data.pop("why", None))
     for name in ("fingerprint", "graph", "version"):
         data.pop(name, None)
-    lines += _failure(data.pop("error", None))
+    error = data.pop("error", None)
+    lines += _failure(error)
+    if step.frame and data.get("status") == "failed":
+        data |= _matched_by(error)
+    for name in ("cause", "chance", "given"):  # what a replay reads, which the other lines show too
+        data.pop(name, None)
     marks = data.pop("marks", {})
     if "stop" in data and data["stop"]["explanation"] == said(step).get("why"):
         data["stop"] = {**data["stop"], "explanation": ""}  # the same text as the reason above
@@ -280,7 +285,7 @@ _ORDER: Final = (
         "wait",
         "by",
     ),
-    *("answer", "message", "said", "inside", "fallback", "fork", "edge", "status", "stop", "names", "lasting"),
+    *("answer", "message", "said", "inside", "fallback", "fork", "edge", "status", "stop", "names", "non_retryable"),
     *("samples", "cancelled", "writes"),
 )
 """The order in which a page shows the facts of a step."""
@@ -318,6 +323,11 @@ def _failure(failure: Mapping[str, Any] | None) -> list[str]:
     return [headline, *(f"    {line.strip()}" for line in more)]
 
 
+def _matched_by(failure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the frame around a failed one matches and retries its failure by."""
+    return {name: failure[name] for name in ("names", "non_retryable") if failure.get(name)}
+
+
 def _mark(key: str, mark: object) -> str:
     return f"{key} = {'digest' if key.startswith('change:') else _json(mark)}"
 
@@ -350,11 +360,19 @@ def _snapshot(session: Session) -> list[str]:
     return lines + [line for frame in snapshot.frames.values() for line in _frame(snapshot, frame)]
 
 
+_AFTER_FAILURES: Final = (
+    *("since", "arrived", "choice", "ended", "begun", "waits", "memos", "limits", "steps", "entered", "spent"),
+)
+
+
 def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
     record = dict(to_record(snapshot)["frames"][frame.id])
     values, marks = record.pop("values"), record.pop("marks", {})
     facts = ", ".join(f"{name} {_plain(record.pop(name, 1))}" for name in ("phase", "at", "visit", "attempt"))
     lines = [f"frame {frame.id} {facts}" if frame.id else f"frame {facts}"]
+    if frame.id and "failure" in record:
+        record |= _matched_by(record["failure"])
+        record |= {name: record.pop(name) for name in _AFTER_FAILURES if name in record}
     for name in ("error", "cause", "failure"):
         lines += [line.replace("error", name, 1) for line in _failure(record.pop(name, None))]
     lines += [f"  {name} {_json(value)}" for name, value in record.items() if value and name != "samples"]

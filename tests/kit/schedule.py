@@ -24,14 +24,14 @@ from graphengine.engine.events import (
     NodeLeft,
     Settled,
 )
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
 from graphengine.engine.ready import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Step
+from graphengine.engine.steps import Step, path_of
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.state.encoded import opened, opened_ops
 from graphengine.state.json_values import JsonValue
@@ -145,7 +145,7 @@ class Schedule:
             early.append(Settled(frame.id, now))
         if frame.kind == "sub" and isinstance(frame.phase, Ended):
             early.append(LimitMet(frame.id, now))
-        error = error_of(Boom("late"))
+        error = failure_record(Boom("late"), path_of(frame.id, frame.at), frame.attempt)
         early += [
             NodeFailed(frame.id, frame.at, frame.visit, frame.attempt - 1, now, now, error),
             NodeFailed(frame.id, frame.at, frame.visit + 1, frame.attempt, now, now, error),
@@ -209,7 +209,8 @@ class Schedule:
         visit = (task.frame, task.node, task.visit, task.attempt, now, now)
         if outcome.kind in ("boom", "slow"):
             error = Boom("boom") if outcome.kind == "boom" else Slow("slow")
-            return NodeFailed(*visit, error_of(error), outcome.usage, "", outcome.chance)
+            failure = failure_record(error, path_of(task.frame, task.node), task.attempt)
+            return NodeFailed(*visit, failure, outcome.usage, "", outcome.chance)
         result = result_of(node, outcome.seed, bad=outcome.kind == "bad", mark=mark_of(self.spec_of(frame)))
         return NodeFinished(*visit, result, outcome.usage)
 

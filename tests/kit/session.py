@@ -23,9 +23,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.agents.in_run import AgentsOfRun
 from graphengine.agents.model_routing import Models
-from graphengine.calls.interrupts import Interrupt
+from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
     Answered,
@@ -46,13 +45,13 @@ from graphengine.engine.events import (
     WaitOver,
     WorkDone,
 )
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.phases import Phase, Waiting
 from graphengine.engine.plan import Plan
-from graphengine.engine.ready import limit_reached, mover_of, next_due, ready
+from graphengine.engine.ready import limit_reached, next_due, ready, runnable_frame
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Decided, Step, WaitRecord, path_of
@@ -61,8 +60,9 @@ from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.followers import Following
 from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
-from graphengine.runner.previous_runs import PastRun
+from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
+from graphengine.state.interrupts import Interrupt
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
 from graphengine.testing import FakeClock
@@ -75,6 +75,10 @@ class Alone:
     note: Callable[[Event], Awaitable[None]]
     is_watched: bool = False
     is_halting: bool = False
+    wrote_at: float = 0.0
+
+    async def check_owned(self) -> None:
+        """Do nothing: no other process drives it."""
 
     @property
     def in_flight(self) -> set[Any]:
@@ -300,7 +304,7 @@ class Session:
     ) -> Step:
         """Fail a task (of a node or frame), after some seconds."""
         task, began = self._begin(seconds, of)
-        record = error_of(error)
+        record = failure_record(error, path_of(task.frame, task.node), task.attempt)
         return self.send(
             NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, record, usage, "", chance)
         )
@@ -525,7 +529,7 @@ def check_kinds(snapshot: Snapshot) -> None:
 
 def check_waits(kept: Snapshot, again: Snapshot) -> None:
     """Check what a snapshot keeps of its waits, and of the frames that can move, against one that was just read."""
-    assert (mover_of(kept) is None) == (mover_of(again) is None), "the frames that can move are not known"
+    assert (runnable_frame(kept) is None) == (runnable_frame(again) is None), "the frames that can move are not known"
     waits = [(name, wait, frame) for frame in kept.frames.values() for name, wait in frame.waits.items()]
     assert kept.open_waits.count == len(waits)
     assert next_due(kept) == min((wait.due for _, wait, _ in waits if wait.due is not None), default=None)

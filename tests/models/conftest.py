@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, lane
+from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, limiter
 from tests.models.adapters import Made
 from tests.models.aimock_server import Aimock, missing
 from tests.models.edge_server import EdgeServer
@@ -23,7 +23,7 @@ def edge_process() -> Iterator[EdgeServer]:
 def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
     """Return our own model server, without scenes and calls. A call to which it objects fails the test."""
     edge_process.reset()
-    lane._NAMED.clear()  # noqa: SLF001 - models of earlier tests have the same address, and their lanes may be closed
+    limiter._NAMED.clear()  # noqa: SLF001 - models of earlier tests have the same address, and their limiters may be closed
     yield edge_process
     assert edge_process.faults == []
     assert edge_process.objections == []

@@ -13,12 +13,12 @@ import pytest
 
 from graphengine import ScriptedModel
 from graphengine.errors import ModelError
-from graphengine.models import Lane, RecordedModel, Router, server_events
+from graphengine.models import RateLimiter, RecordedModel, Router, received
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Model, Request
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.models.server_events import Event, EventReader, ServerEvents
+from graphengine.models.received import Event, EventReader, ServerEvents
 from tests.conformance.model_kit import question
 from tests.conformance.model_scenes import Fails, Says, Scene, Tears
 from tests.models.edge_server import EdgeServer, WireService
@@ -34,7 +34,9 @@ def model(request: pytest.FixtureRequest, edge: EdgeServer, tmp_path: Path) -> M
         "anthropic": lambda: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=edge.url),
         "openai": lambda: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
         "openai-chat": lambda: OpenAIChatModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
-        "router": lambda: Router([OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url, lane=Lane())]),
+        "router": lambda: Router(
+            [OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url, limiter=RateLimiter())]
+        ),
         "recorded": lambda: RecordedModel(
             tmp_path / "r.json", model=OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url)
         ),
@@ -188,8 +190,8 @@ def test_a_line_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             looked_at += len(given)
             return ends.split(given)
 
-    ends = server_events._LINE_END  # noqa: SLF001 - the work of a reader is what it searches for line ends
-    monkeypatch.setattr(server_events, "_LINE_END", Counting())
+    ends = received._LINE_END  # noqa: SLF001 - the work of a reader is what it searches for line ends
+    monkeypatch.setattr(received, "_LINE_END", Counting())
     reader, chunks = EventReader(), [b"data: ", *[b"x" * 1000] * 1000, b"\n\n"]
     assert [len(event.data) for chunk in chunks for event in reader.events(chunk)] == [1_000_000]
     assert looked_at == sum(map(len, chunks))

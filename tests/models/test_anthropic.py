@@ -341,7 +341,7 @@ class TestFailures:
         with pytest.raises(ModelError) as caught:
             await model.answer(asks(streamed=streamed))
         assert type(caught.value) is FAILURES[trouble]
-        assert "so it is with [key]" in caught.value.message
+        assert "so it is with [secret]" in caught.value.message
         assert "request req_1" in caught.value.message
         assert caught.value.repair
         assert caught.value.retry_after_seconds == 3

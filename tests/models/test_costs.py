@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from graphengine.media import Media
 from graphengine.models import AnthropicModel, BedrockModel, OpenAIChatModel, OpenAIModel, Price
 from graphengine.models.base import Message, Request
-from graphengine.state.media import Media
 from tests.models.acts import Raw
 from tests.models.wire import Event
 

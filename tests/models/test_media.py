@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from graphengine import Media
 from graphengine.errors import BadRequest
 from graphengine.models import Message, OpenAIChatModel, Request, ToolCall
-from graphengine.models.lane import estimated_tokens
+from graphengine.models.base import estimated_tokens
 from tests.conformance.model_scenes import Says
 from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer
@@ -138,7 +138,7 @@ async def test_sound_is_taken_by_chat_completions_alone(model: Made, edge: EdgeS
 
 
 def test_media_count_as_tokens() -> None:
-    """A picture as the largest one, a document by its size; both for lanes and for limits."""
+    """A picture as the largest one, a document by its size; both for limiters and for limits."""
     plain = Request("a", "", [Message(role="user", text="x" * 40)])
     large = Media(data=b"%PDF-" + bytes(300_000))
     shown = Request("a", "", [Message(role="user", text="x" * 40, media=(PHOTO, large))])

@@ -89,7 +89,7 @@ def test_an_error_has_the_servers_message_and_never_the_key() -> None:
     failures = Failures("openai:gpt-5", "http://127.0.0.1:1/v1", Key(KEY, "OPENAI_API_KEY"), 60.0)
     made = failed(complaint(error(f"not\nwith {KEY}", "rate_limit_exceeded"), 429), failures)
     assert isinstance(made, RateLimited)
-    assert made.message == "openai:gpt-5 limits the rate of calls (HTTP 429): not with [key]"
+    assert made.message == "openai:gpt-5 limits the rate of calls (HTTP 429): not with [secret]"
     assert made.where == "model openai:gpt-5"
 
 

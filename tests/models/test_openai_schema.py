@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from graphengine.models.openai_schema import DEEPEST, JsonObject, strict_schema
+from graphengine.models.openai_parts import DEEPEST, JsonObject, strict_schema
 
 
 class Dog(BaseModel):

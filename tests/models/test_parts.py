@@ -81,7 +81,7 @@ def cited(native: Any, text: str = "", end: int | None = None) -> Citation:
 class Streaming:
     """A model whose answers are streamed."""
 
-    lane = None
+    limiter = None
 
     def __init__(self, model: OpenAIChatModel) -> None:
         self.name = model.name

@@ -20,9 +20,18 @@ from graphengine.errors import (
     QuotaExceeded,
     RateLimited,
 )
-from graphengine.models import Closes, KnowsPrices, Lane, Message, Model, Request, Response, Router, ScriptedModel
-from graphengine.models.lane import paced
-from graphengine.models.line import Plain
+from graphengine.models import (
+    Closes,
+    KnowsPrices,
+    Message,
+    Model,
+    RateLimiter,
+    Request,
+    Response,
+    Router,
+    ScriptedModel,
+)
+from graphengine.models.limiter import PlainWaits, limited
 from graphengine.testing import FakeClock
 
 ASKED = Request("writer", "", [Message(role="user", text="?")])
@@ -32,9 +41,9 @@ DOWN = ModelOverloaded("overloaded")
 class Named:
     """A model with a name whose answers are set by the test."""
 
-    def __init__(self, name: str, *does: object, always: object = None, lane: Lane | None = None) -> None:
+    def __init__(self, name: str, *does: object, always: object = None, limiter: RateLimiter | None = None) -> None:
         self.name = name
-        self.lane = lane or Lane()
+        self.limiter = limiter or RateLimiter()
         self.does = list(does)
         self.always = always
         self.calls = 0
@@ -81,8 +90,8 @@ async def failed(router: Model, clock: FakeClock | None = None) -> ModelError:
 
 
 def asked(clock: FakeClock | None) -> Request:
-    """Return a request whose lanes use this clock."""
-    return ASKED if clock is None else replace(ASKED, waits=Plain(clock))
+    """Return a request whose limiters use this clock."""
+    return ASKED if clock is None else replace(ASKED, waits=PlainWaits(clock))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,7 @@ async def test_on_decides_which_errors_call_the_next_model() -> None:
 
 async def test_a_model_that_failed_often_is_skipped_for_a_while(clock: FakeClock) -> None:
     """Failures in a row count; then one call tries it again, and success resets it."""
-    first, second = Named("a:1", DOWN, "fine", DOWN, DOWN, lane=Lane(failures=2)), Named("b:2")
+    first, second = Named("a:1", DOWN, "fine", DOWN, DOWN, limiter=RateLimiter(failures=2)), Named("b:2")
     router = Router([first, second])
     assert [await text_of(router, clock) for _ in range(4)] == ["b:2 says", "fine", "b:2 says", "b:2 says"]
     assert first.calls == 4
@@ -145,8 +154,8 @@ async def test_a_model_that_failed_often_is_skipped_for_a_while(clock: FakeClock
 
 
 async def test_each_trial_that_fails_doubles_the_pause(clock: FakeClock) -> None:
-    """Each trial that fails doubles the pause, up to the lane's longest."""
-    first = Named("a:1", always=DOWN, lane=Lane(failures=3, pause_seconds=3))
+    """Each trial that fails doubles the pause, up to the limiter's longest."""
+    first = Named("a:1", always=DOWN, limiter=RateLimiter(failures=3, pause_seconds=3))
     router = Router([first, Named("b:2")])
     for _ in range(5):
         await text_of(router, clock)
@@ -166,7 +175,7 @@ async def test_only_one_of_concurrent_calls_is_a_trial(clock: FakeClock) -> None
         await gate.wait()
         return Response("back")
 
-    first, second = Named("a:1", DOWN, slowly, lane=Lane(failures=1)), Named("b:2")
+    first, second = Named("a:1", DOWN, slowly, limiter=RateLimiter(failures=1)), Named("b:2")
     router = Router([first, second])
     await text_of(router, clock)
     clock.move(31)
@@ -181,7 +190,7 @@ async def test_only_one_of_concurrent_calls_is_a_trial(clock: FakeClock) -> None
 
 async def test_a_trial_that_is_cancelled_leaves_the_next_call_to_try(clock: FakeClock) -> None:
     """After a cancelled trial the next call tries; otherwise no call would ever try again."""
-    first = Named("a:1", DOWN, lambda request: asyncio.Event().wait(), "back", lane=Lane(failures=1))
+    first = Named("a:1", DOWN, lambda request: asyncio.Event().wait(), "back", limiter=RateLimiter(failures=1))
     router = Router([first, Named("b:2")])
     await text_of(router, clock)
     clock.move(31)
@@ -200,7 +209,7 @@ async def test_an_error_that_does_not_pass_shows_that_the_provider_is_there(cloc
         await asyncio.sleep(0)
         return Response("a:1 says")
 
-    first = Named("a:1", DOWN, BadRequest("no"), always=slowly, lane=Lane(failures=1))
+    first = Named("a:1", DOWN, BadRequest("no"), always=slowly, limiter=RateLimiter(failures=1))
     router = Router([first, Named("b:2")])
     await text_of(router, clock)
     clock.move(31)
@@ -219,8 +228,8 @@ async def test_late_results_of_earlier_calls_have_no_effect(clock: FakeClock) ->
 
         return wait
 
-    lane = Lane(failures=1)
-    first = Named("a:1", after(gates[0], Response("late")), after(gates[1], DOWN), DOWN, lane=lane)
+    limiter = RateLimiter(failures=1)
+    first = Named("a:1", after(gates[0], Response("late")), after(gates[1], DOWN), DOWN, limiter=limiter)
     router = Router([first, Named("b:2")])
     late = [asyncio.create_task(text_of(router, clock)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -262,7 +271,7 @@ async def test_a_model_without_room_is_skipped_for_one_with_room(clock: FakeCloc
         await gate.wait()
         return Response("a:1 says")
 
-    first, second = (Named(name, always=slowly, lane=Lane(calls_at_once=1)) for name in ("a:1", "b:2"))
+    first, second = (Named(name, always=slowly, limiter=RateLimiter(calls_at_once=1)) for name in ("a:1", "b:2"))
     router = Router([first, second])
     calls = [asyncio.create_task(text_of(router, clock)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -274,7 +283,9 @@ async def test_a_model_without_room_is_skipped_for_one_with_room(clock: FakeCloc
 
 async def test_if_no_model_answers_each_is_listed(clock: FakeClock) -> None:
     """The error is that of the model that is back soonest, with its time."""
-    first = Named("a:1", always=ModelUnreachable("cannot be reached", retry_after_seconds=30), lane=Lane(failures=1))
+    first = Named(
+        "a:1", always=ModelUnreachable("cannot be reached", retry_after_seconds=30), limiter=RateLimiter(failures=1)
+    )
     second = Named("b:2", always=RateLimited("slow down", retry_after_seconds=25))
     router = Router([first, second])
     error = await failed(router, clock)
@@ -305,7 +316,7 @@ async def test_an_agent_waits_for_a_router_of_which_no_model_has_room(clock: Fak
     moving = FakeClock(1000.0)
     first = Named("a:1", RateLimited("slow", retry_after_seconds=9))
     second = Named("b:2", RateLimited("slow", retry_after_seconds=20))
-    answer = await paced(Router([first, second]), asked(moving))
+    answer = await limited(Router([first, second]), asked(moving))
     assert (answer.content, moving.now()) == ("a:1 says", 1009.0)
 
 
@@ -319,7 +330,7 @@ async def test_other_exceptions_are_raised_unchanged() -> None:
 async def test_no_model_answers_while_another_call_tries_the_only_one(clock: FakeClock) -> None:
     """A call fails with a transient error while another one tries the only model."""
     gate = asyncio.Event()
-    first = Named("a:1", DOWN, lambda request: gate.wait(), lane=Lane(failures=1))
+    first = Named("a:1", DOWN, lambda request: gate.wait(), limiter=RateLimiter(failures=1))
     router = Router([first])
     await failed(router, clock)
     clock.move(31)

@@ -28,7 +28,6 @@ from graphengine.models.sdk import (
     Clients,
     Failures,
     Key,
-    hidden,
     http_address,
     kept_by_schema,
     kind_of_status,
@@ -39,6 +38,7 @@ from graphengine.models.sdk import (
     shown,
     sound_json,
 )
+from graphengine.state.hiding import hidden
 from graphengine.state.json_values import utf8_text
 
 MY_KEY = "local-0123456789abcdef"
@@ -210,14 +210,14 @@ class TestKey:
 class TestTexts:
     def test_keys_and_similar_texts_are_hidden(self) -> None:
         """Providers quote the key that they refuse."""
-        text = f"bad {MY_KEY}, sk-ant-api03-abc*****xyz; Authorization: Bearer abcdef.ghi; risk-averse task-list"
-        assert hidden(text, MY_KEY) == (
-            "bad [key], [key]; Authorization: Bearer [key]; risk-averse task-list"  # and no similar word
+        text = f"bad {MY_KEY}, sk-ant-api03-abc*****xyz; Authorization: Bearer abcdef.gh1; risk-averse task-list"
+        assert hidden(text, known=[MY_KEY]) == (
+            "bad [secret], [secret]; Authorization: Bearer [secret]; risk-averse task-list"  # and no similar word
         )
 
     def test_a_placeholder_is_not_hidden(self) -> None:
         """A key of one letter is not hidden: it would make every message unreadable."""
-        assert hidden("a message", "a", "") == "a message"
+        assert hidden("a message", known=["a", ""]) == "a message"
 
     def test_a_long_text_is_shortened_to_one_line(self) -> None:
         """A page of HTML does not fill the screen."""
@@ -310,7 +310,7 @@ class TestFailures:
         failures = Failures("anthropic:x", f"http://me:{MY_KEY}@host:1/a?token={MY_KEY}", Key(MY_KEY, "A_KEY"), 60.0)
         error = failures.of(ModelUnreachable, "cannot be reached", f"refused {MY_KEY}")
         assert isinstance(error, ModelUnreachable)
-        assert error.message == "anthropic:x cannot be reached: refused [key]"
+        assert error.message == "anthropic:x cannot be reached: refused [secret]"
         assert error.where == "model anthropic:x"
         assert error.repair.endswith("http://host:1/a")
         assert MY_KEY not in str(error)

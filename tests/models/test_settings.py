@@ -239,7 +239,7 @@ def test_a_record_has_what_is_set_without_secrets(monkeypatch: pytest.MonkeyPatc
         "thinking": False,
         "temperature": 0.0,
         "stop": ["a"],
-        "headers": {"authorization": "[hidden]", "anthropic-beta": "b-1", "openai-version": "2"},
+        "headers": {"authorization": "[secret]", "anthropic-beta": "b-1", "openai-version": "2"},
         "extra": {"user": "[secret MY_TOKEN]"},
     }
     assert "Bearer" not in repr(settings)

@@ -9,11 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from graphengine.errors import ModelBusy, ModelError, ModelTransient
-from graphengine.models import Lane, Request
+from graphengine.models import RateLimiter, Request
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Closes, Model, usage_of_failure
-from graphengine.models.lane import lane_of, paced
-from graphengine.models.line import MACHINE_CLOCK
+from graphengine.models.limiter import MACHINE_CLOCK, limited, limiter_of
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from tests.conformance.model_kit import question
@@ -24,9 +23,11 @@ from tests.models.edge_server import EdgeServer, WireService
 
 KEY = "sk-test-12345678"
 MAKE: dict[str, Callable[[str], Model]] = {
-    "/v1/messages": lambda url: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=url, lane=Lane()),
-    "/v1/responses": lambda url: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", lane=Lane()),
-    "/v1/chat/completions": lambda url: OpenAIChatModel("gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", lane=Lane()),
+    "/v1/messages": lambda url: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=url, limiter=RateLimiter()),
+    "/v1/responses": lambda url: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", limiter=RateLimiter()),
+    "/v1/chat/completions": lambda url: OpenAIChatModel(
+        "gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", limiter=RateLimiter()
+    ),
 }
 
 
@@ -47,14 +48,14 @@ async def test_no_call_begins_when_the_server_says_that_none_is_left(
         for name, value in stated.items():
             monkeypatch.setitem(headers, name, value)
     model = MAKE[path](edge.url)
-    lane = lane_of(model)
-    assert lane is not None
-    line = lane.line(MACHINE_CLOCK)
-    assert line.is_free(1)
+    limiter = limiter_of(model)
+    assert limiter is not None
+    queue = limiter.queue(MACHINE_CLOCK)
+    assert queue.is_free(1)
     WireService(edge, path).play(Says("fine"))
     request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
-    assert (await paced(model, request)).content == "fine"
-    assert not line.is_free(1)
+    assert (await limited(model, request)).content == "fine"
+    assert not queue.is_free(1)
     if isinstance(model, Closes):
         await model.close()
 
@@ -65,7 +66,7 @@ async def refused(edge: EdgeServer, path: str, status: int, asked: str) -> Model
     edge.play(Raw(status, {"error": {"message": "no room"}}, headers=headers))
     model = MAKE[path](edge.url)
     with pytest.raises(ModelError) as caught:
-        await paced(model, Request("tester", "", [question()]))
+        await limited(model, Request("tester", "", [question()]))
     if isinstance(model, Closes):
         await model.close()
     assert "no room" in str(caught.value)
@@ -77,7 +78,7 @@ async def refused(edge: EdgeServer, path: str, status: int, asked: str) -> Model
 @pytest.mark.parametrize("status", [429, 503, 504])
 @pytest.mark.parametrize("path", MAKE)
 async def test_a_call_that_a_server_forbids_to_repeat_is_not_repeated(edge: EdgeServer, path: str, status: int) -> None:
-    """Neither in its lane nor by its node; a router calls another model."""
+    """Neither by its limiter nor by its node; a router calls another model."""
     error = await refused(edge, path, status, "false")
     assert isinstance(error, ModelBusy)
     assert not error.retryable

@@ -3,8 +3,7 @@
 import pytest
 
 from graphengine.engine.outline import EdgeOutline
-from graphengine.render.bounds import bounds_of
-from graphengine.render.edges import edges_of
+from graphengine.render.edges import bounds_of, edges_of
 from tests.render.samples import edge, node, outline
 
 BEGIN = edge("START", "a")

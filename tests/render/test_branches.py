@@ -31,8 +31,9 @@ async def test_a_lane_starts_at_the_step_of_its_branch() -> None:
     root = read_xml(svg.encode())
     curves = [path.get("d", "") for path in root.iter("{http://www.w3.org/2000/svg}path") if " C" in path.get("d", "")]
     assert len(curves) == 4
-    assert svg.count('rx="2"') == 1  # a square: stopped
-    assert svg.count('r="8"') == 4
+    assert svg.count('r="8"') == 5
+    signs = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text") if len(text.text or "") == 1][-5:]
+    assert signs == ["‖", "‖", "‖", "✓", "■"]
 
 
 class Pruned(MemoryStore):

@@ -8,21 +8,20 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from graphengine.engine.outline import Outline
+from graphengine.render import amounts
+from graphengine.render.amounts import cost, moment, nice_seconds, paid, plain_number, took
 from graphengine.render.charts import (
     CHART_ENDINGS,
     Chart,
     Family,
     RenderError,
     branches,
-    html_page,
     scores,
     timeline,
-    units,
     write_chart,
 )
+from graphengine.render.charts.branches import Member
 from graphengine.render.charts.canvas import INKS, Canvas, Paint, fit, measure
-from graphengine.render.charts.family import Member
-from graphengine.render.charts.units import cost, lasting, moment, nice_step, paid, plain_number
 from graphengine.stores.base import RunInfo
 from tests.kit.facts import altered
 from tests.render.samples import HOSTILE, done, edge, node, outline, read_xml, started
@@ -71,12 +70,12 @@ def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
         assert "script" not in tags(root)
         assert "<script>" in "".join(root.itertext())
         assert not set("\u202e\x00") & set(chart.svg() + chart.text())
-        assert "<script" not in html_page(chart)
+        assert "<script" not in chart.page()
 
 
 def test_a_page_loads_and_runs_nothing() -> None:
     """It loads nothing, runs nothing, and its title is escaped."""
-    page = html_page(hostile())
+    page = hostile().page()
     assert "Content-Security-Policy" in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
@@ -108,7 +107,7 @@ def test_the_file_extension_selects_the_format(ending: str, tmp_path: Path) -> N
     """The file extension selects the format, and each format needs nothing but this package."""
     target = tmp_path / f"a{ending}"
     write_chart(target, lambda: timeline([started("a")]))
-    begins = {".svg": "<?xml", ".html": "<!doctype html>", ".txt": "Timeline of sample, run r1"}
+    begins = {".svg": "<?xml", ".html": "<!DOCTYPE html>", ".txt": "Timeline of sample, run r1"}
     assert target.read_text(encoding="utf-8").startswith(begins[ending])
 
 
@@ -135,7 +134,7 @@ def test_an_unknown_extension_is_refused_before_drawing(name: str, tmp_path: Pat
     def never() -> Chart:
         raise AssertionError
 
-    with pytest.raises(RenderError, match="is not a chart format") as caught:
+    with pytest.raises(RenderError, match="is not a format of this picture") as caught:
         write_chart(tmp_path / name, never)
     assert all(ending in caught.value.repair for ending in CHART_ENDINGS)
     assert not list(tmp_path.iterdir())
@@ -166,22 +165,22 @@ def test_a_notebook_shows_a_chart() -> None:
     """The chart is an element, without the XML declaration of a file."""
     chart = timeline([started("a")])
     assert chart._repr_svg_().startswith("<svg ")
-    assert chart._repr_svg_() in html_page(chart)
+    assert chart._repr_svg_() in chart.page()
 
 
 def test_the_examples_of_units_hold() -> None:
     """The examples match the documented output."""
-    assert doctest.testmod(units).failed == 0
+    assert doctest.testmod(amounts).failed == 0
 
 
 def test_times_and_costs_are_rounded_in_fitting_units() -> None:
     """Values are rounded sensibly, in a unit that fits."""
-    assert [lasting(seconds) for seconds in (59.99, 3600, 86_400 * 3)] == ["1 min", "1 h", "3 d"]
+    assert [took(seconds) for seconds in (59.99, 3600, 86_400 * 3)] == ["1 min", "1 h", "3 d"]
     assert moment(1e30).endswith("after 1970")
-    assert nice_step(1e9) == 604_800 * 1654
+    assert nice_seconds(1e9) == 86_400 * 20_000
     assert plain_number(0.00001234) == "1.234e-05"
-    assert cost({"calls": 1, "cost_usd": None, "priced_usd": 0.5}) == "at least 0.5000 USD"
-    assert cost({"calls": 1, "cost_usd": None}) == "unknown cost"
+    assert cost({"calls": 1, "cost_usd": None, "priced_usd": 0.5}) == "over 0.5000 USD, not all known"
+    assert cost({"calls": 1, "cost_usd": None}) == "cost unknown"
     assert [
         paid({"calls": n, "offline_calls": m, "cost_usd": c}) for n, m, c in ((0, 0, 0.0), (1, 1, 0.0), (3, 1, 2.5))
     ] == [

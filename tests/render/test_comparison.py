@@ -24,8 +24,8 @@ async def test_the_divergence_shows_each_runs_edge_and_why() -> None:
     edges = [words for words in chart.spoken if "step 14 " in words or "step 16 review " in words]
     assert any("A, step 14 review → write: history[-1].score 4.0 >= 7: no" in words for words in edges)
     assert any("B, step 16 review → approve [approved]: history[-1].score 9.0 >= 7: yes" in words for words in edges)
-    assert "history[0].score: A 4.0; B 9.0" in chart.spoken
-    assert "ok: A none; B true" in chart.spoken
+    assert {"A, history[0].score: 4.0", "B, history[0].score: 9.0"} <= {*chart.spoken}
+    assert {"A, ok: none", "B, ok: true"} <= {*chart.spoken}
 
 
 async def test_one_graph_shows_both_runs_with_the_divergence_marked() -> None:
@@ -54,7 +54,7 @@ async def test_a_run_that_ends_where_the_other_continues_has_no_step() -> None:
     async with relatives() as runner:
         chart = comparison(await pair_of(runner.store, "mine", "again"))
     assert "they share steps 1 to 14, then went the same way for 1 step, and part: B at step 19" in chart.spoken
-    assert "A ends before" in chart.spoken
+    assert "A, ends before" in chart.spoken
 
 
 async def test_runs_with_the_same_path_do_not_diverge() -> None:
@@ -83,7 +83,7 @@ async def test_long_paths_and_many_fields_are_truncated() -> None:
         await runner.start(graph, Paper(topics=[str(n) for n in range(30)]), run_id="b").result()
         chart = comparison(await pair_of(runner.store, "a", "b"))
     assert "B: 28 more" in chart.spoken
-    assert "18 more; `graphengine diff` has all" in chart.svg()
+    assert "B: 18 more" in chart.spoken
 
 
 async def test_runs_of_different_graphs_are_refused() -> None:
@@ -126,8 +126,8 @@ def forking(name: str) -> Graph[Paper]:
     return graph
 
 
-async def test_the_mark_fits_ellipses_and_nodes_of_nested_graphs() -> None:
-    """An ellipse has no corners, and a node of a nested graph is found by its path."""
+async def test_the_note_is_at_ellipses_and_at_nodes_of_nested_graphs() -> None:
+    """A node that only passes through has the note, and a node of a nested graph is found by its path."""
     outer = Graph("outer", Paper)
     outer.add_node("each", forking("inner"), writes="draft")
     outer.add_path(START, "each", END)
@@ -150,6 +150,6 @@ async def test_a_graph_that_changed_is_drawn_for_each_run() -> None:
         chart = comparison(await pair_of(runner.store, "a", "b"))
     root = read_xml(chart.svg().encode())
     assert len(list(root.iter(f"{SVG}svg"))) == 3
-    assert chart.svg().count(">parts at step") > 0
+    assert re.findall(r">(.) parts at step", chart.svg()) == ["A", "B"]
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))

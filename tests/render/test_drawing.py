@@ -6,7 +6,7 @@ import pytest
 
 from graphengine.engine.outline import EdgeOutline
 from graphengine.render.drawing import drawing_of
-from graphengine.render.errors import RenderError
+from graphengine.render.files import RenderError
 from graphengine.render.parts import Arrow, Box, Drawing
 from tests.render.samples import chain, edge, help_desk, node, outline, review_loop
 

@@ -10,8 +10,7 @@ import pytest
 from graphengine import CompileError, Graph, GraphEngineError
 from graphengine.render import ENDINGS, RenderError, render_outline, to_dot, to_mermaid
 from graphengine.render.drawing import drawing_of
-from graphengine.render.images import paint
-from graphengine.render.svg import accessible_svg
+from graphengine.render.images import accessible_svg, paint
 from tests.render.samples import Article, chain, hostile, own_id, read_xml, review_loop
 
 SVG = {"s": "http://www.w3.org/2000/svg"}

@@ -7,9 +7,8 @@ import pytest
 
 from graphengine.history.export import read_file
 from graphengine.render.drawing import drawing_of
-from graphengine.render.images import paint
+from graphengine.render.images import paint, svg_of
 from graphengine.render.metrics import text_width
-from graphengine.render.painted import svg_of
 from graphengine.render.parts import Drawing
 from tests.kit.gallery import GALLERY
 from tests.render.fonts import config, giant, installed

@@ -14,7 +14,7 @@ from graphengine.render import to_dot, to_mermaid, to_text
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
-from graphengine.render.parts import Box, Cluster, Line
+from graphengine.render.parts import Box, Line
 from graphengine.render.text import one_line
 from tests.render.samples import GOLDEN, GRAPHS, WRITERS, edge, hostile, node, outline, own_id, read_xml
 
@@ -83,7 +83,7 @@ def nested(title: str) -> Outline:
 def test_texts_of_clusters_stay_texts_in_every_format(title: str) -> None:
     """A nested graph has the same texts in DOT, Mermaid and plain text, whatever they contain."""
     drawing = drawing_of(nested(title))
-    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     words = sorted((" " if part in drawing.clusters else "\n").join(line.text for line in part.lines) for part in parts)
     words = [word or " " for word in words]
     assert sorted(read_mermaid(to_mermaid(nested(title)))[0]) == words
@@ -149,7 +149,7 @@ def test_boxes_are_in_their_clusters(name: str) -> None:
     """In DOT and in Mermaid, each box is in the cluster that the drawing defines, and in no other."""
     drawing = drawing_of(GRAPHS[name]())
     read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
-    around = {cluster.id: cluster.parent for cluster in drawing.clusters}
+    around = {cluster.id: cluster.cluster for cluster in drawing.clusters}
     for cluster in around:
         inner = {box.id for box in drawing.boxes if cluster in chain_of(box.cluster, around)}
         assert set(boxes_of(subgraph(read, f"cluster_{cluster}"))) == inner

@@ -8,7 +8,7 @@ import pytest
 from graphengine.engine.outline import EdgeOutline, Outline
 from graphengine.render import to_dot
 from graphengine.render.drawing import drawing_of
-from graphengine.render.painted import image_of, svg_of
+from graphengine.render.images import image_of, svg_of
 from tests.render.nested import company, newsroom, outline_of
 from tests.render.samples import edge, node, outline, own_id, read_xml
 

@@ -8,7 +8,7 @@ import pytest
 from graphengine import END, FAIL, START, Graph, Runner
 from graphengine.engine.steps import Step
 from graphengine.render.drawing import drawing_of
-from graphengine.render.errors import RenderError
+from graphengine.render.files import RenderError
 from graphengine.render.parts import Box, Drawing
 from tests.kit.facts import made_step
 from tests.render.samples import Article, done, edge, help_desk, node, outline, review_loop, started

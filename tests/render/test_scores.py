@@ -10,7 +10,7 @@ from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render.charts import RenderError, scores
-from graphengine.render.charts.samples import Threshold, Watched, series_of, watched_of
+from graphengine.render.charts.scores import Threshold, Watched, series_of, watched_of
 from graphengine.testing import FakeClock
 from tests.kit.facts import altered, made_step
 from tests.render.samples import done, edge, node, outline, started
@@ -61,7 +61,7 @@ async def test_fields_of_conditions_are_drawn() -> None:
 async def test_each_step_that_writes_the_field_is_a_sample() -> None:
     """The iterations are named by node and visit; the beginning is not an iteration."""
     graph, steps = await paper_run()
-    (series,) = series_of(steps, watched_of(graph.compile().outline))
+    _, (series,) = series_of(steps, watched_of(graph.compile().outline))
     assert [(s.node, s.visit, s.value) for s in series.samples] == [
         ("review", 1, 4),
         ("review", 2, 5.5),
@@ -78,7 +78,9 @@ async def test_the_plateau_of_a_function_is_read_from_the_marks() -> None:
     graph = drafts()
     outline = graph.compile().outline
     steps = await steps_of(graph, Text())
-    found = {series.watched.text: [s.value for s in series.samples] for series in series_of(steps, watched_of(outline))}
+    found = {
+        series.watched.text: [s.value for s in series.samples] for series in series_of(steps, watched_of(outline))[1]
+    }
     assert found == {"score": [3, 5, 7], "length": [-3, -5, -7]}
     assert watched_of(outline)[1].plateau == "watched for a plateau of 5: worse"
 

@@ -438,7 +438,7 @@ def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:
 
 def test_a_call_that_a_close_overtakes_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """1. A thread is about to hand its call to the loop. 2. Another one closes it. 3. The call is made, or refused."""
-    runner = SyncRunner()
+    runner: Any = SyncRunner()
     submit = asyncio.run_coroutine_threadsafe
 
     def late(*args: Any) -> Any:

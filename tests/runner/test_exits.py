@@ -14,8 +14,8 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, Worker, failed, tool
-from graphengine.calls.interrupts import is_interrupt
 from graphengine.models.scripted import ScriptedModel, calls
+from graphengine.state.interrupts import is_interrupt
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
 from tests.kit.runs import SOON

@@ -524,7 +524,7 @@ async def test_a_resume_tries_a_failed_arm_while_another_waits(database: Path | 
         waiting = await runner.start(graph, run_id="r").result()
         assert waiting.status == "waiting"
         assert waiting.error is not None
-        unasked = runner.resume(graph, "r")
+        unasked: Any = runner.resume(graph, "r")
         unasked._life.is_asked = False  # as a worker does  # noqa: SLF001 - not public
         assert (await unasked.result()).seq == waiting.seq
         assert (await runner.resume(graph, "r").result()).error is not None

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, RunFailed, Runner
-from graphengine.runner import loop_time
+from graphengine.runner import attempt
 
 HELD_SECONDS = 2.5
 
@@ -19,7 +19,7 @@ class State(BaseModel):
 
 
 class Watch:
-    """The time that `loop_time` reads."""
+    """The time that the step of a node reads."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -33,7 +33,7 @@ class Watch:
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     """Let the test set the time."""
     made = Watch()
-    monkeypatch.setattr(loop_time, "monotonic", made.monotonic)
+    monkeypatch.setattr(attempt, "monotonic", made.monotonic)
     return made
 
 
@@ -66,7 +66,7 @@ async def warnings_of(graph: Graph[State], caplog: pytest.LogCaptureFixture) -> 
     async with Runner() as runner:
         with suppress(RunFailed):
             await runner.start(graph, run_id="r").result()
-    return [record.getMessage() for record in caplog.records if record.name == loop_time.log.name]
+    return [record.getMessage() for record in caplog.records if record.name == attempt.log.name]
 
 
 @pytest.mark.parametrize("forked", [False, True], ids=["alone", "in a fork"])

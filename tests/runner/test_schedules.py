@@ -12,11 +12,10 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import InputError
 from graphengine.history.load import load_snapshot
-from graphengine.runner import Schedule
-from graphengine.runner.schedules import next_tick, ticks
-from graphengine.runner.ticker import Ticker
-from graphengine.runner.worker import Worker
 from graphengine.testing import FakeClock
+from graphengine.worker import Schedule
+from graphengine.worker.schedules import Ticker, next_tick, ticks
+from graphengine.worker.worker import Worker
 
 HOUR = 3600.0
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC).timestamp()

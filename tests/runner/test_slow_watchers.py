@@ -9,7 +9,7 @@ from graphengine.agents import AnswerReset, PartialAnswer, TextDelta
 from graphengine.agents.live_events import MOST_KEPT
 from graphengine.errors import WatcherTooSlow
 from graphengine.runner import Emitted, RunEnded, StepRecorded
-from graphengine.runner.watcher import JOINED_FROM, MOST_WAITING, Watcher
+from graphengine.runner.run_events import JOINED_FROM, MOST_WAITING, Watcher
 from tests.runner.test_watchers import State, one
 
 PIECES = 50_000
@@ -58,7 +58,7 @@ def test_what_does_not_count_is_not_joined() -> None:
 
 async def test_no_recorded_step_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps that were left out are read from the store, before the next one and before the end."""
-    monkeypatch.setattr("graphengine.runner.watcher.MOST_WAITING", 50)
+    monkeypatch.setattr("graphengine.runner.run_events.MOST_WAITING", 50)
 
     async def count(n: int) -> int:
         await asyncio.sleep(0)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, SecretStr
 from graphengine import END, START, Context, Graph, Runner, Worker, ask
 from graphengine.errors import DefinitionError
 from graphengine.runner import StepRecorded
-from graphengine.runner.worker import Ended, Took
 from graphengine.state.secret import HIDDEN
 from graphengine.testing import FakeClock
+from graphengine.worker.worker import Ended, Took
 from tests.kit.facts import said
 
 pytest.importorskip("cryptography")

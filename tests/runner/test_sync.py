@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRun, SyncRunner, ask
+from graphengine.api.sync import LEFT_OUT
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
 from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
@@ -35,20 +36,24 @@ def adds() -> Graph[State]:
     return one("adds", lambda n: n + 1)
 
 
-def test_the_file_is_generated_from_the_async_classes() -> None:
+def test_the_types_are_generated_from_the_async_classes() -> None:
     """`python -m scripts.sync_runner` writes exactly this file."""
     assert sync_runner.FILE.read_text() == sync_runner.source()
 
 
-def test_every_method_has_the_parameters_of_the_async_one() -> None:
-    """Only what runners and workers use themselves is left out; every other method has the async one's parameters."""
+def test_every_method_has_the_signature_and_the_text_of_the_async_one() -> None:
+    """Only what workers, the command line and the inspector use is left out."""
     for made, given in ((SyncRunner, Runner), (SyncRun, Run)):
-        left_out = sync_runner.LEFT_OUT[given.__name__]
         for name, member in inspect.getmembers(given, inspect.isfunction):
-            if not name.startswith("_") and name not in left_out:
-                assert list(inspect.signature(getattr(made, name)).parameters) == list(
-                    inspect.signature(member).parameters
-                )
+            if name.startswith("_") or name in LEFT_OUT:
+                continue
+            method = getattr(made, name)
+            assert inspect.signature(method).parameters == inspect.signature(member).parameters
+            assert inspect.getdoc(method)
+    assert inspect.signature(SyncRunner).parameters == inspect.signature(Runner).parameters
+    assert inspect.signature(SyncRunner.start).return_annotation == "SyncRun[S]"
+    assert inspect.signature(SyncRunner.watch).return_annotation == "Iterator[Event]"
+    assert "await" not in (SyncRunner.start.__doc__ or "")
 
 
 def test_a_script_starts_answers_and_lists_runs(database: Path | str) -> None:

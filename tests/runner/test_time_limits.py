@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.agents import tool
 from graphengine.agents.tools import ToolOutcome
-from graphengine.calls.time_limit import TimeLimit, queued
-from graphengine.runner.threads import in_thread
+from graphengine.runner.threads import TimeLimit, in_thread, queued
 from tests.kit.runs import SOON, alone, pass_time
 
 LIMIT = 3600.0  # seconds that a call can take

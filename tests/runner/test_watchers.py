@@ -76,7 +76,7 @@ async def test_events_that_are_never_read_are_not_collected(runner: Runner) -> N
         await leave.wait()
         return n + 1
 
-    run = runner.start(one(work))
+    run: Any = runner.start(one(work))
     run.events()
     await entered.wait()
     gc.collect()

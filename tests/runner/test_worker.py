@@ -13,10 +13,10 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
-from graphengine.runner.worker import Ended, Refused, Took, Worker, WorkerEvent
 from graphengine.stores.base import Message, Pick, Taken
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
+from graphengine.worker.worker import Ended, Refused, Took, Worker, WorkerEvent
 from tests.kit.facts import said
 from tests.kit.runs import SOON
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from graphengine import END, START, Context, Graph, Limits, ask, value
-from graphengine.service import app
-from graphengine.service.starting import started
+from graphengine.serve.service import app
+from graphengine.serve.service.starting import started
 from graphengine.state.secret import Secret
 
 if "DESCRIPTORS" in os.environ:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from graphengine import Runner
 from graphengine.cli.main import main
 from graphengine.cli.serve import token_of
-from graphengine.runner.worker import Worker
+from graphengine.worker.worker import Worker
 from tests.service.client import FLOWS, TOKEN, Service
 from tests.service.flows import desk, posts, slow
 
@@ -138,7 +138,7 @@ def test_every_mistake_at_the_start_is_a_clear_error(
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without starlette the error names what to install."""
-    monkeypatch.setitem(sys.modules, "graphengine.service.guard", None)
+    monkeypatch.setitem(sys.modules, "graphengine.serve.guard", None)
     done = CliRunner().invoke(main, ["serve", FLOWS])
     assert done.exit_code == 2
     assert "durable-graphengine[serve]" in done.output

@@ -11,8 +11,8 @@ from pydantic import BaseModel, SecretBytes, SecretStr, model_validator
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
 from graphengine.engine.events import Begun
+from graphengine.engine.lookup import RunState
 from graphengine.engine.machine import decide
-from graphengine.engine.run_state import RunState
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import CompileError, GraphChanged, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from graphengine.errors import UnknownRun
+from graphengine.runner.opening import is_better_alone
 from graphengine.runner.run import Run
 from graphengine.stores.base import RunInfo
 from tests.conformance.store_kit import refused
@@ -104,7 +105,7 @@ class KeepingRunnerMachine(RunnerMachine):
             return runs
 
         async def wanting() -> set[str]:
-            return {run_id for run_id in undriven if await process.runner.wants_alone(infos[run_id])}
+            return {run_id for run_id in undriven if await is_better_alone(process.runner.store, infos[run_id])}
 
         alone = self.do(wanting())  # runs that crashed twice are resumed after the others, one at a time
         found = [run.id for run in self.do(go_on())]

@@ -84,7 +84,7 @@ async def test_steps_and_new_runs_are_sent_by_the_event_loop(store: PostgresStor
     await append(store, batch("r", fence, [step(3)], "finished"))
     ids = [f"r{number}" for number in range(8)]
     fences = await asyncio.gather(*(new_run(store, run_id, count=1) for run_id in ids))
-    pending = [store.append(batch(run_id, fence, [step(2)])) for run_id, fence in zip(ids, fences, strict=True)]
+    pending = [append(store, batch(run_id, fence, [step(2)])) for run_id, fence in zip(ids, fences, strict=True)]
     await asyncio.gather(*pending)
     assert sent == ["append_step", "append_step", "append", "create_many", "append"]
     for run_id in ids:

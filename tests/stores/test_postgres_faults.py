@@ -19,7 +19,7 @@ from graphengine.errors import (
     StoreUnreachable,
 )
 from graphengine.stores.base import Append
-from graphengine.stores.postgres import PostgresStore, queries, reads
+from graphengine.stores.postgres import PostgresStore, queries
 from graphengine.stores.postgres import opening as preparing
 from graphengine.stores.postgres import store as store_module
 from graphengine.stores.postgres.sessions import Server, Sessions
@@ -221,7 +221,7 @@ async def test_a_server_that_goes_away_and_comes_back(own_server: PostgresServer
     fence = await new_run(store)
     await append(store, batch("r", fence, [step(1)]))
     own_server.kill()
-    pending = [store.append(batch("r", fence, [step(seq)])) for seq in (2, 3)]
+    pending = [asyncio.ensure_future(append(store, batch("r", fence, [step(seq)]))) for seq in (2, 3)]
     reading = asyncio.ensure_future(store.steps("r"))
     await asyncio.to_thread(own_server.restart)
     await asyncio.gather(*pending)
@@ -263,8 +263,7 @@ async def test_a_value_that_the_server_cannot_store_fails_alone(opening: Opening
     results = await asyncio.gather(others[0], bad, *others[1:], return_exceptions=True)
     assert isinstance(results[1], GraphEngineError)
     assert [results[0], *results[2:]] == [True, True, True]
-    pending = store.append(Append("r", fence, [step(1)], "running"))
-    await pending
+    await append(store, Append("r", fence, [step(1)], "running"))
     assert len(await store.inbox(["r"])) == 3
 
 
@@ -301,7 +300,7 @@ async def test_a_store_that_closes_after_a_call_was_cancelled_does_not_block_the
     ended: list[bool] = []
     readers, close = store._readers, Sessions.close  # noqa: SLF001 - which close last
 
-    def read(*_: object, **__: object) -> None:
+    def read(*_: object) -> Any:
         begun.set()
         ended.append(end.wait(5))
 
@@ -310,7 +309,7 @@ async def test_a_store_that_closes_after_a_call_was_cancelled_does_not_block_the
             asyncio.get_running_loop().call_later(0.01, end.set)
         await close(sessions)
 
-    monkeypatch.setattr(reads, "info", read)
+    monkeypatch.setattr(store, "_reads", store._reads._replace(info=read))  # noqa: SLF001 - a read that takes long
     monkeypatch.setattr(Sessions, "close", closed)
     reading = asyncio.create_task(store.info("r"))
     assert await asyncio.to_thread(begun.wait, 60)

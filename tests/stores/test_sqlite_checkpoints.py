@@ -12,6 +12,7 @@ import pytest
 
 from graphengine.errors import StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, checkpoints
+from graphengine.stores.sqlite.worker import connect
 from tests.conformance.store_kit import append, batch, new_run, step
 from tests.stores.support import OpenStore, content_of
 
@@ -92,7 +93,7 @@ async def test_no_process_commits_while_the_log_is_moved(store: SQLiteStore, mon
                         held.append(False)
             return super().execute(sql, *args)
 
-    monkeypatch.setattr(checkpoints, "connect", partial(sqlite3.connect, factory=Watched))
+    monkeypatch.setattr(checkpoints, "connect", partial(connect, factory=Watched))
     await new_run(store)
     await steps_up_to(store, 100)
     assert held

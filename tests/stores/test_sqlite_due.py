@@ -144,7 +144,7 @@ def instructions(store: SQLiteStore) -> int:
     counted: list[None] = []
     with closing(sqlite3.connect(store.path)) as connection:
         connection.set_progress_handler(lambda: counted.append(None), 1)
-        assert [info.id for info in due(connection, 10.0, 100, onlooker)] == ["timer", "answered"]
+        assert [info.id for info in due(connection, 10.0, 100, None, onlooker)] == ["timer", "answered"]
     return len(counted)
 
 

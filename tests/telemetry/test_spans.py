@@ -17,9 +17,10 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel
 from graphengine.models import Response, ToolCall
-from graphengine.runner import RunFailed, Worker
+from graphengine.runner import RunFailed
 from graphengine.stores.memory import MemoryStore
 from graphengine.telemetry import Telemetry
+from graphengine.worker import Worker
 from tests.telemetry.kit import Spans, id_of, links_of
 
 KEY = "0123456789abcdefghijklmnopqrstuvwxyz"

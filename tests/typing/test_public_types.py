@@ -31,7 +31,7 @@ from graphengine import (
     value,
 )
 from graphengine.agents import guard
-from graphengine.runner.previous_runs import PastRun
+from graphengine.runner.result import PastRun
 
 
 class Review(BaseModel):
@@ -211,7 +211,7 @@ async def test_types_of_what_a_node_may_do() -> None:
         result = await run.result()
         while result.status == "waiting":
             for wait in result.waits:
-                assert_type((wait.name, wait.kind, wait.due_at), tuple[str, str, float | None])
+                assert_type((wait.name, wait.due_at), tuple[str, float | None])
                 given = True if wait.kind == "pause" else answers[wait.question]
                 await runner.answer(result.run_id, given, question=wait.name)
             result = await runner.resume(published, result.run_id).result()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from graphengine.briefs.draft import SOURCES_TITLE
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 _FENCED = re.compile(r"(^[ \t]*(?:```|~~~).*?(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z))", re.MULTILINE | re.DOTALL)
 _CITED = re.compile(r"\s*\[([^\[\]\n]+):\d+\]")

@@ -16,7 +16,7 @@ from graphengine.briefs.text.language import language_of
 from graphengine.briefs.text.survey import Survey, survey
 from graphengine.briefs.text.terms import key_terms
 from graphengine.briefs.text.words import stems
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 CENTRALITY = 0.2  # weight of centrality, relative to a full match of 1
 MAX_HITS = 10  # of one search

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from graphengine.briefs.text.quoting import has_auxiliary, is_whole_entry, stands_alone
 from graphengine.briefs.text.sentences import split
 from graphengine.briefs.text.tables import csv_rows, is_heading, row_statements
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore

@@ -16,7 +16,7 @@ from graphengine.briefs.text.passages import Statement, read
 from graphengine.briefs.text.ranking import rank
 from graphengine.briefs.text.wording import exact
 from graphengine.briefs.text.words import stems, subject_words
-from graphengine.state.text_file import TextFile
+from graphengine.media import TextFile
 
 TOPIC_PULL = 4.0  # a sentence with all words of the topic starts with five times the weight of one with none
 HEADING_SHARE = 0.5  # the weight of a topic word that is only in the headings above

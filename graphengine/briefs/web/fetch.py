@@ -18,10 +18,9 @@ from pydantic import ValidationError
 
 from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library, trusted
 from graphengine.errors import GraphEngineError, SourceUnreadable
+from graphengine.media import Media, TextFile
 from graphengine.sources.document_process import DocumentProcess
 from graphengine.sources.kinds import read_bytes
-from graphengine.state.media import Media
-from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection

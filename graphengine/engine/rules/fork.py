@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.failures import error_of, fail_with, failure_record
+from graphengine.engine.failures import fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Ended, Forked
 from graphengine.engine.ready import arms_settled
@@ -15,14 +14,15 @@ from graphengine.engine.steps import Decided, Joined, path_of
 from graphengine.engine.trackers import sample_arm
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import Replace
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import Settled
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame
 
 
@@ -39,7 +39,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
     step = Decided(snapshot.seq + 1, event.now, facts, frame.id, fork.join)
     if len(arrived) < (len(arms) if fork.need is None else fork.need):
         first = next(arm.failing for arm in arms if arm.failing is not None)
-        fail_with(facts, frame, first.error, first.names, lasting=first.lasting)
+        fail_with(facts, first.error)
         facts.stop = first.stop or facts.stop
         return step
     view = View(plan.state, frame)
@@ -49,9 +49,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
         change = plan.state.apply(view, _updates(plan, view, arrived))
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
-        raised = error_of(error)
-        failure = failure_record(raised, path_of(frame.id, fork.join), 1)
-        fail_with(facts, frame, failure, raised.names, lasting=raised.lasts)
+        fail_with(facts, failure_record(error, path_of(frame.id, fork.join), 1))
         return step
     counted: dict[str, int] = {}
     for arm in arrived:

@@ -1,30 +1,35 @@
-"""Maps: a node that runs once for each item of a list."""
+"""Maps: a node that runs once for each item of a list.
+
+The step of an item keeps what it will write: `["item", field, value]` adds one result to a field's list, an operation
+on the field (`append`, `extend`, `merge`, `put`, `grow`) stays one, and `["raw", field, value]` is for any other
+reducer. The state changes only with the step of the node, once all items are done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.events import Error, NodeFailed, NodeFinished
-from graphengine.engine.failures import error_of, failure_record
+from graphengine.engine.events import NodeFailed, NodeFinished
+from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
-from graphengine.engine.rules.items import collect
 from graphengine.engine.rules.visit import give_up, leave
 from graphengine.engine.size_limits import weigh
 from graphengine.engine.steps import Decided, Mapped, Node, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from graphengine.engine.events import NodeEntered, Settled
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Each, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.schema import Change, StateType
 
 
 def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
@@ -37,9 +42,8 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         facts = _items(node.each, view, node.name)  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
-        failed = NodeFailed(*event[:5], event.now, error_of(error))
-        failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
-        return give_up(run, frame, failed, failure)
+        failure = failure_record(error, path_of(frame.id, event.node), event.attempt)
+        return give_up(run, frame, NodeFailed(*event[:5], event.now, failure))
     return Decided(run.snapshot.seq + 1, event.now, facts, *event[:4])
 
 
@@ -85,24 +89,22 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     visit = (frame.id, frame.at, frame.visit, frame.attempt, facts.began, event.now)
     if facts.failed:
         first = facts.failed[min(facts.failed, key=int)]
-        error = Error(first.error.kind, first.names, first.error.message, retryable=not first.lasting)
-        return give_up(run, frame, NodeFailed(*visit, error), first.error)
+        return give_up(run, frame, NodeFailed(*visit, first.error))
     done = NodeFinished(*visit, result=None)  # the items' updates are the change
     view = view_after(run, plan, frame, done)
     trouble, change = event.error, NO_CHANGE
     try:
         if trouble is None and facts.count:
-            change = collect(plan.state, view, facts.done)
+            change = _collected(plan.state, view, facts.done)
             if view.weight:
                 change.weight = weigh(run, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif trouble is None:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
-        trouble = error_of(error)
+        trouble = failure_record(error, path_of(frame.id, frame.at), frame.attempt)
     if trouble is not None:
-        failure = failure_record(trouble, path_of(frame.id, frame.at), frame.attempt)
-        return give_up(run, frame, NodeFailed(*visit, trouble), failure)
+        return give_up(run, frame, NodeFailed(*visit, trouble))
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
     sent = [message for index in sorted(facts.sent, key=int) for message in facts.sent[index]]
@@ -117,3 +119,34 @@ def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
     if writer.keys is not None and len(writer.keys) < len(plan.state.fields):
         whole = sorted(writer.keys)
     return [name for name in whole if plan.state.fields[name].reducer is None]
+
+
+def _collected(state: StateType[Any], view: View, done: Sequence[Sequence[Op] | None]) -> Change:
+    """Return the updates of all items, in item order, as one change of the state.
+
+    Raises:
+        InvalidUpdate, NotRecordable: The combined updates do not fit, or two items wrote the same key.
+    """
+    together: dict[str, list[Op]] = {}
+    for writes in done:
+        for op in writes or ():
+            together.setdefault(op[1], []).append(op)
+    keys: dict[tuple[str, str], tuple[int, str]] = {}
+    for index, writes in enumerate(done):
+        for op in writes or ():
+            if op[0] in ("put", "grow"):
+                first, kind = keys.setdefault((op[1], op[2]), (index, op[0]))
+                if first != index and "put" in (kind, op[0]):
+                    _refuse_key(view, op, first, index)
+    updates: list[tuple[str, object]] = []
+    for name, ops in together.items():
+        updates += [(name, update) for update in state.fields[name].parts(ops, view)]
+    return state.apply(view, updates)
+
+
+def _refuse_key(view: View, op: Op, first: int, second: int) -> None:
+    raise InvalidUpdate(
+        f"items {first} and {second} both write {op[1]}[{op[2]}]",
+        where=f"node {view.node}",
+        repair="give each item a key of its own, or write to a list",
+    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from graphengine.engine import steps
-from graphengine.engine.failures import failure_record
+from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import ready, task_of
-from graphengine.engine.rebase import shifted
 from graphengine.engine.routing import take_edge
 from graphengine.engine.size_limits import added, bytes_of, weigh
 from graphengine.engine.snapshot import CRASHES, Frame
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Outcome
+    from graphengine.state.ending import EndReason
 
 
 def begun(run: RunState, event: Begun) -> Decided:
@@ -41,6 +41,7 @@ def begun(run: RunState, event: Begun) -> Decided:
         limits=event.limits,
         after=event.after,
         pause=event.pause,
+        given=[name for name in event.given if name in plan.samples] or (),
     )
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
@@ -123,12 +124,11 @@ def _under_changes(
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
     """Return the step that stops or fails a run; it can be resumed."""
     if event.error is not None:
-        failure = failure_record(event.error, "", 1)
-        facts = Stopped(status="failed", stop=Ending("failed", explanation=failure.message), error=failure)
+        stop = Ending("failed", explanation=event.error.message)
+        facts = Stopped(status="failed", stop=stop, error=event.error)
     else:
-        facts = Stopped(
-            status="stopped", stop=Ending(event.reason, explanation=event.explanation), usage=event.usage or {}
-        )
+        stop = Ending(cast("EndReason", event.reason), explanation=event.explanation)
+        facts = Stopped(status="stopped", stop=stop, usage=event.usage or {})
     return Decided(snapshot.seq + 1, event.now, facts)
 
 

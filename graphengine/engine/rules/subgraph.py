@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.events import Error, NodeFailed, NodeFinished
-from graphengine.engine.failures import attempt_of, error_of, fail_with
+from graphengine.engine.events import NodeFailed, NodeFinished
+from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_edge
@@ -19,12 +18,13 @@ from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
 from graphengine.state.field import LONG
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from graphengine.engine.events import LimitMet, NodeEntered, Settled
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.state.schema import Initial
 
 
@@ -44,7 +44,8 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         weight = weigh(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
-        return node_failed(run, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance))
+        failure = failure_record(error, path_of(frame.id, event.node), event.attempt)
+        return node_failed(run, frame, NodeFailed(*event[:5], event.now, failure, chance=event.chance))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     first_edge(run, facts, graph, begins, given.given)
@@ -73,9 +74,7 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
         raise StaleEvent(event)
     visit = (frame.id, frame.at, frame.visit, frame.attempt, sub.since, event.now)
     if sub.failing is not None:
-        failure = sub.failing.error
-        error = Error(failure.kind, sub.failing.names, failure.message, retryable=not sub.failing.lasting)
-        failed = NodeFailed(*visit, error, choice=frame.choice, chance=event.chance, failure=failure)
+        failed = NodeFailed(*visit, sub.failing.error, choice=frame.choice, chance=event.chance)
         return node_failed(run, frame, failed)
     inner = plan_of(run.plan, sub)
     view = View(inner.state, sub)
@@ -105,8 +104,8 @@ def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
     path = path_of(frame.id, "")
     message = f"{inner.graph} reached its limit: {reached}"
     repair = "raise the limits of that graph, then resume the run"
-    failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair)
+    failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair, names=_LIMIT, non_retryable=True)
     facts = Failed()
-    fail_with(facts, frame, failure, _LIMIT, lasting=True)
+    fail_with(facts, failure)
     facts.stop = Ending("limit", explanation=reached)
     return Decided(snapshot.seq + 1, event.now, facts, frame.id, "", frame.visit, frame.attempt)

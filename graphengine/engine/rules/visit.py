@@ -1,36 +1,52 @@
-"""The end of an attempt: its result is written, or it is retried, falls back, takes a failure edge, or fails."""
+"""An attempt: its recorded start and work, and its end.
+
+Its result is written, or it is retried, falls back, takes a failure edge, or fails. A node that runs again finds the
+results of its recorded work under the keys of its calls, until its visit ends.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from graphengine.calls.interrupts import reraise_interrupt
+from msgspec.structs import replace
+
 from graphengine.engine.events import NodeFailed, NodeFinished, Written
-from graphengine.engine.failures import error_of, fail_with, failure_record, survived
+from graphengine.engine.failures import cause_of, fail_with, failure_record, survived
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
-from graphengine.engine.misfits import cause_of
-from graphengine.engine.phases import Fallback, Leaving
+from graphengine.engine.phases import Fallback, Inside, Leaving
 from graphengine.engine.redaction import Guard
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.rules.items import item_writes
-from graphengine.engine.size_limits import MEASURED_STEPS, weigh
+from graphengine.engine.size_limits import MEASURED_STEPS, added, weigh
 from graphengine.engine.snapshot import READY
-from graphengine.engine.steps import Attempt, Decided, Failed, Item, Left, Node, path_of
+from graphengine.engine.steps import (
+    Attempt,
+    AttemptEnded,
+    Begun,
+    Decided,
+    Failed,
+    FailureRecord,
+    Item,
+    Left,
+    Node,
+    Recorded,
+    path_of,
+)
 from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.events import Error, NodeLeft
+    from graphengine.engine.events import NodeBegun, NodeLeft, WorkDone
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import AnyFacts, FailureRecord
+    from graphengine.engine.steps import AnyFacts
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import Op
     from graphengine.state.schema import Change
@@ -55,14 +71,14 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     try:
         result = event.result
         updates = [*result.updates] if type(result) is Written else node.writer.updates(result, view, node.name, stop)
-        cause = failed.failure if failed is not None else None if frame.phase is READY else frame.cause
+        cause = failed.error if failed is not None else None if frame.phase is READY else frame.cause
         if cause is not None:  # the result is a fallback's
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
                 updates = [*updates, (inner.collect_errors, survived(cause))]
         if is_item:
             facts = cast("Item", facts)
-            facts.writes = item_writes(inner.state, view, updates)
+            facts.writes = [inner.state.fields[name].part(update, view) for name, update in updates]
             if run.plan.secret:
                 _guard(run, inner, facts.writes, event)
             return _weighed(run, view, step_of(snapshot, event, facts))
@@ -73,13 +89,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
             change.weight = weigh(run, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
     except BaseException as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         reraise_interrupt(error)
-        raised = error_of(cause_of(error, node, event.result, path_of(event.frame, event.node)))
-        if failed is not None:
-            return _misfit(run, frame, failed, raised)
-        visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
-        refused = (event.answer,) if event.answer else ()
-        misfit = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
-        return node_failed(run, frame, misfit)
+        return _refused(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
     if inner.epochs or inner.samples:
         track(inner, view, event.node, change.ops)
     if stop is not None:
@@ -141,12 +151,13 @@ def leave(  # noqa: PLR0913 - the parts of one step
 def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a failed attempt: another attempt, the fallback, or the failure of the visit."""
     node = plan_of(run.plan, frame).nodes[event.node]
-    failure = event.failure or failure_record(event.error, path_of(event.frame, event.node), event.attempt)
     if not isinstance(frame.phase, Fallback):
         due = _next_attempt(node, frame, event)
         calls_fallback = node.fallback is not None and node.fallback.call is not None
         if due is not None or calls_fallback:
-            facts = Attempt(usage=event.usage or {}, choice=event.choice, error=failure, due_at=due)
+            facts = Attempt(usage=event.usage or {}, choice=event.choice, error=event.error, due_at=due)
+            if due is not None and node.retry is not None and node.retry.jitter:
+                facts.chance = event.chance
             _keep_work(facts, node, frame, event)
             if due is None:
                 facts.then = "fallback"
@@ -154,30 +165,47 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
         if node.fallback is not None:
             visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
             value = NodeFinished(*visit, node.fallback.value, event.usage, event.choice)
-            return node_finished(run, frame, value, failed=event._replace(failure=failure))
-    return give_up(run, frame, event, failure)
+            return node_finished(run, frame, value, failed=event)
+    return give_up(run, frame, event)
 
 
-def _misfit(run: RunState, frame: Frame, event: NodeFailed, error: Error) -> Decided:
+def _refused(
+    run: RunState, frame: Frame, event: NodeFinished, failed: NodeFailed | None, error: BaseException
+) -> Decided:
+    """Return the step of a result that did not fit, or of a failure whose fallback's value (the result) did not."""
+    raised = failure_record(error, path_of(event.frame, event.node), event.attempt)
+    if failed is not None:
+        return _misfit(run, frame, failed, raised)
+    visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
+    refused = (event.answer,) if event.answer else ()
+    misfit = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
+    step = node_failed(run, frame, misfit)
+    if isinstance(step.data, AttemptEnded):
+        step.data.cause = "finished"
+    return step
+
+
+def _misfit(run: RunState, frame: Frame, event: NodeFailed, error: FailureRecord) -> Decided:
     """Return the step of the original failure, for a fallback value that does not fit."""
-    first = event.failure or failure_record(event.error, path_of(event.frame, event.node), event.attempt)
+    first = event.error
     text = f"the fallback does not fit: {error.message}; it stood in for {first.kind}: {first.message}"
-    worse = failure_record(error._replace(kind=first.kind, message=text), first.path, first.attempt)
-    return give_up(run, frame, event, worse)
+    facts = (first.path, first.kind, text, first.attempt, error.where, error.repair, error.traceback)
+    worse = FailureRecord(*facts, names=first.names, non_retryable=first.non_retryable, replaced=first)
+    worse.raised = error.raised
+    return give_up(run, frame, event._replace(error=worse))
 
 
-def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureRecord) -> Decided:
+def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a visit that failed for good: the first `failed(…)` edge that holds, else the frame fails."""
-    plan, snapshot = plan_of(run.plan, frame), run.snapshot
+    plan, snapshot, failure = plan_of(run.plan, frame), run.snapshot, event.error
     facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure)
     _keep_work(facts, plan.nodes[event.node], frame, event)
-    error = event.error
     if frame.kind == "item":
-        fail_with(facts, frame, failure, error.names, lasting=error.lasts)
+        fail_with(facts, failure)
         return step_of(snapshot, event, facts)
     node = plan.nodes[event.node]
     view = view_after(run, plan, frame, event)
-    view.failure = error.names
+    view.failure = failure.names
     try:
         change = (
             plan.state.apply(view, [(plan.collect_errors, survived(failure))]) if plan.collect_errors else NO_CHANGE
@@ -187,13 +215,16 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureReco
     except BaseException as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
         reraise_interrupt(raised)
         if not isinstance(raised, NoEdge):
-            error = error_of(raised)
-            # Recorded, and parsed by a replay (`history.replay.event_of_step`): the words stay, as those of `_misfit`.
-            text = f"{error.message}; it came with {failure.kind}: {failure.message}"
-            failure = failure_record(error._replace(message=text), path_of(event.frame, event.node), event.attempt)
-        fail_with(facts, frame, failure, error.names, lasting=error.lasts)
+            came_with = failure
+            failure = failure_record(raised, path_of(event.frame, event.node), event.attempt)
+            failure.message += f"; it came with {came_with.kind}: {came_with.message}"
+        fail_with(facts, failure)
         return step_of(snapshot, event, facts)
-    facts.error = failure  # at FAIL too: the failure that led there
+    if facts.error is not failure and facts.error is not None and frame.up is not None:
+        # FAIL was reached: shown is the failure that led there, but the frame around sees the end at FAIL.
+        failure = replace(failure, names=facts.error.names, non_retryable=False, replaced=failure)
+        failure.raised = event.error.raised
+    facts.error = failure
     if facts.has_failed:
         return step_of(snapshot, event, facts)
     note_changes(plan, view)
@@ -209,6 +240,25 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
     """Record which work the next attempt gets: all but what caused the failure, or none if it is to start afresh."""
     if frame.memos and not (node.retry is not None and node.retry.afresh):
         facts.keeps, facts.refused = True, event.refused or ()
+
+
+def node_begun(snapshot: Snapshot, event: NodeBegun) -> Decided:
+    """Return the step that records the start of an attempt, before it runs."""
+    return Decided(snapshot.seq + 1, event.now, Begun(), *event[:4])
+
+
+def work_done(run: RunState, event: WorkDone) -> Decided:
+    """Return the step that records a piece of work, which the node gets back if it runs again."""
+    facts = Recorded(
+        key=event.key,
+        name=event.name,
+        value=event.value,
+        usage=event.usage or {},
+        by=event.by,
+        said=event.said or {},
+    )
+    weight = added(run, event.size_bytes)
+    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
@@ -230,17 +280,14 @@ def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
 
 def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
     """Return when the next attempt is due; None if there is none."""
-    retry = node.retry
-    if retry is None or not event.error.retryable or frame.tries + 1 >= retry.attempts:
+    retry, error = node.retry, event.error
+    is_own = not isinstance(frame.phase, Inside)  # otherwise the failure of a subgraph, which gets a new input
+    if retry is None or error.non_retryable or (is_own and error.repeats) or frame.tries + 1 >= retry.attempts:
         return None
-    if not any(exception_name(kind) in event.error.names for kind in retry.on):
+    if not any(exception_name(kind) in error.names for kind in retry.on):
         return None
-    try:
-        wait = retry.initial_seconds * retry.multiplier**frame.tries
-    except OverflowError:
-        wait = retry.max_seconds
-    wait *= 1 + retry.jitter * (2 * event.chance - 1)
-    return event.now + max(min(wait, retry.max_seconds), event.error.pause_seconds)
+    asked = error.pause_seconds if is_own else 0.0
+    return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), asked)
 
 
 def step_of(snapshot: Snapshot, event: NodeFinished | NodeFailed, facts: AnyFacts) -> Decided:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from graphengine.engine import steps
 from graphengine.engine.events import NodeFailed, NodeFinished
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.rules.visit import node_failed, node_finished
 from graphengine.engine.size_limits import added, bytes_of
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
         NodeWaits,
         WaitOver,
     )
+    from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
-    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import WaitRecord
     from graphengine.errors import NodeError
@@ -155,7 +155,8 @@ def _finished(run: RunState, frame: Frame, now: float, result: object, more: Nod
 
 
 def _failed(run: RunState, frame: Frame, now: float, error: NodeError) -> Decided:
-    event = NodeFailed(frame.id, frame.at, frame.visit, frame.attempt, frame.since, now, error_of(error))
+    failure = failure_record(error, path_of(frame.id, frame.at), frame.attempt)
+    event = NodeFailed(frame.id, frame.at, frame.visit, frame.attempt, frame.since, now, failure)
     return node_failed(run, frame, event)
 
 

@@ -13,19 +13,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from graphengine.compile.compiler import compiled
-from graphengine.engine.events import NodeEntered, NodeFailed, Settled
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.redaction import encrypted_today, hidden
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Snapshot, sub_id
 from graphengine.engine.steps import (
-    Attempt,
     Continued,
-    Decided,
     Outcome,
     Started,
     fingerprint_of,
@@ -35,10 +32,8 @@ from graphengine.engine.steps import (
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.history.export import Exported
 from graphengine.history.replay.event_of_step import (
-    EXCEPTION,
     RAW,
     Mismatch,
-    SourceEvent,
     node_of,
     source_event,
     walked,
@@ -49,17 +44,15 @@ from graphengine.history.replay.step_diff import REASON, StepDifference, plain, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.events import Event
     from graphengine.engine.outline import NodeOutline, Outline
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import Decided, Step
     from graphengine.graph.definition import GraphDefinition
     from graphengine.state.json_values import JsonValue
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
 _OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"
-_UNSURE: Final = (EXCEPTION, RAW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +183,6 @@ class _Replayer:
         marked: The keys of all marks that the run has; other marks that today's conditions need are kept only here.
         keys: Those of them that today's graph keeps too.
         today: Today's decision for the present step; None if there is none.
-        looked: The attempts whose beginning was already compared, by frame.
         skipped: How many steps were not checked at all.
         version: The version of the graph under which the present step was recorded.
         session: Decides events; its steps are not folded, the recorded ones are.
@@ -204,7 +196,6 @@ class _Replayer:
     found: list[Difference] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
     today: Decided | None = None
-    looked: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     skipped: int = 0
     version: int = 0
     session: Session = field(init=False)
@@ -225,8 +216,9 @@ class _Replayer:
         except Mismatch as mismatch:
             differences = [StepDifference(mismatch.what, step.kind, None, mismatch.message, mismatch.repair)]
         except Exception as error:  # noqa: BLE001 - selectors and questions are the user's, and a file can contain anything
-            message = f"today's graph cannot check this step: {type(error).__name__}: {error}"
-            repair = "fix the function that raised, or check the recorded step"
+            reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
+            message = f"today's graph cannot decide this step: {reason}"
+            repair = "restore what the run needs, fix the function that raised, or accept that runs diverge here"
             differences = [StepDifference("state", step.kind, None, message, repair)]
         for one in differences:
             parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
@@ -251,23 +243,19 @@ class _Replayer:
             StoreCorrupt: It does not follow.
         """
         try:
-            evolve(self.snapshot, self._with_typed(self._with_marks(step)))
+            evolve(self.snapshot, self._with_marks(step))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             message = f"step {step.seq} does not fold: {type(error).__name__}: {error}"
             raise StoreCorrupt(message, where=f"step {step.seq}", repair="use a complete copy of the run") from error
         self._add_fields(step)
 
     def _node(self, step: Step) -> Iterator[StepDifference]:
-        """Yield how today's node differs, once per attempt."""
+        """Yield how today's node differs."""
         if step.kind not in OF_ATTEMPTS or not step.node:
             return
         frame, plan = walked(self.plan, self.snapshot, step)
         node_of(plan, step)
-        attempt = (step.node, step.visit, step.attempt)
-        is_known = self.looked.get(step.frame) == attempt and step.kind not in ("recorded", "waiting", "begun")
-        self.looked[step.frame] = attempt
-        if not is_known:
-            yield from node_differences(plan, frame, step, self._outline_of(frame, step.node))
+        yield from node_differences(plan, frame, step, self._outline_of(frame, step.node))
 
     def _outline_of(self, frame: Frame, node: str) -> NodeOutline | None:
         """Return the recorded outline of a node."""
@@ -288,7 +276,7 @@ class _Replayer:
 
     def _decided(self, step: Step) -> Iterator[StepDifference]:
         """Yield how today's decision of the step's event differs."""
-        made = self._source(step)
+        made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
         if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits.given()):
             self.unchecked[_LIMITS] += 1
@@ -297,37 +285,16 @@ class _Replayer:
         known = step.data.fingerprint if isinstance(step.data, Started) else self.snapshot.fingerprint
         exact = known == self.plan.fingerprint
         try:
-            today = [self.session.decide(event) for event in _chances(made.event, step)]
+            today = self.session.decide(made.event)
         except StaleEvent:
             message = f"a step {step.kind!r} of {step.path or 'the run'} is not possible there"
             yield StepDifference("ready", step.kind, None, message, "check the log: it was recorded by other rules")
             return
-        except Exception as error:  # noqa: BLE001 - a changed graph, or user code, can raise anything
-            reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
-            message = f"today's graph cannot decide this step: {reason}"
-            repair = "restore what the run needs, or accept that runs diverge here"
-            yield StepDifference("state", step.kind, None, message, repair)
-            return
-        self.today = today[0]
-        first = step.kind in ("started", "entered") and today[0].kind == step.kind
-        shared = {op[1] for op in step.update} & {op[1] for op in today[0].update} if first else None
-        found = list(
-            step_differences(_shared(step, shared), [_shared(one, shared) for one in today], self.keys, exact=exact)
-        )
-        unsure = set(made.unsure) & set(_UNSURE)
-        yield from (one for one in found if not (EXCEPTION in unsure or (unsure and one.what == "update")))
-
-    def _source(self, step: Step) -> SourceEvent:
-        """Return the event of a step.
-
-        Raises:
-            Mismatch: Today's graph cannot get it.
-        """
-        try:
-            return source_event(self.plan, self.snapshot, step)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            message = f"the step does not fit the snapshot before it: {type(error).__name__}: {error}"
-            raise Mismatch("ready", message, "check the log: it was recorded by other rules") from error
+        self.today = today
+        first = step.kind in ("started", "entered") and today.kind == step.kind
+        shared = {op[1] for op in step.update} & {op[1] for op in today.update} if first else None
+        found = step_differences(_shared(step, shared), _shared(today, shared), self.keys, exact=exact)
+        yield from (one for one in found if one.what != "update" or RAW not in made.unsure)
 
     def _with_marks(self, step: Step) -> Step:
         """Return the step with the marks that a changed graph's conditions need and that the recorded run lacks."""
@@ -345,13 +312,6 @@ class _Replayer:
         if isinstance(facts, Continued):
             return replace(step, data=replace(facts, marks={**now, **facts.marks}))
         return step
-
-    def _with_typed(self, step: Step) -> Step:
-        """Return the step with the typed values that today's types gave, so that reads need not build them again."""
-        today = self.today
-        if today is None or not today.typed or today.kind != step.kind or len(today.update) != len(step.update):
-            return step
-        return Decided(**asdict(step), typed=today.typed) if plain(today.update) == plain(step.update) else step
 
     def _add_fields(self, step: Step) -> None:
         """Give fields that the recorded run began without the values with which they begin today."""
@@ -381,12 +341,3 @@ def _shared(step: Step, fields: set[str] | None) -> Step:
     if isinstance(facts, Started):
         facts = replace(facts, version=0, fingerprint="", limits={})
     return replace(step, data=facts, update=[op for op in step.update if op[1] in fields])
-
-
-def _chances(event: Event, step: Step) -> Sequence[Event]:
-    """Return the event with the least and the greatest chance, if the step records when another attempt is due."""
-    if not isinstance(step.data, Attempt) or step.data.due_at is None:
-        return [event]
-    if isinstance(event, (NodeFailed, NodeEntered, Settled)):
-        return [event._replace(chance=0.0), event._replace(chance=1.0)]
-    return [event]

@@ -2,7 +2,7 @@
 
 Decisions count: where the run goes, what is written, whether it retries, stops or waits. Texts that only explain
 (`why`, a condition in words) are reported separately, as `reason`. Tracebacks, places and repairs of errors do not
-count, nor does the length of a jittered pause within its bounds.
+count. The random part of a pause is recorded, so pauses are compared exactly.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import Attempt, Node, Outcome, Stopped, failure_of, marks_in, outcome_of
+from graphengine.engine.steps import Node, Outcome, Stopped, failure_of, marks_in, outcome_of
 from graphengine.state.encoded import opened
 from graphengine.state.json_values import clipped
 
@@ -26,35 +26,33 @@ if TYPE_CHECKING:
 REASON: Final = "reason"
 """What differs if the decision is the same and only its explanation differs."""
 
-COMPARED: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("choice", ("choice",)),
-    ("update", ("writes",)),
-    ("state", ("items", "fields")),
-    ("map", ("count", "concurrency")),
-    ("subgraph", ("graph", "inside")),
-    ("limit", ("limits", "sub_limits")),
-    ("wait", ("waits", "wait", "by", "answer")),
-    ("retry", ("then", "fallback")),
-    ("edge", ("to", "edge", "fork", "cancelled")),
-)
-"""The fields of facts that are compared as JSON, by what differs."""
+
+class _Part(NamedTuple):
+    """A part of a decision: the facts that record it, and it in words, and what to restore if it differs."""
+
+    facts: Sequence[str]
+    words: str
+    restored: str
+
+
+COMPARED: Final[Mapping[str, _Part]] = {
+    "choice": _Part(["choice"], "what it chooses", "the node's choice"),
+    "update": _Part(["writes"], "what it writes", "the reducers and types"),
+    "state": _Part(["items", "fields"], "what it begins with", "the fields' types and defaults"),
+    "map": _Part(["count", "concurrency"], "its items", "each="),
+    "subgraph": _Part(["graph", "inside"], "the graph inside", "the node's graph"),
+    "limit": _Part(["limits", "sub_limits"], "its limits", "the graph's limits"),
+    "wait": _Part(["waits", "wait", "by", "answer"], "what it waits for", "the question"),
+    "retry": _Part(["due_at", "then", "fallback"], "what follows a failure", "the node's retry and fallback"),
+    "edge": _Part(["to", "edge", "fork", "cancelled"], "the outgoing edge", "the outgoing edges"),
+    "stop": _Part([], "how it ends", "the outgoing edges"),
+    "outcome": _Part([], "how it fails", "what decides whether it fails"),
+    "marks": _Part([], "what its conditions remember", "what conditions on the past read"),
+    REASON: _Part([], "same decision, other explanation", ""),
+}
+"""What can differ; those without facts are compared otherwise."""
 SHOWN_OF_EDGES: Final = ("to", "edge", "fork", "cancelled", "why")
 """The fields of facts that are shown if the edge differs."""
-_REPAIRS: Final = {
-    "choice": "restore the node's choice, or accept that runs diverge here",
-    "update": "restore the reducers and types, or accept that runs diverge here",
-    "state": "give the fields their old types and defaults, or accept that runs diverge here",
-    "map": "restore each=, or accept that runs diverge here",
-    "subgraph": "restore the node's graph, or accept that runs diverge here",
-    "limit": "restore the graph's limits, or accept that runs diverge here",
-    "wait": "restore the question, or accept that runs diverge here",
-    "retry": "restore the node's retry and fallback, or accept that runs diverge here",
-    "edge": "restore the outgoing edges, or accept that runs diverge here",
-    "stop": "restore the outgoing edges, or accept that runs diverge here",
-    "outcome": "find out why it fails or succeeds now, or accept that runs diverge here",
-    "marks": "restore what conditions on the past read, or accept that runs diverge here",
-    REASON: "nothing: the decision is the same",
-}
 _MISFITS: Final = ("invalid_update", "not_recordable")
 
 
@@ -68,33 +66,29 @@ class StepDifference(NamedTuple):
     repair: str
 
 
-def step_differences(
-    step: Step, today: Sequence[Step], keys: Collection[str], *, exact: bool
-) -> Iterator[StepDifference]:
+def step_differences(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
     """Yield how a recorded step differs from today's.
 
     Args:
         step: The recorded one.
-        today: Today's; two of them, with the least and the greatest chance, if chance matters.
+        made: Today's.
         keys: The keys of the marks that both graphs keep.
         exact: Whether the graph's outline is the recorded one, so that these marks must be the same.
     """
-    made = today[0]
     if (step.kind, step.frame, step.node) != (made.kind, made.frame, made.node):
         yield _other_kind(step, made)
         return
     if plain(step.update) != plain(made.update):
         yield _one("update", plain(step.update), plain(made.update))
     data, new = _decided(step), _decided(made)
-    for what, names in COMPARED:
-        was, now = _chosen(data, names), _chosen(new, names)
+    for what, part in COMPARED.items():
+        was, now = _chosen(data, part.facts), _chosen(new, part.facts)
         if was != now:
             yield _edge(step, made) if what == "edge" else _one(what, was, now)
     was, now = _ending(step), _ending(made)
     same_edge = _target(step) == _target(made)
     if was != now and same_edge:  # otherwise it was reported with the edge
         yield _one("outcome" if failure_of(step) or failure_of(made) else "stop", was, now)
-    yield from _due(step, today)
     yield from _marks(step, made, keys, exact=exact)
     was, now = _reasons(step), _reasons(made)
     if was != now and same_edge:
@@ -106,27 +100,16 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value
     return from_json(to_json(value, fallback=opened))
 
 
-def _one(what: str, was: JsonValue, now: JsonValue) -> StepDifference:
-    return StepDifference(what, was, now, f"{_NOUNS[what]}: recorded {short(was)}, today {short(now)}", _REPAIRS[what])
+def _one(what: str, was: JsonValue, now: JsonValue, message: str = "") -> StepDifference:
+    _, noun, restored = COMPARED[what]
+    text = message or f"{noun}: recorded {short(was)}, today {short(now)}"
+    repair = (
+        f"restore {restored}, or accept that runs diverge here" if restored else "nothing: the decision is the same"
+    )
+    return StepDifference(what, was, now, text, repair)
 
 
-_NOUNS: Final = {
-    "choice": "what it chooses",
-    "update": "what it writes",
-    "state": "what it begins with",
-    "map": "its items",
-    "subgraph": "the graph inside",
-    "limit": "its limits",
-    "wait": "what it waits for",
-    "retry": "what follows a failure",
-    "stop": "how it ends",
-    "outcome": "how it fails",
-    "marks": "what its conditions remember",
-    REASON: "same decision, other explanation",
-}
 _SHOWN: Final = 200
-_SLACK_SECONDS: Final = 1e-5
-"""The precision of sums of epoch seconds."""
 
 
 def short(value: JsonValue) -> str:
@@ -138,8 +121,7 @@ def short(value: JsonValue) -> str:
 def _edge(step: Step, made: Step) -> StepDifference:
     """Return the difference of two outgoing edges, with their explanations."""
     was, now = (_chosen(_decided(each), SHOWN_OF_EDGES) for each in (step, made))
-    message = f"the outgoing edge: recorded {_taken(step)}, today {_taken(made)}"
-    return StepDifference("edge", was, now, message, _REPAIRS["edge"])
+    return _one("edge", was, now, f"the outgoing edge: recorded {_taken(step)}, today {_taken(made)}")
 
 
 def _taken(step: Step) -> str:
@@ -163,11 +145,11 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
     is_misfit = error is not None and error.kind in _MISFITS
     if step.kind in ("node", "item", "joined") and error is not None and is_misfit and recorded is None:
         message = f"today's types reject what it wrote: {error.message}"
-        return StepDifference("update", plain(step.update) or was, now, message, _REPAIRS["update"])
+        return _one("update", plain(step.update) or was, now, message)
     what = "retry" if recorded is not None else "outcome"
     because = f" ({error.kind}: {short(error.message)})" if error is not None else ""
-    message = f"{_NOUNS[what]}: recorded a step {step.kind!r}, today a step {made.kind!r}{because}"
-    return StepDifference(what, was, now, message, _REPAIRS[what])
+    message = f"{COMPARED[what].words}: recorded a step {step.kind!r}, today a step {made.kind!r}{because}"
+    return _one(what, was, now, message)
 
 
 def _ending(step: Step) -> dict[str, JsonValue]:
@@ -203,24 +185,6 @@ def _decided(step: Step) -> dict[str, Any]:
 
 def _chosen(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: record[name] for name in names if name in record}
-
-
-def _due(step: Step, today: Sequence[Step]) -> Iterator[StepDifference]:
-    """Check that the next attempt is due within the bounds that chance allows."""
-    due = _due_at(step)
-    bounds = [at for made in today if (at := _due_at(made)) is not None]
-    if due is None or not bounds:
-        if due is not None or bounds:
-            yield _one("retry", {"due_at": due}, {"due_at": bounds[0] if bounds else None})
-        return
-    least, most = min(bounds), max(bounds)
-    if not least - _SLACK_SECONDS <= due <= most + _SLACK_SECONDS:
-        was = f"after {due - step.at:g} s"
-        yield _one("retry", was, f"after {least - step.at:g} to {most - step.at:g} s")
-
-
-def _due_at(step: Step) -> float | None:
-    return step.data.due_at if isinstance(step.data, Attempt) else None
 
 
 def _marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:

@@ -1,44 +1,109 @@
-"""The tree of branches: a lane of steps for each run, which leaves its parent's lane at the last shared step."""
+"""The tree of a run's family: a lane of steps for each run, which leaves its parent's lane at the last shared step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.render.charts.canvas import SMALL, Canvas, Ink, Paint, fit, measure
-from graphengine.render.charts.units import cost, nice_count, paid
+from graphengine.engine.frame_tree import add_usage
+from graphengine.errors import StoreError, UnknownRun
+from graphengine.history.load import load_snapshot, own_usage
+from graphengine.render.amounts import cost, nice, paid
+from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure, number
 from graphengine.render.text import one_line
+from graphengine.render.trace import ending
 from graphengine.render.words import counted
+from graphengine.state.amounts import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from graphengine.render.charts.canvas import Chart
-    from graphengine.render.charts.family import Family, Member
+    from graphengine.stores.base import RunInfo, Store
 
-_MARGIN: Final = 16.0
 _LANES: Final = 360.0
 _TEXT_MOST: Final = 420.0
 _ROW: Final = 44.0
 _TOP: Final = 100.0
 _LEAST: Final = 26.0
 """The least length of a lane."""
+_TEXTS: Final = MARGIN + _LANES + _LEAST + 36
 _ENDS: Final[Mapping[str, tuple[Ink, Ink, str]]] = {
-    "finished": ("fell", "fell-line", "check"),
-    "waiting": ("wait", "wait-line", "pause"),
-    "failed": ("bad", "bad-line", "cross"),
-    "stopped": ("other", "other-line", "square"),
-    "running": ("work", "work-line", "arrow"),
+    "finished": ("fell", "fell-line", "\N{CHECK MARK}"),
+    "waiting": ("wait", "wait-line", "\N{DOUBLE VERTICAL LINE}"),
+    "failed": ("bad", "bad-line", "\N{MULTIPLICATION SIGN}"),
+    "stopped": ("other", "other-line", "\N{BLACK SQUARE}"),
+    "running": ("work", "work-line", "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Lane:
-    """The position of a run: its ends in pixels, its row."""
+class Member:
+    """One run of a family.
 
-    left: float
-    right: float
-    y: float
+    Attributes:
+        info: The store's facts about it.
+        ending: Why it stopped, "" if its status is enough; the error if it cannot be read.
+        usage: What it spent on models itself; None if it cannot be read.
+    """
+
+    info: RunInfo
+    ending: str
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Runs with a common ancestor.
+
+    Attributes:
+        asked: The id of the run whose family it is.
+        members: Each after the one it was branched from, branches of later steps first, so that no lanes of a picture
+            cross.
+    """
+
+    asked: str
+    members: Sequence[Member]
+
+
+async def family_of(store: Store, run_id: str) -> Family:
+    """Read the family of a run from an open store.
+
+    A member that cannot be read is included, with the error. If its parent was removed, the family begins with the
+    remaining runs.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    first = await store.info(run_id)
+    while first.parent is not None:
+        try:
+            first = await store.info(first.parent)
+        except UnknownRun:
+            break
+    below: dict[str, list[RunInfo]] = {}
+    left: Sequence[RunInfo] = [first]
+    while left:
+        left = await store.branches([info.id for info in left])
+        for info in left:
+            below.setdefault(info.parent or "", []).append(info)
+    members: list[Member] = []
+    stack = [first]
+    while stack:
+        info = stack.pop()
+        members.append(await _member(store, info))
+        children = sorted(below.get(info.id, []), key=lambda child: (-child.parent_seq, child.created_at, child.id))
+        stack += reversed(children)
+    return Family(run_id, members)
+
+
+async def _member(store: Store, info: RunInfo) -> Member:
+    try:
+        snapshot = await load_snapshot(store, info.id, None)
+        usage: Usage = await own_usage(store, info, snapshot)
+    except StoreError as error:
+        return Member(info, f"cannot be read: {error.message}", None)
+    return Member(info, ending(snapshot), usage)
 
 
 def branches(family: Family) -> Chart:
@@ -47,113 +112,63 @@ def branches(family: Family) -> Chart:
     Args:
         family: The family, as `family_of` returns it.
     """
-    members = family.members
-    most = max(member.info.seq for member in members)
+    members, usage = family.members, Usage()
+    for member in members:
+        usage = add_usage(usage, member.usage or {})
     texts = [_texts(member, asked=family.asked) for member in members]
-    wide = min(_TEXT_MOST, max(_wide(*pair) for pair in texts))
-    across = _MARGIN + _LANES + _LEAST + 36 + wide + _MARGIN
-    canvas = Canvas()
-    graph = one_line(members[0].info.graph) or "graph"
-    summary = f"{counted(len(members), 'run')} from {members[0].info.id}"
-    spent = paid(family.usage)
-    summary += f", {spent} in all" if spent else ""
-    canvas.text(_MARGIN, 28, fit(graph, across - 2 * _MARGIN, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(summary, across - 2 * _MARGIN))
-    _axis(canvas, most, len(members), across)
-    lanes: dict[str, _Lane] = {}
-    for index, member in enumerate(members):
-        lanes[member.info.id] = _place(member, lanes, most, _TOP + index * _ROW + _ROW / 2)
-    for member in reversed(members):
-        _draw_lane(canvas, member, lanes)
-    for member, (strong, small) in zip(members, texts, strict=True):
-        lane = lanes[member.info.id]
-        with canvas.said(_spoken(member, asked=family.asked)):
-            _end(canvas, member, lane)
-            x = _MARGIN + _LANES + _LEAST + 36
-            canvas.text(x, lane.y - 3, fit(strong, wide, strong=True), strong=True)
-            canvas.text(x, lane.y + 13, fit(small, wide, SMALL), ink="soft", size=SMALL)
-    spoken = [summary, *(_spoken(member, asked=family.asked) for member in members)]
-    return canvas.done(f"Branches of {graph}, {summary}", spoken, across, _TOP + len(members) * _ROW + 14)
+    wide = min(_TEXT_MOST, max(max(measure(id_, strong=True), measure(facts, SMALL)) for id_, facts in texts) + 2)
+    across, most = _TEXTS + wide + MARGIN, max(member.info.seq for member in members)
+    canvas, graph = Canvas(), one_line(members[0].info.graph) or "graph"
+    summary = ", ".join(
+        filter(
+            None, [f"{counted(len(members), 'run')} from {members[0].info.id}", paid(usage) and f"{paid(usage)} in all"]
+        )
+    )
+    canvas.heading(across, graph, summary)
+    canvas.stripes(_TOP, across, _ROW, len(members))
+    step = max(1, int(nice(most / 8)))
+    marks = sorted({1, *range(step, most + 1, step)})
+    canvas.axis([(_x(seq, most), str(seq)) for seq in marks], _TOP - 6, _TOP + len(members) * _ROW)
+    canvas.soft(MARGIN + _LANES + _LEAST + 6, _TOP - 10, "step")
+    lanes: dict[str, tuple[float, float]] = {}
+    for index, (member, (id_, facts)) in enumerate(zip(members, texts, strict=True)):
+        info, y = member.info, _TOP + (index + 0.5) * _ROW
+        parent = lanes.get(info.parent or "")
+        left = _x(info.parent_seq + (parent is None), most)
+        right = max(_x(info.seq, most), left + _LEAST)
+        lanes[info.id] = right, y
+        comes = f", branched from {info.parent} at step {info.parent_seq}" if info.parent else ""
+        canvas.spoken.append(f"{id_}{comes}: {facts}")
+        with canvas.said(canvas.spoken[-1]):
+            _lane(canvas, info.status, (left, right, y), parent[1] if parent is not None else None)
+            canvas.text(_TEXTS, y - 3, fit(id_, wide, strong=True), strong=True)
+            canvas.soft(_TEXTS, y + 13, fit(facts, wide, SMALL))
+    return canvas.done(f"Branches of {graph}, {summary}", across, _TOP + len(members) * _ROW + 14)
 
 
 def _x(seq: int, most: int) -> float:
-    return _MARGIN + 12 + (_LANES - 12) * (seq - 1) / max(1, most - 1)
+    return MARGIN + 12 + (_LANES - 12) * (seq - 1) / max(1, most - 1)
 
 
-def _place(member: Member, lanes: Mapping[str, _Lane], most: int, y: float) -> _Lane:
-    info = member.info
-    left = _x(info.parent_seq, most) if info.parent in lanes else _x(info.parent_seq + 1, most)
-    return _Lane(left, max(_x(info.seq, most), left + _LEAST), y)
-
-
-def _axis(canvas: Canvas, most: int, rows: int, across: float) -> None:
-    """Draw stripes, and the axis of steps."""
-    for index in range(0, rows, 2):
-        canvas.rect(_MARGIN - 6, _TOP + index * _ROW, across - 2 * _MARGIN + 12, _ROW, Paint("stripe"), radius=3)
-    step = nice_count(most / 8)
-    marks = [1, *range(step, most + 1, step)] if step > 1 else list(range(1, most + 1))
-    canvas.text(_MARGIN + _LANES + _LEAST + 6, _TOP - 10, "step", ink="soft", size=SMALL)
-    free = 0.0
-    for seq in marks:
-        x, wide = _x(seq, most), measure(str(seq), SMALL)
-        if x - wide / 2 >= free:
-            canvas.line((x, _TOP - 5), (x, _TOP + rows * _ROW), Paint("none", "grid"))
-            canvas.text(x, _TOP - 10, str(seq), ink="soft", size=SMALL, anchor="middle")
-            free = x + wide / 2 + 6
-
-
-def _draw_lane(canvas: Canvas, member: Member, lanes: Mapping[str, _Lane]) -> None:
-    """Draw a run's lane, and how it leaves its parent's."""
-    info, lane = member.info, lanes[member.info.id]
-    paint = Paint("none", "soft", 2.4)
-    parent = lanes.get(info.parent or "")
-    if parent is None:
-        canvas.line((lane.left, lane.y), (lane.right, lane.y), paint)
-        canvas.dot(lane.left, lane.y, 4.5, Paint("soft", "soft"))
-        return
-    bend = lane.left + 16
-    canvas.curve((lane.left, parent.y), (bend, lane.y), paint)
-    canvas.line((bend, lane.y), (lane.right, lane.y), paint)
-    canvas.dot(lane.left, parent.y, 3.5, Paint("paper", "soft", 1.8))
-
-
-def _end(canvas: Canvas, member: Member, lane: _Lane) -> None:
-    """Draw how a run ended, by shape and by colour."""
-    fill, line, shape = _ENDS[member.info.status]
-    x, y = lane.right, lane.y
-    if shape == "square":
-        canvas.rect(x - 7, y - 7, 14, 14, Paint(fill, line, 1.6), radius=2)
-        return
-    canvas.dot(x, y, 8, Paint(fill, line, 1.6))
-    stroke = Paint("none", line, 1.8)
-    if shape == "check":
-        canvas.path([(x - 3.5, y + 0.5), (x - 1, y + 3), (x + 4, y - 3)], stroke)
-    elif shape == "cross":
-        for sign in (1, -1):
-            canvas.line((x - 3.5, y - 3.5 * sign), (x + 3.5, y + 3.5 * sign), stroke)
-    elif shape == "pause":
-        for at in (x - 2, x + 2):
-            canvas.line((at, y - 3.5), (at, y + 3.5), stroke)
-    else:
-        canvas.path([(x - 2.5, y - 4), (x + 3.5, y), (x - 2.5, y + 4)], stroke)
+def _lane(canvas: Canvas, status: str, place: tuple[float, float, float], parent: float | None) -> None:
+    """Draw a run's lane, how it leaves its parent's at this height, and how it ended, by a sign and by colour."""
+    left, right, y = place
+    bend = left if parent is None else left + 16
+    if parent is not None:
+        x, low, high = number(left), number(y), number(parent)
+        curve = f"M{x} {high} C{x} {low} {x} {low} {number(bend)} {low}"
+        canvas.shape("path", Paint("none", "soft", 2.4), d=curve)
+    canvas.line((bend, y), (right, y), Paint("none", "soft", 2.4))
+    canvas.dot(left, y if parent is None else parent, 4, Paint("soft" if parent is None else "paper", "soft", 1.8))
+    fill, line, sign = _ENDS[status]
+    canvas.dot(right, y, 8, Paint(fill, line, 1.6))
+    canvas.text(right, y + 4, sign, ink=line, anchor="middle", strong=True)
 
 
 def _texts(member: Member, *, asked: str) -> tuple[str, str]:
     """Return the two lines next to a lane."""
     info = member.info
-    mark = " (this run)" if info.id == asked else ""
     ended = f"{info.status}: {member.ending}" if member.ending else str(info.status)
     parts = [ended, f"steps {info.parent_seq + 1} to {info.seq}" if info.parent else counted(info.seq, "step")]
     parts += [part for part in (cost(member.usage or {}), ", ".join(info.tags)) if part]
-    return f"{info.id}{mark}", ", ".join(parts)
-
-
-def _wide(strong: str, small: str) -> float:
-    return max(measure(strong, strong=True), measure(small, SMALL)) + 2
-
-
-def _spoken(member: Member, *, asked: str) -> str:
-    strong, small = _texts(member, asked=asked)
-    info = member.info
-    comes = f", branched from {info.parent} at step {info.parent_seq}" if info.parent else ""
-    return f"{strong}{comes}: {small}"
+    return f"{info.id}{' (this run)' if info.id == asked else ''}", ", ".join(parts)

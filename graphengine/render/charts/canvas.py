@@ -2,7 +2,8 @@
 
 The light colour is in an attribute, the dark one in a style sheet, so that a program without style sheets draws the
 light chart. All text is cleaned and escaped here, and nowhere else. Numbers have one decimal, so that the same input
-gives the same bytes everywhere.
+gives the same bytes everywhere. What belongs to a step has its number as `data-seq`, which the inspector makes
+clickable.
 """
 
 from __future__ import annotations
@@ -11,18 +12,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from graphengine.errors import install_command
+from graphengine.render.files import RenderError, write_picture
 from graphengine.render.looks import INK, PAPER, SOFT_INK
 from graphengine.render.metrics import text_width
+from graphengine.render.page import page_of
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
 
+CHART_ENDINGS: Final = (".svg", ".html", ".png", ".txt")
 FONT: Final = "Helvetica,Arial,'Liberation Sans','DejaVu Sans','Noto Sans',sans-serif"
 SIZE: Final = 12.0
 SMALL: Final = 11.0
+MARGIN: Final = 16.0
 
 Ink: TypeAlias = Literal[
     "ink",
@@ -62,6 +70,10 @@ INKS: Final[dict[Ink, tuple[str, str]]] = {
     "other-line": ("#9a6700", "#e0b040"),
 }
 """Each ink's light and dark colour. Hues as in `graphengine.render.looks`, so that a colour has one meaning."""
+BY_NIGHT: Final = "@media (prefers-color-scheme:dark){{{}}}".format(
+    "".join(f".f-{name}{{fill:{night}}}.s-{name}{{stroke:{night}}}" for name, (_, night) in INKS.items())
+)
+"""The style sheet that makes a chart dark."""
 
 
 class Paint(NamedTuple):
@@ -95,74 +107,120 @@ class Chart:
         """Return the picture as a standalone SVG."""
         return f'<?xml version="1.0" encoding="utf-8"?>\n{self.element()}\n'
 
-    def element(self) -> str:
-        """Return the picture as an element of a page."""
+    def element(self, style: str = f"<style>{BY_NIGHT}</style>") -> str:
+        """Return the picture as an element of a page.
+
+        Args:
+            style: The element that makes it dark; "" for a page that has `BY_NIGHT` in its own style sheet.
+        """
         across, down = number(self.width), number(self.height)
-        size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
         desc = safe(". ".join(self.spoken))
         name = f"c{sha256(f'{self.title}{desc}{self.body}'.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
         spoken = f'role="img" aria-labelledby="{name}-title {name}-desc"'
         font = f'font-family="{FONT}" font-size="{number(SIZE)}"'
-        return "\n".join(
-            [
-                f'<svg xmlns="http://www.w3.org/2000/svg" {size} {spoken} {font}>',
-                f'<title id="{name}-title">{safe(self.title)}</title>',
-                f'<desc id="{name}-desc">{desc}</desc>',
-                f"<style>{_by_night()}</style>",
-                f'<rect width="100%" height="100%"{_painted(Paint("paper"))}/>',
-                self.body,
-                "</svg>",
-            ]
-        )
+        return f"""\
+<svg xmlns="http://www.w3.org/2000/svg" {size} {spoken} {font}>
+<title id="{name}-title">{safe(self.title)}</title>
+<desc id="{name}-desc">{desc}</desc>{style}
+<rect width="100%" height="100%"{_painted(Paint("paper"))}/>
+{self.body}
+</svg>"""
 
     def _repr_svg_(self) -> str:
         """Return the picture, for notebooks."""
         return self.element()
 
+    def page(self) -> str:
+        """Return the picture as a page that loads no external resources and runs no script."""
+        return page_of(self.element(), self.title, self.text())
+
     def text(self) -> str:
         """Return the picture's content in words."""
         return "\n".join((self.title, *self.spoken)) + "\n"
 
+    def png(self) -> bytes:
+        """Return the picture as PNG, with two dots per pixel, so that text stays sharp.
+
+        Raises:
+            RenderError: resvg-py is not installed, or it failed.
+        """
+        repair = "an .svg or .html file needs nothing"
+        if find_spec("resvg_py") is None:
+            message = "a PNG of a chart needs resvg-py, which is not installed"
+            raise RenderError(message, repair=f"{install_command('render')}; {repair}")
+        import resvg_py  # noqa: PLC0415 - loaded on first use
+
+        try:
+            return bytes(resvg_py.svg_to_bytes(svg_string=self.svg(), zoom=2, dpi=96, sans_serif_family="DejaVu Sans"))
+        except ValueError as error:
+            raise RenderError(f"resvg-py could not paint this: {error}", repair=repair) from error
+
+
+def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
+    """Draw a chart into a file.
+
+    Nothing is written if it cannot be drawn. SVG, HTML and text need no other program or library.
+
+    Args:
+        path: The file; its ending, one of `CHART_ENDINGS`, selects the format.
+        draw: Draws it, as `lambda: timeline(steps)`; called after the ending is checked.
+
+    Raises:
+        RenderError: The ending is unknown, PNG cannot be painted here, the file cannot be written, or `draw`
+            raises an error; other exceptions of `draw` are reported as a run that cannot be read.
+    """
+
+    def made(ending: str) -> bytes:
+        chart = draw()
+        if ending == ".png":
+            return chart.png()
+        return {".svg": chart.svg, ".txt": chart.text, ".html": chart.page}[ending]().encode("utf-8", "replace")
+
+    write_picture(path, CHART_ENDINGS, made)
+
 
 @dataclass(slots=True)
 class Canvas:
-    """The canvas of a chart; `parts` are its elements so far."""
+    """The canvas of a chart.
+
+    Attributes:
+        parts: Its elements so far.
+        spoken: Their content in words, one line per part.
+    """
 
     parts: list[str] = field(default_factory=list)
+    spoken: list[str] = field(default_factory=list)
+
+    def shape(self, kind: str, paint: Paint, **facts: str | float) -> None:
+        """Add an SVG element with these attributes."""
+        texts = ((name, fact if isinstance(fact, str) else number(fact)) for name, fact in facts.items())
+        pairs = "".join(f' {name}="{text}"' for name, text in texts)
+        self.parts.append(f"<{kind}{pairs}{_painted(paint)}/>")
 
     def rect(  # noqa: PLR0913 - where, how large, how painted
         self, x: float, y: float, across: float, down: float, paint: Paint, *, radius: float = 0.0
     ) -> None:
         """Add a rectangle."""
-        rounded = f' rx="{number(radius)}"' if radius else ""
-        self.parts.append(
-            f'<rect x="{number(x)}" y="{number(y)}" width="{number(across)}" height="{number(down)}"'
-            f"{rounded}{_painted(paint)}/>"
-        )
+        self.shape("rect", paint, x=x, y=y, width=across, height=down, **({"rx": radius} if radius else {}))
 
     def line(self, start: tuple[float, float], end: tuple[float, float], paint: Paint) -> None:
         """Add a straight line."""
         (x1, y1), (x2, y2) = start, end
-        self.parts.append(
-            f'<line x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"{_painted(paint)}/>'
-        )
+        self.shape("line", paint, x1=x1, y1=y1, x2=x2, y2=y2)
 
     def path(self, points: Sequence[tuple[float, float]], paint: Paint) -> None:
         """Add a line through points."""
-        text = "M" + " L".join(f"{number(x)} {number(y)}" for x, y in points)
-        self.parts.append(f'<path d="{text}"{_painted(paint)} stroke-linejoin="round"/>')
-
-    def curve(self, start: tuple[float, float], end: tuple[float, float], paint: Paint) -> None:
-        """Add a line that leaves its start downwards and reaches its end from the left."""
-        (x1, y1), (x2, y2) = start, end
-        text = (
-            f"M{number(x1)} {number(y1)} C{number(x1)} {number(y2)} {number(x1)} {number(y2)} {number(x2)} {number(y2)}"
-        )
-        self.parts.append(f'<path d="{text}"{_painted(paint)}/>')
+        self.shape("path", paint, d="M" + " L".join(f"{number(x)} {number(y)}" for x, y in points))
 
     def dot(self, x: float, y: float, radius: float, paint: Paint) -> None:
         """Add a circle."""
-        self.parts.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}"{_painted(paint)}/>')
+        self.shape("circle", paint, cx=x, cy=y, r=radius)
+
+    def cross(self, x: float, y: float, half: float, paint: Paint) -> None:
+        """Add a cross, which repeats that something failed for those who do not see its colour."""
+        for slope in (-half, half):
+            self.line((x - half, y - slope), (x + half, y + slope), paint)
 
     def text(  # noqa: PLR0913 - where, what, how
         self,
@@ -183,20 +241,45 @@ class Canvas:
             f'<text x="{number(x)}" y="{number(y)}"{facts}{_painted(Paint(ink))}>{safe(one_line(text))}</text>'
         )
 
-    def raw(self, element: str) -> None:
-        """Add an element that was made elsewhere, of escaped text."""
-        self.parts.append(element)
+    def soft(self, x: float, y: float, text: str, anchor: Anchor = "start") -> None:
+        """Add a line of small text in a pale ink."""
+        self.text(x, y, text, ink="soft", size=SMALL, anchor=anchor)
+
+    def heading(self, across: float, title: str, *lines: str) -> None:
+        """Add the title of a chart, and up to two lines below it, which are also spoken."""
+        room = across - 2 * MARGIN
+        self.text(MARGIN, 28, fit(title, room, 15, strong=True), size=15, strong=True)
+        for line, y, size in zip(lines, (47, 64), (SIZE, SMALL), strict=False):
+            self.text(MARGIN, y, fit(line, room, size), ink="soft" if size == SMALL else "ink", size=size)
+        self.spoken += lines
+
+    def stripes(self, top: float, across: float, row: float, rows: int) -> None:
+        """Shade every other row."""
+        for index in range(0, rows, 2):
+            self.rect(MARGIN - 6, top + index * row, across - 2 * MARGIN + 12, row, Paint("stripe"), radius=3)
+
+    def axis(self, marks: Sequence[tuple[float, str]], top: float, bottom: float) -> None:
+        """Add vertical lines from top to bottom with texts above them, except where these would overlap."""
+        free = 0.0
+        for x, text in marks:
+            half = measure(text, SMALL) / 2
+            if x - half >= free:
+                self.line((x, top), (x, bottom), Paint("none", "grid"))
+                self.soft(x, top - 4, text, "middle")
+                free = x + half + 8
 
     @contextmanager
-    def said(self, words: str) -> Iterator[None]:
-        """Title everything drawn inside, for pointers and screen readers."""
-        self.parts.append(f"<g><title>{safe(one_line(words))}</title>")
+    def said(self, words: str, seq: int = 0) -> Iterator[None]:
+        """Title everything drawn inside, for pointers and screen readers; `seq` is the step that it belongs to."""
+        step = f' data-seq="{seq}"' if seq else ""
+        self.parts.append(f"<g{step}><title>{safe(one_line(words))}</title>")
         yield
         self.parts.append("</g>")
 
-    def done(self, title: str, spoken: Sequence[str], across: float, down: float) -> Chart:
+    def done(self, title: str, across: float, down: float) -> Chart:
         """Return the chart."""
-        return Chart(one_line(title), tuple(one_line(line) for line in spoken), across, down, "\n".join(self.parts))
+        spoken = tuple(one_line(line) for line in self.spoken)
+        return Chart(one_line(title), spoken, across, down, "\n".join(self.parts))
 
 
 def number(value: float) -> str:
@@ -221,29 +304,17 @@ def fit(text: str, pixels: float, size: float = SIZE, *, strong: bool = False) -
     if measure(text, size, strong=strong) <= pixels:
         return text
     room = pixels - measure("…", size, strong=strong)
-    taken = 0
-    for taken in range(len(text), -1, -1):
-        if measure(text[:taken], size, strong=strong) <= room:
-            break
+    taken = next((n for n in range(len(text), 0, -1) if measure(text[:n], size, strong=strong) <= room), 0)
     return text[:taken].rstrip() + "…" if taken else ""
 
 
 def _painted(paint: Paint) -> str:
-    classes = []
-    facts = ""
-    if paint.fill != "none":
-        classes.append(f"f-{paint.fill}")
-        facts += f' fill="{INKS[paint.fill][0]}"'
-    elif paint.line != "none":
-        facts += ' fill="none"'
+    if paint.fill == paint.line == "none":
+        return ""
+    classes = [f"{kind}-{ink}" for kind, ink in (("f", paint.fill), ("s", paint.line)) if ink != "none"]
+    facts = f' fill="{"none" if paint.fill == "none" else INKS[paint.fill][0]}"'
     if paint.line != "none":
-        classes.append(f"s-{paint.line}")
         facts += f' stroke="{INKS[paint.line][0]}"'
         facts += f' stroke-width="{number(paint.width)}"' if paint.width != 1.0 else ""
         facts += f' stroke-dasharray="{paint.dash}"' if paint.dash else ""
-    return f' class="{" ".join(classes)}"{facts}' if classes else facts
-
-
-def _by_night() -> str:
-    rules = "".join(f".f-{name}{{fill:{night}}}.s-{name}{{stroke:{night}}}" for name, (_, night) in INKS.items())
-    return f"@media (prefers-color-scheme:dark){{{rules}}}"
+    return f' class="{" ".join(classes)}"{facts}'

@@ -1,54 +1,99 @@
-"""Two runs compared: both drawn on one graph, with a mark where they diverge, and their differences below.
+"""Two runs compared: both drawn on one graph, with a note where they diverge, and their differences below.
 
-`graphengine.history.load.diff` finds the differences; nothing is compared here.
+`graphengine.history.load.diff` finds the differences; nothing is compared here. On the graph, what only one run did is
+marked with its letter.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from xml.etree import ElementTree as ET
 
 from pydantic_core import to_json
 
-from graphengine.engine.steps import failure_of, outcome_of
-from graphengine.render.charts.both import both_of
-from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
-from graphengine.render.charts.heading import standing
-from graphengine.render.charts.panels import panel_of
-from graphengine.render.charts.units import lasting, paid
-from graphengine.render.drawing import drawing_of
-from graphengine.render.legend import LEGEND_LINES
+from graphengine.engine.steps import failure_of, outcome_of, without_items
+from graphengine.history.load import diff, outline_of
+from graphengine.render.amounts import paid, took
+from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, fit, measure, number
+from graphengine.render.drawing import LEGEND_LINES, TIMES, drawing_of, signs_of
+from graphengine.render.files import RenderError
+from graphengine.render.images import svg_of
+from graphengine.render.parts import Arrow, Box, Line
 from graphengine.render.text import one_line, wrap
+from graphengine.render.trace import standing
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
-    from graphengine.history.load import Difference, RunDiff, Side
+    from graphengine.history.load import RunDiff, Side
     from graphengine.render.charts.canvas import Chart
-    from graphengine.render.charts.pair import Pair
-    from graphengine.render.charts.panels import Panel
+    from graphengine.render.parts import Drawing, Tone
     from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunStore
 
 ROWS: Final = 12
 """The most steps of each run, and the most differing fields, that are listed."""
 
-_MARGIN: Final = 16.0
 _LEAST: Final = 430.0
 """The least width of a side, so that its words have room."""
 _GAP: Final = 24.0
 _LINE: Final = 17.0
 _NAMES: Final = ("A", "B")
 _VALUE_BYTES: Final = 400
+_PIXELS: Final = 96 / 72 * 0.82
+"""Graphviz measures in points; at this scale, its text has the size of a chart's."""
+_CHOICE: Final = re.compile(r" \([^()]*\)(?=/|$)")
+_STRONGEST: Final[Sequence[Tone]] = ("failed", "waiting", "here", "done", "unused", "plain")
+
+_Part = TypeVar("_Part", bound=Box)
+_Cell: TypeAlias = tuple[str, str]
+"""A strong line, and a small one below it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """One side's room, in pixels."""
+class Pair:
+    """Two runs.
 
-    left: float
-    wide: float
+    Attributes:
+        diff: Where they diverge, and how they differ.
+        outlines: The outline of each run's graph.
+        steps: All steps of each.
+    """
+
+    diff: RunDiff
+    outlines: tuple[Outline, Outline]
+    steps: tuple[Sequence[Step], Sequence[Step]]
+
+
+async def pair_of(store: RunStore, first: str, second: str) -> Pair:
+    """Read two runs from an open store.
+
+    Raises:
+        RenderError: They are of different graphs, or the same run.
+        UnknownRun, StoreError.
+    """
+    infos = await store.info(first), await store.info(second)
+    if first == second:
+        raise RenderError(
+            f"both are run {first}",
+            where=f"run {first}",
+            repair="name another run; its steps over time are drawn with --timeline",
+        )
+    graphs = tuple(info.graph for info in infos)
+    if graphs[0] != graphs[1]:
+        raise RenderError(
+            f"the runs are of different graphs: {first} of {graphs[0]!r}, {second} of {graphs[1]!r}",
+            where=f"runs {first} and {second}",
+            repair="draw each by itself; `graphengine diff` compares their states",
+        )
+    found = await diff(store, first, second)
+    one, other = [await outline_of(store, info.fingerprint) or {} for info in infos]
+    return Pair(found, (one, other), (await store.steps(first), await store.steps(second)))
 
 
 def comparison(pair: Pair) -> Chart:
@@ -60,134 +105,117 @@ def comparison(pair: Pair) -> Chart:
     Raises:
         RenderError: No painter for graphs is installed, or it failed.
     """
-    found = pair.diff
-    sides = (found.first, found.second)
-    panels = _panels(pair, sides)
-    wide = sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
-    room = max(_LEAST, (wide - _GAP) / 2)
-    columns = [_Column(_MARGIN, room), _Column(_MARGIN + room + _GAP, room)]
-    across = columns[-1].left + room + _MARGIN
-    canvas = Canvas()
-    spoken = _head(canvas, found, columns, across)
-    top, left = 128.0, (across - wide) / 2
-    for panel in panels:
-        canvas.raw(panel.placed(left, top))
-        left += panel.width + _GAP
-    y = top + max(panel.height for panel in panels) + 8
-    signs = [sign for panel in panels for sign in panel.signs]
-    if len(panels) == 1:
-        signs.append("A, B: what one run did and the other did not, or how often each did it")
-    y = _legend(canvas, dict.fromkeys(signs), across - 2 * _MARGIN, y) + 28
-    y = _steps(canvas, sides, found.alike, columns, y, spoken)
-    y = _fields(canvas, found.differences, columns, y, spoken)
-    graph = one_line(found.first.info.graph) or "graph"
-    title = f"Runs {found.first.info.id} and {found.second.info.id} of {graph} compared"
-    return canvas.done(title, spoken, across, y)
-
-
-def _panels(pair: Pair, sides: Sequence[Side]) -> list[Panel]:
-    """Return both runs on their graph, or each on its own if the graph changed between them."""
-    partings = {name: step for side, name in zip(sides, _NAMES, strict=True) if (step := _parting_of(side)) is not None}
+    found, sides = pair.diff, (pair.diff.first, pair.diff.second)
+    partings = {
+        name: step for name, side in zip(_NAMES, sides, strict=True) for step in side.path if step.seq == side.parts_at
+    }
     if pair.outlines[0] == pair.outlines[1]:
-        return [panel_of(both_of(pair.outlines[0], *pair.steps), partings)]
-    drawings = [
-        drawing_of(outline, steps, detail="brief") for outline, steps in zip(pair.outlines, pair.steps, strict=True)
-    ]
-    own = [{"": partings[name]} if name in partings else {} for name in _NAMES]
-    return [panel_of(drawing, marks) for drawing, marks in zip(drawings, own, strict=True)]
-
-
-def _parting_of(side: Side) -> Step | None:
-    """Return the first step that the other run did not take."""
-    return next((step for step in side.path if step.seq == side.parts_at), None)
-
-
-def _legend(canvas: Canvas, signs: Iterable[str], room: float, y: float) -> float:
-    """Draw the meaning of the signs on both graphs."""
-    for text in wrap("; ".join(signs), int(room / measure("n", SMALL)), LEGEND_LINES):
+        drawings = [_parted(_both(pair.outlines[0], *pair.steps), partings)]
+    else:  # the graph changed between them
+        both = zip(_NAMES, pair.outlines, pair.steps, strict=True)
+        drawings = [
+            _parted(drawing_of(outline, steps, detail="brief"), {name: partings[name]} if name in partings else {})
+            for name, outline, steps in both
+        ]
+    pictures = [_picture(drawing) for drawing in drawings]
+    wide = sum(width for _, width, _ in pictures) + _GAP * (len(pictures) - 1)
+    room = max(_LEAST, (wide - _GAP) / 2)
+    lefts, across = (MARGIN, MARGIN + room + _GAP), 2 * MARGIN + 2 * room + _GAP
+    canvas, graph = Canvas(), one_line(sides[0].info.graph) or "graph"
+    canvas.heading(across, f"{graph}: two runs", _parting(found))
+    for left, name, side in zip(lefts, _NAMES, sides, strict=True):
+        _side(canvas, left, room, (name, side, "" if found.shared is None else " since they parted"))
+    top, left = 128.0, (across - wide) / 2
+    for root, width, _ in pictures:
+        root.set("x", number(left))
+        root.set("y", number(top))
+        canvas.parts.append(ET.tostring(root, encoding="unicode"))
+        left += width + _GAP
+    y = top + max(height for _, _, height in pictures) + 8
+    signs = [sign for drawing in drawings for sign in signs_of(drawing)]
+    signs += ["A, B: what one run did and the other did not, or how often each did it"] * (len(drawings) == 1)
+    for text in wrap("; ".join(dict.fromkeys(signs)), int((across - 2 * MARGIN) / measure("n", SMALL)), LEGEND_LINES):
         y += _LINE
-        canvas.text(_MARGIN, y, text, ink="soft", size=SMALL)
-    return y
+        canvas.soft(MARGIN, y, text)
+    table = _Table(canvas, lefts, room, across)
+    y = table.draw(
+        y + 28, "From where they part", *([_step(step) for step in side.path[found.alike :]] for side in sides)
+    )
+    heading = "Their states are the same"
+    if found.differences:
+        heading = f"Their states differ in {counted(len(found.differences), 'place')}"
+    before = [(each.path, _short(each.before)) for each in found.differences]
+    y = table.draw(y, heading, before, [(each.path, _short(each.after)) for each in found.differences])
+    title = f"Runs {sides[0].info.id} and {sides[1].info.id} of {graph} compared"
+    return canvas.done(title, across, y)
 
 
-def _head(canvas: Canvas, found: RunDiff, columns: Sequence[_Column], across: float) -> list[str]:
-    """Draw what they share, where they diverge, and each run's name and end; return it in words."""
-    room = across - 2 * _MARGIN
-    graph = one_line(found.first.info.graph) or "graph"
-    parting = ", ".join(_parting(found))
-    canvas.text(_MARGIN, 28, fit(f"{graph}: two runs", room, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(parting, room))
-    spoken = [parting]
-    since = "" if found.shared is None else " since they parted"
-    for side, column, name in zip((found.first, found.second), columns, _NAMES, strict=True):
-        words = f"{name}  {side.info.id}"
-        cost = paid(side.spent)
-        took = f"{counted(side.steps, 'visit')} in {lasting(side.seconds)}{since}" + (f", {cost}" if cost else "")
-        if side.begins is not None and side.begins.update:
-            took += f"; branched off with {', '.join(dict.fromkeys(str(op[1]) for op in side.begins.update))}"
-        canvas.text(column.left, 80, fit(words, column.wide, 14, strong=True), size=14, strong=True)
-        canvas.text(column.left, 98, fit(standing(side.snapshot), column.wide))
-        canvas.text(column.left, 114, fit(took, column.wide, SMALL), ink="soft", size=SMALL)
-        spoken.append(f"{words}: {standing(side.snapshot)}; {took}")
-    return spoken
+def _side(canvas: Canvas, left: float, room: float, about: tuple[str, Side, str]) -> None:
+    """Draw a run's name, its end, and what it used since they diverge."""
+    name, side, since = about
+    status, spent = standing(side.snapshot), paid(side.spent)
+    used = f"{counted(side.steps, 'visit')} in {took(side.seconds)}{since}" + (f", {spent}" if spent else "")
+    if side.begins is not None and side.begins.update:
+        used += f"; branched off with {', '.join(dict.fromkeys(str(op[1]) for op in side.begins.update))}"
+    canvas.text(left, 80, fit(f"{name}  {side.info.id}", room, 14, strong=True), size=14, strong=True)
+    canvas.text(left, 98, fit(status, room))
+    canvas.soft(left, 114, fit(used, room, SMALL))
+    canvas.spoken.append(f"{name} {side.info.id}: {status}; {used}")
 
 
-def _parting(found: RunDiff) -> Iterator[str]:
-    """Yield where they diverge, in words."""
-    first, second, shared = found.first, found.second, found.shared
-    if shared is None:
-        yield "they share no step"
-    else:
-        yield f"they share steps 1 to {shared.seq}"
+def _parting(found: RunDiff) -> str:
+    """Return where they diverge, in words."""
+    sides, shared = (found.first, found.second), found.shared
+    parts = ["they share no step" if shared is None else f"they share steps 1 to {shared.seq}"]
     if found.alike:
-        yield f"{'but' if shared is None else 'then'} went the same way for {counted(found.alike, 'step')}"
-    where = [
-        f"{name} at step {side.parts_at}"
-        for name, side in zip(_NAMES, (first, second), strict=True)
-        if side.parts_at is not None
-    ]
-    if where:
-        yield f"and part: {', '.join(where)}"
-    elif first.path or second.path:
-        yield "and never part"
+        parts.append(f"{'but' if shared is None else 'then'} went the same way for {counted(found.alike, 'step')}")
+    named = zip(_NAMES, sides, strict=True)
+    where = [f"{name} at step {side.parts_at}" for name, side in named if side.parts_at is not None]
+    if where or sides[0].path or sides[1].path:
+        parts.append(f"and part: {', '.join(where)}" if where else "and never part")
+    return ", ".join(parts)
 
 
-def _steps(  # noqa: PLR0913 - what is drawn where
-    canvas: Canvas, sides: Sequence[Side], alike: int, columns: Sequence[_Column], y: float, spoken: list[str]
-) -> float:
-    """Draw the steps from where they diverge, with the edge that each took and why."""
-    tails = [side.path[alike : alike + ROWS] for side in sides]
-    if not any(tails):
-        return y
-    canvas.text(columns[0].left, y, "From where they part", strong=True)
-    y += 8
-    for row in range(max(map(len, tails))):
-        if row % 2 == 0:
-            wide = columns[-1].left + columns[-1].wide - columns[0].left
-            canvas.rect(columns[0].left - 6, y, wide + 12, 2 * _LINE, Paint("stripe"), radius=3)
-        for tail, column, name in zip(tails, columns, _NAMES, strict=True):
-            if row < len(tail):
-                strong, why = _step(tail[row])
-                with canvas.said(f"{strong}: {why}" if why else strong):
-                    canvas.text(column.left, y + 13, fit(strong, column.wide, strong=row == 0), strong=row == 0)
-                    canvas.text(column.left, y + 28, fit(why, column.wide, SMALL), ink="soft", size=SMALL)
-                spoken.append(f"{name}, {strong}" + (f": {why}" if why else ""))
-            elif row == 0:
-                canvas.text(column.left, y + 13, "ends before", ink="soft")
-                spoken.append(f"{name} ends before")
-        y += 2 * _LINE
-    more = [f"{name}: {len(side.path) - alike - ROWS} more" for name, side in zip(_NAMES, sides, strict=True)
-            if len(side.path) - alike > ROWS]  # fmt: skip
-    if more:
-        canvas.text(
-            columns[0].left, y + 13, f"{'; '.join(more)} (`graphengine diff --json` has all)", ink="soft", size=SMALL
-        )
-        spoken += more
-        y += _LINE
-    return y + 30
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The layout of a table with a column for each run."""
+
+    canvas: Canvas
+    lefts: tuple[float, float]
+    room: float
+    across: float
+
+    def draw(self, y: float, heading: str, *sides: Sequence[_Cell]) -> float:
+        """Draw the cells of both runs next to each other; return where the next part begins."""
+        canvas, most = self.canvas, min(ROWS, max(map(len, sides)))
+        if not most and heading.startswith("From"):
+            return y
+        canvas.text(MARGIN, y, heading, strong=True)
+        canvas.spoken.append(heading)
+        y += 8
+        canvas.stripes(y, self.across, 2 * _LINE, most)
+        for row in range(most):
+            for cells, left, name in zip(sides, self.lefts, _NAMES, strict=True):
+                if row >= max(1, len(cells)):
+                    continue
+                strong, small = cells[row] if cells else ("ends before", "")
+                words = f"{strong}: {small}" if small else strong
+                with canvas.said(words):
+                    canvas.text(left, y + 13, fit(strong, self.room))
+                    canvas.soft(left, y + 28, fit(small, self.room, SMALL))
+                canvas.spoken.append(f"{name}, {words}")
+            y += 2 * _LINE
+        more = {
+            f"{name}: {len(cells) - ROWS} more" for name, cells in zip(_NAMES, sides, strict=True) if len(cells) > ROWS
+        }
+        if more:
+            canvas.spoken += sorted(more)
+            canvas.soft(MARGIN, y + 13, f"{'; '.join(sorted(more))} (`graphengine diff --json` has all)")
+            y += _LINE
+        return y + 30
 
 
-def _step(step: Step) -> tuple[str, str]:
+def _step(step: Step) -> _Cell:
     """Return a step and its target, and the explanation."""
     outcome, failure = outcome_of(step), failure_of(step)
     text = f"step {step.seq}  {step.path}" + (f" {step.visit}" if step.visit > 1 else "")
@@ -198,37 +226,91 @@ def _step(step: Step) -> tuple[str, str]:
     return one_line(text), one_line(why)
 
 
-def _fields(
-    canvas: Canvas, found: Sequence[Difference], columns: Sequence[_Column], y: float, spoken: list[str]
-) -> float:
-    """Draw what differs between their states, field by field."""
-    left, wide = columns[0].left, columns[-1].left + columns[-1].wide - columns[0].left
-    heading = f"Their states differ in {counted(len(found), 'place')}" if found else "Their states are the same"
-    canvas.text(left, y, heading, strong=True)
-    spoken.append(heading)
-    y += 8
-    names = min(wide / 4, max((measure(each.path, SMALL) for each in found[:ROWS]), default=0.0)) + 14
-    room = (wide - names) / 2 - 12
-    for row, each in enumerate(found[:ROWS]):
-        if row % 2 == 0:
-            canvas.rect(left - 6, y, wide + 12, _LINE + 3, Paint("stripe"), radius=3)
-        values = _short(each.before), _short(each.after)
-        with canvas.said(f"{each.path}: A {values[0]}; B {values[1]}"):
-            canvas.text(left, y + 14, fit(each.path, names - 8, SMALL), size=SMALL, strong=True)
-            for index, (name, value) in enumerate(zip(_NAMES, values, strict=True)):
-                x = left + names + index * (room + 12)
-                canvas.text(x, y + 14, name, ink="soft", size=SMALL)
-                canvas.text(x + 14, y + 14, fit(value, room - 14, SMALL), size=SMALL)
-        spoken.append(f"{each.path}: A {values[0]}; B {values[1]}")
-        y += _LINE + 3
-    if len(found) > ROWS:
-        canvas.text(left, y + 14, f"{len(found) - ROWS} more; `graphengine diff` has all", ink="soft", size=SMALL)
-        y += _LINE
-    return y + 16
-
-
 def _short(value: JsonValue) -> str:
     """Return a value in one line; a missing one is `none`."""
     if value is None:
         return "none"
     return one_line(to_json(value)[:_VALUE_BYTES].decode("utf-8", "ignore"))
+
+
+def _both(outline: Outline, first: Sequence[Step], second: Sequence[Step]) -> Drawing:
+    """Draw two runs of one graph on it, in brief.
+
+    A part that both visited equally often looks as on the picture of one run. Where they differ, it has the counts
+    of both, or that of the only one.
+    """
+    plain, one, two = (drawing_of(outline, steps, detail="brief") for steps in (None, first, second))
+    return replace(
+        one,
+        boxes=tuple(_part(*each) for each in zip(plain.boxes, one.boxes, two.boxes, strict=True)),
+        clusters=tuple(_part(*each) for each in zip(plain.clusters, one.clusters, two.clusters, strict=True)),
+        arrows=tuple(_arrow(*each) for each in zip(plain.arrows, one.arrows, two.arrows, strict=True)),
+    )
+
+
+def _arrow(plain: Arrow, one: Arrow, two: Arrow) -> Arrow:
+    """Return the arrow of both runs: the labels of the edges that any of them took."""
+    taken = {line.text for arrow in (one, two) for line in arrow.lines}
+    words = _counts(one.count, two.count)
+    lines = [line for line in plain.lines if line.text in taken] + ([Line(words, "strong")] if words else [])
+    said = f"{plain.spoken}; A {one.count}, B {two.count}"
+    return replace(one, lines=tuple(lines), spoken=said, tone=min((one.tone, two.tone), key=_STRONGEST.index))
+
+
+def _part(plain: _Part, one: _Part, two: _Part) -> _Part:
+    """Return the box or cluster of both runs, with the state of each that is there."""
+    first: tuple[Line, ...] = one.lines[len(plain.lines) :]
+    second: tuple[Line, ...] = two.lines[len(plain.lines) :]
+    lines: list[Line]
+    if first == second:
+        words: str = _counts(one.count, two.count)
+        lines = [*([Line(words)] if words else []), *first]
+    else:
+        lines = [*_of_run("A", one.count, first), *_of_run("B", two.count, second)]
+    said = f"{plain.spoken}; A {one.count}, B {two.count}"
+    tone = min((one.tone, two.tone), key=_STRONGEST.index)
+    return replace(one, lines=(*plain.lines, *lines), spoken=said, tone=tone)
+
+
+def _counts(first: int, second: int) -> str:
+    """Return how often two runs did something; "" if both did it never or once."""
+    if first == second:
+        return f"{TIMES}{first}" if first > 1 else ""
+    shown = [f"{name} {TIMES}{count}" if count > 1 else name for name, count in (("A", first), ("B", second)) if count]
+    return ", ".join(shown) if len(shown) > 1 else f"only {shown[0]}"
+
+
+def _of_run(name: str, visits: int, state: Sequence[Line]) -> list[Line]:
+    """Return the state of one of two runs at a node, or how often it was there."""
+    if state:
+        return [Line(f"{name}: {state[0].text}"), *state[1:]]
+    return [Line(f"{name}: {counted(visits, 'visit')}")] if visits else []
+
+
+def _parted(drawing: Drawing, partings: Mapping[str, Step]) -> Drawing:
+    """Return the drawing with a line in the node of each step at which the runs diverge."""
+    for name, step in partings.items():
+        path = without_items(step.path)
+        parts: list[Box] = [*drawing.clusters, *drawing.boxes]
+        marked = next((part.id for part in parts if _CHOICE.sub("", part.name) == path), "")
+        drawing = _with_line(drawing, marked, f"{name} parts at step {step.seq}")
+    return drawing
+
+
+def _with_line(drawing: Drawing, marked: str, words: str) -> Drawing:
+    def more(part: _Part) -> _Part:
+        if part.id != marked:
+            return part
+        return replace(part, lines=(*part.lines, Line(words, "strong")), spoken=f"{part.spoken}; {words}")
+
+    return replace(drawing, boxes=tuple(map(more, drawing.boxes)), clusters=tuple(map(more, drawing.clusters)))
+
+
+def _picture(drawing: Drawing) -> tuple[ET.Element, float, float]:
+    """Paint a drawing without its caption and legend; return the element and its size in pixels."""
+    root = ET.fromstring(svg_of(replace(drawing, caption=(), legend=()), "auto", is_part=True))  # noqa: S314 - our own
+    size: list[float] = []
+    for name in ("width", "height"):
+        size.append(float(root.get(name, "0").removesuffix("pt")) * _PIXELS)
+        root.set(name, number(size[-1]))
+    return root, size[0], size[1]

@@ -1,34 +1,47 @@
-"""Numbers of a run over its iterations: a small line chart for each path, with the thresholds of the conditions."""
+"""Numbers of a run over its iterations: a small line chart for each path, with the thresholds of the conditions.
+
+The paths are those that the user names, or those that the graph's conditions compare with a number or watch for a
+plateau, according to the outline. If a plateau is of a function's value, the run's marks have it; no code is called.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from math import ceil, floor, isfinite
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.render.charts.canvas import SMALL, Canvas, Ink, Paint, fit, measure
-from graphengine.render.charts.heading import heading_of
-from graphengine.render.charts.samples import series_of, watched_of
-from graphengine.render.charts.units import nice_count, plain_number
-from graphengine.render.scopes import path_at
-from graphengine.render.trace import visits_of
-from graphengine.render.words import counted
+from graphengine.engine.field_ops import held
+from graphengine.engine.snapshot import ROOT
+from graphengine.engine.steps import marks_in
+from graphengine.errors import DefinitionError
+from graphengine.render.amounts import nice, plain_number
+from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
+from graphengine.render.files import RenderError
+from graphengine.render.scopes import path_at, scopes_of
+from graphengine.render.text import one_line
+from graphengine.render.trace import standing, visits_of
+from graphengine.state.path import did_you_mean, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.engine.outline import Outline
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
+    from graphengine.history.visit_tree import Entry, Place, Track
+    from graphengine.history.visits import Visits
     from graphengine.render.charts.canvas import Chart
-    from graphengine.render.charts.samples import Sample, Series, Watched
+    from graphengine.render.scopes import Scope
+    from graphengine.state.path import Path
 
 PANELS: Final = 6
 """The most paths that are drawn; others are only named."""
 
-_MARGIN: Final = 16.0
 _PLOT: Final = 520.0
 _HIGH: Final = 150.0
-_GAP: Final = 22.0
+_LEFT: Final = MARGIN + 40
 _LABELS: Final = 190.0
 _NAMED: Final = 20
 """The approximate number of iterations that are named below a panel, if there is room."""
@@ -41,12 +54,72 @@ _LINES: Final[Sequence[tuple[Ink, Ink, str]]] = (
     ("fell", "fell-line", "2 3"),
     ("wait", "wait-line", "8 3 2 3"),
     ("bad", "bad-line", "12 3"),
+    ("grid", "soft", "1 2"),
 )
-"""How the lines of one panel differ; further ones are grey."""
-_GREY: Final[tuple[Ink, Ink, str]] = ("grid", "soft", "1 2")
+"""How the lines of one panel differ; further ones are as the last."""
+_PATH: Final = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[^\[\]]+\])*"
+_COMPARED: Final = re.compile(rf"({_PATH}) (>=|<=|>|<|==) (-?\d+(?:\.\d+)?(?:e-?\d+)?)")
+_PLATEAU: Final = re.compile(rf"({_PATH}) no longer improves(?: for (\d+))?")
+_BETWEEN: Final = re.compile(r" and | or ")
+_SHOWN_PATHS: Final = 4
 
 
-def scores(outline: Outline, steps: Sequence[Step], path: str = "") -> Chart:
+class Threshold(NamedTuple):
+    """A number that a condition compares with, and the label of its edge."""
+
+    sign: str
+    value: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A path of one graph's state that is drawn.
+
+    Attributes:
+        place: The graph, as the nodes around it; () for the outermost.
+        text: The path, or the name of the function, as in the condition.
+        thresholds: The numbers that it is compared with.
+        plateau: The note of its plateau, "" if none is watched for.
+        by_function: Whether it is a function's value, which only the marks of its plateau have.
+    """
+
+    place: Place
+    text: str
+    thresholds: tuple[Threshold, ...] = ()
+    plateau: str = ""
+    by_function: bool = False
+
+
+class Sample(NamedTuple):
+    """A number at a step.
+
+    Attributes:
+        seq: The step that wrote it.
+        node: The node's path.
+        visit: Which visit.
+    """
+
+    seq: int
+    node: str
+    visit: int
+    value: float
+
+
+@dataclass(slots=True)
+class Series:
+    """The numbers of one frame's path, in order.
+
+    Attributes:
+        name: The path of the graph's visit, if there are several.
+    """
+
+    watched: Watched
+    name: str
+    samples: list[Sample] = field(default_factory=list)
+
+
+def scores(outline: Outline, steps: Sequence[Step], path: str = "", column: float = 0.0) -> Chart:
     """Draw how numbers of the state changed from step to step that wrote them.
 
     Args:
@@ -54,147 +127,124 @@ def scores(outline: Outline, steps: Sequence[Step], path: str = "") -> Chart:
         steps: All steps of the run from seq 1 on, including those of its parents.
         path: The path of a number, as `history[-1].score`, or `article/score` in the graph that is the node `article`.
             "" draws those that conditions compare with a number or watch for a plateau.
+        column: The width of the part of a page that it is for, in pixels, which has a heading of its own; 0 for a
+            picture by itself.
 
     Raises:
         RenderError: The path is invalid, no condition reads a number, the steps form no run, or none wrote a number.
     """
     watched = watched_of(outline, path)
-    found = series_of(steps, watched)
+    snapshot, found = series_of(steps, watched)
     panels = [(one, mine) for one in watched if (mine := [series for series in found if series.watched == one])]
-    canvas = Canvas()
-    name, status = heading_of(visits_of(steps).snapshot)
-    canvas.text(_MARGIN, 28, fit(name, _PLOT + _LABELS, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(status, _PLOT + _LABELS))
-    spoken, y = [status], 66.0
+    canvas, plot = Canvas(), max(100.0, column - _LEFT - _LABELS) if column else _PLOT
+    across, y = _LEFT + plot + _LABELS, 8.0 if column else 66.0
+    name, status = one_line(snapshot.graph) or "graph", f"run {snapshot.run_id}: {standing(snapshot)}"
+    if not column:
+        canvas.heading(across, name, status)
     for one, mine in panels[:PANELS]:
-        y = _panel(canvas, one, mine, y, spoken)
+        y = _Panel(canvas, one, mine, y, plot).draw()
     if len(panels) > PANELS:
-        left = ", ".join(path_at(one.place, one.text) for one, _ in panels[PANELS:])
-        more = f"not drawn: {left}; name one to see it"
-        canvas.text(_MARGIN, y + 4, fit(more, _PLOT + _LABELS, SMALL), ink="soft", size=SMALL)
-        spoken.append(more)
+        more = f"not drawn: {', '.join(path_at(one.place, one.text) for one, _ in panels[PANELS:])}; name one to see it"
+        canvas.soft(MARGIN, y + 4, fit(more, across - 2 * MARGIN, SMALL))
+        canvas.spoken.append(more)
         y += 18
-    return canvas.done(f"Scores of {name}, {status}", spoken, 2 * _MARGIN + 40 + _PLOT + _LABELS, y + 8)
+    return canvas.done(f"Scores of {name}, {status}", across, y + 8)
 
 
-@dataclass(frozen=True, slots=True)
-class _Axes:
-    """The places of numbers in a panel."""
+@dataclass(slots=True)
+class _Panel:
+    """The drawing of one path.
 
-    left: float
-    top: float
-    least: float
-    most: float
-    count: int
+    Attributes:
+        y: Where it begins, in pixels.
+        plot: The width of the lines.
+        marks: Round numbers from below the least value to above the greatest.
+        taken: The places of the labels beside it.
+    """
 
-    def x(self, index: int) -> float:
+    canvas: Canvas
+    one: Watched
+    found: Sequence[Series]
+    y: float
+    plot: float
+    marks: Sequence[float] = ()
+    taken: tuple[float, ...] = ()
+
+    def draw(self) -> float:
+        """Draw it; return where the next begins."""
+        canvas, one, right = self.canvas, self.one, _LEFT + self.plot
+        title = path_at(one.place, one.text)
+        canvas.text(MARGIN, self.y + 8, fit(title, self.plot, strong=True), strong=True)
+        room = right + _LABELS - MARGIN - min(self.plot, measure(title, strong=True)) - 20
+        canvas.soft(right + _LABELS, self.y + 8, fit(one.plateau, room, SMALL), "end")
+        values = [sample.value for series in self.found for sample in series.samples]
+        self.marks = _marks_of([*values, *(threshold.value for threshold in one.thresholds)])
+        for value in self.marks:
+            canvas.line((_LEFT, self._at(value)), (right, self._at(value)), Paint("none", "grid"))
+            canvas.soft(_LEFT - 6, self._at(value) + 4, plain_number(value), "end")
+        for threshold in one.thresholds:
+            words = f"{_SIGNS.get(threshold.sign, threshold.sign)} {plain_number(threshold.value)}  {threshold.label}"
+            with canvas.said(f"{one.text} {words}"):
+                y = self._at(threshold.value)
+                canvas.line((_LEFT, y), (right, y), Paint("none", "fell-line", 1.4, "6 4"))
+                self._label(y, words.strip(), "fell-line")
+        for index, series in reversed(list(enumerate(self.found))):  # the first is on top
+            self._line(series, _LINES[min(index, len(_LINES) - 1)])
+            samples = ", ".join(f"{_named(sample)}: {plain_number(sample.value)}" for sample in series.samples)
+            canvas.spoken.append(f"{title}{f' of {series.name}' if series.name else ''}: {samples}")
+        canvas.spoken += [f"{title} {t.sign} {plain_number(t.value)}: {t.label}" for t in one.thresholds if t.label]
+        canvas.spoken += [f"{title} is {one.plateau}"] if one.plateau else []
+        return self._iterations(max(self.found, key=lambda series: len(series.samples)).samples)
+
+    def _at(self, value: float) -> float:
+        """Return the height of a number."""
+        least, most = self.marks[0], self.marks[-1]
+        return self.y + 22 + _HIGH * (most - value) / (most - least)
+
+    def _x(self, index: int) -> float:
         """Return the place of the sample with this index."""
-        inset = 18.0
-        room = _PLOT - 2 * inset
-        return self.left + inset + (room * index / (self.count - 1) if self.count > 1 else room / 2)
+        count, inset = max(len(series.samples) for series in self.found), 18.0
+        return _LEFT + inset + (self.plot - 2 * inset) * (index / (count - 1) if count > 1 else 0.5)
 
-    def y(self, value: float) -> float:
-        """Return the place of a number."""
-        return self.top + _HIGH - _HIGH * (value - self.least) / (self.most - self.least)
+    def _label(self, y: float, words: str, ink: Ink) -> None:
+        """Write words beside a line, at the nearest free place."""
+        places = sorted((y + 14 * offset for offset in range(-8, 9)), key=lambda place: abs(place - y))
+        free = next((place for place in places if all(abs(place - other) >= 13 for other in self.taken)), y)  # noqa: PLR2004
+        self.taken += (free,)
+        self.canvas.text(_LEFT + self.plot + 8, free + 4, fit(words, _LABELS - 8, SMALL), ink=ink, size=SMALL)
 
+    def _line(self, series: Series, look: tuple[Ink, Ink, str]) -> None:
+        """Draw one series, and its last number, with its name if there are several."""
+        canvas, samples, (fill, line, dash) = self.canvas, series.samples, look
+        points = [(self._x(index), self._at(sample.value)) for index, sample in enumerate(samples)]
+        if len(points) > 1:
+            canvas.path(points, Paint("none", line, 2.0, dash))
+        radius = 1.5 if len(points) > _DOTS else 4.0
+        for (x, y), sample in zip(points, samples, strict=True):
+            with canvas.said(f"{_named(sample)} at step {sample.seq}: {plain_number(sample.value)}", sample.seq):
+                canvas.dot(x, y, radius, Paint(fill, line, radius / 2.5))
+        (x, y), last = points[-1], plain_number(samples[-1].value)
+        if len(self.found) > 1:
+            self._label(y, f"{last} {series.name}", line)
+        else:
+            canvas.text(x, y - 9 if y > self.y + 36 else y + 18, last, anchor="middle", strong=True)
 
-def _panel(canvas: Canvas, one: Watched, found: Sequence[Series], y: float, spoken: list[str]) -> float:
-    """Draw one path; return where the next begins."""
-    title = path_at(one.place, one.text)
-    canvas.text(_MARGIN, y + 8, fit(title, _PLOT, strong=True), strong=True)
-    room = _PLOT + _LABELS - min(_PLOT, measure(title, strong=True)) - 20
-    note = fit(one.plateau, room, SMALL)
-    canvas.text(_MARGIN + 40 + _PLOT + _LABELS, y + 8, note, ink="soft", size=SMALL, anchor="end")
-    values = [sample.value for series in found for sample in series.samples]
-    marks = _marks_of([*values, *(threshold.value for threshold in one.thresholds)])
-    axes = _Axes(_MARGIN + 40, y + 22, marks[0], marks[-1], max(len(series.samples) for series in found))
-    for value in marks:
-        canvas.line((axes.left, axes.y(value)), (axes.left + _PLOT, axes.y(value)), Paint("none", "grid"))
-        canvas.text(axes.left - 6, axes.y(value) + 4, plain_number(value), ink="soft", size=SMALL, anchor="end")
-    taken = _thresholds(canvas, axes, one)
-    for index, series in reversed(list(enumerate(found))):  # the first is on top
-        _line(canvas, axes, series, index)
-    _names(canvas, axes, found, taken)
-    for series in found:
-        values_text = ", ".join(f"{_named(sample)}: {plain_number(sample.value)}" for sample in series.samples)
-        spoken.append(f"{title}{f' of {series.name}' if series.name else ''}: {values_text}")
-    spoken += [f"{title} {t.sign} {plain_number(t.value)}: {t.label}" for t in one.thresholds if t.label]
-    spoken += [f"{title} is {one.plateau}"] if one.plateau else []
-    return _below(canvas, axes, max(found, key=lambda series: len(series.samples)).samples, several=len(found) > 1)
-
-
-def _thresholds(canvas: Canvas, axes: _Axes, one: Watched) -> list[float]:
-    """Draw the numbers that conditions compare with; return the places of their words."""
-    taken: list[float] = []
-    for threshold in one.thresholds:
-        at = axes.y(threshold.value)
-        sign = _SIGNS.get(threshold.sign, threshold.sign)
-        words = f"{sign} {plain_number(threshold.value)}" + (f"  {threshold.label}" if threshold.label else "")
-        with canvas.said(f"{one.text} {words}"):
-            canvas.line((axes.left, at), (axes.left + _PLOT, at), Paint("none", "fell-line", 1.4, "6 4"))
-            text_at = _free(at, taken)
-            fitted = fit(words, _LABELS - 8, SMALL)
-            canvas.text(axes.left + _PLOT + 8, text_at + 4, fitted, ink="fell-line", size=SMALL)
-    return taken
-
-
-def _free(at: float, taken: list[float]) -> float:
-    """Return the nearest free place for a line of words."""
-    places = sorted((at + 14 * offset for offset in range(-8, 9)), key=lambda place: (abs(place - at), -place))
-    found = next((place for place in places if all(abs(place - other) >= 13 for other in taken)), at)  # noqa: PLR2004
-    taken.append(found)
-    return found
-
-
-def _line(canvas: Canvas, axes: _Axes, series: Series, index: int) -> None:
-    fill, line, dash = _LINES[index] if index < len(_LINES) else _GREY
-    points = [(axes.x(number), axes.y(sample.value)) for number, sample in enumerate(series.samples)]
-    if len(points) > 1:
-        canvas.path(points, Paint("none", line, 2.0, dash))
-    small = len(points) > _DOTS
-    for (x, y), sample in zip(points, series.samples, strict=True):
-        with canvas.said(f"{_named(sample)} at step {sample.seq}: {plain_number(sample.value)}"):
-            canvas.dot(x, y, 1.5 if small else 4, Paint(fill, line, 1.0 if small else 1.6))
-
-
-def _names(canvas: Canvas, axes: _Axes, found: Sequence[Series], taken: list[float]) -> None:
-    """Draw the last number of each line, with its series' name if there are several."""
-    for index, series in enumerate(found[: len(_LINES)]):
-        last = plain_number(series.samples[-1].value)
-        x, y = axes.x(len(series.samples) - 1), axes.y(series.samples[-1].value)
-        if not series.name and len(found) == 1:
-            canvas.text(x, y - 9 if y > axes.top + 14 else y + 18, last, anchor="middle", strong=True)
-            continue
-        words = fit(f"{last} {series.name}", _LABELS - 8, SMALL)
-        canvas.text(axes.left + _PLOT + 8, _free(y, taken) + 4, words, ink=_LINES[index][1], size=SMALL)
-    if len(found) > len(_LINES):
-        words = f"{len(found) - len(_LINES)} more, grey"
-        canvas.text(axes.left + _PLOT + 8, _free(axes.top + _HIGH, taken) + 4, words, ink="soft", size=SMALL)
-
-
-def _below(canvas: Canvas, axes: _Axes, samples: Sequence[Sample], *, several: bool) -> float:
-    """Draw the names of the iterations; return where the panel ends."""
-    nodes = dict.fromkeys(sample.node.rpartition("/")[2] if several else sample.node for sample in samples)
-    one = len(nodes) == 1
-    at = axes.top + _HIGH + 16
-    free = 0.0
-    each = nice_count(len(samples) / _NAMED)
-    for index, sample in enumerate(samples):
-        text = fit(str(sample.visit or sample.node) if one else _named(sample), 90, SMALL)
-        wide = measure(text, SMALL)
-        x = axes.x(index)
-        if x - wide / 2 >= free and (index == 0 or (index + 1) % each == 0):
-            canvas.text(x, at, text, ink="soft", size=SMALL, anchor="middle")
-            free = x + wide / 2 + 6
-    if one:
-        node = next(iter(nodes))
-        words = f"visit of {node}" if samples[0].visit else node
-        canvas.text(axes.left + _PLOT / 2, at + 16, fit(words, _PLOT, SMALL), ink="soft", size=SMALL, anchor="middle")
-        at += 16
-    if len(samples) > _DOTS:
-        count = counted(len(samples), "sample")
-        canvas.text(axes.left + _PLOT, at, count, ink="soft", size=SMALL, anchor="end")
-    return at + _GAP
+    def _iterations(self, samples: Sequence[Sample]) -> float:
+        """Draw the names of the iterations; return where the panel ends."""
+        names = [sample.node if len(self.found) == 1 else sample.node.rpartition("/")[2] for sample in samples]
+        is_one = len({*names}) == 1
+        y, free, each = self.y + _HIGH + 38, 0.0, max(1.0, nice(len(samples) / _NAMED))
+        for index, sample in enumerate(samples):
+            text = fit(str(sample.visit or sample.node) if is_one else _named(sample), 90, SMALL)
+            half, x = measure(text, SMALL) / 2, self._x(index)
+            if x - half >= free and (index == 0 or (index + 1) % each == 0):
+                self.canvas.soft(x, y, text, "middle")
+                free = x + half + 6
+        if is_one:
+            y += 16
+            words = f"visit of {names[0]}" if samples[0].visit else names[0]
+            self.canvas.soft(_LEFT + self.plot / 2, y, fit(words, self.plot, SMALL), "middle")
+        return y + 22
 
 
 def _named(sample: Sample) -> str:
@@ -204,12 +254,187 @@ def _named(sample: Sample) -> str:
 
 def _marks_of(values: Sequence[float]) -> list[float]:
     """Return round numbers from below the least value to above the greatest."""
-    finite = [value for value in values if math.isfinite(value)] or [0.0]
+    finite = [value for value in values if isfinite(value)] or [0.0]
     least, most = min(finite), max(finite)
-    span = (most - least) or abs(most) or 1.0
-    size = 10.0 ** math.floor(math.log10(span / 4))
-    step = next(size * part for part in (1, 2, 2.5, 5, 10, 20) if size * part * 5 >= span)
-    first, last = math.floor(least / step), math.ceil(most / step)
+    step = nice(((most - least) or abs(most) or 1.0) / 5)
+    first, last = floor(least / step), ceil(most / step)
     if first == last:
         first, last = first - 1, last + 1
     return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def watched_of(outline: Outline, path: str = "") -> list[Watched]:
+    """Return what to draw.
+
+    Args:
+        outline: The graph's outline.
+        path: A path of the state, or of a nested graph's state after that graph's node: `article/score`. "" for those
+            of the conditions.
+
+    Raises:
+        RenderError: The path is invalid, or names no field; or no condition has a number to draw.
+    """
+    scopes = scopes_of(outline)
+    found = _conditions(scopes)
+    if path:
+        place, text = _placed(scopes, path)
+        known = next((one for one in found if (one.place, one.text) == (place, text)), None)
+        return [known or Watched(place, text)]
+    if not found:
+        raise RenderError(
+            "no condition of the graph compares a field with a number or watches one for a plateau",
+            where=f"graph {scopes[()].name}",
+            repair="name the path of a number, as in --scores 'history[-1].score'; fields are "
+            + ", ".join(sorted(scopes[()].fields)),
+        )
+    return found
+
+
+def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapshot, list[Series]]:
+    """Return the last snapshot of a run, and its numbers.
+
+    Args:
+        steps: All steps of the run from seq 1 on, including those of its parents.
+        watched: The paths to read.
+
+    Raises:
+        RenderError: The steps make no run, or no step wrote a number there.
+    """
+    paths = [parse(one.text) for one in watched]
+    found: dict[tuple[int, Track], list[Sample]] = {}
+
+    def look(run: Visits, entry: Entry) -> None:
+        """Take the numbers that a step wrote, unless it is a start, or a join, whose arms gave theirs."""
+        step = entry.step
+        if entry.track is None or step.kind in ("started", "entered", "joined"):
+            return
+        for index, (one, path) in enumerate(zip(watched, paths, strict=True)):
+            value = _marked(step, one.text) if one.by_function else _written(run.snapshot, step, path)
+            if value is not None:
+                sample = Sample(step.seq, step.path or "branch", step.visit, value)
+                found.setdefault((index, entry.track.graph), []).append(sample)
+
+    run = visits_of(steps, look)
+    names = _names(run)
+    series = [
+        Series(watched[index], names[graph], samples)
+        for (index, graph), samples in found.items()
+        if graph.place == watched[index].place
+    ]
+    if not series:
+        raise _without_numbers(run.snapshot, watched)
+    return run.snapshot, series
+
+
+def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
+    """Return what the conditions compare with numbers, in the order of the graph."""
+    found: dict[tuple[Place, str], Watched] = {}
+    for place, scope in sorted(scopes.items(), key=lambda pair: len(pair[0])):
+        for edge in scope.edges:
+            for text, threshold, plateau in _numbers(edge.condition, edge.label):
+                by_function = parse(text).root not in scope.fields
+                if by_function and not plateau:
+                    continue  # a count or a cost: no field
+                have = found.get((place, text), Watched(place, text, by_function=by_function))
+                more = () if threshold is None or threshold in have.thresholds else (threshold,)
+                thresholds, note = (*have.thresholds, *more), have.plateau or plateau
+                found[place, text] = Watched(place, text, thresholds, note, by_function)
+    return list(found.values())
+
+
+def _numbers(condition: str, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
+    """Yield the paths and numbers in a condition's text."""
+    for part in _BETWEEN.split(condition):
+        bare = part.strip().removeprefix("not ").strip("()")
+        compared, plateau = _COMPARED.fullmatch(bare), _PLATEAU.fullmatch(bare)
+        if compared:
+            yield compared[1], Threshold(compared[2], float(compared[3]), label), ""
+        elif plateau:
+            times = int(plateau[2] or 1)
+            note = "watched for a plateau" + (f" of {times}" if times > 1 else "")
+            yield plateau[1], None, f"{note}: {label}" if label else note
+
+
+def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
+    """Return the graph to whose state a path belongs, and the path in it."""
+    around, _, text = path.rpartition("/")
+    try:
+        root = parse(text).root
+    except DefinitionError as error:
+        raise RenderError(error.message, where=f"path {path!r}", repair=error.repair) from error
+    places = {path_at(place): place for place in scopes}
+    if around:
+        if around not in places:
+            near = (
+                did_you_mean(around, filter(None, places)) or "none of its nodes is one; name a path of its own state"
+            )
+            raise RenderError(f"no node {around!r} is a graph", where=f"path {path!r}", repair=near)
+        inside = [places[around]]
+    else:
+        inside = sorted(scopes, key=len)
+    having = [place for place in inside if root in scopes[place].fields]
+    if not having:
+        fields = {name for place in inside for name in scopes[place].fields}
+        raise RenderError(
+            f"there is no field {root!r} in the state", where=f"path {path!r}", repair=did_you_mean(root, fields)
+        )
+    return having[0], text
+
+
+def _names(run: Visits) -> dict[Track, str]:
+    """Return the readable name of each track's graph visit; "" for the outermost graph."""
+    names: dict[Track, str] = {}
+    begun: Counter[str] = Counter()
+    for track in run.tracks:
+        begun[track.path] += track.kind == "sub"
+        again = f", visit {begun[track.path]}" if begun[track.path] > 1 else ""
+        names[track] = track.path + again
+    return names
+
+
+def _written(snapshot: Snapshot, step: Step, path: Path) -> float | None:
+    """Return the number at a path, if the step wrote there."""
+    frame = snapshot.frames.get(step.frame)
+    if frame is None or not any(op[1] == path.root for op in step.update):
+        return None
+    return _number(path.walk(held(frame, path.root)))
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _marked(step: Step, text: str) -> float | None:
+    """Return the sample that a step took of a function's value, according to its marks."""
+    for key, mark in marks_in(step).items():
+        if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
+            return _number(mark[1])
+    return None
+
+
+def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderError:
+    """Return the error for a path without numbers, with the paths that have some."""
+    names = ", ".join(path_at(one.place, one.text) for one in watched)
+    values = snapshot.frames[ROOT].values if ROOT in snapshot.frames else {}
+    begun = {one.text for one in watched}  # paths where the run started with a number, and no step wrote another
+    numbers = [path for name, value in values.items() for path in _numeric(name, value) if path not in begun]
+    several = len(watched) == 1 and numbers
+    near = did_you_mean(watched[0].text, numbers) if several else ""
+    known = ", ".join(numbers[:_SHOWN_PATHS]) if numbers else "its state has none"
+    return RenderError(
+        f"no step of the run wrote a number at {names}",
+        where=f"run {snapshot.run_id}" if snapshot.run_id else "steps=",
+        repair=near or f"name the path of a number: {known}",
+    )
+
+
+def _numeric(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON value
+    """Yield the paths of numbers below a value; for a list, of its last element."""
+    if _number(value) is not None:
+        yield path
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            if re.fullmatch(r"[A-Za-z_]\w*", str(key)):
+                yield from _numeric(f"{path}.{key}", below)
+    elif isinstance(value, list) and value:
+        yield from _numeric(f"{path}[-1]", value[-1])

@@ -6,22 +6,20 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import Attempt, Failed, Node, Waiting, failure_of, falls_back, usage_of, without_items
-from graphengine.render.errors import RenderError
+from graphengine.engine.steps import Attempt, Failed, Node, Waiting, failure_of, falls_back, usage_of
 from graphengine.render.text import one_line
-from graphengine.render.trace import visits_of
 from graphengine.state.amounts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry, Nested, Turn, Visit, Wait
     from graphengine.history.visits import Visits
 
@@ -64,14 +62,6 @@ class Gap(NamedTuple):
     why: str
 
 
-class Branching(NamedTuple):
-    """The branching of a run: its id, the last shared step, and the time."""
-
-    run_id: str
-    seq: int
-    at: float
-
-
 @dataclass(slots=True)
 class Row:
     """What was done at a path.
@@ -81,14 +71,14 @@ class Row:
         spans: In the order they ended.
         visits: How many visits, or items, ended.
         usage: What models cost there.
-        marks: When a piece of its work was recorded, epoch seconds.
+        items: How many items share the row.
     """
 
     path: str
     spans: list[Span] = field(default_factory=list)
     visits: int = 0
     usage: Usage = field(default_factory=Usage)
-    marks: list[float] = field(default_factory=list)
+    items: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +91,7 @@ class Timeline:
         ended: The time of its last step.
         rows: In the order of the tree: each path after the one around it.
         gaps: When it was not driven.
-        branched: Where it, and its ancestors, branched off: earlier steps are shared.
+        branched: When it, and its ancestors, branched off, and that in words: earlier steps are shared.
         steps: How many steps it has.
     """
 
@@ -110,22 +100,8 @@ class Timeline:
     ended: float
     rows: Sequence[Row]
     gaps: Sequence[Gap]
-    branched: Sequence[Branching]
+    branched: Sequence[tuple[float, str]]
     steps: int
-
-
-def timeline_of(steps: Sequence[Step]) -> Timeline:
-    """Lay out a run in time.
-
-    Args:
-        steps: All steps of the run from seq 1 on, including those of its parents.
-
-    Raises:
-        RenderError: There are no steps, or they do not follow each other from 1 on.
-    """
-    if not steps:
-        raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
-    return laid_out(visits_of(steps))
 
 
 def laid_out(run: Visits) -> Timeline:
@@ -134,7 +110,9 @@ def laid_out(run: Visits) -> Timeline:
     began = min([run.entries[0].step.at, *(span.start for row in rows for span in row.spans)])
     back = [turn for turn in run.turns if turn.kind in ("branched", "resumed")]
     gaps = [Gap(turn.since, turn.at, _why(turn)) for turn in back if turn.at > turn.since]
-    branched = [Branching(turn.run_id, turn.seq - 1, turn.at) for turn in back if turn.kind == "branched"]
+    branched = [
+        (turn.at, f"run {turn.run_id} branched off at step {turn.seq - 1}") for turn in back if turn.kind == "branched"
+    ]
     return Timeline(run.snapshot, began, max(began, run.snapshot.now), rows, gaps, branched, len(run.entries))
 
 
@@ -153,8 +131,6 @@ def _rows(run: Visits) -> list[Row]:
             row = row_of(visit, entry.step.seq)
             row.usage = add_usage(row.usage, usage) if usage else row.usage
             row.spans += _spans(entry)
-            if entry.step.kind == "recorded":
-                row.marks.append(entry.step.at)
     now = run.snapshot.now
     for visit in run.visits:
         if visit.completed:
@@ -237,20 +213,11 @@ def _in_the_tree(paths: Sequence[str]) -> Callable[[Row], tuple[int, ...]]:
     first: dict[str, int] = {}
     for path in paths:
         for around in _around(path):
-            first.setdefault(around, _index(around) if around.endswith("]") else len(first))
+            item = re.search(r"\[(\d+)\]$", around)
+            first.setdefault(around, int(item[1]) if item else len(first))
     return lambda row: tuple(first[around] for around in _around(row.path))
 
 
-def _index(path: str) -> int:
-    return int(path[path.rindex("[") + 1 : -1])
-
-
-def _around(path: str) -> Iterator[str]:
-    """Yield the paths around a path, and itself: `pieces`, `pieces[1]`, `pieces[1]/write`."""
-    at = 0
-    for part in path.split("/"):
-        node = without_items(part)
-        yield path[: at + len(node)]
-        if node != part:
-            yield path[: at + len(part)]
-        at += len(part) + 1
+def _around(path: str) -> list[str]:
+    """Return the paths around a path, and itself: `pieces`, `pieces[1]`, `pieces[1]/write`."""
+    return [path[: end.start()] for end in re.finditer(r"/|\[|$", path)]

@@ -1,100 +1,166 @@
-"""The timeline of a run: a row for each path, a bar for each attempt, waits and pauses, times and costs."""
+"""The timeline of a run: a row for each path, a bar for each attempt, waits and pauses, times and costs.
+
+Idle times that would dwarf the work are squeezed: drawn at a fixed width, with their length above them. All other times
+are drawn to one scale.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import without_items
-from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
-from graphengine.render.charts.heading import heading_of
-from graphengine.render.charts.scale import scale_of
-from graphengine.render.charts.spans import Row, timeline_of
-from graphengine.render.charts.units import cost, lasting, moment, paid
+from graphengine.render.amounts import cost, moment, nice_seconds, paid, took
+from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Paint, fit, measure
+from graphengine.render.charts.spans import Row, laid_out
+from graphengine.render.files import RenderError
+from graphengine.render.text import one_line
+from graphengine.render.trace import standing, visits_of
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.engine.steps import Step
+    from graphengine.history.visits import Visits
     from graphengine.render.charts.canvas import Chart
-    from graphengine.render.charts.scale import Scale
-    from graphengine.render.charts.spans import Gap, Span, Timeline, What
+    from graphengine.render.charts.spans import Span, Timeline, What
     from graphengine.state.amounts import Usage
 
 ITEM_ROWS: Final = 12
 """The most items of one map that have a row each; with more, items that did not overlap share rows."""
 
-_MARGIN: Final = 16.0
 _AXIS: Final = 640.0
 _NAMES_MOST: Final = 230.0
-_FACTS_MOST: Final = 230.0
+_ROW: Final = 22.0
+_BAR: Final = 14.0
 _INDENT: Final = 12.0
-_ROOMY: Final = 60
-"""The most rows that are high enough for text in their bars."""
 _LEAST: Final = 2.5
 """The least width of a bar."""
-_BREAK: Final = "time drawn short"
-_BRANCH: Final = "branched off; what is before is shared"
-_DENSITY: Final = "many visits: as high as the part of the time at work"
-_MARK: Final = "a piece of work was recorded"
 _THIN: Final = 4.0
-_DENSE: Final = ("work", "failed", "fallback")
+"""Below this width, a bar is all line."""
 _MANY: Final = 100
 """From so many visits of a row that are narrower than a pixel on, they are drawn as a density."""
 _COLUMN: Final = 2.0
 """The width of a column of a density."""
-_WORK: Final = ("work", "failed", "fallback", "begun")
+_ITEM: Final = re.compile(r"\[\d+\]")
+_DENSE: Final = ("work", "failed", "fallback")
+_BUSY: Final = (*_DENSE, "begun")
+_IDLE_MOST: Final = 3
+"""The most that idle times take together before long ones are squeezed, in multiples of the total work."""
+_LONG: Final = 0.03
+"""Idle times shorter than this part of the whole time are never squeezed."""
+_SQUEEZED_PIXELS: Final = 34.0
+_MARK_PIXELS: Final = 80.0
+"""The least distance of two marks on the axis."""
 
-_PAINTS: Final[Mapping[What, Paint]] = {
-    "work": Paint("work", "work-line"),
-    "failed": Paint("bad", "bad-line", 1.4),
-    "fallback": Paint("fell", "fell-line"),
-    "wait": Paint("wait", "wait-line", 1.0, "4 3"),
-    "pause": Paint("none", "soft", 1.4, "1 3"),
-    "inside": Paint("none", "soft", 1.6),
-    "begun": Paint("none", "work-line", 1.4, "2 2"),
+_BARS: Final[Mapping[What, tuple[Paint, str]]] = {
+    "work": (Paint("work", "work-line"), "work"),
+    "failed": (Paint("bad", "bad-line", 1.4), "a failed attempt"),
+    "fallback": (Paint("fell", "fell-line"), "the fallback's result"),
+    "wait": (Paint("wait", "wait-line", 1.0, "4 3"), "waits"),
+    "pause": (Paint("none", "soft", 1.4, "1 3"), "pause before another attempt"),
+    "inside": (Paint("none", "soft", 1.6), "a graph or map, whose parts are below"),
+    "begun": (Paint("none", "work-line", 1.4, "2 2"), "not ended yet"),
 }
-_WORDS: Final[Mapping[What, str]] = {
-    "work": "work",
-    "failed": "a failed attempt",
-    "fallback": "the fallback's result",
-    "wait": "waits",
-    "pause": "pause before another attempt",
-    "inside": "a graph or map, whose parts are below",
-    "begun": "not ended yet",
-}
 
 
-class _Lane(NamedTuple):
-    """A drawn row; several rows of items can share one."""
+class Stretch(NamedTuple):
+    """A part of the axis: times in epoch seconds, places in pixels."""
 
-    name: str
-    depth: int
-    spans: Sequence[Span]
-    marks: Sequence[float]
-    facts: str
-    said: str
+    start: float
+    end: float
+    left: float
+    right: float
+    squeezed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The places of times on the axis.
+
+    Attributes:
+        stretches: One after the other; every second one is squeezed.
+        step: The seconds between two marks.
+    """
+
+    stretches: Sequence[Stretch]
+    step: float
+
+    def x(self, at: float) -> float:
+        """Return the place of a time."""
+        part = self.stretches[-1]
+        for each in self.stretches:
+            if at <= each.end:
+                part = each
+                break
+        if part.end <= part.start:
+            return part.left
+        inside = min(1.0, max(0.0, (at - part.start) / (part.end - part.start)))
+        return part.left + (part.right - part.left) * inside
+
+    def breaks(self) -> Sequence[Stretch]:
+        """Return the squeezed parts."""
+        return [part for part in self.stretches if part.squeezed]
+
+    def marks(self) -> Iterator[tuple[float, str]]:
+        """Yield the marks of everything that is drawn to scale, each with its text; after a break they count anew."""
+        zero = self.stretches[0].start
+        for part in self.stretches[::2]:
+            if part.end <= part.start > zero:
+                continue
+            yield part.left, took(part.start - zero) if part.start > zero else "0"
+            for number in range(1, int((part.end - part.start) / self.step + 1e-6) + 1):
+                time = number * self.step
+                yield self.x(part.start + time), f"{'+' if part.start > zero else ''}{took(time)}"
+
+
+def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left: float, right: float) -> Scale:
+    """Make a scale for these times.
+
+    Args:
+        start: The first time that is shown, epoch seconds.
+        end: The last.
+        busy: When something was done, in any order; the times between can be squeezed.
+        left: The place of the first time, in pixels.
+        right: The place of the last.
+    """
+    idle: list[tuple[float, float]] = []
+    at = start
+    for first, last in (*sorted(busy), (end, end)):
+        if first > at:
+            idle.append((at, first))
+        at = max(at, last)
+    length = sum(last - first for first, last in idle)
+    worked = end - start - length
+    is_dwarfed = length > _IDLE_MOST * worked > 0
+    squeezed = [gap for gap in idle if is_dwarfed and gap[1] - gap[0] > _LONG * (end - start)]
+    each = min(_SQUEEZED_PIXELS, (right - left) / 2 / len(squeezed)) if squeezed else 0.0
+    drawn, pixels = end - start - sum(last - first for first, last in squeezed), right - left - each * len(squeezed)
+    stretches: list[Stretch] = []
+    x = left
+    for number, (first, last) in enumerate(pairwise([start, *(edge for gap in squeezed for edge in gap), end])):
+        across = each if number % 2 else pixels * (last - first) / drawn if drawn else pixels
+        stretches.append(Stretch(first, last, x, x + across, number % 2 == 1))
+        x += across
+    return Scale(stretches, nice_seconds(max(0.001, drawn * _MARK_PIXELS / pixels)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """The layout, in pixels."""
+    """A canvas with the layout of its rows, in pixels."""
 
-    names: float
-    facts: float
-    top: float
-    row: float
+    canvas: Canvas
     scale: Scale
+    names: float
+    top: float
 
     def wide(self, span: Span) -> float:
         """Return the width of a time."""
         return self.scale.x(span.end) - self.scale.x(span.start)
-
-    def y(self, index: int) -> float:
-        """Return the top of a row."""
-        return self.top + index * self.row
 
 
 def timeline(steps: Sequence[Step]) -> Chart:
@@ -108,291 +174,226 @@ def timeline(steps: Sequence[Step]) -> Chart:
     Raises:
         RenderError: There are no steps, or they do not follow each other from 1 on.
     """
-    line = timeline_of(steps)
-    lanes = _lanes(line.rows)
-    spans = [span for lane in lanes for span in lane.spans]
-    names = min(_NAMES_MOST, max((measure(lane.name) + lane.depth * _INDENT for lane in lanes), default=0.0))
-    facts = min(_FACTS_MOST, max((measure(lane.facts, SMALL) for lane in lanes), default=0.0))
-    left = _MARGIN + names + 12
+    if not steps:
+        raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
+    return timeline_of(visits_of(steps))
+
+
+def timeline_of(run: Visits, column: float = 0.0) -> Chart:
+    """Draw visits, of at least one step, over time.
+
+    Args:
+        run: The visits.
+        column: The width of the part of a page that it is for, in pixels, which has a heading of its own; 0 for a
+            picture by itself.
+    """
+    line = laid_out(run)
+    rows = _packed(line.rows)
+    facts = [_facts(row) for row in rows]
+    spans = [span for row in rows for span in row.spans]
+    names = min(column / 5 or _NAMES_MOST, max((measure(_name(row)) + _indent(row) for row in rows), default=0.0))
+    left = MARGIN + names + 12
+    beside = MARGIN if column else max((measure(text, SMALL) for text in facts), default=0.0) + MARGIN + 12
+    right = max(left + 100, column - beside) if column else left + _AXIS
     end = max([line.ended, *(span.end for span in spans if span.what != "pause")])
-    busy = [(span.start, span.end) for span in spans if span.what in _WORK]
-    scale = scale_of(line.began, end, busy, left, left + _AXIS)
-    sheet = _Sheet(names, facts, 112.0, 24.0 if len(lanes) <= _ROOMY else 17.0, scale)
-    across = left + _AXIS + 12 + facts + _MARGIN
-    canvas = Canvas()
-    head = _head(canvas, line, across)
-    _axis(canvas, sheet, line, len(lanes), across)
-    for index, lane in enumerate(lanes):
-        _lane(canvas, sheet, index, lane)
-    branched = _branches(canvas, sheet, line, len(lanes))
-    signs = (
-        (any(_narrow(sheet, lane) for lane in lanes), _DENSITY),
-        (scale.breaks(), _BREAK),
-        (any(lane.marks for lane in lanes), _MARK),
-        (branched, _BRANCH),
-    )
-    more = [words for shown, words in signs if shown]
-    down = _legend(canvas, sheet.y(len(lanes)) + 20, across, spans, more)
-    gaps = [_gap(gap.why, gap.end - gap.start, short=_is_short(scale, gap)) for gap in line.gaps]
-    spoken = [*head[1:], *(lane.said for lane in lanes), *gaps, *branched]
-    return canvas.done(f"Timeline of {head[0]}", spoken, across, down)
+    scale = scale_of(line.began, end, [(s.start, s.end) for s in spans if s.what in _BUSY], left, right)
+    sheet = _Sheet(Canvas(), scale, names, 40.0 if column else 112.0)
+    canvas, across, down = sheet.canvas, right + beside, sheet.top + len(rows) * _ROW
+    title, status, totals = _heading(line)
+    if not column:
+        canvas.heading(across, title, status, totals)
+    canvas.stripes(sheet.top, across, _ROW, len(rows))
+    canvas.axis([*scale.marks()], sheet.top - 6, down)
+    _breaks(sheet, line, down)
+    for index, (row, text) in enumerate(zip(rows, facts, strict=True)):
+        _row(sheet, row, text, sheet.top + (index + 0.5) * _ROW)
+        if not column:
+            canvas.soft(right + 12, sheet.top + (index + 0.5) * _ROW + 4, text)
+    for at, words in line.branched:
+        with canvas.said(words):
+            canvas.line((scale.x(at), sheet.top - 6), (scale.x(at), down + 6), Paint("none", "ink", 1.6, "6 3"))
+    canvas.spoken += [_gap_in_words(scale, gap.start, gap.end, gap.why) for gap in line.gaps]
+    canvas.spoken += [words for _, words in line.branched]
+    if not column:
+        down = _legend(sheet, rows, down + 20, branched=bool(line.branched))
+    return canvas.done(f"Timeline of {title}, {status}", across, down)
 
 
-def _head(canvas: Canvas, line: Timeline, across: float) -> list[str]:
-    """Draw the text above the rows: the run, its status, its time and cost; return it."""
-    snapshot = line.snapshot
+def _heading(line: Timeline) -> tuple[str, str, str]:
+    """Return the title of a run's timeline, its status, and its totals."""
     usage: Usage = {}
     for row in line.rows:
         usage = add_usage(usage, row.usage)
-    name, status = heading_of(snapshot)
     waited = sum(span.seconds for row in line.rows for span in row.spans if span.what == "wait")
     idle = sum(gap.end - gap.start for gap in line.gaps if gap.why != "waiting")
-    parts = [counted(line.steps, "step"), f"{lasting(snapshot.elapsed_seconds)} driven"]
-    parts += [f"{lasting(waited)} of waits"] if waited else []
-    parts += [f"{lasting(idle)} not driven"] if idle else []
+    parts = [counted(line.steps, "step"), f"{took(line.snapshot.elapsed_seconds)} driven"]
+    parts += [f"{took(waited)} of waits"] if waited else []
+    parts += [f"{took(idle)} not driven"] if idle else []
     parts += [part for part in (paid(usage),) if part] + [f"began {moment(line.began)}"]
-    took = ", ".join(parts)
-    room = across - 2 * _MARGIN
-    canvas.text(_MARGIN, 28, fit(name, room, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(status, room), ink="ink")
-    canvas.text(_MARGIN, 64, fit(took, room, SMALL), ink="soft", size=SMALL)
-    return [f"{name}, {status}", status, took]
+    title = one_line(line.snapshot.graph) or "graph"
+    return title, f"run {line.snapshot.run_id}: {standing(line.snapshot)}", ", ".join(parts)
 
 
-def _lanes(rows: Sequence[Row]) -> list[_Lane]:
-    """Return the rows to draw."""
+def _packed(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows to draw: where a map has many items, those that did not overlap share a row."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(without_items(row.path), []).append(row)
-    lanes: list[_Lane] = []
+    found: list[Row] = []
     packed: set[str] = set()
     for row in rows:
         key = without_items(row.path)
-        group = groups[key]
-        if len(group) <= ITEM_ROWS or key == row.path:
-            lanes.append(_lane_of(row))
+        if key == row.path or len(groups[key]) <= ITEM_ROWS:
+            found.append(row)
         elif key not in packed:
             packed.add(key)
-            lanes += _packed([other for other in group if other.path != key])
-    return lanes
-
-
-def _lane_of(row: Row) -> _Lane:
-    head, _, name = row.path.rpartition("/")
-    depth = head.count("/") + 1 if head else 0
-    depth += name.endswith("]")
-    facts = _facts([row])
-    problems = [span.said for span in row.spans if span.what == "failed"]
-    said = f"{row.path}: {facts}" + (f" ({'; '.join(problems)})" if problems else "")
-    return _Lane(name, depth, row.spans, row.marks, facts, said)
-
-
-def _packed(rows: Sequence[Row]) -> list[_Lane]:
-    """Pack the rows of many items into as few lanes as possible."""
-    lanes: list[tuple[float, list[Row]]] = []
-    for row in sorted(rows, key=lambda row: min((span.start for span in row.spans), default=0.0)):
-        start = min((span.start for span in row.spans), default=0.0)
-        end = max((span.end for span in row.spans), default=start)
-        free = next((index for index, (until, _) in enumerate(lanes) if until <= start), None)
-        if free is None:
-            lanes.append((end, [row]))
-        else:
-            lanes[free] = (max(end, lanes[free][0]), [*lanes[free][1], row])
-    first = _lane_of(rows[0])
-    name = f"{without_items(first.name)}[…]" if first.name.endswith("]") else f"{first.name} of […]"
-    depth = first.depth
-    found: list[_Lane] = []
-    for index, (_, inside) in enumerate(lanes):
-        spans = [span._replace(said=f"{row.path}: {span.said}") for row in inside for span in row.spans]
-        facts = _facts(inside)
-        said = f"{name}, row {index + 1} of {len(lanes)}: {facts}"
-        found.append(_Lane(f"{name} {index + 1}", depth, spans, (), facts, said))
+            found += _sharing([each for each in groups[key] if each.path != key])
     return found
 
 
-def _facts(rows: Sequence[Row]) -> str:
-    """Return the time and cost of rows, in words."""
-    spans = [span for row in rows for span in row.spans]
-    usage: Usage = {}
-    for row in rows:
-        usage = add_usage(usage, row.usage)
-    visits = sum(row.visits for row in rows)
-    items = all(row.path.endswith("]") for row in rows)
-    parts = [f"{len(rows)} items"] if items and len(rows) > 1 else []
-    parts += [counted(visits, "visit")] if visits and not items else []
-    worked = sum(span.seconds for span in spans if span.what in _WORK)
-    inside = sum(span.seconds for span in spans if span.what == "inside")
-    waited = sum(span.seconds for span in spans if span.what == "wait")
-    waits = any(span.what == "wait" for span in spans)
-    parts += [lasting(worked or inside)] if worked or not waits else []
-    parts += [f"waited {lasting(waited)}"] if waited else ["waits"] if waits and not visits else []
-    return ", ".join([*parts, *(part for part in (cost(usage),) if part)])
-
-
-def _axis(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int, across: float) -> None:
-    """Draw the rows' stripes, the marks of the time axis, and squeezed times."""
-    bottom = sheet.y(rows)
-    for index in range(0, rows, 2):
-        canvas.rect(_MARGIN - 6, sheet.y(index), across - 2 * _MARGIN + 12, sheet.row, Paint("stripe"), radius=3)
-    free = 0.0
-    for mark in sheet.scale.marks():
-        wide = measure(mark.text, SMALL)
-        if mark.x - wide / 2 < free:
+def _sharing(rows: Sequence[Row]) -> list[Row]:
+    """Pack the rows of many items into as few as possible."""
+    shared: list[tuple[float, Row]] = []
+    for row in sorted(rows, key=lambda row: min((span.start for span in row.spans), default=0.0)):
+        start = min((span.start for span in row.spans), default=0.0)
+        end = max((span.end for span in row.spans), default=start)
+        spans = [span._replace(said=f"{row.path}: {span.said}") for span in row.spans]
+        free = next((index for index, (until, _) in enumerate(shared) if until <= start), None)
+        if free is None:
+            path = f"{_ITEM.sub('[…]', row.path)} {len(shared) + 1}"
+            shared.append((end, Row(path, spans, row.visits, row.usage)))
             continue
-        canvas.line((mark.x, sheet.top - 6), (mark.x, bottom), Paint("none", "grid"))
-        canvas.text(
-            mark.x, sheet.top - 10, mark.text, ink="ink" if mark.strong else "soft", size=SMALL, anchor="middle"
-        )
-        free = mark.x + wide / 2 + 8
-    free = 0.0
+        until, other = shared[free]
+        usage, visits = add_usage(other.usage, row.usage), other.visits + row.visits
+        shared[free] = max(until, end), Row(other.path, [*other.spans, *spans], visits, usage, other.items + 1)
+    return [row for _, row in shared]
+
+
+def _name(row: Row) -> str:
+    return row.path.rpartition("/")[2]
+
+
+def _indent(row: Row) -> float:
+    return _INDENT * (row.path.count("/") + ("[" in _name(row)))
+
+
+def _facts(row: Row) -> str:
+    """Return the time and cost of a row, in words."""
+    is_item = "[" in _name(row)
+    parts = [f"{row.items} items"] if is_item and row.items > 1 else []
+    parts += [counted(row.visits, "visit")] if row.visits and not is_item else []
+    worked, inside, waited = (
+        sum(span.seconds for span in row.spans if span.what in kinds) for kinds in (_BUSY, ("inside",), ("wait",))
+    )
+    waits = any(span.what == "wait" for span in row.spans)
+    parts += [took(worked or inside)] if worked or not waits else []
+    parts += [f"waited {took(waited)}"] if waited else ["waits"] if waits and not row.visits else []
+    return ", ".join([*parts, *filter(None, [cost(row.usage)])])
+
+
+def _breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
+    """Draw squeezed times as blanks between dashed lines, with their lengths above."""
+    free, top = 0.0, sheet.top - 4
     for part in sheet.scale.breaks():
         why = next((gap.why for gap in line.gaps if gap.start < part.end and gap.end > part.start), "nothing to do")
-        middle, wide = (part.left + part.right) / 2, measure(lasting(part.end - part.start), SMALL)
-        with canvas.said(_gap(why, part.end - part.start, short=True)):
-            canvas.rect(part.left, sheet.top - 4, part.right - part.left, bottom - sheet.top + 8, Paint("paper"))
+        text, middle = took(part.end - part.start), (part.left + part.right) / 2
+        with sheet.canvas.said(_gap_in_words(sheet.scale, part.start, part.end, why)):
+            sheet.canvas.rect(part.left, top, part.right - part.left, bottom - top, Paint("paper"))
             for x in (part.left, part.right):
-                canvas.path(_zigzag(x, sheet.top - 4, bottom + 4), Paint("none", "soft"))
-            if middle - wide / 2 >= free:
-                canvas.text(middle, sheet.top - 26, lasting(part.end - part.start), size=SMALL, anchor="middle")
-                free = middle + wide / 2 + 6
+                sheet.canvas.line((x, top), (x, bottom), Paint("none", "soft", 1.0, "3 2"))
+            if middle - measure(text, SMALL) / 2 >= free:
+                sheet.canvas.text(middle, sheet.top - 24, text, size=SMALL, anchor="middle")
+                free = middle + measure(text, SMALL) / 2 + 6
 
 
-def _branches(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int) -> list[str]:
-    """Draw lines where the run, or an ancestor, branched off; return their texts."""
-    texts = [f"run {branching.run_id} branched off at step {branching.seq}" for branching in line.branched]
-    for branching, words in zip(line.branched, texts, strict=True):
-        x = sheet.scale.x(branching.at)
-        with canvas.said(words):
-            canvas.line((x, sheet.top - 6), (x, sheet.y(rows) + 6), Paint("none", "ink", 1.6, "6 3"))
-    return texts
+def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
+    is_short = any(part.start < end and part.end > start for part in scale.breaks())
+    return f"{took(end - start)} {why}" + (", drawn short" if is_short else "")
 
 
-def _gap(why: str, seconds: float, *, short: bool) -> str:
-    return f"{lasting(seconds)} {why}" + (", drawn short" if short else "")
-
-
-def _is_short(scale: Scale, gap: Gap) -> bool:
-    return any(part.start < gap.end and part.end > gap.start for part in scale.breaks())
-
-
-def _zigzag(x: float, top: float, bottom: float) -> list[tuple[float, float]]:
-    count = max(2, int((bottom - top) / 6))
-    step = (bottom - top) / count
-    return [(x + (2.5 if index % 2 else -2.5), top + index * step) for index in range(count + 1)]
-
-
-def _lane(canvas: Canvas, sheet: _Sheet, index: int, lane: _Lane) -> None:
-    y, middle = sheet.y(index), sheet.y(index) + sheet.row / 2
-    indent = lane.depth * _INDENT
-    with canvas.said(lane.said):
-        canvas.text(_MARGIN + indent, middle + 4, fit(lane.name, sheet.names - indent))
-    right = sheet.scale.stretches[-1].right
-    canvas.text(right + 12, middle + 4, fit(lane.facts, sheet.facts, SMALL), ink="soft", size=SMALL)
-    narrow = _narrow(sheet, lane)
-    if narrow:
-        _density(canvas, sheet, y, narrow)
+def _row(sheet: _Sheet, row: Row, facts: str, middle: float) -> None:
+    """Draw a row: its name, and a bar for each span; many narrow ones as a density."""
+    canvas, indent = sheet.canvas, _indent(row)
+    problems = "; ".join(span.said for span in row.spans if span.what == "failed")
+    said = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
+    canvas.spoken.append(said)
+    with canvas.said(said):
+        canvas.text(MARGIN + indent, middle + 4, fit(_name(row), sheet.names - indent))
+    narrow = _narrow(sheet, row)
+    _density(sheet, middle, narrow)
     dense = {*narrow}
-    bars = [span for span in lane.spans if span not in dense]
+    bars = [span for span in row.spans if span not in dense]
     for span in sorted(bars, key=lambda span: (span.what not in ("inside", "pause"), span.start, span.seq)):
-        with canvas.said(f"{span.said}; {lasting(span.seconds)}"):
-            _bar(canvas, sheet, y, span)
-    for at in lane.marks[:: max(1, len(lane.marks) // _MANY)]:
-        x = sheet.scale.x(at)
-        canvas.line((x, y + sheet.row - 7), (x, y + sheet.row - 3), Paint("none", "ink"))
+        left, wide = sheet.scale.x(span.start), sheet.wide(span)
+        with canvas.said(f"{span.said}; {took(span.seconds)}", span.seq):
+            _bar(canvas, span.what, left, wide, middle)
+            text = took(span.seconds)
+            if span.what in ("work", "fallback", "wait") and measure(text, 10) + 8 <= wide:
+                canvas.text(left + wide / 2, middle + 3.5, text, size=10, anchor="middle")
 
 
-def _narrow(sheet: _Sheet, lane: _Lane) -> list[Span]:
+def _narrow(sheet: _Sheet, row: Row) -> list[Span]:
     """Return a row's attempts that are narrower than a pixel, if there are so many that their bars would be solid."""
-    narrow = [span for span in lane.spans if span.what in _DENSE and sheet.wide(span) < 1]
+    narrow = [span for span in row.spans if span.what in _DENSE and sheet.wide(span) < 1]
     return narrow if len(narrow) >= _MANY else []
 
 
-def _density(canvas: Canvas, sheet: _Sheet, y: float, spans: Sequence[Span]) -> None:
+def _density(sheet: _Sheet, middle: float, spans: Iterable[Span]) -> None:
     """Draw visits that are narrower than a pixel as columns: as high as the part of their time that was worked.
 
-    A column in which an attempt failed has the colour and the line of failures on top.
+    A column in which an attempt failed has the line of failures on top.
     """
     columns: dict[int, list[Span]] = {}
     for span in spans:
         columns.setdefault(int(sheet.scale.x((span.start + span.end) / 2) // _COLUMN), []).append(span)
-    high = sheet.row - 6
     for column, inside in columns.items():
-        x, failed = column * _COLUMN, sum(span.what == "failed" for span in inside)
-        part = min(1.0, sum(sheet.wide(span) for span in inside) / _COLUMN)
-        words = f"{len(inside)} attempts" + (f", {failed} failed" if failed else "")
-        with canvas.said(f"{words}; {lasting(sum(span.seconds for span in inside))} of work"):
-            top = max(_LEAST, high * part)
-            canvas.rect(x, y + sheet.row - 3 - top, _COLUMN, top, Paint("work-line"))
+        failed, worked = sum(span.what == "failed" for span in inside), sum(span.seconds for span in inside)
+        high = max(_LEAST, _BAR * min(1.0, sum(sheet.wide(span) for span in inside) / _COLUMN))
+        words = f"{len(inside)} attempts" + (f", {failed} failed" if failed else "") + f"; {took(worked)} of work"
+        with sheet.canvas.said(words, min(span.seq for span in inside)):
+            x, bottom = column * _COLUMN, middle + _BAR / 2
+            sheet.canvas.rect(x, bottom - high, _COLUMN, high, Paint("work-line"))
             if failed:
-                canvas.rect(x, y + 2, _COLUMN, 3, Paint("bad-line"))
+                sheet.canvas.rect(x, bottom - _BAR, _COLUMN, 3, Paint("bad-line"))
 
 
-def _bar(canvas: Canvas, sheet: _Sheet, y: float, span: Span) -> None:
-    left, right = sheet.scale.x(span.start), sheet.scale.x(span.end)
-    paint, middle = _PAINTS[span.what], y + sheet.row / 2
-    if span.what == "pause":
-        canvas.line((left, middle), (right, middle), paint)
-        return
-    if span.what == "inside":
-        for x in (left, right):
-            canvas.line((x, middle - 4), (x, middle + 4), paint)
-        canvas.line((left, middle), (right, middle), paint)
-        return
-    across, high = max(_LEAST, right - left), sheet.row - (8 if sheet.row > 20 else 5)  # noqa: PLR2004 - roomy or not
-    if across < _THIN and span.what != "failed":  # all line, no room for a fill
-        paint = Paint(paint.line)
-    canvas.rect(left, middle - high / 2, across, high, paint, radius=2 if across > 6 else 0)  # noqa: PLR2004 - pixels
-    if span.what == "failed":  # a cross repeats what the colour means
-        half, x = high / 2 - 2, left + across / 2
-        half = min(half, 4.0)
-        for sign in (1, -1):
-            canvas.line(
-                (x - half, middle - half * sign), (x + half, middle + half * sign), Paint("none", "bad-line", 1.6)
-            )
-    elif span.what in ("work", "fallback", "wait") and sheet.row > 20:  # noqa: PLR2004 - roomy
-        text = lasting(span.seconds)
-        if measure(text, 10) + 8 <= across:
-            canvas.text(left + across / 2, middle + 3.5, text, size=10, anchor="middle")
-
-
-def _legend(canvas: Canvas, y: float, across: float, spans: Sequence[Span], more: Sequence[str]) -> float:
-    """Draw the meaning of the bars that are present; return where the sheet ends."""
-    x = _MARGIN
-    shown: list[What] = [what for what in _PAINTS if any(span.what == what for span in spans)]
-    entries: list[tuple[What | None, str]] = [
-        *((what, _WORDS[what]) for what in shown),
-        *((None, word) for word in more),
-    ]
-    for what, words in entries:
-        wide = 26 + measure(words, SMALL) + 18
-        if x + wide > across - _MARGIN and x > _MARGIN:
-            x, y = _MARGIN, y + 20
-        if what is not None:
-            _sample(canvas, x, y, what)
-        elif words == _MARK:
-            canvas.line((x + 10, y - 2), (x + 10, y + 3), Paint("none", "ink"))
-        elif words == _DENSITY:
-            for index, high in enumerate((4.0, 10.0, 7.0)):
-                canvas.rect(x + 4 + 4 * index, y + 6 - high, 3, high, Paint("work-line"))
-        elif words == _BRANCH:
-            canvas.line((x + 10, y - 8), (x + 10, y + 8), Paint("none", "ink", 1.6, "6 3"))
-        else:
-            for at in (x + 4, x + 14):
-                canvas.path(_zigzag(at, y - 7, y + 7), Paint("none", "soft"))
-        canvas.text(x + 26, y + 4, words, ink="soft", size=SMALL)
-        x += wide
-    return y + 20
-
-
-def _sample(canvas: Canvas, x: float, y: float, what: What) -> None:
-    paint = _PAINTS[what]
+def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) -> None:
+    """Draw a time: a line between two ends for what has its parts below, a box for work and waits."""
+    paint, right = _BARS[what][0], left + wide
     if what in ("pause", "inside"):
-        canvas.line((x, y), (x + 20, y), paint)
-        if what == "inside":
-            canvas.line((x, y - 4), (x, y + 4), paint)
-            canvas.line((x + 20, y - 4), (x + 20, y + 4), paint)
+        canvas.line((left, middle), (right, middle), paint)
+        for x in (left, right) if what == "inside" else ():
+            canvas.line((x, middle - 4), (x, middle + 4), paint)
         return
-    canvas.rect(x, y - 6, 20, 12, paint, radius=2)
+    across = max(_LEAST, wide)
+    paint = Paint(paint.line) if across < _THIN and what != "failed" else paint
+    canvas.rect(left, middle - _BAR / 2, across, _BAR, paint, radius=2 if across > _THIN else 0)
     if what == "failed":
-        for sign in (1, -1):
-            canvas.line((x + 6, y - 4 * sign), (x + 14, y + 4 * sign), Paint("none", "bad-line", 1.6))
+        canvas.cross(left + across / 2, middle, 4, Paint("none", "bad-line", 1.6))
+
+
+def _legend(sheet: _Sheet, rows: Sequence[Row], y: float, *, branched: bool) -> float:
+    """Draw the meaning of what is there; return where the sheet ends."""
+    canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
+    x, right = MARGIN, sheet.scale.stretches[-1].right
+    shown: list[What] = [what for what in _BARS if any(span.what == what for span in spans)]
+    for what in shown:
+        words = _BARS[what][1]
+        wide = 26 + measure(words, SMALL) + 18
+        if x + wide > right and x > MARGIN:
+            x, y = MARGIN, y + 20
+        _bar(canvas, what, x, 20, y)
+        canvas.soft(x + 26, y + 4, words)
+        x += wide
+    signs = [
+        "between dashed lines: time drawn short" if sheet.scale.breaks() else "",
+        "columns: many visits, as high as the part of the time at work"
+        if any(_narrow(sheet, row) for row in rows)
+        else "",
+        "long dashes: branched off; what is before is shared" if branched else "",
+    ]
+    words = "; ".join(filter(None, signs))
+    if words:
+        y += 20
+        canvas.soft(MARGIN, y + 4, words)
+    return y + 20

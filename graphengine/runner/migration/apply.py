@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.outline import Outline
 from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import as_record, clipped
 from graphengine.state.path import unknown_fields
 from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
@@ -85,7 +85,7 @@ def walked(plan: Plan[Any], snapshot: Snapshot, outline: Outline) -> dict[str, W
 
 
 def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
-    """Return what migrations do to the positions of a run: `renamed` and `pauses`; see `graphengine.engine.rebase`."""
+    """Return what migrations do to positions (`renamed` and `pauses`); see `graphengine.engine.graph_migration`."""
     shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
     pauses = [_path(plan, root.outline, path.split("/")) for path in snapshot.pause]

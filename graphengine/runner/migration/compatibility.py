@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
+from graphengine.engine.graph_migration import apply_shift
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.rebase import apply_shift
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift, path_of
 from graphengine.engine.stored import copy_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.compile.checks.fork_regions import region
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.phases import (
@@ -26,6 +25,7 @@ from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
 from graphengine.graph.options import START
 from graphengine.graph.question import AskBody
 from graphengine.history.replay.step_diff import plain
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 
 if TYPE_CHECKING:

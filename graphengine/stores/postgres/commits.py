@@ -12,7 +12,6 @@ fails with that cause. Any other error concerns the values of one write: then ea
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
@@ -23,7 +22,6 @@ import psycopg
 
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.postgres.arrays import Strings
 from graphengine.stores.postgres.direct import Direct
 from graphengine.stores.postgres.faults import explain, is_of_the_medium
 from graphengine.stores.postgres.queries import SQL
@@ -37,7 +35,7 @@ from graphengine.stores.postgres.writes import (
     refusal,
     were_written,
 )
-from graphengine.stores.promises import Promise
+from graphengine.stores.sql import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,15 +49,11 @@ _MOST: Final = 500
 """The most writes of one transaction. The server writes these while the event loop continues the runs of others."""
 
 
-class Job(Promise[T]):
+class Job(Promise[T], kw_only=True, eq=False):
     """One write, and the future that gets its result."""
 
-    __slots__ = ("is_done", "write")
-
-    def __init__(self, write: Call[T] | Addition, future: asyncio.Future[T]) -> None:
-        super().__init__(future)
-        self.write = write
-        self.is_done = False
+    write: Call[T] | Addition
+    is_done: bool = False
 
     def finish(self, answer: Sequence[Any]) -> None:
         """Keep the answer to a call."""
@@ -98,7 +92,7 @@ class GroupCommit:
 
     def _queued(self, write: Call[T] | Addition) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(Job(write, future))
+        self._queue.append(Job(future, write=write))
         if self._task is None or self._task.done():
             # in a new context: the context of the calling node would otherwise live as long as the task
             self._task = self._loop.create_task(self._drain(), context=Context())
@@ -137,7 +131,7 @@ class GroupCommit:
             groups = list(grouped(self._sent))
             if len(groups) == 1:
                 self._direct.send(*self._statement_of(groups[0]), self._answered)
-        except (ValueError, TypeError, OverflowError, struct.error):
+        except (ValueError, TypeError, OverflowError, psycopg.DataError):
             return  # values that cannot be sent: the writing thread reports whose they are
 
     def _answered(self, rows: Sequence[Sequence[Any]] | None) -> None:
@@ -209,7 +203,7 @@ class GroupCommit:
             run_ids = {run_id for job in jobs for run_id in _locked(job.write) if is_name(run_id)}
             with connection.pipeline():
                 connection.execute("BEGIN")
-                connection.execute(SQL["lock"], (Strings(sorted(run_ids)),))
+                connection.execute(SQL["lock"], (sorted(run_ids),))
                 answers = [connection.execute(*statement) for statement in statements]
                 connection.execute("COMMIT")
         for group, answer in zip(groups, answers, strict=True):

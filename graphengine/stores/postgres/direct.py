@@ -13,26 +13,36 @@ from __future__ import annotations
 import re
 from contextvars import Context
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
 import psycopg
-from psycopg.adapt import Transformer
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 
-from graphengine.stores.postgres.arrays import packed
-from graphengine.stores.promises import SENDERS
+from graphengine.stores.sql import SENDERS
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
+    from psycopg import abc
+    from psycopg.abc import Buffer
     from psycopg.pq.abc import PGresult
 
     from graphengine.stores.postgres.sessions import Connection
 
-_PLACEHOLDER: Final = re.compile(rb"%[sb]")
+_PLACEHOLDER: Final = re.compile(rb"%s")
 _GOOD: Final = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+class _Prepared(NamedTuple):
+    """A statement that is being prepared, with its types, and the values to execute it with."""
+
+    key: tuple[bytes, Sequence[int]]
+    name: bytes
+    values: Sequence[Buffer | None]
+    formats: Sequence[int]
 
 
 class Direct:
@@ -47,8 +57,9 @@ class Direct:
         self._connection: Connection | None = None
         self._socket: int | None = None  # while the loop watches it
         self._is_writing = False  # whether a part of the message waits for space in the socket
-        self._names: dict[bytes, bytes] = {}  # of the statements that are prepared
-        self._preparing: tuple[bytes, bytes, Sequence[bytes | None], Sequence[int]] | None = None
+        self._transformer: abc.Transformer | None = None
+        self._names: dict[tuple[bytes, Sequence[int]], bytes] = {}  # of the statements that are prepared, by types too
+        self._preparing: _Prepared | None = None
         self._results: list[PGresult] = []
         self._done: Callable[[Sequence[Sequence[Any]] | None], None] | None = None
         SENDERS.setdefault(loop, WeakSet()).add(self)
@@ -62,6 +73,7 @@ class Direct:
         """Borrow a connection from now on. Called while `leave` holds, by the thread that used it last."""
         if connection is not self._connection:
             self._connection = connection
+            self._transformer = Transformer(connection)
             self._names = {}
 
     def leave(self) -> None:
@@ -77,25 +89,28 @@ class Direct:
         """Send a statement; return whether it was sent.
 
         Args:
-            statement: As psycopg takes it, with `%s` and `%b`.
-            values: Its parameters: texts, numbers, None, and the lists of `arrays.py`.
+            statement: As psycopg takes it, with `%s`.
+            values: Its parameters.
             done: Gets the rows of the answer; None if the statement failed or the connection was lost. In the latter
                 case it is unknown whether it was done.
+
+        Raises:
+            psycopg.DataError: A value cannot be sent.
         """
-        connection = self._connection
-        if connection is None or connection.closed:
+        connection, transformer = self._connection, self._transformer
+        if connection is None or transformer is None or connection.closed:
             return False
-        parameters = [packed(value) for value in values]
-        raws, formats = [raw for raw, _ in parameters], [kind for _, kind in parameters]
+        raws = transformer.dump_sequence(values, [PyFormat.BINARY] * len(values))
+        types, formats = transformer.types or (), transformer.formats or ()
         try:
             self._watch(connection)
-            name = self._names.get(statement)
+            name = self._names.get((statement, types))
             if name is None:
                 name = b"graphengine_%d" % len(self._names)
                 numbers = count(1)
                 text = _PLACEHOLDER.sub(lambda _: b"$%d" % next(numbers), statement)
-                connection.pgconn.send_prepare(name, text)
-                self._preparing = statement, name, raws, formats
+                connection.pgconn.send_prepare(name, text, types)
+                self._preparing = _Prepared((statement, types), name, raws, formats)
             else:
                 connection.pgconn.send_query_prepared(name, raws, formats)
             self._done = done
@@ -149,13 +164,12 @@ class Direct:
         is_good = all(result.status in _GOOD for result in results)
         preparing, self._preparing = self._preparing, None
         if preparing is not None and is_good:
-            statement, name, raws, formats = preparing
-            self._names[statement] = name
-            connection.pgconn.send_query_prepared(name, raws, formats)
+            self._names[preparing.key] = preparing.name
+            connection.pgconn.send_query_prepared(preparing.name, preparing.values, preparing.formats)
             self._flush(connection)
             return
         if self._done is not None:
-            self._finish(_rows_of(results[0], connection) if is_good else None)
+            self._finish(self._rows_of(results[0]) if is_good else None)
 
     def _lose(self) -> None:
         """Close the connection: its state is unknown."""
@@ -171,12 +185,11 @@ class Direct:
         if done is not None:
             done(rows)
 
-
-def _rows_of(result: PGresult, connection: Connection) -> Sequence[Sequence[Any]]:
-    if result.ntuples == 0:
-        return ()
-    if result.nfields == 1 and result.get_value(0, 0) == b"t":  # nearly always: a step was written
-        return ((True,),)
-    transformer = Transformer(connection)
-    transformer.set_pgresult(result)
-    return transformer.load_rows(0, result.ntuples, tuple)
+    def _rows_of(self, result: PGresult) -> Sequence[Sequence[Any]]:
+        transformer = self._transformer
+        if result.ntuples == 0 or transformer is None:
+            return ()
+        if result.nfields == 1 and result.get_value(0, 0) == b"t":  # nearly always: a step was written
+            return ((True,),)
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)

@@ -6,43 +6,30 @@ compared with the fold. The server's own pages are the business of the server: `
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import psycopg
-from pydantic_core import from_json, to_json
 
-from graphengine.engine.fold import evolve
-from graphengine.engine.ready import next_due
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.stored import decode_snapshot, to_record
-from graphengine.errors import GraphEngineError, StoreCorrupt, UnknownRun
+from graphengine.errors import StoreCorrupt, UnknownRun
 from graphengine.stores.addresses import parse
-from graphengine.stores.findings import Finding, Report
+from graphengine.stores.findings import Counted, Finding, Report, report_of
 from graphengine.stores.postgres import opening, reads
 from graphengine.stores.postgres.faults import explain
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Server
-from graphengine.stores.summaries import differing_summary
+from graphengine.stores.refold import BACKUP, StoredRun, differences, refold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from graphengine.stores.base import RunInfo
+    from graphengine.engine.steps import Step
     from graphengine.stores.findings import Progress
     from graphengine.stores.postgres.sessions import Connection
 
-MOST_FINDINGS: Final = 1000
 _RUNS_AT_ONCE: Final = 500
-_BACKUP: Final = "restore a backup"
-_FOLD_ERRORS: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
-
-
-class _Counted:
-    """How much was checked."""
-
-    def __init__(self) -> None:
-        self.runs = self.steps = self.snapshots = 0
+_OWN: Final = Own(None, ())
 
 
 def examine(address: str, *, quick: bool = False, progress: Progress | None = None) -> Report:
@@ -57,26 +44,16 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
         StoreUnreachable, StoreForbidden, StoreMissing, StoreNotADatabase, StoreTooNew: It cannot be opened.
     """
     place = parse(address)
-    counted = _Counted()
-    findings: list[Finding] = []
-    more = 0
+    counted = Counted()
     try:
         with Server(place, 0.0, read_only=True).connect() as connection:
             opening.check_readable(connection, place)
-            own = Own(None, ())
-            for finding in _all(connection, counted, progress, own, quick=quick):
-                if len(findings) < MOST_FINDINGS:
-                    findings.append(finding)
-                else:
-                    more += 1
+            return report_of(place.shown, _all(connection, counted, progress, quick=quick), counted)
     except (psycopg.Error, OSError) as error:
         raise explain(error, place) from None
-    return Report(place.shown, findings, more, counted.runs, counted.steps, counted.snapshots)
 
 
-def _all(
-    connection: Connection, counted: _Counted, progress: Progress | None, own: Own, *, quick: bool
-) -> Iterator[Finding]:
+def _all(connection: Connection, counted: Counted, progress: Progress | None, *, quick: bool) -> Iterator[Finding]:
     yield from _checksums(connection)
     yield from _outlines(connection)
     total = _number(connection, SQL["count_runs"])
@@ -89,7 +66,7 @@ def _all(
             counted.runs += 1
             if progress is not None:
                 progress("runs", counted.runs, total)
-            yield from _run(connection, run_id, counted, own, quick=quick)
+            yield from _run(connection, run_id, counted, quick=quick)
         last = found[-1]
 
 
@@ -106,76 +83,31 @@ def _outlines(connection: Connection) -> Iterator[Finding]:
         try:
             reads.outline(connection, fingerprint)
         except StoreCorrupt as error:
-            yield Finding("outline_damaged", error.message, repair=_BACKUP)
+            yield Finding("outline_damaged", error.message, repair=BACKUP)
 
 
-def _run(connection: Connection, run_id: str, counted: _Counted, only: Own, *, quick: bool) -> Iterator[Finding]:
+def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) -> Iterator[Finding]:
     try:
         reads.inbox(connection, [run_id])
     except StoreCorrupt as error:
-        yield Finding("message_damaged", error.message, run_id, repair=_BACKUP)
+        yield Finding("message_damaged", error.message, run_id, repair=BACKUP)
     try:
-        info = reads.info(connection, run_id, only)
-        steps = reads.steps(connection, run_id, 0, info.seq, only)
+        info = reads.info(connection, run_id, _OWN)
+        shots = () if quick else {row[0] for row in connection.execute(SQL["shots"], (run_id,)).fetchall()}
+
+        def load(seq: int) -> tuple[bytes | None, Sequence[Step]]:
+            loaded = reads.load(connection, run_id, seq, _OWN)
+            return loaded.snapshot, loaded.steps
+
+        read = partial(reads.steps, connection, run_id)
+        shot = partial(reads.snapshot_at, connection, run_id, own=_OWN)
+        found, snapshot = refold(StoredRun(info, load, read, shots, shot), counted)
     except UnknownRun:  # removed meanwhile
         return
-    except StoreCorrupt as error:
-        yield Finding("step_damaged", error.message, run_id, repair=error.repair)
-        return
-    own = [row[0] for row in connection.execute(SQL["shots"], (run_id,)).fetchall()]
-    shots = set() if quick else {seq for seq in own if seq <= info.seq}
-    snapshot = Snapshot()
-    for step in steps:
-        counted.steps += step.seq > info.parent_seq
-        try:
-            evolve(snapshot, step)
-        except _FOLD_ERRORS as error:
-            what = f"the log does not fold at step {step.seq}: {type(error).__name__}: {error}"
-            yield Finding("not_foldable", what, run_id, step.seq, _BACKUP)
-            return
-        if step.seq in shots:
-            counted.snapshots += 1
-            yield from _snapshot(connection, run_id, snapshot, only)
-    yield from _row(info, snapshot)
-
-
-def _snapshot(connection: Connection, run_id: str, snapshot: Snapshot, own: Own) -> Iterator[Finding]:
-    seq = snapshot.seq
-    repair = "no step is affected: the run is read from an older snapshot, and this one goes with its run"
-    try:
-        stored = decode_snapshot(reads.snapshot_at(connection, run_id, seq, own))
-        if from_json(to_json(to_record(stored))) != from_json(to_json(to_record(snapshot))):
-            what = f"the snapshot after step {seq} differs from the log"
-            yield Finding("snapshot_differs", what, run_id, seq, repair)
-    except GraphEngineError as error:
-        yield Finding("snapshot_damaged", error.message, run_id, seq, repair)
-    except _FOLD_ERRORS as error:
-        what = f"the snapshot after step {seq} cannot be read: {error}"
-        yield Finding("snapshot_damaged", what, run_id, seq, repair)
-
-
-def _row(info: RunInfo, snapshot: Snapshot) -> Iterator[Finding]:
-    """Yield a finding if the run's row disagrees with its log."""
-    # A run that waits or failed is not released while some of its work is in flight, and its process can die then.
-    is_held = info.status == "running" and snapshot.status in ("waiting", "failed")
-    status = "running" if is_held else snapshot.status
-    right = {
-        "id": snapshot.run_id,
-        "graph": snapshot.graph,
-        "fingerprint": snapshot.fingerprint,
-        "status": status,
-        "due_at": next_due(snapshot) if status == "waiting" else None,
-    }
-    differing = [
-        f"{name} {getattr(info, name)!r} instead of {value!r}"
-        for name, value in right.items()
-        if getattr(info, name) != value
-    ]
+    yield from found
+    differing = [] if snapshot is None else differences(info, snapshot)
     if differing:
-        yield Finding("run_differs", f"its row has {'; '.join(differing)}", info.id, repair=_BACKUP)
-    elif listed := differing_summary(info.summary, info.status, snapshot):
-        repair = "no step is affected, only lists of runs: set runs.summary of its row to NULL, and the log is read"
-        yield Finding("summary_differs", f"its summary has {listed}", info.id, repair=repair)
+        yield Finding("run_differs", f"its row has {'; '.join(differing)}", run_id, repair=BACKUP)
 
 
 def _number(connection: Connection, statement: bytes) -> int:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from graphengine.stores.postgres.arrays import Bigints
 from graphengine.stores.postgres.faults import words_of
 from graphengine.stores.postgres.queries import SQL
 
@@ -199,7 +198,7 @@ class Lease:
             connection.execute(SQL["release"], (self.id, run_id, fence, self.channel))
             self.owed.discard((run_id, fence))
         if self.untold:  # also next time: the server can still be at work on a call whose connection was cut
-            connection.execute(SQL["release_untold"], (self.channel, self.id, Bigints(self.untold.copy())))
+            connection.execute(SQL["release_untold"], (self.channel, self.id, list(self.untold)))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -2,8 +2,10 @@
 
 -- name: append
 SELECT run, fence, driver, last, status FROM append(
-    %b, %b, %b, %b, %b, %b,  %b, %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b,  %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b, %b,
-    %b, %b
+    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[], %s::text[],
+    %s::bigint[], %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bigint[], %s::bigint[],
+    %s::bigint[], %s::integer[], %s::integer[], %s::text[],  %s::bigint[], %s::text[], %s::text[], %s::integer[],
+    %s::bytea[], %s::text[],  %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[]
 );
 
 -- name: append_last
@@ -27,16 +29,16 @@ FOR NO KEY UPDATE OF r RETURNING true;
 
 -- name: written
 -- How many of these steps are recorded exactly so.
-SELECT count(*) FROM unnest(%b::integer[], %b::float8[], %b::integer[]) AS x (seq, at, sum)
+SELECT count(*) FROM unnest(%s::integer[], %s::float8[], %s::integer[]) AS x (seq, at, sum)
 JOIN steps AS s ON s.run = %s::bigint AND s.seq = x.seq AND s.at = x.at AND s.sum = x.sum;
 
 -- name: create_many
 -- Runs of one step, without a parent, tags and long texts; their outlines are sent once.
 SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
-FROM (SELECT %s::text AS owner, %b::text[] AS prints, %b::text[] AS bodies, %b::integer[] AS sums) AS o, unnest(
-    %b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::float8[],
-    %b::integer[], %b::float8[], %b::integer[], %b::text[],
-    %b::text[], %b::integer[], %b::text[], %b::text[], %b::boolean[], %b::text[]
+FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::integer[] AS sums) AS o, unnest(
+    %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
+    %s::integer[], %s::float8[], %s::integer[], %s::text[],
+    %s::text[], %s::integer[], %s::text[], %s::text[], %s::boolean[], %s::text[]
 ) AS x (outline, token, id, graph, status, created_at, due_at, seq, at, sum, body,
         queue, priority, key, summary, is_queued, channel), create_run(
     o.owner, x.token, x.id, x.graph, o.prints[x.outline], o.bodies[x.outline], o.sums[x.outline],
@@ -47,19 +49,19 @@ FROM (SELECT %s::text AS owner, %b::text[] AS prints, %b::text[] AS bodies, %b::
 -- name: create
 SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
-    %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
-    %b, %b, %b, %b,  %b, %b, %b, %b, %b,
+    %s::text, %s::float8, %s::float8, %s::text, %s::integer, %s::text[],
+    %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bytea[], %s::text[], %s::integer[], %s::integer[], %s::bytea[],
     %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text
 );
 
 -- name: claim
-SELECT key, fence, driven_by, until, rows, row_bytes, shot_bytes FROM claim(%s::text, %s::bigint, %s::text, %b);
+SELECT key, fence, driven_by, until, rows, row_bytes, shot_bytes FROM claim(%s::text, %s::bigint, %s::text, %s::integer[]);
 
 -- name: release
 SELECT release_run(%s::text, %s::text, %s::integer, %s::text);
 
 -- name: release_untold
-SELECT release_run(r.driver, r.id, r.fence, %s::text) FROM runs AS r WHERE r.driver = %s::text AND r.token = ANY (%b);
+SELECT release_run(r.driver, r.id, r.fence, %s::text) FROM runs AS r WHERE r.driver = %s::text AND r.token = ANY (%s::bigint[]);
 
 -- name: retire
 SELECT retire(%s::text, %s::text);
@@ -68,13 +70,13 @@ SELECT retire(%s::text, %s::text);
 SELECT is_known, is_new FROM post(%s::bigint, %s::text, %s::text, %s::text, %s::text, %s::text, %s::integer);
 
 -- name: tag
-SELECT is_known, tags FROM tag_run(%s::text, %b, %b);
+SELECT is_known, tags FROM tag_run(%s::text, %s::text[], %s::text[]);
 
 -- name: remove
-SELECT remove_run(%s::text, %s::bigint, %s::text, %s::text, %s::integer, %b);
+SELECT remove_run(%s::text, %s::bigint, %s::text, %s::text, %s::integer, %s::text[]);
 
 -- name: lock
-SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE r.id = ANY (%b) ORDER BY r.id FOR NO KEY UPDATE) AS locked;
+SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE r.id = ANY (%s::text[]) ORDER BY r.id FOR NO KEY UPDATE) AS locked;
 
 -- name: sweep
 SELECT sweep(%s::integer);
@@ -109,10 +111,10 @@ SELECT * FROM run_facts WHERE id = %s;
 
 -- name: facts_of
 -- A join with a list of keys would read the last step of every run.
-SELECT * FROM run_facts WHERE key = ANY (%b);
+SELECT * FROM run_facts WHERE key = ANY (%s::bigint[]);
 
 -- name: seqs
-SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
+SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%s::text[]);
 
 -- name: ids
 -- No text sorts between those that begin with the prefix and the prefix followed by the last character.
@@ -122,7 +124,7 @@ SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || ch
 SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s::integer, %(after)s::integer, %(newest)s::integer);
 
 -- name: infos
-SELECT * FROM run_facts WHERE id = ANY (%b);
+SELECT * FROM run_facts WHERE id = ANY (%s::text[]);
 
 -- name: pulse
 SELECT pg_current_snapshot()::text;
@@ -136,17 +138,17 @@ GROUP BY 1, 2, 3;
 
 -- name: branches
 SELECT f.* FROM run_facts AS f
-WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%b)) ORDER BY f.key;
+WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%s::text[])) ORDER BY f.key;
 
 -- name: outline
 SELECT body, sum FROM outlines WHERE fingerprint = %s;
 
 -- name: due
-SELECT key FROM due(%s::text, %s::float8, %s::integer, %b::text[]) ORDER BY rank, since, key;
+SELECT key FROM due(%s::text, %s::float8, %s::integer, %s::text[]) ORDER BY rank, since, key;
 
 -- name: inbox
 SELECT i.id, r.id, i.kind, i.payload, i.sum, i.key FROM runs AS r JOIN inbox AS i ON i.run = r.key
-WHERE r.id = ANY (%b) AND i.payload IS NOT NULL ORDER BY i.id;
+WHERE r.id = ANY (%s::text[]) AND i.payload IS NOT NULL ORDER BY i.id;
 
 -- name: weigh
 SELECT r.id, (
@@ -157,7 +159,7 @@ SELECT r.id, (
        WHERE t.digest IN (SELECT u.digest FROM text_uses AS u WHERE u.run = r.key)
            AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest AND u.run <> r.key))
 )::bigint
-FROM runs AS r WHERE r.id = ANY (%b);
+FROM runs AS r WHERE r.id = ANY (%s::text[]);
 
 -- name: has_trash
 SELECT EXISTS (SELECT FROM trash);
@@ -216,35 +218,35 @@ timed (name) AS (
 )
 SELECT f.name, l.limits FROM (SELECT name FROM queued UNION SELECT name FROM wanted UNION SELECT name FROM timed) AS f
 LEFT JOIN queues AS l ON l.name = f.name
-WHERE f.name IS NOT NULL AND (%(queues)b::text[] IS NULL OR f.name = ANY (%(queues)b::text[]));
+WHERE f.name IS NOT NULL AND (%(queues)s::text[] IS NULL OR f.name = ANY (%(queues)s::text[]));
 
 -- name: lock_limits
 -- Workers take from a queue with limits one after the other.
-SELECT l.name, l.limits FROM queues AS l WHERE l.name = ANY (%b) ORDER BY l.name FOR UPDATE;
+SELECT l.name, l.limits FROM queues AS l WHERE l.name = ANY (%s::text[]) ORDER BY l.name FOR UPDATE;
 
 -- name: driven_of
 -- Also the runs of dead owners that are about to be resumed.
 SELECT r.queue, r.queue_key, count(*) FROM runs AS r
-WHERE r.driver IS NOT NULL AND r.queue = ANY (%(names)b::text[]) AND (
-    r.driver <> ALL (%(dead)b::text[])
+WHERE r.driver IS NOT NULL AND r.queue = ANY (%(names)s::text[]) AND (
+    r.driver <> ALL (%(dead)s::text[])
     OR (r.status = 'running' OR r.wanted_at IS NOT NULL OR r.due_at <= %(now)s::float8)
-        AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(refused)b::text[])
+        AND (%(graphs)s::text[] IS NULL OR r.graph = ANY (%(graphs)s::text[])) AND r.id <> ALL (%(refused)s::text[])
 ) GROUP BY 1, 2;
 
 -- name: rates_of
-SELECT queue, queue_key, until FROM rates WHERE queue = ANY (%b);
+SELECT queue, queue_key, until FROM rates WHERE queue = ANY (%s::text[]);
 
 -- name: orphans_of
 SELECT r.key FROM runs AS r
-WHERE r.driver = ANY (%(dead)b::text[])
+WHERE r.driver = ANY (%(dead)s::text[])
     AND (r.status = 'running' OR r.wanted_at IS NOT NULL OR r.due_at <= %(now)s::float8)
-    AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[]))
-    AND (%(queues)b::text[] IS NULL OR r.queue = ANY (%(queues)b::text[])) AND r.id <> ALL (%(aside)b::text[])
+    AND (%(graphs)s::text[] IS NULL OR r.graph = ANY (%(graphs)s::text[]))
+    AND (%(queues)s::text[] IS NULL OR r.queue = ANY (%(queues)s::text[])) AND r.id <> ALL (%(aside)s::text[])
 ORDER BY r.key LIMIT %(limit)s::integer;
 
 -- name: candidates
 SELECT key, queue, queue_key, priority, is_queued, place FROM queue_heads(
-    %(names)b, %(now)s::float8, %(limit)s::integer, %(graphs)b::text[], %(aside)b, %(blocked)b, %(by_key)s::boolean
+    %(names)s::text[], %(now)s::float8, %(limit)s::integer, %(graphs)s::text[], %(aside)s::text[], %(blocked)s::text[], %(by_key)s::boolean
 );
 
 -- name: candidates_by_key
@@ -258,11 +260,11 @@ WITH RECURSIVE keys (key) AS (
 SELECT c.* FROM keys AS k, LATERAL (
     SELECT r.key, r.queue, r.queue_key, r.priority, true, r.turn::float8 FROM runs AS r
     WHERE r.queue = %(queue)s::text AND r.queue_key = k.key AND r.fence = 0 AND r.driver IS NULL
-        AND CASE WHEN %(graphs)b::text[] IS NULL THEN true ELSE r.graph = ANY (%(graphs)b::text[]) END
-        AND r.id <> ALL (%(aside)b::text[])
+        AND CASE WHEN %(graphs)s::text[] IS NULL THEN true ELSE r.graph = ANY (%(graphs)s::text[]) END
+        AND r.id <> ALL (%(aside)s::text[])
     ORDER BY r.priority DESC, r.turn, r.key LIMIT CASE k.key WHEN '' THEN %(limit)s::integer ELSE %(each)s::integer END
 ) AS c
-WHERE k.key IS NOT NULL AND k.key <> ALL (%(blocked)b::text[])
+WHERE k.key IS NOT NULL AND k.key <> ALL (%(blocked)s::text[])
 ORDER BY c.priority DESC, c.turn LIMIT %(limit)s::integer;
 
 -- name: take
@@ -270,7 +272,7 @@ ORDER BY c.priority DESC, c.turn LIMIT %(limit)s::integer;
 UPDATE runs AS r SET driver = %(owner)s::text, fence = r.fence + 1, token = %(token)s::bigint,
     wanted_at = CASE r.status WHEN 'waiting' THEN r.wanted_at END
 FROM (
-    SELECT x.key FROM runs AS x WHERE x.key = ANY (%(keys)b::bigint[]) AND x.driver IS NULL
+    SELECT x.key FROM runs AS x WHERE x.key = ANY (%(keys)s::bigint[]) AND x.driver IS NULL
         AND (x.wanted_at IS NOT NULL OR x.due_at <= %(now)s::float8) FOR NO KEY UPDATE SKIP LOCKED
 ) AS free
 WHERE r.key = free.key RETURNING r.key;
@@ -280,15 +282,15 @@ INSERT INTO rates (queue, queue_key, until) VALUES (%s::text, %s::text, %s::floa
 ON CONFLICT (queue, queue_key) DO UPDATE SET until = excluded.until;
 
 -- name: drop_rates
-DELETE FROM rates WHERE queue = ANY (%b) AND until <= %s::float8;
+DELETE FROM rates WHERE queue = ANY (%s::text[]) AND until <= %s::float8;
 
 -- name: tails
 SELECT r.key, r.id, r.fence, t.rows, t.row_bytes, t.shot_bytes
-FROM runs AS r, LATERAL tail(r.key, last_seq(r.key, r.parent_seq)) AS t WHERE r.key = ANY (%b);
+FROM runs AS r, LATERAL tail(r.key, last_seq(r.key, r.parent_seq)) AS t WHERE r.key = ANY (%s::bigint[]);
 
 -- name: logs
 SELECT x.id, l.kind, l.holder, l.seq, l.sum, l.place, l.body
-FROM unnest(%(ids)b::text[]) AS x (id), LATERAL read_log(x.id, %(top)s::integer, 0, %(top)s::integer) AS l;
+FROM unnest(%(ids)s::text[]) AS x (id), LATERAL read_log(x.id, %(top)s::integer, 0, %(top)s::integer) AS l;
 
 -- name: set_limits
 INSERT INTO queues (name, limits) VALUES (%s::text, %s::text) ON CONFLICT (name) DO UPDATE SET limits = excluded.limits;

@@ -15,10 +15,9 @@ from pydantic_core import from_json
 from graphengine.engine.step_json import decode_step
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import join
-from graphengine.stores.postgres.arrays import Bigints, Strings
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import LARGEST, clamped, signed
 from graphengine.stores.postgres.writes import known, unknown_step
@@ -99,7 +98,7 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     )
 
 
-def rows(statement: str, values: Sequence[Any], connection: Connection) -> list[tuple[Any, ...]]:
+def rows(connection: Connection, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return the rows of a statement."""
     return connection.execute(SQL[statement], values).fetchall()
 
@@ -182,7 +181,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
         raise damaged(what, str(error)) from error
 
 
-def steps(connection: Connection, run_id: str, after: int, upto: int | None, own: Own) -> list[Step]:
+def steps(connection: Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Raises:
@@ -191,7 +190,7 @@ def steps(connection: Connection, run_id: str, after: int, upto: int | None, own
     """
     after = max(clamped(after), 0)
     top = LARGEST if upto is None else clamped(upto)
-    found = _log(connection, run_id, top, after, -1, own)
+    found = _log(connection, run_id, top, after, -1, Own(None, ()))
     return found.steps(after, min(top, found.info.seq))
 
 
@@ -218,7 +217,7 @@ def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...
     """Return the rows of runs by key, in this order."""
     if not keys:
         return []
-    found = {row[0]: row for row in connection.execute(SQL["facts_of"], (Bigints(keys),)).fetchall()}
+    found = {row[0]: row for row in connection.execute(SQL["facts_of"], (list(keys),)).fetchall()}
     return [found[key] for key in keys if key in found]
 
 
@@ -412,7 +411,7 @@ def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | 
     """Return the runs that are due at `now`, in the order of `Store.due`."""
     if limit <= 0:
         return []
-    names = None if graphs is None else Strings(name for name in graphs if is_name(name))
+    names = None if graphs is None else [name for name in graphs if is_name(name)]
     keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
     if not keys:
         return []
@@ -436,13 +435,21 @@ def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
     return found
 
 
+def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
+    """Return the owners that are alive."""
+    return [
+        OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
+        for owner, host, pid, role, driven, runs in rows(connection, "owners", (own.id,))
+    ]
+
+
 def weigh(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
     """Return the bytes of each run's own steps, snapshots, messages and texts."""
     return dict(connection.execute(SQL["weigh"], (_ids(run_ids),)).fetchall())
 
 
-def _ids(run_ids: Sequence[str]) -> Strings:
-    return Strings(run_id for run_id in run_ids if is_name(run_id))
+def _ids(run_ids: Sequence[str]) -> list[str]:
+    return [run_id for run_id in run_ids if is_name(run_id)]
 
 
 def _json(body: bytes, what: str) -> Any:  # noqa: ANN401 - JSON of any shape

@@ -21,20 +21,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.array import ListBinaryDumper
+from psycopg.types.numeric import Int8BinaryDumper
 
 from graphengine.errors import GraphEngineError, RunnerClosed
-from graphengine.stores.postgres.arrays import register
 from graphengine.stores.postgres.faults import explain, is_lost, is_starting, is_undone, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from psycopg.rows import TupleRow
-
     from graphengine.stores.addresses import Address
 
-    Connection: TypeAlias = psycopg.Connection[TupleRow]
-
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -111,7 +109,9 @@ class Server:
         options = f"{given.pop('options', '') or ''} {options}".strip()
         connection = psycopg.connect(**{**given, **chosen}, autocommit=True, options=options)
         connection.prepare_threshold = 2
-        register(connection)
+        # Always the same type and format, whatever the numbers: a statement is prepared once for each.
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
+        connection.adapters.register_dumper(list, ListBinaryDumper)
         return connection
 
 
@@ -204,17 +204,17 @@ class Sessions:
         self._idle.append(Session(self.server, connection))
         return connection
 
-    async def run(self, work: Work[T]) -> T:
-        """Call `work` on a thread. If the caller is cancelled, it ends there nevertheless.
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Call `work` on a thread, also again after a fault. If the caller is cancelled, it ends there nevertheless.
 
         Raises:
             RunnerClosed: The sessions were closed.
             GraphEngineError: As by `Session.run`, with errors of the server translated.
         """
-        return await self.begin(work)
+        return await self.begin(lambda connection, **_: work(connection))
 
     def begin(self, work: Work[T]) -> asyncio.Future[T]:
-        """Begin what `run` does; the future is not a task, so the end of the event loop does not cancel it."""
+        """Call `work` on a thread; the future is not a task, so the end of the event loop does not cancel it."""
         return self.call(partial(self._run, work))
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:

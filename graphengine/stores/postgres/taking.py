@@ -6,16 +6,16 @@ from a queue with limits one after the other, since its row is locked; from othe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import Taken
 from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_key, read_limits
 from graphengine.stores.postgres import reads
-from graphengine.stores.postgres.arrays import Bigints, Strings
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import clamped
-from graphengine.stores.postgres.writes import Claimed, tail_of
+from graphengine.stores.postgres.writes import tail_of
+from graphengine.stores.sql import Claimed, Haul
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Pick
     from graphengine.stores.postgres.reads import Own
     from graphengine.stores.postgres.sessions import Connection
-
-
-class Haul(NamedTuple):
-    """What one call took: the runs, and those that are driven here now, by id."""
-
-    taken: Sequence[Taken]
-    claimed: Mapping[str, Claimed]
 
 
 def take(  # noqa: PLR0913 - what a transaction needs to know
@@ -51,7 +44,7 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
         )
         if not keys:
             orphans, keys = _taken(connection, pick, owner, dead, token)
-    rows = connection.execute(SQL["tails"], (Bigints(keys),)).fetchall() if keys else []
+    rows = connection.execute(SQL["tails"], (list(keys),)).fetchall() if keys else []
     claimed = {run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in rows}
     infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys])]
     logs = reads.logs(connection, [run_id for run_id in claimed if run_id not in pick.kept], own)
@@ -74,17 +67,17 @@ def _taken(
     connection: Connection, pick: Pick, owner: str, known: Collection[str], token: int
 ) -> tuple[list[int], list[int]]:
     """Return the keys of due runs of dead owners, and of the runs that were taken, in their order."""
-    named = None if pick.queues is None else _strings(pick.queues)
-    dead = Strings(row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known)
+    named = None if pick.queues is None else _names(pick.queues)
+    dead = [row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known]
     values: dict[str, Any] = {
         "now": pick.now,
         "limit": max(clamped(pick.limit), 0),
-        "graphs": None if pick.graphs is None else _strings(pick.graphs),
+        "graphs": None if pick.graphs is None else _names(pick.graphs),
         "queues": named,
-        "aside": _strings(pick.aside),
-        "refused": _strings(pick.refused),
+        "aside": _names(pick.aside),
+        "refused": _names(pick.refused),
         "dead": dead,
-        "blocked": Strings(),
+        "blocked": [],
         "by_key": False,
     }
     orphans = [row[0] for row in connection.execute(SQL["orphans_of"], values)] if dead else []
@@ -94,7 +87,7 @@ def _taken(
     work = connection.execute(SQL["queues_with_work"], {"queues": named}).fetchall()
     limited = sorted(name for name, limits in work if limits is not None)
     load = _load(connection, limited, values) if limited else NO_LOAD
-    free = Strings(name for name, _ in work if name not in load.limits)
+    free = [name for name, _ in work if name not in load.limits]
     found = _candidates(connection, {**values, "names": free}) if free else []
     for queue, limits in load.limits.items():
         if load.is_full(queue):
@@ -102,19 +95,19 @@ def _taken(
         full, each = load.full_keys(queue), each_key(limits, values["limit"])
         asked = {
             **values,
-            "names": Strings([queue]),
+            "names": [queue],
             "queue": queue,
-            "blocked": Strings(full),
+            "blocked": list(full),
             "by_key": each is not None,
         }
         found += _candidates(connection, asked)
         if each is not None:
-            asked |= {"each": each, "blocked": Strings([*full, *load.spent_keys(queue, pick.now)])}
+            asked |= {"each": each, "blocked": [*full, *load.spent_keys(queue, pick.now)]}
             found += [Candidate(key, *others) for key, *others in connection.execute(SQL["candidates_by_key"], asked)]
     chosen = choose(found, values["limit"], load, pick.now)
     if not chosen.ids:
         return orphans, []
-    keys = Bigints(int(key) for key in chosen.ids)
+    keys = [int(key) for key in chosen.ids]
     got = {row[0] for row in connection.execute(SQL["take"], {**values, "owner": owner, "token": token, "keys": keys})}
     _keep_rates(connection, chosen.rates, limited, pick.now)
     return orphans, [key for key in keys if key in got]
@@ -126,7 +119,7 @@ def _candidates(connection: Connection, values: Mapping[str, Any]) -> list[Candi
 
 def _load(connection: Connection, queues: Sequence[str], values: Mapping[str, Any]) -> Load:
     """Return what the limits of queues depend on, which no other worker can change until the transaction ends."""
-    names = Strings(queues)
+    names = list(queues)
     limits = {name: read_limits(text) for name, text in connection.execute(SQL["lock_limits"], (names,))}
     driven = connection.execute(SQL["driven_of"], {**values, "names": names})
     rates = connection.execute(SQL["rates_of"], (names,))
@@ -141,10 +134,10 @@ def _keep_rates(
     connection: Connection, rates: Mapping[tuple[str, str], float], queues: Sequence[str], now: float
 ) -> None:
     if rates:
-        connection.execute(SQL["drop_rates"], (Strings(queues), now))
+        connection.execute(SQL["drop_rates"], (list(queues), now))
     for (queue, key), until in rates.items():
         connection.execute(SQL["keep_rate"], (queue, key, until))
 
 
-def _strings(texts: Iterable[str]) -> Strings:
-    return Strings(text for text in texts if is_name(text))
+def _names(texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if is_name(text)]

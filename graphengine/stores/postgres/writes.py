@@ -15,11 +15,11 @@ from graphengine.state.json_values import is_name
 from graphengine.stores.base import summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
-from graphengine.stores.postgres.arrays import Bigints, Bools, Bytes, Floats, Ints, Strings
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import clamped, signed
 from graphengine.stores.refusals import lease_lost, unknown_run
 from graphengine.stores.snapshots import Tail
+from graphengine.stores.sql import Claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -40,17 +40,9 @@ class Row(NamedTuple):
     seq: int
     at: float
     sum: int
-    body: bytes
+    body: str
     texts: Sequence[tuple[int, bytes]]
     size: int
-
-
-class Claimed(NamedTuple):
-    """A run that this store drives."""
-
-    key: int
-    fence: int
-    tail: Tail
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +111,7 @@ class Addition:
     consume: Sequence[int]
     shot: Row | None
     fingerprint: str | None
-    outline: bytes | None
+    outline: str | None
     summary: str | None = None
 
     @property
@@ -133,7 +125,7 @@ class Addition:
 def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
     """Return the stored form of a step or snapshot."""
     short, texts = cut(body)
-    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short, texts, len(body))
+    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts, len(body))
 
 
 def rows_of(run_id: str, steps: Sequence[Step], first: int | None = None) -> list[Row]:
@@ -160,7 +152,7 @@ def addition_of(batch: Append, driven: Claimed) -> Addition:
         made = batch.snapshot()
         if driven.tail.settle(len(made)):
             shot = row_of(batch.run_id, rows[-1].seq, 0.0, made)
-    outline = None if batch.outline is None else to_json(batch.outline)
+    outline = None if batch.outline is None else to_json(batch.outline).decode()
     return Addition(
         batch.run_id,
         driven.key,
@@ -180,9 +172,9 @@ def one_step(addition: Addition, owner: str) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for a plain addition, which answers with whether it was written."""
     (row,) = addition.rows
     if addition.summary is None:
-        values = row.seq, row.at, row.sum, row.body.decode(), addition.key, addition.fence, owner, row.seq
+        values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, owner, row.seq
         return SQL["append_step"], values
-    facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body.decode()
+    facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body
     return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
 
 
@@ -197,55 +189,47 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         texts.add(key, row)
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
-    summed = [each for each in additions if each.summary is not None]
     return SQL["append"], (
         owner,
-        Bigints(each.key for each in additions),
-        Ints(each.fence for each in additions),
-        Ints(each.rows[0].seq if each.rows else None for each in additions),
-        Strings(each.status for each in additions),
-        Floats(each.due_at for each in additions),
-        Bigints(key for key, _ in rows),
-        Ints(row.seq for _, row in rows),
-        Floats(row.at for _, row in rows),
-        Ints(row.sum for _, row in rows),
-        Strings(row.body for _, row in rows),
-        Bigints(key for key, _ in consumed),
-        Bigints(message for _, message in consumed),
-        Bigints(key for key, _ in shots),
-        Ints(row.seq for _, row in shots),
-        Ints(row.sum for _, row in shots),
-        Strings(row.body for _, row in shots),
-        Bigints(each.key for each in prints),
-        Strings(each.fingerprint for each in prints),
-        Strings(each.outline for each in prints),
-        Ints(_outline_sum(each.fingerprint, each.outline) for each in prints),
+        [each.key for each in additions],
+        [each.fence for each in additions],
+        [each.rows[0].seq if each.rows else None for each in additions],
+        [each.status for each in additions],
+        [each.due_at for each in additions],
+        [each.summary for each in additions],
+        [key for key, _ in rows],
+        [row.seq for _, row in rows],
+        [row.at for _, row in rows],
+        [row.sum for _, row in rows],
+        [row.body for _, row in rows],
+        [key for key, _ in consumed],
+        [message for _, message in consumed],
+        [key for key, _ in shots],
+        [row.seq for _, row in shots],
+        [row.sum for _, row in shots],
+        [row.body for _, row in shots],
+        [each.key for each in prints],
+        [each.fingerprint for each in prints],
+        [each.outline for each in prints],
+        [_outline_sum(each.fingerprint, each.outline) for each in prints],
         *texts.bodies,
         texts.runs,
         texts.seqs,
         texts.places,
         texts.in_snapshots,
         texts.digests,
-        Bigints(each.key for each in summed),
-        Strings(each.summary for each in summed),
     )
-
-
-_COLUMNS: Final = (
-    Bigints, Strings, Strings, Strings, Floats, Floats, Ints, Floats, Ints, Strings,
-    Strings, Ints, Strings, Strings, Bools, Strings,
-)  # fmt: skip
 
 
 def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for new runs, which answers with a row for each: its id, then as the statement for one."""
     outlines = {each.fingerprint: each.outline for each in runs}
     places = {fingerprint: place for place, fingerprint in enumerate(outlines, 1)}
-    bodies = Strings(body for body, _ in outlines.values()), Ints(checksum for _, checksum in outlines.values())
-    columns = zip(_COLUMNS, zip(*(each.columns for each in runs), strict=True), strict=True)
-    numbers = Ints(places[each.fingerprint] for each in runs)
+    bodies = [body for body, _ in outlines.values()], [checksum for _, checksum in outlines.values()]
+    columns = [list(column) for column in zip(*(each.columns for each in runs), strict=True)]
+    numbers = [places[each.fingerprint] for each in runs]
     return SQL["create_many"], (
-        runs[0].owner, Strings(outlines), *bodies, numbers, *(kind(column) for kind, column in columns)
+        runs[0].owner, list(outlines), *bodies, numbers, *columns
     )  # fmt: skip
 
 
@@ -260,7 +244,7 @@ def refusal(addition: Addition, answer: Sequence[Any], owner: str) -> StoreError
 def were_written(addition: Addition) -> tuple[bytes, Sequence[Any]]:
     """Return the statement that counts how many steps of an addition are recorded exactly so."""
     rows = addition.rows
-    lists = Ints(row.seq for row in rows), Floats(row.at for row in rows), Ints(row.sum for row in rows)
+    lists = [row.seq for row in rows], [row.at for row in rows], [row.sum for row in rows]
     return SQL["written"], (*lists, addition.key)
 
 
@@ -276,7 +260,7 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
     rows = rows_of(info.id, steps, info.parent_seq + 1 if info.parent is not None else 1)
     for row in rows:
         texts.add(0, row)
-    body = to_json(outline)
+    body = to_json(outline).decode()
     summary = None if info.summary is None else summary_text(info.summary)
     in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
     values = (
@@ -285,18 +269,18 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
         info.id,
         info.graph,
         info.fingerprint,
-        body.decode(),
+        body,
         _outline_sum(info.fingerprint, body),
         info.status,
         info.created_at,
         info.due_at,
         None if info.parent is None else known(info.parent),
         0 if info.parent is None else clamped(info.parent_seq),
-        Strings(info.tags),
-        Ints(row.seq for row in rows),
-        Floats(row.at for row in rows),
-        Ints(row.sum for row in rows),
-        Strings(row.body for row in rows),
+        list(info.tags),
+        [row.seq for row in rows],
+        [row.at for row in rows],
+        [row.sum for row in rows],
+        [row.body for row in rows],
         *texts.bodies,
         texts.seqs,
         texts.places,
@@ -344,7 +328,7 @@ def _new_run(values: Sequence[Any], info: RunInfo, rows: Sequence[Row], in_queue
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
     """Return the write that makes this owner the driver of a run; `owed` are fences of it that were released."""
-    values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), Ints(owed)
+    values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), list(owed)
 
     def read(answer: Sequence[Any]) -> Claimed:
         key, fence, driven_by, until, *tail = answer
@@ -386,12 +370,12 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple
             raise unknown_run(run_id)
         return tuple(sorted(tags))
 
-    return Call([run_id], SQL["tag"], (known(run_id), Strings(added), Strings(removed)), read)
+    return Call([run_id], SQL["tag"], (known(run_id), list(added), list(removed)), read)
 
 
 def remove(info: RunInfo, owner: str, token: int) -> tuple[bytes, Sequence[Any]]:
     """Return the statement that removes a run, which answers with why it stays."""
-    return SQL["remove"], (owner, token, known(info.id), info.status, clamped(info.seq), Strings(info.tags))
+    return SQL["remove"], (owner, token, known(info.id), info.status, clamped(info.seq), list(info.tags))
 
 
 def new_token() -> int:
@@ -423,23 +407,23 @@ class _Texts:
     """The long texts of some rows, as parameters."""
 
     def __init__(self) -> None:
-        self._found: dict[bytes, bytes] = {}
-        self.runs = Bigints()
-        self.seqs = Ints()
-        self.places = Ints()
-        self.in_snapshots = Bools()
-        self.digests = Bytes()
+        self._found: dict[bytes, str] = {}
+        self.runs: list[int] = []
+        self.seqs: list[int] = []
+        self.places: list[int] = []
+        self.in_snapshots: list[bool] = []
+        self.digests: list[bytes] = []
 
     @property
-    def bodies(self) -> tuple[Bytes, Strings]:
+    def bodies(self) -> tuple[list[bytes], list[str]]:
         """The digests of the texts and the texts, each once."""
-        return Bytes(self._found), Strings(self._found.values())
+        return list(self._found), list(self._found.values())
 
     def add(self, key: int, row: Row, *, in_snapshot: bool = False) -> None:
         """Add the texts of a row."""
         for place, text in row.texts:
             digest = hashlib.sha256(text).digest()
-            self._found[digest] = text
+            self._found[digest] = text.decode()
             self.runs.append(key)
             self.seqs.append(row.seq)
             self.places.append(place)
@@ -447,8 +431,8 @@ class _Texts:
             self.digests.append(digest)
 
 
-def _outline_sum(fingerprint: str | None, body: bytes | None) -> int | None:
-    return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body))
+def _outline_sum(fingerprint: str | None, body: str | None) -> int | None:
+    return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body.encode()))
 
 
 def tail_of(found: Sequence[int]) -> Tail:

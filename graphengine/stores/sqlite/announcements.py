@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOOK_SECONDS: Final = 0.025
-_COARSE_NS: Final = 20_000_000
-"""File systems take the time from a clock that moves every few milliseconds."""
 
 
 class Announcements:
@@ -31,35 +29,29 @@ class Announcements:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen = 0
         self._seen = self._time()
         self._count = 0
 
     def announce(self) -> None:
         """Let other processes look."""
+        now = (
+            time.time_ns()
+        )  # to the nanosecond: a file system's own clock counts in milliseconds, and hides the second
         with suppress(OSError):
-            os.utime(self._folder)
+            os.utime(self._folder, ns=(now, now))
 
     async def heard(self, after: int) -> int:
         """Return once there were more than `after` announcements; return how many."""
-        while self._look() <= after:  # noqa: ASYNC110 - other processes announce
+        while True:
+            found = self._time()
+            self._count += found != self._seen
+            self._seen = found
+            if self._count > after:
+                return self._count
             await asyncio.sleep(_LOOK_SECONDS)
-        return self._count
-
-    def _look(self) -> int:
-        now, found = time.time_ns(), self._time()
-        if found != self._seen:
-            # 1. A process announces. 2. It is seen here. 3. Another one announces at the same time, as the file system
-            # counts. So a time that is new is forgotten, and the next look counts it once more.
-            self._seen = found if abs(now - found) > _COARSE_NS else 0
-            self._count += 1
-        return self._count
 
     def _time(self) -> int:
         try:
             return self._folder.stat().st_mtime_ns
         except OSError:
-            return self._seen
-
-
-__all__ = ["Announcements"]
+            return 0

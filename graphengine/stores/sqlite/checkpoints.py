@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from sqlite3 import connect
 from typing import TYPE_CHECKING, Final
 
 from graphengine.stores.sqlite.definitions import harden
+from graphengine.stores.sqlite.worker import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,7 @@ log = logging.getLogger("graphengine.stores")
 
 LOG_PAGES: Final = 1000
 """The approximate length of the log at which it is moved; SQLite's own default."""
+_MOVER_SECONDS: Final = 5.0
 _PAGES_A_COMMIT: Final = 4
 _ROWS_A_PAGE: Final = 8
 _PAGE_BYTES: Final = 8192
@@ -40,6 +41,19 @@ def sync_as(connection: sqlite3.Connection, synchronous: str) -> None:
     if synchronous == "FULL":  # needed on macOS for a sync to reach the disk itself; ignored elsewhere
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
+
+
+def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """Open one more connection to a database that a writing connection has prepared.
+
+    Raises:
+        sqlite3.Error: The database cannot be opened.
+    """
+    connection = connect(f"{path.as_uri()}?mode=rw", busy_timeout_seconds=busy_timeout_seconds)
+    harden(connection)
+    disable_autocheckpoint(connection)
+    sync_as(connection, synchronous)
+    return connection
 
 
 class Checkpoints:
@@ -80,10 +94,7 @@ class Checkpoints:
 
     def _move(self, connection: sqlite3.Connection) -> None:
         if self._mover is None:
-            self._mover = connect(f"{self._path.as_uri()}?mode=rw", uri=True, isolation_level=None)
-            harden(self._mover)
-            disable_autocheckpoint(self._mover)
-            sync_as(self._mover, self._synchronous)
+            self._mover = connect_too(self._path, self._synchronous, busy_timeout_seconds=_MOVER_SECONDS)
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from graphengine.errors import GraphEngineError, RunnerClosed
-from graphengine.stores.promises import Promise
+from graphengine.stores.sql import Promise
 from graphengine.stores.sqlite.direct import NotWritten
 from graphengine.stores.sqlite.faults import explain, is_of_the_medium
 from graphengine.stores.sqlite.writes import Addition, append_all
@@ -40,17 +40,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Job(Promise[T]):
+class Job(Promise[T], kw_only=True, eq=False):
     """One write, and the future that gets its result."""
 
-    __slots__ = ("work", "written_bytes")
-
-    def __init__(
-        self, work: Callable[[sqlite3.Connection], T], future: asyncio.Future[T], written_bytes: int = 0
-    ) -> None:
-        super().__init__(future)
-        self.work = work
-        self.written_bytes = written_bytes
+    work: Callable[[sqlite3.Connection], T]
+    written_bytes: int
 
 
 class GroupCommit:
@@ -85,7 +79,7 @@ class GroupCommit:
             with suppress(NotWritten):
                 future.set_result(self._direct.write(run_id, _alone(work), written_bytes))
                 return future
-        job = Job(work, future, written_bytes)
+        job = Job(future, work=work, written_bytes=written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
         self._unsettled += 1
         if self._unsettled == 1:

@@ -18,7 +18,7 @@ from graphengine.errors import StoreAltered
 from graphengine.stores.sqlite.queries import migration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from typing import TypeAlias
 
@@ -42,12 +42,12 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
     Raises:
         StoreAltered: It defines something else.
     """
-    found, expected = definitions(connection), expected_of(version)
+    found, expected = _by_name(connection.execute(_DEFINED)), expected_of(version)
     tables = {name for kind, name in expected if kind == "table"}
     foreign = [
         f"{kind} {name}"
         for (kind, name), (table, sql) in found.items()
-        if (kind, name) not in expected and not is_harmless(kind, name, table, sql, tables)
+        if (kind, name) not in expected and not _is_harmless(kind, name, table, sql, tables)
     ]
     altered = [f"{kind} {name}" for (kind, name), made in expected.items() if found.get((kind, name)) != made]
     if not foreign and not altered:
@@ -62,7 +62,7 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
     )
 
 
-def is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
+def _is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
     """Return whether a definition that is not graphengine's is never used by its statements."""
     if kind == "index":
         return table not in tables or not sql  # SQLite creates the indexes without SQL, for keys
@@ -74,36 +74,19 @@ def _listed(things: list[str]) -> str:
     return ", ".join(things[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def definitions(connection: sqlite3.Connection) -> Definitions:
-    """Return what a database defines, the statements without their comments."""
-    return _by_name(connection.execute(_DEFINED).fetchall())
-
-
-def _by_name(rows: Sequence[tuple[object, ...]]) -> Definitions:
-    return {(str(kind), str(name)): (str(table), _normal(sql)) for kind, name, table, sql in rows}
-
-
 @cache
 def expected_of(version: int) -> Definitions:
     """Return what the migrations up to a version define."""
-    return _by_name(_migrated(version))
-
-
-def schema_of(version: int) -> Mapping[str, str]:
-    """Return the statements that define in an empty database what the migrations up to a version lead to, by name."""
-    return {name: sql for _, name, _, sql in _migrated(version)}
-
-
-@cache
-def _migrated(version: int) -> list[tuple[str, str, str, str]]:
-    """Return type, name, table and SQL of each definition, in the order in which they can be made."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for number in range(1, version + 1):
             for statement in migration(number):
                 connection.execute(statement)
-        return [row for row in connection.execute(_DEFINED) if row[3]]
+        return {key: made for key, made in _by_name(connection.execute(_DEFINED)).items() if made[1]}
 
 
-def _normal(sql: object) -> str:
-    """Return a definition without comments and repeated blanks."""
-    return " ".join(_COMMENT.sub(" ", str(sql)).replace('"', "").split()) if sql is not None else ""
+def _by_name(rows: Iterable[tuple[object, ...]]) -> Definitions:
+    """Return definitions by type and name, the statements without comments and repeated blanks."""
+    return {
+        (str(kind), str(name)): (str(table), " ".join(_COMMENT.sub(" ", str(sql or "")).replace('"', "").split()))
+        for kind, name, table, sql in rows
+    }

@@ -14,13 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from graphengine.stores.sqlite import worker
-from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
-from graphengine.stores.sqlite.definitions import harden
+from graphengine.stores.sqlite.checkpoints import connect_too
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,17 +47,7 @@ class Direct:
         self._place = place
         self._checkpoints = checkpoints
         self._run_id: str | None = None  # the run that was written in this turn
-        self._connection: sqlite3.Connection | None = worker.Connection(
-            deque(),
-            f"{place.path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=0,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        harden(self._connection)
-        disable_autocheckpoint(self._connection)
-        sync_as(self._connection, "NORMAL")
+        self._connection: sqlite3.Connection | None = connect_too(place.path, "NORMAL", busy_timeout_seconds=0)
 
     def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
         """Call `work(connection)` in a transaction, commit it, and return the result.

@@ -40,8 +40,8 @@ def due(
     connection: sqlite3.Connection,
     now: float,
     limit: int,
+    graphs: Sequence[str] | None,
     onlooker: Onlooker,
-    graphs: Sequence[str] | None = None,
 ) -> list[RunInfo]:
     """Return the runs that are due at `now`, in the order of `Store.due`.
 

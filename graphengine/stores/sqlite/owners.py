@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import StoreMoved
-from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
-from graphengine.stores.sqlite.definitions import harden
+from graphengine.stores.sqlite.checkpoints import connect_too
 from graphengine.stores.sqlite.queries import SQL
 
 try:
@@ -37,7 +36,7 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]  # Windows has no such module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from filelock import FileLock
 
@@ -163,19 +162,10 @@ class Lease:
         Raises:
             sqlite3.Error: The database cannot be opened.
         """
-        options = self._options
-        self._connection = connection = sqlite3.connect(
-            f"{options.path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=options.busy_timeout_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        harden(connection)
-        disable_autocheckpoint(connection)
         # A lease has no meaning after a power cut. But later commits are synced, and a log in which one of those
-        # reached the disk and this one did not looks damaged.
-        sync_as(connection, "FULL")
+        # reached the disk and this one did not looks damaged. So it is synced too.
+        timeout = self._options.busy_timeout_seconds
+        self._connection = connection = connect_too(self._options.path, "FULL", busy_timeout_seconds=timeout)
         connection.execute(SQL["owner"], (self.id,)).fetchone()  # the first read opens the log
 
     def register(self, connection: sqlite3.Connection) -> None:
@@ -283,9 +273,11 @@ class Onlooker:
     Args:
         options: The options of the store's leases.
         own_id: The id of the store's own owner, whose lock is not checked; None if the store only reads.
+        owed: The runs that it released, with their fences, though not recorded in the file yet.
     """
 
-    def __init__(self, options: LeaseOptions, own_id: str | None) -> None:
+    def __init__(self, options: LeaseOptions, own_id: str | None, owed: Collection[tuple[str, int]] = ()) -> None:
+        self.owed = owed
         self._options = options
         self._own_id = own_id
         self._dead: dict[str, bool] = {}

@@ -228,13 +228,11 @@ WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
 SELECT key, low, high, shot FROM lineage;
 
 -- name: first_step
--- The first step of a run, with the facts of its row that the step records too.
+-- The first step of a run's own log, with the facts of its row that the step records too.
 SELECT CAST(s.body AS BLOB), s.sum, s.id, r.id, r.graph, r.parent_seq, (SELECT p.id FROM runs AS p WHERE p.key = r.parent),
        s.texts
-FROM runs AS r JOIN steps AS s ON s.id = (
-    SELECT f.id FROM steps AS f WHERE f.id > r.key << 32 AND f.id < (r.key + 1) << 32 ORDER BY f.id LIMIT 1
-)
-WHERE r.key = ?;
+FROM steps AS s LEFT JOIN runs AS r ON r.key = s.id >> 32
+WHERE s.id = (SELECT f.id FROM steps AS f WHERE f.id > ? << 32 AND f.id < (? + 1) << 32 ORDER BY f.id LIMIT 1);
 
 -- name: branched_as
 SELECT EXISTS (

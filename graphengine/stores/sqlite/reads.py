@@ -95,6 +95,21 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     return from_row(connection, row, onlooker)
 
 
+def info(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker) -> RunInfo:
+    """Return the facts about a run.
+
+    Raises:
+        UnknownRun: There is no such run.
+        StoreCorrupt: The row and the index of ids disagree.
+    """
+    return find(connection, run_id, onlooker).info
+
+
+def rows(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[Sequence[Any]]:
+    """Return the rows of a statement."""
+    return connection.execute(SQL[statement], values).fetchall()
+
+
 def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
     """Return the seq of the last step of each of these runs that exists."""
     known = to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
@@ -137,6 +152,8 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until, due_at = row[10:14]
     tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
+    if onlooker is not None and (run_id, fence) in onlooker.owed:
+        driver = None
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
@@ -216,26 +233,38 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
     Raises:
         StoreCorrupt: They disagree.
     """
-    row = connection.execute(SQL["first_step"], (key,)).fetchone()
+    in_row, in_log = identities(connection, key)
+    differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
+    if differing:
+        raise _damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
+
+
+def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return which run it is and where it branched off, according to its row and to the first step of its own log.
+
+    The first has `None` for everything if there is no row; the second is empty if that step does not say it, and if
+    there is no such step both are.
+    """
+    row = connection.execute(SQL["first_step"], (key, key)).fetchone()
     if row is None:
-        return  # reading the steps reports that it is missing
+        return {}, {}
     body, recorded, row_id, run_id, graph, parent_seq, parent, listed = row
+    in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
     seq = row_id & SEQ_MASK
     try:
         first = decode_step(seq, Texts(connection).whole(row_id, body, listed, recorded))
     except ValueError:
-        return  # reading the steps reports it
+        return in_row, {}  # reading the steps reports it
     facts = recorded_facts(first)
-    if seq > parent_seq + 1 and not facts:
-        return  # reading the steps reports it
-    in_log = {"parent_seq": seq - 1, **facts}
-    in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
-    differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
-    if differing and not (first.kind == "started" and parent is None and _branched_as(connection, key, run_id)):
-        raise _damaged(f"the row of run {run_id}", f"it has {', '.join(differing)}", REPAIR)
+    if not facts and (parent_seq is None or seq > parent_seq + 1):
+        return in_row, {}  # reading the steps reports it
+    is_root = first.kind == "started" and parent is None
+    if is_root and facts["run_id"] != run_id and _branched_as(connection, key, run_id):
+        return in_row, {}
+    return in_row, {"parent_seq": seq - 1, **facts}
 
 
-def _branched_as(connection: sqlite3.Connection, key: int, run_id: str) -> bool:
+def _branched_as(connection: sqlite3.Connection, key: int, run_id: str | None) -> bool:
     """Return whether a log records a branch as this run: an imported branch's log begins with its parents' steps."""
     (found,) = connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()
     return bool(found)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
 from graphengine.errors import StoreError
-from graphengine.stores.base import KeptSchedule, OwnerInfo, QueueCount, Taken
+from graphengine.stores.base import OwnerInfo, Taken
 from graphengine.stores.dispatch import Candidate, Load, choose, each_key, read_limits
+from graphengine.stores.sql import Claimed, Haul
 from graphengine.stores.sqlite import reads
 from graphengine.stores.sqlite.queries import SQL
-from graphengine.stores.sqlite.writes import Claimed, tail
+from graphengine.stores.sqlite.writes import tail
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
     from graphengine.stores.sqlite.owners import Lease, Onlooker
 
 _LISTED: Final = 100
-
-
-class Haul(NamedTuple):
-    """What one call took: the runs, and those that are driven here now, by id."""
-
-    taken: Sequence[Taken]
-    claimed: Mapping[str, Claimed]
 
 
 def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onlooker) -> Haul:
@@ -69,7 +63,7 @@ def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onl
 
 
 def read(
-    connection: sqlite3.Connection, taken: Sequence[Taken], kept: Collection[str], onlooker: Onlooker
+    connection: sqlite3.Connection, onlooker: Onlooker, taken: Sequence[Taken], kept: Collection[str]
 ) -> list[Taken]:
     """Return what was taken, with the logs, unless they are kept, and messages of the runs that are driven here now."""
     ids = [each.info.id for each in taken if each.fence is not None]
@@ -154,11 +148,6 @@ def _load(
     return Load(limits, driven, rates)
 
 
-def counts(connection: sqlite3.Connection) -> list[QueueCount]:
-    """Return how many runs each queue has that are queued or driven."""
-    return [QueueCount(*row) for row in connection.execute(SQL["queue_counts"])]
-
-
 def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo]:
     """Return the owners that are alive."""
     found: list[OwnerInfo] = []
@@ -167,30 +156,6 @@ def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo
             runs = [run_id for (run_id,) in connection.execute(SQL["driven_by"], (owner,))]
             found.append(OwnerInfo(owner, host, pid, from_json(role) if role else None, runs[:_LISTED], len(runs)))
     return found
-
-
-def set_limits(connection: sqlite3.Connection, queue: str, limits: str | None) -> None:
-    """Set the limits of a queue, or remove them."""
-    if limits is None:
-        connection.execute(SQL["drop_limits"], (queue,))
-    else:
-        connection.execute(SQL["set_limits"], (queue, limits))
-
-
-def set_role(connection: sqlite3.Connection, role: str, owner: str) -> None:
-    """Record what an owner takes as a worker."""
-    connection.execute(SQL["set_role"], (role, owner))
-
-
-def limits(connection: sqlite3.Connection) -> dict[str, QueueLimits]:
-    """Return the limits by queue."""
-    return {name: read_limits(text) for name, text in connection.execute(SQL["limits"])}
-
-
-def schedules(connection: sqlite3.Connection) -> list[KeptSchedule]:
-    """Return all schedules by name."""
-    rows = connection.execute(SQL["schedules"])
-    return [KeptSchedule(name, from_json(body), next_at) for name, body, next_at in rows]
 
 
 def change(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> bool:

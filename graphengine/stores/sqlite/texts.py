@@ -78,21 +78,15 @@ class Texts:
         self._found: dict[int, bytes] = {}
         self._bytes = 0
 
-    def put_back(self, body: bytes, listed: str) -> bytes:
-        """Return the whole body of a row with texts, given its columns `body` and `texts`.
-
-        Raises:
-            ValueError: A text is missing, or the list is damaged.
-        """
-        return join(body, ((offset, self._text(key)) for offset, key in _listed.decode(listed)))
-
     def whole(self, row: int, body: bytes | None, listed: str | None, recorded: int) -> bytes:
         """Return the whole body of a row after comparing it with its checksum.
 
         Raises:
-            ValueError: They differ, or as `put_back`.
+            ValueError: They differ, a text is missing, or the list of texts is damaged.
         """
-        found = body if body is None or listed is None else self.put_back(body, listed)
+        found = body
+        if body is not None and listed is not None:
+            found = join(body, ((offset, self._text(key)) for offset, key in _listed.decode(listed)))
         if found is None or sum_of(row, found) != recorded:
             message = "its checksum shows that it was changed since it was written"
             raise ValueError(message)

@@ -43,7 +43,7 @@ _REPAIR: Final = (
 )
 
 
-class Header(NamedTuple):
+class _Header(NamedTuple):
     """The header of a log: the size of pages, the salts and checksum of its frames, and whether it is undamaged."""
 
     page_bytes: int
@@ -53,49 +53,37 @@ class Header(NamedTuple):
     is_whole: bool
 
 
-class Frame(NamedTuple):
+class _Frame(NamedTuple):
     """A frame of the log.
 
     Attributes:
         at: The offset of the frame in the log.
-        page_at: The offset of its page.
-        page: The number of that page in the database.
-        is_commit: Whether it ends a transaction.
+        page: The number of its page in the database.
+        pages: If it ends a transaction, the number of the database's pages after it; else 0.
         is_own: Whether it carries the log's salts, so that it is not older than the log's header.
         is_linked: Whether its checksum continues that of the previous frame, or of the header.
     """
 
     at: int
-    page_at: int
     page: int
-    is_commit: bool
+    pages: int
     is_own: bool
     is_linked: bool
 
 
-class Commit(NamedTuple):
-    """A finished transaction.
-
-    Attributes:
-        frames: Its frames that carry the log's salts.
-        is_read: Whether SQLite reads it.
-    """
-
-    frames: tuple[Frame, ...]
-    is_read: bool
-
-
-class Log(NamedTuple):
-    """The content of a write-ahead log.
+class _Log(NamedTuple):
+    """The finished transactions of a write-ahead log.
 
     Attributes:
         page_bytes: The size of a page.
-        commits: The finished transactions, in order.
+        frames: Their frames that carry the log's salts.
+        unread: How many of them SQLite does not read.
         damaged_at: The offset at which SQLite stops reading.
     """
 
     page_bytes: int
-    commits: tuple[Commit, ...]
+    frames: list[_Frame]
+    unread: int
     damaged_at: int
 
 
@@ -119,12 +107,37 @@ def describe_damage(path: Path) -> str:
         if before.st_size <= _HEADER_BYTES + _FRAME_BYTES:
             return ""
         with log.open("rb") as file:
-            read = read_log(file)
-        unread = sum(not commit.is_read for commit in read.commits)
+            read = _read_log(file)
         after = log.stat()
-        if unread and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
-            return f"is damaged at byte {read.damaged_at:,}: SQLite reads none of the {unread:,} commits from there on"
+        if read.unread and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            place = f"is damaged at byte {read.damaged_at:,}"
+            return f"{place}: SQLite reads none of the {read.unread:,} commits from there on"
     return ""
+
+
+def apply_log(path: Path) -> None:
+    """Write the pages of all finished commits of a log into its database, which no process uses, and remove the log.
+
+    The page of a damaged frame is written too: the checks of pages and rows tell what it is worth. If this is
+    interrupted, the log is still there and still refused.
+
+    Raises:
+        OSError: A file cannot be read or written.
+    """
+    log = path.with_name(path.name + "-wal")
+    with log.open("rb") as file, path.open("r+b") as database:
+        read = _read_log(file)
+        count = [frame.pages for frame in read.frames if frame.pages and frame.is_linked][-1]
+        for frame in read.frames:
+            if 1 <= frame.page <= count:
+                file.seek(frame.at + _FRAME_BYTES)
+                database.seek((frame.page - 1) * read.page_bytes)
+                database.write(file.read(read.page_bytes))
+        database.truncate(count * read.page_bytes)
+        database.flush()
+        os.fsync(database.fileno())
+    log.unlink()
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
 
 
 def sync_log(path: Path) -> None:
@@ -143,36 +156,33 @@ def sync_log(path: Path) -> None:
             os.close(descriptor)
 
 
-def read_log(file: BinaryIO) -> Log:
+def _read_log(file: BinaryIO) -> _Log:
     """Read a log up to its end or the first truncated frame."""
     header = _header_of(file)
-    commits: list[Commit] = []
-    unproved: list[Commit] = []
-    frames: list[Frame] = []
-    is_read = is_whole = header.is_whole
-    after_commit = header.is_whole  # the beginning of a log counts as a commit
-    damaged_at = -1 if is_read else 0
-    end = _HEADER_BYTES
+    finished: list[_Frame] = []
+    unproved: list[_Frame] = []
+    unread = unproved_commits = 0
+    is_read = is_whole = after_commit = header.is_whole  # the beginning of a log counts as a commit
+    damaged_at = 0
     for frame in _frames(file, header):
-        end = frame.page_at + header.page_bytes
         if is_read and not frame.is_linked:
             is_read, damaged_at = False, frame.at
         # If the header is damaged, the first frame cannot be checked: frames linked to it confirm it.
-        is_unchecked = not header.is_whole and frame.at == _HEADER_BYTES and not frame.is_commit
+        is_unchecked = not header.is_whole and frame.at == _HEADER_BYTES and not frame.pages
         is_whole = is_unchecked or (frame.is_linked and (is_whole or after_commit))
-        after_commit = frame.is_own and frame.is_commit
+        after_commit = frame.is_own and frame.pages > 0
         if frame.is_own:
-            frames.append(frame)
+            unproved.append(frame)
         if after_commit:
-            unproved.append(Commit(tuple(frames), is_read))
-            frames = []
+            unproved_commits += not is_read
             if is_whole:
-                commits += unproved
-                unproved = []
-    return Log(header.page_bytes, tuple(commits), end if damaged_at < 0 else damaged_at)
+                finished += unproved
+                unread += unproved_commits
+                unproved, unproved_commits = [], 0
+    return _Log(header.page_bytes, finished, unread, damaged_at)
 
 
-def _header_of(file: BinaryIO) -> Header:
+def _header_of(file: BinaryIO) -> _Header:
     """Read the header of a log; if it is damaged, take the salts from the first frame."""
     file.seek(0)
     raw = file.read(_HEADER_BYTES)
@@ -181,11 +191,11 @@ def _header_of(file: BinaryIO) -> Header:
     if order and page_bytes in _PAGE_SIZES:
         sums = _summed(raw[:24], (0, 0), order)
         if sums == struct.unpack_from(">2I", raw, 24):
-            return Header(page_bytes, raw[16:24], sums, order, is_whole=True)
-    return Header(_PAGE_BYTES, file.read(_FRAME_BYTES)[8:16], (0, 0), "<", is_whole=False)
+            return _Header(page_bytes, raw[16:24], sums, order, is_whole=True)
+    return _Header(_PAGE_BYTES, file.read(_FRAME_BYTES)[8:16], (0, 0), "<", is_whole=False)
 
 
-def _frames(file: BinaryIO, header: Header) -> Iterator[Frame]:
+def _frames(file: BinaryIO, header: _Header) -> Iterator[_Frame]:
     before: tuple[int, ...] | None = header.sums if header.is_whole else None
     file.seek(_HEADER_BYTES)
     while True:
@@ -202,7 +212,7 @@ def _frames(file: BinaryIO, header: Header) -> Iterator[Frame]:
             and _summed(page, _summed(head[:8], before, header.order), header.order) == recorded
         )
         before = recorded if is_own else None
-        yield Frame(at, at + _FRAME_BYTES, number, bool(pages), is_own, is_linked)
+        yield _Frame(at, number, pages, is_own, is_linked)
 
 
 def _summed(data: bytes, sums: tuple[int, ...], order: str) -> tuple[int, ...]:

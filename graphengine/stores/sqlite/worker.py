@@ -29,6 +29,22 @@ T = TypeVar("T")
 _ENDS_SECONDS: Final = 5.0
 
 
+def connect(
+    uri: str, *, busy_timeout_seconds: float, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    """Open a connection to a `file:` URI, in autocommit, for any thread; the first statement reads the file itself.
+
+    Raises:
+        sqlite3.Error: As by `sqlite3.connect`.
+    """
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds, factory=factory
+    )
+    # A name with damaged UTF-8 must not prevent the other rows of a list from being read.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    return connection
+
+
 def _nothing(raw: sqlite3.Connection) -> None:
     """Do nothing: when this piece of work runs, all earlier ones are done."""
 

@@ -15,6 +15,7 @@ from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import LEAST_BYTES
 from graphengine.stores.refusals import lease_lost
 from graphengine.stores.snapshots import Tail
+from graphengine.stores.sql import Claimed
 from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
@@ -37,14 +38,6 @@ class Row(Struct, gc=False):
     seq: int
     at: float
     body: bytes
-
-
-class Claimed(Struct, gc=False):
-    """A run that this store drives."""
-
-    key: int
-    fence: int
-    tail: Tail
 
 
 class Addition(Struct, gc=False):

@@ -8,7 +8,7 @@ import pytest
 from graphengine.briefs.text.passages import read
 from graphengine.briefs.web import PageRefused, Web
 from graphengine.briefs.web.fetch import MOST_BYTES, MOST_CHARACTERS, MOST_REDIRECTS, is_public
-from graphengine.state.media import Media
+from graphengine.media import Media
 from tests.kit.pages import Page, Site, serving
 
 pytest.importorskip("html_to_markdown")

@@ -7,4 +7,4 @@ from graphengine.history.replay.step_diff import COMPARED, SHOWN_OF_EDGES
 def test_it_compares_fields_that_steps_have() -> None:
     """Each name that it reads from the JSON of facts is a field of some kind of step."""
     fields = {name for facts in FACTS.values() for name in facts.__struct_fields__}
-    assert {*SHOWN_OF_EDGES, *(name for _, names in COMPARED for name in names)} <= fields
+    assert {*SHOWN_OF_EDGES, *(name for part in COMPARED.values() for name in part.facts)} <= fields

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from graphengine import Agent, ScriptedModel, TextFile
-from graphengine.graph.templates import DATA_NOTE
+from graphengine.agents.prompts import DATA_NOTE
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration.agents import (
     DUTIES,

@@ -294,13 +294,13 @@ $$;
 -- fence or driver, or its log ends elsewhere (`last`; NULL for a run that does not exist).
 CREATE FUNCTION append(
     p_owner text, p_runs bigint[], p_fences integer[], p_firsts integer[], p_statuses text[], p_dues float8[],
+    p_summaries text[],
     p_row_runs bigint[], p_row_seqs integer[], p_row_ats float8[], p_row_sums integer[], p_row_bodies text[],
     p_consume_runs bigint[], p_consume_ids bigint[],
     p_shot_runs bigint[], p_shot_seqs integer[], p_shot_sums integer[], p_shot_bodies text[],
     p_print_runs bigint[], p_prints text[], p_outlines text[], p_outline_sums integer[],
     p_digests bytea[], p_texts text[],
-    p_use_runs bigint[], p_use_seqs integer[], p_use_places integer[], p_use_shots boolean[], p_uses bytea[],
-    p_summary_runs bigint[], p_summaries text[]
+    p_use_runs bigint[], p_use_seqs integer[], p_use_places integer[], p_use_shots boolean[], p_uses bytea[]
 ) RETURNS TABLE (run bigint, fence integer, driver text, status text, last integer) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -358,13 +358,11 @@ BEGIN
         status = b.status,
         driver = CASE b.status WHEN 'running' THEN r.driver END,
         due_at = CASE b.status WHEN 'waiting' THEN b.due END,
-        wanted_at = CASE b.status WHEN 'waiting' THEN wanted_since(r.key) END
-    FROM unnest(p_runs, p_statuses, p_dues) AS b (run, status, due)
-    WHERE r.key = b.run AND (b.status <> 'running' OR r.status <> 'running') AND b.run = ANY (good);
-    IF cardinality(p_summary_runs) > 0 THEN
-        UPDATE runs AS r SET summary = s.summary FROM unnest(p_summary_runs, p_summaries) AS s (run, summary)
-        WHERE r.key = s.run AND s.run = ANY (good);
-    END IF;
+        wanted_at = CASE b.status WHEN 'waiting' THEN wanted_since(r.key) END,
+        summary = coalesce(b.summary, r.summary)
+    FROM unnest(p_runs, p_statuses, p_dues, p_summaries) AS b (run, status, due, summary)
+    WHERE r.key = b.run AND (b.status <> 'running' OR r.status <> 'running' OR b.summary IS NOT NULL)
+        AND b.run = ANY (good);
 END $$;
 
 -- The same for one step of one run that changes its status; false: `append` returns why not.

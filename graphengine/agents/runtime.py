@@ -1,0 +1,430 @@
+"""What an agent gets from where it is called: in a run `RunRuntime`, alone `StandaloneRuntime`.
+
+In a run its work is recorded, streamed and limited as part of the run. Alone nothing is recorded, streamed or limited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from contextlib import nullcontext
+from contextvars import copy_context
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+
+from pydantic_core import to_json
+
+from graphengine.agents.budget import Budgets
+from graphengine.agents.live_events import Live
+from graphengine.engine.ready import limit_over, limits_costs
+from graphengine.engine.steps import WaitRecord
+from graphengine.errors import DefinitionError, PriceUnknown
+from graphengine.graph.options import MODEL_RETRY
+from graphengine.models.base import KnowsPrices
+from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
+from graphengine.models.limiter import PLAIN_WAITS
+from graphengine.models.names import model_of
+from graphengine.models.settings import ChecksSettings, refuse_lacking
+from graphengine.runner.context import Context, NodeScope
+from graphengine.runner.followers import Follower
+from graphengine.runner.scope import CURRENT, FROM_THREAD, Piece, as_outcome
+from graphengine.runner.threads import queued
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.errors import ModelTransient
+    from graphengine.models.base import Model, Request, Response, Waits
+    from graphengine.models.batches import BatchCollector
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.scope import AsksPerson
+    from graphengine.state.amounts import Usage
+    from graphengine.state.json_values import JsonValue
+
+T = TypeVar("T")
+
+_MODELS: Final[dict[str, Model]] = {}
+
+
+class Opens(Protocol):
+    """A resource that is opened before use, and closed after it."""
+
+    async def open(self) -> Sequence[Any]:
+        """Open it. Return its content."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Routes(Protocol):
+    """The models of a Runner: `graphengine.agents.model_routing.Models`."""
+
+    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+        """Return the model of an agent at a path in a run of this graph."""
+        ...
+
+    async def tools_of(self, source: Opens) -> Sequence[Any]:
+        """Return the tools of a source, which stays open as long as the Runner."""
+        ...
+
+
+class AgentsOfRun(Follower):
+    """The agents of one run.
+
+    Args:
+        models: The models of the Runner.
+        clock: The clock of the limiters of models.
+        snapshot: The run.
+    """
+
+    def __init__(self, models: Routes, clock: Clock, snapshot: Snapshot) -> None:
+        self.models, self.clock, self.snapshot = models, clock, snapshot
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """The reservations of calls."""
+        return Budgets(self.snapshot)
+
+    def ended(self, frame: Frame) -> None:
+        """Let waiting calls look at their limits again."""
+        self.budgets.recorded(frame)
+
+
+def runtime_here() -> RunRuntime | None:
+    """Return what an agent gets from the run in which this code runs; None outside a run."""
+    context = CURRENT.get()
+    return RunRuntime(context) if isinstance(context, Context) else context
+
+
+class RunRuntime(NodeScope):
+    """What an agent gets from the run in which it is called."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._run = next(each for each in self.around.following.all if isinstance(each, AgentsOfRun))
+
+    def model_for(self, agent: str, own: str | Model) -> Model:
+        """Return the model of an agent here: the Runner's replacement, or the agent's own."""
+        return self._run.models.of(self.around.graph, self.context.path, agent, own)
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether the run must stop, or has reached a limit."""
+        return self.around.host.is_halting or limit_over(self.around.snapshot, self.frame)
+
+    async def may_call(self, model: Model) -> None:
+        """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
+
+        A tool's call in which that happens is cut off, and repeated when the run is resumed, with the work recorded
+        inside it. A call that the node records with `ctx.step` finishes first.
+
+        Raises:
+            PriceUnknown: A limit on costs is in force, and the model's price is not known.
+            DefinitionError: The node has ended, or was cancelled.
+            StoreError: A step could not be recorded, and the run ends.
+        """
+        around, frame, work = self.around, self.frame, self.work
+        work.over = work.over or around.snapshot.frames.get(frame.id) is not frame
+        work.check_not_over("an agent")
+        around.host.check()
+        if self.must_stop and not work.is_inside:
+            await work.halt()
+        if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
+            return
+        if not await model.knows_price():
+            raise PriceUnknown(
+                f"the price of {model.name} is not known, and a limit on costs is in force",
+                where=f"node {self.context.path}",
+                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
+            )
+
+    async def sleep_for(self, seconds: float, what: str) -> None:
+        """Wait, with the run stored as waiting."""
+        wait = WaitRecord(kind="sleep", question=what, due=self.around.wall() + seconds)
+        with self._run.budgets.asleep(self.frame, self.work.below):
+            await self.work.wait(wait, what, None)
+
+    def live(self, agent: str) -> Live | None:
+        """Return what shows the live events of a call of an agent."""
+        host, guard, context = self.around.host, self.around.guard, self.context
+        return Live(agent, context.path, context.attempt, host.show, lambda: host.is_watched, host.in_flight, guard)
+
+    async def opened(self, source: Opens) -> Sequence[Any]:
+        """Return the tools of a source, which stays open as long as the Runner."""
+        return await self._run.models.tools_of(source)
+
+    @property
+    def waits(self) -> Waits:
+        """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
+        return RunWaits(self, self._run.clock)
+
+    def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002 - nothing is repeated here
+        """Return None: the node's `retry=` decides."""
+        return None
+
+    async def reserved(self, model: Model, request: Request) -> AbstractContextManager[Callable[[Usage], None]]:
+        """Reserve what a call may use of the limits, once it fits."""
+        below = self.work.below
+        return await self._run.budgets.held(self.frame, model, request, self.waits.first_of, below)
+
+    def paid(self, usage: Usage) -> None:
+        """Add the usage of a model call that is not recorded as a piece of work."""
+        super().paid(usage)
+        self._run.budgets.unrecorded(self.frame, usage)
+
+
+class RunWaits:
+    """The waits of one attempt for its models, as `graphengine.models.limiter.Waits`.
+
+    Args:
+        runtime: The run.
+        clock: The clock of the rate limiters.
+    """
+
+    __slots__ = ("_runtime", "clock")
+
+    def __init__(self, runtime: RunRuntime, clock: Clock) -> None:
+        self._runtime = runtime
+        self.clock = clock
+
+    async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
+        """Return when the first is done. If the run must stop first, or has reached a limit then, never return.
+
+        The attempt then ends with its recorded work, and runs again when the run is resumed. Inside a `ctx.step`, which
+        finishes first, only the wait counts.
+        """
+        work, host = self._runtime.work, self._runtime.around.host
+        halted = asyncio.ensure_future(host.halted())
+        try:
+            await asyncio.wait({*awaited, halted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            halted.cancel()
+        if work.is_inside:
+            if not any(each.done() for each in awaited):
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        elif self._runtime.must_stop:
+            await work.halt()
+
+
+class StandaloneRuntime:
+    """What an agent gets that runs alone.
+
+    Args:
+        given: The values that its tools can read, by name.
+    """
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        self._given = given
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop in which it runs."""
+        return self._loop
+
+    def model_for(self, agent: str, own: str | Model) -> Model:  # noqa: ARG002 - no run overrides it
+        """Return the agent's own model. A model made from a name is kept, with its connections."""
+        if not isinstance(own, str):
+            return own
+        if own not in _MODELS:
+            _MODELS[own] = model_of(own)
+        return _MODELS[own]
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt, always 1."""
+        return 1
+
+    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
+        """Call a function in a thread."""
+        with queued(function) as wanted:
+            if threads is None:
+                return await asyncio.to_thread(wanted)
+            return await asyncio.wrap_future(threads.submit(copy_context().run, wanted))
+
+    def paid(self, usage: Usage) -> None:
+        """Do nothing: no run counts usage."""
+
+    def given(self) -> Mapping[str, object]:
+        """Return the values that its tools can read."""
+        return self._given
+
+    def place(self, name: str, what: Callable[[], str]) -> str:  # noqa: ARG002 - nothing is recorded
+        """Return "": nothing is recorded, so no key is needed."""
+        return ""
+
+    def recorded(self, place: str) -> Sequence[JsonValue]:  # noqa: ARG002
+        """Return nothing, as nothing is recorded."""
+        return ()
+
+    def group(self, place: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    def may_record(self, text: str) -> bool:  # noqa: ARG002
+        """Return False, as nothing is recorded."""
+        return False
+
+    def call(self, key: str) -> AbstractContextManager[None]:  # noqa: ARG002 - no call is repeated
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
+        """Do a piece of work, and return its record."""
+        return (await make()).record
+
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Do nothing, as nothing is recorded."""
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Do nothing, as nothing is recorded."""
+
+    async def may_call(self, model: Model) -> None:
+        """Return at once: no limit applies."""
+
+    def may_sleep(self) -> bool:
+        """Return False: no run is stored."""
+        return False
+
+    def has_slept(self, what: str) -> bool:  # noqa: ARG002
+        """Return False, as nothing is recorded."""
+        return False
+
+    async def sleep_for(self, seconds: float, what: str) -> None:
+        """Do nothing, as `may_sleep` is False."""
+
+    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> None:  # noqa: ARG002
+        """Raise an error if a person is to be asked, which is possible only in a run.
+
+        Raises:
+            DefinitionError: A person is to be asked.
+        """
+        question = await ask(was_asked=False)
+        if question is not None:
+            raise DefinitionError(
+                f"a person has to be asked: {question.text}",
+                where="an agent that runs alone",
+                repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
+            )
+
+    def live(self, agent: str) -> Live | None:  # noqa: ARG002
+        """Return None: there are no watchers."""
+        return None
+
+    async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
+        """Return None: sources of tools are opened for each call."""
+        return None
+
+    @property
+    def waits(self) -> Waits:
+        """The machine's clock."""
+        return PLAIN_WAITS
+
+    def pause_after(self, error: ModelTransient, tries: int) -> float | None:
+        """Return the delay that a node without `retry=` has in a run."""
+        if not error.retryable or tries >= MODEL_RETRY.attempts:
+            return None
+        return max(MODEL_RETRY.pause_seconds(tries), error.retry_after_seconds or 0.0)
+
+    async def reserved(
+        self,
+        model: Model,  # noqa: ARG002 - no limit applies
+        request: Request,  # noqa: ARG002
+    ) -> AbstractContextManager[Callable[[Usage], None]]:
+        """Return a context that does nothing."""
+        return nullcontext(lambda _usage: None)
+
+
+AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime
+
+
+async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call in the run's event loop, from another thread or loop."""
+    calls = FROM_THREAD.get()
+    made = as_outcome(call if calls is None else functools.partial(calls.make, call))
+    try:
+        future = asyncio.run_coroutine_threadsafe(made, runtime.loop)
+    except RuntimeError:  # the event loop is closed, and this thread outlived it
+        made.close()
+        raise
+    return (await asyncio.wrap_future(future)).result()
+
+
+async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Response | None:
+    """Return the answer of a batch; None if the model answers at once, or the batch has no answer to the request.
+
+    The turn is recorded before it is submitted, and the answer is collected when the batch has ended. The run sleeps
+    meanwhile, so the process may end. Each step is a piece of recorded work below the turn, see
+    `graphengine.models.batches` for their order.
+
+    Raises:
+        BadRequest: The model has no batches, or not all settings.
+        DefinitionError: There is no run that could wait for it.
+        ModelError: The provider's batches failed.
+    """
+    batches = batches_of(model, request.agent)
+    if batches is None:
+        return None
+    if isinstance(model, ChecksSettings):
+        refuse_lacking(model, request.settings, request.agent)
+    if not runtime.may_sleep():
+        raise DefinitionError(
+            f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
+            where=f"agent {request.agent}",
+            repair="run it as a node, outside of ctx.step; or agent.but(batch=False).run(…)",
+        )
+    return await _collected(runtime, model, request, collector_of(model, batches))
+
+
+async def _collected(
+    runtime: AgentRuntime, model: Model, request: Request, collector: BatchCollector
+) -> Response | None:
+    joined: list[Ticket] = []
+
+    async def join() -> Piece:
+        joined.append(await collector.join(request))
+        return _piece(asdict(joined[0]))
+
+    async def submit() -> Piece:
+        return _piece({"id": await collector.submitted(ticket, request)})
+
+    try:
+        ticket = Ticket(**await runtime.piece("batch", "", join))
+        batch = None
+        unknown = f"whether {model.name} has batch {ticket.batch}"
+        while batch is None:
+            try:
+                while runtime.has_slept(unknown):
+                    await runtime.sleep_for(0, unknown)
+                batch = (await runtime.piece("submitted", "", submit))["id"]
+            except StillOpen:
+                await runtime.sleep_for(poll_seconds(ticket), unknown)
+    finally:
+        for each in joined:
+            collector.leave(each)
+    under_way = f"batch {batch} of {model.name}"
+    while runtime.has_slept(under_way) or not await collector.ended(batch):
+        await runtime.sleep_for(poll_seconds(ticket), under_way)
+    return (await collector.answers(batch)).get(ticket.item)
+
+
+def _piece(record: dict[str, JsonValue]) -> Piece:
+    return Piece(record, len(to_json(record)))
+
+
+__all__ = [
+    "AgentRuntime",
+    "AgentsOfRun",
+    "Opens",
+    "RunRuntime",
+    "StandaloneRuntime",
+    "batched",
+    "in_loop_of",
+    "runtime_here",
+]

@@ -1,0 +1,155 @@
+"""Refits: the changes that a resume or a branch under a changed graph makes to a snapshot before the run continues.
+
+The step records all of them, so that a fold needs no user code. They are applied in this order:
+
+    renamed   {frame of a graph: {old node: new node}}: the frames below are renamed with their nodes, and so is what is
+              kept under a node's name (counts, marks, samples, joins). The keys are the frames' old ids.
+    pauses    the nodes before which the run waits, under their new names
+    moved     {frame: node}: the frame continues at that node; what was running at its old node is dropped
+    refit     {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for removed ones
+    asks      [frame]: its question changed, and is asked again
+    marks_of  {frame: marks}: marks for conditions that are new in a subgraph
+
+A wait keeps its name and its id, so that an answer which is already on its way still counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from graphengine.engine.field_ops import apply_ops, held, replay
+from graphengine.engine.frame_tree import drop, enter, touch, wake
+from graphengine.engine.phases import Collecting, Ended, Forked, Waiting
+from graphengine.engine.snapshot import children, item_id, sub_id
+from graphengine.engine.stored import copy_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import Shift
+
+
+def shifted(snapshot: Snapshot, shift: Shift) -> Snapshot:
+    """Return the snapshot under a changed graph: a changed copy, or the same object if nothing changes."""
+    if not shift.moves:
+        return snapshot
+    other = copy_of(snapshot)
+    apply_shift(other, shift)
+    return other
+
+
+def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
+    """Apply the recorded changes of a graph to a snapshot, in place."""
+    if shift.renamed:
+        _rename(snapshot, shift.renamed)
+    if shift.pauses is not None:
+        snapshot.pause = shift.pauses
+    for key, node in shift.moved.items():
+        _put_at(snapshot, snapshot.frames[key], node)
+    for key, ops in shift.refit.items():
+        frame = snapshot.frames[key]
+        keep_items(snapshot, frame, {op[1] for op in ops})
+        apply_ops(frame, ops, None)
+    if shift.refit:
+        for frame in snapshot.frames.values():
+            if frame.kind == "arm":
+                replay(frame)
+    for key in shift.asks:
+        wake(snapshot, snapshot.frames[key])
+    for key, marks in shift.marks_of.items():
+        snapshot.frames[key].marks.update(marks)
+
+
+def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
+    """Copy the items of running maps out of the list fields in `names`, because those fields are about to change."""
+    for other in snapshot.frames.values():
+        map_ = other.phase
+        if not isinstance(map_, Collecting) or not _holds(other, frame):
+            continue
+        taken = {item: name for item, name in map_.fields.items() if name in names}
+        map_.items = {**map_.items, **{item: list(held(other, name) or ()) for item, name in taken.items()}}
+        map_.fields = {item: name for item, name in map_.fields.items() if item not in taken}
+
+
+def _holds(frame: Frame | None, other: Frame) -> bool:
+    """Return whether a frame has its state from another one, or is that one."""
+    while frame is not None and frame is not other:
+        frame = frame.base
+    return frame is not None
+
+
+def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
+    """Rename frames with their nodes, outer frames first."""
+    frames: dict[str, Frame] = {}
+    names_of: dict[int, Mapping[str, str]] = {}
+    for old_id, frame in snapshot.frames.items():
+        graph = frame.sub if frame.sub is not None else snapshot.root
+        if frame is graph:
+            names_of[id(frame)] = renamed.get(old_id, {})
+        names = names_of[id(graph)]
+        frame.at = names.get(frame.at, frame.at)
+        if frame.up is not None:
+            frame.id, frame.parent = _new_id(frame, frame.up, names), frame.up.id
+        _rename_kept(frame, names)
+        frames[frame.id] = frame
+    snapshot.frames = frames
+    snapshot.runnable = ""
+    snapshot.changed[:] = list(frames)
+
+
+def _new_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
+    """Return the new id of a frame below a frame that was already renamed."""
+    if frame.kind == "arm":
+        target = frame.id.rsplit("~", 1)[-1]
+        return f"{up.id}~{names.get(target, target)}"
+    if frame.kind == "item":
+        return item_id(up, int(frame.id[frame.id.rindex("[") + 1 : -1]))
+    return sub_id(up)
+
+
+def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
+    """Rename what a frame keeps under the names of nodes."""
+    frame.until = names.get(frame.until, frame.until)
+    counts: dict[str, int] = {}
+    for node, visits in frame.counts.items():
+        new = names.get(node, node)
+        counts[new] = counts.get(new, 0) + visits
+    frame.counts = counts
+    frame.marks = {_renamed_mark(key, names): mark for key, mark in frame.marks.items()}
+    frame.samples = [[_renamed_mark(key, names), sample] for key, sample in frame.samples]
+    if isinstance(frame.phase, Forked):
+        targets = [key.rsplit("~", 1)[-1] for key in frame.phase.arms]
+        fork = frame.phase.fork
+        arms = [f"{frame.id}~{names.get(target, target)}" for target in targets]
+        frame.phase = Forked(replace(fork, join=names.get(fork.join, fork.join)), arms)
+
+
+def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
+    """Let a frame continue at another node, whatever its phase was."""
+    for key in children(frame):
+        drop(snapshot, snapshot.frames[key], frame, counts=False)
+    if isinstance(frame.phase, Waiting):
+        wake(snapshot, frame)
+    frame.failing = frame.error = None
+    frame.memos = {}
+    frame.begun = False
+    frame.tries = frame.crashes = 0
+    frame.due = 0.0
+    if frame.kind == "arm" and node == frame.until:
+        frame.phase = Ended()
+        frame.at = node
+    else:
+        enter(snapshot, frame, node)
+    touch(snapshot, frame)
+
+
+def _renamed_mark(key: str, names: Mapping[str, str]) -> str:
+    """Return the key of a mark after a renaming: every key ends with a node, and the key of a count has two."""
+    if not names:
+        return key
+    kind, _, rest = key.partition(":")
+    what, _, since = rest.rpartition(":")
+    return f"{kind}:{names.get(what, what) if kind == 'count' else what}:{names.get(since, since)}"

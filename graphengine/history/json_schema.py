@@ -1,0 +1,71 @@
+"""JSON Schemas of structs and dataclasses that are written as JSON; their docstrings are the descriptions.
+
+What is written always has every key of its struct, except those that are UNSET, or left out with their default by a
+struct with `omit_defaults`. So all others are required.
+"""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from msgspec import Struct
+from msgspec.json import schema_components
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SCHEMA_KEY = {"enum": [1], "description": "the version of the documents"}
+
+
+def schemas_of(kinds: Sequence[Any], ref_template: str = "#/$defs/{name}") -> tuple[list[Any], dict[str, Any]]:
+    """Return a reference to the schema of each type, and all schemas by name.
+
+    Args:
+        kinds: The types.
+        ref_template: The form of a reference.
+    """
+    hook: Any = {object: {"description": "any JSON value"}}.__getitem__
+    references, schemas = schema_components(kinds, schema_hook=hook, ref_template=ref_template)
+    classes: dict[str, type] = {}
+    for kind in kinds:
+        _collect(kind, classes)
+    for name, schema in schemas.items():
+        _describe(schema, classes[name])
+    return list(references), schemas
+
+
+def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any annotation
+    """Add the structs and dataclasses that a type is made of."""
+    is_class = isinstance(kind, type) and (issubclass(kind, Struct) or is_dataclass(kind))
+    if is_class and kind.__name__ not in classes:
+        classes[kind.__name__] = kind
+        for hint in get_type_hints(kind).values():
+            _collect(hint, classes)
+    for argument in get_args(kind):
+        _collect(argument, classes)
+
+
+def _describe(schema: dict[str, Any], kind: type) -> None:
+    """Add the descriptions of a type and its keys to its schema, and which keys are always there."""
+    from docstring_parser import parse  # noqa: PLC0415 - a core without the command line needs no schemas
+
+    bases = (*kind.__mro__, *getattr(kind, "EVENT", object).__mro__)  # the line of an event has the event's keys
+    described = [parse(base.__doc__ or "") for base in bases if base is not object]
+    texts = {param.arg_name: param.description or "" for each in reversed(described) for param in each.params}
+    schema["description"] = described[0].short_description or ""
+    keys: dict[str, Any] = schema.get("properties", {})
+    if keys.get("schema") == {"enum": [1]}:
+        keys["schema"] = dict(_SCHEMA_KEY)
+    is_whole = not (issubclass(kind, Struct) and kind.__struct_config__.omit_defaults)
+    required = set(schema.get("required", ()))
+    for name, key in keys.items():
+        if name in texts:
+            key["description"] = " ".join(texts[name].split())
+        if is_whole and "default" in key:
+            del key["default"]
+            required.add(name)
+    schema["required"] = [name for name in keys if name in required]
+
+
+__all__ = ["schemas_of"]

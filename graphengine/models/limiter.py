@@ -1,0 +1,622 @@
+"""Rate limiters: all calls of one model in this process, in one queue.
+
+A server counts the calls of all agents, runs and items together, so they wait together too. A `RateLimiter` limits how
+many calls are in flight and begin per minute, makes all of them wait if the server refuses one, lets the oldest go
+first, and stops calling a server that is down. `graphengine.models.rates` decides when a call may begin; this module
+waits.
+
+`limited` calls a model through its limiter. A refused call waits and is made again, for as long as the limiter is
+patient: it took nothing, so it is not recorded. Any other failure is raised: the call may have to be paid, so the run
+records it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import itertools
+import logging
+import math
+import threading
+import time
+import weakref
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from graphengine.errors import (
+    DefinitionError,
+    ModelBusy,
+    ModelError,
+    ModelOverloaded,
+    ModelTransient,
+    RateLimited,
+)
+from graphengine.graph.options import is_seconds
+from graphengine.models.base import UNKNOWN_USAGE, estimated_tokens, usage_of_failure
+from graphengine.models.rates import PAUSES, RateController
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from graphengine.models.base import Model, Request, Response, Waits
+    from graphengine.models.rates import Permit
+    from graphengine.runner.clock import Clock
+
+log = logging.getLogger("graphengine.models")
+
+PATIENCE_SECONDS: Final = 300.0
+"""How long a call waits for a server that refuses it."""
+CACHED_SECONDS: Final = 240.0
+"""How long a beginning counts as cached after a call: somewhat less than the actual five minutes."""
+_MOST_BEGINNINGS: Final = 1000
+"""The number of beginnings from which expired ones are removed."""
+_LONG_WAIT_SECONDS: Final = 5.0
+"""Pauses from this length on are logged."""
+
+Left: TypeAlias = "tuple[int, float] | None"
+"""How many a server still allows, and the seconds until it allows more; None if it does not state it."""
+
+LEFT: Final[ContextVar[Callable[[Left, Left], None] | None]] = ContextVar("graphengine_left", default=None)
+"""Gets the limits on requests and tokens that a response to the call being made states; adapters' clients call it."""
+
+
+class _MachineClock:
+    """The time that passes, whatever the machine's clock is set to."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    async def sleep_until(self, when: float) -> None:
+        await asyncio.sleep(max(0.0, when - time.monotonic()))
+
+
+MACHINE_CLOCK: Final[Clock] = _MachineClock()
+
+
+@dataclass(frozen=True)
+class PlainWaits:
+    """Waits that nothing ends early.
+
+    Attributes:
+        clock: The clock; the machine's if not given.
+    """
+
+    clock: Clock = MACHINE_CLOCK
+
+    async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
+        """Return when the first is done."""
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+
+
+PLAIN_WAITS: Final = PlainWaits()
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RateLimiter:
+    """The limits on the calls of one model in this process, by all agents, runs and items that use it.
+
+    Every model has a limiter. By default it learns the server's limits from its refusals; give limits to be refused
+    less. Models with the same address, name and key share a limiter, and so do models that get the same object.
+
+    Args:
+        calls_at_once: The most calls in flight; None for no limit.
+        requests_per_minute: The most calls that begin in any minute; None if it is unknown.
+        tokens_per_minute: The most tokens in any minute, of questions and answers; None if it is unknown.
+        patience_seconds: How long a call that the server refuses is made again before it fails with `ModelBusy`: the
+            time in which no call of the limiter was answered, or the sum of the waits of this call. Calls also wait no
+            longer than this for a time in a server's rate-limit headers. `math.inf` for ever.
+        failures: The number of failures in a row after which calls are tried one at a time; a Router calls other models
+            meanwhile.
+        pause_seconds: The longest pause between such tries; the first is 1 s, and each further one twice as long.
+
+    Raises:
+        DefinitionError: An argument is out of range.
+
+    Example:
+        >>> RateLimiter(requests_per_minute=50, calls_at_once=8)
+        RateLimiter(calls_at_once=8, requests_per_minute=50)
+    """
+
+    calls_at_once: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    patience_seconds: float = PATIENCE_SECONDS
+    failures: int = 3
+    pause_seconds: float = PAUSES.max_seconds
+    _queues: WeakKeyDictionary[Clock, WaitQueue] = field(default_factory=WeakKeyDictionary, init=False)
+    _making: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("calls_at_once", "requests_per_minute", "tokens_per_minute", "failures"):
+            number = getattr(self, name)
+            if (number is not None or name == "failures") and (type(number) is not int or number < 1):
+                raise DefinitionError(f"RateLimiter({name}={number!r})", repair="give a whole number, 1 or more")
+        for name in ("patience_seconds", "pause_seconds"):
+            seconds = getattr(self, name)
+            if not is_seconds(seconds) and not (name == "patience_seconds" and seconds == math.inf):
+                raise DefinitionError(f"RateLimiter({name}={seconds!r})", repair="give seconds, more than 0")
+
+    def __repr__(self) -> str:
+        shown = (f"{each.name}={getattr(self, each.name)}" for each in fields(self) if self._is_given(each))
+        return f"RateLimiter({', '.join(shown)})"
+
+    def _is_given(self, option: Any) -> bool:  # noqa: ANN401 - a field of a dataclass
+        return bool(option.init and getattr(self, option.name) != option.default)
+
+    def queue(self, clock: Clock) -> WaitQueue:
+        """Return the calls by a clock: the machine's, or one that a test sets."""
+        with self._making:
+            queue = self._queues.get(clock)
+            if queue is None:
+                queue = self._queues[clock] = WaitQueue(self, clock)
+            return queue
+
+
+class _Waiter:
+    """A call that waits. The one with the lowest number goes first."""
+
+    __slots__ = ("awake", "loop", "number", "shared")
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+        self.loop = asyncio.get_running_loop()
+        self.awake: asyncio.Future[None] = self.loop.create_future()
+        self.shared: Exception | None = None  # the failure of the trial that it waited for
+
+    def wake(self) -> None:
+        """Wake it, from any thread."""
+        with suppress(RuntimeError):  # its event loop is closed, and the call has ended with it
+            self.loop.call_soon_threadsafe(_set, self.awake)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class WaitQueue:
+    """The calls of a limiter that wait or are in flight, by one clock. Any thread and event loop may use it.
+
+    Args:
+        limits: The limiter. Limits that the server states in headers are obeyed for as long as it is patient: they are
+            advice, and a server that means them refuses the next call.
+        clock: The clock.
+    """
+
+    def __init__(self, limits: RateLimiter, clock: Clock) -> None:
+        self._rates = RateController(limits)
+        self._most_held_seconds = limits.patience_seconds
+        self._told_until = -math.inf
+        self._lock = threading.RLock()
+        self._waiting: list[_Waiter] = []
+        self._numbers = itertools.count()
+        self._now = clock.now
+        self._cached: dict[str, float] = {}
+        self._first: dict[str, list[_Waiter]] = {}
+
+    def number(self) -> int:
+        """Return the place in the queue of a new call; it keeps it if it is refused."""
+        return next(self._numbers)
+
+    @contextmanager
+    def rates(self) -> Iterator[tuple[RateController, float]]:
+        """Hold back other threads while a block changes the rates; it gets them and the time. Then look who is next."""
+        with self._lock:
+            yield self._rates, self._now()
+            if self._waiting:
+                self._waiting[0].wake()
+
+    def closed_seconds(self) -> float:
+        """Return for how long no call may begin: infinity while one is tried, 0.0 if one may now."""
+        now = self._now()
+        with self._lock:
+            return max(0.0, self._rates.closed_until(now) - now)
+
+    def is_free(self, tokens: int) -> bool:
+        """Return whether a call would begin at once."""
+        with self._lock:
+            now = self._now()
+            return not self._waiting and self._rates.free_at(now, tokens) <= now
+
+    @property
+    def last_failure(self) -> Exception | None:
+        """The last failure of a call."""
+        return self._rates.last_failure
+
+    async def begin(self, call: Call) -> Permit:
+        """Wait in the queue, and begin a call.
+
+        Raises:
+            ModelBusy: The server may not be waited for.
+            ModelError: The call before this one was a trial, and failed.
+        """
+        with self._lock:
+            if self.is_free(call.tokens):
+                return self._rates.begin(self._now(), call.tokens)
+            waiter = _Waiter(call.number)
+            bisect.insort(self._waiting, waiter, key=lambda each: each.number)
+        try:
+            while True:
+                with self._lock:
+                    if waiter.shared is not None:
+                        raise _shared(waiter.shared)
+                    waiter.awake = waiter.loop.create_future()
+                    now = self._now()
+                    when = self._rates.free_at(now, call.tokens) if self._waiting[0] is waiter else math.inf
+                    if when <= now:
+                        return self._rates.begin(now, call.tokens)
+                    closed = self._rates.closed_until(now)
+                    call.check(closed if closed < math.inf else now, self._rates.last_answer)
+                await until(when, waiter.awake, call.waits)
+        finally:
+            with self.rates():
+                self._waiting.remove(waiter)
+
+    def failed(self, permit: Permit, error: Exception) -> None:
+        """Note a failure. If a trial failed, the calls that waited for it fail too, without being made."""
+        with self.rates() as (rates, now):
+            was_tried = rates.is_tried(permit)
+            rates.failed(permit, now, error, _asked_seconds(error))
+            if was_tried and not isinstance(error, ModelOverloaded):
+                for waiter in self._waiting:
+                    waiter.shared = error
+                    waiter.wake()
+
+    def note_limits(self, requests: Left, tokens: Left) -> None:
+        """Note the limits on requests and tokens that a response states."""
+        with self.rates() as (rates, now):
+            if requests is not None:
+                rates.limit_calls(now, requests[0], min(requests[1], self._most_held_seconds))
+            if tokens is not None and tokens[0] <= 0:
+                rates.limit_tokens(now, min(tokens[1], self._most_held_seconds))
+
+    def held_seconds(self, least: float) -> float:
+        """Return for how long stated limits hold calls back, if for at least so long and if not returned before."""
+        with self._lock:
+            now = self._now()
+            held = self._rates.held_until(now)
+            if held - now < least or now < self._told_until:
+                return 0.0
+            self._told_until = held
+            return held - now
+
+    # Beginnings of questions that the provider caches.
+
+    async def is_first(self, beginning: str, waits: Waits) -> bool:
+        """Return whether a call is the first with this beginning; if another one is, wait until that is released."""
+        with self._lock:
+            if beginning not in self._first:
+                if self._is_cached(beginning):
+                    return False
+                self._first[beginning] = []
+                return True
+            waiter = _Waiter()
+            self._first[beginning].append(waiter)
+        await waits.first_of(waiter.awake)
+        return False
+
+    def cached(self, beginning: str) -> None:
+        """Note that a beginning is in the provider's cache."""
+        with self._lock:
+            self._cached[beginning] = self._now()
+            if len(self._cached) > _MOST_BEGINNINGS:
+                self._cached = {each: at for each, at in self._cached.items() if self._is_cached(each)}
+
+    def release(self, beginning: str) -> None:
+        """Release the calls that wait for the first one with this beginning."""
+        with self._lock:
+            for waiter in self._first.pop(beginning, ()):
+                waiter.wake()
+
+    def _is_cached(self, beginning: str) -> bool:
+        return self._now() - self._cached.get(beginning, -math.inf) < CACHED_SECONDS
+
+
+class Call:
+    """One call of a model, with all its tries.
+
+    Args:
+        model: The model.
+        limiter: Its limiter.
+        request: The request; `waits` is how to wait, and `on_spent` gets what each failed try used.
+        failures: The errors that mean that the server is down, or has no room.
+
+    Attributes:
+        queue: The calls before and after it.
+        pause: After a try that the server refused: the seconds until the next one; None after any other.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        limiter: RateLimiter,
+        request: Request,
+        failures: tuple[type[Exception], ...] = (ModelTransient,),
+    ) -> None:
+        self._model = model
+        self._patience_seconds = limiter.patience_seconds
+        self._request = request
+        self._failures = failures
+        self.waits: Waits = request.waits or PLAIN_WAITS
+        self.queue = limiter.queue(self.waits.clock)
+        self.number = self.queue.number()
+        self.tokens = estimated_tokens(request)
+        self._limits_others = getattr(model, "reports_usage", False)  # as a Router: its models' limiters know them
+        self._entered = self.waits.clock.now()
+        self._waited: list[float] = []
+        self._tries = 0
+        self.pause: float | None = None
+
+    async def once(self, request: Request | None = None, *, writes: str = "") -> Response:
+        """Wait in the queue, and make the call once.
+
+        Args:
+            request: The request, if it changed.
+            writes: The beginning that this call writes to the provider's cache, "" for none.
+
+        Raises:
+            ModelBusy: The server has refused calls for too long.
+            ModelError: It failed, or was refused; then `pause` is set.
+        """
+        queue, self.pause = self.queue, None
+        permit = await queue.begin(self)
+        asked = self._watched(request or self._request, permit, writes)
+        token = LEFT.set(queue.note_limits)
+        try:
+            with reset_if_failed(self._model, asked):
+                response = await self._model.answer(asked)
+        except BaseException as error:
+            used = usage_of_failure(error) or (UNKNOWN_USAGE if permit.has_begun else {})
+            if used and self._request.on_spent is not None and not self._limits_others:
+                self._request.on_spent(used)
+            if isinstance(error, Exception):
+                self._note(permit, error, may_repeat=not used)
+            raise
+        else:
+            with queue.rates() as (rates, now):
+                rates.answered(permit, now, _tokens_of(response))
+            return response
+        finally:
+            LEFT.reset(token)
+            with queue.rates() as (rates, _):
+                rates.end(permit)
+
+    def _watched(self, request: Request, permit: Permit, writes: str) -> Request:
+        """Return the request, changed so that the begin of its answer is noted."""
+        queue, on_text = self.queue, request.on_text
+
+        def begin() -> None:
+            if permit.has_begun:
+                return
+            permit.has_begun = True
+            with queue.rates() as (rates, _):
+                rates.begun(permit)
+            if writes:
+                queue.cached(writes)
+                queue.release(writes)
+
+        def passed_on(text: str) -> None:
+            begin()
+            if on_text is not None:
+                on_text(text)
+
+        if permit.is_trial or writes:  # the only reasons to stream an answer without a listener
+            request = replace(request, on_begin=begin)
+        return request if on_text is None else replace(request, on_text=passed_on)
+
+    def _note(self, permit: Permit, error: Exception, *, may_repeat: bool) -> None:
+        """Note a failure."""
+        if isinstance(error, ModelBusy) or not isinstance(error, self._failures):
+            if isinstance(error, ModelError):
+                with self.queue.rates() as (rates, now):
+                    rates.answered(permit, now)  # the server is up
+        elif isinstance(error, RateLimited) and not self._limits_others:
+            with self.queue.rates() as (rates, now):
+                pause = rates.refused(permit, now, error, _asked_seconds(error))
+            self.pause = pause if may_repeat else None
+        else:
+            self.queue.failed(permit, error)
+            if may_repeat and isinstance(error, (RateLimited, ModelOverloaded)):
+                self._tries += 1
+                self.pause = _asked_seconds(error) or PAUSES.pause_seconds(self._tries)
+
+    async def wait_after(self, error: ModelError) -> None:
+        """Wait after a try that the server refused.
+
+        Raises:
+            ModelBusy: The waits of this call have become too long.
+        """
+        pause = self.pause or 0.0
+        self._waited.append(pause)
+        if sum(self._waited) > self._patience_seconds:
+            raise self._busy(f"has asked it to wait for {_seconds(sum(self._waited))} in all") from error
+        if pause >= _LONG_WAIT_SECONDS:
+            log.warning("%s: a call waits %s: %s", self._model.name, _seconds(pause), error.message)
+        if self._limits_others or not isinstance(error, RateLimited):  # else all calls wait, in the queue
+            await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
+
+    def check(self, closed_until: float, last_answer: float) -> None:
+        """Check that the server may be waited for until a time. Log a long wait that its headers ask for.
+
+        Raises:
+            ModelBusy: That is too long.
+        """
+        held = self.queue.held_seconds(_LONG_WAIT_SECONDS)
+        if held:
+            log.warning(
+                "%s: calls wait %s, as the server's headers leave none until then", self._model.name, _seconds(held)
+            )
+        if closed_until - max(self._entered, last_answer) > self._patience_seconds:
+            now = self.waits.clock.now()
+            since = now - max(self._entered, last_answer)
+            what = [f"has answered no call for {_seconds(since)}"] if since >= 1 else []
+            what += [f"is not called for {_seconds(closed_until - now)} more"] if closed_until > now else []
+            raise self._busy(", and ".join(what) or "answers no call")
+
+    def _busy(self, what: str) -> ModelBusy:
+        last = self.queue.last_failure
+        words = "" if last is None else f". The last failure: {getattr(last, 'message', '') or last}"
+        waits = (
+            f" ({len(self._waited)} refusals, the last with a wait of {_seconds(self._waited[-1])})"
+            if self._waited
+            else ""
+        )
+        return ModelBusy(
+            f"{self._model.name} has no room for this call: it {what}{waits}{words}",
+            where=f"model {self._model.name}",
+            repair="make fewer calls: limiter=RateLimiter(calls_at_once=…, requests_per_minute=…); wait longer than "
+            f"{self._patience_seconds:g} s: RateLimiter(patience_seconds=…); or add another model: Router([...])",
+        )
+
+
+async def limited(model: Model, request: Request, *, beginning: str = "") -> Response:
+    """Call a model when its limiter lets it, and again if the server has no room.
+
+    Args:
+        model: The model.
+        request: The request; `waits` is how to wait, and `on_spent` gets what each failed try used.
+        beginning: The identity of the part of the request that the provider caches, "" for none. Of the calls with a
+            beginning that is not cached yet, one goes first; the others follow when its answer begins or it fails.
+
+    Raises:
+        ModelBusy: The server refused the call for too long.
+        ModelError: The call failed.
+    """
+    limiter = limiter_of(model)
+    if limiter is None:
+        with reset_if_failed(model, request):
+            return await model.answer(request)
+    call = Call(model, limiter, request)
+    while True:
+        writes = beginning if beginning and await call.queue.is_first(beginning, call.waits) else ""
+        try:
+            response = await call.once(writes=writes)
+        except ModelError as error:
+            if call.pause is None:
+                raise
+            refusal = error
+        else:
+            if beginning:
+                call.queue.cached(beginning)
+            return response
+        finally:
+            if writes:
+                call.queue.release(beginning)
+        await call.wait_after(refusal)
+
+
+@contextmanager
+def reset_if_failed(model: Model, request: Request) -> Iterator[None]:
+    """Take back what was shown of an answer if the model fails in this block.
+
+    Raises:
+        ModelError: The model's code was cancelled from within.
+    """
+    try:
+        yield
+    except Exception as error:
+        if request.on_reset is not None:
+            request.on_reset(getattr(error, "message", "") or str(error) or type(error).__name__)
+        raise
+    except asyncio.CancelledError as error:
+        if request.on_reset is not None:
+            request.on_reset("the call was cancelled")
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        message = f"{model.name} was cancelled by its own code"
+        raise ModelError(message, where=f"agent {request.agent}", repair="check the model's code") from error
+
+
+_NAMED: Final[WeakValueDictionary[Hashable, RateLimiter]] = WeakValueDictionary()
+_OF_OBJECTS: Final[dict[int, RateLimiter]] = {}  # by id, as an object may have no hash
+_GUARD: Final = threading.Lock()
+
+
+def limiter_for(key: Hashable, calls_at_once: int) -> RateLimiter:
+    """Return the limiter that all models of this process with the same key share.
+
+    Args:
+        key: The provider, address, model and account, without secrets.
+        calls_at_once: The most calls in flight.
+    """
+    with _GUARD:
+        limiter = _NAMED.get(key)
+        if limiter is None:
+            limiter = _NAMED[key] = RateLimiter(calls_at_once=calls_at_once)
+        return limiter
+
+
+def limiter_of(model: Model) -> RateLimiter | None:
+    """Return a model's `limiter` attribute, including None; if it has none, a limiter made for this object."""
+    given = getattr(model, "limiter", ...)
+    if given is None or isinstance(given, RateLimiter):
+        return given
+    with _GUARD:
+        found = _OF_OBJECTS.get(id(model))
+        if found is None:
+            found = RateLimiter()
+            try:
+                weakref.finalize(model, _OF_OBJECTS.pop, id(model), None)
+            except TypeError:  # it can have no weak references, so nothing is kept for it
+                return found
+            _OF_OBJECTS[id(model)] = found
+        return found
+
+
+async def until(when: float, awake: asyncio.Future[None], waits: Waits) -> None:
+    """Wait until a time, or until it is woken."""
+    if when == math.inf:
+        await waits.first_of(awake)
+        return
+    asleep = asyncio.ensure_future(waits.clock.sleep_until(when))
+    try:
+        await waits.first_of(awake, asleep)
+    finally:
+        asleep.cancel()
+        await asyncio.gather(asleep, return_exceptions=True)
+
+
+def _asked_seconds(error: Exception) -> float | None:
+    """Return how long a server asks to wait; None if it does not state it."""
+    seconds = getattr(error, "retry_after_seconds", None)
+    return float(seconds) if seconds is not None and is_seconds(seconds) else None
+
+
+def _shared(error: Exception) -> Exception:
+    """Return the error of a call that was not made, since the one before it failed."""
+    if not isinstance(error, ModelError) or type(error).__init__ is not ModelError.__init__:
+        return error
+    message = f"it was not called, since the call before this one failed: {error.message}"
+    found = type(error)(message, where=error.where, repair=error.repair, retry_after_seconds=error.retry_after_seconds)
+    found.usage = {}
+    return found
+
+
+def _tokens_of(response: Response) -> int | None:
+    """Return how many tokens a call took; None if that is unknown, as of an invalid answer."""
+    tokens = getattr(response, "input_tokens", None), getattr(response, "output_tokens", None)
+    return sum(each for each in tokens if type(each) is int) or None
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"  # noqa: PLR2004 - three digits
+
+
+__all__ = [
+    "LEFT",
+    "MACHINE_CLOCK",
+    "PLAIN_WAITS",
+    "Call",
+    "Left",
+    "PlainWaits",
+    "RateLimiter",
+    "WaitQueue",
+    "limited",
+    "limiter_for",
+    "limiter_of",
+    "until",
+]

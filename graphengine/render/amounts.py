@@ -1,0 +1,138 @@
+"""Times, costs and numbers in pictures: short, and in a suitable unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from math import floor, log10
+from typing import Final
+
+from graphengine.engine.frame_tree import add_usage
+from graphengine.render.words import counted
+from graphengine.state.amounts import Usage, are_offline, dollars
+
+_MILLISECONDS_BELOW: Final = 0.0995
+_SHOWN_FROM: Final = 0.0005
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_LONG_STEPS: Final = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
+_CALENDAR: Final = "%Y-%m-%d %H:%M:%S UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a node, or a whole run, used.
+
+    Attributes:
+        seconds: Driven time; None if nothing was timed, as for a node that has not ended.
+        usage: Calls, tokens and cost as steps record them; an unknown cost is None.
+        waited: Seconds for which answered questions were open.
+    """
+
+    seconds: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    waited: float = 0.0
+
+    def plus(self, usage: Usage) -> Account:
+        """Return it with another usage."""
+        return replace(self, usage=add_usage(self.usage, usage)) if usage else self
+
+    def in_words(self, *, is_offline_known: bool = False) -> str:
+        """Return it as a picture shows it, with a cost only if models were called.
+
+        Args:
+            is_offline_known: Whether the caption says that the whole run was offline, so that this need not.
+
+        >>> Account(1.25, {"calls": 2, "cost_usd": None}).in_words()
+        '1.2 s, cost unknown'
+        """
+        waited = f"waited {took(self.waited)}" if self.waited >= _SHOWN_FROM else ""
+        least = _SHOWN_FROM if waited else 0.0
+        time = "" if self.seconds is None or self.seconds < least else took(self.seconds)
+        paid_for = cost(self.usage)
+        paid_for = "" if is_offline_known and paid_for == "offline" else paid_for
+        return ", ".join(part for part in (time, waited, paid_for) if part)
+
+
+def took(seconds: float) -> str:
+    """Return a duration in at most two units.
+
+    >>> took(0.0004), took(0.25), took(75), took(7500), took(90_000), took(120)
+    ('0 ms', '0.25 s', '1 min 15 s', '2 h 5 min', '1 d 1 h', '2 min')
+    """
+    if seconds < _MILLISECONDS_BELOW:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
+    whole = round(seconds)
+    for (size, name), (small, small_name) in pairwise(_UNITS):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+
+
+def moment(at: float, form: str = _CALENDAR) -> str:
+    """Return a date and time in UTC: the same on every machine."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):{form}}"
+    except (OverflowError, OSError, ValueError):  # beyond the calendar
+        return f"{at:g} s after 1970"
+
+
+def cost(usage: Usage) -> str:
+    """Return what models cost; "" if none was called. An unknown cost is never shown as 0.
+
+    >>> cost({"calls": 1, "cost_usd": 0.0123}), cost({"calls": 2, "cost_usd": None, "priced_usd": 0.5})
+    ('0.0123 USD', 'over 0.5000 USD, not all known')
+    """
+    calls: int = usage.get("calls") or 0
+    if not calls:
+        return ""
+    if are_offline(usage):
+        return "offline"
+    amount = usage.get("cost_usd")
+    if amount is not None:
+        return f"{dollars(amount)} USD"
+    known = usage.get("priced_usd") or 0.0
+    return f"over {dollars(known)} USD, not all known" if known else "cost unknown"
+
+
+def paid(usage: Usage) -> str:
+    """Return how often models were called and what that cost; "" if none was."""
+    calls: int = usage.get("calls") or 0
+    offline: int = usage.get("offline_calls") or 0
+    if not calls:
+        return ""
+    if offline == calls:
+        return f"{counted(calls, 'answer')} by rules"
+    by_rules = f", {offline} of them by rules" if offline else ""
+    return f"{counted(calls, 'model call')}{by_rules}, {cost(usage)}"
+
+
+def plain_number(value: float) -> str:
+    """Return a number with as many digits as people compare.
+
+    >>> plain_number(7), plain_number(0.333333), plain_number(1234567.0)
+    ('7', '0.3333', '1234567')
+    """
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"  # noqa: PLR2004 - exact
+
+
+def nice(value: float) -> float:
+    """Return the least of …, 0.5, 1, 2, 5, 10, 20, … that is at least `value`, which is above 0.
+
+    >>> nice(0.3), nice(3), nice(62.5)
+    (0.5, 5.0, 100.0)
+    """
+    size = 10.0 ** floor(log10(value))
+    return next(size * part for part in (1, 2, 5, 10, 20) if size * part >= value)
+
+
+def nice_seconds(seconds: float) -> float:
+    """Return the least sensible distance of marks on an axis of time that is at least this long.
+
+    >>> nice_seconds(0.3), nice_seconds(7), nice_seconds(50), nice_seconds(100_000)
+    (0.5, 10, 60, 172800.0)
+    """
+    if seconds <= 5:  # noqa: PLR2004 - above, minutes and hours are no powers of ten
+        return nice(seconds)
+    return next((step for step in _LONG_STEPS if step >= seconds), 86_400 * nice(seconds / 86_400))

@@ -1,0 +1,84 @@
+"""What the page writes: answers, messages, stops and tags, through a `Runner`, as the command line does.
+
+These work without a graph's code. Starting, resuming and branching need it: see `driving`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.errors import InputError
+from graphengine.history.selection import status_of
+from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+    from graphengine.api.runner import Runner
+    from graphengine.stores.base import Store
+
+
+_STOP_SECONDS: Final = 2.0
+
+
+class Acts:
+    """Writes to one database.
+
+    Args:
+        database: Where to write.
+        reader: The same, to read from.
+        driving: Returns the Runner that drives runs here, so that they get what is sent at once. Without one, a Runner
+            is opened for each write, so that the inspector holds no lease meanwhile.
+    """
+
+    def __init__(self, database: Path | str, reader: Store, driving: Callable[[], Runner] | None = None) -> None:
+        self._database = database
+        self._reader = reader
+        self._driving = driving
+
+    @asynccontextmanager
+    async def _runner(self) -> AsyncIterator[Runner]:
+        if self._driving is not None:
+            yield self._driving()
+            return
+        from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
+
+        async with Runner(self._database) as runner:
+            yield runner
+
+    async def answer(self, body: Mapping[str, Any]) -> None:
+        """Answer a question of a run."""
+        async with self._runner() as runner:
+            await runner.answer(text_of(body, "id"), body.get("value"), question=text_of(body, "wait"))
+
+    async def send(self, body: Mapping[str, Any]) -> None:
+        """Send a message to a run; with the same key it is sent once."""
+        async with self._runner() as runner:
+            await runner.send(
+                text_of(body, "id"), text_of(body, "topic"), body.get("payload"), key=text_of(body, "key")
+            )
+
+    async def stop(self, body: Mapping[str, Any]) -> None:
+        """Stop a run that waits or is queued, or ask its driver to stop it; `now` cancels what is in flight."""
+        now = flag_of(body, "now")
+        info = await self._reader.info(text_of(body, "id"))
+        if status_of(info) not in ("queued", "running", "waiting"):
+            message = f"run {info.id} is {status_of(info)}, so there is nothing to stop"
+            raise InputError(message, where=f"run {info.id}", repair="resume it if it is to continue")
+        async with self._runner() as runner:
+            # A run that is driven here has been asked at once, and stops after its nodes in flight. Any other stop is
+            # work in the database, which a limit would withdraw.
+            seconds = _STOP_SECONDS if runner.drives(info.id) else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(runner.stop(info.id, now=now), seconds)
+
+    async def tag(self, body: Mapping[str, Any]) -> None:
+        """Add and remove tags of a run."""
+        async with self._runner() as runner:
+            await runner.tag(text_of(body, "id"), add=texts_of(body, "add"), remove=texts_of(body, "remove"))
+
+
+__all__ = ["Acts"]

@@ -1,0 +1,271 @@
+"""Books: the runs that pages look at, folded once and continued with each further step.
+
+A book has a row for each step, which is what the page's list of steps, its timeline and its picture show: the page
+counts visits and edges up to the selected step itself, by adding up the rows before it. Where the run is at a step, and
+what a step changed, is read from the store on demand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic_core import to_json
+
+from graphengine.engine.step_json import encode_step
+from graphengine.engine.steps import (
+    Attempt,
+    Entered,
+    Mapped,
+    Message,
+    Outcome,
+    Recorded,
+    Refused,
+    Resumed,
+    Stopped,
+    Waiting,
+    failure_of,
+    falls_back,
+    ops_of,
+    outcome_of,
+    usage_of,
+)
+from graphengine.errors import StoreError, UnknownRun
+from graphengine.history.load import load_snapshot, outline_of
+from graphengine.history.visits import Visits
+from graphengine.render.text import one_line
+from graphengine.render.trace import Tally
+from graphengine.serve.inspector.pictures import Atlas
+from graphengine.state.json_values import clipped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.outline import Outline
+    from graphengine.engine.steps import Step
+    from graphengine.history.visit_tree import Entry
+    from graphengine.render.charts import Chart
+    from graphengine.render.trace import Counted
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunInfo, Store
+
+Row: TypeAlias = list[Any]
+"""`[seq, kind, path, visit, attempt, at, took, tone, targets, label, why, text, spots, edges, cost]`."""
+
+Drawn: TypeAlias = dict[str, str]
+"""A chart as `svg`, whose dark colours are in the page's style sheet, and in `words`."""
+
+_KEPT: Final = 8
+_CHUNK: Final = 2000
+_TEXT: Final = 110
+_LISTED: Final = 3
+_RECENT: Final = 300
+_NO_GRAPH: Final = Atlas({"graph": "", "nodes": [], "ways": []})
+
+
+class Book:
+    """One run, folded up to a step.
+
+    Attributes:
+        atlas: Its graphs.
+        visits: Its visits.
+        rows: A row for each step.
+    """
+
+    def __init__(self, atlas: Atlas, start: Any = None) -> None:  # noqa: ANN401 - a snapshot
+        self.atlas = atlas
+        self.visits = Visits(start)
+        self.rows: list[Row] = []
+        self._tally = Tally(atlas.scopes, self.visits)
+
+    def feed(self, steps: Sequence[Step]) -> None:
+        """Take the next steps."""
+        for step in steps:
+            entry, counted = self._tally.feed(step)
+            self.rows.append(_row(entry, counted, self.atlas))
+
+    def standings(self) -> dict[int, dict[str, Any]]:
+        """Return where the run is after its last step, by the number of the node."""
+        spots, found = self.atlas.spots, self._tally.standings()
+        return {spots[spot]: {"how": each.how, "notes": each.notes} for spot, each in found.items() if spot in spots}
+
+    def find(self, text: str) -> list[int]:
+        """Return the steps whose record contains a text, in any case, besides those whose row does."""
+        wanted = to_json(text).decode()[1:-1].casefold()  # as a quoted text has it
+        steps = [entry.step for entry in self.visits.entries]
+        return [step.seq for step in steps if wanted in encode_step(step).decode().casefold()]
+
+    def scores(self, path: str, column: float) -> Drawn:
+        """Return a chart of numbers of the state: those that the conditions compare, or those at a path.
+
+        Args:
+            path: The path, "" for none.
+            column: The width of the chart, in pixels.
+
+        Raises:
+            RenderError: The path is invalid, or there are no numbers.
+        """
+        from graphengine.render.charts import scores  # noqa: PLC0415 - only this read needs it
+
+        return _drawn(scores(self.atlas.outline, [entry.step for entry in self.visits.entries], path, column))
+
+    def timeline(self, column: float) -> Drawn:
+        """Return a chart of its rows over time, so wide in pixels."""
+        from graphengine.render.charts.timeline import timeline_of  # noqa: PLC0415 - the page opens without it
+
+        return _drawn(timeline_of(self.visits, column)) if self.visits.entries else {"svg": "", "words": ""}
+
+
+def _drawn(chart: Chart) -> Drawn:
+    return {"svg": chart.element(style=""), "words": chart.text()}
+
+
+class Books:
+    """The books of the runs that were looked at last."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._books: OrderedDict[tuple[str, float, str], tuple[Book, asyncio.Lock]] = OrderedDict()
+        self._atlases: dict[str, Atlas] = {}
+
+    async def atlas(self, fingerprint: str) -> Atlas:
+        """Return the graphs that were recorded under a fingerprint; without nodes if there are none."""
+        if fingerprint not in self._atlases:
+            with suppress(StoreError):  # a run whose outline is damaged can still be read
+                outline = await outline_of(self._store, fingerprint)
+                if outline is not None:
+                    self._atlases[fingerprint] = Atlas(outline)
+        return self._atlases.get(fingerprint, _NO_GRAPH)
+
+    def know(self, fingerprint: str, outline: Outline) -> None:
+        """Take the outline of a graph that may have no run yet."""
+        self._atlases[fingerprint] = Atlas(outline)
+
+    async def book(self, info: RunInfo) -> Book:
+        """Return the book of a run, with all its steps.
+
+        Raises:
+            UnknownRun: It was removed meanwhile.
+            StoreError: It cannot be read.
+        """
+        key = (info.id, info.created_at, info.fingerprint)  # a run with its id, or on another graph, has another book
+        if key not in self._books:
+            self._books[key] = Book(await self.atlas(info.fingerprint)), asyncio.Lock()
+        self._books.move_to_end(key)
+        book, lock = self._books[key]
+        while len(self._books) > _KEPT:
+            self._books.popitem(last=False)
+        async with lock:
+            try:
+                while len(book.rows) < info.seq:
+                    after = len(book.rows)
+                    steps = await self._store.steps(info.id, after, min(after + _CHUNK, info.seq))
+                    await asyncio.to_thread(book.feed, steps)
+                    _check_removed(info, is_removed=len(book.rows) == after)
+            except BaseException:
+                self._books.pop(key, None)  # a fold that stopped half-way cannot be continued
+                raise
+        return book
+
+    async def recent(self, info: RunInfo, seq: int) -> Book:
+        """Return a book of a run that ends with this step and begins a little before: quick however long the run is."""
+        before = max(0, seq - _RECENT)
+        start = await load_snapshot(self._store, info.id, before) if before else None
+        book = Book(await self.atlas(info.fingerprint), start)
+        book.feed(await self._store.steps(info.id, before, seq))
+        return book
+
+
+def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
+    if is_removed:
+        raise UnknownRun(f"run {info.id} was removed", where=f"run {info.id}", repair="look at the list of runs")
+
+
+def _row(entry: Entry, counted: Counted, atlas: Atlas) -> Row:
+    step, outcome = entry.step, outcome_of(entry.step)
+    why = outcome.why if outcome.why and outcome.why != "otherwise" else ""
+    cost_usd: float | None = usage_of(step).get("cost_usd", 0.0)
+    return [
+        step.seq,
+        step.kind,
+        step.path,
+        step.visit,
+        step.attempt,
+        step.at,
+        None if entry.took is None else round(entry.took, 4),
+        tone_of(step),
+        list(outcome.to),
+        outcome.edge,
+        _short(why),
+        _text(step),
+        [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],
+        [atlas.edges[edge] for edge in counted.edges if edge in atlas.edges],
+        cost_usd,
+    ]
+
+
+def tone_of(step: Step) -> str:
+    """Return the tone of a step: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, or ""."""
+    facts = step.data
+    if isinstance(facts, (Outcome, Stopped)) and facts.status == "failed":
+        return "failed"
+    if isinstance(facts, Attempt):
+        return "retry"
+    if failure_of(step) is not None:
+        return "fallback" if falls_back(step) else "retry"
+    if isinstance(facts, Resumed) and facts.crashed:
+        return "retry"
+    kinds = {"waiting": "waiting", "refused": "waiting", "recorded": "call", "stopped": "ended"}
+    return kinds.get(step.kind, "ended" if outcome_of(step).status else "")
+
+
+def _text(step: Step) -> str:
+    """Return a step on one line."""
+    failure, facts = failure_of(step), step.data
+    if failure is not None and failure.kind != "fail":
+        return _short(f"{failure.kind}: {failure.message}")
+    match facts:
+        case Waiting():
+            text = "; ".join(wait.question or name for name, wait in facts.waits.items())
+        case Recorded():
+            text = f"{facts.by['agent']} asked {facts.by['model']}" if facts.by else facts.name.rpartition(".")[2]
+        case Mapped():
+            text = f"{facts.count} items"
+        case Entered():
+            text = f"graph {facts.graph}"
+        case Message():
+            text = facts.topic
+        case Refused():
+            text = facts.message
+        case Stopped():
+            text = facts.stop.explanation
+        case _:
+            text = _updates(step)
+    return _short(text)
+
+
+def _short(text: str) -> str:
+    return clipped(one_line(text[: 4 * _TEXT]), _TEXT)
+
+
+def _updates(step: Step) -> str:
+    ops = [op for op in ops_of(step) if step.kind not in ("started", "entered") or op[-1] not in ("", [], {}, None)]
+    shown = [f"{op[1]} {'=' if op[0] in ('set', 'reduce') else '+='} {_value(op[-1])}" for op in ops[:_LISTED]]
+    return ", ".join(shown) + (" …" if len(ops) > _LISTED else "")
+
+
+def _value(value: JsonValue) -> str:
+    """Return a value in short, at a cost that does not depend on its size."""
+    if isinstance(value, str):
+        return value[:_TEXT]
+    if isinstance(value, dict):
+        return "{" + ", ".join([*islice(value, _LISTED), *["…"] * (len(value) > _LISTED)]) + "}"
+    if isinstance(value, list):
+        return f"[{len(value)}]"
+    return to_json(value).decode()
+
+
+__all__ = ["Book", "Books", "Row", "tone_of"]

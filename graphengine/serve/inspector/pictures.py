@@ -1,0 +1,109 @@
+"""Pictures of graphs for the page: drawn once for each graph, with a map from its parts to nodes and edges.
+
+A picture is drawn without a run, and light. The page lights its parts as at the selected step, and its style sheet has
+the dark colours, so that neither needs another picture.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.graph.options import END, FAIL, START
+from graphengine.render.drawing import drawing_of
+from graphengine.render.files import RenderError
+from graphengine.render.parts import plain_text
+from graphengine.render.scopes import path_at, scopes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.engine.outline import Outline
+    from graphengine.history.visit_tree import Place
+    from graphengine.render.parts import Box, Detail
+    from graphengine.render.scopes import Scope, Spot
+
+_NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
+_KEPT: Final = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """The graphs of an outline, with a number for each of their nodes and edges."""
+
+    outline: Outline
+
+    @cached_property
+    def scopes(self) -> Mapping[Place, Scope]:
+        """The graphs by place."""
+        return scopes_of(self.outline)
+
+    @cached_property
+    def spots(self) -> Mapping[Spot, int]:
+        """The number of each node."""
+        found = [(place, name) for place, scope in self.scopes.items() for name in (START, *scope.nodes, END, FAIL)]
+        return {spot: number for number, spot in enumerate(found)}
+
+    @cached_property
+    def edges(self) -> Mapping[tuple[Place, int], int]:
+        """The number of each edge."""
+        found = [(place, index) for place, scope in self.scopes.items() for index in range(len(scope.edges))]
+        return {edge: number for number, edge in enumerate(found)}
+
+    @property
+    def shape(self) -> list[object]:
+        """The nodes and edges without their conditions: graphs with the same shape have the same numbers."""
+        edges = [(place, e.source, e.target, e.label) for place, scope in self.scopes.items() for e in scope.edges]
+        return [*self.spots, *edges]
+
+
+class Pictures:
+    """The pictures that were drawn."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, Detail], dict[str, Any]] = {}
+
+    def picture(self, fingerprint: str, atlas: Atlas, detail: Detail) -> dict[str, Any]:
+        """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread."""
+        key = (fingerprint, detail)
+        if key not in self._made:
+            self._made[key] = _picture(atlas, detail)
+            for oldest in list(self._made)[:-_KEPT]:
+                self._made.pop(oldest, None)
+        return self._made[key]
+
+
+def _picture(atlas: Atlas, detail: Detail) -> dict[str, Any]:
+    """Draw an outline; where no painter is installed, describe it in words."""
+    from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
+
+    drawing = drawing_of(atlas.outline, detail=detail)
+    spots, edges = atlas.spots, atlas.edges
+    about: dict[str, Any] = {
+        "title": drawing.title,
+        "words": plain_text(drawing),
+        "svg": None,
+        "boxes": {},
+        "arrows": {},
+    }
+    about["nodes"] = {number: path_at(*spot) for spot, number in atlas.spots.items()}
+    try:
+        svg = svg_of(drawing, "light", is_part=True).decode()
+    except RenderError as error:
+        return {**about, "trouble": f"{error.message}; {error.repair}"}
+    named = _NAME.search(svg)
+    prefix = f"{named[1]}-" if named is not None else ""
+    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
+    for part in parts:
+        if part.spot is not None:
+            number = spots.get(part.spot)
+            about["boxes"][prefix + part.id] = {"spot": number, "name": part.name, "shape": part.shape}
+    for arrow in drawing.arrows:
+        numbers = [edges[edge] for edge in arrow.edges if edge in edges]
+        about["arrows"][prefix + arrow.id] = {"edges": numbers, "to": prefix + arrow.target, "failure": arrow.failure}
+    return {**about, "svg": svg}
+
+
+__all__ = ["Atlas", "Pictures"]

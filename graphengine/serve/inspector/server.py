@@ -1,0 +1,332 @@
+"""The server: routes, streams of events, and the program around them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import signal
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.history.selection import status_of
+from graphengine.serve.guard import Guard, PageAccess
+from graphengine.serve.inspector.acts import Acts
+from graphengine.serve.inspector.books import Books
+from graphengine.serve.inspector.feed import Feed
+from graphengine.serve.inspector.pictures import Pictures
+from graphengine.serve.inspector.queries import Query
+from graphengine.serve.inspector.views import Views
+from graphengine.serve.listening import HOST, Server, listen
+from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
+from graphengine.stores.addresses import shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from graphengine.serve.inspector.driving import Driver, Drives
+    from graphengine.serve.inspector.live import LiveRun
+    from graphengine.stores.base import RunInfo, Store
+
+_Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
+_Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
+
+_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs")
+_KINDS: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
+_LIST_SECONDS: Final = 0.2
+_MOST_BEHIND: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an inspector shows.
+
+    Attributes:
+        database: The path of the database, or its address.
+        reader: The same as a store that is only read, not open yet.
+        command: Returns a command line to paste, given a run or None, the command and its further words.
+        version: This package's version.
+        port: The port; 0 for a free one.
+        is_read_only: Whether nothing can be answered, sent, stopped or tagged.
+        drives: The graphs whose runs the page can start, resume and branch; None for none.
+    """
+
+    database: Path | str
+    reader: Store
+    command: Callable[..., str]
+    version: str
+    port: int = 0
+    is_read_only: bool = False
+    drives: Drives | None = None
+
+    def __post_init__(self) -> None:
+        if self.is_read_only and self.drives is not None:
+            raise InputError(
+                "a read-only inspector drives no run", where="--drive", repair="leave out --read-only or --drive"
+            )
+
+
+class _Server(Server):
+    """A server that ends without an error at Ctrl-C and SIGTERM; its handlers are there before the URL is printed."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, and in other threads
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+
+
+def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunInfo]:
+    """Serve until interrupted; return the runs that were driven here, and released.
+
+    Args:
+        settings: What to serve.
+        opened: Called with the URL once requests are accepted.
+
+    Raises:
+        InputError: The port is taken.
+        StoreError: The database cannot be read.
+    """
+    listening = listen(settings.port)
+    port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
+    app = application(settings)
+    guarded = Guard(app, PageAccess(port, token))
+    config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
+
+    async def whole() -> None:
+        await settings.reader.open()
+        try:
+            server = _Server(config)
+            opened(f"http://{HOST}:{port}/#token={token}")  # the port is open: early requests wait
+            await server.serve([listening])
+        finally:
+            await settings.reader.close()
+
+    asyncio.run(whole())
+    driver: Driver | None = app.state.driver
+    return () if driver is None else driver.released
+
+
+def application(settings: Settings) -> Starlette:
+    """Return the application, without its guard."""
+    store = settings.reader
+    books, feed = Books(store), Feed(store)
+    driver = None
+    if settings.drives is not None:
+        from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
+
+        driver = driving.Driver(settings.drives, settings.database, store, books, feed)
+    views = Views(
+        store, books, Pictures(), settings.command, _about(settings), {} if driver is None else driver.fingerprints
+    )
+    acts = Acts(settings.database, store, None if driver is None else lambda: driver.runner)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(feed.watch(), name="graphengine inspector feed")
+        try:
+            async with driver.opened() if driver is not None else nullcontext():
+                yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    writes: list[_Write] = [] if settings.is_read_only else [acts.answer, acts.send, acts.stop, acts.tag]
+    reads: list[_Read] = [*views.all]
+    if driver is not None:
+        writes += driver.writes
+        reads += driver.reads
+    routes = [Route(page, _page) for page in _PAGES]
+    routes += [Route("/static/{name:path}", _static)]
+    routes += [Route(f"/api/{view.__name__}", _reading(view)) for view in reads]
+    routes += [Route(f"/api/{act.__name__}", _writing(act), methods=["POST"]) for act in writes]
+    routes += [Route("/api/export", _download(views.export))]
+    routes += [Route("/api/events", _events(views, books, feed, {} if driver is None else driver.live))]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.driver = driver
+    return app
+
+
+def _about(settings: Settings) -> Mapping[str, Any]:
+    """Return what does not change while the server runs."""
+    drives = settings.drives
+    return {
+        "version": settings.version,
+        "database": shown(settings.database),
+        "read_only": settings.is_read_only,
+        "drives": None if drives is None else {"graphs": sorted(drives.graphs), "left_out": [*drives.left_out]},
+    }
+
+
+async def _page(_: Request) -> Response:
+    return _file("index.html")
+
+
+async def _static(request: Request) -> Response:
+    return _file(request.path_params["name"])
+
+
+def _file(name: str) -> Response:
+    """Return one of the page's files; only names in the package's list exist, so no path leaves the folder."""
+    if name not in _shell():
+        return Response("not found", 404)
+    content, kind = _shell()[name]
+    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _shell() -> Mapping[str, tuple[bytes, str]]:
+    """Return the files of the page, with their types."""
+    if not _FILES:
+        folder = files("graphengine.serve.inspector") / "static"
+        for part in (folder, folder / "vendor"):
+            for file in part.iterdir():
+                ending = file.name.rpartition(".")[2]
+                if file.is_file() and ending in _KINDS:
+                    name = file.name if part is folder else f"vendor/{file.name}"
+                    _FILES[name] = file.read_bytes(), _KINDS[ending]
+    return _FILES
+
+
+_FILES: Final[dict[str, tuple[bytes, str]]] = {}
+
+
+def _reading(view: _Read) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return json_answer(await view(Query(request.query_params)))
+        except GraphEngineError as error:
+            return refused(error, 422)
+
+    return endpoint
+
+
+def _writing(act: _Write) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            try:
+                body = json.loads(await request.body())
+            except (ValueError, RecursionError):
+                body = None
+            if not isinstance(body, dict):
+                raise InputError("the body is not a JSON object", where="body")
+            return json_answer(await act(body) or {})
+        except GraphEngineError as error:
+            return refused(error, 422)
+
+    return endpoint
+
+
+def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            text = await view(Query(request.query_params))
+        except GraphEngineError as error:
+            return refused(error, 422)
+        headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
+        return Response(text, media_type="application/json", headers=headers)
+
+    return endpoint
+
+
+def _events(
+    views: Views, books: Books, feed: Feed, live: Mapping[str, LiveRun]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            query = Query(request.query_params)
+            run_id, after = query.text("id"), query.seq("after") or 0
+        except GraphEngineError as error:
+            return refused(error, 422)
+        last = request.headers.get("last-event-id", "")
+        after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
+        stream = _list_events(feed) if run_id is None else _run_events(views, books, _Now(feed, live, run_id), after)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    return endpoint
+
+
+class _Now:
+    """What a run does between two steps, for one stream: it sends each text once, in pieces."""
+
+    def __init__(self, feed: Feed, live: Mapping[str, LiveRun], run_id: str) -> None:
+        self.feed = feed
+        self.run_id = run_id
+        self._live = live
+        self._sent: dict[int, int] = {}
+        self._run: LiveRun | None = None
+        self._was_shown = False
+
+    def document(self) -> Mapping[str, Any] | None:
+        """Return what is new; None if the run is not driven here."""
+        run = self._live.get(self.run_id)
+        if run is not self._run:
+            self._run, self._sent = run, {}
+        if run is None and not self._was_shown:
+            return None
+        self._was_shown = run is not None
+        if run is None:
+            return {"nodes": [], "texts": [], "trouble": None, "here": False}
+        found = run.document(self._sent)
+        self._sent = {each["number"]: each["at"] + len(each["text"]) for each in found["texts"]}
+        return found
+
+
+async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
+    yield stream_event({}, name="hello")
+    with feed.listener(None) as listener:
+        while True:
+            if await listener.changed(HEARTBEAT_SECONDS):
+                trouble = listener.trouble
+                yield stream_event(trouble or listener.version, name="trouble" if trouble else "changed")
+                await asyncio.sleep(_LIST_SECONDS)
+            else:
+                yield HEARTBEAT
+
+
+async def _run_events(views: Views, books: Books, now: _Now, after: int) -> AsyncIterator[bytes]:
+    """Yield each step after a seq once, in order, and where the run is; a page far behind gets `reset` and reloads."""
+    yield b"retry: 500\n\n"
+    shown: object = None
+    with now.feed.listener(now.run_id) as listener:
+        while True:
+            if not await listener.changed(HEARTBEAT_SECONDS):
+                yield HEARTBEAT
+                continue
+            if listener.trouble or listener.info is None:
+                yield stream_event(listener.trouble, name="trouble" if listener.trouble else "gone")
+                continue
+            info: RunInfo = listener.info
+            try:
+                book = await books.book(info)
+                if info.seq - after > _MOST_BEHIND:
+                    yield stream_event({}, name="reset", number=info.seq)
+                    after = info.seq
+                for row in book.rows[after : info.seq]:
+                    yield stream_event(row, name="step", number=row[0])
+                after = max(after, info.seq)
+                standing = (info, status_of(info))
+                if standing != shown:
+                    shown = standing
+                    yield stream_event(views.head(info, book), name="stands")
+                if (fresh := now.document()) is not None:
+                    yield stream_event(fresh, name="now")
+            except GraphEngineError as error:
+                yield stream_event(error.message, name="trouble")
+
+
+__all__ = ["HOST", "Settings", "application", "listen", "serve"]

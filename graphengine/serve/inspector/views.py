@@ -1,0 +1,425 @@
+"""What the page reads, each as a JSON document. The parts that commands write too are the same documents.
+
+Runs are named by a query parameter, since an id can be any text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
+
+from graphengine.agents.prompts import fill
+from graphengine.engine.snapshot import Snapshot
+from graphengine.errors import GraphEngineError, StoreError
+from graphengine.graph.question import holes
+from graphengine.history.export import export_run, to_json_text
+from graphengine.history.json_document import diff_document, head_facts, runs_document, spending_of_run
+from graphengine.history.load import States, diff, differences, load_snapshot, waits_of
+from graphengine.history.selection import STATUSES, status_of, stored_status
+from graphengine.history.step_document import failure_document, plain, step_document
+from graphengine.history.usage import usage_from
+from graphengine.render.parts import Detail
+from graphengine.render.scopes import path_at
+from graphengine.render.trace import tried_edges
+from graphengine.serve.inspector.books import tone_of
+from graphengine.serve.inspector.queries import BadQuery
+from graphengine.state.path import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from graphengine.engine.outline import NodeOutline
+    from graphengine.history.json_document import Runs, SpendingOfRun
+    from graphengine.history.visit_tree import Entry, Visit
+    from graphengine.serve.inspector.books import Book, Books
+    from graphengine.serve.inspector.pictures import Atlas, Pictures
+    from graphengine.serve.inspector.queries import Query
+    from graphengine.stores.base import RunInfo, Store
+
+_PAGE: Final = 200
+_COLUMNS: Final = (200.0, 600.0, 20_000.0)
+"""The least width of a chart in pixels, that of a page that names none, and the greatest."""
+_BARS: Final = 48
+_DAY: Final = 86_400.0
+_FEW_DAYS: Final = 3
+_KEPT: Final = 2000
+_COST_PAGES: Final = 50
+_UNUSED_RUNS: Final = 20
+_UNUSED_STEPS: Final = 2000
+
+
+@dataclass(slots=True)
+class Views:
+    """Reads of one database.
+
+    Attributes:
+        store: The database.
+        books: Its runs that were looked at.
+        pictures: Their pictures.
+        command: Returns a command line to paste, given the run or None, the command and its further words.
+        about: What the page shows of the database itself.
+        graphs: The fingerprints of the graphs whose runs can be driven here, by name.
+    """
+
+    store: Store
+    books: Books
+    pictures: Pictures
+    command: Callable[..., str]
+    about: Mapping[str, Any]
+    graphs: Mapping[str, str] = field(default_factory=dict)
+    _lines: OrderedDict[tuple[str, int, str], dict[str, Any]] = field(default_factory=OrderedDict)
+
+    @property
+    def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
+        """The reads, each under its name."""
+        first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.timeline)
+        more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
+        return *first, *more, self.graph, self.all_graphs
+
+    async def session(self, query: Query) -> dict[str, Any]:
+        """Return what does not change while the server runs."""
+        del query
+        return dict(self.about)
+
+    async def runs(self, query: Query) -> dict[str, Any]:
+        """Return a page of the list of runs, each with its status as shown."""
+        status = query.one_of("status", STATUSES)
+        stored = stored_status(status)
+        wanted: dict[str, Any] = {name: query.text(name) for name in ("graph", "tag", "text", "before")}
+        wanted |= {name: query.number(name) for name in ("begun_after", "begun_before")}
+        limit = int(min(query.number("limit") or _PAGE, 1000))
+        least = query.number("cost_above")
+        shown: list[RunInfo] = []
+        following: str | None = None
+        for _ in range(1 if least is None else _COST_PAGES):  # the store does not select by cost
+            found = await self.store.runs(limit=limit, status=stored, **wanted)
+            shown += [info for info in found if status in {None, status_of(info)} and _costs(info, least)]
+            wanted["before"] = following = found[-1].id if len(found) == limit else None
+            if following is None or len(shown) >= limit:
+                break
+        lines = plain(runs_document(shown).runs)
+        for line, info in zip(lines, shown, strict=True):
+            line["shown"] = status_of(info)
+        return {"runs": lines, "next": following}
+
+    async def overview(self, query: Query) -> dict[str, Any]:
+        """Return how many runs there are by status, graph and when they began."""
+        wanted = {"tag": query.text("tag"), "text": query.text("text")}
+        graph = query.text("graph")
+        counts = await self.store.counts(**wanted, every_seconds=_DAY)
+        statuses: dict[str, int] = {}
+        graphs: dict[str, int] = {}
+        for each in counts:
+            graphs[each.graph] = graphs.get(each.graph, 0) + each.runs
+            if graph in {None, each.graph}:
+                statuses[each.status] = statuses.get(each.status, 0) + each.runs
+        running = await self.store.runs(
+            limit=_KEPT, status="running", graph=graph, tag=wanted["tag"], text=wanted["text"]
+        )
+        for name in ("queued", "interrupted"):
+            statuses[name] = sum(status_of(info) == name for info in running)
+        statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
+        first = min((each.since for each in counts), default=0.0)
+        last = max((each.since for each in counts), default=0.0) + _DAY
+        base = max(60.0, round((last - first) / _BARS)) if last - first > _FEW_DAYS * _DAY else 60.0
+        fine = [each for each in await self.store.counts(**wanted, every_seconds=base) if graph in {None, each.graph}]
+        times = [each.since for each in fine] or [0.0]
+        width = base * ceil((max(times) - min(times)) / base / _BARS + 0.001)
+        bars: dict[float, dict[str, int]] = {}
+        for each in fine:
+            bar = bars.setdefault(min(times) + (each.since - min(times)) // width * width, {})
+            bar[each.status] = bar.get(each.status, 0) + each.runs
+        return {"statuses": statuses, "graphs": graphs, "width": width, "bars": sorted(bars.items())}
+
+    async def lines(self, query: Query) -> dict[str, Any]:
+        """Return the status of runs and its reason, for the visible part of the list.
+
+        A run's row has its summary as of the last change of its status. A run that is driven, or whose row an earlier
+        version wrote, is read from its snapshot.
+        """
+        found: dict[str, Any] = {}
+        for info in await self.store.infos(query.texts("id")[:_PAGE]):
+            shown = {"shown": status_of(info), "seq": info.seq, "updated_at": info.updated_at}
+            if info.summary is not None and info.status != "running":
+                found[info.id] = {"summary": info.summary, **shown}
+                continue
+            key = (info.id, info.seq, info.status)
+            if key not in self._lines:
+                with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
+                    self._lines[key] = _line(await load_snapshot(self.store, info.id, None))
+            if key in self._lines:
+                found[info.id] = self._lines[key] | shown
+        while len(self._lines) > _KEPT:
+            self._lines.popitem(last=False)
+        return found
+
+    async def branches(self, query: Query) -> Runs:
+        """Return the direct branches of a run."""
+        return runs_document(await self.store.branches([query.id()]))
+
+    async def run(self, query: Query) -> dict[str, Any]:
+        """Return a run as of a step, with the steps just before it."""
+        info, at = await self.store.info(query.id()), query.seq("at")
+        seq = min(at or info.seq, info.seq)
+        book = await self.books.recent(info, seq)
+        return {**self.head(info, book), "rows": book.rows, "commands": self._commands(info, seq)}
+
+    def head(self, info: RunInfo, book: Book) -> dict[str, Any]:
+        """Return where a run is after the last step of a book."""
+        snapshot = book.visits.snapshot
+        return {
+            **head_facts(info, snapshot),
+            "shown": status_of(info) if snapshot.seq == info.seq else snapshot.status,
+            "driver": info.driver,
+            "at": snapshot.seq,
+            "seq": info.seq,
+            "now": snapshot.now,
+            "began": info.created_at,
+            "updated_at": info.updated_at,
+            "took": snapshot.elapsed_seconds,
+            "fingerprint": info.fingerprint,
+            "standings": book.standings(),
+        }
+
+    def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
+        """Return the commands that need the graph's code, to paste."""
+        first = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)], "export": ["export"]}
+        return {key: self.command(info, *words) for key, words in first.items()}
+
+    async def rows(self, query: Query) -> dict[str, Any]:
+        """Return a row for each step of a run."""
+        info = await self.store.info(query.id())
+        return {"rows": (await self.books.book(info)).rows[: info.seq]}
+
+    async def timeline(self, query: Query) -> dict[str, Any]:
+        """Return a run over time."""
+        book = await self.books.book(await self.store.info(query.id()))
+        return {**await asyncio.to_thread(book.timeline, _column(query))}
+
+    async def usage(self, query: Query) -> SpendingOfRun:
+        """Return what a run spent, by agent, model and node."""
+        info = await self.store.info(query.id())
+        book = await self.books.book(info)
+        return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries])
+
+    async def state(self, query: Query) -> dict[str, Any]:
+        """Return the state of a run after a step: its own, and those of the graphs, arms and items it is in."""
+        snapshot = await load_snapshot(self.store, query.id(), query.seq("at") or None)
+        inner = {frame.id: frame.values for frame in snapshot.frames.values() if frame.id and frame.values}
+        return {"state": snapshot.root.values if snapshot.frames else {}, "inside": inner}
+
+    async def step(self, query: Query) -> dict[str, Any]:
+        """Return everything about one step."""
+        info, seq = await self.store.info(query.id()), query.seq("seq") or 0
+        book = await self.books.book(info)
+        if not 1 <= seq <= len(book.rows):
+            raise BadQuery(f"run {info.id} has no step {seq}", where="seq")
+        entry = book.visits.entries[seq - 1]
+        before = await load_snapshot(self.store, info.id, seq - 1) if seq > 1 else Snapshot()
+        states = States([entry.step], before)
+        was = states.before(entry) if before.frames else {}
+        document: dict[str, Any] = {
+            "step": step_document(entry.step),
+            "tone": tone_of(entry.step),
+            "took": entry.took,
+            "waited": entry.waited,
+            "tried": _tried(entry, book),
+            "changes": differences(was, states.after(entry)),
+            "commands": self._commands(info, seq),
+        }
+        visit = entry.visit
+        if visit is not None:
+            document["attempts"] = _attempts(visit)
+            document["calls"] = _calls(visit)
+            facts = _facts(visit, book)
+            if facts is not None and facts.get("agents"):
+                first = visit.entries[0].step.seq
+                earlier = await load_snapshot(self.store, info.id, first - 1) if first > 1 else Snapshot()
+                read = States([visit.entries[0].step], earlier).before(visit.entries[0])
+                document["agents"] = await asyncio.to_thread(_agents, facts, read)
+        return document
+
+    async def picture(self, query: Query) -> dict[str, Any]:
+        """Return the picture of a graph."""
+        fingerprint = query.id("fingerprint")
+        detail = query.one_of("detail", get_args(Detail)) or "brief"
+        atlas = await self.books.atlas(fingerprint)
+        draw = self.pictures.picture
+        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail))
+
+    async def compare(self, query: Query) -> dict[str, Any]:
+        """Return where two runs part, and the rows and pictures of both."""
+        ids = query.id("a"), query.id("b")
+        infos = [await self.store.info(run_id) for run_id in ids]
+        found = diff_document(await diff(self.store, *ids))
+        books = [await self.books.book(info) for info in infos]
+        heads = [self.head(info, book) for info, book in zip(infos, books, strict=True)]
+        first, second = (book.atlas.shape for book in books)
+        return {"diff": found, "heads": heads, "rows": [book.rows for book in books], "same": first == second}
+
+    async def find(self, query: Query) -> dict[str, Any]:
+        """Return the steps of a run whose record contains a text."""
+        book = await self.books.book(await self.store.info(query.id()))
+        return {"found": await asyncio.to_thread(book.find, query.id("text"))}
+
+    async def scores(self, query: Query) -> dict[str, Any]:
+        """Return numbers of a run's state over time."""
+        book = await self.books.book(await self.store.info(query.id()))
+        return {**await asyncio.to_thread(book.scores, query.text("path") or "", _column(query))}
+
+    async def export(self, query: Query) -> str:
+        """Return a run as the file that `graphengine export` writes."""
+        found = await export_run(self.store, query.id())
+        return await asyncio.to_thread(to_json_text, found, self.about["version"])
+
+    async def graph(self, query: Query) -> dict[str, Any]:
+        """Return a graph by name: as its newest run has it, with the edges that its newest runs took."""
+        name = query.id("graph")
+        newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
+        if not newest and name not in self.graphs:
+            raise BadQuery(f"there is no run of graph {name!r}", where="graph")
+        fingerprint = newest[0].fingerprint if newest else self.graphs[name]
+        counted = [info for info in newest if info.fingerprint == fingerprint and info.seq <= _UNUSED_STEPS]
+        edges: dict[int, int] = {}
+        visits: dict[int, int] = {}
+        for info in counted:
+            with suppress(GraphEngineError):
+                for row in (await self.books.book(info)).rows:
+                    for spot in row[12]:
+                        visits[spot] = visits.get(spot, 0) + 1
+                    for edge in row[13]:
+                        edges[edge] = edges.get(edge, 0) + 1
+        return {
+            "fingerprint": fingerprint,
+            "is_changed": self.graphs.get(name, fingerprint) != fingerprint,
+            "counted": len(counted),
+            "edges": edges,
+            "visits": visits,
+            "unused": _unused(await self.books.atlas(fingerprint), edges) if counted else [],
+            "runs": runs_document(newest).runs,
+            "command": self.command(None, "check", name),
+        }
+
+    async def all_graphs(self, query: Query) -> dict[str, Any]:
+        """Return the graphs that have runs or can be driven here, each with its runs by status."""
+        del query
+        found: dict[str, dict[str, int]] = {name: {} for name in self.graphs}
+        for each in await self.store.counts(every_seconds=_DAY):
+            runs = found.setdefault(each.graph, {})
+            runs[each.status] = runs.get(each.status, 0) + each.runs
+        return {"graphs": dict(sorted(found.items()))}
+
+
+def _column(query: Query) -> float:
+    """Return the width that the page has for a chart."""
+    least, usual, most = _COLUMNS
+    return min(most, max(least, query.number("column") or usual))
+
+
+def _costs(info: RunInfo, least: float | None) -> bool:
+    """Return whether models cost more than this until the run's status last changed; an unknown cost is not more."""
+    return least is None or (info.summary is not None and (info.summary.cost_usd or 0.0) > least)
+
+
+def _unused(atlas: Atlas, taken: Mapping[int, int]) -> list[dict[str, str]]:
+    """Return the edges that were never taken."""
+    return [
+        {
+            "from": path_at(place, edge.source),
+            "to": edge.target,
+            "label": edge.label,
+            "condition": edge.condition or edge.fork,
+        }
+        for (place, index), number in atlas.edges.items()
+        for edge in [atlas.scopes[place].edges[index]]
+        if number not in taken
+    ]
+
+
+def _line(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the status of a run and its reason."""
+    at = [frame.at for frame in snapshot.frames.values() if frame.at]
+    stop, failure = snapshot.stop, snapshot.failure
+    return {
+        "waits": waits_of(snapshot),
+        "error": failure_document(failure) if failure is not None else None,
+        "why": (stop.label or stop.explanation) if stop is not None else "",
+        "at": at[-3:],
+        "visits": snapshot.steps,
+        "took": snapshot.elapsed_seconds,
+        "usage": usage_from(snapshot.usage),
+        "read_at": time.time(),
+    }
+
+
+def _tried(entry: Entry, book: Book) -> list[dict[str, Any]]:
+    """Return the edges among which a step chose."""
+    edge = entry.edge
+    scope = book.atlas.scopes.get(edge.track.place) if edge is not None else None
+    if edge is None or scope is None or not edge.source:
+        return []
+    return [
+        {
+            "to": each.edge.target,
+            "label": each.edge.label,
+            "condition": each.edge.condition or each.edge.fork,
+            "why": each.why,
+            "taken": each.is_taken,
+        }
+        for each in tried_edges(scope, edge)
+    ]
+
+
+def _attempts(visit: Visit) -> list[dict[str, Any]]:
+    """Return the attempts of a visit."""
+    return [
+        {
+            "number": each.number,
+            "seq": each.seq,
+            "took": each.ended - each.began if each.began else None,
+            "error": failure_document(each.failure) if each.failure is not None else None,
+            "fallback": each.is_fallback,
+            "retried": each.is_retried,
+            "due": each.due,
+        }
+        for each in visit.attempts
+    ]
+
+
+def _calls(visit: Visit) -> list[dict[str, Any]]:
+    """Return the recorded work of a visit: the turns of models, the calls of tools, and other steps."""
+    return [
+        {"seq": document.seq, "took": each.took, **plain(document.detail), "usage": document.usage}
+        for each in visit.entries
+        if each.step.kind == "recorded"
+        for document in [step_document(each.step)]
+    ]
+
+
+def _facts(visit: Visit, book: Book) -> NodeOutline | None:
+    """Return what the outline has of a visit's node."""
+    scope = book.atlas.scopes.get(visit.track.place)
+    return scope.nodes.get(visit.node) if scope is not None else None
+
+
+def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the instructions of the agents at a node, and their prompts filled again from the recorded state."""
+    named = [text.partition("=") for text in facts.get("reads", ())]
+    found: list[dict[str, Any]] = []
+    for choice, agent in facts.get("agents", {}).items():
+        template, filled = agent.get("prompt", ""), ""
+        with suppress(GraphEngineError):  # a function writes the prompt, or it reads a value that is not recorded
+            parsed = {name: parse(path) for name, _, path in named if path}
+            more = {name: path.walk(values.get(path.root)) for name, path in parsed.items()}
+            filled = fill(template, {**values, **more}, []) if holes(template) else ""
+        about: dict[str, Any] = {**agent}
+        found.append(about | {"choice": choice, "filled": filled})
+    return found
+
+
+__all__ = ["Views"]

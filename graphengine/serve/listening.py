@@ -1,0 +1,122 @@
+"""A listening socket, and a server whose owner handles the signals and whose connections are limited.
+
+uvicorn's own options do not limit them: `limit_concurrency` answers 503, to everybody, once a request is complete, and
+`timeout_keep_alive` begins after the first answer.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from graphengine.errors import InputError
+from graphengine.serve.connections import Connections, most_connections
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+HOST: Final = "127.0.0.1"
+_BURST: Final = 32
+"""How many connections the event loop accepts in one turn, before it can refuse any of them."""
+_QUEUE: Final = 1024
+"""How many connections the system holds until they are accepted."""
+
+
+class _State(ServerState):
+    def __init__(self) -> None:
+        super().__init__()
+        self.limited = Connections(most_connections())
+
+
+class _Protocol(H11Protocol):
+    """A connection that tells whether its client keeps it waiting."""
+
+    server_state: _State
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.server_state.limited.open(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.server_state.limited.close(self.transport)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._note()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._note()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._note()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._note()
+
+    def _note(self) -> None:
+        request, limited = self.cycle, self.server_state.limited
+        if request is None or request.more_body or request.response_complete or self.flow.write_paused:
+            limited.wait(self.transport)
+        else:
+            limited.work(self.transport)
+
+
+class Server(uvicorn.Server):
+    """A server that leaves the signals to its owner; uvicorn's own dies of the signal after it ended."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        config.http, config.backlog = _Protocol, _BURST
+        super().__init__(config)
+        self.server_state = _State()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve."""
+        await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(_QUEUE)  # asyncio takes one number for both
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """Listen on a port, by default on 127.0.0.1 only.
+
+    Raises:
+        InputError: It is taken, or not allowed, or the host is not one of this machine's.
+    """
+    listening: socket.socket | None = None
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind)
+        if sys.platform != "win32":  # there it would let another program take the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(64)
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        repair = "choose another with --port; --port 0 finds a free one"
+        if isinstance(error, socket.gaierror):
+            repair = "give an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+        raise InputError(
+            f"port {port} cannot be used: {error.strerror}", where=f"{host}:{port}", repair=repair
+        ) from error
+    return listening
+
+
+__all__ = ["HOST", "Server", "listen"]

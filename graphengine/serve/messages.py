@@ -1,0 +1,147 @@
+"""Bodies of requests, answers in JSON, and server-sent events."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from msgspec import to_builtins
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from graphengine.errors import (
+    GraphEngineError,
+    GraphNotFound,
+    InputError,
+    RunExists,
+    RunIsDriven,
+    RunnerClosed,
+    StoreError,
+    UnknownRun,
+    UnknownStep,
+)
+from graphengine.history.step_document import error_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import Message, Receive, Send
+
+BODY_BYTES: Final = 1 << 20
+"""The largest body of a request."""
+
+
+class RequestInvalid(GraphEngineError):
+    """A request has an unknown path, a method or content type that does not fit, or a body that is not JSON.
+
+    Args:
+        status: The status of the answer.
+    """
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, status: int = 400, where: str = "", repair: str = "") -> None:
+        super().__init__(message, where=where, repair=repair)
+        self.status = status
+
+
+class NotAuthorized(GraphEngineError):
+    """A request has no token, signature or cookie, or a wrong one."""
+
+    code = "not_authorized"
+    status: ClassVar[int] = 401
+
+
+def _encoded(content: object) -> bytes:
+    """Return a document, or plain values, as JSON."""
+    return to_json(to_builtins(content), inf_nan_mode="null")
+
+
+def is_same(given: str, expected: str) -> bool:
+    """Compare in a time that does not depend on where they differ."""
+    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+
+
+async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
+    """Read a body, at most one byte more than allowed and what came with it."""
+    body = bytearray()
+    while len(body) <= most:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or not message.get("more_body"):
+            break
+    return bytes(body)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that returns the body that was read."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return again
+
+
+def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
+    """Return a `send` that adds headers to the answer."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *headers]
+        await send(message)
+
+    return send_with_headers
+
+
+def json_answer(content: object, status: int = 200) -> Response:
+    """Return an answer in JSON, which caches do not store."""
+    body = _encoded(content)
+    return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def refused(error: GraphEngineError, other: int = 500) -> Response:
+    """Return the answer to a request that cannot be served; `other` is the status for kinds that have none."""
+    status = 503 if isinstance(error, StoreError | RunnerClosed) else other
+    if isinstance(error, RequestInvalid | NotAuthorized):
+        status = error.status
+    elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound):
+        status = 404
+    elif isinstance(error, RunExists | RunIsDriven):
+        status = 409
+    elif isinstance(error, InputError):
+        status = 413 if error.code == "too_large" else 422
+    return json_answer(error_document(error), status)
+
+
+STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""The headers of a stream of events: caches do not store it, and proxies do not buffer it."""
+
+HEARTBEAT_SECONDS: Final = 15.0
+"""How often a stream of events sends something, so that a connection that broke is noticed."""
+
+HEARTBEAT: Final = b": still here\n\n"
+
+
+def stream_event(content: object, *, name: str = "", number: int | str | None = None) -> bytes:
+    """Return one server-sent event."""
+    head = f"id: {number}\n" if number is not None else ""
+    kind = f"event: {name}\n" if name else ""
+    return f"{head}{kind}data: ".encode() + _encoded(content) + b"\n\n"
+
+
+__all__ = [
+    "BODY_BYTES",
+    "HEARTBEAT",
+    "HEARTBEAT_SECONDS",
+    "STREAM_HEADERS",
+    "NotAuthorized",
+    "RequestInvalid",
+    "body_of",
+    "is_same",
+    "json_answer",
+    "refused",
+    "replayed",
+    "stream_event",
+    "with_headers",
+]

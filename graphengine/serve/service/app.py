@@ -1,0 +1,367 @@
+"""The endpoints of the service. Each calls one method of a `Runner`; a `Worker`, here or elsewhere, drives the runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UNSET
+from pydantic_core import to_jsonable_python
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from graphengine.engine.steps import OVER
+from graphengine.errors import (
+    GraphEngineError,
+    GraphNotFound,
+    InputError,
+    StoreCorrupt,
+    StoreError,
+    UnknownRun,
+)
+from graphengine.history.json_document import run_now_document, runs_document
+from graphengine.history.load import load_snapshot
+from graphengine.history.step_document import error_document, plain
+from graphengine.runner.arguments import plan_of
+from graphengine.runner.event_json import event_document
+from graphengine.runner.result import result_of
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.serve.health import Health, health_of
+from graphengine.serve.messages import (
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    STREAM_HEADERS,
+    RequestInvalid,
+    json_answer,
+    refused,
+    stream_event,
+)
+from graphengine.serve.service.openapi import ENDPOINTS, START, description
+from graphengine.serve.service.requests import (
+    Answer,
+    EventParameters,
+    ListParameters,
+    Message,
+    NoParameters,
+    RunParameters,
+    ServiceFailed,
+    StartParameters,
+    StopRequest,
+    delivery_of,
+    fields_of,
+    is_signed,
+    json_body,
+    parameters_of,
+)
+from graphengine.serve.service.starting import Start, started
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+
+    from graphengine.api.graph import Graph
+    from graphengine.api.runner import Runner
+    from graphengine.runner.run_events import Event
+    from graphengine.stores.base import RunInfo
+    from graphengine.worker.worker import Worker
+
+_LOG: Final = logging.getLogger("graphengine")
+_STOP_SECONDS: Final = 2.0
+_BLANKS: Final = re.compile(r"\s+")
+_LAST: Final = ".ended"
+_FAILED: Final = "the service failed; its log has the cause"
+
+
+class Service:
+    """The endpoints.
+
+    Args:
+        runner: An open Runner.
+        graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
+        queue: The queue in which runs are started, unless a request names one.
+        worker: The worker that drives the runs of that queue in this process; None if others do.
+        version: This package's version.
+        takes_webhooks: Whether requests can be signed in place of a token.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a service is made of
+        self,
+        runner: Runner,
+        graphs: Mapping[str, Graph[Any]],
+        *,
+        queue: str,
+        worker: Worker | None,
+        version: str,
+        takes_webhooks: bool,
+    ) -> None:
+        self._runner = runner
+        self._graphs = graphs
+        self._queue = queue
+        self._worker = worker
+        self._stopping = asyncio.Event()
+        self._stops: set[asyncio.Task[None]] = set()
+        self._openapi = description(graphs, version, takes_webhooks=takes_webhooks)
+
+    def stop(self) -> None:
+        """End the open streams and the requests that wait."""
+        self._stopping.set()
+
+    def application(self) -> Starlette:
+        """Return the application, without its guard."""
+        routes = [Route("/openapi.json", _endpoint(self.openapi))]
+        for each in (START, *ENDPOINTS):
+            path = each.path.replace("{run_id}", "{run_id:path}")
+            methods = ["POST"] if each is START or each.body is not None else ["GET"]
+            routes.append(Route(path, _endpoint(getattr(self, each.name)), methods=methods))
+        return Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint})
+
+    async def health(self, request: Request) -> Response:
+        """Return whether the service works. It needs no token, so it names no runs."""
+        del request
+        health = Health("working", None)
+        if self._worker is not None:
+            health = health_of(self._worker)
+        else:
+            try:
+                await self._runner.runs(limit=1)
+            except StoreError as failed:
+                health = Health("failing", failed.code)
+        return json_answer(health, health.http_status)
+
+    async def openapi(self, request: Request) -> Response:
+        """Return the description of the service."""
+        del request
+        return json_answer(self._openapi)
+
+    async def start(self, request: Request) -> Response:
+        """Start a run, or return the one that the same request started before."""
+        name = request.path_params["graph"]
+        graph = self._graphs.get(name)
+        if graph is None:
+            near = did_you_mean(name, self._graphs)
+            raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
+        query = parameters_of(request, StartParameters)
+        key, run_id, field = delivery_of(request), query.run_id, query.field
+        if run_id is not None and "idempotency-key" in request.headers:
+            repair = "leave one out: a run_id alone is enough to start a run once"
+            raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
+        if run_id is not None and is_signed(request):
+            repair = "leave it out, or send the token: the signature does not cover it"
+            raise InputError("a signed request cannot choose the run's id", where="parameter run_id", repair=repair)
+        body = await json_body(request, {})
+        if field is None and not isinstance(body, dict):
+            repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
+            raise InputError("the body is not a JSON object", where="body", repair=repair)
+        wanted = Start(
+            graph,
+            body if field is None else {field: body},
+            run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None),
+            query.queue or self._queue,
+            query.priority,
+            query.key,
+            query.tag,
+        )
+        found, is_new = await started(self._runner, wanted)
+        return await self._now(found, 201 if is_new else 200)
+
+    async def list_runs(self, request: Request) -> Response:
+        """Return the newest runs of the graphs."""
+        query = parameters_of(request, ListParameters)
+        graph, before = query.graph, query.before
+        if graph is not None and graph not in self._graphs:
+            near = did_you_mean(graph, self._graphs)
+            raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
+        if before is not None:
+            await self._info_of(before)
+        found: list[RunInfo] = []
+        for name in self._graphs if graph is None else (graph,):
+            chosen = {"status": query.status, "graph": name, "tag": query.tag, "before": before}
+            found += await self._runner.runs(**chosen, limit=query.limit)
+        found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: query.limit]
+        waiting = {}
+        for info in found:
+            if info.status == "waiting":
+                with suppress(UnknownRun, StoreCorrupt):  # removed, or for `graphengine doctor`
+                    waiting[info.id] = await load_snapshot(self._runner.store, info.id, None)
+        return json_answer(runs_document(found, waiting))
+
+    async def get_run(self, request: Request) -> Response:
+        """Return a run; with `wait`, once it is over or waits."""
+        query = parameters_of(request, RunParameters)
+        info = await self._info(request)
+        seconds, after = query.wait, query.after
+        if seconds and not (info.seq > after and info.status != "running"):
+            following = asyncio.create_task(self._settled(info, after))
+            try:
+                await self._in_time(following, seconds)
+            finally:
+                await _cancelled(following)
+        return await self._now(info.id)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a question of a run."""
+        parameters_of(request, NoParameters)
+        info = await self._info(request)
+        body = fields_of(await json_body(request), Answer)
+        await self._runner.answer(info.id, body.value, question=body.question)
+        return await self._now(info.id, 202)
+
+    async def send(self, request: Request) -> Response:
+        """Send a message to a run."""
+        parameters_of(request, NoParameters)
+        info = await self._info(request)
+        body = fields_of(await json_body(request), Message)
+        await self._runner.send(info.id, body.topic, body.payload, key=delivery_of(request))
+        return await self._now(info.id, 202)
+
+    async def stop_run(self, request: Request) -> Response:
+        """Stop a run at its next safe point, or at once."""
+        parameters_of(request, NoParameters)
+        info = await self._info(request)
+        body = fields_of(await json_body(request, {}), StopRequest)
+        stopping = asyncio.create_task(self._runner.stop(info.id, body.why or "asked", now=bool(body.now)))
+        self._stops.add(stopping)  # it continues after the answer
+        stopping.add_done_callback(self._stops.discard)
+        await self._in_time(stopping, _STOP_SECONDS)
+        return await self._now(info.id, 202)
+
+    async def events(self, request: Request) -> Response:
+        """Return the stream of the events of a run."""
+        query = parameters_of(request, EventParameters)
+        info, after = await self._info(request), query.after
+        last = request.headers.get("last-event-id", "")
+        if last == f"{info.seq}{_LAST}" and info.status in OVER:
+            return Response(status_code=204)  # a browser does not connect again
+        number = last.removesuffix(_LAST)
+        if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
+            repair = "send the id of the last event that was received"
+            raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
+        stream = self._stream(info, int(number) if last else after)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    async def _info(self, request: Request) -> RunInfo:
+        """Return the row of a run of one of the graphs."""
+        return await self._info_of(request.path_params["run_id"])
+
+    async def _info_of(self, run_id: str) -> RunInfo:
+        info = await self._runner.info(run_id)
+        if info.graph not in self._graphs:
+            message = f"this service has no run {run_id!r}"
+            raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
+        return info
+
+    async def _now(self, run_id: str, status: int = 200) -> Response:
+        """Return a run as it is now."""
+        info = await self._runner.info(run_id)
+        snapshot = await load_snapshot(self._runner.store, run_id, None)
+        graph, output = self._graphs[info.graph], UNSET
+        if graph.result is not None and snapshot.status == "finished":
+            result = result_of(plan_of(graph, None), snapshot)
+            output = to_jsonable_python(result.output, by_alias=False, fallback=str)
+        return json_answer(run_now_document(info, snapshot, output), status)
+
+    async def _settled(self, info: RunInfo, after: int) -> None:
+        """Return when a run is over or waits, and has a step after this seq."""
+        last = info.seq
+        events = self._runner.watch(info.id, self._graphs[info.graph], after=last)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, StepRecorded):
+                    last = event.seq
+                waits = isinstance(event, StatusChanged) and event.status == "waiting" and last > after
+                if waits or isinstance(event, RunEnded):
+                    return
+
+    async def _in_time(self, work: asyncio.Task[None], seconds: float) -> None:
+        """Wait for something, until the time is over or the service stops."""
+        stopped = asyncio.create_task(self._wait_for_stop())
+        try:
+            await asyncio.wait((work, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            await _cancelled(stopped)
+
+    async def _wait_for_stop(self) -> None:
+        await self._stopping.wait()
+
+    async def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
+        """Yield the events of a run until it is over, with heartbeats in between."""
+        yield b"retry: 1000\n\n"
+        events = self._runner.watch(info.id, self._graphs[info.graph], after=after)
+        stopped = asyncio.create_task(self._wait_for_stop())
+        following = asyncio.create_task(_next(events))
+        try:
+            while not stopped.done():
+                tasks = following, stopped
+                await asyncio.wait(tasks, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    yield HEARTBEAT
+                    continue
+                event = following.result()
+                if event is None:
+                    return
+                following = asyncio.create_task(_next(events))
+                yield stream_event(event_document(event, info), number=_number(event))
+        except GraphEngineError as error:
+            yield stream_event(_trouble(error))
+        except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
+            _LOG.exception("the stream of run %s failed", info.id)
+            failed = ServiceFailed(_FAILED, where=f"run {info.id!r}")
+            yield stream_event(_trouble(failed))
+        finally:
+            await _cancelled(following, stopped)
+            await events.aclose()
+
+
+def _trouble(error: GraphEngineError) -> dict[str, Any]:
+    """Return what a stream sends in place of further events."""
+    return {**plain(error_document(error)), "event": "trouble"}
+
+
+async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
+    return await anext(events, None)
+
+
+def _number(event: Event) -> int | str | None:
+    """Return the id of an event, with which a reader that lost its connection continues; None for a live event."""
+    if isinstance(event, StepRecorded):
+        return event.seq
+    return f"{event.result.seq}{_LAST}" if isinstance(event, RunEnded) else None
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _endpoint(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except GraphEngineError as error:
+            return refused(error)
+        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
+            _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
+            return refused(ServiceFailed(_FAILED, where=request.url.path))
+
+    return endpoint
+
+
+async def _no_endpoint(request: Request, error: Exception) -> Response:
+    """Answer a request for a path or with a method that does not exist."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    what = f"the method {request.method} is not allowed" if status == 405 else "there is nothing"  # noqa: PLR2004
+    message, repair = f"{what} at {request.url.path}", "GET /openapi.json lists the endpoints"
+    return refused(RequestInvalid(message, status=status, where=request.url.path, repair=repair))
+
+
+__all__ = ["Service"]

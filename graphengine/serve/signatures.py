@@ -1,0 +1,74 @@
+"""Signatures of webhooks: whether a body was signed with the secret that its sender shares with this service.
+
+Source: https://www.standardwebhooks.com (`webhook-id`, `webhook-timestamp`, `webhook-signature`), and
+https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries (`X-Hub-Signature-256`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Final
+
+from graphengine.serve.messages import is_same
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
+_PREFIX: Final = "whsec_"
+_LATE_SECONDS: Final = 300.0
+"""How far the time of a signature can be from now, so that a recorded request cannot be sent again later."""
+
+
+def key_of(secret: str) -> bytes:
+    """Return the key of a secret: base64 after `whsec_`, as Standard Webhooks write it, else its bytes.
+
+    Raises:
+        ValueError: It is not base64, or empty: anyone could sign with an empty key.
+    """
+    if not secret.startswith(_PREFIX):
+        return secret.encode()
+    try:
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+    if not key:
+        raise ValueError("the key is empty")
+    return key
+
+
+def has_signature(headers: Headers) -> bool:
+    """Return whether a request is signed, rightly or not."""
+    return "webhook-signature" in headers or "x-hub-signature-256" in headers
+
+
+def is_signed(headers: Headers, body: bytes, key: bytes, now: float) -> bool:
+    """Return whether a request has a valid signature of its body.
+
+    Args:
+        headers: Its headers.
+        body: Its body.
+        key: The key of the secret.
+        now: The time, epoch seconds.
+
+    Example:
+        >>> from starlette.datastructures import Headers
+        >>> headers = Headers({"X-Hub-Signature-256": "sha256=" + hmac.new(b"key", b"{}", "sha256").hexdigest()})
+        >>> is_signed(headers, b"{}", b"key", 0.0), is_signed(headers, b"[]", b"key", 0.0)
+        (True, False)
+    """
+    given = headers.get("webhook-signature")
+    if given is None:
+        signature = hmac.new(key, body, hashlib.sha256).hexdigest()
+        return is_same(headers.get("x-hub-signature-256", ""), f"sha256={signature}")
+    number, time = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not number or not (time.isascii() and time.isdecimal()) or abs(now - int(time)) > _LATE_SECONDS:
+        return False
+    made = hmac.new(key, f"{number}.{time}.".encode() + body, hashlib.sha256).digest()
+    expected = f"v1,{base64.b64encode(made).decode()}"
+    return any(is_same(each, expected) for each in given.split())
+
+
+__all__ = ["has_signature", "is_signed", "key_of"]

@@ -1,0 +1,159 @@
+"""Secrets in texts that are to be written or shown: how to find them, and what replaces them.
+
+Three kinds count as secrets: what the caller names, such as the key of a model; the value of every environment variable
+whose name suggests one; and texts in the form of providers' keys. The last two are an additional safeguard only: a
+password that is not in the environment and has no form of its own is not recognized. The secret fields of a state are
+`graphengine.state.secret`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_origin
+
+from pydantic import BaseModel
+
+from graphengine.state.secret import clear_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+MARK: Final = "[secret]"
+"""What stands for a secret."""
+LEAST: Final = 6
+"""Shorter values of variables, in characters, are not hidden: they occur in texts by chance."""
+_LEAST_KNOWN: Final = 4
+"""Shorter keys are placeholders for servers that need none, and occur in many words; they are not hidden."""
+
+_NAMES: Final = "key|token|secret|passw|credential"
+_NAMED: Final = re.compile(_NAMES, re.IGNORECASE)
+_OPTION: Final = re.compile(rf"(-[\w-]{{0,40}}?(?:{_NAMES}|auth)[\w-]{{0,40}}[= ])\S+", re.IGNORECASE)
+_LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_KEY: Final = re.compile(
+    r"""
+      (?<![A-Za-z0-9]) (?:
+        sk-[A-Za-z0-9_*-]{6,}                               # Anthropic, OpenAI and those that speak like it
+      | (?: gh[pousr]_ | github_pat_ | glpat- | hf_ | gsk_ | xai- | xox[abeprs]- ) (?=[A-Za-z_-]*\d) [A-Za-z0-9_-]{10,}
+      | AKIA[0-9A-Z]{12,} | AIza[0-9A-Za-z_-]{20,}          # Amazon, Google
+      | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # a JSON Web Token
+      )
+    | (?<=\bbearer\ ) (?=[^\s"'\\]*\d) [A-Za-z0-9._~+/=-]{8,}  # with a digit: "bearer" also occurs in prose
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_USER: Final = re.compile(r".*@", re.DOTALL)
+_QUERY: Final = re.compile(r"([?#]).*", re.DOTALL)
+_CUT: Final = r"\1…"
+_HINTS: Final = (
+    "sk-",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "hf_",
+    "gsk_",
+    "xai-",
+    "xox",
+    "akia",
+    "aiza",
+    "eyj",
+    "bearer ",
+)
+"""Every key contains one of these, in lower case; searching for them first is cheap."""
+
+
+def hidden(value: T, *, known: Iterable[str] = ()) -> T:
+    """Return a text without secrets, or a JSON value or pydantic instance with every text in it, dict keys included.
+
+    A variable's value is replaced by `[secret NAME]`, another secret by `[secret]`.
+
+    Args:
+        value: The value.
+        known: Secrets that the caller knows.
+
+    Example:
+        >>> hidden({"header": "Bearer abcdef123456", "key": "my key"}, known=["my key"])
+        {'header': 'Bearer [secret]', 'key': '[secret]'}
+    """
+    return cast("T", _hidden(value, _hider(known)))
+
+
+def names_secret(name: str) -> bool:
+    """Return whether the name of a variable suggests that its value is a secret."""
+    return _NAMED.search(name) is not None
+
+
+def without(text: str, known: Iterable[str]) -> str:
+    """Return a text without these secrets, the longest first."""
+    for secret in sorted(known, key=len, reverse=True):
+        if len(secret) >= _LEAST_KNOWN:
+            text = text.replace(secret, MARK)
+    return text
+
+
+def without_options(text: str) -> str:
+    """Return a command without the values of options whose names suggest secrets, and without logins in addresses.
+
+    Example:
+        >>> without_options("serve --api-key=abc pg://me:abc@host/db")
+        'serve --api-key=[secret] pg://[secret]@host/db'
+    """
+    return _OPTION.sub(rf"\1{MARK}", _LOGIN.sub(f"{MARK}@", text))
+
+
+def struck(text: str) -> str:
+    """Return a text with an address, without possible credentials: everything up to its last @, and its query.
+
+    Invalid addresses are struck as well: a mistyped one may have a password too.
+
+    Example:
+        >>> struck("openai-chat:m@http://me:secret@host/v1"), struck("http://host/v1?key=secret")
+        ('openai-chat:m@http://…@host/v1', 'http://host/v1?…')
+    """
+    before, scheme, rest = text.partition("://")
+    if not scheme:
+        return hidden(text)
+    if "@" in rest and _QUERY.search(rest):  # the @ may be part of the query, or the ? of a password
+        return hidden(f"{before}{scheme}…")
+    return hidden(f"{before}{scheme}{_USER.sub('…@', _QUERY.sub(_CUT, rest))}")
+
+
+def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that hides these secrets, and those of the present environment."""
+    given = list(secrets)
+    names: dict[str, str] = {}
+    for name, secret in sorted(os.environ.items()):
+        if len(secret) >= LEAST and names_secret(name):
+            for form in clear_texts(secret):
+                names.setdefault(form, name)
+    known = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
+
+    def hide(text: str) -> str:
+        text = without(text, given) if given else text
+        for form, name in known:
+            if form in text:  # most texts have none, and this check is cheap
+                text = text.replace(form, f"[secret {name}]")
+        lower = text.lower()
+        return _KEY.sub(MARK, text) if any(hint in lower for hint in _HINTS) else text
+
+    return hide
+
+
+def _hidden(value: object, hide: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, BaseModel):
+        free = [name for name, info in type(value).model_fields.items() if get_origin(info.annotation) is not Literal]
+        return value.model_copy(update={name: _hidden(getattr(value, name), hide) for name in free})
+    if isinstance(value, Mapping):
+        return {hide(str(key)): _hidden(item, hide) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_hidden(item, hide) for item in value)
+    return value

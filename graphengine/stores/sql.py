@@ -1,0 +1,504 @@
+"""`SQLStore`: what a store in a database does whatever the database is.
+
+It opens and closes, knows which runs are driven here, releases what a cancelled caller took, and awaits. How a database
+reads is a `Reads`; how it opens, queues its writes and closes is in the store of its dialect, a subclass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct
+from pydantic_core import from_json, to_json
+
+from graphengine.errors import GraphEngineError, StoreReadOnly
+from graphengine.stores.base import KeptSchedule, Page, QueueCount
+from graphengine.stores.closing import finish
+from graphengine.stores.dispatch import limits_text, read_limits
+from graphengine.stores.refusals import check_process, lease_lost, not_open
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from weakref import WeakSet
+
+    from graphengine.engine.outline import Outline
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import (
+        Append,
+        Count,
+        Loaded,
+        Message,
+        OwnerInfo,
+        Pick,
+        QueueLimits,
+        RunInfo,
+        Status,
+        Taken,
+    )
+    from graphengine.stores.snapshots import Tail
+
+T = TypeVar("T")
+ConnectionT = TypeVar("ConnectionT")
+OwnT = TypeVar("OwnT")
+"""What a read must know of this process to tell which runs are driven."""
+
+log = logging.getLogger("graphengine.stores")
+
+
+class Claimed(Struct, gc=False):
+    """A run that this store drives."""
+
+    key: int
+    fence: int
+    tail: Tail
+
+
+class Haul(NamedTuple):
+    """What one call took: the runs, and those that are driven here now, by id."""
+
+    taken: Sequence[Taken]
+    claimed: Mapping[str, Claimed]
+
+
+class Sender(Protocol):
+    """Sends writes from an event loop, which is idle until the answer comes."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is awaited."""
+        ...
+
+
+SENDERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Sender]]] = WeakKeyDictionary()
+"""The senders of each event loop. The clock of a test does not jump while one of them awaits an answer."""
+
+
+class Promise(Struct, Generic[T], eq=False):
+    """A result, and the future that gets it; both are set on the thread that writes."""
+
+    future: asyncio.Future[T]
+    result: T | None = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """Resolve the future unless it was cancelled; called on the loop after the commit."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
+
+
+class Ownership(Protocol):
+    """This process's lease on a database.
+
+    Attributes:
+        owed: Released runs, with their fences, whose release is not recorded yet. Each renewal tries again.
+    """
+
+    owed: set[tuple[str, int]]
+
+    @property
+    def id(self) -> str:
+        """The owner's id."""
+        ...
+
+
+LeaseT = TypeVar("LeaseT", bound=Ownership)
+
+
+class Reads(NamedTuple, Generic[ConnectionT, OwnT]):
+    """The reads of a dialect, as functions of a connection; see `Store` for each. `rows` runs a statement by name."""
+
+    rows: Callable[[ConnectionT, str, Sequence[Any]], Sequence[Sequence[Any]]]
+    info: Callable[[ConnectionT, str, OwnT], RunInfo]
+    infos: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
+    seqs: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
+    pulse: Callable[[ConnectionT], str]
+    counts: Callable[[ConnectionT, str | None, str | None, float | None], Sequence[Count]]
+    ids: Callable[[ConnectionT, str, int], Sequence[str]]
+    load: Callable[[ConnectionT, str, int | None, OwnT], Loaded]
+    steps: Callable[[ConnectionT, str, int, int | None], Sequence[Step]]
+    runs: Callable[[ConnectionT, Page, OwnT], Sequence[RunInfo]]
+    due: Callable[[ConnectionT, float, int, Sequence[str] | None, OwnT], Sequence[RunInfo]]
+    outline: Callable[[ConnectionT, str], Outline | None]
+    inbox: Callable[[ConnectionT, Sequence[str]], Sequence[Message]]
+    branches: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
+    weigh: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
+    owners: Callable[[ConnectionT, OwnT], Sequence[OwnerInfo]]
+
+
+class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
+    """A store of runs in a database; see `Store` for its methods.
+
+    Args:
+        where: The database, for errors.
+        reads: The reads of its dialect.
+
+    Attributes:
+        lease: This owner's lease, while the store is open and not read-only.
+    """
+
+    def __init__(self, where: str, reads: Reads[ConnectionT, OwnT]) -> None:
+        self._where = where
+        self._reads = reads
+        self._pid = 0
+        self._is_open = False
+        self._opening: asyncio.Lock | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._driven: dict[str, Claimed] = {}
+        self.lease: LeaseT | None = None
+
+    @property
+    def shared(self) -> bool:
+        """True: any process can open the same database."""
+        return True
+
+    @abstractmethod
+    async def _connect(self) -> bool:
+        """Open the database and take the lease. Return whether rows of removed runs are still to be deleted."""
+
+    @abstractmethod
+    async def _disconnect(self, lease: LeaseT | None) -> None:
+        """Finish pending writes, release runs and lease, and free all resources."""
+
+    @abstractmethod
+    def _drop(self, lease: LeaseT | None) -> None:
+        """Free all resources without the event loop."""
+
+    @abstractmethod
+    def _own(self) -> OwnT: ...
+
+    @abstractmethod
+    async def _run(self, read: Callable[[ConnectionT], T]) -> T:
+        """Call a function that reads on another thread."""
+
+    @abstractmethod
+    def _create(
+        self, info: RunInfo, steps: Sequence[Step], outline: Outline, lease: LeaseT
+    ) -> asyncio.Future[Claimed]: ...
+
+    @abstractmethod
+    def _claim(self, run_id: str, lease: LeaseT) -> asyncio.Future[Claimed]: ...
+
+    @abstractmethod
+    def _release(self, run_id: str, fence: int, lease: LeaseT) -> asyncio.Future[None]: ...
+
+    @abstractmethod
+    def _append(self, batch: Append, driven: Claimed, lease: LeaseT) -> asyncio.Future[None]: ...
+
+    @abstractmethod
+    def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: LeaseT) -> asyncio.Future[bool]: ...
+
+    @abstractmethod
+    def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]: ...
+
+    @abstractmethod
+    def _take(self, pick: Pick, lease: LeaseT) -> asyncio.Future[Haul]: ...
+
+    @abstractmethod
+    async def _change(self, statement: str, values: Sequence[Any]) -> bool:
+        """Run a statement that can be repeated, by its name. Return whether it changed anything."""
+
+    @abstractmethod
+    async def sweep(self) -> None:
+        """Free the space of removed runs in short transactions; see `Store.sweep`."""
+
+    def _announce(self) -> None:
+        """Let other processes look, unless the database itself tells them."""
+
+    async def _read_haul(self, haul: Haul, pick: Pick) -> Sequence[Taken]:
+        """Return what was taken, with what it needs."""
+        del pick
+        return haul.taken
+
+    async def open(self) -> None:
+        """Open the store; see `Store.open`.
+
+        Raises:
+            StoreError: The database cannot be opened; the subclass says which.
+            RunnerClosed: This process is a fork of the one that opened the store.
+        """
+        if self._is_open:
+            check_process(self._pid, self._where)
+            return
+        if self._opening is None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if not self._is_open:
+                self._pid = os.getpid()
+                has_trash = await self._connect()
+                self._is_open = True
+                if has_trash:
+                    self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
+
+    async def close(self) -> None:
+        """Finish pending writes, release runs and lease, and free all resources; see `Store.close`."""
+        if self._opening is not None and self._pid == os.getpid():
+            await finish(self._opening, self._close())  # an opening that is in progress ends first
+
+    async def _close(self) -> None:
+        is_open, self._is_open = self._is_open, False
+        lease, self.lease = self.lease, None
+        if not is_open:
+            return
+        sweeping, self._sweeping = self._sweeping, None
+        if sweeping is not None:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
+        self._driven.clear()
+        await self._disconnect(lease)
+
+    def abandon(self) -> None:
+        """Free all resources without the event loop in which the store was opened. If that loop runs, use `close`.
+
+        Writes that are not durable yet can be lost, as in a crash; other processes see at once that the owner is dead.
+        Call it from a thread without an event loop. Do nothing if the store is not open.
+        """
+        is_open, self._is_open = self._is_open, False
+        lease, self.lease = self.lease, None
+        if is_open and self._pid == os.getpid():
+            self._sweeping = None
+            self._driven.clear()
+            self._drop(lease)
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
+        """Record a new run, driven by this owner; see `Store.create`."""
+        pending = self._create(info, steps, outline, self._writing())
+        if not info.queued:
+            return await self._drive(info.id, pending)
+        fence = (await pending).fence
+        self._announce()
+        return fence
+
+    async def claim(self, run_id: str) -> int:
+        """Become the run's driver; see `Store.claim`."""
+        return await self._drive(run_id, self._claim(run_id, self._writing()))
+
+    async def _drive(self, run_id: str, pending: asyncio.Future[Claimed]) -> int:
+        try:
+            claimed = pending.result() if pending.done() else await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            pending.add_done_callback(partial(self._give_back, lambda: {run_id: pending.result()}))
+            with suppress(GraphEngineError):
+                await asyncio.shield(pending)  # so that what the caller does next comes after the release
+            raise
+        self._driven[run_id] = claimed
+        return claimed.fence
+
+    def _give_back(self, claimed: Callable[[], Mapping[str, Claimed]], pending: asyncio.Future[Any]) -> None:
+        """Release what a cancelled caller did not get: nothing would drive it, although it counts as driven."""
+        lease = self.lease
+        if lease is None or pending.cancelled() or pending.exception() is not None:
+            return  # closing releases everything
+        for run_id, each in claimed().items():
+            lease.owed.add((run_id, each.fence))  # tried again with each renewal, should this fail
+            released = self._release(run_id, each.fence, lease)
+            released.add_done_callback(partial(self._given_back, lease, (run_id, each.fence)))
+
+    def _given_back(self, lease: LeaseT, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+        if not released.cancelled() and released.exception() is None:
+            lease.owed.discard(given)
+            self._announce()
+
+    async def release(self, run_id: str, fence: int) -> None:
+        """Stop being the driver; see `Store.release`."""
+        lease = self._writing()
+        driven = self._driven.get(run_id)
+        if driven is not None and driven.fence == fence:
+            del self._driven[run_id]
+        lease.owed.add((run_id, fence))
+        await self._release(run_id, fence, lease)
+        lease.owed.discard((run_id, fence))
+        self._announce()
+
+    def append(self, batch: Append) -> asyncio.Future[None] | None:
+        """Encode and write or queue steps. The future is done when they are durable; see `Store.append`."""
+        lease = self._writing()
+        driven = self._driven.get(batch.run_id)
+        if driven is None or driven.fence != batch.fence:
+            raise lease_lost(batch.run_id, batch.fence)
+        pending = self._append(batch, driven, lease)
+        if not pending.done():
+            if batch.status != "running":
+                pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
+            return pending
+        if batch.status != "running":
+            self._forget_released(batch.run_id, driven, pending)
+        return None
+
+    def _forget_released(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
+        """Forget a run once the append that releases it is durable; a rejected append changes nothing."""
+        is_written = not written.cancelled() and written.exception() is None
+        if is_written and self._driven.get(run_id) is driven:
+            del self._driven[run_id]
+
+    async def info(self, run_id: str) -> RunInfo:
+        """Return the facts about a run; see `Store.info`."""
+        return await self._read(lambda connection, own: self._reads.info(connection, run_id, own))
+
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the last seq of these runs; see `Store.seqs`."""
+        return await self._read(lambda connection, _: self._reads.seqs(connection, run_ids)) if run_ids else {}
+
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the facts about these runs; see `Store.infos`."""
+        return await self._read(lambda connection, own: self._reads.infos(connection, run_ids, own)) if run_ids else []
+
+    async def pulse(self) -> str:
+        """Return a text that differs after every commit; see `Store.pulse`."""
+        return await self._read(lambda connection, _: self._reads.pulse(connection))
+
+    async def counts(
+        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+    ) -> Sequence[Count]:
+        """Return how many runs there are by graph and status; see `Store.counts`."""
+        return await self._read(lambda connection, _: self._reads.counts(connection, tag, text, every_seconds))
+
+    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
+        """Return the ids that begin with this text; see `Store.ids`."""
+        return await self._read(lambda connection, _: self._reads.ids(connection, prefix, limit))
+
+    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
+        """Return a snapshot and the steps after it; see `Store.load`."""
+        return await self._read(lambda connection, own: self._reads.load(connection, run_id, upto, own))
+
+    async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
+        """Return a range of the log; see `Store.steps`."""
+        return await self._read(lambda connection, _: self._reads.steps(connection, run_id, after, upto))
+
+    async def runs(  # noqa: PLR0913 - what a run can be selected by
+        self,
+        *,
+        limit: int = 50,
+        status: Status | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
+    ) -> Sequence[RunInfo]:
+        """Return a page of the list of runs; see `Store.runs`."""
+        page = Page(limit, status, graph, tag, before, text, begun_after, begun_before)
+        return await self._read(lambda connection, own: self._reads.runs(connection, page, own))
+
+    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
+        """Return the runs that are due to be resumed; see `Store.due`."""
+        return await self._read(lambda connection, own: self._reads.due(connection, now, limit, graphs, own))
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Become the driver of due runs that no process drives; see `Store.take`."""
+        pending = self._take(pick, self._writing())
+        try:
+            haul = await asyncio.shield(pending)
+            taken = await self._read_haul(haul, pick)
+        except (asyncio.CancelledError, GraphEngineError):
+            pending.add_done_callback(partial(self._give_back, lambda: pending.result().claimed))
+            raise
+        self._driven.update(haul.claimed)
+        return taken
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        if limits is None:
+            await self._change("drop_limits", (queue,))
+        else:
+            await self._change("set_limits", (queue, limits_text(limits)))
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue; see `Store.queue_limits`."""
+        return {name: read_limits(text) for name, text in await self._rows("limits")}
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has; see `Store.queue_counts`."""
+        return [QueueCount(*row) for row in await self._rows("queue_counts")]
+
+    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+        """Add or replace a schedule; see `Store.keep_schedule`."""
+        await self._change("keep_schedule", (schedule.name, to_json(schedule.body).decode(), schedule.next_at))
+
+    async def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; see `Store.drop_schedule`."""
+        return await self._change("drop_schedule", (name,))
+
+    async def schedules(self) -> Sequence[KeptSchedule]:
+        """Return all schedules; see `Store.schedules`."""
+        return [KeptSchedule(name, from_json(body), next_at) for name, body, next_at in await self._rows("schedules")]
+
+    async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
+        """Set the next time of a schedule; see `Store.move_schedule`."""
+        await self._change("move_schedule", (next_at, name, seen))
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker; see `Store.set_role`."""
+        await self._change("set_role", (to_json(role).decode(), self._writing().id))
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return the owners that are alive; see `Store.owners`."""
+        return await self._read(self._reads.owners)
+
+    async def outline(self, fingerprint: str) -> Outline | None:
+        """Return the outline of this fingerprint; see `Store.outline`."""
+        return await self._read(lambda connection, _: self._reads.outline(connection, fingerprint))
+
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
+        """Put a message into a run's inbox; see `Store.post`."""
+        is_new = await self._post(run_id, kind, payload, key, self._writing())
+        self._announce()
+        return is_new
+
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        """Return the undelivered messages of these runs; see `Store.inbox`."""
+        return await self._read(lambda connection, _: self._reads.inbox(connection, run_ids)) if run_ids else []
+
+    async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
+        """Change a run's tags; see `Store.tag`."""
+        self._writing()
+        return await self._tag(run_id, add, remove)
+
+    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the direct branches of these runs; see `Store.branches`."""
+        return await self._read(lambda connection, own: self._reads.branches(connection, run_ids, own))
+
+    async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the approximate bytes of these runs; see `Store.weigh`."""
+        return await self._read(lambda connection, _: self._reads.weigh(connection, run_ids))
+
+    async def _resume_sweep(self) -> None:
+        """Continue the sweep of a process that was interrupted."""
+        try:
+            await self.sweep()
+        except GraphEngineError as error:
+            log.warning("removed runs still take up space in %s: %s", self._where, error)
+
+    async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
+        return await self._read(lambda connection, _: self._reads.rows(connection, statement, ()))
+
+    async def _read(self, read: Callable[[ConnectionT, OwnT], T]) -> T:
+        self._check_open()
+        own = self._own()
+        return await self._run(lambda connection: read(connection, own))
+
+    def _writing(self) -> LeaseT:
+        """Return the lease of a store that can be written."""
+        if self.lease is None:
+            self._check_open()
+            message = "the database was opened read-only"
+            raise StoreReadOnly(message, where=self._where, repair="open the store without read_only=True")
+        check_process(self._pid, self._where)
+        return self.lease
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise not_open()
+        check_process(self._pid, self._where)

@@ -1,0 +1,2 @@
+from .schedules import Schedule as Schedule
+from .worker import Worker as Worker

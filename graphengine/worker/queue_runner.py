@@ -1,0 +1,131 @@
+"""A Runner that has queues: their schedules and limits, and what a worker needs of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from graphengine.runner import opening
+from graphengine.runner import runner as core
+from graphengine.runner.arguments import plan_of
+from graphengine.stores.dispatch import check_limits
+from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.runner.run import Run
+    from graphengine.stores.base import Pick, QueueLimits, Taken
+
+S = TypeVar("S")
+
+
+class QueueRunner(core.Runner):
+    """Schedules runs and limits queues, besides what a Runner does; workers take the runs of the queues."""
+
+    async def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:
+        """Start runs of a graph at given times: workers that have the graph start and drive them, each time once.
+
+        Args:
+            schedule: The times, and where the runs are queued; it replaces an earlier one of its name.
+            graph: The graph.
+            state: The initial state, or a mapping of its fields, as for `start`.
+
+        Returns:
+            The schedule with its next time.
+
+        Raises:
+            CompileError; InputError: The times, the zone or the state are invalid.
+
+        Example:
+            >>> from graphengine.worker import Schedule
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         daily = Schedule("daily", "0 7 * * *", count.name, zone="Europe/Berlin", missed="one")
+            ...         print((await runner.schedule(daily, count, {"n": 1})).input)
+            >>> asyncio.run(main())
+            {'n': 1}
+        """
+        self._usable()
+        plan = plan_of(graph, None)
+        found = checked(replace(schedule, graph=plan.graph), plan, state, self._clock.now())
+        await self.store.open()
+        await self.store.keep_schedule(as_kept(found))
+        return found
+
+    async def schedules(self) -> Sequence[Schedule]:
+        """Return the schedules, by name."""
+        self._usable()
+        await self.store.open()
+        return [as_schedule(kept) for kept in await self.store.schedules()]
+
+    async def unschedule(self, name: str) -> None:
+        """Remove a schedule; the runs that it started are not affected.
+
+        Raises:
+            InputError: There is no schedule of this name.
+        """
+        self._usable()
+        await self.store.open()
+        await find(self.store, name)
+        await self.store.drop_schedule(name)
+
+    async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
+        """Pause a schedule, or resume it at its next time. Missed runs are not started.
+
+        Raises:
+            InputError: There is no schedule of this name.
+        """
+        self._usable()
+        await self.store.open()
+        found = replace(await find(self.store, name), paused=paused)
+        found = replace(found, next_at=None if paused else next_tick(found, self._clock.now()))
+        await self.store.keep_schedule(as_kept(found))
+        return found
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
+
+        Example:
+            >>> from graphengine.stores.base import QueueLimits
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, key_rate=(10, 60.0)))
+            >>> asyncio.run(main())
+        """
+        self._usable()
+        check_limits(queue, limits)
+        await self.store.open()
+        await self.store.limit_queue(queue, limits)
+
+    def check_graph(self, graph: GraphDefinition[Any]) -> None:
+        """Check that this Runner has what a graph needs, for a worker. Raises: as `start`."""
+        self._usable_plan(graph, None)
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
+        self._usable()
+        await self.store.open()
+        return await self.store.take(replace(pick, kept=self._shared.kept.ids))
+
+    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> tuple[Run[S], Coroutine[object, object, bool]]:
+        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here.
+
+        Returns:
+            Its handle, and whether it is driven here, once that is clear.
+        """
+        plan = self._usable_plan(graph, None)
+        resume = partial(opening.resume, taken=taken)
+        # Not asked: if another worker was faster and the run failed there, it is not retried.
+        life = self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)
+        return self._handle(life), life.is_taken()
+
+    async def tell_polled(self) -> None:
+        """Tell extensions that a worker has looked at the queues."""
+        for each in self._shared.extensions:
+            await each.polled(self.store)
+
+
+__all__ = ["QueueRunner"]

@@ -1,0 +1,253 @@
+"""Schedules: the times at which workers start runs, as cron expressions, and the Ticker that starts them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+
+from pydantic_core import to_jsonable_python
+
+from graphengine.errors import InputError, RunExists
+from graphengine.graph.options import is_tag
+from graphengine.state.declared import given_in
+from graphengine.stores.base import DEFAULT_QUEUE, KeptSchedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.runner.runner import Runner
+    from graphengine.stores.base import QueueStore
+
+Missed: TypeAlias = Literal["skip", "one", "all"]
+
+LATE_SECONDS: Final = 60.0
+"""A tick that a worker sees later than this was missed."""
+
+_AT_ONCE: Final = 100
+_NEVER: Final = float("inf")
+_NONE: Final = timedelta()
+_SET_BACK_SECONDS: Final = 3 * 3600
+"""More than clocks are set back by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Runs that workers start at given times.
+
+    Attributes:
+        name: Its name; its runs are `NAME@20261121T060000Z`, with the time in UTC.
+        cron: The times: minute, hour, day of the month, month, day of the week.
+        zone: The time zone of the times, as `Europe/Berlin`.
+        graph: The name of the graph.
+        input: The fields of the initial state.
+        missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.
+        queue: The queue of the runs.
+        priority: Their priority in it.
+        key: Their key in it.
+        tags: Their tags.
+        paused: Whether it starts nothing until it is resumed.
+        next_at: The next tick, epoch seconds; None while it is paused.
+    """
+
+    name: str
+    cron: str
+    graph: str
+    zone: str = "UTC"
+    input: Mapping[str, Any] = field(default_factory=dict)
+    missed: Missed = "skip"
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    key: str | None = None
+    tags: Sequence[str] = ()
+    paused: bool = False
+    next_at: float | None = None
+
+
+def checked(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
+    """Return a schedule with its input and its next tick.
+
+    Raises:
+        InputError: The times, the zone or the input are invalid.
+    """
+    where = f"schedule {schedule.name!r}"
+    if not is_tag(schedule.name) or any(map(str.isspace, schedule.name)) or "@" in schedule.name:
+        raise InputError(
+            f"{schedule.name!r} cannot be the name of a schedule", repair="use a word, such as daily-report"
+        )
+    if schedule.missed not in get_args(Missed):
+        raise InputError(f"missed={schedule.missed!r}", where=where, repair='write "skip", "one" or "all"')
+    fields = given_in(given if given is not None else {})
+    secret = sorted(plan.state.secrets & fields.keys())
+    if secret:
+        message = f"a schedule keeps its input in clear text, and {', '.join(secret)} is secret"
+        raise InputError(message, where=where, repair="read the secret in a node")
+    kept = to_jsonable_python(fields)
+    plan.state.initial(kept, where)
+    found = replace(schedule, input=kept)
+    return replace(found, next_at=next_tick(found, now))
+
+
+def next_tick(schedule: Schedule, after: float) -> float:
+    """Return the first tick after a time, epoch seconds.
+
+    Raises:
+        InputError: The times or the zone are invalid, or no tick ever comes.
+    """
+    for tick in ticks(schedule, after):
+        return tick
+    where = f"schedule {schedule.name!r}"
+    raise InputError(f"the times {schedule.cron!r} never come", where=where, repair="choose a date that exists")
+
+
+def ticks(schedule: Schedule, after: float) -> Iterator[float]:
+    """Yield the ticks after a time. A change of the clocks in its zone is handled as by Debian's cron.
+
+    Raises:
+        InputError: The times or the zone are invalid.
+
+    Example:
+        >>> daily = Schedule("daily", "0 7 * * *", "report", zone="Europe/Berlin")
+        >>> next(ticks(daily, 1_000_000_000.0))
+        1000011600.0
+    """
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only schedules need it
+
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415
+
+    where = f"schedule {schedule.name!r}"
+    try:
+        zone = ZoneInfo(schedule.zone)
+    except (KeyError, ValueError, OSError) as error:
+        repair = "use a name of the IANA database, such as Europe/Berlin"
+        raise InputError(f"there is no time zone {schedule.zone!r}", where=where, repair=repair) from error
+    # 1. At 2:50 a process plans a daily run at 2:30: it is due tomorrow. 2. At 3:00 the clocks are set back to 2:00.
+    # 3. At 2:10 another process plans it. From 2:10 on, the next 2:30 would be today, for the second time.
+    now, earlier = datetime.fromtimestamp(after, zone), datetime.fromtimestamp(after - _SET_BACK_SECONDS, zone)
+    is_set_back = (now.utcoffset() or _NONE) < (earlier.utcoffset() or _NONE)
+    try:
+        found = CronSim(schedule.cron, earlier if is_set_back else now)
+    except CronSimError as error:
+        repair = 'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00'
+        message = f"{schedule.cron!r} is not a valid cron expression: {error}"
+        raise InputError(message, where=where, repair=repair) from error
+    for tick in found:
+        if tick.timestamp() > after:
+            yield tick.timestamp()
+
+
+def run_id_of(name: str, tick: float) -> str:
+    """Return the id of the run of a tick.
+
+    >>> run_id_of("daily", 1_000_000_000.0)
+    'daily@20010909T014640Z'
+    """
+    return f"{name}@{datetime.fromtimestamp(tick, UTC):%Y%m%dT%H%M%SZ}"
+
+
+def as_schedule(kept: KeptSchedule) -> Schedule:
+    """Return a schedule as a store kept it."""
+    known = {name: fact for name, fact in kept.body.items() if name in Schedule.__dataclass_fields__}
+    found = Schedule(**{**known, "name": kept.name, "tags": tuple(known.get("tags", ()))})
+    return replace(found, next_at=None if found.paused else kept.next_at)
+
+
+def as_kept(schedule: Schedule) -> KeptSchedule:
+    """Return a schedule as a store keeps it."""
+    body = asdict(schedule)
+    next_at = body.pop("next_at")
+    return KeptSchedule(body.pop("name"), body, _NEVER if schedule.paused or next_at is None else next_at)
+
+
+async def find(store: QueueStore, name: str) -> Schedule:
+    """Return a schedule by name.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = [kept for kept in await store.schedules() if kept.name == name]
+    if not found:
+        raise InputError(
+            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule` lists them"
+        )
+    return as_schedule(found[0])
+
+
+class Ticker:
+    """Starts the runs of schedules whose time has come, once over all workers.
+
+    The name and the time of a tick are the id of its run, so that a tick that two workers see, or one that is repeated
+    after a crash, starts nothing more: the second start raises `RunExists`. Only then the schedule moves to its next
+    tick.
+
+    Args:
+        runner: What starts them.
+        graphs: The graphs by name; schedules of others are left to other workers.
+    """
+
+    def __init__(self, runner: Runner, graphs: Mapping[str, GraphDefinition[Any]]) -> None:
+        self._runner = runner
+        self._graphs = graphs
+        self._seen_at = _NEVER
+        self._aside: dict[str, float] = {}
+
+    async def tick(self) -> InputError | None:
+        """Start what is due. Return why the last schedule that could not be started could not; it is tried again.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        now, store = self._runner.clock.now(), self._runner.store
+        is_back, self._seen_at = now < self._seen_at, now  # also the first time
+        trouble: InputError | None = None
+        for kept in await store.schedules():
+            schedule = as_schedule(kept)
+            if schedule.graph not in self._graphs or schedule.paused or self._aside.get(kept.name, 0.0) > now:
+                continue
+            try:
+                if kept.next_at <= now:
+                    await self._start(schedule, kept, now)
+                elif is_back and (earlier := next_tick(schedule, now)) < kept.next_at:
+                    # 1. The clock jumps ahead, and a tick of that future time is started. 2. The clock is corrected.
+                    # 3. Without this, nothing would be started until the clock reaches that time again.
+                    await store.move_schedule(kept.name, kept.next_at, earlier)
+            except InputError as error:  # the graph has changed: only a person can decide
+                self._aside[kept.name] = now + LATE_SECONDS
+                trouble = error
+        return trouble
+
+    async def _start(self, schedule: Schedule, kept: KeptSchedule, now: float) -> None:
+        """Start the runs of ticks that are not later than now, then move the schedule to the next one."""
+        due = [kept.next_at]
+        after = kept.next_at
+        for tick in ticks(schedule, kept.next_at):
+            if tick > now:
+                after = tick
+                break
+            if schedule.missed == "all" and len(due) == _AT_ONCE:  # the next call starts the others
+                after = tick
+                break
+            due = [*due, tick] if schedule.missed == "all" else [tick]
+        if schedule.missed == "skip":
+            due = [tick for tick in due if now - tick <= LATE_SECONDS]
+        for tick in due:
+            await self._begin(schedule, tick)
+        await self._runner.store.move_schedule(kept.name, kept.next_at, after)
+
+    async def _begin(self, schedule: Schedule, tick: float) -> None:
+        place = {"queue": schedule.queue, "priority": schedule.priority, "key": schedule.key}
+        run = self._runner.start(
+            self._graphs[schedule.graph],
+            schedule.input,
+            run_id=run_id_of(schedule.name, tick),
+            tags=schedule.tags,
+            **place,  # type: ignore[arg-type]  # as `start` names them
+        )
+        with suppress(RunExists):  # another worker was faster, or this one before it died
+            await run.result()
+
+
+__all__ = ["Schedule", "Ticker", "as_kept", "as_schedule", "checked", "find", "next_tick", "run_id_of", "ticks"]

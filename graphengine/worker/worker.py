@@ -1,0 +1,318 @@
+"""The Worker: resumes the due runs of a database, until it is stopped.
+
+`Store.take` gives it runs whose time has come, runs that were answered or sent a message, runs that were released, and
+queued runs that no process has driven yet; each goes to one worker. Runs whose process died it claims by itself. Any
+number of workers can work on one database. A worker that ends does not end its runs: it releases them, and another
+worker resumes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
+from graphengine.graph.options import is_seconds
+from graphengine.runner.opening import is_better_alone, release
+from graphengine.runner.result import RunFailed
+from graphengine.stores.base import Pick
+from graphengine.worker.schedules import Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
+    from graphengine.stores.base import RunInfo, Taken
+    from graphengine.worker.queue_runner import QueueRunner
+
+_AGAIN_SECONDS: Final = 60.0
+"""How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
+person, and until then each attempt would load the run in vain."""
+_MEASURE_SECONDS: Final = 15.0
+"""How often extensions may count the runs in queues. Metrics are usually exported every minute, and a count reads an
+index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """The worker resumes a run.
+
+    Attributes:
+        info: The run as it was found.
+        why: `queued`, it begins; `due`, its time has come; `sent`, it was answered or sent a message; `orphan`, no
+            process drove it any more.
+    """
+
+    info: RunInfo
+    why: Literal["queued", "due", "sent", "orphan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The outcome of a run that the worker took: `running` if it was released. A run that failed has its error."""
+
+    info: RunInfo
+    result: Result[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A run could not be resumed, or, if `info` is None, a schedule not started or the store not polled; retried."""
+
+    info: RunInfo | None
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a worker is.
+
+    Attributes:
+        is_stopping: Whether it takes no more runs.
+        driven: The ids of the runs that it drives.
+        concurrency: The maximum number of runs at the same time.
+        polled_at: When it last looked for runs, epoch seconds; None if not yet.
+        idle_seconds: How much later than it should it looks again, if it has room; None if it has none.
+        trouble: Why that failed since; None if it did not.
+    """
+
+    is_stopping: bool
+    driven: Sequence[str]
+    concurrency: int
+    polled_at: float | None
+    idle_seconds: float | None
+    trouble: StoreError | None
+
+
+WorkerEvent: TypeAlias = "Took | Ended | Refused"
+
+
+class Worker:
+    """Drives the due runs in the store of a Runner.
+
+    Args:
+        runner: The runner that drives them. It must stay open while the worker works.
+        graphs: The graphs by name. Runs of other graphs are left alone.
+        queues: The queues to take from, in turn; None for all.
+        concurrency: The maximum number of runs at the same time.
+        poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. New queued runs,
+            messages and releases end the wait; over PostgreSQL also the death of an owner.
+        on_event: Called with each event.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner("runs.db") as runner:
+        ...         worker = Worker(runner, {count.name: count})
+        ...         worker.stop()  # from another task, when it is to end
+        ...         await worker.run()
+        >>> asyncio.run(main())
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword options of a call that people write once
+        self,
+        runner: QueueRunner,
+        graphs: Mapping[str, GraphDefinition[Any]],
+        *,
+        queues: Sequence[str] | None = None,
+        concurrency: int = 4,
+        poll_seconds: float = 1.0,
+        on_event: Callable[[WorkerEvent], object] = lambda _: None,
+    ) -> None:
+        if concurrency < 1:
+            raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
+        if not is_seconds(poll_seconds):
+            raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
+        self._runner = runner
+        self._graphs = dict(graphs)
+        self._queues = None if queues is None else tuple(queues)
+        self._concurrency = concurrency
+        self._poll_seconds = poll_seconds
+        self._on_event = on_event
+        self._driven: dict[str, asyncio.Task[None]] = {}
+        self._aside: dict[str, float] = {}  # runs that could not be resumed, and until when they are left alone
+        self._elsewhere: dict[str, float] = {}  # the same, since another worker was faster
+        self._is_alone = False  # the run that is driven must be the only one
+        self._awaits_idle = False  # such a run was found: take no others until it can be driven
+        self._ticker = Ticker(runner, self._graphs)
+        self._stopping = asyncio.Event()
+        self._polled_at: float | None = None  # the last poll that succeeded
+        self._trouble: StoreError | None = None  # why the last poll failed
+        self._heard = 0  # announcements of the store
+        self._measured_at = -math.inf  # when the queues were measured
+
+    async def run(self) -> None:
+        """Work until `stop` is called, or this is cancelled. In both cases the runs are released before it returns.
+
+        Raises:
+            InputError: A graph needs an executor that the runner does not have; its runs are left to other workers.
+            StoreError: The first poll of the store failed; later failures are reported to `on_event`, and retried.
+            RunnerClosed: The runner was closed.
+        """
+        for graph in self._graphs.values():
+            self._runner.check_graph(graph)
+        is_first = True
+        try:
+            await self._introduce()
+            while not self._stopping.is_set():
+                try:
+                    trouble = await self._ticker.tick()
+                    if trouble is not None:
+                        self._on_event(Refused(None, trouble))
+                    await self._take()
+                    await self._measure()
+                    self._polled_at, self._trouble = self._runner.clock.now(), None
+                except StoreError as error:
+                    if is_first:
+                        raise
+                    self._trouble = error
+                    self._on_event(Refused(None, error))
+                is_first = False
+                await self._wait_for_poll()
+        finally:
+            await self._drain()
+
+    @property
+    def standing(self) -> Standing:
+        """How the worker is: for health checks."""
+        driven = sorted(run_id for run_id, task in self._driven.items() if not task.done())
+        idle: float | None = None
+        if self._polled_at is not None and len(driven) < self._concurrency and not self._is_alone:
+            idle = max(0.0, self._runner.clock.now() - self._polled_at - self._poll_seconds)
+        return Standing(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
+
+    async def _introduce(self) -> None:
+        """Record what this worker takes, for `graphengine workers`."""
+        facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._runner.clock.now()}
+        queues = None if self._queues is None else list(self._queues)
+        await self._runner.store.open()
+        await self._runner.store.set_role({**facts, "queues": queues})
+
+    def stop(self) -> None:
+        """Request its end: nodes in flight finish and are recorded, then the runs are released unchanged."""
+        self._stopping.set()
+
+    async def _measure(self) -> None:
+        """Let extensions measure the queues now and then."""
+        now = self._runner.clock.now()
+        if now >= self._measured_at + _MEASURE_SECONDS:
+            self._measured_at = now
+            await self._runner.tell_polled()
+
+    async def _take(self) -> None:
+        """Start to drive due runs, up to the concurrency."""
+        while not self._stopping.is_set():
+            room = self._concurrency - len(self._driven)
+            if room <= 0 or (self._driven and (self._is_alone or self._awaits_idle)):
+                return
+            now = self._runner.clock.now()
+            self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
+            aside = {*self._aside, *self._elsewhere, *self._driven}
+            count = 1 if self._awaits_idle else room
+            pick = Pick(now, count, list(self._graphs), self._queues, aside, refused=self._aside)
+            taken = await self._runner.take(pick)
+            self._is_alone = self._awaits_idle = False
+            for each in taken:
+                if each.fence is not None:
+                    self._begin(each)
+            for each in taken:
+                if each.fence is None:
+                    await self._begin_orphan(each)
+            if not taken or self._is_alone:
+                return
+
+    def _begin(self, taken: Taken) -> None:
+        run_id = taken.info.id
+        self._driven[run_id] = asyncio.create_task(self._drive(taken), name=f"graphengine worker {run_id}")
+
+    async def _begin_orphan(self, taken: Taken) -> None:
+        """Claim and drive the run of a dead process; if it must be alone, only once no other run is driven."""
+        if await is_better_alone(self._runner.store, taken.info):
+            if self._driven:
+                self._awaits_idle = True
+                return
+            self._is_alone = True
+        if not self._is_alone or not self._driven:
+            self._begin(taken)
+
+    async def _wait_for_poll(self) -> None:
+        """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
+        clock = self._runner.clock
+        waker = asyncio.ensure_future(self._stopping.wait())
+        waiting: list[asyncio.Future[Any]] = [waker, *self._driven.values()]
+        if len(self._driven) < self._concurrency:
+            waiting.append(asyncio.ensure_future(clock.sleep_until(clock.now() + self._poll_seconds)))
+            waiting.append(asyncio.ensure_future(self._hear()))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            own = [each for each in waiting if each not in self._driven.values()]
+            for each in own:
+                each.cancel()
+            await asyncio.gather(*own, return_exceptions=True)
+            for run_id in [run_id for run_id, task in self._driven.items() if task.done()]:
+                self._driven.pop(run_id).result()
+
+    async def _hear(self) -> None:
+        """Wait for an announcement of the store: another process may have made a run due."""
+        self._heard = await self._runner.store.news(self._heard)
+
+    async def _drain(self) -> None:
+        """Release all driven runs."""
+        self._stopping.set()
+        with suppress(RunnerClosed):
+            await asyncio.gather(*(self._runner.release(run_id) for run_id in self._driven))
+        await asyncio.gather(*self._driven.values(), return_exceptions=True)
+        self._driven.clear()
+
+    async def _drive(self, taken: Taken) -> None:
+        """Resume a run, and drive it until it ends, waits, or is released."""
+        info, now = taken.info, self._runner.clock.now()
+        try:
+            run, taking = await self._resumed(taken)
+            is_taken = await taking
+            if is_taken:
+                self._on_event(Took(info, _why(info, now)))
+            try:
+                result = await run.result()
+            except RunFailed as failed:
+                result = failed.result
+            if is_taken:
+                self._on_event(Ended(info, result))
+        except RunIsDriven:
+            self._elsewhere[info.id] = now + self._poll_seconds  # another worker was faster
+        except RunnerClosed:
+            self._stopping.set()
+            raise
+        except LeaseLost as error:  # this process was suspended, and another one has the run
+            self._elsewhere[info.id] = self._runner.clock.now() + self._poll_seconds
+            self._on_event(Refused(info, error))
+        except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others
+            self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
+            self._on_event(Refused(info, error))
+
+    async def _resumed(self, taken: Taken) -> tuple[Run[Any], Coroutine[object, object, bool]]:
+        """Resume a run that was taken; if that is refused at once, release it for the other workers."""
+        try:
+            return self._runner.resume_taken(self._graphs[taken.info.graph], taken)
+        except BaseException:
+            if taken.fence is not None:
+                await release(self._runner.store, taken.info.id, taken.fence)
+            raise
+
+
+def _later(until: Mapping[str, float], now: float) -> dict[str, float]:
+    return {run_id: at for run_id, at in until.items() if at > now}
+
+
+def _why(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"]:
+    if info.status == "running":
+        return "queued" if info.queued else "orphan"
+    return "due" if info.due_at is not None and info.due_at <= now else "sent"
+
+
+__all__ = ["Ended", "Refused", "Standing", "Took", "Worker", "WorkerEvent"]

@@ -1,0 +1,53 @@
+"""The connections of a server: how many there are, and how long a client can keep one waiting."""
+
+import asyncio
+
+from graphengine.serve.connections import Connections
+
+
+class Opened(asyncio.WriteTransport):
+    """A connection that notes whether it was closed."""
+
+    is_aborted = False
+
+    def abort(self) -> None:
+        """Close it."""
+        self.is_aborted = True
+
+
+def closed(*connections: Opened) -> list[bool]:
+    """Return which connections were closed."""
+    return [each.is_aborted for each in connections]
+
+
+async def test_at_the_limit_the_one_that_waited_longest_is_closed() -> None:
+    """A request in progress is never interrupted: if all are, the new connection is closed."""
+    limited = Connections(2)
+    first, second, third, fourth = (Opened() for _ in range(4))
+    for each in (first, second):
+        limited.open(each)
+    limited.work(first)
+    limited.open(third)
+    assert closed(first, second, third) == [False, True, False]
+    limited.work(third)
+    limited.open(fourth)
+    assert closed(first, third, fourth) == [False, False, True]
+    limited.wait(first)
+    limited.close(third)
+    limited.open(fourth)
+    assert closed(first, third) == [False, False]
+    limited.close(first)
+    limited.close(fourth)
+
+
+async def test_a_client_that_sends_nothing_in_time_is_closed() -> None:
+    """More than once noted, it waits since the first time; with a request in progress no time counts."""
+    limited = Connections(10, seconds=0.0)
+    first, second = Opened(), Opened()
+    for each in (first, second):
+        limited.open(each)
+        limited.wait(each)
+    limited.work(second)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert closed(first, second) == [True, False]
