@@ -104,6 +104,7 @@ class CommandContext:
     _place: Place | None = field(default=None, init=False)
     _store: Store | None = field(default=None, init=False)
     _writes: bool = field(default=False, init=False)
+    _has_answered: bool = field(default=False, init=False)
     _loop: asyncio.Runner | None = field(default=None, init=False)
 
     def use(self, file: Path | None = None, *, writes: bool = False) -> None:
@@ -201,17 +202,18 @@ class CommandContext:
     def document(self, content: object) -> None:
         """Write the one JSON document."""
         self.out.write(as_json(content) + "\n")
+        self._has_answered = True
 
     def line(self, content: object) -> None:
         """Write one of many JSON documents, on a line of its own."""
         self.out.write(as_json(content, indent=None) + "\n")
 
     def fail(self, error: GraphEngineError) -> None:
-        """Report an error that ended the command."""
+        """Report an error that ended the command; after its one JSON document, such as of the close, as text."""
         is_traced = self.debug and not isinstance(error, CompileError)  # its problems name the lines
         if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
-        if self.json:
+        if self.json and not self._has_answered:
             from graphengine.history.step_document import error_document
 
             self.document(error_document(error))

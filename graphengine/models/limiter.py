@@ -17,6 +17,7 @@ import bisect
 import itertools
 import logging
 import math
+import random
 import threading
 import time
 import weakref
@@ -421,7 +422,8 @@ class Call:
             self.queue.failed(permit, error)
             if may_repeat and isinstance(error, (RateLimited, ModelOverloaded)):
                 self._tries += 1
-                self.pause = _asked_seconds(error) or PAUSES.pause_seconds(self._tries)
+                chance = random.random()  # noqa: S311 - to spread the calls of several processes
+                self.pause = _asked_seconds(error) or PAUSES.pause_seconds(self._tries, chance)
 
     async def wait_after(self, error: ModelError) -> None:
         """Wait after a try that the server refused.

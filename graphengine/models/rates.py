@@ -35,6 +35,8 @@ _SLACK_SECONDS: Final = 0.01
 arrivals."""
 _GROWTH: Final = 0.2
 """By how much an answer raises a learned limit: by a fifth in each span that is used up."""
+_FORGOTTEN_SPANS: Final = 10
+"""After so many spans without a call, a learned limit is forgotten: others may have used it up, and be gone."""
 _KEPT: Final = 2_000
 """The most calls that are remembered to learn a limit from."""
 
@@ -97,6 +99,8 @@ class RateController:
         most = self._limits.calls_at_once
         if self._trial is not None or (most is not None and self._in_flight >= most):
             return math.inf
+        if self._recent and now - self._recent[-1].began > _FORGOTTEN_SPANS * self._learned.seconds:
+            self._learned = _Span(None, 0.0)
         spans = self._requests.free_at(now, 1), self._tokens.free_at(now, tokens), self._learned.free_at(now, 1)
         return max(self.closed_until(now), self.held_until(now), *spans)
 
@@ -234,7 +238,7 @@ class _Span:
         """Count a call with the tokens that it took, if it still counts."""
         if self._permits and permit.began >= self._permits[0].began:
             self._taken += tokens - permit.units
-        permit.units = tokens
+            permit.units = tokens
 
     def free_at(self, now: float, units: int) -> float:
         """Return when this many units are free. A call that is larger than the whole span goes alone."""

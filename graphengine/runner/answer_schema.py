@@ -66,13 +66,10 @@ def choices(schema: Schema) -> list[str]:
 def example(schema: Schema) -> str | None:
     """Return one value that fits, as a person types it: JSON, or plain text; None if none is found."""
     try:
-        known = [schema[word] for word in ("const", "default", "minimum", "maximum") if word in schema]
-        known += [value for word in ("examples", "enum") for value in schema.get(word, ())[:1]]
-        known += [_EXAMPLES[word] for word in map(str, (schema.get("format"), schema.get("type"))) if word in _EXAMPLES]
-        fitting = next((value for value in known if not whats_wrong(schema, value)), None)
-    except (TypeError, AttributeError, KeyError, ValueError):
+        fitting = _example(schema, schema, _DEPTH)
+    except (TypeError, AttributeError, KeyError, ValueError, RecursionError, StopIteration):
         return None
-    return fitting if fitting is None or isinstance(fitting, str) else to_json(fitting).decode()
+    return fitting if isinstance(fitting, str) else to_json(fitting).decode()
 
 
 def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - jsonschema has a type of its own
@@ -118,6 +115,25 @@ def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches(schema) if depth else ()
     return [*map(_shown, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
+
+
+def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
+    """Return an example for a valid schema: one of its own, of its parts, or one that often fits.
+
+    Raises:
+        StopIteration: None of them fits.
+    """
+    schema = {**_resolved(schema, root), "$defs": root.get("$defs", {})}
+    known = [schema[word] for word in ("const", "default", "minimum", "maximum") if word in schema]
+    known += [value for word in ("examples", "enum") for value in schema.get(word, ())[:1]]
+    properties = schema.get("properties", {})
+    if properties and depth > 0:
+        names = schema.get("required") or properties
+        known.append({name: _example(properties.get(name, {}), root, depth - 1) for name in names})
+    known += [_example(branch, root, depth - 1) for branch in _branches(schema)[:1] if depth > 0]
+    words = map(str, (schema.get("format"), schema.get("type")))
+    known += [_EXAMPLES[word] for word in words if word in _EXAMPLES]
+    return next(value for value in known if not whats_wrong(schema, value))
 
 
 def _meant(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`

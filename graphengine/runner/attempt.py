@@ -384,7 +384,7 @@ class TaskRunner:
     ) -> object:
         """Call the body under a timeout, on its executor, or in a thread if it blocks."""
         executors = self._executors if call.on else None
-        if executors is None and timeout_seconds is None:
+        if call.thread and executors is None and timeout_seconds is None:
             result = await in_thread(self._threads(), functools.partial(call.function, **values))
             return await result if inspect.isawaitable(result) else result
         limit = TimeLimit(None if executors is not None and executors.counts_time(call.on) else timeout_seconds)

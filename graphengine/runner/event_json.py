@@ -79,8 +79,11 @@ def _line_of(event: Event, run_id: str, graph: str) -> WatchLine:
 @cache
 def line_type(event: type[Any]) -> type[Any]:
     """Return the struct of a live event's line: its name, its run, and the fields of the event, a dataclass."""
-    hints = get_type_hints(event)
-    members = [(each.name, hints[each.name]) for each in fields(event)]
+    try:
+        hints = get_type_hints(event)
+    except NameError:  # an extension imports them for type checkers only; its lines have no schema
+        hints = {}
+    members = [(each.name, hints.get(each.name, Any)) for each in fields(event)]
     name = ("event", Literal[event.event], event.event)
     about = {"__doc__": event.__doc__, "__module__": event.__module__, "EVENT": event}
     return defstruct(event.__name__, [name, *members], bases=(WatchLine,), kw_only=True, namespace=about)

@@ -90,8 +90,8 @@ class Run(Generic[S]):
         if self._life is not None:
             await self._life.over.wait()
             return
-        async for _ in self._events(None, None, wait_out=False):
-            pass
+        with suppress(RunFailed):
+            await self.result()
 
     async def result(self) -> Result[S]:
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
@@ -105,9 +105,14 @@ class Run(Generic[S]):
             GraphEngineError: It could not be started, recorded or claimed.
         """
         result: Result[S] | None = None
-        if self._life is not None:
-            result = await self._life.outcome()
-        else:
+        life = self._life or self._reading.life_of(self.id)  # it can have been resumed here after `get`
+        if life is not None:
+            try:
+                result = await life.outcome()
+            except GraphEngineError:
+                if life is self._life:
+                    raise  # else it could not be claimed here: another process has it
+        if result is None:
             async for event in self._events(None, None, wait_out=False):
                 if isinstance(event, RunEnded):
                     result = event.result

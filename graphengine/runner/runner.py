@@ -238,7 +238,7 @@ class Runner(Records):
             limits=limits or graph.limits,
             after=after,
             pause=pauses_of(plan, pause_before) if pause_before else (),
-            tags=checked_tags(tags, "tags=") if tags else (),
+            tags=checked_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
         return self._handle(self._live(plan, run_id or new_id(self._clock.now()), begin, waits_out=wait_out))
@@ -334,7 +334,7 @@ class Runner(Records):
             path=path,
             limits=limits,
             pause=None if pause_before is None else pauses_of(plan, pause_before),
-            tags=checked_tags(tags, "tags=") if tags else (),
+            tags=checked_tags(tags, "tags=") if tags != () else (),
         )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [life for life in self._shared.lives if life.id == parent and not life.is_held_back]

@@ -36,12 +36,12 @@ _LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _KEY: Final = re.compile(
     r"""
       (?<![A-Za-z0-9]) (?:
-        sk-[A-Za-z0-9_*-]{6,}                               # Anthropic, OpenAI and those that speak like it
+        sk-[A-Za-z0-9_*.-]{5,}[A-Za-z0-9_*-]                # Anthropic, OpenAI and those that speak like it
       | (?: gh[pousr]_ | github_pat_ | glpat- | hf_ | gsk_ | xai- | xox[abeprs]- ) (?=[A-Za-z_-]*\d) [A-Za-z0-9_-]{10,}
       | AKIA[0-9A-Z]{12,} | AIza[0-9A-Za-z_-]{20,}          # Amazon, Google
       | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # a JSON Web Token
       )
-    | (?<=\bbearer\ ) (?=[^\s"'\\]*\d) [A-Za-z0-9._~+/=-]{8,}  # with a digit: "bearer" also occurs in prose
+    | (?<=\bbearer\ ) (?=[^\s"'\\]*\d) [A-Za-z0-9._~+/=*-]{8,}  # with a digit: "bearer" also occurs in prose
     """,
     re.VERBOSE | re.IGNORECASE,
 )

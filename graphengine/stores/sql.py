@@ -290,7 +290,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         except asyncio.CancelledError:
             pending.add_done_callback(partial(self._give_back, lambda: {run_id: pending.result()}))
             with suppress(GraphEngineError):
-                await asyncio.shield(pending)  # so that what the caller does next comes after the release
+                # Once more, to wait for it: when the caller continues, other processes can claim the run.
+                await self.release(run_id, (await asyncio.shield(pending)).fence)
             raise
         self._driven[run_id] = claimed
         return claimed.fence

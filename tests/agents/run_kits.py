@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Graph, Result, Retry, RunFailed, Runner, ScriptedModel
+from graphengine import END, START, Graph, Result, Retry, RunFailed, Runner, ScriptedModel
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import extend
@@ -38,6 +39,16 @@ def paid(content: str = "", *wanted: tuple[str, Mapping[str, object]], cost_usd:
 def one(agent: Any, writes: Any = "draft", **options: Any) -> Graph[Work]:
     """Return a graph of one node."""
     return alone(Work, agent, writes, **options)
+
+
+def forked(need: int | None = None, options: Mapping[str, Any] = MappingProxyType({}), **arms: Any) -> Graph[Work]:
+    """Return a graph of arms that run in parallel; each writes the field of its name."""
+    graph = Graph("g", Work)
+    for field, arm in arms.items():
+        graph.add_node(f"arm_{field}", arm, writes=field, **options)
+        graph.add_edge(f"arm_{field}", END)
+    graph.add_fork(START, [f"arm_{field}" for field in arms], join=END, need=need)
+    return graph
 
 
 async def within(run: Any) -> Result[Work]:

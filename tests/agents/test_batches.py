@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 from graphengine import (
-    END,
-    START,
     Agent,
     CompileError,
     Graph,
@@ -31,7 +29,7 @@ from graphengine.models import Message, OpenAIModel, Price, Request, Response, R
 from graphengine.models.batches import BatchCollector, Batches, Ticket
 from graphengine.models.openai_calls import OpenAIBatches
 from graphengine.models.prices import Prices, Spent
-from tests.agents.run_kits import Work, add, one, within
+from tests.agents.run_kits import Work, add, forked, one, within
 from tests.kit.runs import SOON
 
 
@@ -124,10 +122,7 @@ def _answer(request: Request) -> Response:
 
 def mapped(agent: Agent[Any]) -> Graph[Work]:
     """Return a graph that maps an agent over the items a, b and c."""
-    graph = Graph("mapped", Work, result="drafts")
-    graph.add_node("shout", agent, each={"item": "items"}, writes="drafts", concurrency=10)
-    graph.add_path(START, "shout", END)
-    return graph
+    return one(agent, "drafts", each={"item": "items"}, concurrency=10)
 
 
 async def test_items_share_a_batch_over_two_processes(tmp_path: Path, members: Callable[[int], None]) -> None:
@@ -145,7 +140,7 @@ async def test_items_share_a_batch_over_two_processes(tmp_path: Path, members: C
         result = await within(runner.resume(graph, "r"))
         steps = await runner.history("r")
     assert not any("unused=[" in str(step) for step in steps)  # earlier sleeps are gone through again
-    assert result.output == ["A", "B", "C"]
+    assert result.state.drafts == ["A", "B", "C"]
     assert result.usage.cost_usd == 2 * 0.5 + 1.0
     assert [len(requests) for requests in provider.submitted.values()] == [3]
     assert len(provider.collected) == 1
@@ -160,7 +155,7 @@ async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable
     async with Runner() as runner:
         agent = Agent("shout", provider, prompt="{item}", tools=[add], batch=True)
         result = await within(runner.start(mapped(agent), Work(items=["a", "b"])))
-    assert result.output == ["A", "B"]
+    assert result.state.drafts == ["A", "B"]
     assert [len(requests) for requests in provider.submitted.values()] == [2, 2]
     assert provider.alone == []
 
@@ -197,12 +192,7 @@ async def test_a_batch_keeps_its_part_of_a_limit() -> None:
         await provider.looked(1)
         return await Agent("fast", Other(), prompt="fast").run()
 
-    graph = Graph("both", Work)
-    graph.add_node("slow", Agent("slow", provider, prompt="slow", batch=True), writes="draft")
-    graph.add_node("fast", fast, writes="other")
-    graph.add_fork(START, ["slow", "fast"], join=END)
-    graph.add_edge("slow", END)
-    graph.add_edge("fast", END)
+    graph = forked(draft=Agent("slow", provider, prompt="slow", batch=True), other=fast)
     async with Runner() as runner:
         run = runner.start(graph, Work(), limits=Limits(cost_usd=1.9))
         await provider.looked(4)

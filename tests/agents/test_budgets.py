@@ -12,7 +12,7 @@ from graphengine.errors import ModelUnreachable
 from graphengine.models import Request, Response, Router
 from graphengine.models.base import EstimatesCosts
 from graphengine.models.scripted import calls
-from tests.agents.run_kits import Work, one, paid, within
+from tests.agents.run_kits import Work, forked, one, paid, within
 
 MANY = [str(number) for number in range(50)]
 
@@ -120,11 +120,8 @@ async def test_a_longer_question_reserves_more() -> None:
 async def test_arms_of_different_agents_share_a_limit() -> None:
     """What is known of a model by one agent is an estimate for the others."""
     server = Server()
-    graph = Graph("g", Work)
-    for name, field in (("one", "draft"), ("two", "other"), ("three", "task")):
-        graph.add_node(name, Agent(name, prompt="{items}"), writes=field)
-        graph.add_edge(name, END)
-    graph.add_fork(START, ["one", "two", "three"], join=END)
+    one_, two, three = (Agent(name, prompt="{items}") for name in ("one", "two", "three"))
+    graph = forked(draft=one_, other=two, task=three)
     async with Runner(models={"*": server}) as runner:
         result = await within(runner.start(graph, limits=Limits(cost_usd=0.08)))
     assert (result.status, result.usage.cost_usd, server.most) == ("stopped", 0.08, 1)

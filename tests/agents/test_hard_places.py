@@ -16,11 +16,8 @@ from typing import Any
 import pytest
 
 from graphengine import (
-    END,
-    START,
     Agent,
     Context,
-    Graph,
     Limits,
     Runner,
     ScriptedModel,
@@ -29,23 +26,10 @@ from graphengine import (
 from graphengine.errors import LeaseLost, StoreError, StoreFull
 from graphengine.models import Request, Response
 from graphengine.stores.memory import MemoryStore
-from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, failing, names, one, paid, time_is_up, within
+from tests.agents.run_kits import ADD, AGAIN, Stuck, add, failing, forked, names, one, paid, time_is_up, within
 from tests.kit.runs import SOON, WEEK
 
 # -- failures during a turn or a call
-
-
-async def test_a_timeout_within_a_turn_keeps_the_record() -> None:
-    """The next attempt continues after it. Each turn is paid once, the interrupted one at an unknown cost."""
-    model = Stuck([paid("", ADD), paid("3")], at=2, is_late=True)
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=WEEK, retry=AGAIN))
-        result = await within(run)
-        recorded = await names(runner, run.id)
-    assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
-    usage = result.usage
-    assert (result.state.draft, usage.priced_usd, usage.calls, usage.unknown_calls) == ("3", 2.0, 3, 1)
-    assert usage.cost_usd is None
 
 
 async def test_a_timeout_within_a_tool_keeps_the_record() -> None:
@@ -158,32 +142,11 @@ async def test_an_arm_that_is_called_off_has_its_turns_counted() -> None:
         finally:
             ended.append("slow")
 
-    graph = Graph("g", Work)
-    graph.add_node("slow", watched, writes="draft")
-    graph.add_node("quick", quick, writes="other")
-    graph.add_fork(START, ["slow", "quick"], join=END, need=1)
-    graph.add_edge("slow", END)
-    graph.add_edge("quick", END)
+    graph = forked(need=1, draft=watched, other=quick)
     async with Runner() as runner:
         result = await within(runner.start(graph))
     assert (result.state.other, result.state.draft, ended) == ("quick", "", ["slow"])
     assert (result.usage.calls, result.usage.cost_usd) == (1, 1.0)
-
-
-async def test_a_run_whose_runner_closes_during_a_turn_can_be_resumed() -> None:
-    """The call is cancelled; the run is released, with all recorded turns."""
-    store = MemoryStore()
-    model = Stuck([paid("", ADD), paid("3")], at=2)
-    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
-    async with asyncio.timeout(SOON):
-        async with Runner(store) as runner:
-            run = runner.start(graph, run_id="r")
-            await model.reached.wait()
-        stopped = await run.result()
-        assert (stopped.status, stopped.usage.cost_usd) == ("running", 1.0)
-        async with Runner(store) as runner:
-            done = await runner.resume(graph, "r").result()
-    assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
 
 
 async def test_a_model_that_swallows_its_cancellation_is_not_called_again() -> None:
@@ -291,15 +254,7 @@ async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: s
         await model.reached.wait()
         return "quick"
 
-    graph = Graph("g", Work)
-    graph.add_node("slow", stubborn, writes="draft")
-    graph.add_node("quick", quick, writes="other")
-    graph.add_fork(START, ["slow", "quick"] if how == "called off" else ["slow"], join=END, need=1)
-    if how != "called off":
-        graph = one(stubborn)
-    else:
-        graph.add_edge("slow", END)
-        graph.add_edge("quick", END)
+    graph = forked(need=1, draft=stubborn, other=quick) if how == "called off" else one(stubborn)
     async with asyncio.timeout(SOON):
         async with Runner() as runner:
             run = runner.start(graph, limits=Limits(cost_usd=1) if how == "limit" else None)
@@ -393,11 +348,8 @@ async def test_a_limit_that_a_sibling_arm_reaches_holds_between_two_turns() -> N
         return paid("", ADD) if turn < 3 else paid(request.agent)
 
     model = ScriptedModel(script)
-    graph = Graph("g", Work)
-    for name, field in (("one", "draft"), ("two", "other")):
-        graph.add_node(name, Agent(name, prompt="{task}", tools=[add]), writes=field)
-        graph.add_edge(name, END)
-    graph.add_fork(START, ["one", "two"], join=END)
+    first, second = (Agent(name, prompt="{task}", tools=[add]) for name in ("one", "two"))
+    graph = forked(draft=first, other=second)
     async with Runner(models={"*": model}) as runner:
         run = runner.start(graph, limits=Limits(cost_usd=2))
         stopped = await within(run)

@@ -10,15 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, iterations
-from graphengine.agents import TextDelta
-from graphengine.agents.tools import tool
 from graphengine.agents.window import Window
 from graphengine.engine.steps import Step
-from graphengine.errors import BadAnswer, CompileError, DefinitionError, InputError, ModelUnreachable, RateLimited
+from graphengine.errors import CompileError, DefinitionError, InputError, ModelUnreachable, RateLimited
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import append, extend
-from graphengine.runner import StepRecorded
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import add
 from tests.kit.facts import said
@@ -100,15 +97,6 @@ async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
     assert len(model.requests) == 3
 
 
-async def test_an_error_that_does_not_pass_is_not_tried_again() -> None:
-    """Neither a permanent error of a model nor the node's own error is retried, unless the node sets retries."""
-    model = ScriptedModel([BadAnswer("no use")])
-    async with Runner(models={"writer": model}) as runner:
-        with pytest.raises(RunFailed, match="no use"):
-            await runner.start(graph_of(Agent("writer", prompt="{task}"))).result()
-    assert len(model.requests) == 1
-
-
 async def test_a_bad_answer_goes_back_to_the_model_and_stays_in_the_log() -> None:
     """The model gets the problem; if it persists the node fails, and every raw answer is in the log."""
     script = ["many", "few", "none"]
@@ -137,30 +125,6 @@ async def test_a_check_sends_an_answer_back() -> None:
     assert "it has to be about rhyme" in model.requests[1].prompt
 
 
-async def test_a_model_that_never_stops_calling_tools_is_stopped() -> None:
-    """A model that keeps calling tools is stopped after the agent's turns, and one turn in which it had to answer."""
-    model = ScriptedModel(lambda request: calls(("add", {"first": 1, "second": 1})))
-    async with Runner(models={"writer": model}) as runner:
-        with pytest.raises(RunFailed, match="called tools for 3 turns"):
-            await runner.start(graph_of(Agent("writer", prompt="{task}", tools=[add], turns=3))).result()
-    assert len(model.requests) == 5
-
-
-@pytest.mark.parametrize(
-    ("stop", "kind"), [("cut", "answer_cut"), ("refused", "answer_refused"), ("full", "context_full")]
-)
-async def test_an_answer_that_is_no_use_has_an_error_of_its_own(stop: Any, kind: str) -> None:
-    """The raw answer is in the log, and its cost is counted."""
-    model = ScriptedModel([Response("half an", stop=stop, why="policy", cost_usd=0.5, output_tokens=7)])
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph_of(Agent("writer", prompt="{task}", max_tokens=7)))
-        with pytest.raises(RunFailed, match=kind) as caught:
-            await run.result()
-        steps = await steps_of(runner, run.id)
-    assert said(steps[1])["value"]["text"] == "half an"
-    assert caught.value.result.usage.cost_usd == 0.5
-
-
 # -- tools
 
 
@@ -179,102 +143,7 @@ async def test_tools_get_resources_and_the_context_by_name() -> None:
     assert model.requests[1].messages[-1].text == "write: 1"
 
 
-async def test_calls_of_one_turn_run_concurrently() -> None:
-    """Calls of one turn run in parallel: each waits for the other here; the results are in the order of the calls."""
-    met = asyncio.Barrier(2)
-
-    async def meet(name: str) -> str:
-        """Meet the other."""
-        await met.wait()
-        return name
-
-    model = ScriptedModel([calls(("meet", {"name": "a"}), ("meet", {"name": "b"})), "done"])
-    async with asyncio.timeout(10), Runner(models={"writer": model}) as runner:
-        await runner.start(graph_of(Agent("writer", prompt="{task}", tools=[meet]))).result()
-    assert [message.text for message in model.requests[1].messages if message.role == "tool"] == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "problem"),
-    [
-        ("divide", {"by": 0}, "division"),
-        ("divide", {"by": "zero"}, "by"),
-        ("divide", "{by:", "JSON"),
-        ("multiply", {}, "no tool 'multiply'"),
-    ],
-)
-async def test_what_goes_wrong_with_a_tool_goes_back_to_the_model(name: str, arguments: Any, problem: str) -> None:
-    """A failing tool goes back to the model as the error of that call; the node continues."""
-
-    def divide(by: int) -> float:
-        """Divide one."""
-        return 1 / by
-
-    model = ScriptedModel([calls((name, arguments)), "done"])
-    async with Runner(models={"writer": model}) as runner:
-        result = await runner.start(graph_of(Agent("writer", prompt="{task}", tools=[divide]))).result()
-    last = model.requests[1].messages[-1]
-    assert (last.is_error, result.state.draft) == (True, "done")
-    assert problem in last.text
-
-
-@pytest.mark.parametrize("yes", [True, False])
-async def test_a_tool_may_wait_for_a_persons_approval(*, yes: bool) -> None:
-    """Nothing is called twice because of it; a refusal is the error of the call."""
-    sent: list[str] = []
-
-    def send(text: str) -> str:
-        """Send a text."""
-        sent.append(text)
-        return "sent"
-
-    model = ScriptedModel([calls(("add", {"first": 1, "second": 2}), ("send", {"text": "hi"})), "done"])
-    agent = Agent("writer", prompt="{task}", tools=[add, tool(send, approve=True)])
-    graph = graph_of(agent)
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph)
-        (wait,) = (await run.result()).waits
-        assert wait.question == 'May writer call send({"text": "hi"})?'
-        assert sent == []
-        await runner.answer(run.id, yes)
-        result = await runner.resume(graph, run.id).result()
-    assert (result.state.draft, sent) == ("done", ["hi"] if yes else [])
-    assert model.requests[1].messages[-1].is_error is not yes
-    assert next(m.text for m in model.requests[1].messages if m.role == "tool") == "3"
-    assert len(model.requests) == 2
-
-
-async def test_an_agent_as_a_tool_of_another_is_part_of_the_run() -> None:
-    """Its cost is counted once, also if the outer call is resumed."""
-    inner = Agent("inner", prompt="{text}")
-
-    async def consult(text: str) -> str:
-        """Ask a colleague."""
-        return await inner.run(text=text)
-
-    script = {"writer": [wanting(("consult", {"text": "?"})), answer("so")], "inner": [answer("yes")]}
-    model = ScriptedModel(script)
-    async with Runner(models={"*": model}) as runner:
-        result = await runner.start(graph_of(Agent("writer", prompt="{task}", tools=[consult]))).result()
-    assert (result.usage.calls, result.usage.cost_usd) == (3, 0.75)
-
-
 # -- limits and stops
-
-
-async def test_a_limit_stops_between_two_turns_and_no_call_is_repeated() -> None:
-    """With a higher limit the run continues after the last recorded turn."""
-    script = [wanting(("add", {"first": 1, "second": 2})), wanting(("add", {"first": 3, "second": 2})), answer("5")]
-    model = ScriptedModel(script)
-    graph = graph_of(Agent("writer", prompt="{task}", tools=[add]))
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph, limits=Limits(cost_usd=0.5))
-        stopped = await run.result()
-        assert (stopped.status, stopped.usage.cost_usd, len(model.requests)) == ("stopped", 0.5, 2)
-        assert stopped.ending is not None
-        assert "cost_usd 0.5 >= 0.5" in stopped.ending.explanation
-        done = await runner.resume(graph, run.id, limits=Limits(cost_usd=5)).result()
-    assert (done.status, done.state.draft, done.usage.cost_usd, len(model.requests)) == ("finished", "5", 0.75, 3)
 
 
 async def test_a_graphs_own_limit_stops_it_between_two_turns() -> None:
@@ -287,45 +156,6 @@ async def test_a_graphs_own_limit_stops_it_between_two_turns() -> None:
         with pytest.raises(RunFailed, match="limit"):
             await runner.start(graph_of(inner, writes={"draft": "draft"})).result()
     assert len(model.requests) == 2
-
-
-async def test_a_stop_takes_effect_between_two_turns() -> None:
-    """A stop takes effect before the end of a long conversation; the run can be resumed."""
-    asked = 0
-    graph = graph_of(Agent("writer", prompt="{task}", tools=[add]))
-
-    async def script(request: Request) -> Response:
-        nonlocal asked
-        asked += 1
-        if asked == 2:
-            stopping.append(asyncio.create_task(runner.stop("r")))
-            await asyncio.sleep(0)
-        return wanting(("add", {"first": 1, "second": 2})) if asked < 4 else answer("3")
-
-    stopping: list[asyncio.Task[None]] = []
-    async with Runner(models={"writer": ScriptedModel(script)}) as runner:
-        stopped = await runner.start(graph, run_id="r").result()
-        await stopping[0]
-        assert (stopped.status, asked) == ("stopped", 2)
-        done = await runner.resume(graph, "r").result()
-    assert (done.state.draft, asked) == ("3", 4)
-
-
-async def test_a_price_that_is_not_known_is_refused_under_a_limit_on_costs() -> None:
-    """An unknown price under a cost limit is refused before any call, unless unknown costs are allowed."""
-
-    class Unpriced(ScriptedModel):
-        async def knows_price(self) -> bool:
-            return False
-
-    model = Unpriced([answer("a", cost_usd=None), answer("b", cost_usd=None)])
-    graph = graph_of(Agent("writer", prompt="{task}"))
-    async with Runner(models={"writer": model}) as runner:
-        with pytest.raises(RunFailed, match="price_unknown"):
-            await runner.start(graph, limits=Limits(cost_usd=1)).result()
-        assert model.requests == []
-        allowed = await runner.start(graph, limits=Limits(cost_usd=1, unknown_cost=True)).result()
-    assert (allowed.status, allowed.usage.cost_usd, allowed.usage.priced_usd) == ("finished", None, 0.0)
 
 
 # -- choosing the model
@@ -376,21 +206,6 @@ async def test_a_name_that_nothing_has_is_refused() -> None:
             runner.start(graph_of(write))
     async with Runner(models={"helper": ScriptedModel(["x"])}) as runner:
         assert (await runner.start(graph_of(write)).result()).state.draft == "x"
-
-
-async def test_an_agent_in_a_blocking_function_is_part_of_the_run() -> None:
-    """It is called in the run's event loop, wherever its caller runs."""
-    helper = Agent("helper", prompt="{task}")
-
-    def write(task: str) -> str:
-        return asyncio.run(helper.run(task=task))
-
-    async with Runner(models={"helper": ScriptedModel([answer("x")])}) as runner:
-        run = runner.start(graph_of(write))
-        result = await run.result()
-        steps = await steps_of(runner, run.id)
-    assert (result.state.draft, result.usage.cost_usd) == ("x", 0.25)
-    assert [step.kind for step in steps] == ["started", "recorded", "node"]
 
 
 async def test_equal_concurrent_calls_stay_separate() -> None:
@@ -486,16 +301,6 @@ def test_a_memory_that_cannot_keep_messages_is_refused(memory: str, code: str) -
     assert code in {problem.code for problem in caught.value.problems}
 
 
-async def test_text_is_streamed_to_subscribers() -> None:
-    """Text is streamed with the agent and the node; it is not recorded separately from the answer."""
-    async with Runner(models={"writer": ScriptedModel(["one two three"])}) as runner:
-        run = runner.start(graph_of(Agent("writer", prompt="{task}")))
-        shown = [event async for event in run.events() if isinstance(event, (TextDelta, StepRecorded))]
-    texts = [event for event in shown if isinstance(event, TextDelta)]
-    assert "".join(event.text for event in texts) == "one two three"
-    assert {(event.path, event.agent) for event in texts} == {("write", "writer")}
-
-
 @pytest.mark.parametrize(
     "given",
     [
@@ -529,11 +334,3 @@ async def test_the_last_runner_that_used_a_model_closes_it() -> None:
             await second.start(graph).result()
         assert model.closed == 0
     assert model.closed == 1
-
-
-async def test_an_answer_has_its_cost() -> None:
-    """An answer has its cost also outside a run."""
-    script = [wanting(("add", {"first": 1, "second": 2})), answer("3")]
-    found = await Agent("a", prompt="{task}", tools=[add], model=ScriptedModel(script)).answer(task="x")
-    assert (found.value, found.usage["cost_usd"], found.usage["calls"]) == ("3", 0.5, 2)
-    assert [message.role for message in found.messages] == ["user", "assistant", "tool", "assistant"]

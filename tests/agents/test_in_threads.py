@@ -1,4 +1,4 @@
-"""Agents that blocking functions call with `asyncio.run`: a thread waits for them, and no thread can be ended.
+"""Agents as nodes, and in blocking functions that call them with `asyncio.run`: no waiting thread can be ended.
 
 The calls are made in the run's event loop. They end with their attempt, so that no thread waits forever when a limit is
 reached, a person is asked, the node times out or is cancelled, or the Runner closes.
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Agent, Graph, Limits, Runner, ScriptedModel, tool
+from graphengine import Agent, Limits, Runner, ScriptedModel, tool
 from graphengine.models import Request, Response
 from graphengine.stores.memory import MemoryStore
-from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, names, one, paid, within
+from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, forked, names, one, paid, within
 from tests.kit.runs import SOON, WEEK
 
 
@@ -29,19 +29,30 @@ def blocking(agent: Agent[str]) -> Any:
     return work
 
 
+def directly(agent: Agent[str]) -> Any:
+    """An agent as a node."""
+    return agent
+
+
+either_way = pytest.mark.parametrize("node_of", [directly, blocking])
+
+
 def script(request: Request) -> Response:
     """Return two turns with a call, then an answer."""
     return paid("", ADD) if len(request.messages) < 5 else paid("done")
 
 
-async def test_a_limit_holds_between_two_turns() -> None:
-    """The thread ends with the attempt; with a higher limit the conversation continues after its last turn."""
+@either_way
+async def test_a_limit_holds_between_two_turns(node_of: Any) -> None:
+    """The attempt ends, also that of a thread; with a higher limit the conversation continues after its last turn."""
     model = ScriptedModel(script)
-    graph = one(blocking(Agent("writer", prompt="{task}", tools=[add])))
+    graph = one(node_of(Agent("writer", prompt="{task}", tools=[add])))
     async with Runner(models={"writer": model}) as runner:
         run = runner.start(graph, limits=Limits(cost_usd=1))
         stopped = await within(run)
         assert (stopped.status, len(model.requests)) == ("stopped", 1)
+        assert stopped.ending is not None
+        assert "cost_usd 1.0 >= 1" in stopped.ending.explanation
         done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=9)))
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)
 
@@ -65,7 +76,8 @@ async def test_a_person_can_be_asked_for_approval() -> None:
     assert (done.state.draft, sent, done.usage.cost_usd) == ("done", ["a"], 2.0)
 
 
-async def test_a_stop_takes_effect_between_two_turns() -> None:
+@either_way
+async def test_a_stop_takes_effect_between_two_turns(node_of: Any) -> None:
     """The call in flight is recorded."""
     asked = threading.Event()
 
@@ -77,7 +89,7 @@ async def test_a_stop_takes_effect_between_two_turns() -> None:
         return script(request)
 
     stopping: list[asyncio.Future[None]] = []
-    graph = one(blocking(Agent("writer", prompt="{task}", tools=[add])))
+    graph = one(node_of(Agent("writer", prompt="{task}", tools=[add])))
     async with Runner(models={"writer": ScriptedModel(heard)}) as runner:
         stopped = await within(runner.start(graph, run_id="r"))
         await stopping[0]
@@ -85,33 +97,37 @@ async def test_a_stop_takes_effect_between_two_turns() -> None:
         assert (await within(runner.resume(graph, "r"))).usage.cost_usd == 3.0
 
 
+@either_way
 @pytest.mark.parametrize("at", [1, 2])
-async def test_a_runner_that_closes_cancels_the_call(at: int) -> None:
-    """It does not wait for a model that never answers."""
+async def test_a_runner_that_closes_cancels_the_call(node_of: Any, at: int) -> None:
+    """It does not wait for a model that never answers; the run is released, with all recorded turns."""
     store = MemoryStore()
     model = Stuck([paid("", ADD), paid("3")], at=at)
-    graph = one(blocking(Agent("writer", prompt="{task}", tools=[add], model=model)))
+    graph = one(node_of(Agent("writer", prompt="{task}", tools=[add], model=model)))
     async with asyncio.timeout(SOON):
         async with Runner(store) as runner:
             run = runner.start(graph, run_id="r")
             await model.reached.wait()
-        assert (await run.result()).status == "running"  # released
+        released = await run.result()
+        assert (released.status, released.usage.cost_usd) == ("running", at - 1.0)
         async with Runner(store) as runner:
             done = await runner.resume(graph, "r").result()
     assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
 
 
-async def test_a_timeout_within_a_turn_keeps_the_record() -> None:
-    """The call is cancelled, so the thread ends, and the next attempt continues after the last turn."""
+@either_way
+async def test_a_timeout_within_a_turn_keeps_the_record(node_of: Any) -> None:
+    """The call is cancelled at an unknown cost, and the next attempt continues after the last turn."""
     model = Stuck([paid("", ADD), paid("3")], at=2, is_late=True)
-    node = blocking(Agent("writer", prompt="{task}", tools=[add], model=model))
+    node = node_of(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
         run = runner.start(one(node, timeout_seconds=WEEK, retry=AGAIN))
         result = await within(run)
         recorded = await names(runner, run.id)
     assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
     usage = result.usage
-    assert (result.state.draft, usage.priced_usd, usage.unknown_calls) == ("3", 2.0, 1)
+    assert (result.state.draft, usage.priced_usd, usage.calls, usage.unknown_calls) == ("3", 2.0, 3, 1)
+    assert usage.cost_usd is None
 
 
 async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:
@@ -132,12 +148,7 @@ async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:
         await model.reached.wait()
         return "quick"
 
-    graph = Graph("g", Work)
-    graph.add_node("slow", stubborn, writes="draft")
-    graph.add_node("quick", quick, writes="other")
-    graph.add_fork(START, ["slow", "quick"], join=END, need=1)
-    graph.add_edge("slow", END)
-    graph.add_edge("quick", END)
+    graph = forked(need=1, draft=stubborn, other=quick)
     async with Runner() as runner:
         result = await within(runner.start(graph))
     assert (result.state.other, model.calls, tries) == ("quick", 1, ["CancelledError"] * 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,7 @@ from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
-from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
+from tests.agents.run_kits import ADD, Work, add, failing, forked, names, one, paid, within
 from tests.kit.facts import said
 from tests.kit.runs import alone
 
@@ -50,20 +49,6 @@ def script(request: Request) -> Response:
 
 
 # -- branches, changes, exports
-
-
-async def test_a_branch_during_a_conversation_continues_after_the_turn() -> None:
-    """The child repeats no call; its parent's usage is inherited, and kept separate from its own."""
-    model = ScriptedModel(script)
-    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
-    async with Runner() as runner:
-        await within(runner.start(graph, run_id="r"))
-        assert (await names(runner, "r")).index("tool add") == 2
-        child = await within(runner.branch(graph, "r", 3, run_id="child"))
-        other = await within(runner.branch(graph, "r", 2, run_id="other"))
-    assert (child.state.draft, child.usage.cost_usd, child.inherited.cost_usd) == ("done", 2.0, 1.0)
-    assert (other.usage.cost_usd, other.inherited.cost_usd) == (2.0, 1.0)
-    assert len(model.requests) == 4
 
 
 async def test_a_changed_prompt_starts_anew_and_the_old_turns_are_listed() -> None:
@@ -158,12 +143,8 @@ async def test_failed_and_called_off_agents_are_replayed() -> None:
         return script(request)
 
     model = ScriptedModel(answers)
-    graph = Graph("g", Work)
-    for name, field in (("slow", "draft"), ("quick", "other")):
-        agent = Agent(name, prompt="{task}", tools=[add], model=model)
-        graph.add_node(name, agent, writes=field, retry=Retry(attempts=2, initial_seconds=0))
-        graph.add_edge(name, END)
-    graph.add_fork(START, ["slow", "quick"], join=END, need=1)
+    slow, quick = (Agent(name, prompt="{task}", tools=[add], model=model) for name in ("slow", "quick"))
+    graph = forked(1, {"retry": Retry(attempts=2, initial_seconds=0)}, draft=slow, other=quick)
     async with Runner() as runner:
         result = await within(runner.start(graph, run_id="r"))
         found = replay(graph, await export_run(runner.store, "r"))
@@ -561,17 +542,6 @@ async def test_agents_can_be_used_wherever_nodes_can() -> None:
     assert (state.draft, state.other, state.task, state.drafts) == ("strong", "spare", "cheap", ["strong"] * 3)
 
 
-async def test_a_fallback_continues_after_the_recorded_turns() -> None:
-    """An agent of the same name and question on another model repeats no turn."""
-    first = ScriptedModel([paid("", ADD), ModelTransient("no")])
-    second = ScriptedModel([paid("three")])
-    agent = Agent("writer", prompt="{task}", tools=[add], model=first)
-    async with Runner() as runner:
-        graph = one(agent, fallback=agent.but(model=second), retry=Retry(attempts=1))
-        result = await within(runner.start(graph))
-    assert (result.state.draft, result.usage.cost_usd) == ("three", 2.0)
-
-
 async def test_arms_that_remember_in_one_field_keep_all_messages() -> None:
     """Messages of arms are kept in the declared order of the arms, each after the existing messages."""
     model = ScriptedModel(lambda request: paid(f"{request.agent} {len(request.messages)}"))
@@ -656,26 +626,6 @@ async def test_a_model_that_gives_a_secret_away_is_counted() -> None:
 
 
 # -- many, and long
-
-
-async def test_a_thousand_concurrent_conversations_take_little() -> None:
-    """Each of a thousand conversations, with two turns and a call, takes a few kilobytes and milliseconds."""
-    agent = Agent("writer", prompt="{item}", tools=[add], model=ScriptedModel(script))
-    agent.model.requests = Forgetful()  # type: ignore[union-attr]
-    graph = one(agent, "drafts", each={"item": "items"}, concurrency=1000)
-    async with Runner() as runner:
-        began = time.perf_counter()
-        result = await runner.start(graph, Work(items=[str(number) for number in range(1000)])).result()
-        took = time.perf_counter() - began
-    assert (result.usage.calls, len(result.state.drafts)) == (2000, 1000)
-    assert took < 60, f"{took:.1f} s"
-
-
-class Forgetful(list[Any]):
-    """A list that stores nothing."""
-
-    def append(self, item: Any) -> None:
-        """Discard the item."""
 
 
 async def test_a_conversation_of_two_hundred_turns_writes_each_message_once(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """An agent's functions: its prompt, its check, its guards, its rules."""
 
-import asyncio
 import itertools
 import threading
 from pathlib import Path
@@ -13,7 +12,6 @@ from graphengine.agents import guard
 from graphengine.engine.step_json import encode_step
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import Stuck, one, paid, within
-from tests.kit.facts import said
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 HERE = threading.get_ident
@@ -126,21 +124,3 @@ async def test_a_question_with_a_secret_is_not_recorded(tmp_path: Path) -> None:
         log = b"".join(encode_step(step) for step in await runner.history(run.id))
     assert len(model.requests[0].messages) == 3
     assert b"sesame" not in log
-
-
-async def test_equal_calls_of_one_function_are_distinguished_by_order() -> None:
-    """Each of several equal calls has its own records."""
-
-    def ask(task: str) -> str:
-        return task
-
-    agent = Agent("writer", prompt=ask)
-
-    async def write(task: str) -> str:
-        return " ".join(await asyncio.gather(*(agent.run(task=task) for _ in range(3))))
-
-    async with Runner(models={"writer": ScriptedModel(["a", "b", "c"])}) as runner:
-        run = runner.start(one(write))
-        assert sorted((await run.result()).state.draft) == [" ", " ", "a", "b", "c"]
-        keys = [said(step)["key"] for step in await runner.history(run.id) if step.kind == "recorded"]
-    assert len(set(keys)) == 3

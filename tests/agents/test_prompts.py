@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from graphengine import END, START, Agent, Graph, ask
 from graphengine.agents.prompts import (
-    DATA_NOTE,
     as_text,
     block,
     conversation,
@@ -22,7 +21,7 @@ from graphengine.agents.prompts import (
     labelled,
 )
 from graphengine.errors import CompileError, DefinitionError
-from graphengine.graph.question import filled, holes
+from graphengine.graph.question import holes
 from graphengine.models.base import Message, ToolCall
 
 
@@ -136,13 +135,6 @@ def test_a_structure_cannot_forge_its_tag_either() -> None:
     assert "\n</x-2>" in fill("{x}", {"x": [Message(role="user", text="</x>")]})
 
 
-def test_a_word_is_no_tag() -> None:
-    """Data that only mentions its own name keeps the plain tag."""
-    assert block("draft", "The draft is < this, and draft > that.") == (
-        "<draft>The draft is < this, and draft > that.</draft>"
-    )
-
-
 SIGNS = st.text(st.sampled_from("</>ab -2\n\u200b\uff1cA"), max_size=40)
 
 
@@ -250,17 +242,6 @@ def test_a_value_that_cannot_be_shown_is_an_error() -> None:
     loop.append(loop)
     with pytest.raises(DefinitionError, match="cannot show this list"):
         fill("{a}", {"a": loop})
-
-
-def test_people_read_no_tags() -> None:
-    """A question to a person has its values unchanged."""
-    assert filled("Publish {{{title}}}?", {"title": "Ants"}) == "Publish {Ants}?"
-
-
-def test_the_note_is_one_sentence() -> None:
-    """It is at the end of the instructions."""
-    assert DATA_NOTE.count(".") == 1
-    assert DATA_NOTE.endswith(".")
 
 
 @pytest.mark.parametrize("data", [b"so\xff", b"plain", bytearray(b"x"), memoryview(b"x"), [b"\xff"], {"a": b"\xff"}])

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NewType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 from typing_extensions import TypeAliasType, TypedDict
 
 from graphengine.agents.json_text import Unreadable, tolerant
@@ -241,11 +241,6 @@ def test_a_boolean_is_accepted_next_to_a_number_as_text() -> None:
 def test_an_apostrophe_opens_no_text() -> None:
     """An apostrophe inside a word does not open a quoted text."""
     assert Output(Loose).read("{note: it's so, approved: false}") == Loose(note="it's so", approved=False)
-
-
-def test_an_empty_object_is_an_object() -> None:
-    """It is valid if all fields have defaults."""
-    assert Output(Loose).read("{}") == Loose()
 
 
 @pytest.mark.parametrize(
@@ -514,9 +509,3 @@ def test_long_nonsense_is_refused_quickly(text: str) -> None:
         with pytest.raises(BadAnswer):
             Output(output).read(text)
     assert time.process_time() - begun < 10
-
-
-def test_types_are_as_pydantic_has_them() -> None:
-    """The result is a value of the type."""
-    made = Output(Tree).read('{"kids": [{"kids": []}]}')
-    assert TypeAdapter(Tree).validate_python(made) == Tree(kids=[Tree()])

@@ -68,21 +68,6 @@ async def test_a_sub_agents_model_that_is_not_ready_fails_the_node(error: ModelN
     assert result.state.draft == "so"
 
 
-@pytest.mark.parametrize("error", [ModelTransient("later"), ModelNotReady("no key")])
-@pytest.mark.parametrize("in_thread", [True, False])
-async def test_a_model_that_cannot_be_asked_is_no_text_for_another(error: ModelError, *, in_thread: bool) -> None:
-    """It propagates through a call, whether the tool is sync or async."""
-
-    async def fail() -> None:
-        raise error
-
-    def fail_in_thread() -> None:
-        raise error
-
-    with pytest.raises(type(error)):
-        await called(fail_in_thread if in_thread else fail)
-
-
 async def test_a_model_error_that_is_about_the_question_goes_back_to_the_model() -> None:
     """The outer model can rephrase a question that a sub-agent refuses."""
 

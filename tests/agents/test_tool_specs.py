@@ -124,15 +124,6 @@ def test_annotations_in_quotes_are_read() -> None:
     assert asyncio.run(called(far, {"points": [{"x": 1}], "nested": {"a": {"x": 2}}})).text == "3"
 
 
-def test_a_tool_without_arguments_has_an_empty_schema() -> None:
-    """Without parameters the schema is an object without properties."""
-
-    def now() -> str:
-        return "now"
-
-    assert tool(now).spec().schema == {"type": "object", "properties": {}, "additionalProperties": False}
-
-
 def test_names_of_fields_are_no_limit() -> None:
     """Arguments may have the names of pydantic's methods, or begin with an underscore."""
 

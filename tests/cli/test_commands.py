@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import Graph
+from graphengine.errors import StoreError
+from graphengine.stores.sqlite.store import SQLiteStore
 from tests.cli.programs import COUNTER, Invoke, call, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "usage", "inherited"]
@@ -517,3 +519,20 @@ def test_an_asyncio_task_of_a_node_cannot_end_the_command(project: Path, invoke:
     assert "SystemExit: 7" in quiet.stderr
     assert "Traceback" not in quiet.stderr
     assert "in deep\n" in loud.stderr
+
+
+def test_an_error_of_the_close_adds_no_second_document(
+    project: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows the one JSON document is reported on stderr, and by the exit code."""
+    close = SQLiteStore.close
+
+    async def broken(store: SQLiteStore) -> None:
+        await close(store)
+        raise StoreError("the disk is gone")
+
+    invoke("run", "counter", "--run-id", "r")
+    monkeypatch.setattr(SQLiteStore, "close", broken)
+    ended = invoke("show", "r", "--json")
+    assert (ended.exit_code, json.loads(ended.stdout)["status"]) == (5, "finished")
+    assert "the disk is gone" in ended.stderr

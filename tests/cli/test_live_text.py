@@ -204,7 +204,7 @@ def test_a_map_that_began_before_is_counted_from_its_begin() -> None:
     before.skip(before.visits.feed(made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items)))
     for n in range(3):
         before.skip(before.visits.feed(made_step(4 + n, "item", 101.0, f"each[{n}]", "each", 1, 1, 100.0)))
-    lost = {"error": {**ERROR, "path": "each[3]"}, "status": "failed", "names": []}
+    lost = {"error": {**ERROR, "path": "each[3]"}, "status": "failed"}
     before.skip(before.visits.feed(made_step(7, "failed", 101.0, "each[3]", "each", 1, 1, 100.0, data=lost)))
 
     progress = Progress(Channel(pipe, must_arrive=False))

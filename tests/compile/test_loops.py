@@ -90,6 +90,15 @@ def loops(*edges: tuple[Any, ...], limits: Limits | None = None, **runnables: An
         [("a", "b", iterations("a") < 3), ("a", END, UNCERTAIN), ("a", FAIL), ("b", "a", UNCERTAIN), ("b", END)],
         [("a", END, UNCERTAIN), ("a", FAIL, iterations("a") > 3), ("a", "a")],
         [("a", "a", failed(ValueError) & (iterations("a") < 3)), ("a", END)],
+        [("a", END, plateau("score")), ("a", "a")],
+        [("a", END, UNCERTAIN | (iterations("a") >= 3)), ("a", "a")],
+        [
+            ("a", END, iterations("a") >= 3),
+            ("a", "b"),
+            ("b", "c"),
+            ("c", "a", iterations("c", since="a") >= 3),
+            ("c", "b"),
+        ],
     ],
 )
 def test_a_guard_may_be_on_either_edge(edges: Edges) -> None:
@@ -108,6 +117,7 @@ def test_a_guard_may_be_on_either_edge(edges: Edges) -> None:
         ([("a", END, iterations("a", since="b") >= 3), ("a", "b"), ("b", "a")], ["aba"]),
         ([("a", END, plateau("score", since="b")), ("a", "b"), ("b", "a")], ["aba"]),
         ([("a", END, plateau("other")), ("a", "a")], ["aa"]),
+        ([("a", END, UNCERTAIN & (iterations("a") >= 3)), ("a", "a")], ["aa"]),
         ([("a", "a", iterations("a") >= 3), ("a", END)], ["aa"]),
         ([("a", END, iterations("a") >= 3), ("a", "a", failed(ValueError)), ("a", "a")], ["aa"]),
         ([("a", END, iterations("a") == 3), ("a", "a")], ["aa"]),

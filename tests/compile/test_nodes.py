@@ -8,24 +8,16 @@ from pydantic import BaseModel, Field, field_validator
 
 from graphengine import (
     END,
-    FAIL,
     START,
-    Agent,
     Context,
-    Failure,
     Graph,
     Limits,
     Node,
     Replace,
     Retry,
     RunFailed,
-    Runner,
-    ScriptedModel,
-    choose,
-    value,
 )
 from graphengine.reducers import add, append, extend, maximum, merge
-from tests.kit.facts import said
 
 
 class Review(BaseModel):
@@ -53,20 +45,9 @@ async def once(runnable: Any, state: State | None = None, **options: Any) -> Sta
     return (await graph.run(state or State())).state
 
 
-async def test_a_result_can_go_to_one_field() -> None:
-    """`writes="field"` writes a result to one field."""
-    assert (await once(lambda n: n + 1, writes="n")).n == 1
-
-
 async def test_a_function_of_the_engine_is_a_node_like_any_other() -> None:
     """The module of a function does not matter: a reducer can be a node."""
     assert (await once(add, State(n=2, total=3), inputs={"old": "n", "new": "total"}, writes="n")).n == 5
-
-
-async def test_a_result_can_go_to_one_key_of_a_field() -> None:
-    """`writes="field[key]"` leaves the other keys unchanged."""
-    assert (await once(lambda: 5, State(plain={"x": 1}), writes="plain[ann]")).plain == {"x": 1, "ann": 5}
-    assert (await once(lambda: "v", State(views={"x": "1"}), writes="views[ann]")).views == {"x": "1", "ann": "v"}
 
 
 async def test_a_result_can_name_its_fields() -> None:
@@ -87,31 +68,6 @@ async def test_a_result_can_name_its_fields() -> None:
         await once(lambda: 5)
 
 
-async def test_a_result_can_be_taken_apart() -> None:
-    """`writes` can map fields to paths in the result, to the whole result, or to a function of it and of fields."""
-
-    def scored(result: Review, n: int) -> int:
-        return result.score + n
-
-    after = await once(
-        lambda: Review(score=7, issues=["x"]),
-        State(n=10),
-        writes={"history": ".", "n": scored, "names": "issues", "total": "score"},
-    )
-    assert after.history == [Review(score=7, issues=["x"])]
-    assert (after.n, after.names, after.total) == (17, ["x"], 7)
-
-
-async def test_reducers_join_and_replace_overrides() -> None:
-    """Each reducer joins the update to the previous value, and Replace overrides it."""
-    start = State(history=[Review(score=1)], names=["a"], views={"a": "1"}, total=2, best=3.0)
-    update = {"history": Review(score=2), "names": ["b", "c"], "views": {"b": "2"}, "total": 5, "best": 1.0}
-    after = await once(lambda: update, start)
-    assert [r.score for r in after.history] == [1, 2]
-    assert (after.names, after.views, after.total, after.best) == (["a", "b", "c"], {"a": "1", "b": "2"}, 7, 3.0)
-    assert (await once(lambda: {"history": Replace([])}, start)).history == []
-
-
 async def test_inputs_rename_and_reach_into_the_state() -> None:
     """A parameter can read any path, or a function of fields."""
 
@@ -123,18 +79,6 @@ async def test_inputs_rename_and_reach_into_the_state() -> None:
     assert after.total == 17
 
 
-async def test_none_for_a_parameter_that_does_not_allow_it_fails_before_the_call() -> None:
-    """The message names the parameter and the path."""
-
-    def check(review: Review) -> int:
-        raise AssertionError
-
-    with pytest.raises(RunFailed, match="review is None") as caught:
-        await once(check, writes="n")
-    assert caught.value.result.error is not None
-    assert caught.value.result.error.kind == "missing_input"
-
-
 async def test_state_context_and_defaults_are_injected() -> None:
     """`state`, `ctx`, and parameters with defaults that nothing provides."""
 
@@ -142,13 +86,6 @@ async def test_state_context_and_defaults_are_injected() -> None:
         return state.n + ctx.visit + extra
 
     assert (await once(look, State(n=10), writes="total")).total == 14
-
-
-async def test_a_bad_update_fails_the_node_and_is_retried() -> None:
-    """The state never holds an invalid value."""
-    answers: list[Any] = ["x", 5]
-    after = await once(lambda: answers.pop(0), writes="n", retry=Retry(attempts=2, initial_seconds=0))
-    assert after.n == 5
 
 
 async def test_a_value_that_its_record_would_change_is_refused() -> None:
@@ -161,22 +98,6 @@ async def test_a_value_that_its_record_would_change_is_refused() -> None:
         await once(lambda: Secret(score=1, more="x"), writes="review")
     assert caught.value.result.error is not None
     assert caught.value.result.error.kind == "not_recordable"
-
-
-async def test_fallbacks_apply_after_the_last_attempt() -> None:
-    """A value, or a function that can take the error."""
-
-    def bad() -> int:
-        message = "no"
-        raise ValueError(message)
-
-    def instead(error: Failure, n: int) -> int:
-        return n + len(error.message)
-
-    assert (await once(bad, writes="n", fallback=8)).n == 8
-    assert (await once(bad, State(n=1), writes="n", fallback=instead)).n == 3
-    with pytest.raises(RunFailed, match="the fallback does not fit"):
-        await once(bad, writes="total", fallback="text")
 
 
 class Fields(State):
@@ -227,123 +148,11 @@ def test_a_fallback_that_can_never_fit_is_refused() -> None:
     assert not found
 
 
-async def test_choose_routes_each_visit_and_records_the_choice() -> None:
-    """A value without a case fails, and the message names it."""
-    work = choose("task", {"t": lambda n: n + 1, "u": lambda n: n + 2})
-    assert (await once(work, writes="n")).n == 1
-    assert (await once(work, State(task="u"), writes="n")).n == 2
-    with pytest.raises(RunFailed, match="task is 'x'"):
-        await once(work, State(task="x"), writes="n")
-    graph = Graph("c", State)
-    graph.add_node("work", work, writes="n")
-    graph.add_path(START, "work", END)
-    async with Runner() as runner:
-        run = runner.start(graph)
-        await run.result()
-        assert said((await runner.history(run.id))[1])["choice"] == "t"
-
-
 async def test_a_node_carries_its_options_and_add_node_overrides_them() -> None:
     """Patterns take prepared nodes as arguments."""
     prepared = Node(lambda x: x * 2, inputs={"x": "n"}, writes="n")
     assert (await once(prepared, State(n=4))).n == 8
     assert (await once(prepared, State(n=4), writes="total")).total == 8
-
-
-async def test_a_switch_takes_the_case_of_a_value() -> None:
-    """The value is the label; FAIL fails the run with it."""
-    graph = Graph("s", State)
-    graph.add_node("a")
-    graph.add_edge(START, "a")
-    graph.add_switch("a", "task", {"stop": END, "break": FAIL}, otherwise=END)
-    result = await graph.run(State(task="stop"))
-    assert result.ending is not None
-    assert (result.label, result.ending.condition) == ("stop", "task == 'stop'")
-    with pytest.raises(RunFailed, match="break"):
-        await graph.run(State(task="break"))
-    assert (await graph.run(State(task="other"))).status == "finished"
-
-
-async def test_a_condition_that_raises_leaves_the_node_done() -> None:
-    """The run fails there; with a fixed condition, resume chooses the edge and does not run the node again."""
-    calls: list[int] = []
-    broken = [True]
-
-    def work(n: int) -> int:
-        calls.append(n)
-        return n + 1
-
-    def ready(n: int) -> bool:
-        if broken:
-            message = "condition bug"
-            raise RuntimeError(message)
-        return n == 1
-
-    graph = Graph("g", State)
-    graph.add_node("a", work, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=ready)
-    graph.add_edge("a", FAIL)
-    async with Runner() as runner:
-        run = runner.start(graph)
-        with pytest.raises(RunFailed, match="condition bug") as caught:
-            await run.result()
-        assert caught.value.result.state.n == 1
-        broken.clear()
-        assert (await runner.resume(graph, run.id).result()).status == "finished"
-    assert calls == [0]
-
-
-async def test_agents_answer_with_their_type_from_any_model() -> None:
-    """Offline by rules, or from a scripted model; the answer is validated."""
-    critic = Agent("critic", prompt="Judge {task}: {review.score}", output=Review, offline=lambda task: Review(score=5))
-    assert (await once(critic, writes="review")).review == Review(score=5)
-    graph = Graph("g", State)
-    graph.add_node("a", critic, writes="review")
-    graph.add_path(START, "a", END)
-    model = ScriptedModel([{"score": 8}])
-    async with Runner(models={"critic": model}) as runner:
-        result = await runner.start(graph, State(task="poem")).result()
-    assert result.state.review == Review(score=8)
-    assert model.requests[0].prompt == "Judge <task>poem</task>: "
-    assert (result.usage.calls, result.usage.offline_calls) == (1, 1)
-    bad = ScriptedModel(['{"score": "high"}'] * 3)
-    async with Runner(models={"critic": bad}) as runner:
-        with pytest.raises(RunFailed, match="does not fit Review:\n- score"):
-            await runner.start(graph).result()
-
-
-async def test_an_agent_runs_alone() -> None:
-    """Outside a run it uses its own model; a copy can use another."""
-    shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
-    assert await shout.run(word="a") == "A"
-    assert await shout.but(model=ScriptedModel(["b"])).run(word="a") == "b"
-
-
-async def test_an_agent_called_inside_a_node_counts_for_the_run() -> None:
-    """It finds the context by itself."""
-    shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
-
-    async def work(task: str) -> str:
-        return await shout.run(word=task)
-
-    graph = Graph("g", State)
-    graph.add_node("a", work, writes="task")
-    graph.add_path(START, "a", END)
-    result = await graph.run()
-    assert (result.state.task, result.usage.calls) == ("T", 1)
-
-
-async def test_start_can_choose_its_edge() -> None:
-    """Conditions on START read the initial state."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda: 1, writes="n")
-    graph.add_edge(START, "a", when=value("task") == "go")
-    graph.add_edge(START, END, label="nothing to do")
-    graph.add_edge("a", END)
-    assert (await graph.run(State(task="go"))).state.n == 1
-    result = await graph.run()
-    assert (result.label, result.steps) == ("nothing to do", 0)
 
 
 def test_a_copy_of_a_graph_has_another_name_and_result() -> None:

@@ -28,11 +28,29 @@ from tests.conformance.model_kit import ADD, KEY, ModelSuite, ask, call, closing
 from tests.conformance.model_scenes import Babbles, Fails, Says, Tears
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphengine.models.base import Model
-    from tests.conformance.model_scenes import Scene, Service
+    from tests.conformance.model_scenes import Scene, Service, Trouble
 
 SHORT_SECONDS = 0.2
 """A short timeout."""
+
+
+FAILURES: Mapping[Trouble, tuple[type[ModelError], ...]] = {
+    "bad_request": (BadRequest,),
+    "wrong_key": (NotAuthenticated,),
+    "forbidden": (NotAuthenticated,),
+    "no_credit": (QuotaExceeded,),
+    "no_quota": (QuotaExceeded,),  # though some providers use status 429 for it, as for a rate limit
+    "unknown_model": (UnknownModel,),
+    "too_large": (BadRequest, ContextFull),
+    "context_full": (ContextFull,),
+    "timeout": (ModelTimeout,),
+    "server_error": (ModelOverloaded,),
+    "unavailable": (ModelOverloaded,),
+    "overloaded": (ModelOverloaded,),
+}
 
 
 class FailingModels(ModelSuite):
@@ -41,54 +59,15 @@ class FailingModels(ModelSuite):
     # -- errors of the provider
 
     @scenario
-    async def test_a_bad_request_has_its_own_error(self, service: Service, model: Model) -> None:
-        """A request that the provider rejects fails with the provider's message."""
-        service.play(Fails("bad_request", "tools.0: no such field"))
-        error = await failure(model.answer(ask()), BadRequest)
-        assert "no such field" in str(error)
-
-    @scenario
-    async def test_a_wrong_key_has_its_own_error(self, service: Service, model: Model) -> None:
-        """A key that is not accepted is not shown, though the server sends it back."""
-        service.play(Fails("wrong_key", "Incorrect API key provided: {key}."))
-        await failure(model.answer(ask()), NotAuthenticated)
-
-    @scenario
-    async def test_a_forbidden_request_is_an_error_of_the_key(self, service: Service, model: Model) -> None:
-        """A request that the key does not permit raises NotAuthenticated."""
-        service.play(Fails("forbidden"))
-        await failure(model.answer(ask()), NotAuthenticated)
-
-    @scenario
-    async def test_an_unpaid_account_has_its_own_error(self, service: Service, model: Model) -> None:
-        """An account that must be paid first raises QuotaExceeded, which is not retried."""
-        service.play(Fails("no_credit"))
-        await failure(model.answer(ask()), QuotaExceeded)
-
-    @scenario
-    async def test_a_used_up_quota_is_not_a_rate_limit(self, service: Service, model: Model) -> None:
-        """An account without quota is not retried, though some providers use status 429 for both."""
-        service.play(Fails("no_quota", retry_after_seconds=1))
-        await failure(model.answer(ask()), QuotaExceeded)
-
-    @scenario
-    async def test_an_unknown_model_has_its_own_error(self, service: Service, model: Model) -> None:
-        """The error for a model that the provider does not have contains its name."""
-        service.play(Fails("unknown_model"))
-        error = await failure(model.answer(ask()), UnknownModel)
-        assert model.name in str(error)
-
-    @scenario
-    async def test_a_body_that_is_too_large_has_its_own_error(self, service: Service, model: Model) -> None:
-        """A request with too many bytes is not retried."""
-        service.play(Fails("too_large"))
-        await failure(model.answer(ask()), BadRequest, ContextFull)
-
-    @scenario
-    async def test_a_question_beyond_the_context_window_has_its_own_error(self, service: Service, model: Model) -> None:
-        """A question that exceeds the context window is distinguished from other bad requests."""
-        service.play(Fails("context_full"))
-        await failure(model.answer(ask()), ContextFull)
+    async def test_each_error_of_a_provider_has_its_own_class(self, service: Service, model: Model) -> None:
+        """An error has the server's message, without the key that the server sent back, and is not retried here."""
+        for trouble, kinds in FAILURES.items():
+            service.play(Fails(trouble, "so it is with {key}", retry_after_seconds=3))
+            error = await failure(model.answer(ask()), *kinds)
+            assert "so it is with" in str(error), trouble
+            assert trouble != "unknown_model" or model.name in str(error)
+            assert trouble != "unavailable" or error.retry_after_seconds == 3.0
+        assert len(service.received()) == len(FAILURES)
 
     @scenario
     async def test_a_rate_limit_has_its_delay(self, service: Service, model: Model) -> None:
@@ -100,26 +79,6 @@ class FailingModels(ModelSuite):
         )
         waits = [(await failure(model.answer(ask()), RateLimited)).retry_after_seconds for _ in range(3)]
         assert waits in ([2.0, 1.5, None], [2.0, None, None])
-
-    @scenario
-    async def test_a_slow_server_is_a_timeout(self, service: Service, model: Model) -> None:
-        """A timeout that the server reports is a timeout of the model."""
-        service.play(Fails("timeout"))
-        await failure(model.answer(ask()), ModelTimeout)
-
-    @scenario
-    async def test_a_servers_own_error_can_be_retried(self, service: Service, model: Model) -> None:
-        """A server's internal error, or an overloaded server, may be retried."""
-        service.play(Fails("server_error"), Fails("unavailable", retry_after_seconds=3), Fails("overloaded"))
-        errors = [await failure(model.answer(ask()), ModelOverloaded) for _ in range(3)]
-        assert errors[1].retry_after_seconds == 3.0
-
-    @scenario
-    async def test_no_second_attempt_is_made(self, service: Service, model: Model) -> None:
-        """A call that fails sends one request: the caller decides on retries, and counts them."""
-        service.play(Fails("overloaded"), Says("this must not be requested"))
-        await failure(model.answer(ask()), ModelOverloaded)
-        assert len(service.received()) == 1
 
     @scenario
     async def test_a_failure_does_not_affect_the_next_call(self, service: Service, model: Model) -> None:
@@ -140,22 +99,16 @@ class FailingModels(ModelSuite):
     @scenario
     async def test_an_error_within_a_stream_has_its_own_class(self, service: Service, model: Model) -> None:
         """An error after status 200 and the first words is classified by its content."""
-        service.play(Fails("overloaded", in_stream=True), Fails("server_error", in_stream=True))
-        await failure(watched(model, ask()), ModelOverloaded)
-        await failure(watched(model, ask()), ModelOverloaded)
-
-    @scenario
-    async def test_a_rate_limit_within_a_stream_is_recognised(self, service: Service, model: Model) -> None:
-        """A rate limit after status 200 is distinguished from a used-up quota."""
-        service.play(Fails("rate_limit", in_stream=True), Fails("no_quota", in_stream=True))
-        await failure(watched(model, ask()), RateLimited)
-        await failure(watched(model, ask()), QuotaExceeded)
-
-    @scenario
-    async def test_a_full_context_window_within_a_stream_is_recognised(self, service: Service, model: Model) -> None:
-        """A question that exceeds the context window is reported as such, even after status 200."""
-        service.play(Fails("context_full", in_stream=True))
-        await failure(watched(model, ask()), ContextFull)
+        kinds: Mapping[Trouble, type[ModelError]] = {
+            "overloaded": ModelOverloaded,
+            "server_error": ModelOverloaded,
+            "rate_limit": RateLimited,
+            "no_quota": QuotaExceeded,
+            "context_full": ContextFull,
+        }
+        for trouble, kind in kinds.items():
+            service.play(Fails(trouble, in_stream=True))
+            await failure(watched(model, ask()), kind)
 
     # -- incomplete answers
 
@@ -250,9 +203,9 @@ class FailingModels(ModelSuite):
         asyncio.run(main())
 
     def test_a_model_does_not_show_its_key(self) -> None:
-        """Neither the model's `str`, nor its `repr`, nor its name contains the key."""
+        """Neither the model's `str`, nor its `repr`, nor its name, nor what it holds shows the key."""
         model = self.make_model(self.make_service(), key=KEY, timeout_seconds=SHORT_SECONDS)
-        assert KEY not in f"{model!r} {model} {model.name}"
+        assert KEY not in f"{model!r} {model} {model.name} {vars(model)}"
 
 
 async def _next_works(service: Service, model: Model, scene: Scene) -> None:

@@ -9,10 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
-from graphengine.runner.attempt import TaskRunner
 from graphengine.stores.base import Store
-from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore, worker
+from graphengine.stores.sqlite import SQLiteStore
 from tests.kit import crash_points
 from tests.kit.crash_points import CALLS, CrashPoints, Point, names
 
@@ -66,28 +64,6 @@ async def test_a_run_passes_its_points_in_order(tmp_path: Path) -> None:
         *("before append", "before commit", "after commit", "after append"),
         *("before commit", "after commit"),  # the lease is released
     ]
-
-
-async def test_a_store_without_commits_passes_the_other_points() -> None:
-    """A store whose append is durable at once passes the other points."""
-    passed = await passed_by(MemoryStore())
-    assert "before commit" not in passed
-    at = passed.index("before append")
-    assert passed[at : at + 2] == ["before append", "after append"]
-
-
-async def test_nothing_stays_installed(tmp_path: Path) -> None:
-    """Afterwards commits and tasks are unpatched."""
-    before = (TaskRunner.run, worker.connect)
-    await passed_by(SQLiteStore(tmp_path / "runs.db"))
-    assert (TaskRunner.run, worker.connect) == before
-
-
-async def test_a_watched_store_is_the_store_in_everything_else(tmp_path: Path) -> None:
-    """Attributes that are not in the protocol are passed through."""
-    watched = CrashPoints().watched(SQLiteStore(tmp_path / "runs.db"))
-    assert watched.shared
-    assert getattr(watched, "path") == tmp_path / "runs.db"  # noqa: B009 - the protocol has no such attribute
 
 
 def test_a_process_dies_at_its_point_and_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,8 +83,3 @@ async def test_its_grants_are_enough(postgres_server: PostgresServer) -> None:
     assert await owner.ids("") == []
     await worker.close()
     await owner.close()
-
-
-def test_its_address_can_be_read() -> None:
-    """The examples are addresses, and only one is used for everything that runs."""
-    assert f'Runner("{ADDRESS}")' in PAGE

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Replace, iterations
-from graphengine.engine.stored import from_record, to_record
 from graphengine.reducers import append, extend, merge
 from graphengine.state.encoded import opened
 from tests.kit.session import Session, picture, unchanged
@@ -143,16 +142,6 @@ def test_a_fallback_value_is_copied_each_time() -> None:
     assert first == second
     assert first is not second
     run.check_log()
-
-
-def test_a_stored_snapshot_and_its_run_change_separately() -> None:
-    """A snapshot made from a record owns all its values."""
-    run = session()
-    run.start({"log": [Item()], "table": {"a": [1]}})
-    taken = from_record(to_record(run.snapshot))
-    before = picture(taken)
-    run.finish({"log": Item(names=["x"]), "table": {"b": [2]}, "many": [[1]]})
-    unchanged(taken, before)
 
 
 def test_two_branches_of_one_step_share_nothing() -> None:

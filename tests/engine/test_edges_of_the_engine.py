@@ -10,18 +10,17 @@ from pydantic_core import from_json, to_json
 
 from graphengine import END, START, Graph, Usage, changed, value
 from graphengine.engine import steps
-from graphengine.engine.events import Begun, BranchedOff, NodeLeft, Resumed
+from graphengine.engine.events import NodeLeft
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Shift, Step
+from graphengine.engine.steps import Step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.history.usage import usage_from
 from graphengine.reducers import maximum
 from graphengine.state import amounts
-from graphengine.state.encoded import opened
 from tests.kit.facts import made_step, said
 from tests.kit.session import Session
 from tests.kit.spec import work
@@ -111,46 +110,12 @@ def test_an_edge_is_chosen_once() -> None:
             session.send(event)
 
 
-def test_the_path_of_a_step_is_its_frame_and_its_node() -> None:
-    """The run's own frame has no name; a row of the run itself has no node."""
-    paths = [made_step(1, "node", 0.0, frame, node).path for frame in ("", "article") for node in ("", "review")]
-    assert paths == ["", "review", "article", "article/review"]
-
-
 def test_a_record_leaves_out_what_is_empty() -> None:
     """A row contains only what is set, and reads back as the same step."""
     step = made_step(4, "node", 1.5, "", "a", 1, 2, 0.5, [["set", "n", 1]], {"to": ["b"]})
     assert encode_step(Step(1, 2.0, steps.Begun())) == b'{"kind":"begun","at":2.0}'
     assert decode_step(4, encode_step(step)) == step
     assert said(step) == {"to": ["b"]}
-
-
-def test_a_run_records_the_run_before_it() -> None:
-    """`after` is recorded with the first step; it changes nothing else."""
-    session = Session(looping())
-    begun = session.plan.state.initial({"n": 3}, "the test")
-    step = session.send(Begun(0.0, "second", begun.values, begun.typed, {}, begun.given, "first"))
-    assert said(step)["after"] == "first"
-    assert session.task().node == "a"
-
-
-def test_the_changes_for_a_changed_graph_are_recorded() -> None:
-    """A resume and a branch under a changed graph set new fields first, and updates are joined to those."""
-    session = Session(looping())
-    session.start()
-    fingerprint = session.plan.fingerprint
-    refit, changes = {"": [("set", "best", 5)]}, ["field best: none → int"]
-    change = Shift(changes=changes, refit=refit)
-    step = session.send(Resumed(0.0, crashed=False, limits={}, fingerprint=fingerprint, change=change))
-    assert said(step)["changes"] == changes
-    assert opened(session.snapshot.root.values["best"]) == 5
-    child = session.at(1)
-    step = child.send(
-        BranchedOff(0.0, "child", "run", 1, [("best", 3), ("thing", [1])], fingerprint, {}, change=change)
-    )
-    assert said(step)["changes"] == changes
-    assert opened(child.snapshot.root.values) == {"n": 0, "best": 5, "thing": [1]}
-    assert session.snapshot.root.values["thing"] is None
 
 
 def test_a_comparison_of_the_wrong_type_is_false_and_explained() -> None:

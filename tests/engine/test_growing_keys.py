@@ -7,16 +7,13 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from graphengine import END, START, Agent, Graph, Message, Runner, ScriptedModel, iterations
+from graphengine import END, START, Agent, Graph, Message, iterations
 from graphengine.engine.fold import fold
 from graphengine.engine.plan import Remembered
-from graphengine.engine.step_json import encode_step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.reducers import merge
 from graphengine.state.encoded import opened, opened_ops
-from graphengine.state.schema import StateType
-from graphengine.state.view import Held, View
 from graphengine.testing import replay
 from tests.kit.facts import altered, made_step, said
 from tests.kit.replays import recorded
@@ -94,28 +91,6 @@ def test_a_step_contains_only_what_is_new() -> None:
         run.finish(remembered(10_000, 10_001))
     small, large = len(run.rows[1]), len(run.rows[-1])
     assert large - small <= len("1001") - len("1"), "only the number of the visit grows"
-
-
-async def test_a_visit_of_a_conversation_costs_its_own_messages() -> None:
-    """In a real run each visit's rows are as long as the second's, whatever was said before."""
-
-    class Talk(BaseModel):
-        draft: str = ""
-        memories: dict[str, list[Message]] = {}
-
-    graph = Graph("talk", Talk)
-    graph.add_node("ask", Agent("poet", prompt="a verse", memory="memories[poet]"), writes="draft")
-    graph.add_edge(START, "ask")
-    graph.add_edge("ask", END, when=iterations("ask") >= 60)
-    graph.add_edge("ask", "ask")
-    model = ScriptedModel(lambda request: f"verse {len(request.messages):04}")
-    async with Runner(models={"poet": model}) as runner:
-        run = runner.start(graph)
-        result = await run.result()
-        steps = await runner.history(run.id)
-    assert len(result.state.memories["poet"]) == 120
-    sizes = [len(encode_step(step)) for step in steps if step.kind == "node"]
-    assert max(sizes[1:-1]) - min(sizes[1:-1]) < 20, "digits of visits and times; the last step contains the end"
 
 
 # -- which list grows
@@ -333,21 +308,6 @@ def test_a_join_repeats_additions_and_writes(state: type[State], first: str, exp
     run.finish(remembered(2, 3, value={}), of="a")
     run.join()
     assert run.view().get("memos") == expected
-
-
-def test_a_view_applies_changes_in_order() -> None:
-    """It shows additions under a key, written keys and the whole, before any of it is recorded."""
-    view = View(StateType.of(State), Held({"memos": {"k": [0]}}))
-    view.grow_keys("memos", {"k": [1], "l": [5]})
-    view.grow_keys("memos", {"k": [2]})
-    view.add_keys("memos", {"x": [9]})
-    assert view.get("memos") == {"k": [0, 1, 2], "l": [5], "x": [9]}
-    view.grow_keys("memos", {"x": [8]})
-    assert view.get("memos") == {"k": [0, 1, 2], "l": [5], "x": [9, 8]}
-    view.set_new("memos", {"k": []})
-    view.grow_keys("memos", {"k": [3]})
-    assert view.get("memos") == {"k": [3]}
-    assert view.before("memos") == {"k": [0]}
 
 
 def test_one_step_can_write_a_key_and_add_to_it() -> None:

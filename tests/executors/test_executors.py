@@ -11,6 +11,7 @@ from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.errors import DefinitionError, InputError
 from graphengine.evaluation import Case, evaluate
 from graphengine.executors import ProcessExecutor
+from graphengine.runner import attempt
 from graphengine.testing import run_node
 from graphengine.testing.open_runner import OpenRunner
 from graphengine.worker import Worker
@@ -122,3 +123,15 @@ async def test_tests_need_no_executor(runner: OpenRunner) -> None:
     made = graph(heavy.steps_there)
     assert (await run_node(made, "work")).result == 4
     assert (await runner.start(made).result()).state.out == 4
+
+
+async def test_an_async_node_that_runs_in_place_takes_no_thread(
+    runner: OpenRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without executors it runs on the event loop, also while other nodes occupy every thread."""
+
+    async def four(n: int) -> int:
+        return 4
+
+    monkeypatch.setattr(attempt, "in_thread", None)
+    assert (await runner.start(graph(four)).result()).state.out == 4

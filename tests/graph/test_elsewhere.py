@@ -202,3 +202,9 @@ def test_a_removed_edge_is_one_problem() -> None:
             errors = [problem for problem in problems if not problem.warning]
             assert len(errors) <= 1, (whole.name, edge, errors)
             assert not errors or len(problems) == 1 + before
+
+
+def test_a_path_of_one_node_is_refused() -> None:
+    """A path joins two nodes or more."""
+    with pytest.raises(DefinitionError, match="adds no edge"):
+        three().add_path("a")

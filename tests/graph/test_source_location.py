@@ -2,11 +2,10 @@ import inspect
 import types
 from pathlib import Path
 
-import pytest
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Graph, Node, value
-from graphengine.errors import CompileError, Problem
+from graphengine.errors import Problem
 from graphengine.graph.source_location import origin_of_field
 from graphengine.patterns import pipeline
 
@@ -113,13 +112,6 @@ def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:
     begin = line(inspect.currentframe()) - 1
     graph.add_path(START, "a", END)
     assert found(graph.but(name="h"), "unknown_parameter").line == begin
-
-
-def test_the_error_of_compile_carries_the_lines() -> None:
-    """The error of compile has the problems with their lines, so that callers can use them."""
-    with pytest.raises(CompileError) as caught:
-        Graph("g", State).compile()
-    assert {problem.file for problem in caught.value.problems} == {str(HERE)}
 
 
 def test_the_text_of_a_problem_names_file_and_line() -> None:

@@ -152,7 +152,7 @@ def visit(tab: Tab) -> Iterator[Opened]:
 
     def open_page(url: str, path: str = "/", *, is_refused: bool = False, is_second: bool = False) -> Page:
         page = tab.another() if is_second else tab.page
-        tab.expected = "status of 422" if is_refused else "net::ERR_"
+        tab.expected = "status of 4" if is_refused else "net::ERR_"
         base, _, token = url.partition("/#")
         page.goto(f"{base}{path}#{token}")
         page.wait_for_selector("main")

@@ -428,15 +428,6 @@ def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
     expect(page.locator("form.question")).to_have_count(0)
 
 
-def test_a_queued_run_is_stopped(acting: str, visit: Opened) -> None:
-    """A run that no worker took yet can be stopped, and its page shows what it waits for."""
-    page = opened_run(visit(acting, "/run?id=lined-up"))
-    expect(page.locator("header .ends")).to_have_text("queued a worker of its queue takes it")
-    page.get_by_role("button", name="Stop", exact=True).click()
-    page.get_by_role("button", name="Stop it now").click()
-    expect(page.locator("header .ends")).to_contain_text("stopped")
-
-
 def test_a_read_only_page_offers_no_action(url: str, visit: Opened) -> None:
     """With --read-only there is no form, no stop, no tag and no note."""
     page = opened_run(visit(url, "/run?id=asks"))

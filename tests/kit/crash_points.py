@@ -23,7 +23,7 @@ import signal
 import sqlite3
 import threading
 from contextlib import ExitStack, contextmanager
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from graphengine.runner.attempt import TaskRunner
@@ -143,7 +143,10 @@ class CrashPoints:
             factory = sqlite3.Connection if busy_timeout_seconds else Watched
             return connect(uri, busy_timeout_seconds=busy_timeout_seconds, factory=factory)
 
-        _replace(worker, "connect", partial(connect, factory=Watched), undone)
+        class OfThread(Watched, worker.Connection):
+            """The connection of a writing thread."""
+
+        _replace(worker, "Connection", OfThread, undone)
         _replace(checkpoints, "connect", for_steps, undone)
 
 

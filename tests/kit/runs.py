@@ -19,11 +19,13 @@ WEEK = 7 * 86_400  # seconds
 StateT = TypeVar("StateT", bound=BaseModel)
 
 
-def alone(state: type[StateT], work: Any, writes: Any, **options: Any) -> Graph[StateT]:
-    """Return a graph of one node, named work."""
-    graph = Graph("one", state)
-    graph.add_node("work", work, writes=writes, **options)
-    graph.add_path(START, "work", END)
+def alone(
+    state: type[StateT], work: Any, writes: Any, *, name: str = "one", node: str = "work", **options: Any
+) -> Graph[StateT]:
+    """Return a graph of one node."""
+    graph = Graph(name, state)
+    graph.add_node(node, work, writes=writes, **options)
+    graph.add_path(START, node, END)
     return graph
 
 

@@ -10,11 +10,11 @@ these names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, create_model, model_validator
 
 from graphengine import (
     Condition,
@@ -81,51 +81,34 @@ class State(BaseModel):
     errors: Annotated[list[Failure], append] = []
 
 
-class Apart(BaseModel):
-    """The same fields under other names."""
+def whole_of(state: type[BaseModel], mark: str = "") -> type[BaseModel]:
+    """Return a state with a validator of the whole: total is at most 6, and double becomes twice n."""
 
-    n_: int = 0
-    score_: float | None = None
-    kind_: Literal["a", "b", "c"] = "a"
-    log_: Annotated[list[int], append] = []
-    many_: Annotated[list[int], extend] = []
-    table_: Annotated[dict[str, int], merge] = {}
-    total_: Annotated[int, add] = 0
-    best_: Annotated[int, maximum] = 0
-    seen_: Annotated[list[str], union] = []
-    capped_: Annotated[list[int], append, Field(max_length=3)] = []
-    slots_: dict[str, int] = {}
-    items_: list[int] = []
-    found_: dict[str, int] = {}
-    memos_: dict[str, list[int]] = {}
-    double_: int = 0
-    errors_: Annotated[list[Failure], append] = []
-
-
-class WholeApart(Apart):
-    """`Apart` with the validator of `WholeState`."""
-
-    @model_validator(mode="after")
-    def whole(self) -> WholeApart:
-        """Check that total is at most 6; set double to twice n."""
-        if self.total_ > 6:
+    def whole(checked: Any) -> Any:
+        if getattr(checked, f"total{mark}") > 6:
             message = "total is too large"
             raise ValueError(message)
-        self.double_ = 2 * self.n_
-        return self
+        setattr(checked, f"double{mark}", 2 * getattr(checked, f"n{mark}"))
+        return checked
+
+    validators: dict[str, Any] = {"whole": model_validator(mode="after")(whole)}
+    return create_model(f"Whole{state.__name__}", __base__=state, __validators__=validators)
 
 
-class WholeState(State):
-    """The same with a validator of the whole, which refuses a state and sets another field."""
+def apart_of(state: type[BaseModel]) -> type[BaseModel]:
+    """Return a state with the same fields, whose names end in `_`."""
+    fields: dict[str, Any] = {f"{name}_": (hint, state.model_fields[name].default) for name, hint in hints(state)}
+    return create_model("Apart", **fields)
 
-    @model_validator(mode="after")
-    def whole(self) -> WholeState:
-        """Check that total is at most 6; set double to twice n."""
-        if self.total > 6:
-            message = "total is too large"
-            raise ValueError(message)
-        self.double = 2 * self.n
-        return self
+
+def hints(state: type[BaseModel]) -> Iterable[tuple[str, Any]]:
+    """Return the annotations of a state, with the reducers in them."""
+    return get_type_hints(state, include_extras=True).items()
+
+
+Apart: Final = apart_of(State)
+WholeState: Final = whole_of(State)
+WholeApart: Final = whole_of(Apart, "_")
 
 
 FIELDS = ("n", "score", "kind", "log", "many", "table", "total", "best", "seen", "capped")

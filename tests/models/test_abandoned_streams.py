@@ -14,41 +14,30 @@ import pytest
 from graphengine import ScriptedModel
 from graphengine.errors import ModelError
 from graphengine.models import RateLimiter, RecordedModel, Router, received
-from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Model, Request
-from graphengine.models.openai import OpenAIModel
-from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.received import Event, EventReader, ServerEvents
 from tests.conformance.model_kit import question
 from tests.conformance.model_scenes import Fails, Says, Scene, Tears
+from tests.models.adapters import PATHS, adapter
 from tests.models.edge_server import EdgeServer, WireService
-
-KEY = "sk-test-12345678"
-PATHS = {"anthropic": "/v1/messages", "openai": "/v1/responses", "openai-chat": "/v1/chat/completions"}
 
 
 @pytest.fixture(params=[*PATHS, "router", "recorded", "scripted"])
 def model(request: pytest.FixtureRequest, edge: EdgeServer, tmp_path: Path) -> Model:
     """Return a model of each adapter."""
     made: dict[str, Callable[[], Model]] = {
-        "anthropic": lambda: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=edge.url),
-        "openai": lambda: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
-        "openai-chat": lambda: OpenAIChatModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
-        "router": lambda: Router(
-            [OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url, limiter=RateLimiter())]
-        ),
-        "recorded": lambda: RecordedModel(
-            tmp_path / "r.json", model=OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url)
-        ),
+        "router": lambda: Router([adapter("/v1/responses", edge.url, limiter=RateLimiter())]),
+        "recorded": lambda: RecordedModel(tmp_path / "r.json", model=adapter("/v1/responses", edge.url)),
         "scripted": lambda: ScriptedModel(["one two three"]),
     }
-    return made[request.param]()
+    return made[request.param]() if request.param in made else adapter(request.param, edge.url)
 
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest, edge: EdgeServer) -> WireService:
     """Return the server of that adapter."""
-    return WireService(edge, PATHS.get(request.node.callspec.params["model"], "/v1/responses"))
+    path = request.node.callspec.params["model"]
+    return WireService(edge, path if path in PATHS else "/v1/responses")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from graphengine.models.anthropic_forms import (
     body,
     can_be_held_to,
     conversation,
-    joined,
     read,
 )
 from graphengine.models.base import Message, Request, ToolCall, ToolSpec
@@ -65,69 +64,12 @@ class TestConversation:
             ),
         ]
 
-    def test_a_summary_is_a_users_message(self) -> None:
-        """It comes before the question, in one message with it."""
-        made = conversation([Message(role="summary", text="They greeted.", covers=2), ASKED])
-        assert made == [user(text("They greeted.\n\nhello"))]
-
-    def test_empty_messages_are_omitted(self) -> None:
-        """The API refuses empty text, but accepts an empty result of a tool."""
-        made = conversation(
-            [
-                ASKED,
-                Message(role="assistant", text=" \n"),
-                Message(role="user", text=""),
-                Message(role="user", text="well?"),
-                Message(role="assistant", calls=(ADD,)),
-                Message(role="tool", call_id="toolu_1"),
-            ]
-        )
-        assert made[0] == user(text("hello\n\nwell?"))
-        assert made[1]["content"] == [use("toolu_1", {"a": 2})]
-        assert made[2] == user({"type": "tool_result", "tool_use_id": "toolu_1"})
-
-    def test_its_native_form_is_sent_back_unchanged(self) -> None:
-        """Signed thinking must be unchanged; only empty text is refused, even the provider's own."""
-        thought: JsonValue = {"type": "thinking", "thinking": "hm", "signature": "sig"}
-        native: dict[str, JsonValue] = {"provider": "anthropic", "content": [thought, text(""), text("yes")]}
-        made = conversation([ASKED, Message(role="assistant", text="changed", native=native)])
-        assert made[1]["content"] == [thought, text("yes")]
-
-    def test_other_providers_native_forms_are_ignored(self) -> None:
-        """A conversation that was begun with another provider is continued with this one."""
-        native: dict[str, JsonValue] = {"provider": "openai", "content": [{"type": "reasoning"}]}
-        call = ToolCall(id="functions.add:0", name="add", arguments="{}")
-        made = conversation(
-            [
-                ASKED,
-                Message(role="assistant", text="yes", calls=(call,), native=native),
-                Message(role="tool", text="1", call_id="functions.add:0"),
-            ]
-        )
-        assert made[1]["content"] == [
-            text("yes"),
-            use("functions_add_0", {}),  # only these characters are allowed in ids
-        ]
-        assert made[2] == user({"type": "tool_result", "tool_use_id": "functions_add_0", "content": "1"})
-
     @pytest.mark.parametrize("written", ['{"a": ', "[1]", "", '{"a": NaN}', "[" * 100_000])
     def test_arguments_that_are_not_an_object_are_sent_unchanged(self, written: str) -> None:
         """The model sees its own text, next to the tool's error."""
         call = ToolCall(id="t", name="add", arguments=written)
         made = conversation([ASKED, Message(role="assistant", calls=(call,))])
         assert made[1]["content"] == [use("t", {"unreadable": written})]
-
-    def test_a_lone_surrogate_is_replaced_everywhere(self) -> None:
-        """No text of the conversation prevents a call."""
-        call = ToolCall(id="t", name="add", arguments='{"a\\ud800": "\\udc00"}')
-        made = conversation(
-            [
-                Message(role="user", text="a\ud800"),
-                Message(role="assistant", text="b\ud800", calls=(call,)),
-                Message(role="tool", text="c\ud800", call_id="t"),
-            ]
-        )
-        assert json.dumps(made, ensure_ascii=False).encode().decode().count("\ufffd") == 5
 
 
 class TestBody:
@@ -138,16 +80,6 @@ class TestBody:
             "max_tokens": 16_384,
             "messages": [user(text("hello"))],
         }
-
-    def test_given_settings_are_sent(self) -> None:
-        """Temperature is sent separately, as the SDK has no argument for it; 0 is a temperature."""
-        made = body(
-            "m", Request("a", "be brief", [ASKED], settings=Settings(max_tokens=9, temperature=0.0, effort="low")), None
-        )
-        assert made["system"] == [text("be brief")]
-        assert made["max_tokens"] == 9
-        assert made["extra_body"] == {"temperature": 0.0}
-        assert made["output_config"] == {"effort": "low"}
 
     def test_instructions_and_tools_are_marked_for_the_cache(self) -> None:
         """The mark is on the last block of each: everything before it is cached with it."""
@@ -161,21 +93,6 @@ class TestBody:
             {"name": "two", "description": "second", "input_schema": {"type": "object", "properties": {}}} | mark,
         ]
         assert "cache_control" not in json.dumps(body("m", Request("a", "be brief", [ASKED], tools=tools), None))
-
-    def test_a_schema_is_sent_natively_or_in_the_instructions(self) -> None:
-        """A schema is sent either natively or in the instructions, never both."""
-        request = Request(
-            "a", "be brief", [ASKED], {"type": "object", "title": "Review"}, "Review", settings=Settings(effort="high")
-        )
-        held = body("m", request, {"type": "object"})
-        assert held["output_config"] == {
-            "effort": "high",
-            "format": {"type": "json_schema", "schema": {"type": "object"}},
-        }
-        assert held["system"] == [text("be brief")]
-        made = body("m", request, None)
-        assert made["output_config"] == {"effort": "high"}
-        assert made["system"][0]["text"].startswith("be brief\n\nAnswer with one JSON object, the Review")
 
 
 class Leaf(BaseModel):
@@ -324,11 +241,3 @@ class TestReading:
         """Content and a stop reason are required."""
         with pytest.raises(Unreadable):
             read(message(text("yes")) | bad)
-
-    def test_a_message_that_paused_is_joined_with_its_continuation(self) -> None:
-        """Content is in order, usage is added up, and the end is the second's."""
-        usage: JsonValue = {"input_tokens": 1, "output_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 3}}
-        first = message(text("one "), stop_reason="pause_turn", usage=usage)
-        whole = read(joined(first, message(text("two")))).response
-        assert (whole.content, whole.stop) == ("one two", "end")
-        assert (whole.input_tokens, whole.output_tokens) == (4, 6)

@@ -5,12 +5,10 @@ import socket
 
 import pytest
 
-from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Model
-from graphengine.models.openai import OpenAIModel
-from graphengine.models.openai_chat import OpenAIChatModel
 from tests.conformance.model_scenes import Service
 from tests.conformance.models import ModelConformance
+from tests.models.adapters import adapter
 from tests.models.aimock_server import Aimock, AimockService
 from tests.models.edge_server import EdgeServer, WireService
 
@@ -62,20 +60,19 @@ class Ours(ModelConformance):
         """Return the server of this test."""
         return self.played
 
+    def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
+        """Return a model of the server."""
+        return adapter(self.path, self.server.url, api_key=key, timeout_seconds=timeout_seconds)
+
+    def make_lost_model(self, *, key: str) -> Model:
+        """Return a model without a server."""
+        return adapter(self.path, free_address(), api_key=key)
+
 
 class TestAnthropic(Ours):
     """Anthropic's Messages API."""
 
     path = "/v1/messages"
-
-    def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
-        """Return a model of the server."""
-        base_url = self.server.url
-        return AnthropicModel("claude-haiku-4-5", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
-
-    def make_lost_model(self, *, key: str) -> Model:
-        """Return a model without a server."""
-        return AnthropicModel("claude-haiku-4-5", api_key=key, base_url=free_address())
 
 
 class TestOpenAI(Ours):
@@ -83,29 +80,11 @@ class TestOpenAI(Ours):
 
     path = "/v1/responses"
 
-    def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
-        """Return a model of the server."""
-        base_url = self.server.openai_url
-        return OpenAIModel("gpt-5-mini", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
-
-    def make_lost_model(self, *, key: str) -> Model:
-        """Return a model without a server."""
-        return OpenAIModel("gpt-5-mini", api_key=key, base_url=f"{free_address()}/v1")
-
 
 class TestOpenAIChat(Ours):
     """OpenAI's Chat Completions API, which most other servers implement."""
 
     path = "/v1/chat/completions"
-
-    def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
-        """Return a model of the server."""
-        base_url = self.server.openai_url
-        return OpenAIChatModel("gpt-5-mini", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
-
-    def make_lost_model(self, *, key: str) -> Model:
-        """Return a model without a server."""
-        return OpenAIChatModel("gpt-5-mini", api_key=key, base_url=f"{free_address()}/v1")
 
 
 @pytest.mark.parametrize("truth", HAPPY)

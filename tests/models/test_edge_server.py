@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from graphengine.models.base import ToolCall
-from tests.conformance.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
-from tests.models.acts import Raw
+from tests.conformance.model_scenes import Counted, Says
 from tests.models.edge_server import EdgeServer
-from tests.models.wire import Event
 
 if TYPE_CHECKING:
     import anthropic
@@ -158,155 +155,6 @@ async def test_chat_is_understood(edge: EdgeServer) -> None:
         assert completion.usage is not None
         assert completion.usage.prompt_tokens_details is not None
         assert completion.usage.prompt_tokens_details.cache_write_tokens == 2048
-
-
-async def test_a_held_answer_waits_for_its_release(edge: EdgeServer) -> None:
-    """A held stream stops after its first word until the test releases it."""
-    edge.play(Says("one two three", held=True))
-    async with claude(edge) as client:
-        stream = await client.messages.create(
-            model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}], stream=True
-        )
-        texts: list[str] = []
-        async for event in stream:
-            if event.type == "content_block_delta" and event.delta.type == "text_delta":
-                texts.append(event.delta.text)
-                if len(texts) == 1:
-                    edge.release()
-    assert texts == ["one ", "two ", "three"]
-
-
-async def test_a_disconnect_is_noticed(edge: EdgeServer) -> None:
-    """The server sees a caller that is cancelled while its answer is held."""
-    edge.play(Says("never", held=True))
-    task = asyncio.create_task(ask_claude(edge))
-    await edge.arrived(1)
-    task.cancel()
-    await edge.disconnected()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-@pytest.mark.parametrize(
-    ("trouble", "claude_status", "gpt_status"),
-    [
-        ("bad_request", 400, 400),
-        ("wrong_key", 401, 401),
-        ("no_credit", 402, 402),
-        ("no_quota", 400, 429),
-        ("forbidden", 403, 403),
-        ("unknown_model", 404, 404),
-        ("timeout", 408, 408),
-        ("too_large", 413, 413),
-        ("context_full", 400, 400),
-        ("rate_limit", 429, 429),
-        ("server_error", 500, 500),
-        ("unavailable", 503, 503),
-        ("overloaded", 529, 529),
-    ],
-)
-async def test_every_trouble_has_its_status(
-    edge: EdgeServer, trouble: Trouble, claude_status: int, gpt_status: int
-) -> None:
-    """Each error has its provider's status and body, and quotes the key of the call."""
-    edge.play(Fails(trouble), Fails(trouble))
-    with pytest.raises(anthropic.APIStatusError, match="because of sk-secret") as from_claude:
-        await ask_claude(edge)
-    with pytest.raises(openai.APIStatusError, match="because of sk-secret") as from_gpt:
-        await ask_gpt(edge)
-    assert (from_claude.value.status_code, from_gpt.value.status_code) == (claude_status, gpt_status)
-
-
-async def test_the_time_to_wait_is_sent_in_both_forms(edge: EdgeServer) -> None:
-    """retry-after is in seconds, retry-after-ms in milliseconds."""
-    edge.play(
-        Fails("rate_limit", retry_after_seconds=2),
-        Fails("rate_limit", retry_after_seconds=1.5, in_milliseconds=True),
-    )
-    waits: list[tuple[str | None, str | None]] = []
-    for _ in range(2):
-        with pytest.raises(anthropic.RateLimitError) as limited:
-            await ask_claude(edge)
-        headers = limited.value.response.headers
-        waits.append((headers.get("retry-after"), headers.get("retry-after-ms")))
-    assert waits == [("2", None), (None, "1500")]
-
-
-async def test_a_stream_may_fail_with_status_200(edge: EdgeServer) -> None:
-    """An error event comes after the first word."""
-    edge.play(Fails("overloaded", in_stream=True))
-    async with claude(edge) as client:
-        with pytest.raises(anthropic.APIStatusError) as failed:
-            async with client.messages.stream(
-                model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}]
-            ) as stream:
-                await stream.get_final_message()
-    assert failed.value.status_code == 200
-    assert cast("str", failed.value.type) == "overloaded_error"
-
-
-async def test_a_torn_stream_ends_early(edge: EdgeServer) -> None:
-    """A clean end looks to the SDK like an answer without a stop reason; a broken connection raises."""
-    edge.play(Tears("one two three four"), Tears("one two three four", broken=True))
-    async with claude(edge) as client:
-        request = client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
-        async with request as stream:
-            message = await stream.get_final_message()
-        assert message.stop_reason is None
-        request = client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
-        with pytest.raises(Exception, match="incomplete chunked read"):
-            async with request as stream:
-                await stream.get_final_message()
-
-
-@pytest.mark.parametrize(
-    ("scene", "error"),
-    [
-        (Tears(), "JSONDecodeError"),
-        (Tears(broken=True), "APIConnectionError"),
-        (Babbles("torn_json"), "JSONDecodeError"),
-        (Babbles("html_502"), "InternalServerError"),
-    ],
-)
-async def test_a_torn_answer_is_torn(edge: EdgeServer, scene: Tears | Babbles, error: str) -> None:
-    """An incomplete answer reaches the SDK as such."""
-    edge.play(scene)
-    with pytest.raises((json.JSONDecodeError, anthropic.APIError)) as caught:
-        await ask_claude(edge)
-    assert caught.type.__name__ == error
-
-
-@pytest.mark.parametrize("noise", ["html", "no_answer", "null_content"])
-async def test_noise_with_status_200_raises_nothing(edge: EdgeServer, noise: Noise) -> None:
-    """The SDKs return invalid answers without an error, which is why adapters have to check."""
-    edge.play(Babbles(noise), Babbles(noise))
-    assert await ask_gpt(edge) is not None
-    assert await ask_claude(edge) is not None
-
-
-async def test_raw_answers_are_played(edge: EdgeServer) -> None:
-    """Bytes, events and headers are sent unchanged."""
-    edge.play(Raw(events=(Event("[DONE]"),)), Raw(503, {"error": "busy"}, headers={"retry-after": "7"}))
-    async with gpt(edge) as client:
-        stream = await client.chat.completions.create(
-            model="m", messages=[{"role": "user", "content": "hi"}], stream=True
-        )
-        assert [chunk async for chunk in stream] == []
-        with pytest.raises(openai.InternalServerError) as failed:
-            await client.responses.create(model="m", input="hi")
-    assert failed.value.response.headers["retry-after"] == "7"
-
-
-async def test_calls_are_kept_and_read(edge: EdgeServer) -> None:
-    """A call's content can be inspected, raw and read."""
-    edge.always(Says("yes"))
-    async with gpt(edge) as client:
-        await client.responses.create(model="m", instructions="be brief", input="hi", max_output_tokens=7)
-    (received,) = edge.received()
-    assert (received.key, received.system, received.max_tokens, received.stream) == ("sk-secret", "be brief", 7, False)
-    assert [(turn.role, turn.text) for turn in received.turns] == [("user", "hi")]
-    assert edge.calls[0].body["model"] == "m"
-    assert edge.calls[0].headers["authorization"] == "Bearer sk-secret"
 
 
 async def test_a_call_without_a_scene_is_noted() -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
 from graphengine import Agent, Limits, Retry, Runner, ScriptedModel, Settings
 from graphengine.errors import ModelError, ModelTimeout, ModelUnreachable, RateLimited
 from graphengine.models import Price, Request, Response, Router
-from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.base import Model, usage_of_failure
-from graphengine.models.openai import OpenAIModel
-from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.models.base import usage_of_failure
 from graphengine.models.scripted import calls
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import Stuck, one, within
@@ -21,33 +17,27 @@ from tests.conformance.model_kit import question
 from tests.conformance.model_scenes import Counted, Fails, Says, Scene, Tears
 from tests.kit.runs import WEEK
 from tests.models.acts import Raw
+from tests.models.adapters import PATHS, Made, adapter
 from tests.models.edge_server import WIRES, EdgeServer, WireService
 from tests.models.test_conformance import free_address
 from tests.models.wire_messages import MessagesWire
 
-KEY = "sk-test-12345678"
 PRICE = Price(input_usd=1.0, output_usd=2.0)
 UNKNOWN = {"calls": 1, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "unknown_calls": 1, "cost_usd": None}
-MAKE: dict[str, Callable[[str, float], Model]] = {
-    "/v1/messages": lambda url, seconds: AnthropicModel(
-        "claude-haiku-4-5", api_key=KEY, base_url=url, timeout_seconds=seconds, price=PRICE
-    ),
-    "/v1/responses": lambda url, seconds: OpenAIModel(
-        "gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", timeout_seconds=seconds, price=PRICE
-    ),
-    "/v1/chat/completions": lambda url, seconds: OpenAIChatModel(
-        "gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", timeout_seconds=seconds, price=PRICE
-    ),
-}
+
+
+def priced(path: str, url: str, seconds: float = 30.0) -> Made:
+    """Return a model with a price."""
+    return adapter(path, url, timeout_seconds=seconds, price=PRICE)
 
 
 async def failed(path: str, url: str, *, seconds: float = 30.0, streams: bool = True) -> ModelError:
     """Return the error of one call."""
-    model = MAKE[path](url, seconds)
+    model = priced(path, url, seconds)
     request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
     with pytest.raises(ModelError) as caught:
         await model.answer(request)
-    await model.close()  # type: ignore[attr-defined]
+    await model.close()
     return caught.value
 
 
@@ -79,7 +69,7 @@ async def test_a_pause_before_a_failure_is_a_lower_bound(edge: EdgeServer) -> No
 async def test_a_torn_answer_stops_a_run_under_a_limit_on_costs(edge: EdgeServer) -> None:
     """Its tokens were streamed and are billed, but not counted: six of them cost more than the limit."""
     edge.always(Tears("word " * 10_000))
-    model = MAKE["/v1/messages"](edge.url, 30.0)
+    model = priced("/v1/messages", edge.url)
     graph = one(Agent("writer", prompt="{task}", settings=Settings(max_tokens=30_000)))  # so long ones are streamed
     async with Runner(models={"writer": model}, clock=FakeClock()) as runner:
         result = await within(runner.start(graph, limits=Limits(cost_usd=0.32)))
@@ -88,11 +78,11 @@ async def test_a_torn_answer_stops_a_run_under_a_limit_on_costs(edge: EdgeServer
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@pytest.mark.parametrize("path", MAKE)
+@pytest.mark.parametrize("path", PATHS)
 async def test_usage_that_is_no_number_of_tokens_is_unknown(edge: EdgeServer, path: str, *, streams: bool) -> None:
     """The answer counts; its cost is unknown, not nothing."""
     wire, says = WIRES[path], Says("fine", counted=Counted(12, output_tokens=98765))
-    model = MAKE[path](edge.url, 30.0)
+    model = priced(path, edge.url)
     request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
     for number in ("-7", '"12"', "12.0", "true", "1" + "0" * 30, "9" * 5_000, "[]", "Infinity"):
         events = tuple(each._replace(data=each.text.replace("98765", number)) for each in wire.events(says))
@@ -100,7 +90,7 @@ async def test_usage_that_is_no_number_of_tokens_is_unknown(edge: EdgeServer, pa
         edge.play(Raw(events=events) if streams else Raw(body=body))
         response = await model.answer(request)
         assert (response.content, response.cost_usd, response.output_tokens) == ("fine", None, 0), number[:40]
-    await model.close()  # type: ignore[attr-defined]
+    await model.close()
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
@@ -111,7 +101,7 @@ async def test_usage_that_was_not_reported_is_unknown(edge: EdgeServer, path: st
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@pytest.mark.parametrize("path", MAKE)
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_call_that_reached_no_server_used_nothing(path: str, *, streams: bool) -> None:
     """A server that is down does not make the cost unknown."""
     error = await failed(path, free_address(), streams=streams)
@@ -119,14 +109,14 @@ async def test_a_call_that_reached_no_server_used_nothing(path: str, *, streams:
     assert usage_of_failure(error) == {}
 
 
-@pytest.mark.parametrize("path", MAKE)
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_call_that_is_refused_used_nothing(edge: EdgeServer, path: str) -> None:
     """A rate-limited call is not billed."""
     WireService(edge, path).play(Fails("rate_limit"))
     assert usage_of_failure(await failed(path, edge.url)) == {}
 
 
-@pytest.mark.parametrize("path", MAKE)
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_call_that_timed_out_is_unknown(edge: EdgeServer, path: str) -> None:
     """The provider may have answered, and bill the call."""
     WireService(edge, path).play(Says("late", held=True))

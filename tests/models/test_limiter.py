@@ -135,7 +135,20 @@ async def test_an_overloaded_server_is_called_again(clock: FakeClock) -> None:
         [ModelOverloaded("busy"), ModelOverloaded("busy"), ModelOverloaded("busy", retry_after_seconds=9), "ok"]
     )
     assert (await limited(model, question(clock))).content == "ok"
-    assert 12.0 <= clock.now() - 1000.0 <= 14.0
+    assert 11.7 <= clock.now() - 1000.0 <= 12.3
+
+
+async def test_calls_of_an_overloaded_server_are_not_made_again_at_once(clock: FakeClock) -> None:
+    """Calls that failed together wait for different times, also in several processes, which share no limiter."""
+    ended: list[float] = []
+
+    async def call() -> None:
+        await limited(ScriptedModel([ModelOverloaded("busy"), "ok"]), question(clock))
+        ended.append(clock.now() - 1000.0)
+
+    await asyncio.gather(*(call() for _ in range(5)))
+    assert len(set(ended)) > 1
+    assert 0.9 <= min(ended) <= max(ended) <= 1.1
 
 
 async def test_an_answer_that_has_begun_is_not_repeated(clock: FakeClock) -> None:

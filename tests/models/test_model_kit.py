@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from graphengine.errors import DefinitionError, ModelError, NotAuthenticated, RateLimited
+from graphengine.errors import DefinitionError, ModelError
 from tests.conformance.model_kit import KEY, failure
 from tests.conformance.models import ModelConformance
 
@@ -11,28 +11,6 @@ async def raises(error: BaseException, logged: str = "") -> None:
     """Make a call that fails, and may log."""
     logging.getLogger("provider").info("%s", logged)
     raise error
-
-
-async def test_an_error_of_the_right_kind_is_given() -> None:
-    """The suite continues with the expected error."""
-    error = RateLimited("wait", repair="wait", retry_after_seconds=2)
-    assert await failure(raises(error), RateLimited) is error
-
-
-async def test_an_error_of_another_class_propagates() -> None:
-    """An error of another class propagates."""
-    with pytest.raises(NotAuthenticated):
-        await failure(raises(NotAuthenticated("no", repair="r")), RateLimited)
-
-
-async def test_an_answer_instead_of_an_error_is_reported() -> None:
-    """A call that should have failed fails the test."""
-
-    async def answers() -> str:
-        return "hello"
-
-    with pytest.raises(AssertionError, match="RateLimited was expected, and the call returned hello"):
-        await failure(answers(), RateLimited)
 
 
 def caused() -> ModelError:

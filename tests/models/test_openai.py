@@ -6,7 +6,7 @@ from pydantic import BaseModel, JsonValue
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded, NoModelServer, RateLimited
 from graphengine.models.base import Message, Request, Response, ToolCall, ToolSpec
 from graphengine.models.openai import OpenAIModel
-from tests.conformance.model_scenes import Counted, Says
+from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event
@@ -76,12 +76,6 @@ async def test_a_conversation_is_written_as_the_api_wants_it(edge: EdgeServer) -
     ]
 
 
-async def test_nothing_is_sent_that_was_not_asked_for(edge: EdgeServer) -> None:
-    """A plain question has no tools, format or settings."""
-    await answers(edge, Says("a"), request=Request("writer", "", [ASK]))
-    assert edge.calls[0].body.keys() == {"model", "store", "input"}
-
-
 async def test_a_schema_is_strict_if_possible(edge: EdgeServer) -> None:
     """The answer's format is native, strict, and has a valid name; without a strict form it is not strict."""
     free: dict[str, JsonValue] = {"type": "object", "additionalProperties": {"type": "integer"}}
@@ -115,26 +109,6 @@ async def test_tools_are_strict_if_every_argument_is_required(edge: EdgeServer) 
     assert total["parameters"] == spare
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """Text, calls, tokens of every kind and the model, whether streamed or not."""
-    pieces: list[str] = []
-    scene = Says("hello you there", (ADD,), counted=Counted(3084, 1024, 2048, 70, 30))
-    [found] = await answers(edge, scene, request=asked(on_text=pieces.append if stream else None))
-    assert found == Response(
-        "hello you there",
-        calls=(ADD,),
-        stop="tools",
-        model="openai:gpt-5-mini",
-        input_tokens=3084,
-        cache_read_tokens=1024,
-        cache_write_tokens=2048,
-        output_tokens=70,
-        reasoning_tokens=30,
-    )
-    assert pieces == (["hello ", "you ", "there"] if stream else [])
-
-
 async def test_the_reason_for_the_end_of_an_answer_is_reported(edge: EdgeServer) -> None:
     """Complete, cut, refused by the model, refused by a filter; calls of a cut answer are not made."""
     call: JsonValue = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '{"a": '}
@@ -153,18 +127,6 @@ def of_answer(found: Response, **more: Any) -> Message:
     """Return an answer as a message of the conversation."""
     message = Message(role="assistant", text=str(found.content), calls=found.calls, native=found.native)
     return message.model_copy(update=more)
-
-
-async def test_reasoning_is_sent_back_unchanged(edge: EdgeServer) -> None:
-    """Encrypted reasoning goes back to the server that encrypted it, with its surrounding items."""
-    [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
-    result = Message(role="tool", text="5", call_id="call_1")
-    await answers(edge, Says("5"), request=asked(ASK, of_answer(found), result))
-    received = edge.received()[1].turns[1]
-    assert received.thinking == ("sealed",)
-    assert received.text == "well"
-    assert received.calls == (ADD,)
-    assert edge.calls[1].body["input"][1:4] == (found.native or {})["content"]
 
 
 SEALED: Final[JsonValue] = {"type": "reasoning", "id": "rs_1", "encrypted_content": "sealed"}
@@ -219,24 +181,6 @@ async def test_a_stream_whose_end_omits_its_items_is_complete(edge: EdgeServer) 
     assert found.content == "hello"
 
 
-async def test_a_server_that_does_not_stream_is_understood(edge: EdgeServer) -> None:
-    """One JSON document instead of a stream is the complete answer."""
-    [found] = await answers(edge, whole([message("hello")]), request=asked(on_text=lambda _: None))
-    assert found.content == "hello"
-
-
-async def test_a_lone_surrogate_is_replaced(edge: EdgeServer) -> None:
-    """It is replaced in requests and answers."""
-    call: JsonValue = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '"\ud800"'}
-    output: JsonValue = [{"type": "reasoning", "encrypted_content": "\ud800"}, message("a\ud800b"), call]
-    request = asked(Message(role="user", text="c\ud800"), schema={"type": "object", "title": "\ud800"})
-    [found] = await answers(edge, whole(output), request=request)
-    assert found.content == "a\ufffdb"
-    assert found.calls[0].arguments == '"\ufffd"'
-    assert "\ufffd" in str(found.native)
-    assert edge.calls[0].body["input"][0]["content"] == "c\ufffd"
-
-
 @pytest.mark.parametrize(
     ("scene", "kind"),
     [
@@ -283,11 +227,3 @@ async def test_an_invalid_stream_has_its_own_error(edge: EdgeServer, scene: Raw,
     with pytest.raises(ModelError) as caught:
         await answers(edge, scene, request=asked(on_text=lambda _: None))
     assert type(caught.value) is kind
-
-
-async def test_a_page_explains_the_base_url(edge: EdgeServer) -> None:
-    """A page instead of an answer is an error about the address."""
-    with pytest.raises(NoModelServer) as caught:
-        await answers(edge, Raw(body=b"<html>hi</html>", headers={"content-type": "text/html"}))
-    assert "/v1" in caught.value.repair
-    assert edge.openai_url in caught.value.repair

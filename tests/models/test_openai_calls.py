@@ -1,22 +1,22 @@
-import asyncio
 import gc
 import traceback
 from typing import Any
 
 import pytest
 
-from graphengine.errors import BadRequest, DefinitionError, ModelTimeout, ModelUnavailable, ModelUnreachable
-from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request
+from graphengine.errors import BadRequest, DefinitionError, ModelUnavailable, ModelUnreachable
+from graphengine.models.base import Message, Request
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.prices import Price
 from graphengine.models.settings import Settings
 from tests.conformance.model_scenes import Says
+from tests.models.adapters import Made
 from tests.models.edge_server import EdgeServer
 from tests.models.test_conformance import free_address
 
 KEY = "sk-0123456789"
-Made = OpenAIModel | OpenAIChatModel
+Kind = type[OpenAIModel | OpenAIChatModel]
 BOTH = pytest.mark.parametrize("kind", [OpenAIModel, OpenAIChatModel])
 
 
@@ -33,15 +33,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @BOTH
-def test_it_is_a_model_that_closes_and_knows_prices(kind: type[Made]) -> None:
-    """Both implement the protocols: model, closable and priced."""
-    model: Model = kind("gpt-5-mini")
-    assert isinstance(model, Closes)
-    assert isinstance(model, KnowsPrices)
-
-
-@BOTH
-async def test_without_a_key_the_error_has_a_repair(kind: type[Made]) -> None:
+async def test_without_a_key_the_error_has_a_repair(kind: Kind) -> None:
     """OpenAI without a key is an error that has the variable and the alternatives."""
     with pytest.raises(ModelUnavailable, match="OPENAI_API_KEY") as caught:
         await kind("gpt-5-mini").answer(asked())
@@ -50,9 +42,7 @@ async def test_without_a_key_the_error_has_a_repair(kind: type[Made]) -> None:
 
 
 @BOTH
-async def test_a_server_of_ones_own_needs_no_key(
-    kind: type[Made], edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_of_ones_own_needs_no_key(kind: Kind, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server named in code gets only the key given in code, never the environment's."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     edge.play(Says("a"), Says("b"))
@@ -65,7 +55,7 @@ async def test_a_server_of_ones_own_needs_no_key(
 
 @BOTH
 async def test_the_server_of_the_environment_gets_its_key(
-    kind: type[Made], edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """OPENAI_BASE_URL and OPENAI_API_KEY belong together."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -78,7 +68,7 @@ async def test_the_server_of_the_environment_gets_its_key(
 
 
 @BOTH
-async def test_openai_itself_gets_more_fields(kind: type[Made], own_url: str, edge: EdgeServer) -> None:
+async def test_openai_itself_gets_more_fields(kind: Kind, own_url: str, edge: EdgeServer) -> None:
     """OpenAI gets a key for its cache, equal for equal instructions; a model that thinks has no temperature."""
     model = kind("gpt-5-mini", base_url=own_url, api_key=KEY)
     edge.play(Says("a"), Says("b"))
@@ -105,7 +95,7 @@ async def test_openai_itself_gets_more_fields(kind: type[Made], own_url: str, ed
 
 
 @BOTH
-async def test_other_servers_get_only_common_fields(kind: type[Made], edge: EdgeServer) -> None:
+async def test_other_servers_get_only_common_fields(kind: Kind, edge: EdgeServer) -> None:
     """Other servers do not get fields that only OpenAI knows; they do get a temperature for any name."""
     model = kind("gpt-5-mini", base_url=edge.openai_url)
     edge.play(Says("a"))
@@ -118,7 +108,7 @@ async def test_other_servers_get_only_common_fields(kind: type[Made], edge: Edge
 
 
 @BOTH
-async def test_only_openais_own_models_have_known_prices(kind: type[Made]) -> None:
+async def test_only_openais_own_models_have_known_prices(kind: Kind) -> None:
     """OpenAI's own models have prices; other servers' models have them only if given."""
     assert await kind("gpt-5-mini").knows_price()
     assert not await kind("gpt-5-mini", base_url="http://127.0.0.1:1/v1").knows_price()
@@ -127,7 +117,7 @@ async def test_only_openais_own_models_have_known_prices(kind: type[Made]) -> No
 
 
 @BOTH
-async def test_a_given_price_is_used(kind: type[Made], edge: EdgeServer) -> None:
+async def test_a_given_price_is_used(kind: Kind, edge: EdgeServer) -> None:
     """A given price is used; without reported tokens the cost is unknown."""
     model = kind("m", base_url=edge.openai_url, price=Price(1, 2))
     edge.play(Says("a"), Says("b", counted=None))
@@ -143,14 +133,14 @@ async def test_a_given_price_is_used(kind: type[Made], edge: EdgeServer) -> None
     "more",
     [{"base_url": "localhost:11434/v1"}, {"base_url": "http:///v1"}, {"timeout_seconds": 0}, {"timeout_seconds": -1}],
 )
-def test_arguments_that_make_no_sense_are_refused(kind: type[Made], more: dict[str, Any]) -> None:
+def test_arguments_that_make_no_sense_are_refused(kind: Kind, more: dict[str, Any]) -> None:
     """An address without http://, or a timeout of 0, is refused at once."""
     with pytest.raises(DefinitionError):
         kind("m", **more)
 
 
 @BOTH
-def test_a_model_has_a_name(kind: type[Made]) -> None:
+def test_a_model_has_a_name(kind: Kind) -> None:
     """An empty name of a model is refused."""
     with pytest.raises(DefinitionError, match="names no model"):
         kind(" ")
@@ -158,7 +148,7 @@ def test_a_model_has_a_name(kind: type[Made]) -> None:
 
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_error_of_a_server_that_is_down_has_its_address(kind: type[Made], stream: bool) -> None:  # noqa: FBT001
+async def test_the_error_of_a_server_that_is_down_has_its_address(kind: Kind, stream: bool) -> None:  # noqa: FBT001
     """A refused connection is transient, and the error has the address."""
     address = free_address()
     model = kind("m", base_url=address.replace("//", "//user:pass-word@") + "/v1")
@@ -169,79 +159,14 @@ async def test_the_error_of_a_server_that_is_down_has_its_address(kind: type[Mad
     assert "pass-word" not in "".join(traceback.format_exception(caught.value))
 
 
-@BOTH
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_silent_server_times_out(kind: type[Made], edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """Silence longer than timeout_seconds is a timeout, before the answer and during it."""
-    edge.play(Says("one two", held=True))
-    model = kind("m", base_url=edge.openai_url, timeout_seconds=0.2)
-    with pytest.raises(ModelTimeout):
-        await model.answer(asked(on_text=(lambda _: None) if stream else None))
-    await edge.disconnected()  # else a call that the server has still to read would belong to the next test
-    await model.close()
-
-
-@BOTH
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_cancelled_call_leaves_the_server(kind: type[Made], edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """The cancellation propagates, and the server sees the disconnect."""
-    edge.play(Says("one two", held=True))
-    model = kind("m", base_url=edge.openai_url)
-    task = asyncio.ensure_future(model.answer(asked(on_text=(lambda _: None) if stream else None)))
-    await edge.arrived(1)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await edge.disconnected()
-    await model.close()
-
-
-@BOTH
-async def test_an_exception_of_the_callback_propagates(kind: type[Made], edge: EdgeServer) -> None:
+async def test_an_exception_of_the_callback_propagates(model: Made, edge: EdgeServer) -> None:
     """An error in on_text is not a ModelError; the model remains usable."""
 
     def watch(_: str) -> None:
         raise ValueError("mine")
 
     edge.play(Says("one two"), Says("three"))
-    model = kind("m", base_url=edge.openai_url)
     with pytest.raises(ValueError, match="mine"):
         await model.answer(asked(on_text=watch))
     assert (await model.answer(asked())).content == "three"
-    await model.close()
     gc.collect()
-
-
-@BOTH
-async def test_streams_keep_their_connection(
-    kind: type[Made], edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Streams are read to their ends, so that they share one connection."""
-    loop, made = asyncio.get_running_loop(), 0
-    connect = loop.create_connection
-
-    async def counted(*rest: Any, **more: Any) -> Any:
-        nonlocal made
-        made += 1
-        return await connect(*rest, **more)
-
-    monkeypatch.setattr(loop, "create_connection", counted)
-    edge.always(Says("one two"))
-    model = kind("m", base_url=edge.openai_url)
-    for _ in range(3):
-        await model.answer(asked(on_text=lambda _: None))
-    await model.close()
-    assert made == 1
-
-
-def test_one_model_serves_many_loops(edge: EdgeServer) -> None:
-    """The same object answers in one event loop after another."""
-    edge.play(Says("a"), Says("b"))
-    model = OpenAIModel("m", base_url=edge.openai_url)
-
-    async def once() -> object:
-        found = await model.answer(asked())
-        await model.close()
-        return found.content
-
-    assert [asyncio.run(once()), asyncio.run(once())] == ["a", "b"]

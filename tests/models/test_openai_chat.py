@@ -14,7 +14,7 @@ from graphengine.errors import (
 )
 from graphengine.models.base import Message, Request, Response, Stop, ToolCall, ToolSpec
 from graphengine.models.openai_chat import OpenAIChatModel
-from tests.conformance.model_scenes import Counted, Says
+from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event
@@ -129,26 +129,6 @@ async def test_only_a_strict_tool_is_marked(edge: EdgeServer) -> None:
     assert strict["parameters"]["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """Text, calls, tokens of every kind and the model, whether streamed or not."""
-    pieces: list[str] = []
-    scene = Says("hello you there", (ADD,), counted=Counted(3084, 1024, 2048, 70, 30))
-    found = await answer(edge, scene, asked(on_text=pieces.append if stream else None))
-    assert found == Response(
-        "hello you there",
-        calls=(ADD,),
-        stop="tools",
-        model="openai-chat:gpt-5-mini",
-        input_tokens=3084,
-        cache_read_tokens=1024,
-        cache_write_tokens=2048,
-        output_tokens=70,
-        reasoning_tokens=30,
-    )
-    assert pieces == (["hello ", "you ", "there"] if stream else [])
-
-
 @pytest.mark.parametrize(
     ("finish", "message", "stop"),
     [
@@ -170,13 +150,6 @@ async def test_the_reason_for_the_end_of_an_answer_is_reported(
     assert found.stop == stop
     assert bool(found.calls) is (stop == "tools")
     assert bool(found.why) is (stop == "refused")
-
-
-async def test_a_streamed_refusal_is_one(edge: EdgeServer) -> None:
-    """A refusal comes in pieces, which are not streamed on."""
-    pieces: list[str] = []
-    found = await answer(edge, Says(stop="refused", why="I will not"), asked(on_text=pieces.append))
-    assert (found.stop, found.why, pieces) == ("refused", "I will not", [])
 
 
 async def test_ids_that_a_server_leaves_out_are_made(edge: EdgeServer) -> None:
@@ -246,11 +219,6 @@ async def test_a_lone_surrogate_is_replaced(edge: EdgeServer) -> None:
     """It is replaced; a pair that is split over two pieces of a stream is joined."""
     found = await answer(edge, chunks({"content": "a\ud83d"}, {"content": "\ude00b\ud800"}), watched())
     assert found.content == "a\U0001f600b\ufffd"
-
-
-async def test_a_server_that_does_not_stream_is_understood(edge: EdgeServer) -> None:
-    """One JSON document instead of a stream is the complete answer."""
-    assert (await answer(edge, whole({"content": "hello"}), watched())).content == "hello"
 
 
 async def test_usage_is_asked_for_in_streams(edge: EdgeServer) -> None:

@@ -84,15 +84,6 @@ def test_errors_of_servers_have_a_class(status: int, body: JsonValue, kind: type
     assert kind_of(complaint(body, status)) is kind
 
 
-def test_an_error_has_the_servers_message_and_never_the_key() -> None:
-    """The error has the server's message, on one line, without the key."""
-    failures = Failures("openai:gpt-5", "http://127.0.0.1:1/v1", Key(KEY, "OPENAI_API_KEY"), 60.0)
-    made = failed(complaint(error(f"not\nwith {KEY}", "rate_limit_exceeded"), 429), failures)
-    assert isinstance(made, RateLimited)
-    assert made.message == "openai:gpt-5 limits the rate of calls (HTTP 429): not with [secret]"
-    assert made.where == "model openai:gpt-5"
-
-
 def test_the_error_of_a_missing_key_has_a_repair() -> None:
     """The environment's key is not sent to every server, so the repair names the argument."""
     failures = Failures("openai-chat:x", "http://127.0.0.1:1/v1", Key("", "OPENAI_API_KEY", unless="not-needed"), 60.0)

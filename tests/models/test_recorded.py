@@ -371,18 +371,6 @@ async def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path, monkeyp
         await recorded(deep, ("!", "x"))
 
 
-async def test_the_file_keeps_its_mode_and_a_link_its_place(tmp_path: Path) -> None:
-    """Writing replaces the target of the link."""
-    real, link = tmp_path / "real.json", tmp_path / "link.json"
-    await recorded(real, ("1", "a"))
-    real.chmod(0o640)
-    link.symlink_to(real)
-    await recorded(link, ("2", "b"))
-    assert link.is_symlink()
-    assert real.stat().st_mode & 0o777 == 0o640
-    assert len(lines(real)) == 2
-
-
 async def test_an_agent_is_replayed(file: Path) -> None:
     """An agent is replayed by the name of the file, with answers of its type."""
     critic = Agent("critic", prompt="Judge {text}", output=Review)

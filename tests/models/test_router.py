@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from graphengine import Agent
 from graphengine.errors import (
     AnswerTorn,
     BadRequest,
@@ -151,20 +150,6 @@ async def test_a_model_that_failed_often_is_skipped_for_a_while(clock: FakeClock
     assert await text_of(router, clock) == "a:1 says"
     first.does = [DOWN]
     assert [await text_of(router, clock), await text_of(router, clock)] == ["b:2 says", "a:1 says"]
-
-
-async def test_each_trial_that_fails_doubles_the_pause(clock: FakeClock) -> None:
-    """Each trial that fails doubles the pause, up to the limiter's longest."""
-    first = Named("a:1", always=DOWN, limiter=RateLimiter(failures=3, pause_seconds=3))
-    router = Router([first, Named("b:2")])
-    for _ in range(5):
-        await text_of(router, clock)
-    assert first.calls == 3
-    for calls, seconds in ((4, 1), (5, 2), (6, 3), (7, 3)):
-        clock.move(seconds)
-        await text_of(router, clock)
-        await text_of(router, clock)
-        assert first.calls == calls
 
 
 async def test_only_one_of_concurrent_calls_is_a_trial(clock: FakeClock) -> None:
@@ -391,12 +376,6 @@ async def test_a_router_may_contain_a_router() -> None:
     response = await Router([inner, Named("c:3")]).answer(ASKED)
     assert response.model == "c:3"
     assert (await Router([inner]).answer(ASKED)).model == "a:1"
-
-
-async def test_an_agent_takes_a_router_for_a_model() -> None:
-    """An agent takes a router like any other model."""
-    model = Router([Named("a:1", DOWN), ScriptedModel(["hello"])])
-    assert await Agent("writer", prompt="{text}", model=model).run(text="a") == "hello"
 
 
 @pytest.mark.parametrize(

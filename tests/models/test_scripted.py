@@ -6,10 +6,8 @@ from enum import Enum, IntEnum, StrEnum
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Agent
 from graphengine.errors import DefinitionError, GraphEngineError, RateLimited
 from graphengine.models import (
-    KnowsPrices,
     Message,
     OffScript,
     Request,
@@ -71,12 +69,6 @@ async def test_texts_are_returned_unchanged_and_values_as_json_text(given: objec
     assert f"{response.content}" == content
 
 
-async def test_a_response_is_returned_unchanged() -> None:
-    """Usage, stops and model names can be scripted."""
-    given = Response("no", stop="refused", why="policy", model="x:y", input_tokens=7, cost_usd=0.5)
-    assert await ScriptedModel([given]).answer(asks("?")) is given
-
-
 async def test_tool_calls_are_a_turn_of_tools() -> None:
     """One call, a list of them, or `calls` with names and arguments."""
     one = ToolCall(id="a", name="add", arguments="{}")
@@ -129,14 +121,6 @@ async def test_answers_can_be_given_for_each_agent() -> None:
         asked = [("critic", "a"), ("writer", "b"), ("critic", "c"), ("writer", "d")]
         assert [(await model.answer(asks(text, agent))).content for agent, text in asked] == ["c a", "w1", "c c", "w2"]
     assert [(request.agent, request.prompt) for request in model.requests] == asked
-
-
-async def test_concurrent_calls_get_an_answer_each() -> None:
-    """None is returned twice, none is lost."""
-    model = ScriptedModel([str(number) for number in range(200)])
-    responses = await asyncio.gather(*(model.answer(asks("?")) for _ in range(200)))
-    assert sorted(int(str(response.content)) for response in responses) == list(range(200))
-    model.done()
 
 
 async def test_answers_stream_word_by_word() -> None:
@@ -246,18 +230,3 @@ def test_an_invalid_script_is_refused_at_construction(script: object, problem: s
     with pytest.raises(DefinitionError) as caught:
         ScriptedModel(script)  # type: ignore[arg-type]
     assert problem in str(caught.value)
-
-
-async def test_an_agent_takes_its_answers() -> None:
-    """A value becomes the agent's type by way of text, as a model's answer does."""
-    with ScriptedModel({"critic": [Review(score=3), {"score": 4}]}) as model:
-        critic = Agent("critic", prompt="{text}", output=Review, model=model)
-        assert await critic.run(text="a") == Review(score=3)
-        assert await critic.run(text="b") == Review(score=4)
-
-
-async def test_its_price_is_known() -> None:
-    """Its price is known, so that a limit on costs accepts it."""
-    model = ScriptedModel([])
-    assert isinstance(model, KnowsPrices)
-    assert await model.knows_price()

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from graphengine.errors import ModelBusy, ModelError, ModelTransient
 from graphengine.models import RateLimiter, Request
-from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.base import Closes, Model, usage_of_failure
+from graphengine.models.base import usage_of_failure
 from graphengine.models.limiter import MACHINE_CLOCK, limited, limiter_of
-from graphengine.models.openai import OpenAIModel
-from graphengine.models.openai_chat import OpenAIChatModel
 from tests.conformance.model_kit import question
 from tests.conformance.model_scenes import Says
 from tests.models import acts
 from tests.models.acts import Raw
+from tests.models.adapters import PATHS, adapter
 from tests.models.edge_server import EdgeServer, WireService
-
-KEY = "sk-test-12345678"
-MAKE: dict[str, Callable[[str], Model]] = {
-    "/v1/messages": lambda url: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=url, limiter=RateLimiter()),
-    "/v1/responses": lambda url: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", limiter=RateLimiter()),
-    "/v1/chat/completions": lambda url: OpenAIChatModel(
-        "gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", limiter=RateLimiter()
-    ),
-}
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize("path", MAKE)
+@pytest.mark.parametrize("path", PATHS)
 async def test_no_call_begins_when_the_server_says_that_none_is_left(
     edge: EdgeServer, monkeypatch: pytest.MonkeyPatch, path: str, *, streams: bool
 ) -> None:
@@ -47,7 +35,7 @@ async def test_no_call_begins_when_the_server_says_that_none_is_left(
     for headers in (acts._JSON, acts._STREAM):  # noqa: SLF001 - the headers of every answer
         for name, value in stated.items():
             monkeypatch.setitem(headers, name, value)
-    model = MAKE[path](edge.url)
+    model = adapter(path, edge.url, limiter=RateLimiter())
     limiter = limiter_of(model)
     assert limiter is not None
     queue = limiter.queue(MACHINE_CLOCK)
@@ -56,19 +44,17 @@ async def test_no_call_begins_when_the_server_says_that_none_is_left(
     request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
     assert (await limited(model, request)).content == "fine"
     assert not queue.is_free(1)
-    if isinstance(model, Closes):
-        await model.close()
+    await model.close()
 
 
 async def refused(edge: EdgeServer, path: str, status: int, asked: str) -> ModelError:
     """Return the error of a call that the server refuses, with what it asks of a retry."""
     headers = {"x-should-retry": asked, "retry-after": "2"}
     edge.play(Raw(status, {"error": {"message": "no room"}}, headers=headers))
-    model = MAKE[path](edge.url)
+    model = adapter(path, edge.url, limiter=RateLimiter())
     with pytest.raises(ModelError) as caught:
         await limited(model, Request("tester", "", [question()]))
-    if isinstance(model, Closes):
-        await model.close()
+    await model.close()
     assert "no room" in str(caught.value)
     assert caught.value.retry_after_seconds == 2.0
     error: ModelError = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own, as it crosses processes
@@ -76,7 +62,7 @@ async def refused(edge: EdgeServer, path: str, status: int, asked: str) -> Model
 
 
 @pytest.mark.parametrize("status", [429, 503, 504])
-@pytest.mark.parametrize("path", MAKE)
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_call_that_a_server_forbids_to_repeat_is_not_repeated(edge: EdgeServer, path: str, status: int) -> None:
     """Neither by its limiter nor by its node; a router calls another model."""
     error = await refused(edge, path, status, "false")
@@ -86,7 +72,7 @@ async def test_a_call_that_a_server_forbids_to_repeat_is_not_repeated(edge: Edge
     assert bool(usage_of_failure(error)) is (status == 504)
 
 
-@pytest.mark.parametrize("path", MAKE)
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_call_that_a_server_asks_to_repeat_is_repeated(edge: EdgeServer, path: str) -> None:
     """Also with a status that is not temporary otherwise."""
     error = await refused(edge, path, 400, "true")

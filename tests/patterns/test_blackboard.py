@@ -128,17 +128,3 @@ async def test_a_graph_at_the_board_begins_with_its_fields_alone() -> None:
     agents = {"scout": CHAIN["scout"], "counter": Subscriber(counter, watches=["clues"], writes="theory")}
     played = await play(blackboard(Case, agents), {"task": "theft"}, {"scout": ["a clue"]})
     assert (played.state.theory, len(played.state.entries)) == ("a clue: 0", 2)
-
-
-async def test_a_board_can_be_an_agent_of_a_board() -> None:
-    """Each board has its own entries."""
-    inner = blackboard(Case, {"scout": CHAIN["scout"], "sage": CHAIN["sage"]}, result="theory")
-    outer = blackboard(
-        Case, {"team": Subscriber(inner, watches=["task"], writes="theory"), "clerk": CHAIN["clerk"]}, result="report"
-    )
-    around = Graph("around", Case)
-    around.add_node("board", outer, inputs={"task": "task"}, writes="report")
-    around.add_path(START, "board", END)
-    played = await play(around, {"task": "theft"}, {"scout": ["a"], "sage": ["b"], "clerk": ["c"]})
-    assert played.state.report == "c"
-    assert "b" in played.asked("clerk")[0]

@@ -68,13 +68,6 @@ async def test_after_so_many_failures_the_call_is_skipped(calls: int, failures: 
     assert state.prices == ["old"] * calls
 
 
-async def test_a_call_that_succeeds_is_made_each_time() -> None:
-    """A call that succeeds is made each time, and the fallback never."""
-    state, called, instead = await asked(shop(3), ["1", "2", "3"])
-    assert (state.prices, called, instead) == (["1", "2", "3"], 3, 0)
-    assert state.circuit == Circuit()
-
-
 async def test_an_answer_begins_the_count_anew() -> None:
     """Only consecutive failures open the circuit."""
     state, called, _ = await asked(shop(5), [away, "2", away, "4", "5"])
@@ -110,14 +103,6 @@ async def test_the_failures_are_kept() -> None:
     )
     assert [failure.path for failure in played.state.errors] == ["call"]
     assert (played.label, played.state.circuit.failures) == ("fallback", 1)
-
-
-async def test_if_the_fallback_fails_too_the_run_fails() -> None:
-    """The run has the fallback's error."""
-    with pytest.raises(Exception, match="instead is away"):
-        await play(
-            circuit_breaker(Offer, CALL, INSTEAD, answer="price"), {"task": "?"}, {"call": away, "instead": away}
-        )
 
 
 async def test_a_breaker_can_be_nested() -> None:

@@ -83,16 +83,6 @@ async def test_a_single_answer_is_no_agreement() -> None:
         await play(debate({"a": broken, "b": broken}, judge=JUDGE), {"task": "t"}, {})
 
 
-@pytest.mark.parametrize(("names", "rounds"), [(("a", "b"), 1), (("a", "b", "c"), 3)])
-async def test_it_costs_a_call_a_debater_and_round(names: tuple[str, ...], rounds: int) -> None:
-    """A run costs at most `debaters · rounds + 1` calls with a judge, and at least `debaters`."""
-    script = {**{name: [holds(name)] * rounds for name in names}, "judge": ["so"]}
-    played = await play(debate(debaters(*names), judge=JUDGE, rounds=rounds), {"task": "t"}, script)
-    assert played.calls.total() == len(names) * rounds + 1
-    played = await play(debate(debaters(*names), judge=JUDGE), {"task": "t"}, {name: [holds("so")] for name in names})
-    assert played.calls.total() == len(names)
-
-
 async def test_a_debate_is_the_judge_of_a_debate() -> None:
     """The inner debate gets the task and the caller's fields, and no positions."""
     inner = debate(debaters("cid", "dan", prompt="{tone} {task} {positions}"), rounds=1, state=Toned)

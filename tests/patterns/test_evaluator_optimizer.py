@@ -21,14 +21,6 @@ class Poem(BaseModel):
     vote: str = ""
 
 
-async def test_attempts_continue_until_one_is_accepted() -> None:
-    """The evaluation of one attempt reaches the next."""
-    script = {"write": ["one", "two"], "judge": [verdict(4), verdict(8, "accept")]}
-    played = await play(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
-    assert (played.output, played.label) == ("two", "accepted")
-    assert "more" in played.requests[2].prompt
-
-
 @pytest.mark.parametrize(
     ("script", "end"),
     [
@@ -100,11 +92,3 @@ async def test_attempts_may_be_attempts_of_others() -> None:
     assert (played.output, played.label, len(played.state.evaluations)) == ("4", "accepted", 2)
     third = played.asked("write")[2]
     assert "shorter" in third
-
-
-@pytest.mark.parametrize("tries", [1, 4])
-async def test_it_costs_two_calls_a_try(tries: int) -> None:
-    """A run costs at most `2 · tries` calls."""
-    script = {"write": ["x"] * tries, "judge": [verdict(3)] * tries}
-    played = await play(evaluator_optimizer(WRITE, JUDGE, tries=tries), {"task": "t"}, script)
-    assert played.calls.total() == 2 * tries

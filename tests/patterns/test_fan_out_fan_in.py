@@ -112,11 +112,3 @@ async def test_a_graph_is_work_and_a_fan_out_is_a_stage() -> None:
     script = {"read": ["r1", "r2"], "sum": ["s1", "s2"], "gather": ["all"], "close": ["end"]}
     played = await play(graph, {"task": "a b"}, script)
     assert (played.output, played.calls.total()) == ("end", 6)
-
-
-@pytest.mark.parametrize("items", [1, 5])
-async def test_it_costs_a_call_an_item_and_one(items: int) -> None:
-    """A run costs `items + 1` calls."""
-    script = {"read": ["x"] * items, "gather": ["all"]}
-    played = await play(fan_out_fan_in(clerk("read", "{item}"), GATHER), {"items": ["i"] * items}, script)
-    assert played.calls.total() == items + 1

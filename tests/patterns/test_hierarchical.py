@@ -93,14 +93,6 @@ async def test_teams_of_teams() -> None:
     assert "right" not in prompts["sub"]
 
 
-@pytest.mark.parametrize("assignments", [1, 4])
-async def test_it_costs_the_director_the_assignments_and_the_report(assignments: int) -> None:
-    """A run costs `2 + assignments` calls if each team is one agent."""
-    script = {"director": [[to("law")] * assignments], "law": ["x"] * assignments, "head": ["done"]}
-    played = await play(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
-    assert played.calls.total() == 2 + assignments
-
-
 @pytest.mark.parametrize("teams", [{}, {"direct": HEAD}, {"report": HEAD}])
 def test_teams_that_cannot_be_are_refused(teams: dict[str, Runnable]) -> None:
     """They are refused when the graph is built."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import Runner, ScriptedModel
+from graphengine import Runner
 from tests.kit import forks
-from tests.patterns.scenes import SCENES, to_its_end
+from tests.patterns.scenes import SCENES
 
 PROGRAM = Path(__file__).with_name("victim.py")
 
@@ -38,13 +38,3 @@ async def test_a_killed_pattern_continues_after_what_was_recorded(pattern: str, 
     assert json.loads(last.stdout) == {"status": "finished", "output": scene.output, "calls": scene.calls}
     asked = len((tmp_path / "effects").read_text(encoding="utf-8").split()) - before
     assert asked == scene.calls - recorded
-
-
-@pytest.mark.parametrize("pattern", SCENES)
-async def test_a_pattern_makes_the_calls_of_its_scene(pattern: str) -> None:
-    """The killed run is compared with an undisturbed one."""
-    scene = SCENES[pattern]()
-    model = ScriptedModel(scene.answers)
-    async with Runner(models={"*": model}) as runner:
-        result = await to_its_end(runner, scene, await runner.start(scene.graph, scene.given).result())
-    assert (result.status, result.output, len(model.requests)) == ("finished", scene.output, scene.calls)

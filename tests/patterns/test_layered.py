@@ -26,14 +26,6 @@ def scripts(sizes: Sequence[int]) -> dict[str, list[object]]:
     return {name: [f"word of {name}"] for name in [*names, "conclude"]}
 
 
-@pytest.mark.parametrize("sizes", [(1,), (3, 2), (2, 2, 1)])
-async def test_each_agent_is_called_once(sizes: Sequence[int]) -> None:
-    """A run costs the sum of the layers' sizes, and one call more."""
-    played = await play(tower(sizes), {"task": "rain"}, scripts(sizes))
-    assert played.calls.total() == sum(sizes) + 1
-    assert played.state.output == "word of conclude"
-
-
 async def test_a_layer_reads_only_the_outputs_of_the_layer_below() -> None:
     """It reads nothing of lower layers, and nothing of its own."""
     played = await play(tower((2, 2, 1)), {"task": "rain"}, scripts((2, 2, 1)))

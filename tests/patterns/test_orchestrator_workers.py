@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from graphengine import Agent, Node, Retry, RunFailed, Runnable
+from graphengine import Agent, RunFailed, Runnable
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Job, Step, orchestrator_workers
 from graphengine.patterns.orchestrators import problems_of
@@ -84,12 +84,6 @@ def test_all_that_is_wrong_with_a_plan_is_reported_at_once() -> None:
     assert len(problems_of(plan, ["do"], 2)) == 5
 
 
-async def test_a_plan_that_stays_bad_is_refused() -> None:
-    """It fails after as many answers as the planner has retries."""
-    with pytest.raises(RunFailed, match="the plan has no steps"):
-        await play(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [[], [], []]})
-
-
 async def test_a_planner_that_is_a_function_is_held_to_it_too() -> None:
     """It cannot answer again, so the run fails."""
     graph = orchestrator_workers(lambda task: [step("a", role=task)], {"do": fragile}, END)
@@ -108,21 +102,6 @@ async def test_a_step_that_fails_leaves_the_others_and_is_reported() -> None:
     assert kinds == {"bad": "ValueError", "b": "skipped", "c": "skipped"}
     assert "cannot do bad" in played.requests[-1].prompt
     assert "it needs bad, which failed" in played.requests[-1].prompt
-
-
-async def test_a_worker_keeps_its_options() -> None:
-    """It is retried before it counts as failed."""
-    tried: list[str] = []
-
-    def once(task: str) -> str:
-        tried.append(task)
-        if len(tried) == 1:
-            raise OSError("no network")
-        return task
-
-    graph = orchestrator_workers(PLANNER, {"do": Node(once, retry=Retry(attempts=2, initial_seconds=0))}, END)
-    played = await play(graph, {"task": "t"}, {"planner": [[step("a")]], "end": ["done"]})
-    assert (played.state.results["a"].text, tried) == ("a", ["a", "a"])
 
 
 async def test_if_every_step_failed_nothing_is_synthesised() -> None:
@@ -150,15 +129,6 @@ async def test_a_job_is_a_worker_of_a_job() -> None:
     assert not any("one" in request.prompt for request in played.requests if request.agent == "sub")
     outer = await play(around(graph), {"question": "t"}, script)
     assert outer.output == "done"
-
-
-@pytest.mark.parametrize("steps", [1, 4])
-async def test_it_costs_the_plan_the_steps_and_the_synthesis(steps: int) -> None:
-    """A run costs `2 + steps` calls, however many waves there are."""
-    plan = [step(str(number), *[str(number - 1)] * (number > 1)) for number in range(steps)]
-    script = {"planner": [plan], "do": ["x"] * steps, "end": ["done"]}
-    played = await play(orchestrator_workers(PLANNER, {"do": clerk("do")}, END), {"task": "t"}, script)
-    assert played.calls.total() == 2 + steps
 
 
 @pytest.mark.parametrize("workers", [{}, {"schedule": END}])

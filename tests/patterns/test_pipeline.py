@@ -74,13 +74,6 @@ async def test_a_pipeline_is_a_stage_of_another() -> None:
     assert "<task>a</task>" in played.requests[1].prompt
 
 
-@pytest.mark.parametrize("stages", [1, 4])
-async def test_it_costs_a_call_a_stage(stages: int) -> None:
-    """A run of a pipeline costs `stages` calls."""
-    played = await play(pipeline(chain(stages)), {"task": "t"}, {f"s{n}": ["x"] for n in range(stages)})
-    assert played.calls.total() == stages
-
-
 def test_a_pipeline_of_nothing_is_refused() -> None:
     """It is refused when it is built."""
     with pytest.raises(DefinitionError, match="has no stage"):

@@ -1,9 +1,8 @@
 """Think, act, observe, and think again."""
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from graphengine import END, START, Graph, Node, Retry
 from graphengine.patterns import Observation, Reasoning, Thought, react
 from tests.patterns.scripted import away, named, play
 
@@ -69,21 +68,6 @@ async def test_a_tool_that_fails_is_an_observation() -> None:
     assert played.output == "42"
 
 
-async def test_a_tool_has_the_options_of_its_node() -> None:
-    """A tool has the options of its node: here it is retried once."""
-    tries: list[str] = []
-
-    def shaky(task: str) -> str:
-        tries.append(task)
-        if len(tries) == 1:
-            raise OSError(task)
-        return "at last"
-
-    tool = Node(shaky, retry=Retry(attempts=2, initial_seconds=0))
-    played = await play(react(THINK, {"shaky": tool}), {"task": "?"}, {"think": [use("shaky"), DONE]})
-    assert (played.state.trail[0].result, len(tries)) == ("at last", 2)
-
-
 async def test_a_tool_that_is_not_there_goes_back_to_the_model() -> None:
     """Tools are matched by their whole names."""
     answers = {"think": [use("Shout"), use("shout!"), use("shout"), DONE]}
@@ -121,23 +105,6 @@ async def test_a_graph_is_a_tool_and_one_that_thinks_is_another() -> None:
     assert played.state.trail[1].result == "easy"
     (asked,) = played.asked("inner")
     assert ("the hard part" in asked, "FIRST" in asked, "all of it" in asked) == (True, False, False)
-
-
-class Exam(BaseModel):
-    """Questions and answers."""
-
-    questions: list[str] = []
-    answers: list[str | None] = []
-
-
-async def test_it_is_a_node_of_another_graph() -> None:
-    """Here one runs for each of several questions."""
-    exam = Graph("exam", Exam)
-    solve = react(THINK, {"shout": shout})
-    exam.add_node("solve", solve, each={"item": "questions"}, inputs={"task": "item"}, writes="answers")
-    exam.add_path(START, "solve", END)
-    played = await play(exam, {"questions": ["a", "b"]}, {"think": lambda _: DONE})
-    assert played.state.answers == ["42", "42"]
 
 
 class Maths(Reasoning):

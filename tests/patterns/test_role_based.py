@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Node, RunFailed, Runner, ScriptedModel
+from graphengine import Agent, Graph, Node, RunFailed
 from graphengine.models import Request
 from graphengine.patterns.rooms import Room, role_based
 from tests.patterns.scripted import away, named, play
@@ -131,21 +131,3 @@ async def test_a_condition_ends_the_rounds(rounds: int) -> None:
     graph = role_based({"a": named("a", READS)}, CONCLUDE, rounds=over, state=Dinner)
     played = await play(graph, {"premise": "rain", "rounds": rounds}, {"a": answer, "conclude": answer})
     assert (played.state.rounds_held, played.calls["a"]) == (rounds, rounds)
-
-
-class Paper(BaseModel):
-    topics: list[str] = []
-    articles: dict[str, str] = {}
-
-
-async def test_a_room_is_a_node_of_another_graph() -> None:
-    """Here one runs for each of several topics; every room has its own views."""
-    paper = Graph("paper", Paper)
-    write = Node(room(2, 1), inputs={"premise": "topic"}, writes="articles[{topic}]")
-    paper.add_node("write", write, each={"topic": "topics"})
-    paper.add_path(START, "write", END)
-    model = ScriptedModel(lambda request: f"{request.agent} on {'rain' if 'rain' in request.prompt else 'wind'}")
-    async with Runner(models={"*": model}) as runner:
-        result = await runner.start(paper, Paper(topics=["rain", "wind"])).result()
-    assert result.state.articles == {"rain": "conclude on rain", "wind": "conclude on wind"}
-    assert len(model.requests) == 2 * (2 * 1 + 1)

@@ -1,9 +1,8 @@
 """A talker that answers at once, and a reasoner that thinks."""
 
 import pytest
-from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, ScriptedModel
+from graphengine import Runner, ScriptedModel
 from graphengine.patterns import Reply, Talk, talker_reasoner
 from tests.patterns.scripted import away, named, play
 
@@ -47,38 +46,6 @@ async def test_the_next_turn_begins_with_what_was_thought() -> None:
         second = await runner.start(graph, {"message": "two"}, after=first.run_id).result()
     assert second.state.belief == "the sum of all"
     assert "the sum of all" in model.requests[-1].prompt
-
-
-class Phone(BaseModel):
-    """Incoming calls."""
-
-    messages: list[str] = []
-    belief: str = ""
-    answers: list[str] = []
-
-
-async def test_it_is_a_node_like_an_agent() -> None:
-    """Here one runs for each of several messages, with the beliefs of the surrounding graph."""
-    graph = Graph("phone", Phone)
-    talk = talker_reasoner(TALKER, REASONER)
-    inputs = {"message": "message", "belief": "belief"}
-    graph.add_node("talk", talk, each={"message": "messages"}, inputs=inputs, concurrency=1, writes="answers")
-    graph.add_path(START, "talk", END)
-    answers = {"talker": [DONE, LATER, DONE], "reasoner": ["so it is"]}
-    played = await play(graph, {"messages": ["one", "two"], "belief": "all is well"}, answers)
-    assert played.state.answers == ["It is 42."] * 2
-    assert played.calls.total() == 1 + 3
-    assert "all is well" in played.asked("reasoner")[0]
-
-
-async def test_the_first_reply_comes_before_any_thought() -> None:
-    """A watcher sees it as a step of its own."""
-    model = ScriptedModel({"talker": [LATER, DONE], "reasoner": ["so it is"]})
-    async with Runner(models={"*": model}) as runner:
-        run = runner.start(talker_reasoner(TALKER, REASONER), {"message": "?"})
-        await run.result()
-        nodes = [step.node for step in await runner.history(run.id) if step.kind == "node"]
-    assert nodes == ["talk", "reason", "talk"]
 
 
 class Shop(Talk):

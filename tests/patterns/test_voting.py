@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pytest
 
@@ -93,12 +93,6 @@ async def test_the_rules_of_a_vote(votes: list[str], rules: dict[str, Any], end:
     assert await result_of(votes, **rules) == end
 
 
-async def test_the_order_of_the_options_decides_a_tie() -> None:
-    """The order of the voters does not."""
-    assert await result_of(["yes", "no"], ("no", "yes")) == ("no", "decided")
-    assert await result_of(["yes", "no"], get_args(Answer)) == ("yes", "decided")
-
-
 async def test_a_random_winner_is_drawn_once_and_recorded() -> None:
     """Runs draw differently, and each keeps its draw, from the options with the most votes."""
     graph = voting(saying("b", "c"), ["a", "b", "c"], tie="random")
@@ -135,16 +129,6 @@ async def test_a_vote_is_a_voter() -> None:
     assert stage.output == "yes"
 
 
-@pytest.mark.parametrize("voters", [1, 5])
-async def test_it_costs_a_call_a_voter(voters: int) -> None:
-    """A run of a vote costs `voters` calls."""
-    names = [f"v{number}" for number in range(voters)]
-    played = await play(
-        voting({name: clerk(name) for name in names}, ["yes", "no"]), {"task": "t"}, {name: ["yes"] for name in names}
-    )
-    assert played.calls.total() == voters
-
-
 @pytest.mark.parametrize(
     ("voters", "options", "rules"),
     [
@@ -162,9 +146,3 @@ def test_votes_that_cannot_be_are_refused(voters: int, options: Any, rules: dict
     """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="voting"):
         voting(saying(*["yes"] * voters), options, **rules)
-
-
-def test_a_voter_cannot_have_the_counts_name() -> None:
-    """No voter can be called by the name of the count, which is reserved."""
-    with pytest.raises(DefinitionError, match="count"):
-        voting({"count": clerk("count")}, ["yes", "no"])

@@ -7,7 +7,7 @@ import pytest
 from graphengine import END, FAIL, START, Graph, Migration, Runner, ask, value
 from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Kind, Step
-from graphengine.render.amounts import Account, cost, took
+from graphengine.render.amounts import cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Drawing
 from graphengine.state.amounts import Usage
@@ -188,9 +188,3 @@ def test_a_duration_is_rounded_sensibly(seconds: float, words: str) -> None:
 def test_a_cost_in_words(usage: Usage, words: str) -> None:
     """A cost is empty if no model was called, and never shown as free otherwise."""
     assert cost(usage) == words
-
-
-def test_an_account_without_work_is_empty() -> None:
-    """An empty account has no text."""
-    assert Account().in_words() == ""
-    assert Account().plus({}) == Account()

@@ -1,7 +1,6 @@
 """Edges with the same ends share an arrow; on a run, each shows why it was taken."""
 
 from graphengine.history.export import read_file
-from graphengine.render import to_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Arrow, Drawing
 from graphengine.render.words import short
@@ -23,13 +22,6 @@ def shown(drawing: Drawing, ends: str) -> str:
 def shown_lines(each: Arrow) -> str:
     """The text of an arrow."""
     return " / ".join(line.text for line in each.lines)
-
-
-def test_edges_to_the_same_target_share_an_arrow() -> None:
-    """The edges after a failure have an arrow of their own, and so have other targets."""
-    ends = [each for each in drawing_of(review_loop()).arrows if each.spoken.startswith("review to END")]
-    assert [(each.failure, len(each.words)) for each in ends] == [(True, 1), (False, 3)]
-    assert to_text(review_loop()).count("-> END: ") == 3
 
 
 def test_an_edge_taken_shows_the_recorded_explanation() -> None:

@@ -8,7 +8,7 @@ from graphengine.engine.outline import EdgeOutline
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import Arrow, Box, Drawing
-from tests.render.samples import chain, edge, help_desk, node, outline, review_loop
+from tests.render.samples import chain, edge, node, outline
 
 
 def words(element: Box | Arrow) -> list[str]:
@@ -19,26 +19,6 @@ def words(element: Box | Arrow) -> list[str]:
 def labels_of(drawing: Drawing) -> list[str]:
     """Return the words next to each arrow, in declared order."""
     return [" / ".join(words(arrow)) for arrow in drawing.arrows]
-
-
-def test_edges_are_numbered_in_the_order_in_which_they_are_tried() -> None:
-    """Edges after success count from 1; the edge after a failure is outside that order."""
-    drawing = drawing_of(review_loop())
-    assert labels_of(drawing)[3:] == [
-        "accepted unreviewed / any failure",
-        (
-            "1. approved / history[-1].score >= 7 / 2. no longer improving / history[-1].score no / longer improves / "
-            "3. out of iterations / iterations of review >= 3"
-        ),
-        "4. otherwise",
-    ]
-    assert drawing.arrows[4].words[1] == "2. no longer improving; history[-1].score no longer improves"
-    assert drawing.arrows[4].number == 3
-
-
-def test_a_single_edge_has_no_label() -> None:
-    """Without a choice there is no number and no `otherwise`."""
-    assert labels_of(drawing_of(review_loop()))[:3] == ["", "", ""]
 
 
 def test_failure_edges_are_numbered_separately() -> None:
@@ -52,13 +32,6 @@ def test_failure_edges_are_numbered_separately() -> None:
     drawing = drawing_of(outline([node("a")], edges))
     assert labels_of(drawing)[1:] == ["1. failed with KeyError", "", "2. any failure"]
     assert [arrow.failure for arrow in drawing.arrows] == [False, True, False, True]
-
-
-def test_the_cases_of_a_switch_that_lead_to_one_node_share_an_arrow() -> None:
-    """Each target of a switch has one arrow, which names its values."""
-    drawing = drawing_of(help_desk())
-    switch = [" ".join(words(arrow)) for arrow in drawing.arrows if arrow.lines]
-    assert switch == ["kind is question or bug", "kind is spam", "kind is anything else"]
 
 
 def test_a_switch_among_other_edges_has_one_number() -> None:
@@ -75,34 +48,6 @@ def test_an_otherwise_with_the_target_of_a_case_is_shown() -> None:
         "x is 1, or otherwise",
         "x is 2",
     ]
-
-
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        ({}, ["n", "function"]),
-        ({"kind": "agent", "title": "Ask"}, ["Ask", "n · agent"]),
-        ({"title": "  \n"}, ["n", "function"]),
-        ({"writes": ["a"]}, ["n", "function", "writes a"]),
-        ({"writes": ["a", "b"]}, ["n", "function", "may write every field"]),
-        ({"writes": ["c", "d", "e", "f", "g"]}, ["n", "function", "writes c, d, e and 2 more"]),
-        ({"attempts": 3}, ["n", "function", "3 attempts"]),
-        ({"attempts": 1}, ["n", "function"]),
-        ({"fallback": True}, ["n", "function", "a fallback if it fails"]),
-        ({"attempts": 3, "fallback": True}, ["n", "function", "3 attempts, then a fallback"]),
-        ({"kind": "choose", "choices": ["x", "y"]}, ["n", "choose", "one of x, y"]),
-        ({"kind": "choose", "choices": ["x"], "on": "kind"}, ["n", "choose", "one of x by kind"]),
-        ({"kind": "ask", "question": "Really {x}?"}, ["n", "question", "asks: Really {x}?"]),
-        ({"kind": "ask", "timeout_seconds": 7200.0}, ["n", "question", "waits 2 hours at most"]),
-        ({"each": {"item": "items"}}, ["n", "function", "for each item of items"]),
-        ({"each": {"a": "as", "b": "bs"}}, ["n", "function", "for each a of as and b of bs"]),
-        ({"on_resume": "ask"}, ["n", "function", "asks before it is repeated", "after a crash"]),
-    ],
-)
-def test_a_box_describes_its_node(facts: dict[str, Any], said: list[str]) -> None:
-    """A box has the title, the kind, what it writes and its failure handling; the name if the title differs."""
-    box = drawing_of(outline([node("n", **facts)], [])).boxes[0]
-    assert words(box) == said
 
 
 def test_many_nodes_that_lead_to_end_have_separate_ends() -> None:
@@ -137,3 +82,31 @@ def test_an_invalid_outline_is_refused(broken: Any) -> None:
     """A mapping that describes no graph raises one of the package's errors."""
     with pytest.raises(RenderError, match="is not the outline"):
         drawing_of(broken)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ["n", "function"]),
+        ({"kind": "agent", "title": "Ask"}, ["Ask", "n · agent"]),
+        ({"title": "  \n"}, ["n", "function"]),
+        ({"writes": ["a"]}, ["n", "function", "writes a"]),
+        ({"writes": ["a", "b"]}, ["n", "function", "may write every field"]),
+        ({"writes": ["c", "d", "e", "f", "g"]}, ["n", "function", "writes c, d, e and 2 more"]),
+        ({"attempts": 3}, ["n", "function", "3 attempts"]),
+        ({"attempts": 1}, ["n", "function"]),
+        ({"fallback": True}, ["n", "function", "a fallback if it fails"]),
+        ({"attempts": 3, "fallback": True}, ["n", "function", "3 attempts, then a fallback"]),
+        ({"kind": "choose", "choices": ["x", "y"]}, ["n", "choose", "one of x, y"]),
+        ({"kind": "choose", "choices": ["x"], "on": "kind"}, ["n", "choose", "one of x by kind"]),
+        ({"kind": "ask", "question": "Really {x}?"}, ["n", "question", "asks: Really {x}?"]),
+        ({"kind": "ask", "timeout_seconds": 7200.0}, ["n", "question", "waits 2 hours at most"]),
+        ({"each": {"item": "items"}}, ["n", "function", "for each item of items"]),
+        ({"each": {"a": "as", "b": "bs"}}, ["n", "function", "for each a of as and b of bs"]),
+        ({"on_resume": "ask"}, ["n", "function", "asks before it is repeated", "after a crash"]),
+    ],
+)
+def test_a_box_describes_its_node(facts: dict[str, Any], said: list[str]) -> None:
+    """A box has the title, the kind, what it writes and its failure handling; the name if the title differs."""
+    box = drawing_of(outline([node("n", **facts)], [])).boxes[0]
+    assert words(box) == said

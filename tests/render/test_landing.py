@@ -6,10 +6,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from graphengine.engine.outline import EdgeOutline, Outline
-from graphengine.render import to_dot
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import image_of, svg_of
-from tests.render.nested import company, newsroom, outline_of
+from tests.render.nested import company, outline_of
 from tests.render.samples import edge, node, outline, own_id, read_xml
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -62,11 +61,6 @@ def test_the_halves_of_an_arrow_meet() -> None:
         assert bridge.get("fill") == begun.get("stroke")
         above, below = min(y for _, y in points(bridge)), max(y for _, y in points(bridge))
         assert above < points(begun)[-1][1] < points(ended)[0][1] < below
-
-
-def test_a_single_arrow_is_straight() -> None:
-    """A single edge to a graph does not turn, nor does an edge back."""
-    assert "_turn" not in to_dot(outline_of(newsroom()))
 
 
 def test_graphviz_reports_no_problem(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """Graphs inside graphs: what a picture says of them, and of a run on them."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.engine.outline import EdgeOutline
 from graphengine.engine.steps import Step
-from graphengine.render import render_outline, to_text
+from graphengine.render import render_outline
 from graphengine.render.drawing import drawing_of, signs_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing
 from tests.kit.facts import made_step
@@ -44,16 +43,6 @@ def arrows(drawing: Drawing) -> list[tuple[str, str]]:
     return [(names[arrow.source], names[arrow.target]) for arrow in drawing.arrows]
 
 
-def test_a_nested_graph_is_a_cluster_with_its_nodes() -> None:
-    """It holds all its own nodes, and its head describes it."""
-    drawing = drawing_of(outline_of(newsroom()))
-    articles = cluster(drawing, "articles")
-    assert words(articles) == "articles graph article; for each item of topics; writes articles"
-    inside = [box.name for box in drawing.boxes if box.cluster == articles.id]
-    assert inside == [*(f"articles/{name}" for name in ("search", "read", "write", "review")), "END of articles"]
-    assert not [box for box in drawing.boxes if box.name == "articles"]
-
-
 def test_arrows_to_a_graph_end_at_its_border() -> None:
     """They do not cross its heading; the first node is the one without incoming edges, or is marked by a dot."""
     drawing = drawing_of(outline_of(newsroom()))
@@ -63,15 +52,6 @@ def test_arrows_to_a_graph_end_at_its_border() -> None:
     inner = outline([node("a"), node("b")], [edge("START", "a"), edge("a", "b"), edge("b", "a", "x"), edge("b", "END")])
     looping = drawing_of(outline([node("n", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("START of n", "n/a") in arrows(looping)
-
-
-def test_a_graph_with_several_first_edges_has_a_start_dot() -> None:
-    """The edges from its START leave the dot; a graph with a single first edge has none."""
-    found = arrows(drawing_of(outline_of(company())))
-    assert ("team", "START of team (code)") in found
-    assert ("START of team (code)", "fork of START of team (code)") in found
-    assert ("fork of START of team (code)", "team (code)/two") in found
-    assert ("team", "team (law)/find") in found
 
 
 def test_a_graph_is_left_through_its_end() -> None:
@@ -137,20 +117,6 @@ def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
     assert found == ["is law", "is code", "is other"]
 
 
-def test_conditions_on_end_labels_are_on_the_arrows() -> None:
-    """An edge that depends on how the graph ended has that label."""
-    found = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
-    assert "1. well done ended 'done'" in found
-
-
-def test_maps_and_questions_have_their_own_shapes() -> None:
-    """A map has several outlines; a question has a shape of its own."""
-    drawing = drawing_of(outline_of(newsroom()))
-    assert [box.name for box in drawing.boxes if box.many] == ["articles/read"]
-    assert cluster(drawing, "articles").many
-    assert [box.name for box in drawing.boxes if box.shape == "ask"] == ["approve"]
-
-
 def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> None:
     """Each node is drawn once, each cluster is in its parent, and Graphviz renders them all."""
     drawing = drawing_of(outline_of(tree(3, 20)))
@@ -163,28 +129,6 @@ def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> Non
     titles = [g.findtext("{http://www.w3.org/2000/svg}title", "") for g in groups if g.get("class") == "node"]
     assert set(titles) >= {box.spoken for box in drawing.boxes}
     assert len([g for g in groups if g.get("class") == "cluster"]) == 2
-
-
-def test_plain_text_lists_the_edges_of_each_node() -> None:
-    """Each box has its edges below it, nodes of a cluster are indented, and failures have a sign of their own."""
-    lines = to_text(outline_of(newsroom())).splitlines()
-    assert "  -> articles" in lines
-    assert "  -x plan: plan anew; failed with Exception" in lines
-    at = lines.index("    articles/review; function; writes score; 3 attempts; 3 visits at most")
-    assert lines[at + 1] == "      -> END of articles: 1. approved; score >= 7"
-
-
-def test_an_outline_has_graphs_items_questions_and_choices() -> None:
-    """An outline has everything that a picture needs, without code, and is reproducible."""
-    nodes = {facts["name"]: facts for facts in outline_of(newsroom())["nodes"]}
-    assert nodes["articles"]["each"] == {"item": "topics"}
-    assert list(nodes["articles"]["graphs"]) == [""]
-    assert nodes["articles"]["graphs"][""]["graph"] == "article"
-    assert (nodes["approve"]["question"], nodes["approve"]["timeout_seconds"]) == ("Publish {topics}?", 86_400)
-    assert nodes["publish"]["on_resume"] == "ask"
-    teams = next(facts for facts in outline_of(company())["nodes"] if facts["name"] == "team")
-    assert (teams["on"], teams["choices"], list(teams["graphs"])) == ("team", ["law", "code", "other"], ["law", "code"])
-    assert json.loads(json.dumps(outline_of(newsroom()))) == outline_of(newsroom())
 
 
 async def test_a_waiting_run_shows_where_and_for_what_it_waits() -> None:

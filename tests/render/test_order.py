@@ -1,11 +1,8 @@
 """Pictures are read from top to bottom and from left to right."""
 
-import re
-
 from graphengine.engine.outline import EdgeOutline
-from graphengine.render import to_dot
 from graphengine.render.edges import closing_edges, edges_of
-from tests.render.samples import edge, node, outline
+from tests.render.samples import edge, outline
 
 
 def closing(outlined: list[EdgeOutline], declared: str) -> list[str]:
@@ -36,22 +33,3 @@ def test_what_is_in_no_loop_closes_none() -> None:
     """An edge against the declared order is not a loop."""
     assert closing(edges_between("Sc", "cb", "ba"), "abc") == []
     assert closing(edges_between("ab", "ba"), "ab") == ["ba"]
-
-
-def test_edges_to_the_next_node_make_a_straight_line() -> None:
-    """They weigh more than others, so that Graphviz draws a chain as a spine."""
-    dot = to_dot(outline([node(name) for name in "abc"], [*edges_between("Sa", "ab", "bc", "ac"), edge("c", "END")]))
-    weights = dict(re.findall(r"^  (n\d -> n\d) \[.*?weight=\"(\d+)\"", dot, re.MULTILINE))
-    assert set(weights) == {"n0 -> n1", "n1 -> n2", "n2 -> n3", "n3 -> n4"}
-
-
-def test_edges_stand_in_the_order_in_which_they_are_tried() -> None:
-    """Edges come from left to right as they are tried, failures after them, in an order that Graphviz keeps."""
-    tried = [
-        edge("a", "d", "failed with E", failure=True),
-        edge("a", "c", "x"),
-        edge("a", "b"),
-    ]
-    dot = to_dot(outline([node(name) for name in "abcd"], [*edges_between("Sa"), *tried]))
-    assert re.findall(r"^  n1 -> (n\d)", dot, re.MULTILINE) == ["n3", "n2", "n4"]
-    assert 'ordering="out"' in dot

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from graphengine import END, START, Context, Graph, Runner, ask, value
 from graphengine.errors import InputError, RunNotResumable
 from graphengine.reducers import append
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 class State(BaseModel):
@@ -81,17 +81,6 @@ def arms() -> Graph[State]:
     return graph
 
 
-async def test_a_branch_within_a_fork_continues_in_every_arm(runner: Runner) -> None:
-    """The work of each arm is kept; without an update no path is needed."""
-    graph = arms()
-    run = runner.start(graph)
-    whole = await run.result()
-    at = await at_step(runner, run.id, "a")
-    child = await runner.branch(graph, run.id, at).result()
-    assert child.state == whole.state
-    assert [s.path for s in await runner.history(child.run_id) if s.kind == "node"].count("a") == 1
-
-
 async def test_an_update_of_an_arm_is_seen_by_that_arm(runner: Runner) -> None:
     """Its view has the update, the other's does not, and the join applies it."""
     graph = arms()
@@ -154,17 +143,6 @@ async def test_a_branch_within_a_map_runs_the_remaining_items(runner: Runner) ->
     assert child.state.items == [7, 8, 9]
     own = [step.path for step in await runner.history(child.run_id) if step.seq > at + 1]
     assert own == ["work[1]", "work[2]", "work"]
-
-
-async def test_a_branch_inside_an_item_continues_in_its_graph(runner: Runner) -> None:
-    """The update applies to that item's graph; the other items are unchanged."""
-    graph = mapped(inside=True)
-    run = runner.start(graph)
-    whole = await run.result()
-    assert whole.state.made == [f"first {n}, second" for n in (1, 2, 3)]
-    at = await at_step(runner, run.id, "work[1]/first")
-    child = await runner.branch(graph, run.id, at, path="work[1]", update={"word": "mine"}).result()
-    assert child.state.made == ["first 1, second", "mine, second", "first 3, second"]
 
 
 # -- waits
@@ -273,9 +251,7 @@ async def test_if_nothing_is_ready_the_step_before_is_named(runner: Runner) -> N
 
 async def test_a_branch_has_an_id_of_its_own(runner: Runner) -> None:
     """The parent's id is refused at once, since that run exists."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda: "x", writes="log", thread=False)
-    graph.add_path(START, "a", END)
+    graph = alone(State, lambda: "x", "log", thread=False, name="g", node="a")
     await runner.start(graph, run_id="r").result()
     with pytest.raises(InputError, match="cannot have the same id"):
         runner.branch(graph, "r", 1, run_id="r")

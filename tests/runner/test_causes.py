@@ -15,6 +15,7 @@ from graphengine.engine.steps import FailureRecord
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
+from tests.kit.runs import alone
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
 
@@ -36,9 +37,21 @@ def breaks(n: int) -> int:
 
 def one(runnable: Any, **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
-    graph = Graph("g", State)
-    graph.add_node("a", runnable, writes="n", **options)
-    graph.add_path(START, "a", END)
+    return alone(State, runnable, "n", **options, name="g", node="a")
+
+
+def explode(n: int) -> bool:
+    """Fail as a condition."""
+    raise Odd("in a condition")
+
+
+def conditional(condition: Any) -> Graph[State]:
+    """Return a graph whose node has an edge with this condition."""
+    graph = Graph("condition", State)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=condition)
+    graph.add_edge("a", END)
     return graph
 
 
@@ -118,17 +131,8 @@ async def test_a_traceback_has_only_frames_of_user_code(
 
 async def test_an_error_that_user_code_caused_has_its_traceback(runner: Runner) -> None:
     """A condition that raises fails the run with an error of the engine; the record leads to the condition."""
-
-    def explode(n: int) -> bool:
-        raise Odd("in a condition")
-
-    graph = Graph("condition", State)
-    graph.add_node("a", lambda n: n + 1, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=explode)
-    graph.add_edge("a", "a")
     with pytest.raises(RunFailed) as caught:
-        await runner.start(graph).result()
+        await runner.start(conditional(explode)).result()
     error = caught.value.result.error
     assert error is not None
     assert (error.kind, error.traceback.count("File ")) == ("condition_failed", 1)
@@ -150,13 +154,8 @@ async def later(n: int) -> bool:
 @pytest.mark.filterwarnings("error")
 async def test_a_condition_is_not_true_because_nothing_evaluated_it(runner: Runner, condition: Any, text: str) -> None:
     """A coroutine and a generator are true as objects, whatever they would give."""
-    graph = Graph("unevaluated", State)
-    graph.add_node("a", lambda n: n + 1, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=condition)
-    graph.add_edge("a", END)
     with pytest.raises(RunFailed, match="condition_failed") as caught:
-        await runner.start(graph).result()
+        await runner.start(conditional(condition)).result()
     assert text in str(caught.value)
 
 
@@ -190,17 +189,8 @@ async def test_the_cause_belongs_to_the_reported_failure(runner: Runner) -> None
     with pytest.raises(RunFailed) as caught:
         await runner.start(graph).result()
     assert isinstance(caught.value.__cause__, Odd)
-
-    def explode(n: int) -> bool:
-        raise Odd("in a condition")
-
-    graph = Graph("condition", State)
-    graph.add_node("a", lambda n: n + 1, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=explode)
-    graph.add_edge("a", "a")
     with pytest.raises(RunFailed) as caught:
-        await runner.start(graph).result()
+        await runner.start(conditional(explode)).result()
     assert caught.value.__cause__ is not None
     assert isinstance(caught.value.__cause__.__cause__, Odd)
 

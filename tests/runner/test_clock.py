@@ -14,12 +14,12 @@ import aiosqlite
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, Context, Graph, Limits, Retry, Runner, value
+from graphengine import END, Context, Graph, Limits, Runner, value
 from graphengine.errors import DefinitionError
 from graphengine.runner.clock import SystemClock
 from graphengine.testing import FakeClock
 from graphengine.testing import clock as clocks
-from tests.kit.runs import SOON, WEEK, alone
+from tests.kit.runs import SOON, alone
 
 
 class State(BaseModel):
@@ -35,19 +35,6 @@ async def nap(clock: FakeClock, when: float, log: list[float]) -> None:
     """Sleep until a time and record it."""
     await clock.sleep_until(when)
     log.append(when)
-
-
-async def test_a_week_passes_at_once(timed: Runner, clock: FakeClock) -> None:
-    """A run that sleeps for a week ends long before a week is over, and its times are a week apart."""
-
-    async def patient(ctx: Context) -> int:
-        await ctx.sleep(WEEK)
-        return 1
-
-    async with asyncio.timeout(SOON):
-        result = await timed.start(one(patient)).result()
-    assert (result.status, result.state.n) == ("finished", 1)
-    assert clock.now() == 1000.0 + WEEK
 
 
 async def test_sleepers_wake_in_order_of_their_times() -> None:
@@ -141,21 +128,6 @@ def test_a_clock_serves_one_event_loop_after_another() -> None:
     asyncio.run(clock.sleep_until(1.0))
     asyncio.run(clock.sleep_until(2.0))
     assert clock.now() == 2.0
-
-
-async def test_waits_of_retries_are_skipped(timed: Runner, clock: FakeClock) -> None:
-    """Backing off also waits on the clock: sixty seconds and then two minutes."""
-    calls: list[float] = []
-
-    async def shaky() -> int:
-        calls.append(clock.now())
-        if len(calls) < 3:
-            raise ValueError
-        return 7
-
-    graph = one(shaky, retry=Retry(attempts=3, initial_seconds=60, max_seconds=600, jitter=0))
-    assert (await timed.start(graph).result()).state.n == 7
-    assert calls == [1000.0, 1060.0, 1180.0]
 
 
 async def test_time_that_passes_in_a_node_counts_for_the_limit_of_seconds(timed: Runner, clock: FakeClock) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
 from graphengine.errors import RunIsDriven, RunnerClosed, UnknownRun
@@ -21,24 +20,7 @@ from graphengine.stores.postgres import owners as postgres
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite import owners as sqlite
 from tests.kit.facts import said
-
-
-class State(BaseModel):
-    n: int = 0
-    heard: list[str] = []
-
-
-def one(name: str, runnable: Any, writes: str = "n") -> Graph[State]:
-    """Return a graph START → a → END."""
-    graph = Graph(name, State)
-    graph.add_node("a", runnable, writes=writes)
-    graph.add_path(START, "a", END)
-    return graph
-
-
-def asking() -> Graph[State]:
-    """Return a graph that asks a question."""
-    return one("asking", ask("Which?", int))
+from tests.runner.test_handles import State, asking, chat, one
 
 
 def sleeping() -> Graph[State]:
@@ -49,20 +31,6 @@ def sleeping() -> Graph[State]:
         return n + 1
 
     return one("sleeping", nap)
-
-
-def chat() -> Graph[State]:
-    """Return a graph that receives messages until one is `bye`."""
-
-    async def hear(heard: list[str], ctx: Context) -> list[str]:
-        return [*heard, await ctx.receive("said", str)]
-
-    graph = Graph("chat", State)
-    graph.add_node("hear", hear, writes="heard")
-    graph.add_edge(START, "hear")
-    graph.add_edge("hear", END, when=lambda heard: heard[-1] == "bye")
-    graph.add_edge("hear", "hear")
-    return graph
 
 
 class Between:

@@ -13,6 +13,7 @@ from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Step
 from graphengine.errors import InputError
 from graphengine.runner import Extension, Follower, OpenRun
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -131,9 +132,7 @@ async def test_what_fails_as_a_run_is_left_is_logged(caplog: pytest.LogCaptureFi
             raise ValueError("no room")
 
     notes = Notes()
-    graph = Graph("one", State)
-    graph.add_node("add", lambda n: n + 1, writes="n")
-    graph.add_path(START, "add", END)
+    graph = alone(State, lambda n: n + 1, "n", name="one", node="add")
     async with Runner(extensions=[Fails(), notes]) as runner:
         assert (await runner.start(graph).result()).state.n == 1
     assert "left" in notes.seen

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, value
-from graphengine.errors import GraphChanged
+from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner
 from graphengine.reducers import append
 from graphengine.runner import NodeBegan, StepRecorded
 from tests.kit.facts import said
@@ -21,7 +20,6 @@ class State(BaseModel):
     log: Annotated[list[str], append] = []
     items: list[int] = [1]
     x: int = 0
-    y: int = 0
 
 
 class Still:
@@ -52,26 +50,6 @@ async def rows(runner: Runner, run_id: str) -> Sequence[tuple[str, str, int]]:
     return [(step.kind, step.node, step.attempt) for step in await runner.history(run_id)]
 
 
-async def test_async_arms_run_in_parallel(runner: Runner) -> None:
-    """Async arms run in parallel: each waits for the other, which in sequence they could not."""
-    here, there = asyncio.Event(), asyncio.Event()
-
-    async def a() -> str:
-        here.set()
-        await there.wait()
-        return "a"
-
-    async def b() -> str:
-        there.set()
-        await here.wait()
-        return "b"
-
-    async with asyncio.timeout(SOON):
-        result = await runner.start(fork(a, b)).result()
-    assert result.state.log == ["a", "b"]
-    assert result.steps == 3
-
-
 async def test_sync_arms_run_in_threads_in_parallel(runner: Runner) -> None:
     """Sync arms run in threads in parallel: three of them meet at a barrier."""
     barrier = threading.Barrier(3, timeout=SOON)
@@ -89,26 +67,6 @@ async def test_sync_arms_run_in_threads_in_parallel(runner: Runner) -> None:
         return "c"
 
     assert (await runner.start(fork(a, b, c)).result()).state.log == ["a", "b", "c"]
-
-
-async def test_the_order_of_arrival_does_not_show(runner: Runner) -> None:
-    """The last declared arm ends first; the state has them in declared order, the log in the order of their ends."""
-    turns = [asyncio.Event() for _ in range(4)]
-    turns[3].set()
-
-    def arm(number: int) -> Callable[[], Any]:
-        async def work() -> str:
-            await turns[number + 1].wait()
-            turns[number].set()
-            return str(number)
-
-        work.__name__ = f"n{number}"
-        return work
-
-    run = runner.start(fork(*map(arm, range(3))))
-    assert (await run.result()).state.log == ["0", "1", "2"]
-    came = [node for kind, node, _ in await rows(runner, run.id) if kind == "node"]
-    assert came == ["n2", "n1", "n0", "merge"]
 
 
 async def test_need_cancels_the_remaining_async_arms(runner: Runner) -> None:
@@ -282,36 +240,6 @@ async def test_a_stop_lets_nodes_in_flight_finish(runner: Runner) -> None:
     assert (result.state.log, calls) == (["a", "b", "b2"], ["a", "b", "b2"])
 
 
-async def test_closing_within_arms_releases_the_run(database: Path | str) -> None:
-    """Arms in flight are cancelled, the run is released, and a resume elsewhere continues each arm."""
-    calls: list[str] = []
-    waiting, wait = asyncio.Event(), True
-
-    async def a() -> str:
-        calls.append("a")
-        return "a"
-
-    async def b() -> str:
-        calls.append("b")
-        waiting.set()
-        if wait:
-            await asyncio.Event().wait()
-        return "b"
-
-    graph = fork(a, b)
-    async with Runner(database) as runner:
-        run = runner.start(graph)
-        await waiting.wait()
-        async for event in run.events():
-            if isinstance(event, StepRecorded) and event.step.node == "a":
-                break
-    wait = False
-    async with Runner(database) as runner:
-        assert (await runner.store.info(run.id)).status == "running"
-        result = await runner.resume(graph, run.id).result()
-    assert (result.state.log, calls) == (["a", "b"], ["a", "b", "b"])
-
-
 async def test_arms_do_not_see_changes_of_each_others_inputs(runner: Runner) -> None:
     """The one that changes a list in place fails; its sibling, which reads the same field and ends first, does not."""
     changed, read = asyncio.Event(), asyncio.Event()
@@ -434,74 +362,6 @@ async def test_a_failed_run_is_over_though_an_arm_sleeps(database: Path | str) -
         again = runner.resume(graph, run.id)
         with pytest.raises(RunFailed, match="KeyError"):
             await again.result()
-
-
-async def test_need_counts_only_the_arms_that_run(runner: Runner) -> None:
-    """If conditions leave fewer arms than are needed, all of them are needed."""
-
-    async def a() -> str:
-        return "a"
-
-    async def b() -> str:
-        return "b"
-
-    graph = fork(a, b)
-    graph.edges = [edge for edge in graph.edges if edge.source != START]
-    graph.add_fork(START, ["a", ("b", value("x") > 1)], join="merge", need=2)
-    assert (await runner.start(graph).result()).state.log == ["a"]
-
-
-async def test_a_run_within_a_fork_resumes_on_a_changed_graph_only_if_its_arms_fit(runner: Runner) -> None:
-    """A distant node can be new; the join that the arms lead to cannot be another one."""
-
-    async def a() -> str:
-        return "a"
-
-    async def b() -> str:
-        return "b"
-
-    def graph_with(join: str, *more: str) -> Graph[State]:
-        graph = Graph("fork", State)
-        for arm in (a, b):
-            graph.add_node(arm.__name__, arm, writes="log")
-            graph.add_edge(arm.__name__, join)
-        graph.add_fork(START, ["a", "b"], join=join)
-        for name in (join, *more):
-            graph.add_node(name)
-        graph.add_path(join, *more, END)
-        return graph
-
-    run = runner.start(graph_with("merge"), limits=Limits(steps=1))
-    assert (await run.result()).status == "stopped"
-    with pytest.raises(GraphChanged, match="merge"):
-        await runner.resume(graph_with("another"), run.id).result()
-    result = await runner.resume(graph_with("merge", "more"), run.id, limits=Limits()).result()
-    assert (result.state.log, result.steps) == (["a", "b"], 4)
-
-
-async def test_an_arm_knows_its_visit_and_its_place(runner: Runner) -> None:
-    """A node's path does not depend on its arm, and its visits count over forks."""
-    seen: list[tuple[str, int]] = []
-
-    async def a(ctx: Context) -> str:
-        seen.append((ctx.path, ctx.visit))
-        return "a"
-
-    async def b(ctx: Context) -> str:
-        seen.append((ctx.path, ctx.visit))
-        return "b"
-
-    graph = Graph("rounds", State)
-    for arm in (a, b):
-        graph.add_node(arm.__name__, arm, writes="log")
-        graph.add_edge(arm.__name__, "settle")
-    graph.add_node("settle")
-    graph.add_edge(START, "settle")
-    graph.add_edge("settle", END, when=value("log").length() >= 4)
-    graph.add_fork("settle", ["a", "b"], join="settle")
-    result = await runner.start(graph).result()
-    assert result.state.log == ["a", "b", "a", "b"]
-    assert sorted(seen) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
 
 
 async def test_a_resume_tries_a_failed_arm_while_another_waits(database: Path | str) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -19,6 +19,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.history.step_document import plain
 from graphengine.runner import (
     Emitted,
+    LiveEvent,
     NodeBegan,
     RunEnded,
     StatusChanged,
@@ -28,6 +29,7 @@ from graphengine.runner import (
 )
 from graphengine.runner.run_events import Event
 from graphengine.stores.memory import MemoryStore
+from graphengine.testing import FakeClock
 from tests.kit.documents import check_document
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
@@ -131,6 +133,29 @@ async def test_a_handle_on_a_run_of_another_process_waits_for_its_end(database: 
         gate.leave.set()
         assert (await typed).state == State(n=1)
         assert (await untyped).state.model_dump() == {"n": 1, "text": "", "heard": []}
+
+
+async def test_a_handle_waits_for_a_run_that_is_resumed_here_later() -> None:
+    """A run waits, a caller gets a handle, the run is resumed here and sleeps: the result is that of its end."""
+
+    async def a(n: int, ctx: Context) -> int:
+        await ctx.sleep(60.0)
+        return n + 1
+
+    clock = FakeClock(jumps=False)
+    async with Runner(clock=clock) as runner:
+        asleep = await runner.start(one("sleeps", a), run_id="r", wait_out=False).result()
+        handle = runner.get("r", one("sleeps", a))
+        resumed = runner.resume(one("sleeps", a), "r")
+        waiting = asyncio.create_task(handle.result())
+        ended = asyncio.create_task(handle.ended())
+        await resumed.begun()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (asleep.status, waiting.done(), ended.done()) == ("waiting", False, False)
+        clock.move(61.0)
+        assert (await waiting).state == State(n=1)
+        await ended
 
 
 async def test_the_result_of_a_handle_is_that_of_any_status(runner: Runner) -> None:
@@ -370,6 +395,19 @@ async def test_the_last_document_is_that_of_the_command_line(runner: Runner) -> 
             *_, last = [event_document(event, info) async for event in runner.watch(name, known, wait_out=False)]
             assert last["status"] == name
             assert last == expected
+
+
+async def test_a_live_event_of_an_extension_needs_no_types_at_run_time(runner: Runner) -> None:
+    """Its annotations may be names that are imported for type checkers only."""
+    await runner.start(asking(), run_id="r").result()
+
+    @dataclass(frozen=True)
+    class Heard(LiveEvent):
+        event: ClassVar[str] = "heard"
+        words: "Words"  # type: ignore[name-defined]  # noqa: F821
+
+    found = event_document(Heard(["a"]), await runner.info("r"))
+    assert (found["event"], found["words"]) == ("heard", ["a"])
 
 
 async def test_the_last_document_has_an_unknown_cost(runner: Runner) -> None:

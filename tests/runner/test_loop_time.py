@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, RunFailed, Runner
 from graphengine.runner import attempt
+from tests.kit.runs import alone
 
 HELD_SECONDS = 2.5
 
@@ -94,8 +95,6 @@ async def test_a_node_that_holds_the_event_loop_is_named(
 
 async def test_a_node_that_waits_is_not_named(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
     """While it waits, other code may hold the loop."""
-    graph = Graph("watched", State)
-    graph.add_node("work", nodes(watch)["wait"], writes="text")
-    graph.add_path(START, "work", END)
+    graph = alone(State, nodes(watch)["wait"], "text", name="watched")
     assert await warnings_of(graph, caplog) == []
     assert watch.now == HELD_SECONDS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, SyncRunner, ask
+from graphengine import Graph, Runner, SyncRunner, ask
 from graphengine.errors import InputError, RunExists
 from graphengine.history.export import BadExport, export_run, import_run, parse, to_json_text
 from graphengine.history.selection import status_of
@@ -24,7 +24,7 @@ from graphengine.stores.sqlite import doctor as sqlite_doctor
 from graphengine.testing import FakeClock
 from graphengine.worker import Schedule
 from graphengine.worker.worker import Ended, Took, Worker, WorkerEvent
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 class State(BaseModel):
@@ -40,18 +40,12 @@ def counting(order: list[int] | None = None) -> Graph[State]:
             order.append(n)
         return n + 1
 
-    graph = Graph("counting", State)
-    graph.add_node("more", more, writes="n")
-    graph.add_path(START, "more", END)
-    return graph
+    return alone(State, more, "n", name="counting", node="more")
 
 
 def asking() -> Graph[State]:
     """Return a graph with a question."""
-    graph = Graph("asking", State)
-    graph.add_node("approve", ask("Continue?", bool), writes="ok")
-    graph.add_path(START, "approve", END)
-    return graph
+    return alone(State, ask("Continue?", bool), "ok", name="asking", node="approve")
 
 
 async def work(runner: Runner, ends: int, *graphs: Graph[State], **options: Any) -> Sequence[WorkerEvent]:

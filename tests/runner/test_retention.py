@@ -80,7 +80,7 @@ async def test_a_text_that_cannot_be_a_tag_is_refused(runner: Runner, tag: Any) 
         await runner.tag("r", add=[tag])
 
 
-@pytest.mark.parametrize("tags", ["nightly", 7])
+@pytest.mark.parametrize("tags", ["nightly", "", 7, None])
 async def test_a_single_text_is_no_list_of_tags(runner: Runner, tags: Any) -> None:
     """A text would count as a list of its letters."""
     with pytest.raises(InputError, match="is not a list of tags"):

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph
+from tests.kit.runs import alone
 
 SEEN: ContextVar[str] = ContextVar("SEEN", default="unset")
 
@@ -20,10 +21,7 @@ class State(BaseModel):
 
 def of(function: Any, writes: str = "n") -> Graph[State]:
     """Return a graph of one node."""
-    graph = Graph("here", State)
-    graph.add_node("node", function, writes=writes)
-    graph.add_path(START, "node", END)
-    return graph
+    return alone(State, function, writes, name="here", node="node")
 
 
 async def test_what_a_node_sets_in_its_context_stays_in_the_run() -> None:

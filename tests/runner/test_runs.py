@@ -11,31 +11,24 @@ from pydantic import BaseModel
 from graphengine import (
     END,
     START,
-    Context,
     Failure,
     Graph,
     Limits,
     Retry,
     RunFailed,
     Runner,
-    failed,
-    iterations,
     value,
 )
 from graphengine.errors import (
-    DefinitionError,
     InputError,
     RunExists,
-    RunIsDriven,
     RunnerClosed,
-    RunNotResumable,
     UnknownRun,
     UnknownStep,
 )
 from graphengine.reducers import append
 from graphengine.runner import RunEnded
-from tests.kit.facts import said
-from tests.kit.runs import outlast
+from tests.kit.runs import alone, outlast
 
 
 class Count(BaseModel):
@@ -113,24 +106,6 @@ async def test_a_branch_starts_after_a_step_and_leaves_its_parent_unchanged(runn
     assert parent.run_id == "parent"
 
 
-async def test_a_branch_of_a_branch_reads_through_both_parents(runner: Runner) -> None:
-    """Logs are shared by reference at any depth."""
-    graph = counting(until=5)
-    await runner.start(graph, Count(), run_id="a").result()
-    await runner.branch(graph, "a", at=3, update={"n": 2}, run_id="b").result()
-    third = await runner.branch(graph, "b", at=6, run_id="c").result()
-    assert third.state.n == 5
-    assert [s.seq for s in await runner.history("c")] == list(range(1, third.seq + 1))
-
-
-async def test_a_branch_at_the_end_names_the_step_before(runner: Runner) -> None:
-    """Nothing is left to run after the last step of a finished run."""
-    graph = counting()
-    result = await runner.start(graph, Count(), run_id="r").result()
-    with pytest.raises(RunNotResumable, match="branch at step 6"):
-        await runner.branch(graph, "r", at=result.seq).result()
-
-
 async def test_unknown_names_have_their_own_errors(runner: Runner) -> None:
     """An unknown run, step or field is named."""
     graph = counting()
@@ -147,58 +122,12 @@ async def test_unknown_names_have_their_own_errors(runner: Runner) -> None:
         await runner.stop("nope")
 
 
-async def test_an_id_can_be_used_once(runner: Runner) -> None:
-    """A second run with the same id is refused, and the first is unchanged."""
-    await runner.start(counting(), Count(), run_id="r").result()
-    with pytest.raises(RunExists):
-        await runner.start(counting(), Count(), run_id="r").result()
-    assert (await runner.resume(counting(), "r").result()).state.n == 3
-
-
 async def test_a_bad_state_is_refused_before_anything_is_recorded(runner: Runner) -> None:
     """Wrong types and misspelt fields are reported when start is called."""
     with pytest.raises(InputError, match="did you mean 'seen'"):
         runner.start(counting(), {"sen": []})
     with pytest.raises(InputError, match="n: Input should be a valid integer"):
         runner.start(counting(), {"n": "many"})
-
-
-async def test_a_limit_stops_a_run_and_a_higher_one_continues_it(runner: Runner) -> None:
-    """The stop names the limit with its values; a resume with a higher one runs only the rest."""
-    graph = counting()
-    run = runner.start(graph, Count(), limits=Limits(steps=3))
-    stopped = await run.result()
-    assert stopped.status == "stopped"
-    assert stopped.ending is not None
-    assert (stopped.ending.reason, stopped.ending.explanation) == ("limit", "steps 3 >= 3")
-    result = await runner.resume(graph, run.id, limits=Limits(steps=10)).result()
-    assert result.state.seen == [1, 2, 3]
-    assert result.steps == 6
-
-
-async def test_a_stop_waits_for_the_node_in_flight_and_a_resume_continues(runner: Runner) -> None:
-    """The node in flight is recorded; no new one begins."""
-    entered, leave = asyncio.Event(), asyncio.Event()
-
-    async def slow(n: int) -> int:
-        entered.set()
-        await leave.wait()
-        return n + 1
-
-    graph = Graph("slow", Count)
-    graph.add_node("slow", slow, writes="n")
-    graph.add_edge(START, "slow")
-    graph.add_edge("slow", END, when=iterations("slow") >= 2)
-    graph.add_edge("slow", "slow")
-    run = runner.start(graph)
-    await entered.wait()
-    stopping = asyncio.create_task(runner.stop(run.id))
-    await asyncio.sleep(0)
-    leave.set()
-    await stopping
-    result = await run.result()
-    assert (result.status, result.state.n) == ("stopped", 1)
-    assert (await runner.resume(graph, run.id).result()).state.n == 2
 
 
 async def test_a_run_can_begin_where_another_ended(runner: Runner) -> None:
@@ -244,56 +173,6 @@ async def test_a_closed_runner_refuses_to_start_runs(database: Path | str) -> No
         runner.start(counting())
 
 
-async def test_closing_releases_driven_runs_to_be_resumed(database: Path | str) -> None:
-    """A run in flight when its runner closes keeps what is recorded, and its node runs again."""
-    entered = asyncio.Event()
-    calls: list[int] = []
-
-    async def hang(n: int) -> int:
-        calls.append(n)
-        if len(calls) == 1:
-            entered.set()
-            await asyncio.Event().wait()
-        return n + 1
-
-    graph = Graph("hang", Count)
-    graph.add_node("hang", hang, writes="n")
-    graph.add_path(START, "hang", END)
-    async with Runner(database) as runner:
-        run = runner.start(graph, run_id="r")
-        await entered.wait()
-    assert (await run.result()).status == "running"
-    async with Runner(database) as runner:
-        assert (await runner.store.info("r")).status == "running"
-        assert (await runner.resume(graph, "r").result()).state.n == 1
-    assert calls == [0, 0]
-
-
-async def test_a_run_is_driven_by_one_runner(database: Path | str) -> None:
-    """A second runner on the same database gets an error with the driver, and can request a stop."""
-    entered, leave = asyncio.Event(), asyncio.Event()
-
-    async def wait(n: int) -> int:
-        entered.set()
-        await leave.wait()
-        return n + 1
-
-    graph = Graph("wait", Count)
-    graph.add_node("wait", wait, writes="n")
-    graph.add_edge(START, "wait")
-    graph.add_edge("wait", END, when=iterations("wait") >= 2)
-    graph.add_edge("wait", "wait")
-    async with Runner(database) as first, Runner(database) as second:
-        run = first.start(graph, run_id="r")
-        await entered.wait()
-        with pytest.raises(RunIsDriven):
-            await second.resume(graph, "r").result()
-        with pytest.raises(RunIsDriven):
-            await first.resume(graph, "r").result()
-        leave.set()
-        assert (await run.result()).state.n == 2
-
-
 async def test_a_stop_requested_by_another_process_arrives(database: Path | str) -> None:
     """A message in the inbox stops the run at its next safe point, and is consumed with the step."""
     entered = asyncio.Event()
@@ -322,51 +201,6 @@ async def test_a_stop_requested_by_another_process_arrives(database: Path | str)
 class Work(BaseModel):
     done: str = ""
     errors: Annotated[list[Failure], append] = []
-
-
-async def test_retries_keep_their_visit_and_their_key() -> None:
-    """Each attempt is recorded; the idempotency key and the random numbers stay the same."""
-    keys: list[tuple[str, int, float]] = []
-
-    async def flaky(ctx: Context) -> str:
-        keys.append((ctx.idempotency_key, ctx.attempt, ctx.random.random()))
-        if len(keys) < 3:
-            message = "not yet"
-            raise OSError(message)
-        return "ok"
-
-    graph = Graph("flaky", Work)
-    graph.add_node("flaky", flaky, writes="done", retry=Retry(attempts=3, initial_seconds=0))
-    graph.add_path(START, "flaky", END)
-    async with Runner() as runner:
-        run = runner.start(graph)
-        assert (await run.result()).state.done == "ok"
-        kinds = [s.kind for s in await runner.history(run.id)]
-    assert kinds == ["started", "attempt", "attempt", "node"]
-    assert [k[1] for k in keys] == [1, 2, 3]
-    assert len({(k[0], k[2]) for k in keys}) == 1
-
-
-async def test_an_edge_after_a_failure_passes_the_error_on() -> None:
-    """The next node can take `error`, and the errors field has it."""
-
-    async def bad() -> str:
-        message = "broken"
-        raise KeyError(message)
-
-    async def repair(error: Failure) -> str:
-        return f"repaired {error.kind} of {error.path}"
-
-    graph = Graph("repair", Work, collect_errors="errors")
-    graph.add_node("bad", bad, writes="done")
-    graph.add_node("repair", repair, writes="done")
-    graph.add_edge(START, "bad")
-    graph.add_edge("bad", "repair", when=failed(LookupError))
-    graph.add_edge("bad", END)
-    graph.add_edge("repair", END)
-    result = await graph.run()
-    assert result.state.done == "repaired KeyError of bad"
-    assert [e.kind for e in result.state.errors] == ["KeyError"]
 
 
 async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None:
@@ -407,9 +241,7 @@ async def test_a_node_that_changes_its_input_fails() -> None:
         seen.append(1)
         return 5
 
-    graph = Graph("spoil", Count)
-    graph.add_node("spoil", spoil, writes="n", retry=Retry(attempts=3, initial_seconds=0))
-    graph.add_path(START, "spoil", END)
+    graph = alone(Count, spoil, "n", retry=Retry(attempts=3, initial_seconds=0), name="spoil", node="spoil")
     with pytest.raises(RunFailed, match="changed seen in place") as caught:
         await graph.run(Count(seen=[7]))
     assert caught.value.result.state == Count(n=0, seen=[7])
@@ -424,9 +256,7 @@ async def test_assigning_to_the_whole_state_is_caught() -> None:
         state.n = 9
         return 5
 
-    graph = Graph("spoil", Count)
-    graph.add_node("spoil", spoil, writes="n")
-    graph.add_path(START, "spoil", END)
+    graph = alone(Count, spoil, "n", name="spoil", node="spoil")
     with pytest.raises(RunFailed, match="changed n in place"):
         await graph.run()
 
@@ -463,30 +293,6 @@ async def test_resources_are_built_once_and_closed_with_the_runner() -> None:
 
     async with Runner(resources={"search": Fake()}) as runner:
         assert (await runner.start(graph).result()).state.done == "faked"
-
-
-async def test_a_run_continues_on_a_changed_graph_if_it_still_fits(database: Path | str) -> None:
-    """A new field with a default and a new edge are recorded as changes; a removed position is refused with a diff."""
-    graph = counting(trouble={2: ValueError("stop here")})
-    async with Runner(database) as runner:
-        with pytest.raises(RunFailed):
-            await runner.start(graph, Count(), run_id="r").result()
-
-        class More(Count):
-            extra: str = "new"
-
-        changed = counting(until=4)
-        changed.state = More
-        result = await runner.resume(changed, "r").result()
-        assert result.state == More(n=4, seen=[1, 2, 3, 4], extra="new")
-        resumed = next(s for s in await runner.history("r") if s.kind == "resumed")
-        assert "field extra is new: str" in said(resumed)["changes"]
-
-
-async def test_run_sync_inside_an_event_loop_names_the_repair() -> None:
-    """A notebook already has a loop, so the caller awaits there."""
-    with pytest.raises(DefinitionError, match=r"await graph\.run"):
-        counting().run_sync()
 
 
 async def test_the_events_of_a_run_that_could_not_begin_raise(runner: Runner) -> None:

@@ -16,6 +16,7 @@ from graphengine.testing import FakeClock
 from graphengine.worker import Schedule
 from graphengine.worker.schedules import Ticker, next_tick, ticks
 from graphengine.worker.worker import Worker
+from tests.kit.runs import alone
 
 HOUR = 3600.0
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC).timestamp()
@@ -180,9 +181,7 @@ async def test_an_input_that_no_longer_fits_is_reported(still: Runner, noon: Fak
     class Other(BaseModel):
         must: int
 
-    changed = Graph("report", Other)
-    changed.add_node("write", passed, writes="must")
-    changed.add_path(START, "write", END)
+    changed = alone(Other, passed, "must", name="report", node="write")
     await still.schedule(hourly(), report())
     noon.move(HOUR)
     ticking = Ticker(still, {"report": changed})

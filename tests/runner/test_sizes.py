@@ -13,6 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.engine import size_limits as core_sizes
 from graphengine.errors import DefinitionError, GraphEngineError, InputError, TooLarge
 from graphengine.reducers import append, extend
+from tests.kit.runs import alone
 
 KB = 1000
 
@@ -202,9 +203,7 @@ async def test_a_run_does_not_begin_with_a_state_that_is_too_large() -> None:
 async def test_the_input_of_a_subgraph_can_be_too_large() -> None:
     """The initial state of a subgraph counts like a write of its node."""
     inner = growing(1, 1)
-    graph = Graph("outer", Doc)
-    graph.add_node("inside", inner, inputs={"text": "text"}, writes="free")
-    graph.add_path(START, "inside", END)
+    graph = alone(Doc, inner, "free", inputs={"text": "text"}, name="outer", node="inside")
     async with Runner(sizes=Sizes(update_bytes=20 * KB)) as runner:
         with pytest.raises(RunFailed) as caught:
             await runner.start(graph, Doc(text="x" * 30 * KB)).result()
@@ -258,9 +257,7 @@ async def test_recorded_work_and_messages_of_a_node_can_be_too_large() -> None:
         ctx.emit("x" * 5000, record=True)
 
     for node in (step, send, emit):
-        graph = Graph("work", Doc)
-        graph.add_node("work", node, writes="maybe")
-        graph.add_path(START, "work", END)
+        graph = alone(Doc, node, "maybe", name="work")
         async with Runner(sizes=Sizes(work_bytes=1000, message_bytes=1000)) as runner:
             with pytest.raises(RunFailed) as caught:
                 await runner.start(graph, run_id="r").result()

@@ -16,6 +16,7 @@ from graphengine.state.secret import HIDDEN
 from graphengine.testing import FakeClock
 from graphengine.worker.worker import Ended, Took
 from tests.kit.facts import said
+from tests.kit.runs import alone
 
 pytest.importorskip("cryptography")
 
@@ -96,9 +97,7 @@ async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> N
     class Plain(BaseModel):
         n: int = 0
 
-    graph = Graph("plain", Plain)
-    graph.add_node("q", ask("n?", int), writes="n")
-    graph.add_path(START, "q", END)
+    graph = alone(Plain, ask("n?", int), "n", name="plain", node="q")
     run = await runner.start(graph).result()
     del graph
     await runner.stop(run.run_id, "not needed any more")
@@ -220,9 +219,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str
         await ctx.sleep(60)
         return n + 5
 
-    asleep = Graph("asleep", Plain)
-    asleep.add_node("a", sleeps, writes="n")
-    asleep.add_path(START, "a", END)
+    asleep = alone(Plain, sleeps, "n", name="asleep", node="a")
     async with Runner(database) as runner:
         runs = [runner.start(asleep, run_id="asleep"), runner.start(gate.graph(), run_id="flight")]
         async for event in runs[0].events():

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine import Context, RunFailed, Runner
 from graphengine.agents import tool
 from graphengine.agents.tools import ToolOutcome
 from graphengine.runner.threads import TimeLimit, in_thread, queued
@@ -66,9 +66,7 @@ async def one_thread(calls: int) -> AsyncIterator[Runner]:
 
 async def test_items_that_wait_for_a_thread_use_up_no_time() -> None:
     """Each item has its whole time from when its function is called, however long the queue before it."""
-    graph = Graph("many", State)
-    graph.add_node("work", work, each={"item": "items"}, writes="done", concurrency=100, timeout_seconds=LIMIT)
-    graph.add_path(START, "work", END)
+    graph = alone(State, work, "done", each={"item": "items"}, concurrency=100, timeout_seconds=LIMIT, name="many")
     items = list(range(100))
 
     async with one_thread(100) as runner:

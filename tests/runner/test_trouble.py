@@ -17,14 +17,10 @@ from graphengine import (
     Context,
     Graph,
     Limits,
-    Node,
     Retry,
     RunFailed,
     Runner,
     ask,
-    changed,
-    choose,
-    iterations,
     value,
 )
 from graphengine.errors import DefinitionError, GraphChanged, InputError, RunnerClosed, StoreError
@@ -32,7 +28,7 @@ from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
 from tests.kit.record import Dying
-from tests.kit.runs import SOON, outlast, pass_time
+from tests.kit.runs import SOON, alone, outlast, pass_time
 
 
 class State(BaseModel):
@@ -216,19 +212,23 @@ async def test_each_graph_has_its_own_resource_of_a_name() -> None:
             assert (await runner.start(graph_with(number)).result()).state.n == number
 
 
+class Full(MemoryStore):
+    """A store that cannot record steps of a kind while it is failing."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.failing = kind, True
+
+    def append(self, batch: Any) -> None:
+        """Refuse such steps."""
+        if self.failing and any(step.kind == self.kind for step in batch.steps):
+            raise StoreError("the disk is full")
+        super().append(batch)
+
+
 async def test_errors_of_the_store_are_no_crashes() -> None:
     """A run whose steps could not be recorded can be resumed again and again, and its node is not blamed."""
-
-    class Failing(MemoryStore):
-        failing = True
-
-        def append(self, batch: Any) -> None:
-            if self.failing and any(step.kind == "node" for step in batch.steps):
-                message = "the disk is full"
-                raise StoreError(message)
-            super().append(batch)
-
-    store = Failing()
+    store = Full("node")
     graph = one(lambda n: n + 1, writes="n")
     async with Runner(store) as runner:
         with pytest.raises(StoreError):
@@ -243,15 +243,6 @@ async def test_errors_of_the_store_are_no_crashes() -> None:
 async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> None:
     """The error is the store's, whatever the node does with it; nothing is retried."""
 
-    class Failing(MemoryStore):
-        failing = True
-
-        def append(self, batch: Any) -> None:
-            if self.failing and any(step.kind == "recorded" for step in batch.steps):
-                message = "the disk is full"
-                raise StoreError(message)
-            super().append(batch)
-
     async def work(n: int, ctx: Context) -> int:
         return await ctx.step(len, "abc")
 
@@ -261,7 +252,7 @@ async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> N
         return n
 
     for node in (work, deaf):
-        store = Failing()
+        store = Full("recorded")
         graph = one(node, writes="n", retry=Retry(attempts=3))
         async with Runner(store) as runner:
             with pytest.raises(StoreError, match="the disk is full"):
@@ -289,13 +280,6 @@ async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner
     assert await runner.store.outline(info.fingerprint) == renamed.compile().outline
     resumed = next(step for step in await runner.history(run.id) if step.kind == "resumed")
     assert said(resumed)["changes"] == ["edge a → END: label old → new"]
-
-
-async def test_a_run_is_resumed_only_with_its_own_graph(runner: Runner) -> None:
-    """A finished run is not shown as another graph's."""
-    await runner.start(one(lambda n: n, "mine", writes="n"), run_id="r").result()
-    with pytest.raises(GraphChanged, match="'mine', not 'other'"):
-        await runner.resume(one(lambda n: n, "other", writes="n"), "r").result()
 
 
 async def test_a_branch_has_the_limits_in_force_last(runner: Runner) -> None:
@@ -362,23 +346,6 @@ async def test_a_condition_gets_a_copy_of_what_its_step_writes() -> None:
     graph.add_edge("a", END)
     result = await graph.run()
     assert (result.label, result.state.xs) == ("whole", [1, 2, 3])
-
-
-async def test_a_writes_function_that_changes_its_input_and_raises_spoils_no_retry() -> None:
-    """Each attempt sees the recorded value, even if a writes function changed its input and raised."""
-    seen: list[list[int]] = []
-
-    def take(result: int, xs: list[int]) -> int:
-        seen.append(list(xs))
-        xs.append(99)
-        message = "not yet"
-        raise ValueError(message)
-
-    graph = one(lambda: 1, writes={"n": take}, retry=Retry(attempts=2, initial_seconds=0))
-    with pytest.raises(RunFailed):
-        await graph.run(State(xs=[1]))
-    assert seen[0] == [1]
-    assert all(xs == [1] for xs in seen)
 
 
 async def test_unchecked_runs_compute_no_digests_for_conditions() -> None:
@@ -482,48 +449,12 @@ def test_a_runner_without_an_event_loop_says_what_to_use() -> None:
         Runner().start(one(lambda n: n, writes="n"))
 
 
-async def test_each_case_of_a_choice_has_its_own_inputs() -> None:
-    """The inputs of one prepared case do not affect the next."""
-
-    async def first(text: str) -> str:
-        return f"first {text}"
-
-    async def second(text: str) -> str:
-        return f"second {text}"
-
-    work = choose("n", {1: Node(first, inputs={"text": "other"}), 2: second})
-    start = State(text="text", other="other")
-    assert (await one(work, writes="text").run(start.model_copy(update={"n": 1}))).state.text == "first other"
-    assert (await one(work, writes="text").run(start.model_copy(update={"n": 2}))).state.text == "second text"
-
-
 async def test_a_state_read_from_the_log_is_a_copy(runner: Runner) -> None:
     """Changing it changes nothing that was recorded."""
     await runner.start(one(lambda: [1], writes="xs"), run_id="r").result()
     state = dict(await runner.state_at("r"))
     state["xs"].append(9)
     assert (await runner.state_at("r"))["xs"] == [1]
-
-
-async def test_new_conditions_of_a_changed_graph_begin_with_what_is_known(runner: Runner) -> None:
-    """A change compares with the default; a count since a node begins with the resume."""
-
-    def loop(*, new: bool) -> Graph[State]:
-        graph = Graph("g", State)
-        graph.add_node("a", lambda n: n + 1, writes="n")
-        graph.add_node("b")
-        graph.add_path(START, "a", "b")
-        if new:
-            graph.add_edge("b", END, when=changed("text"), label="text changed")
-            graph.add_edge("b", END, when=iterations("b", since="a") >= 5, label="counted too much")
-        graph.add_edge("b", END, when=value("n") >= 4, label="enough")
-        graph.add_edge("b", "a")
-        return graph
-
-    run = runner.start(loop(new=False), limits=Limits(steps=4))
-    await run.result()
-    result = await runner.resume(loop(new=True), run.id, limits=Limits()).result()
-    assert result.label == "enough"
 
 
 async def test_a_claimed_run_is_released_if_it_cannot_be_read_then() -> None:
@@ -561,9 +492,7 @@ async def test_a_crash_before_a_failure_is_handled_repeats_no_attempt(left: int)
     inner = Graph("inner", State, result="n")
     inner.add_node("fail", fail, writes="n", retry=Retry(attempts=2, initial_seconds=0))
     inner.add_path(START, "fail", END)
-    graph = Graph("outer", State)
-    graph.add_node("each", inner, each={"x": "xs"}, inputs={"n": "x"}, writes="xs", fallback=7)
-    graph.add_path(START, "each", END)
+    graph = alone(State, inner, "xs", each={"x": "xs"}, inputs={"n": "x"}, fallback=7, name="outer", node="each")
     store = Dying()
     store.left = left
     async with Runner(store) as runner:
@@ -585,9 +514,7 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
         await goes.wait()
         return 1
 
-    graph = Graph("g", State)
-    graph.add_node("work", work, writes="n")
-    graph.add_path(START, "work", END)
+    graph = alone(State, work, "n", name="g")
     store = Dying()
     async with Runner(store) as runner:
         runner.start(graph, run_id="suspect")
@@ -610,3 +537,10 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
         goes.set()
         assert (await other.result()).status == "finished"
         assert (await suspect.result()).status == "finished"
+
+
+async def test_a_run_is_resumed_only_with_its_own_graph(runner: Runner) -> None:
+    """A finished run is not shown as another graph's."""
+    await runner.start(one(lambda n: n, "mine", writes="n"), run_id="r").result()
+    with pytest.raises(GraphChanged, match="'mine', not 'other'"):
+        await runner.resume(one(lambda n: n, "other", writes="n"), "r").result()

@@ -16,6 +16,7 @@ from graphengine.runner import NodeBegan
 from graphengine.stores.base import Loaded
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -32,10 +33,7 @@ async def one() -> int:
 
 def plain() -> Graph[State]:
     """Return a graph of one node."""
-    graph = Graph("plain", State)
-    graph.add_node("one", one, writes="n")
-    graph.add_path(START, "one", END)
-    return graph
+    return alone(State, one, "n", name="plain", node="one")
 
 
 def sleeping() -> Graph[State]:
@@ -45,10 +43,7 @@ def sleeping() -> Graph[State]:
         await ctx.sleep(seconds)
         return 1
 
-    graph = Graph("sleeping", State)
-    graph.add_node("nap", nap, writes="n")
-    graph.add_path(START, "nap", END)
-    return graph
+    return alone(State, nap, "n", name="sleeping", node="nap")
 
 
 async def test_a_closed_runner_is_freed_without_garbage_collection() -> None:
@@ -181,9 +176,7 @@ async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks
     inner.add_node("a", one, writes="n")
     inner.add_node("b", lambda n: n + 1, writes="n", thread=False)
     inner.add_path(START, "a", "b", END)
-    graph = Graph("outer", State)
-    graph.add_node("each", inner, each={"number": "numbers"}, inputs={"n": "number"}, writes="totals")
-    graph.add_path(START, "each", END)
+    graph = alone(State, inner, "totals", each={"number": "numbers"}, inputs={"n": "number"}, name="outer", node="each")
     graph.compile()
     made: list[object] = []
 

@@ -18,7 +18,7 @@ from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from graphengine.worker.worker import Ended, Refused, Took, Worker, WorkerEvent
 from tests.kit.facts import said
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 HOUR = 3600.0
 WEEK = 168 * HOUR
@@ -44,10 +44,7 @@ def napping(seconds: float = WEEK, name: str = "napping") -> Graph[Log]:
 
 def asking() -> Graph[Log]:
     """Return a graph with a question."""
-    graph = Graph("asking", Log)
-    graph.add_node("approve", ask("Continue?", bool), writes="ok")
-    graph.add_path(START, "approve", END)
-    return graph
+    return alone(Log, ask("Continue?", bool), "ok", name="asking", node="approve")
 
 
 def hearing() -> Graph[Log]:
@@ -56,10 +53,7 @@ def hearing() -> Graph[Log]:
     async def hear(ctx: Context) -> str:
         return await ctx.receive("news", str)
 
-    graph = Graph("hearing", Log)
-    graph.add_node("hear", hear, writes="seen")
-    graph.add_path(START, "hear", END)
-    return graph
+    return alone(Log, hear, "seen", name="hearing", node="hear")
 
 
 class Steps:
@@ -244,9 +238,7 @@ async def test_a_run_that_fails_is_left_failed(runner: Runner) -> None:
         message = "no luck"
         raise ValueError(message)
 
-    graph = Graph("bad", Log)
-    graph.add_node("bad", bad, writes="seen")
-    graph.add_path(START, "bad", END)
+    graph = alone(Log, bad, "seen", name="bad", node="bad")
     steps = Steps()
     steps.gate.set()
     await orphan(runner, graph, "b")
@@ -384,9 +376,7 @@ async def test_a_run_that_sleeps_again_frees_its_slot(still: Runner) -> None:
         await ctx.sleep_until(1e15)
         return "awake"
 
-    graph = Graph("twice", Log)
-    graph.add_node("twice", twice, writes="seen")
-    graph.add_path(START, "twice", END)
+    graph = alone(Log, twice, "seen", name="twice", node="twice")
     await left_asleep(still, graph, "first")
     await left_asleep(still, napping(2 * HOUR), "second")
     with passing(still):
@@ -553,9 +543,7 @@ async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) 
         await gate.wait()
         return number
 
-    graph = Graph("many", Many)
-    graph.add_node("one", one, each={"number": "numbers"}, concurrency=2, writes="found")
-    graph.add_path(START, "one", END)
+    graph = alone(Many, one, "found", each={"number": "numbers"}, concurrency=2, name="many", node="one")
     run = runner.start(graph, Many(numbers=list(range(5))), run_id="r")
     await until(lambda: len(ran) >= 2)
     leaving = asyncio.ensure_future(runner.release("r"))
@@ -577,9 +565,7 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
         tries.append(1)
         raise ValueError
 
-    broken = Graph("broken", Log)
-    broken.add_node("breaks", breaks, writes="seen")
-    broken.add_path(START, "breaks", END)
+    broken = alone(Log, breaks, "seen", name="broken", node="breaks")
     await orphan(still, broken, "r")
     await orphan(still, Steps("other").graph, "s")
     found = await still.due()

@@ -2,7 +2,6 @@
 
 import difflib
 import operator
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict, assert_type
@@ -225,12 +224,6 @@ def test_what_has_no_name_is_refused(arguments: tuple[Any, ...], message: str) -
     with pytest.raises(DefinitionError, match=message) as caught:
         Graph("named", Keys).add_node(*arguments)
     assert caught.value.repair == "add_node('a_name', runnable)"
-
-
-def test_one_declaration_has_one_model() -> None:
-    """Two graphs over it have equal states; a model is its own."""
-    assert of_keys().state is of_keys().state
-    assert isinstance(Keys(text="a", items=[]), Mapping)
 
 
 class Text(TypedDict):

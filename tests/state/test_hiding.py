@@ -8,6 +8,9 @@ from graphengine.state.hiding import hidden
 KEYS = [
     "sk-ant-api03-abcDEF_123",
     "sk-abcdef",
+    "sk-proj-ab.cdef_12",
+    "sk-...wxyz",
+    "sk-1234****wxyz",
     *(f"{kind}0123456789abcdef" for kind in ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "hf_")),
     *(f"{kind}0123456789abcdef" for kind in ("gsk_", "xai-", "xoxb-", "xoxp-")),
     "AKIAIOSFODNN7EXAMPLE",
@@ -26,7 +29,8 @@ def test_keys_of_providers_are_secrets(key: str) -> None:
 @pytest.mark.parametrize("head", ["Bearer", "bearer", "BEARER"])
 def test_a_bearer_token_is_hidden(head: str) -> None:
     """A bearer token is hidden, as in a header."""
-    assert hidden(f"authorization: {head} abc.DEF-123456") == f"authorization: {head} [secret]"
+    for token in ("abc.DEF-123456", "abc1****6789"):
+        assert hidden(f"authorization: {head} {token}") == f"authorization: {head} [secret]"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,7 @@ def test_a_bearer_token_is_hidden(head: str) -> None:
     [
         "task-force-abcdef and risk-aversion, ask-me-anything",
         "sk-learn",
+        "sk-lea.",
         "the bearer authentication scheme",
         "hf_hub_download and ghp_something_else",
         "eyJ and AKIA and AIza",

@@ -10,11 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr, model_validator
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
-from graphengine.engine.events import Begun
-from graphengine.engine.lookup import RunState
-from graphengine.engine.machine import decide
-from graphengine.engine.snapshot import Snapshot
-from graphengine.errors import CompileError, GraphChanged, GraphEngineError, MigrationFailed, SecretKeyWrong
+from graphengine.errors import GraphChanged, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append
 from graphengine.runner import Emitted, Run, StepRecorded
 from graphengine.runner.result import RunFailed
@@ -176,17 +172,6 @@ def test_a_secret_can_be_tested_for_none_and_read_by_functions() -> None:
     assert codes(made) == []
 
 
-def test_a_step_carries_no_typed_secret() -> None:
-    """A watcher of a run gets steps with records only."""
-    made = graph()
-    made.add_edge("a", END)
-    plan = made.compile()
-    begins = plan.state.initial({"word": "cl3ar"}, "here")
-    step = decide(RunState(plan, Snapshot()), Begun(0.0, "r", begins.values, begins.typed, {}, begins.given))
-    assert step.typed is None
-    assert "cl3ar" not in repr(step)
-
-
 def keyed(key: Any, seen: list[str]) -> Graph[Any]:
     """Return a graph of three nodes that read the secret."""
 
@@ -336,15 +321,6 @@ async def test_a_secret_may_move_to_another_secret_field() -> None:
     made.add_path("a", "move", END)
     async with Runner() as runner:
         assert (await runner.start(made, {"token": "a clear token"}).result()).state.word == "a clear token"
-
-
-def test_without_cryptography_a_secret_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package is only needed, and only loaded, if there is a secret and a key."""
-    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
-    made = graph()
-    made.add_edge("a", END)
-    with pytest.raises(CompileError, match="graphengine\\[secrets\\]"):
-        made.compile()
 
 
 class Deep(BaseModel):

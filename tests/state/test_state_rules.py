@@ -170,34 +170,6 @@ class Review(BaseModel):
     score: int = 8
 
 
-class Capped(BaseModel):
-    """A model validator that changes a nested model, next to a field with its own validator."""
-
-    review: Review = Review()
-    cap: int = 10
-    odd: list[int] = [1]
-
-    @field_validator("odd")
-    @classmethod
-    def same(cls, value: list[int]) -> list[int]:
-        """Change nothing."""
-        return value
-
-    @model_validator(mode="after")
-    def capped(self) -> Self:
-        """Limit the score to the cap."""
-        self.review.score = min(self.review.score, self.cap)
-        return self
-
-
-def test_changes_of_a_validator_are_recorded() -> None:
-    """A nested model that a validator changes is changed in the record too."""
-    session = begin(Capped)
-    session.view().get("review")
-    session.finish({"cap": 5})
-    assert opened(session.snapshot.root.values) == {"review": {"score": 5}, "cap": 5, "odd": [1]}
-
-
 def test_sums_keep_the_type_of_their_field() -> None:
     """An int added to a float is recorded as a float; a float added to an int is refused or recorded as an int."""
 
@@ -227,20 +199,6 @@ def test_items_of_a_choice_of_lists_stay_readable() -> None:
     assert said(step)["error"]["kind"] == "invalid_update"
     session.crash()
     assert session.view().get("log") == [1]
-
-
-def test_a_reducer_of_bytes_is_recorded() -> None:
-    """The raw value of any reducer is kept for people, bytes included."""
-
-    class State(BaseModel):
-        model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
-        blob: Annotated[bytes, lambda old, new: old + new] = b""
-
-    session = begin(State)
-    session.finish({"blob": b"\xff"})
-    session.finish({"blob": b"\x00"})
-    session.crash()
-    assert session.view().get("blob") == b"\xff\x00"
 
 
 def test_fields_that_look_ahead_keep_their_defaults() -> None:

@@ -135,19 +135,6 @@ async def test_a_job_that_fails_does_not_affect_its_transaction(worker: Worker, 
     assert await worker.run(words) == ["before", "after"]
 
 
-async def test_an_await_returns_when_its_own_job_is_durable(worker: Worker, path: Path) -> None:
-    """Each caller finds its word with another connection, however many wait at the same time."""
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
-    other = sqlite3.connect(path)
-
-    async def write(word: str) -> bool:
-        await commits.submit(partial(note, word=word))
-        return bool(other.execute("SELECT count(*) FROM words WHERE word = ?", (word,)).fetchone() == (1,))
-
-    assert all(await asyncio.gather(*(write(f"{n}") for n in range(200))))
-    other.close()
-
-
 async def test_a_failed_commit_fails_its_jobs_and_no_later_ones(worker: Worker, path: Path) -> None:
     """COMMIT itself fails once: the jobs of that transaction get the error, and the next one is written."""
 

@@ -14,9 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from graphengine.errors import (
-    GraphEngineError,
     LeaseLost,
-    RunnerClosed,
     StoreCorrupt,
     StoreError,
     StoreLocked,
@@ -112,15 +110,6 @@ async def test_values_that_cannot_be_stored_fail_only_their_job(store: SQLiteSto
     assert [(await store.info(run_id)).seq for run_id in fences] == [1, 0, 1]
 
 
-async def test_a_stale_batch_does_not_undo_its_neighbours(store: SQLiteStore) -> None:
-    """A fence that another process made stale only fails its batch within one transaction."""
-    fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
-    change(store.path, "UPDATE runs SET fence = fence + 1 WHERE id = 'b'")
-    pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
-    assert await outcomes(*pending) == [None, LeaseLost, None]
-    assert [(await store.info(run_id)).seq for run_id in fences] == [1, 0, 1]
-
-
 @pytest.mark.parametrize(
     ("changed", "first", "error"),
     [
@@ -201,17 +190,6 @@ def test_queued_jobs_are_written_when_the_loop_ends(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-async def test_closing_waits_for_queued_jobs(store: SQLiteStore, open_store: OpenStore) -> None:
-    """Jobs queued before `close` are durable after it."""
-    fence = await new_run(store)
-    pending = [store.append(batch("r", fence, [step(seq)])) for seq in range(1, 10)]
-    await store.close()
-    assert await outcomes(*pending) == [None] * 9
-    with refused(RunnerClosed):
-        store.append(batch("r", fence, [step(10)]))
-    assert (await (await open_store()).info("r")).seq == 9
-
-
 # -- the medium
 
 
@@ -245,51 +223,6 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(start_process: Callable
     assert process.send(f"append r {seq}") == "ok"
     assert process.send("steps r") == f"ok {seq}"
     assert process.send("close") == "ok"
-
-
-async def test_a_database_of_which_a_part_was_overwritten(open_store: OpenStore, path: Path) -> None:
-    """Whatever is damaged, opening and reading raise a StoreError or return the right steps."""
-    store = await open_store()
-    fence = await new_run(store)
-    for seq in range(1, 60):
-        await append(store, batch("r", fence, [step(seq, value="x" * 900)]))
-    await store.close()
-    whole = path.read_bytes()
-    damaged = 0
-    for offset in range(0, len(whole), 2048):
-        path.write_bytes(whole[:offset] + b"\xa5" * 64 + whole[offset + 64 :])
-        found = await read_all(path)
-        if isinstance(found, GraphEngineError):
-            damaged += 1
-            assert found.repair
-        else:
-            assert found == list(range(1, 60))
-    assert damaged > 5
-
-
-async def read_all(path: Path) -> list[int] | GraphEngineError:
-    """Return the steps of run `r`, or the error that prevents reading them."""
-    reader = SQLiteStore(path, read_only=True)
-    try:
-        await reader.open()
-        await reader.runs()
-        return seqs(await reader.steps("r"))
-    except GraphEngineError as error:
-        return error
-    finally:
-        await reader.close()
-
-
-@pytest.mark.parametrize("kept", [100, 5000, 9000, 30_000])
-async def test_a_database_that_was_cut_off(open_store: OpenStore, path: Path, kept: int) -> None:
-    """A truncated file raises a StoreError that names the file or the step."""
-    store = await open_store()
-    await new_run(store, count=200)
-    await store.close()
-    path.write_bytes(path.read_bytes()[:kept])
-    found = await read_all(path)
-    assert isinstance(found, StoreError)
-    assert found.where
 
 
 # -- one row

@@ -21,6 +21,7 @@ from graphengine.runner import RunFailed
 from graphengine.stores.memory import MemoryStore
 from graphengine.telemetry import Telemetry
 from graphengine.worker import Worker
+from tests.kit.runs import alone
 from tests.telemetry.kit import Spans, id_of, links_of
 
 KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -122,9 +123,7 @@ def whole() -> Graph[Desk]:
         ),
         Response("about tides", model="acme:large", input_tokens=9, output_tokens=4, cost_usd=None),
     ]
-    inner = Graph("inner", Inner)
-    inner.add_node("more", more, writes="n")
-    inner.add_path(START, "more", END)
+    inner = alone(Inner, more, "n", name="inner", node="more")
     graph = Graph("whole", Desk, secret_key=KEY)
     model = ScriptedModel(answers)
     graph.add_node("ask", Agent("writer", prompt="On {text}", tools=[find], model=model), writes="text")

@@ -12,7 +12,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.step_json import encode_step
 from graphengine.history.export import export_run
 from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 class Mood(Enum):
@@ -213,9 +213,7 @@ async def test_failed_with_exception_need_not_be_false() -> None:
 async def test_only_named_graphs_count() -> None:
     """Graphs nested in a given graph count too, run or not; a name without a run is reported."""
     inner = loop().but(name="inner")
-    outer = Graph("outer", Talk)
-    outer.add_node("work", inner, writes=("n",))
-    outer.add_path(START, "work", END)
+    outer = alone(Talk, inner, ("n",), name="outer")
 
     with EdgeCoverage(outer) as whole, EdgeCoverage("inner", "unknown") as named:
         await edges().run()

@@ -1,4 +1,3 @@
-import asyncio
 from typing import Annotated, Any
 
 import pytest
@@ -49,17 +48,6 @@ async def test_the_update_is_the_addition_and_the_state_the_result() -> None:
 
     assert done.update == {"total": 2, "notes": {"b": "B"}, "scores": [2, 3], "reviews": Review(score=4)}
     assert (done.state.total, done.state.notes, done.state.scores) == (42, {"a": "A", "b": "B"}, [1, 2, 3])
-
-
-async def test_a_sync_function_runs_in_a_thread() -> None:
-    """A sync function runs in a thread, as in a run."""
-
-    def work(task: str) -> str:
-        with pytest.raises(RuntimeError):
-            asyncio.get_running_loop()
-        return task
-
-    assert (await run_node(graph_of(work), "work", task="t")).update == {"draft": "t"}
 
 
 async def test_fields_by_name_override_the_state() -> None:
@@ -168,15 +156,6 @@ async def test_the_choice_is_returned() -> None:
     assert (await run_node(graph, "work", task="b")).update == {"draft": "on b"}
     with pytest.raises(NoChoice, match="task is 'c'"):
         await run_node(graph, "work", task="c")
-
-
-async def test_a_pass_through_writes_nothing() -> None:
-    """A pass-through writes nothing and takes its outgoing edge."""
-    graph = Graph("article", Article)
-    graph.add_node("work")
-    graph.add_path(START, "work", END)
-
-    assert (await run_node(graph, "work")).update == {}
 
 
 def mapped(concurrency: int = 4) -> Graph[Article]:

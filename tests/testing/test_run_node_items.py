@@ -5,9 +5,9 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Graph
 from graphengine.reducers import Replace, add, append, merge
 from graphengine.testing import run_node
+from tests.kit.runs import alone
 
 
 class Part(BaseModel):
@@ -38,9 +38,7 @@ class Parts(BaseModel):
 )
 async def test_an_items_update_has_the_types_of_the_state(writes: str, made: object, update: dict[str, object]) -> None:
     """An item's update has the types of the state, however it is reduced with the other items."""
-    graph = Graph("parts", Parts)
-    graph.add_node("make", lambda: made, each={"number": "numbers"}, writes=writes, thread=False)
-    graph.add_path(START, "make", END)
+    graph = alone(Parts, lambda: made, writes, each={"number": "numbers"}, thread=False, name="parts", node="make")
     assert (await run_node(graph, "make", item=3)).update == update
 
 
@@ -55,9 +53,7 @@ async def test_updates_of_items_that_are_reduced_one_by_one_are_listed() -> None
     def both(x: int) -> dict[str, int]:
         return {"added": x, "mine": x * 10}
 
-    graph = Graph("sums", Sums)
-    graph.add_node("both", both, each={"x": "xs"}, writes=("added", "mine"), thread=False)
-    graph.add_path(START, "both", END)
+    graph = alone(Sums, both, ("added", "mine"), each={"x": "xs"}, thread=False, name="sums", node="both")
     done = await run_node(graph, "both", xs=[1, 2])
     assert done.update == {"added": [1, 2], "mine": [10, 20]}
     assert (done.state.added, done.state.mine) == (3, 30)

@@ -18,7 +18,6 @@ from graphengine import (
     value,
 )
 from graphengine.errors import (
-    DefinitionError,
     InputError,
     InvalidUpdate,
     MutatedInput,
@@ -30,6 +29,7 @@ from graphengine.models import OffScript
 from graphengine.testing import FakeClock, run_node
 from graphengine.testing.coverage import EdgeCoverage
 from tests.kit.alone import Article, Review, graph_of, notes, raising, write
+from tests.kit.runs import alone
 
 # -- what is missing, and what is wrong
 
@@ -64,9 +64,7 @@ async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> 
     async def work(state: Article) -> str:
         return state.task
 
-    graph = Graph("whole", Whole)
-    graph.add_node("work", raise_low, writes="low")
-    graph.add_path(START, "work", END)
+    graph = alone(Whole, raise_low, "low", name="whole")
 
     with pytest.raises(InputError, match="task and source"):
         await run_node(graph_of(work), "work")
@@ -101,9 +99,7 @@ async def test_a_field_can_have_the_name_of_an_option() -> None:
         text: str = ""
 
     writer = Agent("writer", prompt="{model}")
-    graph = Graph("made", Made)
-    graph.add_node("work", writer, writes="text")
-    graph.add_path(START, "work", END)
+    graph = alone(Made, writer, "text", name="made")
 
     with pytest.raises(InputError, match="model is a field of Made and an option of run_node"):
         await run_node(graph, "work", model="T")
@@ -126,9 +122,7 @@ async def test_fields_have_validators_and_aliases() -> None:
     async def work(name: str) -> str:
         return name + " "
 
-    graph = Graph("named", Named)
-    graph.add_node("work", work, writes="name")
-    graph.add_path(START, "work", END)
+    graph = alone(Named, work, "name", name="named")
 
     assert (await run_node(graph, "work", state={"Name": " x "})).update == {"name": "x"}
 
@@ -327,13 +321,6 @@ async def test_a_node_alone_does_not_count_for_coverage() -> None:
         await run_node(graph_of(write), "work", task="t")
     assert coverage.percent == 100.0
     assert coverage.report() == "no graph was run"
-
-
-async def test_a_graph_that_cannot_run_is_an_error() -> None:
-    """CompileError is raised, as in a run."""
-    graph = Graph("article", Article)
-    with pytest.raises(DefinitionError):
-        graph.add_path("one")
 
 
 async def test_options_of_the_node_apply() -> None:

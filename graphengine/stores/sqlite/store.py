@@ -264,7 +264,8 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
         """Remove runs from the store; see `Store.remove`."""
-        return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=self._writing()))
+        lease = self._writing()
+        return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))
 
     async def sweep(self) -> None:
         """Free the space of removed runs in strides; see `Store.sweep`."""

@@ -25,6 +25,7 @@ from graphengine import (
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from tests.kit.facts import said
+from tests.kit.runs import alone
 
 
 class Desk(BaseModel):
@@ -218,18 +219,6 @@ async def test_a_change_that_the_run_fits_is_a_step(
     assert (await runner.resume(after, run_id).result()).status == "finished"
 
 
-async def test_new_defaults_apply_to_a_run(runner: Runner) -> None:
-    """They are set, and what was recorded before is unchanged."""
-    run_id = await waiting(runner, desk())
-    await runner.answer(run_id, value=True)
-    result = await runner.resume(desk(state=WithDefault), run_id).result()
-    assert (result.state.pages, result.state.draft, result.state.log) == (
-        4,
-        "all about Ants",
-        ["published all about Ants"],
-    )
-
-
 async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> None:
     """Old and new text are cut around their difference; the next call has the new one."""
     model = ScriptedModel(["x"])
@@ -268,10 +257,7 @@ async def test_new_conditions_begin_at_the_resume(runner: Runner) -> None:
             inner.add_edge("check", END, when=(iterations("check", since="count") > 1) | changed("title"))
         inner.add_edge("check", END, when=value("n") >= 3)
         inner.add_edge("check", "count")
-        outer: Graph[Any] = Graph("outer", Desk)
-        outer.add_node("inner", inner, writes="n")
-        outer.add_path(START, "inner", END)
-        return outer
+        return alone(Desk, inner, "n", name="outer", node="inner")
 
     run_id = await waiting(runner, graph(new=False))
     await runner.answer(run_id, value=True)
@@ -301,14 +287,6 @@ async def test_a_question_that_changed_is_asked_again(runner: Runner, *, answere
     await runner.answer(run_id, "twice")
     result = await runner.resume(after, run_id).result()
     assert result.state.log == ["published twice"]
-
-
-async def test_an_unchanged_question_keeps_its_answer(runner: Runner) -> None:
-    """An answer that was given before another part of the graph changed is taken."""
-    run_id = await waiting(runner, desk())
-    await runner.answer(run_id, value=True)
-    result = await runner.resume(desk(replaced("publish", publish, writes="title")), run_id).result()
-    assert (result.status, result.state.ok) == ("finished", True)
 
 
 # -- runs that do not fit
@@ -591,10 +569,7 @@ async def test_items_keep_what_they_wrote_if_it_still_fits(runner: Runner) -> No
         return item * 3 if item < 3 else 3 * int(await ctx.ask("How much?", int))
 
     def graph(function: Any, state: type[BaseModel] = Sums, each: str = "items") -> Graph[Any]:
-        made: Graph[Any] = Graph("sums", state)
-        made.add_node("sum", function, each={"item": each}, writes="sums")
-        made.add_path(START, "sum", END)
-        return made
+        return alone(state, function, "sums", each={"item": each}, name="sums", node="sum")
 
     run_id = await waiting(runner, graph(double))
     await refused(runner, graph(double, Appended), run_id, "an item of the map at sum wrote item to field 'sums'")

@@ -17,14 +17,13 @@ from graphengine import (
     Migration,
     Runner,
     ask,
-    changed,
     iterations,
-    plateau,
 )
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, MigrationFailed
 from graphengine.reducers import append
 from tests.kit.facts import said
+from tests.kit.runs import alone
 
 Fields = dict[str, Any]
 
@@ -142,16 +141,6 @@ async def test_a_migration_is_not_called_a_second_time(runner: Runner) -> None:
     assert len(calls) == made
 
 
-async def test_migrations_are_called_one_after_another(runner: Runner) -> None:
-    """They are called from the recorded version to the current one; a run of the second version needs only the last."""
-    run_id = await answered_run(runner, rated(), 5)
-    newer = rated(Third, {1: to_second, 2: to_third})
-    assert (await runner.resume(newer, run_id).result()).state.score == 0.5
-    later = await answered_run(runner, _second(), 7)
-    result = await runner.resume(newer, later).result()
-    assert (result.state.title, result.state.score) == ("worms", 0.7)
-
-
 def _second() -> Graph[Any]:
     """Return a graph that begins under version 2."""
 
@@ -191,16 +180,6 @@ async def test_a_change_in_place_that_a_migration_returns_is_recorded(runner: Ru
     run_id = await answered_run(runner, rated())
     result = await runner.resume(rated(Second, {1: appends}), run_id).result()
     assert result.state.log == ["note 0", "moved on"]
-
-
-async def test_new_fields_that_a_migration_does_not_set_have_their_defaults(runner: Runner) -> None:
-    """This is the same without a migration."""
-
-    class More(Second):
-        pages: int = 4
-
-    run_id = await answered_run(runner, rated())
-    assert (await runner.resume(rated(More, {1: to_second}), run_id).result()).state.pages == 4
 
 
 def raises(values: Fields) -> Fields:
@@ -256,62 +235,7 @@ async def test_a_run_of_a_newer_version_is_refused(runner: Runner) -> None:
     assert "recorded under version 2 of graph 'rated', which is version 1 here" in str(error)
 
 
-async def test_a_branch_is_migrated_at_its_step(runner: Runner) -> None:
-    """The child begins with the migrated state, its update on top; the parent stays under its old version."""
-    run_id = await answered_run(runner, rated(), 3)
-    before = list(await runner.history(run_id))
-    after = rated(Second, {1: to_second})
-    child = await runner.branch(after, run_id, at=2, update={"log": "mine"}).result()
-    assert child.state == Second(title="ANTS", score=0, log=["note 0", "mine"])
-    assert said(await last(runner, child.run_id, "branched"))["refit"] == {
-        "": [["set", "title", "ANTS"], ["drop", "name"]]
-    }
-    assert list(await runner.history(run_id)) == before
-    assert (await runner.resume(rated(), run_id).result()).state == First(score=3, log=["note 0", "note 1"])
-
-
 # -- nodes
-
-
-async def test_a_renamed_node_keeps_its_records(runner: Runner) -> None:
-    """The run is still at it, counts continue, and an answer in the inbox arrives."""
-    run_id = await answered_run(runner, rated(), 1, 2)
-    await runner.answer(run_id, 3)
-    after = rated(First, {1: Migration(renamed={"rate": "review"})}, node="review")
-    result = await runner.resume(after, run_id).result()
-    assert (result.status, result.label) == ("finished", "thrice")
-    step = await last(runner, run_id)
-    assert said(step)["renamed"] == {"": {"rate": "review"}}
-    assert [s.path for s in await runner.history(run_id) if s.kind == "node"] == [
-        *("note", "rate", "note", "rate", "note"),
-        "review",
-    ]
-    assert "node review was called rate" in said(step)["changes"]
-
-
-async def test_the_marks_of_conditions_follow_a_new_name(runner: Runner) -> None:
-    """They are counts since a node, plateaus since a node, and changes since it was left."""
-
-    def graph(node: str, migrate: Mapping[int, Any] | None = None) -> Graph[Any]:
-        made: Graph[Any] = Graph("marks", First, version=len(migrate or {}) + 1, migrate=migrate)
-        made.add_node("begin", lambda: 1, writes="score", thread=False)
-        made.add_node(node, ask("How good?", int), writes="score")
-        made.add_path(START, "begin", node)
-        made.add_edge(node, "begin", when=iterations(node, since="begin") >= 3, label="round")
-        made.add_edge(node, END, when=plateau("score", patience=2, since=node) & ~changed("name", since=node))
-        made.add_edge(node, node)
-        return made
-
-    run_id = await answered_run(runner, graph("rate"), 2, 3)
-    after = graph("judge", {1: Migration(renamed={"rate": "judge"})})
-    await runner.answer(run_id, 4)
-    result = await runner.resume(after, run_id).result()
-    assert list(said(await last(runner, run_id, "node"))["to"]) == ["judge"]
-    edges = [said(step).get("edge") for step in await runner.history(run_id) if step.kind == "node"]
-    assert "round" in edges
-    marks = {key for step in await runner.history(run_id) for key in said(step).get("marks", ()) if step.seq > 8}
-    assert not [key for key in marks if "rate" in key]
-    assert result.status == "waiting"
 
 
 async def test_names_can_be_swapped_and_change_twice(runner: Runner) -> None:
@@ -363,19 +287,6 @@ async def test_pauses_follow_a_new_name(runner: Runner) -> None:
     assert (await runner.resume(after, run.id).result()).status == "finished"
 
 
-async def test_a_run_at_a_removed_node_is_moved(runner: Runner) -> None:
-    """It continues at the given node, with that node's own count."""
-    run_id = await answered_run(runner, rated(), 1)
-    graph: Graph[Any] = Graph("rated", First, version=2, migrate={1: Migration(moved={"rate": "note"})})
-    graph.add_node("note", lambda log: f"note {len(log)}", writes="log", thread=False)
-    graph.add_edge(START, "note")
-    graph.add_edge("note", END, when=iterations("note") >= 3)
-    graph.add_edge("note", "note")
-    result = await runner.resume(graph, run_id).result()
-    assert (result.status, result.state.log) == ("finished", ["note 0", "note 1", "note 2"])
-    assert said(await last(runner, run_id))["moved"] == {"": "note"}
-
-
 async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> None:
     """The node at which the run continues does its own work, even if it asks the same."""
 
@@ -399,9 +310,7 @@ async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
     def breaks() -> int:
         raise ValueError("no")
 
-    graph: Graph[Any] = Graph("breaks", First)
-    graph.add_node("bad", breaks, writes="score")
-    graph.add_path(START, "bad", END)
+    graph: Graph[Any] = alone(First, breaks, "score", name="breaks", node="bad")
     run = runner.start(graph)
     with pytest.raises(Exception, match="no"):
         await run.result()
@@ -428,30 +337,6 @@ def book(inner: Graph[Any], **versions: Any) -> Graph[Any]:
     graph.add_fork(START, [name, "other"], join="merge")
     graph.add_edge("merge", END)
     return graph
-
-
-async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
-    """Its frame is migrated by its own functions, its nodes by its own names, whatever the graphs around it."""
-    run = runner.start(book(rated()))
-    await run.result()
-    names = {"chapter": "part"}
-    inner = rated(Second, {1: Migration(state=to_second, renamed={"rate": "judge"})}, node="judge")
-    after = book(inner, version=2, migrate={1: Migration(renamed=names)})
-    waits = [w.name for w in await runner.waits(run.id)]
-    assert sorted(waits) == ["chapter/rate", "other"]
-    await runner.answer(run.id, 4, question="chapter/rate")
-    result = await runner.resume(after, run.id).result()
-    step = await last(runner, run.id)
-    assert said(step)["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
-    assert said(step)["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
-    for score in (5, 6):
-        names_now = [wait.name for wait in result.waits]
-        assert "part/judge" in names_now
-        await runner.answer(run.id, score, question="part/judge")
-        result = await runner.resume(after, run.id).result()
-    await runner.answer(run.id, "well", question="other")
-    result = await runner.resume(after, run.id).result()
-    assert (result.status, result.state.score, result.state.log) == ("finished", 6, ["well"])
 
 
 async def test_updates_of_arms_are_applied_to_the_migrated_state(runner: Runner) -> None:
@@ -569,3 +454,27 @@ async def test_a_new_version_alone_changes_nothing(runner: Runner) -> None:
     result = await runner.resume(rated(version=5), run_id, limits=Limits()).result()
     assert result.status == "finished"
     assert said(await last(runner, run_id))["changes"] == ["version 1 → 5"]
+
+
+async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
+    """Its frame is migrated by its own functions, its nodes by its own names, whatever the graphs around it."""
+    run = runner.start(book(rated()))
+    await run.result()
+    names = {"chapter": "part"}
+    inner = rated(Second, {1: Migration(state=to_second, renamed={"rate": "judge"})}, node="judge")
+    after = book(inner, version=2, migrate={1: Migration(renamed=names)})
+    waits = [w.name for w in await runner.waits(run.id)]
+    assert sorted(waits) == ["chapter/rate", "other"]
+    await runner.answer(run.id, 4, question="chapter/rate")
+    result = await runner.resume(after, run.id).result()
+    step = await last(runner, run.id)
+    assert said(step)["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert said(step)["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
+    for score in (5, 6):
+        names_now = [wait.name for wait in result.waits]
+        assert "part/judge" in names_now
+        await runner.answer(run.id, score, question="part/judge")
+        result = await runner.resume(after, run.id).result()
+    await runner.answer(run.id, "well", question="other")
+    result = await runner.resume(after, run.id).result()
+    assert (result.status, result.state.score, result.state.log) == ("finished", 6, ["well"])

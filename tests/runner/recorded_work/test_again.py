@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
+from graphengine import Context, Graph, Retry, RunFailed, Runner
 from graphengine.errors import InputError
 from tests.kit.facts import said
 from tests.kit.runs import outlast, pass_time
-from tests.kit.working import State, counted, failing, kinds, one
+from tests.kit.working import State, counted, failing, one
 
 HOUR = 3600.0
 
@@ -61,64 +61,6 @@ async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(ti
         return first + second.result()
 
     assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "firstshaky"
-    assert calls == ["first", "shaky", "shaky"]
-
-
-@pytest.mark.parametrize("ends", ["an error", "a bad update"])
-async def test_whatever_a_node_fails_of_a_retry_and_a_resume_keep_its_records(timed: Runner, ends: str) -> None:
-    """Its own code's error and an update that does not fit leave the records too, until the visit is over."""
-    calls: list[str] = []
-    failures = 3
-
-    async def work(ctx: Context) -> object:
-        nonlocal failures
-        await ctx.step(counted(calls, "first"))
-        failures -= 1
-        if failures >= 0 and ends == "an error":
-            raise ValueError
-        return "no number" if failures >= 0 else 5
-
-    graph = one(work, "n", retry=Retry(attempts=2, jitter=0))
-    run_id = (await failing(timed, graph)).run_id
-    assert (await timed.resume(graph, run_id).result()).state.n == 5
-    assert (calls, failures) == (["first"], -1)
-
-
-async def test_a_retry_that_is_to_start_afresh_does(timed: Runner) -> None:
-    """So does a resume of what such a retry gave up, whatever failed."""
-    calls: list[str] = []
-
-    async def work(ctx: Context) -> str:
-        first = await ctx.step(counted(calls, "first"))
-        if len(calls) < 4:
-            raise OSError
-        return first
-
-    graph = one(work, retry=Retry(attempts=3, jitter=0, afresh=True))
-    run_id = (await failing(timed, graph)).run_id
-    assert calls == ["first"] * 3
-    assert (await timed.resume(graph, run_id).result()).state.text == "first"
-    assert calls == ["first"] * 4
-
-
-async def test_a_resume_after_a_failed_call_keeps_what_was_recorded(runner: Runner) -> None:
-    """The run failed with the call's error; repaired and resumed it does the rest."""
-    calls: list[str] = []
-    broken = True
-
-    async def shaky() -> str:
-        calls.append("shaky")
-        if broken:
-            raise OSError
-        return "shaky"
-
-    async def work(ctx: Context) -> str:
-        return await ctx.step(counted(calls, "first")) + await ctx.step(shaky)
-
-    graph = one(work)
-    run_id = (await failing(runner, graph)).run_id
-    broken = False
-    assert (await runner.resume(graph, run_id).result()).state.text == "firstshaky"
     assert calls == ["first", "shaky", "shaky"]
 
 
@@ -215,28 +157,6 @@ async def test_closing_within_a_step_keeps_the_record(database: Path | str) -> N
     assert calls == ["first", "slow", "slow"]
 
 
-async def test_a_stop_between_steps_lets_the_node_finish(runner: Runner) -> None:
-    """The node in flight ends with all its steps."""
-    begun, leave = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> str:
-        begun.set()
-        await leave.wait()
-        return "slow"
-
-    async def work(ctx: Context) -> str:
-        return await ctx.step(slow) + await ctx.step("x".upper)
-
-    run = runner.start(one(work))
-    await begun.wait()
-    stopping = asyncio.create_task(runner.stop(run.id))
-    await asyncio.sleep(0)
-    leave.set()
-    await stopping
-    result = await run.result()
-    assert result.state.text == "slowX"
-
-
 async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
     """The error says to make the node async; a step that was not awaited does not count as forgotten."""
 
@@ -246,27 +166,6 @@ async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
 
     with pytest.raises(RunFailed, match=r"ctx.step was called outside the event loop[\s\S]*make the node async"):
         await runner.start(one(work)).result()
-
-
-async def test_arms_and_items_have_their_own_steps(runner: Runner) -> None:
-    """The same call in each item is a separate call, recorded with the item's path."""
-    calls: list[str] = []
-
-    async def work(item: int, ctx: Context) -> int:
-        await ctx.step(counted(calls, "same"))
-        await ctx.ask("Well?", bool)
-        return item
-
-    graph = Graph("g", State)
-    graph.add_node("work", work, each={"item": "items"}, writes="items")
-    graph.add_path(START, "work", END)
-    run_id = (await runner.start(graph).result()).run_id
-    for wait in await runner.waits(run_id):
-        await runner.answer(run_id, value=True, question=wait.name)
-    assert (await runner.resume(graph, run_id).result()).state.items == [1, 2, 3]
-    assert calls == ["same"] * 3
-    recorded = [step.path for step in await runner.history(run_id) if step.kind == "recorded"]
-    assert sorted(recorded) == ["work[0]", "work[1]", "work[2]"]
 
 
 # -- crashes
@@ -390,17 +289,6 @@ async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Cras
         await runner.answer("r", {"result": 7})
         assert (await runner.resume(graph, "r").result()).state.n == 7
     assert len(calls) == 1
-
-
-async def test_without_a_crash_nothing_is_asked(runner: Runner) -> None:
-    """The start is recorded, and the run continues, also after a clean stop."""
-
-    async def work() -> str:
-        return "x"
-
-    run = runner.start(one(work, on_resume="ask"))
-    assert (await run.result()).state.text == "x"
-    assert await kinds(runner, run.id) == ["started", "begun", "node"]
 
 
 async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(database: Path | str) -> None:

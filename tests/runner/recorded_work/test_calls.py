@@ -120,26 +120,6 @@ async def test_an_argument_that_is_no_json_needs_a_key(runner: Runner) -> None:
     assert (await runner.start(one(keyed)).result()).state.text == "used"
 
 
-async def test_a_key_identifies_a_call(runner: Runner) -> None:
-    """It replaces the arguments: calls with one key are one call, whatever the arguments are the second time."""
-    calls: list[int] = []
-
-    async def count(n: int) -> int:
-        calls.append(n)
-        return n
-
-    async def work(ctx: Context) -> str:
-        first = await ctx.step(count, len(calls), key="k")
-        await ctx.ask("Well?", str)
-        return str(first)
-
-    graph = one(work)
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.text == "0"
-    assert calls == [0]
-
-
 async def test_equal_calls_are_identified_by_their_number(runner: Runner) -> None:
     """Three equal calls are three calls, and each gets its own record, whichever ended first."""
     made: list[int] = []
@@ -165,27 +145,6 @@ async def test_equal_calls_are_identified_by_their_number(runner: Runner) -> Non
     await runner.answer(run_id, "x")
     assert (await runner.resume(graph, run_id).result()).state.text == "[0, 1, 2]"
     assert made == [0, 1, 2]
-
-
-async def test_unequal_calls_are_identified_in_any_order(runner: Runner) -> None:
-    """Called in another order the second time, each gets its own record."""
-    calls: list[str] = []
-
-    async def fetch(name: str) -> str:
-        calls.append(name)
-        return name.upper()
-
-    async def work(ctx: Context) -> str:
-        order = ["a", "b"] if len(calls) == 0 else ["b", "a"]
-        found = {name: await ctx.step(fetch, name) for name in order}
-        await ctx.ask("Well?", str)
-        return str(found)
-
-    graph = one(work)
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.text == "{'b': 'B', 'a': 'A'}"
-    assert calls == ["a", "b"]
 
 
 class Client:
@@ -268,29 +227,6 @@ async def test_one_object_can_make_equal_calls(runner: Runner) -> None:
     assert (await runner.start(one(work)).result()).state.text == "a:ua:ua:v"
 
 
-async def test_unused_records_are_named(runner: Runner) -> None:
-    """The node's step lists them by name and number."""
-    first = True
-
-    def early() -> int:
-        return 1
-
-    async def work(ctx: Context) -> str:
-        nonlocal first
-        if first:
-            first = False
-            await ctx.step(early)
-        await ctx.ask("Well?", str)
-        return "done"
-
-    graph = one(work)
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.answer(run_id, "x")
-    await runner.resume(graph, run_id).result()
-    (unused,) = said((await runner.history(run_id))[-1])["unused"]
-    assert "early" in unused
-
-
 async def test_a_failed_step_is_not_recorded_and_is_repeated(runner: Runner) -> None:
     """A call that raised and was caught leaves no record: the node that runs again calls it again."""
     calls: list[str] = []
@@ -313,28 +249,6 @@ async def test_a_failed_step_is_not_recorded_and_is_repeated(runner: Runner) -> 
     assert "recorded" not in await kinds(runner, run_id)
     await runner.answer(run_id, "x")
     assert (await runner.resume(graph, run_id).result()).state.text == "fine x"
-
-
-async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
-    """Its order in this process does not matter."""
-    names = ["b", "a", "c"] * 2
-    sets = iter([frozenset(names), frozenset(reversed(names))])
-    calls: list[object] = []
-
-    async def count(what: dict[str, frozenset[str]]) -> int:
-        calls.append(what)
-        return len(what["names"])
-
-    async def work(ctx: Context) -> str:
-        found = await ctx.step(count, {"names": next(sets)})
-        await ctx.ask("Well?", str)
-        return str(found)
-
-    graph = one(work)
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.text == "3"
-    assert len(calls) == 1
 
 
 def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
@@ -461,3 +375,25 @@ async def test_errors_that_cause_each_other_are_handled(timed: Runner) -> None:
 
     result = await failing(timed, one(work))
     assert result.error.message == "first"
+
+
+async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
+    """Its order in this process does not matter."""
+    names = ["b", "a", "c"] * 2
+    sets = iter([frozenset(names), frozenset(reversed(names))])
+    calls: list[object] = []
+
+    async def count(what: dict[str, frozenset[str]]) -> int:
+        calls.append(what)
+        return len(what["names"])
+
+    async def work(ctx: Context) -> str:
+        found = await ctx.step(count, {"names": next(sets)})
+        await ctx.ask("Well?", str)
+        return str(found)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "3"
+    assert len(calls) == 1

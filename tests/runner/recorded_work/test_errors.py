@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, RunFailed, Runner, value
+from graphengine import END, START, Context, Graph, PastRun, Retry, RunFailed, Runner, value
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 from tests.kit.working import Page, State, counted, failing, one
 
 # -- idempotency keys
@@ -163,9 +163,7 @@ async def test_earlier_runs_have_the_requested_fields(runner: Runner) -> None:
         past = await ctx.runs(wide, fields=("text",))
         return str([run.state for run in past])
 
-    wide = Graph("wide", Wide)
-    wide.add_node("a", work, writes="text", retry=Retry(attempts=1))
-    wide.add_path(START, "a", END)
+    wide = alone(Wide, work, "text", retry=Retry(attempts=1), name="wide", node="a")
     await runner.start(wide).result()
     result = await runner.start(wide).result()
     assert result.state.text == "[{'text': '[]'}]"
@@ -185,9 +183,7 @@ async def test_a_graph_can_be_named_for_earlier_runs(runner: Runner) -> None:
     async def work(ctx: Context) -> str:
         return str(len(await ctx.runs(other)) + len(await ctx.runs("unknown")))
 
-    other = Graph("other", State)
-    other.add_node("a", lambda: "x", writes="text")
-    other.add_path(START, "a", END)
+    other = alone(State, lambda: "x", "text", name="other", node="a")
     await runner.start(other).result()
     assert (await runner.start(one(work)).result()).state.text == "1"
 
@@ -225,18 +221,6 @@ async def test_recorded_steps_are_events(runner: Runner) -> None:
                 if event.step.kind == "recorded":
                     leave.set()
     assert seen == ["started", "recorded", "node"]
-
-
-async def test_recorded_steps_do_not_count_for_the_limits(runner: Runner) -> None:
-    """A node's pieces of work are one visit."""
-
-    async def work(ctx: Context) -> str:
-        for n in range(5):
-            await ctx.step(str, n)
-        return "x"
-
-    result = await runner.start(one(work), limits=Limits(steps=1)).result()
-    assert (result.status, result.steps) == ("finished", 1)
 
 
 async def test_a_branch_at_a_recorded_step_keeps_what_was_recorded_by_then(runner: Runner) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Result, RunFailed, Runner, ask, choose
+from graphengine import Context, Graph, Result, RunFailed, Runner, ask, choose
 from graphengine.engine import fold as evolve
 from graphengine.engine import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
@@ -258,9 +258,7 @@ async def test_a_sleeping_run_holds_no_state() -> None:
     class Big(BaseModel):
         text: str = ""
 
-    graph = Graph("big", Big)
-    graph.add_node("rest", rest, writes="text")
-    graph.add_path(START, "rest", END)
+    graph = alone(Big, rest, "text", name="big", node="rest")
     async with Runner(clock=FakeClock(jumps=False)) as runner:
         run = runner.start(graph, {"text": "big"})
         await until(run, "waiting")

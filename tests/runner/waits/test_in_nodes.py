@@ -6,11 +6,10 @@ from typing import Any, Literal
 
 import pytest
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine import Context, RunFailed, Runner
 from graphengine.errors import InputError
 from graphengine.testing import FakeClock
-from tests.kit.recorded import Odd
-from tests.kit.runs import WEEK
+from tests.kit.runs import WEEK, alone
 from tests.kit.waiting import State, Verdict, names, path, resume_run, waiting
 
 # -- questions inside nodes
@@ -46,19 +45,6 @@ async def test_a_node_that_asks_runs_again_with_its_answer(runner: Runner) -> No
     assert calls == ["work", "draft", "work", "work", "work"]
 
 
-async def test_questions_can_have_names_of_their_own(runner: Runner) -> None:
-    """name= is the name by which it is answered."""
-
-    async def work(ctx: Context) -> bool:
-        return await ctx.ask("Fine?", bool, name="editor")
-
-    graph = path(("work", work, "ok"))
-    run_id = await waiting(runner, graph)
-    assert names(await runner.waits(run_id)) == ["editor"]
-    await runner.answer(run_id, value=True, question="editor")
-    assert (await resume_run(runner, graph, run_id)).state.ok is True
-
-
 async def gathered(ctx: Context) -> str:
     """Ask twice at once."""
     both = await asyncio.gather(ctx.ask("one?", str), ctx.ask("two?", str))
@@ -90,15 +76,6 @@ async def test_two_questions_at_once_are_answered_in_any_order(
     assert {wait.question: wait.name for wait in result.waits} == {second: asked[second]}
     await runner.answer(result.run_id, second.upper(), question=asked[second])
     assert (await resume_run(runner, graph, result.run_id)).state.word == "ONE? TWO?"
-
-
-async def test_both_answers_at_once_cost_one_more_run_each(runner: Runner) -> None:
-    """Both answers can be given before the run continues."""
-    graph = path(("work", gathered, "word"))
-    run_id = await waiting(runner, graph)
-    for wait in await runner.waits(run_id):
-        await runner.answer(run_id, wait.question.upper(), question=wait.name)
-    assert (await resume_run(runner, graph, run_id)).state.word == "ONE? TWO?"
 
 
 async def test_a_node_that_asks_can_clean_up(runner: Runner) -> None:
@@ -164,9 +141,7 @@ async def test_the_time_of_an_answer_does_not_count_for_the_node(timed: Runner, 
     async def work(ctx: Context) -> str:
         return await ctx.ask("Well?", str)
 
-    graph = Graph("g", State)
-    graph.add_node("work", work, writes="word", timeout_seconds=60)
-    graph.add_path(START, "work", END)
+    graph = alone(State, work, "word", timeout_seconds=60, name="g")
     run_id = await waiting(timed, graph)
     clock.move(WEEK)
     await timed.answer(run_id, "x")
@@ -200,22 +175,6 @@ async def test_work_recorded_in_parallel_with_a_question_is_finished_first(runne
     await runner.answer(run.id, "x")
     assert (await resume_run(runner, graph, run.id)).state.word == "x slow"
     assert calls == ["slow"]
-
-
-async def test_an_answer_that_only_the_type_refuses_is_asked_for_again(runner: Runner) -> None:
-    """Its refusal is recorded, the question stays open, and the next answer counts."""
-
-    async def work(ctx: Context) -> Odd:
-        return await ctx.ask("A number?", Odd)
-
-    graph = path(("work", work, "odd"))
-    run_id = await waiting(runner, graph)
-    await runner.answer(run_id, {"n": 2})
-    result = await resume_run(runner, graph, run_id)
-    assert (result.status, names(result.waits)) == ("waiting", ["work"])
-    assert [step.kind for step in await runner.history(run_id) if step.kind == "refused"] == ["refused"]
-    await runner.answer(run_id, {"n": 5})
-    assert (await resume_run(runner, graph, run_id)).state.odd == Odd(n=5)
 
 
 async def test_questions_belong_to_the_event_loop(runner: Runner) -> None:

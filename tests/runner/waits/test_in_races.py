@@ -168,10 +168,7 @@ async def ask_by_one_name(item: int, ctx: Context) -> int:
 
 def same_names() -> Graph[State]:
     """Return a graph whose items all ask by one name."""
-    graph = Graph("names", State)
-    graph.add_node("work", ask_by_one_name, each={"item": "items"}, writes="answers")
-    graph.add_path(START, "work", END)
-    return graph
+    return alone(State, ask_by_one_name, "answers", each={"item": "items"}, name="names")
 
 
 async def test_two_answers_by_one_name_are_for_two_waits(runner: Runner) -> None:

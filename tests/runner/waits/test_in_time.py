@@ -8,58 +8,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ask, failed, value
+from graphengine import END, START, Context, Graph, RunFailed, Runner, ask, value
 from graphengine.errors import InputError, WaitTimeout
 from graphengine.testing import FakeClock
-from tests.kit.recorded import Odd
-from tests.kit.runs import SOON, WEEK
+from tests.kit.runs import SOON, WEEK, alone
 from tests.kit.waiting import State, forked, names, path, resume_run, shown, waiting
 
 # -- time
-
-
-async def test_a_default_is_used_when_the_time_is_over(timed: Runner, clock: FakeClock) -> None:
-    """Until then the run waits; after it, a resume takes the default."""
-    graph = path(("q", ask("Publish?", bool, timeout_seconds=WEEK, default=False), "ok"))
-    result = await timed.start(graph).result()
-    assert (result.status, result.waits[0].due_at) == ("waiting", 1000.0 + WEEK)
-    clock.move(WEEK - 1)
-    assert (await resume_run(timed, graph, result.run_id)).status == "waiting"
-    clock.move(1)
-    done = await resume_run(timed, graph, result.run_id)
-    assert (done.status, done.state.ok) == ("finished", False)
-
-
-async def test_without_a_default_the_node_fails_when_the_time_is_over(timed: Runner, clock: FakeClock) -> None:
-    """The kind is wait_timeout, which an edge with failed(WaitTimeout) matches."""
-    graph = Graph("g", State)
-    graph.add_node("q", ask("Publish?", bool, timeout_seconds=60), writes="ok")
-    graph.add_edge(START, "q")
-    run_id = await waiting(timed, (plain := graph_with_end(graph)))
-    clock.move(60)
-    with pytest.raises(RunFailed, match="no answer to 'Publish\\?' in time") as caught:
-        await resume_run(timed, plain, run_id)
-    assert caught.value.result.error is not None
-    assert caught.value.result.error.kind == "wait_timeout"
-
-
-def graph_with_end(graph: Graph[State]) -> Graph[State]:
-    """Return the graph with its edge to END."""
-    graph.add_edge("q", END)
-    return graph
-
-
-async def test_a_timeout_is_a_failure_like_any_other(timed: Runner, clock: FakeClock) -> None:
-    """An edge with failed(WaitTimeout) is taken."""
-    graph = Graph("g", State)
-    graph.add_node("q", ask("Publish?", bool, timeout_seconds=60), writes="ok")
-    graph.add_edge(START, "q")
-    graph.add_edge("q", END, when=failed(WaitTimeout), label="no answer")
-    graph.add_edge("q", END)
-    run_id = await waiting(timed, graph)
-    clock.move(60)
-    result = await resume_run(timed, graph, run_id)
-    assert result.label == "no answer"
 
 
 async def test_a_late_answer_is_refused(timed: Runner, clock: FakeClock) -> None:
@@ -73,32 +28,6 @@ async def test_a_late_answer_is_refused(timed: Runner, clock: FakeClock) -> None
     assert names((await resume_run(timed, graph, run_id)).waits) == ["more"]
     with pytest.raises(InputError, match="has no question named 'q'"):
         await timed.answer(run_id, value=True, question="q")
-
-
-@pytest.mark.parametrize("is_handled", [False, True])
-async def test_a_question_that_a_node_failed_of_is_asked_again(
-    timed: Runner, clock: FakeClock, *, is_handled: bool
-) -> None:
-    """A resume asks what nobody answered in time, unless the node handled that and failed of something else."""
-    failures = 1
-
-    async def work(ctx: Context) -> str:
-        nonlocal failures
-        try:
-            return await ctx.ask("Well?", timeout_seconds=60)
-        except WaitTimeout as error:
-            failures -= 1
-            if failures >= 0:
-                raise ValueError from None if is_handled else error
-        return "nothing"
-
-    graph = path(("work", work, "word"))
-    run_id = (await timed.start(graph).result()).run_id
-    clock.move(60)
-    with pytest.raises(RunFailed):
-        await resume_run(timed, graph, run_id)
-    result = await resume_run(timed, graph, run_id)
-    assert (result.status, result.state.word) == (("finished", "nothing") if is_handled else ("waiting", ""))
 
 
 async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock: FakeClock) -> None:
@@ -120,43 +49,6 @@ async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock
     clock.move(60)
     assert (await resume_run(timed, graph, run_id)).state.word == "nothing"
     assert seen == ["no answer to 'Two?' in time"]
-
-
-async def test_the_times_of_two_questions_continue_while_one_is_answered(timed: Runner, clock: FakeClock) -> None:
-    """The node runs again in between, and the other's time does not restart."""
-
-    async def work(ctx: Context) -> str:
-        return " ".join(
-            await asyncio.gather(
-                ctx.ask("one?", str, timeout_seconds=100, default="late"),
-                ctx.ask("two?", str, timeout_seconds=100, default="late"),
-            )
-        )
-
-    graph = path(("work", work, "word"))
-    result = await timed.start(graph).result()
-    clock.move(60)
-    await timed.answer(result.run_id, "x", question="work")
-    result = await resume_run(timed, graph, result.run_id)
-    assert [(wait.name, wait.due_at) for wait in result.waits] == [("work#2", 1100.0)]
-    clock.move(40)
-    assert (await resume_run(timed, graph, result.run_id)).state.word == "x late"
-
-
-async def test_a_refused_answer_does_not_extend_the_time(timed: Runner, clock: FakeClock) -> None:
-    """The question stays open under its name until its time is over."""
-
-    async def work(ctx: Context) -> str:
-        return str(await ctx.ask("An odd number?", Odd, timeout_seconds=100, default=Odd(n=9)))
-
-    graph = path(("work", work, "word"))
-    run_id = await waiting(timed, graph)
-    clock.move(60)
-    await timed.answer(run_id, {"n": 2})
-    result = await resume_run(timed, graph, run_id)
-    assert [(wait.name, wait.due_at) for wait in result.waits] == [("work", 1100.0)]
-    clock.move(40)
-    assert (await resume_run(timed, graph, run_id)).state.word == "n=9"
 
 
 async def test_sleep_and_sleep_until_wait_for_their_times(timed: Runner, clock: FakeClock) -> None:
@@ -230,61 +122,7 @@ async def test_a_run_that_sleeps_can_be_answered_meanwhile(timed: Runner) -> Non
     assert (done.status, done.state.log) == ("finished", ["rested", "x"])
 
 
-async def test_waiting_does_not_count_as_driven_time(timed: Runner, clock: FakeClock) -> None:
-    """Limits(seconds) limits work: a week of waiting, asleep or for an answer, is not included."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep(WEEK)
-        clock.move(2)
-        return "rested"
-
-    graph = path(("rest", rest, "word"), ("q", ask("Well?", bool), "ok"))
-    graph.limits = Limits(seconds=60)
-    run_id = await waiting(timed, graph)
-    clock.move(WEEK)
-    await timed.answer(run_id, value=True)
-    result = await resume_run(timed, graph, run_id)
-    assert (result.status, result.elapsed_seconds) == ("finished", 2.0)
-
-
 # -- pauses
-
-
-async def test_a_run_pauses_before_a_node_on_every_visit(runner: Runner) -> None:
-    """The node runs only after the answer True; no other answer is accepted."""
-    calls: list[int] = []
-
-    async def publish(log: list[str]) -> str:
-        calls.append(len(log))
-        return "published"
-
-    graph = Graph("g", State)
-    graph.add_node("publish", publish, writes="log")
-    graph.add_edge(START, "publish")
-    graph.add_edge("publish", END, when=value("log").length() >= 2)
-    graph.add_edge("publish", "publish")
-    run_id = await waiting(runner, graph, pause_before=["publish"])
-    (wait,) = await runner.waits(run_id)
-    assert (wait.name, wait.kind, wait.question) == ("publish", "pause", "paused before publish")
-    with pytest.raises(InputError):
-        await runner.answer(run_id, value=False)
-    assert calls == []
-    await runner.answer(run_id, value=True)
-    assert (await resume_run(runner, graph, run_id)).status == "waiting"
-    assert calls == [0]
-    await runner.answer(run_id, value=True)
-    assert (await resume_run(runner, graph, run_id)).state.log == ["published"] * 2
-
-
-async def test_a_run_pauses_inside_a_subgraph(runner: Runner) -> None:
-    """The pause has the node's path; elsewhere the same name is not paused."""
-    inner = path(("publish", lambda: "inner", "word"), name="article")
-    inner.result = "word"
-    graph = path(("publish", lambda: "outer", "log"), ("article", inner, "log"))
-    run_id = await waiting(runner, graph, pause_before=["article/publish"])
-    assert names(await runner.waits(run_id)) == ["article/publish"]
-    await runner.answer(run_id, value=True)
-    assert (await resume_run(runner, graph, run_id)).state.log == ["outer", "inner"]
 
 
 async def test_a_resume_can_pause_elsewhere(runner: Runner) -> None:
@@ -322,29 +160,11 @@ async def test_a_pause_before_a_map_is_one_pause(runner: Runner) -> None:
     async def look(item: str) -> bool:
         return item == "a"
 
-    graph = Graph("g", State)
-    graph.add_node("look", look, each={"item": "items"}, writes="answers")
-    graph.add_path(START, "look", END)
+    graph = alone(State, look, "answers", each={"item": "items"}, name="g", node="look")
     run_id = await waiting(runner, graph, pause_before=["look"])
     assert names(await runner.waits(run_id)) == ["look"]
     await runner.answer(run_id, value=True)
     assert (await resume_run(runner, graph, run_id)).state.answers == [True, False, False, False]
-
-
-async def test_waits_of_one_name_are_answered_one_after_another(runner: Runner) -> None:
-    """The items of a map all give their question the same name."""
-
-    async def work(item: str, ctx: Context) -> bool:
-        return await ctx.ask(f"{item}?", bool, name="editor")
-
-    graph = Graph("g", State)
-    graph.add_node("work", work, each={"item": "items"}, writes="answers")
-    graph.add_path(START, "work", END)
-    run_id = await waiting(runner, graph, state={"items": ["a", "b"]})
-    for given in (True, False):
-        await runner.answer(run_id, given, question="editor")
-        await resume_run(runner, graph, run_id)
-    assert (await resume_run(runner, graph, run_id)).state.answers == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -387,3 +207,29 @@ async def test_strict_models_and_aliases_are_types_of_answers(timed: Runner, clo
         run_id = await waiting(timed, graph)
         clock.move(60)
         assert (await resume_run(timed, graph, run_id)).state.word == repr(given)
+
+
+async def test_a_run_pauses_before_a_node_on_every_visit(runner: Runner) -> None:
+    """The node runs only after the answer True; no other answer is accepted."""
+    calls: list[int] = []
+
+    async def publish(log: list[str]) -> str:
+        calls.append(len(log))
+        return "published"
+
+    graph = Graph("g", State)
+    graph.add_node("publish", publish, writes="log")
+    graph.add_edge(START, "publish")
+    graph.add_edge("publish", END, when=value("log").length() >= 2)
+    graph.add_edge("publish", "publish")
+    run_id = await waiting(runner, graph, pause_before=["publish"])
+    (wait,) = await runner.waits(run_id)
+    assert (wait.name, wait.kind, wait.question) == ("publish", "pause", "paused before publish")
+    with pytest.raises(InputError):
+        await runner.answer(run_id, value=False)
+    assert calls == []
+    await runner.answer(run_id, value=True)
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
+    assert calls == [0]
+    await runner.answer(run_id, value=True)
+    assert (await resume_run(runner, graph, run_id)).state.log == ["published"] * 2

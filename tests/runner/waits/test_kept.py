@@ -43,16 +43,6 @@ async def test_an_answer_survives_restarts(database: Path | str) -> None:
     assert calls == ["draft"]
 
 
-async def test_two_runners_can_share_a_waiting_run(database: Path | str) -> None:
-    """One that did not start it answers and resumes it; the first sees the result."""
-    graph = path(("q", ask("Well?", str), "word"))
-    async with Runner(database) as first, Runner(database) as second:
-        run_id = await waiting(first, graph)
-        await second.answer(run_id, "x")
-        assert (await resume_run(second, graph, run_id)).state.word == "x"
-        assert (await resume_run(first, graph, run_id)).state.word == "x"
-
-
 async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(database: Path | str) -> None:
     """Here one arm works while the other's question is answered through the database."""
     leave = asyncio.Event()
@@ -96,18 +86,6 @@ async def test_a_sleeping_run_continues_in_another_process(database: Path | str)
     assert clock.now() == WEEK
 
 
-async def test_a_waiting_run_can_be_stopped_and_resumed(runner: Runner) -> None:
-    """A stopped run takes no answer; resumed it asks again."""
-    graph = path(("q", ask("Well?", str), "word"))
-    run_id = await waiting(runner, graph)
-    await runner.stop(run_id, "lunch")
-    assert (await runner.store.info(run_id)).status == "stopped"
-    result = await resume_run(runner, graph, run_id)
-    assert (result.status, names(result.waits)) == ("waiting", ["q"])
-    await runner.answer(run_id, "x")
-    assert (await resume_run(runner, graph, run_id)).state.word == "x"
-
-
 async def test_a_stopped_run_keeps_its_answer(runner: Runner) -> None:
     """An answer given before the stop counts after the resume."""
     graph = path(("q", ask("Well?", str), "word"))
@@ -115,22 +93,6 @@ async def test_a_stopped_run_keeps_its_answer(runner: Runner) -> None:
     await runner.stop(run_id)
     await runner.answer(run_id, "x")
     assert (await resume_run(runner, graph, run_id)).state.word == "x"
-
-
-async def test_a_sleeping_run_can_be_stopped(timed: Runner) -> None:
-    """Its result is there at once."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep_until(float("inf"))
-        return "rested"
-
-    run = timed.start(path(("rest", rest, "word")))
-    async for event in run.events():
-        if isinstance(event, StepRecorded) and event.step.kind == "waiting":
-            break
-    await timed.stop(run.id)
-    async with asyncio.timeout(SOON):
-        assert (await run.result()).status == "stopped"
 
 
 class Slow(MemoryStore):
@@ -201,37 +163,6 @@ async def test_a_run_is_released_whenever_its_last_node_ends(turns: int) -> None
         result = await runner.start(graph).result()
         assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["sleep", "ask"])
         assert (await runner.store.info(result.run_id)).driver is None
-
-
-async def test_a_branch_of_a_waiting_run_waits_separately(runner: Runner) -> None:
-    """Each of the two is answered by itself."""
-    graph = path(("q", ask("Publish {title}?", str), "word"))
-    run_id = await waiting(runner, graph)
-    at = len(await runner.history(run_id))
-    child = await runner.branch(graph, run_id, at, update={"title": "Bees"}).result()
-    assert (child.status, names(child.waits)) == ("waiting", ["q"])
-    await runner.answer(child.run_id, "child")
-    assert (await resume_run(runner, graph, child.run_id)).state.word == "child"
-    assert names(await runner.waits(run_id)) == ["q"]
-    await runner.answer(run_id, "parent")
-    assert (await resume_run(runner, graph, run_id)).state.word == "parent"
-
-
-async def test_the_branch_of_a_sleeper_keeps_its_time(timed: Runner, clock: FakeClock) -> None:
-    """A timer that has passed meanwhile is due at once."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep(WEEK)
-        return "rested"
-
-    graph = path(("rest", rest, "word"))
-    run = timed.start(graph)
-    await run.result()
-    waits = next(step.seq for step in await timed.history(run.id) if step.kind == "waiting")
-    before = clock.now()
-    async with asyncio.timeout(SOON):
-        assert (await timed.branch(graph, run.id, waits).result()).state.word == "rested"
-    assert clock.now() == before
 
 
 # -- the cost and the events of a waiting run
@@ -337,21 +268,3 @@ async def test_a_hundred_runs_may_wait_at_once(runner: Runner) -> None:
         await asyncio.gather(*(runner.answer(run.id, str(n)) for n, run in reversed(list(enumerate(runs)))))
         done = await asyncio.gather(*(runner.resume(graph, run.id).result() for run in runs))
     assert [result.state.word for result in done] == [str(n) for n in range(100)]
-
-
-async def test_many_sleepers_wake_at_their_times(timed: Runner, clock: FakeClock) -> None:
-    """Each of many sleepers wakes once, when its time has come."""
-    woke: dict[int, float] = {}
-
-    async def rest(title: str, ctx: Context) -> str:
-        await ctx.sleep_until(2000.0 + int(title))
-        assert int(title) not in woke
-        woke[int(title)] = clock.now()
-        return title
-
-    graph = path(("rest", rest, "word"))
-    runs = [timed.start(graph, {"title": str(n)}) for n in reversed(range(50))]
-    async with asyncio.timeout(30):
-        await asyncio.gather(*(run.result() for run in runs))
-    assert sorted(woke) == list(range(50))
-    assert all(at >= 2000.0 + number for number, at in woke.items())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, ask, changed, iterations, value
+from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, changed, iterations, value
 from graphengine.errors import InputError, UnknownRun
 from graphengine.graph.conditions import Condition
 from graphengine.reducers import append, merge
@@ -64,27 +64,6 @@ async def test_a_run_waits_for_a_message(runner: Runner) -> None:
     assert (await resume_run(runner, graph, result.run_id)).state.text == "yes"
 
 
-async def test_a_message_sent_before_it_is_awaited_is_kept(runner: Runner) -> None:
-    """Each message is received once, in the order of sending."""
-    graph = path(("q", ask("Ready?", bool), {"n": lambda result: 1}), ("hear", hear_three, "text"))
-    run_id = (await runner.start(graph).result()).run_id
-    for word in ("one", "two", "three", "four"):
-        await runner.send(run_id, "topic", word)
-    await runner.answer(run_id, value=True)
-    assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
-
-
-async def test_messages_and_waits_can_alternate(runner: Runner) -> None:
-    """One message comes before each resume."""
-    graph = path(("hear", hear_three, "text"))
-    run_id = (await runner.start(graph).result()).run_id
-    for word in ("one", "two"):
-        await runner.send(run_id, "topic", word)
-        assert (await resume_run(runner, graph, run_id)).status == "waiting"
-    await runner.send(run_id, "topic", "three")
-    assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
-
-
 async def test_a_key_sends_a_message_once(runner: Runner) -> None:
     """A caller that tries twice sends once, before and after the run has received it."""
     graph = path(("hear", hear_three, "text"))
@@ -138,40 +117,6 @@ async def test_a_message_that_json_cannot_carry_is_refused(runner: Runner) -> No
         await runner.send("unknown", "topic", 1)
 
 
-async def test_a_receive_has_a_timeout_and_a_default(timed: Runner, clock: FakeClock) -> None:
-    """They work as for a question; a message that came in time counts though the run is resumed later."""
-
-    async def work(ctx: Context) -> str:
-        return str(await ctx.receive("topic", str, timeout_seconds=60, default="nothing"))
-
-    graph = path(("work", work, "text"))
-    first, second = [(await timed.start(graph).result()).run_id for _ in range(2)]
-    clock.move(30)
-    await timed.send(first, "topic", "in time")
-    clock.move(30)
-    assert (await resume_run(timed, graph, first)).state.text == "in time"
-    assert (await resume_run(timed, graph, second)).state.text == "nothing"
-
-
-async def test_a_message_reaches_a_run_that_sleeps_here(timed: Runner) -> None:
-    """One arm sleeps without end, the other receives: the message is received at once."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep_until(float("inf"))
-        return "rested"
-
-    graph = Graph("g", State)
-    graph.add_node("rest", rest, writes="log")
-    graph.add_node("hear", hear, writes="log")
-    graph.add_fork(START, ["rest", "hear"], join=END, need=1)
-    graph.add_edge("rest", END)
-    graph.add_edge("hear", END)
-    result = await timed.start(graph).result()
-    assert result.status == "waiting"
-    await timed.send(result.run_id, "topic", "x")
-    assert (await resume_run(timed, graph, result.run_id)).state.log == ["x"]
-
-
 async def test_a_message_wakes_a_run_that_only_sleeps(timed: Runner, clock: FakeClock) -> None:
     """It is recorded and kept; the sleeper sleeps until its time."""
 
@@ -204,21 +149,6 @@ async def test_messages_survive_restarts(database: Path | str) -> None:
             await runner.send(run_id, "topic", word)
     async with Runner(database) as runner:
         assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
-
-
-async def test_a_branch_has_the_kept_messages_of_its_step(runner: Runner) -> None:
-    """It has none that came later, and none of its parent's inbox."""
-    graph = path(("q", ask("Ready?", bool), {"n": lambda result: 1}), ("hear", hear, "text"))
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.send(run_id, "topic", "kept")
-    await resume_run(runner, graph, run_id)
-    at = len(await runner.history(run_id))
-    await runner.send(run_id, "topic", "later")
-    child = await runner.branch(graph, run_id, at).result()
-    await runner.answer(child.run_id, value=True)
-    assert (await resume_run(runner, graph, child.run_id)).state.text == "kept"
-    await runner.answer(run_id, value=True)
-    assert (await resume_run(runner, graph, run_id)).state.text == "kept"
 
 
 # -- between nodes
@@ -263,40 +193,6 @@ async def test_a_sync_node_can_send(runner: Runner) -> None:
         assert (await runner.start(talking(speak)).result()).state.text == "a b c"
 
 
-async def test_an_attempt_that_fails_sends_nothing(timed: Runner) -> None:
-    """A failed attempt sends nothing; its retry sends once."""
-
-    async def speak(ctx: Context) -> int:
-        for word in "abc":
-            ctx.send("topic", f"{word}{ctx.attempt}")
-        if ctx.attempt == 1:
-            raise ValueError
-        return 3
-
-    graph = talking(speak, retry=Retry(attempts=2))
-    run = timed.start(graph)
-    async with asyncio.timeout(SOON):
-        assert (await run.result()).state.text == "a2 b2 c2"
-
-
-async def test_a_node_that_asks_sends_once(runner: Runner) -> None:
-    """The message is sent with the step that ends the node, not each time it runs."""
-
-    async def speak(ctx: Context) -> int:
-        for word in "abc":
-            ctx.send("topic", word)
-        await ctx.ask("Well?", bool)
-        return 3
-
-    graph = talking(speak)
-    result = await runner.start(graph).result()
-    assert sorted(wait.kind for wait in result.waits) == ["ask", "receive"]
-    await runner.answer(result.run_id, value=True)
-    assert (await resume_run(runner, graph, result.run_id)).state.text == "a b c"
-    sent = [said(step)["sent"] for step in await runner.history(result.run_id) if "sent" in said(step)]
-    assert len(sent) == 1
-
-
 async def test_a_node_cannot_send_what_json_cannot_carry(runner: Runner) -> None:
     """A node that sends what JSON cannot carry fails at the call."""
 
@@ -306,22 +202,6 @@ async def test_a_node_cannot_send_what_json_cannot_carry(runner: Runner) -> None
 
     with pytest.raises(RunFailed, match="not_recordable: JSON cannot carry the message"):
         await runner.start(path(("speak", speak, "n"))).result()
-
-
-async def test_items_can_send_messages(runner: Runner) -> None:
-    """Each message is sent when its item ends, and reaches a later node of the run."""
-
-    async def speak(item: str, ctx: Context) -> str:
-        ctx.send("topic", item)
-        return item
-
-    graph = Graph("g", State)
-    graph.add_node("speak", speak, each={"item": "items"}, concurrency=1, writes="items")
-    graph.add_node("hear", hear_three, writes="text")
-    graph.add_path(START, "speak", "hear", END)
-    async with asyncio.timeout(SOON):
-        result = await runner.start(graph, {"items": ["x", "y", "z"]}).result()
-    assert result.state.text == "x y z"
 
 
 async def test_two_arms_can_exchange_messages(runner: Runner) -> None:
@@ -354,22 +234,6 @@ async def test_two_arms_can_exchange_messages(runner: Runner) -> None:
     ]  # fmt: skip
 
 
-async def test_a_message_is_received_by_one(runner: Runner) -> None:
-    """If two nodes wait for one topic, two messages are needed."""
-    graph = Graph("g", State)
-    for arm in "ab":
-        graph.add_node(arm, hear, writes="log")
-        graph.add_edge(arm, END)
-    graph.add_fork(START, ["a", "b"], join=END)
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.send(run_id, "topic", "x")
-    result = await resume_run(runner, graph, run_id)
-    assert (result.status, len(result.waits)) == ("waiting", 1)
-    await runner.send(run_id, "topic", "y")
-    result = await resume_run(runner, graph, run_id)
-    assert sorted(result.state.log) == ["x", "y"]
-
-
 # -- a blackboard: agents run when their subject changed, until nothing changes any more
 
 
@@ -378,7 +242,6 @@ class Board(BaseModel):
     findings: Annotated[dict[str, str], merge] = {}
     draft: str = ""
     review: str = ""
-    seen: Annotated[list[str], append] = []
 
 
 def blackboard(agents: Mapping[str, tuple[str, Callable[..., Any], str]], name: str = "blackboard") -> Graph[Board]:
@@ -429,75 +292,6 @@ def board_of_three(log: list[str]) -> Graph[Board]:
             "review": ("draft", review, "review"),
         }
     )
-
-
-async def test_a_blackboard_runs_the_subscribers_of_what_changed(runner: Runner) -> None:
-    """The task leads to findings, to a draft, to its review; then nothing changes and the run is over."""
-    log: list[str] = []
-    graph = board_of_three(log)
-    async with asyncio.timeout(SOON):
-        result = await runner.start(graph, {"task": "ants"}).result()
-    assert log == ["research", "write", "review"]
-    assert (result.state.draft, result.state.review) == ("about ants", "more")
-    assert result.label == "nothing changes any more"
-
-
-async def test_agents_of_a_blackboard_that_feed_each_other_continue_until_they_agree(runner: Runner) -> None:
-    """The two subscribe to each other's field: each runs while the other's changes."""
-    log: list[str] = []
-
-    async def write(review: str) -> str:
-        log.append("write")
-        return "long"
-
-    async def review(draft: str) -> str:
-        log.append("review")
-        return "too short" if draft == "short" else "fine"
-
-    graph = blackboard({"write": ("review", write, "draft"), "review": ("draft", review, "review")})
-    async with asyncio.timeout(SOON):
-        result = await runner.start(graph, {"draft": "short"}).result()
-    assert log == ["review", "write", "review", "write"]
-    assert (result.state.draft, result.state.review, result.label) == ("long", "fine", "nothing changes any more")
-
-
-async def test_agents_that_never_agree_are_stopped(runner: Runner) -> None:
-    """A limit of the rounds is an ordinary condition."""
-
-    async def more(draft: str) -> str:
-        return f"{draft}."
-
-    graph = blackboard({"write": ("review", more, "draft"), "review": ("draft", more, "review")})
-    result = await runner.start(graph, {"draft": "x"}).result()
-    assert result.ending is not None
-    assert (result.label, result.ending.explanation) == (
-        "went round in circles",
-        "iterations of round 20 >= 20: yes",
-    )
-
-
-async def test_an_edge_can_be_taken_only_if_something_changed(runner: Runner) -> None:
-    """The comparison is with its source's last visit; if nothing changed, the run ends."""
-    found = iter([{"a": "1"}, {"b": "2"}, {}])
-    rounds: list[int] = []
-
-    async def look() -> dict[str, str]:
-        return next(found)
-
-    async def digest(findings: dict[str, str]) -> str:
-        rounds.append(len(findings))
-        return str(len(findings))
-
-    graph = Graph("g", Board)
-    graph.add_node("look", look, writes="findings")
-    graph.add_node("digest", digest, writes="seen")
-    graph.add_edge(START, "look")
-    graph.add_edge("look", "digest", when=changed("findings"))
-    graph.add_edge("look", END, label="nothing new")
-    graph.add_edge("digest", "look")
-    result = await runner.start(graph).result()
-    assert rounds == [1, 2]
-    assert result.label == "nothing new"
 
 
 async def test_a_blackboard_continues_in_another_process(database: Path | str) -> None:
@@ -563,3 +357,38 @@ async def test_events_run_their_subscribers(runner: Runner) -> None:
         "write: ants", "write: bees", "write: end",
         "review: draft of ants", "review: draft of bees", "review: end",
     ]  # fmt: skip
+
+
+async def test_a_message_is_received_by_one(runner: Runner) -> None:
+    """If two nodes wait for one topic, two messages are needed."""
+    graph = Graph("g", State)
+    for arm in "ab":
+        graph.add_node(arm, hear, writes="log")
+        graph.add_edge(arm, END)
+    graph.add_fork(START, ["a", "b"], join=END)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "topic", "x")
+    result = await resume_run(runner, graph, run_id)
+    assert (result.status, len(result.waits)) == ("waiting", 1)
+    await runner.send(run_id, "topic", "y")
+    result = await resume_run(runner, graph, run_id)
+    assert sorted(result.state.log) == ["x", "y"]
+
+
+async def test_a_message_reaches_a_run_that_sleeps_here(timed: Runner) -> None:
+    """One arm sleeps without end, the other receives: the message is received at once."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    graph = Graph("g", State)
+    graph.add_node("rest", rest, writes="log")
+    graph.add_node("hear", hear, writes="log")
+    graph.add_fork(START, ["rest", "hear"], join=END, need=1)
+    graph.add_edge("rest", END)
+    graph.add_edge("hear", END)
+    result = await timed.start(graph).result()
+    assert result.status == "waiting"
+    await timed.send(result.run_id, "topic", "x")
+    assert (await resume_run(timed, graph, result.run_id)).state.log == ["x"]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Retry, Runner, ask, choose, failed, value
+from graphengine import END, START, Context, Graph, Runner, ask, choose, failed
 from graphengine.errors import DefinitionError, InputError, UnknownRun
 from graphengine.runner.run_events import StepRecorded
 from graphengine.testing import FakeClock
@@ -75,14 +75,6 @@ async def test_an_answer_that_the_schema_refuses_raises(
     assert (await resume_run(runner, graph, run_id)).status == "waiting"
 
 
-async def test_a_long_question_is_named_by_its_first_line(runner: Runner) -> None:
-    """The error about an answer should not follow a page of question."""
-    result = await runner.start(path(("q", ask("Publish this?\nAnts\n\nAnts are many.", bool), "ok"))).result()
-    with pytest.raises(InputError) as refused:
-        await runner.answer(result.run_id, "maybe")
-    assert str(refused.value).startswith("this does not answer 'Publish this? …': 'maybe' is not yes or no")
-
-
 async def test_an_answer_that_only_the_type_refuses_is_recorded_as_refused(runner: Runner) -> None:
     """The run keeps waiting, and takes the next answer."""
     graph = path(("q", ask("A number?", Odd), "odd"))
@@ -141,22 +133,6 @@ async def test_of_two_answers_at_once_one_counts(runner: Runner) -> None:
     assert (await resume_run(runner, graph, run_id)).state.word == taken
 
 
-async def test_an_answer_counts_only_for_its_visit(runner: Runner) -> None:
-    """A question asked again is another question."""
-    graph = Graph("g", State)
-    graph.add_node("q", ask("Word?", str), writes="log")
-    graph.add_edge(START, "q")
-    graph.add_edge("q", END, when=value("log").length() >= 3)
-    graph.add_edge("q", "q")
-    run_id = await waiting(runner, graph)
-    for word in ("a", "b", "c"):
-        await runner.answer(run_id, word)
-        with pytest.raises(InputError, match="was answered already"):
-            await runner.answer(run_id, "again")
-        await resume_run(runner, graph, run_id)
-    assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
-
-
 async def test_a_function_can_make_the_question() -> None:
     """It reads fields, and can be one of several questions."""
     both = choose("title", {"Ants": ask(lambda title: f"{title.upper()}?", bool), "Bees": ask("No?", bool)})
@@ -200,15 +176,6 @@ async def test_questions_of_arms_are_answered_by_name_in_any_order(runner: Runne
     assert (result.status, result.state.log) == ("finished", ["A", "B", "C"])
 
 
-async def test_all_answers_can_be_given_before_the_run_continues(runner: Runner) -> None:
-    """All answers can be given before the run continues: one resume takes them all."""
-    graph = forked(*((arm, ask(f"{arm}?", str), "log") for arm in "abc"))
-    run_id = await waiting(runner, graph)
-    for arm in "bca":
-        await runner.answer(run_id, arm, question=arm)
-    assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
-
-
 async def test_an_arm_that_waits_is_answered_while_another_works(runner: Runner) -> None:
     """The run is driven, and the answer reaches it there."""
     begun, leave = asyncio.Event(), asyncio.Event()
@@ -232,31 +199,6 @@ async def test_an_arm_that_waits_is_answered_while_another_works(runner: Runner)
     leave.set()
     async with asyncio.timeout(SOON):
         assert (await run.result()).state.log == ["answered", "worked"]
-
-
-async def test_enough_answers_cancel_the_remaining_questions(runner: Runner) -> None:
-    """With need=1 the other question is closed and takes no answer."""
-    graph = forked(("a", ask("a?", str), "log"), ("b", ask("b?", str), "log"), need=1)
-    run_id = await waiting(runner, graph)
-    await runner.answer(run_id, "B", question="b")
-    result = await resume_run(runner, graph, run_id)
-    assert (result.status, result.state.log, result.waits) == ("finished", ["B"], [])
-
-
-async def test_items_of_a_map_ask_by_their_paths(runner: Runner) -> None:
-    """An example is `review[2]`; no more ask in parallel than can run; results are in item order."""
-    graph = Graph("map", State)
-    graph.add_node("review", ask("Is {item} fine?", bool), each={"item": "items"}, concurrency=3, writes="answers")
-    graph.add_path(START, "review", END)
-    result = await runner.start(graph).result()
-    assert names(result.waits) == ["review[0]", "review[1]", "review[2]"]
-    assert result.waits[1].question == "Is b fine?"
-    await runner.answer(result.run_id, value=False, question="review[1]")
-    result = await resume_run(runner, graph, result.run_id)
-    assert names(result.waits) == ["review[0]", "review[2]", "review[3]"]
-    for wait in reversed(names(result.waits)):
-        await runner.answer(result.run_id, value=True, question=wait)
-    assert (await resume_run(runner, graph, result.run_id)).state.answers == [True, False, True, True]
 
 
 @pytest.mark.parametrize("kind", ["answer", "message", "time"])
@@ -298,54 +240,3 @@ async def test_only_a_resume_with_nothing_else_to_do_retries_what_failed(
     assert effects == ["a"]
     done = await comes("b")
     assert (done.status, done.label, effects) == ("finished", "some failed", ["a", "b"])
-
-
-async def test_a_resume_that_retries_a_failed_part_renews_its_attempts(runner: Runner) -> None:
-    """Its sibling still waits, and nothing else is to be done."""
-    effects: list[str] = []
-
-    async def work(item: str, ctx: Context) -> bool:
-        if item == "b":
-            return await ctx.ask("b?", bool)
-        effects.append(item)
-        raise ValueError(item)
-
-    graph = Graph("g", State)
-    graph.add_node("each", work, each={"item": "items"}, writes="answers", retry=Retry(attempts=2, initial_seconds=0))
-    graph.add_path(START, "each", END)
-    run_id = await waiting(runner, graph, state=State(items=["a", "b"]))
-    assert effects == ["a"] * 2
-    assert (await resume_run(runner, graph, run_id)).status == "waiting"
-    assert effects == ["a"] * 4
-
-
-async def test_a_question_in_a_subgraph_has_its_path(runner: Runner) -> None:
-    """It is `article/approve`, at any depth."""
-    inner = path(("approve", ask("Publish {title}?", bool), "ok"), name="article")
-    inner.result = "ok"
-    middle = path(("article", inner, "ok"), name="middle")
-    middle.result = "ok"
-    outer = path(("round", middle, "ok"), name="outer")
-    run_id = await waiting(runner, outer, state={"title": "Bees"})
-    (wait,) = await runner.waits(run_id)
-    assert (wait.name, wait.question) == ("round/article/approve", "Publish Bees?")
-    await runner.answer(run_id, value=True, question="round/article/approve")
-    assert (await resume_run(runner, outer, run_id)).state.ok is True
-
-
-async def test_a_question_in_the_subgraph_of_an_item_has_the_items_path(runner: Runner) -> None:
-    """A question in the subgraph of an item has the path `review[1]/approve`."""
-    inner = path(("approve", ask("Publish {title}?", bool), "ok"), name="article")
-    inner.result = "ok"
-    graph = Graph("g", State)
-    graph.add_node("review", inner, each={"title_": "items"}, inputs={"title": "title_"}, writes="answers")
-    graph.add_path(START, "review", END)
-    run_id = await waiting(runner, graph, state={"items": ["x", "y"]})
-    waits = await runner.waits(run_id)
-    assert [(w.name, w.question) for w in waits] == [
-        ("review[0]/approve", "Publish x?"),
-        ("review[1]/approve", "Publish y?"),
-    ]
-    await runner.answer(run_id, value=False, question="review[1]/approve")
-    await runner.answer(run_id, value=True, question="review[0]/approve")
-    assert (await resume_run(runner, graph, run_id)).state.answers == [True, False]
