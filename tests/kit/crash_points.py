@@ -61,10 +61,10 @@ class Point(NamedTuple):
 def names() -> Sequence[str]:
     """Return the names of all points: before and after each method of `Store`, each commit and each task.
 
-    Without "after news", since a store that receives no announcements never returns from it.
+    Without "after notifications", since a store that receives no announcements never returns from it.
     """
     points = [f"{side} {what}" for what in (*CALLS, "commit", "task") for side in ("before", "after")]
-    return [name for name in points if name != "after news"]
+    return [name for name in points if name != "after notifications"]
 
 
 class CrashPoints:

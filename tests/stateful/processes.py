@@ -52,7 +52,7 @@ class Mortal:
                 self.witness.acknowledged(args[0])  # an append that is durable at once
                 return None
             future: asyncio.Future[Any] = asyncio.ensure_future(result)
-            self.pending += name != "news"  # it can wait forever, and nothing else waits for it
+            self.pending += name != "notifications"  # it can wait forever, and nothing else waits for it
             if name == "append":
                 self.writing.append(args[0])
             future.add_done_callback(lambda _: self._ended(name, args, future))
@@ -62,7 +62,7 @@ class Mortal:
 
     def _ended(self, name: str, args: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
         """Record the outcome of a call before its waiters learn of it."""
-        self.pending -= name != "news"
+        self.pending -= name != "notifications"
         if name == "append":
             self.writing.remove(args[0])
         if future.cancelled() or future.exception() is not None:
