@@ -1,4 +1,4 @@
-"""The guard in front of every request, and who can use a server: whoever has its token, or its own page.
+"""Check every request before it is served: a service asks for its token, a local page for its cookie.
 
 Two kinds of servers have different enemies:
 
@@ -22,6 +22,7 @@ import json
 import re
 import secrets
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -70,32 +71,34 @@ _PAGE_HEADERS: Final = (
 )
 
 
-class Access:
+class Access(ABC):
     """Who can use a server.
 
     Attributes:
         body_bytes: The largest body of a request.
+        send_less: The repair for a larger one.
         headers: Headers of every answer.
     """
 
     body_bytes: int = BODY_BYTES
+    send_less: ClassVar[str] = "send less"
     headers: ClassVar[Sequence[tuple[bytes, bytes]]] = (_NO_SNIFFING,)
 
+    @abstractmethod
     def check(self, scope: Scope, headers: Headers) -> None:
         """Check a request before its body is read.
 
         Raises:
             NotAuthorized, RequestInvalid: It is refused.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         """Check the body of a request; return the answer if it is a request of the guard's own, else None.
 
         Raises:
             NotAuthorized, RequestInvalid: It is refused.
         """
-        raise NotImplementedError
 
 
 class Guard:
@@ -130,8 +133,8 @@ class Guard:
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         most, declared = self._access.body_bytes, headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else None
-        repair = "send less, or start the service with a larger --body-bytes"
-        too_large = RequestInvalid(f"the body has more than {most} bytes", status=413, where="body", repair=repair)
+        message = f"the body has more than {most} bytes"
+        too_large = RequestInvalid(message, status=413, where="body", repair=self._access.send_less)
         if size is not None and size > most:
             raise too_large
         try:
@@ -160,10 +163,11 @@ class TokenAccess(Access):
     token: str = field(repr=False)
     webhook_key: bytes | None = field(default=None, repr=False)
     body_bytes: int = BODY_BYTES
+    send_less: ClassVar[str] = "send less, or start the service with a larger --body-bytes"
 
     def check(self, scope: Scope, headers: Headers) -> None:
-        """Check the token of a request that has no signature; /health needs none."""
-        if scope["path"] == "/health":
+        """Check the token of a request that has no signature; to read /health needs none."""
+        if scope["path"] == "/health" and scope["method"] in _READS:
             return
         if not self._is_by_signature(headers):
             scheme, _, token = headers.get("authorization", "").partition(" ")

@@ -24,7 +24,7 @@ _LATE_SECONDS: Final = 30.0
 
 
 class Health(Struct):
-    """Whether a worker or a service works. Whoever asks needs no token, so it names no runs.
+    """Whether a worker or a service works. It can be read without a token, so it names no runs.
 
     Attributes:
         status: Its status.

@@ -120,6 +120,7 @@ async def test_a_large_body_is_refused(app: ASGIApp) -> None:
     """A body above the limit is refused before it is parsed."""
     answer = await post(app, "/api/tag", {"id": "five", "add": ["x" * BODY_BYTES]}, cookie=await cookie(app))
     assert answer.status == 413
+    assert b"--body-bytes" not in answer.body  # an option that only the service has
 
 
 @pytest.mark.parametrize("act", ["answer", "send", "stop", "tag"])

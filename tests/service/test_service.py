@@ -37,6 +37,7 @@ def test_a_run_is_started_answered_and_returned(service: Service) -> None:
     assert set(service.opened) == {"schema", *Serving.__struct_fields__}
     assert service.opened["token"] is None
     assert service.call("GET", "/health", Authorization="") == (200, {"status": "working", "error": None})
+    assert service.call("POST", "/health", {}, Authorization="")[0] == 401  # before its body is read
     status, run = service.start("posts", {"title": "Tides"}, "?run_id=a/b&priority=3&key=ann&tag=x&tag=y")
     assert (status, run["run_id"], run["priority"], run["key"], run["tags"]) == (201, "a/b", 3, "ann", ["x", "y"])
     waiting = service.settled("a/b")

@@ -221,9 +221,9 @@ def is_signed(request: Request) -> bool:
 def delivery_of(request: Request) -> str | None:
     """Return the key that is the same when a request is sent again; None if it has none.
 
-    It is `Idempotency-Key`, the `webhook-id` of Standard Webhooks, or the `X-GitHub-Delivery` of GitHub. Who has no
-    token but a signed request of somebody else can change what the signature does not cover. So the key of a signed
-    request is the `webhook-id` of Standard Webhooks, which it covers, or GitHub's signature of the body.
+    It is `Idempotency-Key`, the `webhook-id` of Standard Webhooks, or the `X-GitHub-Delivery` of GitHub. An
+    attacker who captured a signed request can change what its signature does not cover. So the key of a signed request
+    is the `webhook-id` of Standard Webhooks, which it covers, or GitHub's signature of the body.
 
     Raises:
         InputError: It cannot be a part of the id of a run.
