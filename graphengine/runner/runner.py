@@ -237,7 +237,7 @@ class Runner(Records):
             given={} if state is None else state,
             limits=limits or graph.limits,
             after=after,
-            pause=pauses_of(plan, pause_before) if pause_before else (),
+            pause=pauses_of(plan, pause_before) if pause_before != () else (),
             tags=checked_tags(tags, "tags=") if tags != () else (),
             place=place,
         )

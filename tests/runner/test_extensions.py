@@ -125,7 +125,7 @@ async def test_what_an_extension_leaves_out_is_never_called(monkeypatch: pytest.
 
 
 async def test_what_fails_as_a_run_is_left_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The run has its result, and the other extensions are told too."""
+    """The run has its result, and the other extensions are called too."""
 
     class Fails(Notes):
         async def left(self) -> None:

@@ -136,6 +136,13 @@ async def test_a_resume_can_pause_elsewhere(runner: Runner) -> None:
     assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("paths", ["a", ""])
+async def test_a_text_is_no_list_of_nodes_to_pause_before(runner: Runner, paths: str) -> None:
+    """It would count as a list of its letters, or as none."""
+    with pytest.raises(InputError, match="pause_before"):
+        runner.start(path(("a", lambda: "a", "log")), pause_before=paths)
+
+
 async def test_a_resume_can_lift_a_pause(runner: Runner) -> None:
     """With another list, or an empty one, the run continues without an answer; a pause that is still listed stays."""
     graph = path(("a", lambda: "a", "log"), ("b", lambda: "b", "log"))
