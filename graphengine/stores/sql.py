@@ -214,7 +214,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Free the space of removed runs in short transactions; see `Store.sweep`."""
 
     def _announce(self) -> None:
-        """Let other processes look, unless the database itself tells them."""
+        """Wake the processes that wait for notifications, unless the database itself does."""
 
     async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Return what was taken, with what it needs."""

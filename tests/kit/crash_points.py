@@ -140,8 +140,11 @@ class CrashPoints:
 
         def for_steps(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
             """Watch the event loop's own connection, the only one that waits for nothing; leave the lease's alone."""
-            factory = sqlite3.Connection if busy_timeout_seconds else Watched
-            return connect(uri, busy_timeout_seconds=busy_timeout_seconds, factory=factory)
+            if busy_timeout_seconds:
+                return connect(uri, busy_timeout_seconds=busy_timeout_seconds)
+            return sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=0, factory=Watched
+            )
 
         class OfThread(Watched, worker.Connection):
             """The connection of a writing thread."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 from graphengine.errors import StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, checkpoints
-from graphengine.stores.sqlite.worker import connect
 from tests.conformance.store_kit import append, batch, new_run, step
 from tests.stores.support import OpenStore, content_of
 
@@ -93,7 +91,17 @@ async def test_no_process_commits_while_the_log_is_moved(store: SQLiteStore, mon
                         held.append(False)
             return super().execute(sql, *args)
 
-    monkeypatch.setattr(checkpoints, "connect", partial(connect, factory=Watched))
+    def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=busy_timeout_seconds,
+            factory=Watched,
+        )
+
+    monkeypatch.setattr(checkpoints, "connect", connect)
     await new_run(store)
     await steps_up_to(store, 100)
     assert held

@@ -47,22 +47,22 @@ PATIENCE_SECONDS: Final = 30.0
 _READERS: Final = 4
 _CLOSING_SECONDS: Final = 2.0
 _READS: Final = Reads(
-    reads.rows,
-    reads.info,
-    reads.infos,
-    reads.seqs,
-    reads.change_token,
-    reads.counts,
-    reads.ids,
-    reads.load,
-    reads.steps,
-    reads.runs,
-    reads.due,
-    reads.outline,
-    reads.inbox,
-    reads.branches,
-    reads.weigh,
-    reads.owners,
+    rows=reads.rows,
+    info=reads.info,
+    infos=reads.infos,
+    seqs=reads.seqs,
+    change_token=reads.change_token,
+    counts=reads.counts,
+    ids=reads.ids,
+    load=reads.load,
+    steps=reads.steps,
+    runs=reads.runs,
+    due=reads.due,
+    outline=reads.outline,
+    inbox=reads.inbox,
+    branches=reads.branches,
+    weigh=reads.weigh,
+    owners=reads.owners,
 )
 
 

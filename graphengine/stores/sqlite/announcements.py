@@ -33,10 +33,9 @@ class Announcements:
         self._count = 0
 
     def announce(self) -> None:
-        """Let other processes look."""
-        now = (
-            time.time_ns()
-        )  # to the nanosecond: a file system's own clock counts in milliseconds, and hides the second
+        """Announce once more: waiting processes read the database."""
+        # The file system's own clock counts in milliseconds: of two announcements within one, it would hide the second.
+        now = time.time_ns()
         with suppress(OSError):
             os.utime(self._folder, ns=(now, now))
 

@@ -55,22 +55,22 @@ BUSY_TIMEOUT_SECONDS: Final = 10.0
 _BRIEF_TIMEOUT: Final = "PRAGMA busy_timeout = 200"
 
 _READS: Final = Reads(
-    reads.rows,
-    reads.info,
-    reads.infos,
-    reads.seqs,
-    reads.change_token,
-    reads.counts,
-    reads.ids,
-    reads.load,
-    reads.steps,
-    reads.runs,
-    due,
-    reads.outline,
-    reads.inbox,
-    removal.branches,
-    removal.weigh,
-    taking.owners,
+    rows=reads.rows,
+    info=reads.info,
+    infos=reads.infos,
+    seqs=reads.seqs,
+    change_token=reads.change_token,
+    counts=reads.counts,
+    ids=reads.ids,
+    load=reads.load,
+    steps=reads.steps,
+    runs=reads.runs,
+    due=due,
+    outline=reads.outline,
+    inbox=reads.inbox,
+    branches=removal.branches,
+    weigh=removal.weigh,
+    owners=taking.owners,
 )
 
 

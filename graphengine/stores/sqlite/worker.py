@@ -29,19 +29,20 @@ T = TypeVar("T")
 _ENDS_SECONDS: Final = 5.0
 
 
-def connect(
-    uri: str, *, busy_timeout_seconds: float, factory: type[sqlite3.Connection] = sqlite3.Connection
-) -> sqlite3.Connection:
+# A name with damaged UTF-8 must not prevent the other rows of a list from being read.
+_TEXT: Final = partial(str, encoding="utf-8", errors="replace")
+
+
+def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     """Open a connection to a `file:` URI, in autocommit, for any thread; the first statement reads the file itself.
 
     Raises:
         sqlite3.Error: As by `sqlite3.connect`.
     """
     connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds, factory=factory
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds
     )
-    # A name with damaged UTF-8 must not prevent the other rows of a list from being read.
-    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    connection.text_factory = _TEXT
     return connection
 
 
@@ -55,8 +56,7 @@ class Connection(sqlite3.Connection):
     def __init__(self, pieces: deque[Callable[[sqlite3.Connection], None]], *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the arguments of sqlite3.connect
         self._pieces = pieces
-        # A name with damaged UTF-8 must not prevent the other rows of a list from being read.
-        self.text_factory = partial(str, encoding="utf-8", errors="replace")
+        self.text_factory = _TEXT
 
     def commit(self) -> None:
         """Run the oldest piece of work."""
