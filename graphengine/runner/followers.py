@@ -1,4 +1,4 @@
-"""Who is told about one run while it is driven here: followers of extensions, watchers, and the log of runs."""
+"""What one run notifies while it is driven here: followers of extensions, watchers, and the log of runs."""
 
 from __future__ import annotations
 
