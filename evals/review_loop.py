@@ -1,18 +1,17 @@
 """Scorers for the review loop: does a brief hold the facts that its task asks for, and does it keep to its sources?
 
-`graphengine eval review_loop --data evals/review_loop.jsonl --scorers evals/review_loop.py` runs the loop by rules on
-texts that no rule was tuned for; `--against anthropic` compares with language models. `JUDGED` adds a judge, which
+`graphengine eval review_loop --data evals/review_loop.jsonl --scorers evals/review_loop.py` runs it without a model on
+texts that nothing was tuned for; `--against anthropic` compares with language models. `JUDGED` adds a judge, which
 needs a model: `--scorers evals/review_loop.py:JUDGED --model answers=anthropic:claude-haiku-5-5`.
 """
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel
 
-from graphengine.briefs.article import Findings
-from graphengine.briefs.citing import passages_of
-from graphengine.briefs.draft import parse
-from graphengine.briefs.support import complaints
-from graphengine.briefs.text.words import count_words
 from graphengine.evaluation import Score, judge
+from nodes.citing import claims, doubtful
+from nodes.passages import Passage, size
 
 
 class Expected(BaseModel):
@@ -33,23 +32,18 @@ def facts(article: str, expected: Expected) -> Score:
     return Score(value=1 - len(missed) / len(expected.facts), why=f"it lacks {named}" if missed else "")
 
 
-def grounded(article: str, findings: Findings) -> Score:
-    """Score the share of the claims that a cited passage supports, with their figures and negations."""
-    passages = passages_of(findings)
-    claims = parse(article).claims()
-    wrong = [
-        claim.text
-        for claim in claims
-        if not any(not complaints(claim.text, text) for place in claim.citations for text in passages.get(place, []))
-    ]
-    return Score(
-        value=1 - len(wrong) / len(claims) if claims else 0.0, why=f"not supported: {wrong[0]}" if wrong else ""
-    )
+def grounded(article: str, findings: Sequence[Passage]) -> Score:
+    """Score the share of the sentences that cite a place and say, by their words, what is there."""
+    said = claims(article)
+    wrong = [claim.text for claim in said if not claim.places]
+    wrong += doubtful(article, findings)
+    share = max(0.0, 1 - len(wrong) / len(said)) if said else 0.0
+    return Score(value=share, why=f"not supported: {wrong[0]}" if wrong else "")
 
 
 def length(article: str, word_budget: int) -> Score:
     """Score 1 for a brief within its budget, and less the longer it is."""
-    words = count_words(article)
+    words = sum(size(claim.text) for claim in claims(article))
     return Score(value=min(1.0, word_budget / max(1, words)), why=f"{words} words of {word_budget}")
 
 

@@ -18,7 +18,6 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, Graph, Migration, Retry, TextFile, value
 from graphengine.briefs.article import Findings, Review
-from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node, Runnable, choose
 from graphengine.patterns import Board, Subscriber, blackboard
@@ -26,7 +25,8 @@ from graphengine.reducers import append, merge
 from nodes.board import agents as team
 from nodes.board.entries import Doubt, Gap, add_findings, written
 from nodes.board.rules import ask_again, is_looked_for, nothing
-from nodes.review.gathering import add_gathering
+from nodes.briefing.gathering import add_gathering
+from nodes.citing import sample
 
 ROUNDS = 20  # stops specialists that trigger each other for ever
 

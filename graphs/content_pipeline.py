@@ -21,10 +21,11 @@ from pydantic import BaseModel, Field
 from graphengine import END, FAIL, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
 from graphengine.briefs.article import Findings
 from graphengine.briefs.publishing import Cms, Listing, Published, Site, cms_at
-from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
+from nodes.briefing.gathering import add_gathering
+from nodes.citing import sample
 from nodes.press.agents import TEAM, Team
 from nodes.press.desk import (
     as_markdown,
@@ -38,7 +39,6 @@ from nodes.press.desk import (
     unedited,
 )
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
-from nodes.review.gathering import add_gathering
 
 ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap ones for the work, a strong one for the text

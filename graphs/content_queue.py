@@ -16,9 +16,9 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Failure, Graph, Limits, Retry, Runnable, iterations, value
-from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append, merge
+from nodes.citing import sample
 from nodes.press.agents import TEAM, Team
 from nodes.press.stages import Parcel
 

@@ -14,8 +14,8 @@ is used once, and the second run is refused before it does anything.
 from typing import Final, Literal, TypeAlias
 
 from graphengine import END, START, Context, Graph, Retry, value
-from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
+from nodes.citing import sample
 from nodes.press.agents import TEAM, Team
 from nodes.press.stages import Parcel
 

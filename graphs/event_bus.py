@@ -18,12 +18,12 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, START, Context, Failure, Graph, Runnable, TextFile, failed, iterations, value
 from graphengine.briefs.article import Findings, Review
-from graphengine.briefs.text.samples import sample
 from graphengine.reducers import append, extend, merge
 from nodes.board.entries import written
 from nodes.board.letters import CLOSED, Letter, found, inboxes, verdict
-from nodes.review.agents import researcher, reviewer, writer
-from nodes.review.gathering import add_gathering
+from nodes.briefing.agents import researcher, reviewer, writer
+from nodes.briefing.gathering import add_gathering
+from nodes.citing import sample
 
 READY = "research_complete"
 LETTERS = 20  # more letters mean that the agents go in circles

@@ -16,13 +16,13 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, Agent, Failure, Graph, Migration, Retry, TextFile, value
 from graphengine.briefs.article import Findings
-from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append
+from nodes.briefing.gathering import add_gathering
+from nodes.citing import sample
 from nodes.press.agents import editor, in_house, researcher, writer
 from nodes.press.desk import read_in_parts, unedited
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
-from nodes.review.gathering import add_gathering
 
 ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and edit, a strong one writes

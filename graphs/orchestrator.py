@@ -31,16 +31,16 @@ from graphengine import (
     value,
 )
 from graphengine.briefs.endings import with_note
-from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelError
 from graphengine.patterns import Job, Passage, orchestrator_workers, pipeline
 from graphengine.patterns.orchestrators import successes
 from graphengine.reducers import append, extend
+from nodes.briefing.gathering import add_gathering
+from nodes.citing import sample
 from nodes.orchestration.agents import WORKERS, planner, synthesiser, validator
 from nodes.orchestration.handover import Memory, Role, TeamMessage, Verdict, in_words, messages_of
 from nodes.orchestration.judging import no_further, take_stock
 from nodes.orchestration.recall import LOOKED_AT, remembered
-from nodes.review.gathering import add_gathering
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
 MOST_STEPS = 24  # of a plan, including steps of earlier attempts that still count

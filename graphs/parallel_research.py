@@ -16,14 +16,14 @@ from pydantic import Field
 from graphengine import END, START, Agent, Context, Graph, Retry, TextFile
 from graphengine.briefs.endings import with_notes
 from graphengine.briefs.excerpts import are_long, divide, lines_of, window_of
-from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node
 from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
+from nodes.briefing.gathering import gather
+from nodes.citing import sample
 from nodes.reading import agents as team
 from nodes.reading.agents import Job, Notes
-from nodes.review.gathering import gather
 
 CONCURRENCY = 8  # readers at a time
 TIMEOUT_SECONDS = 120.0  # of one reading, its retries not counted

@@ -13,7 +13,7 @@ from graphengine.briefs.article import Findings
 from graphengine.briefs.evidence import check_findings, numbered
 from nodes.board import rules as board_rules
 from nodes.board.entries import Doubt, Gap, with_doubts
-from nodes.review import agents as review_team
+from nodes.briefing import agents as review_team
 
 
 def pages(sources: Sequence[TextFile]) -> dict[str, str]:

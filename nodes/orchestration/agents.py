@@ -16,11 +16,11 @@ from graphengine.briefs.merging import merged
 from graphengine.briefs.publishing import CHARACTERS, TAGS
 from graphengine.patterns import Outcome, Step
 from graphengine.tools import calculate
+from nodes.briefing import agents as review_team
 from nodes.orchestration import judging, planning, specialists
 from nodes.orchestration import rules as workers
 from nodes.orchestration.handover import Memory, Role, Verdict, drafts_in, findings_in, why_failed
 from nodes.orchestration.rules import sources_for
-from nodes.review import agents as review_team
 
 WINDOW = Window(max_tokens=8000, keep=5)  # of the conversation so far, for a worker that is called again
 SUMMARY_WORDS = 150

@@ -18,11 +18,11 @@ from graphengine.briefs.draft import citations
 from graphengine.briefs.evidence import check_findings
 from graphengine.briefs.publishing import CHARACTERS, TAGS, Listing, Site
 from graphengine.briefs.text.words import count_words
+from nodes.briefing.agents import ask_researcher
 from nodes.orchestration import agents as orchestration
 from nodes.orchestration import specialists
 from nodes.press.rules import compose, enter, gather, tidy
 from nodes.press.stages import Edited, Manuscript
-from nodes.review.agents import ask_researcher
 
 MAX_FACTS = 24  # some 1,800 tokens as JSON, and more than a post of a thousand words can use
 LONGER = 1.1  # an editor that adds more than a tenth is writing

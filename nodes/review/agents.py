@@ -1,189 +1,275 @@
-"""The agents of the review loop: their prompts for a language model, and the rules used without one.
+"""The agents of the review loop: a researcher who quotes, a writer who cites, a reviewer who scores.
 
-A language model's answer is checked before it counts: facts must be in the sources at their places, a brief must cite
-facts and have their figures, and a verdict must agree with its score. A wrong answer goes back to the model with what
-is wrong. Each agent sees only what it needs, so that its question does not grow with the rounds of the loop.
+Each has a prompt for a language model, a check of its answers, and what stands in without a model: extraction, the
+quotations in order, and measured shares. That score says which share of what the sources hold on the points of the task
+is in the brief, by words. It is no judgement, and says so wherever it is shown.
 """
 
 from collections.abc import Sequence
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import Agent, TextFile
-from graphengine.agents.prompts import DATA_NOTE, block, labelled
-from graphengine.briefs import rubric
-from graphengine.briefs.article import Doubts, Findings, Review
-from graphengine.briefs.citing import check_brief
-from graphengine.briefs.doubts import doubt
-from graphengine.briefs.evidence import check_doubts, check_findings, numbered
-from graphengine.briefs.researcher import research
-from graphengine.briefs.reviewer import review
-from graphengine.briefs.text.words import stem_sequence
-from graphengine.briefs.writer import write
-
-EARLIER_REVIEWS = 3  # that a reviewer sees; more would not change its verdict
-SHOWN_POINTS = 8  # of each list of an earlier review
-SHOWN_CHARACTERS = 300  # of each point; a sentence or two
-
-_HOW_TO_QUOTE = (
-    "- A fact is one sentence of a source, word for word, without its markup. Take sentences that can be "
-    "understood alone. `file` is the path of the source and `line` the number of the line on which it begins; "
-    "the number and the bar before each line are not part of the text.\n"
+from graphengine.agents.prompts import DATA_NOTE, block
+from graphengine.errors import BadRequest
+from graphengine.models import web_search
+from nodes.citing import (
+    KNOWLEDGE,
+    Quotations,
+    check_brief,
+    check_quotations,
+    claims,
+    doubtful,
+    lines_of,
+    material,
+    points_of,
+    uncited,
 )
+from nodes.passages import Passage, words
+
+SHOWN_REVIEWS: Final = 2  # earlier ones that a reviewer sees
 
 
-def ask_researcher(task: str, sources: Sequence[TextFile]) -> str:
-    """Return the researcher's question: the topic, and the sources with numbered lines."""
-    return f"{_material(task, sources)}\n\nWhat do these sources say about the topic?"
+class Review(BaseModel):
+    """A review of a draft.
 
-
-def ask_sceptic(task: str, sources: Sequence[TextFile]) -> str:
-    """Return the sceptic's question: the same material, and the request for doubts."""
-    return f"{_material(task, sources)}\n\nWhat limits do these sources name, and what speaks against it?"
-
-
-def _material(task: str, sources: Sequence[TextFile]) -> str:
-    texts = {f"source_{number}": numbered(source) for number, source in enumerate(sources, start=1)}
-    return labelled({"topic": task, **texts})
-
-
-def ask_reviewer(task: str, findings: Findings, draft: str, history: Sequence[Review]) -> str:
-    """Return the reviewer's question: the draft, the findings, and the earlier reviews.
-
-    It has only the newest reviews, each reduced to its points in words, so that its length is bounded.
+    Attributes:
+        score: From 0, of no use, to 10, nothing to improve.
+        missing: The points of the task on which the draft says too little, in the words of the task, the weakest first.
+        issues: What else is to be improved, a sentence each.
+        summary: The verdict in a sentence or two.
+        shares: Without a model: for each point, the share of what the sources hold on it that the draft has, by words.
     """
-    return "\n\n".join(
-        (
-            f"Topic: {block('task', task)}",
-            f"Findings:\n{block('findings', findings)}",
-            f"Draft:\n{block('draft', draft)}",
-            f"Earlier reviews:\n{block('history', [_in_short(review) for review in history[-EARLIER_REVIEWS:]])}",
-        )
+
+    model_config = ConfigDict(frozen=True)
+
+    score: float = Field(ge=0, le=10)
+    missing: list[str] = []
+    issues: list[str] = []
+    summary: str = ""
+    shares: SkipJsonSchema[dict[str, float]] = {}
+
+
+# --- without a model --------------------------------------------------------------------------------------------------
+
+
+def extracted(
+    task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str, word_budget: int
+) -> Quotations:
+    """Quote the passages that answer the task as a whole; later, those on the points that the draft treats least."""
+    points = points_of(task, sources)
+    found = points.missing(_cited(task, sources, draft)) if findings else sorted(points.best(word_budget))
+    return Quotations(quotations=[points.index.passages[at] for at in found])
+
+
+def arranged(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], word_budget: int) -> str:
+    """Put together a brief of what was found, as much of each point as the budget allows."""
+    points = points_of(task, sources)
+    chosen = points.sorted_by_point(points.chosen(points.at(findings), word_budget))
+    rows = [f"# {points.title}"]
+    for point, passages in chosen.items():
+        rows += ["", f"## {point or 'Also in the sources'}", ""] if len(chosen) > 1 else [""]
+        rows += [f"- {' '.join(passage.text.split())} [{passage.place}]" for passage in passages]
+    unanswered = [f"> The sources do not answer: {point}" for point in points.unanswered]
+    return "\n".join([*rows, *([""] if unanswered else []), *unanswered, ""])
+
+
+def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str) -> Review:
+    """Measure how much of what the sources hold on each point is in the draft; remarks count against it."""
+    points, cited = points_of(task, sources), _cited(task, sources, draft)
+    shares = points.shares(cited)
+    issues = doubtful(draft, findings)
+    total = len(claims(draft))
+    score = round(10 * sum(shares) / len(shares) * (1 - min(1.0, len(issues) / total if total else 1.0)), 1)
+    by_point = {text: round(share, 2) for text, share in zip(points.texts, shares, strict=True)}
+    rows = [f"{share:4.0%}  {text}" for text, share in by_point.items()]
+    print(f"In the draft of what the sources hold, by words, not a judgement: {score:g} of 10", *rows, sep="\n")  # noqa: T201 - a reader of the run sees why it goes on
+    return Review(
+        score=score,
+        missing=[points.texts[at] for at in points.weak(cited)],
+        issues=[*issues, *(f"The sources do not answer: {point}" for point in points.unanswered)],
+        summary="By words, not a judgement: the share of what the sources hold on the points that is in the brief.",
+        shares=by_point,
     )
 
 
-def _in_short(review: Review) -> dict[str, object]:
-    """Return the parts of a review that a later one needs."""
-    lists = {
-        "issues": review.issues,
-        "missed_topics": review.missed_topics,
-        "suggestions": review.suggestions,
-        "mended": review.mended,
-    }
-    cut = {name: [point[:SHOWN_CHARACTERS] for point in points[:SHOWN_POINTS]] for name, points in lists.items()}
-    return {"score": review.score, **cut}
+def _cited(task: str, sources: Sequence[TextFile], draft: str) -> list[int]:
+    """Return the passages that a draft quotes at the places that it cites."""
+    points = points_of(task, sources)
+    quoted: dict[str, str] = {}
+    for claim in claims(draft):
+        for place in claim.places:
+            quoted[place] = f"{quoted.get(place, '')} {claim.text}"
+    passages = [each for each in points.index.passages if each.place in quoted]
+    return points.at(each for each in passages if set(words(each.text)) <= set(words(quoted[each.place])))
 
 
-def check_verdict(review: Review) -> None:
-    """Check that a review is consistent: its approval with its score, its issues with the ones it calls fixed.
+# --- with a model -----------------------------------------------------------------------------------------------------
 
-    Raises:
-        ValueError: It is not.
-    """
-    if review.approved != (review.score >= rubric.APPROVED_FROM):
-        message = (
-            f"approved is {review.approved} and the score is {review.score}, "
-            f"but a draft is approved from a score of {rubric.APPROVED_FROM} on, and below it is not"
+
+def ask_researcher(
+    task: str, sources: Sequence[TextFile], findings: Sequence[Passage], reviews: Sequence[Review]
+) -> str:
+    """Return the researcher's question: the sources, what was found before, and what the review misses."""
+    return "\n\n".join([material(task, sources), *_found(findings, reviews), "What do these sources say on the task?"])
+
+
+def ask_searcher(task: str, findings: Sequence[Passage], reviews: Sequence[Review]) -> str:
+    """Return the question of one without sources: the task, what was found before, and what the review misses."""
+    return "\n\n".join([f"Task: {block('task', task)}", *_found(findings, reviews)])
+
+
+def _found(findings: Sequence[Passage], reviews: Sequence[Review]) -> list[str]:
+    before = f"Found before, not to be given again:\n{block('found', lines_of(findings))}"
+    missing = reviews[-1].missing if reviews else []
+    wanted = f"The brief says too little on these points:\n{block('missing', _listed(missing))}"
+    return [*([before] if findings else []), *([wanted] if missing else [])]
+
+
+def ask_writer(task: str, findings: Sequence[Passage], word_budget: int, draft: str, reviews: Sequence[Review]) -> str:
+    """Return the writer's question: the findings, and from the second draft on the last one with its review."""
+    parts = [
+        f"Task: {block('task', task)}",
+        f"At most {word_budget} words.",
+        f"Findings:\n{block('findings', lines_of(findings))}",
+    ]
+    if draft and reviews:
+        parts += [
+            f"Your last draft:\n{block('draft', draft)}",
+            f"Its review:\n{block('review', _in_words(reviews[-1]))}",
+        ]
+    return "\n\n".join(parts)
+
+
+def ask_reviewer(task: str, findings: Sequence[Passage], draft: str, reviews: Sequence[Review]) -> str:
+    """Return the reviewer's question: the draft, the findings, what words show against it, and the last reviews."""
+    parts = [
+        f"Task: {block('task', task)}",
+        f"Findings:\n{block('findings', lines_of(findings))}",
+        f"Draft:\n{block('draft', draft)}",
+    ]
+    if doubts := [*doubtful(draft, findings), *(f"“{text}” cites nothing" for text in uncited(draft))]:
+        parts.append(
+            f"A comparison of words found these; look at each, none is proof:\n{block('remarks', _listed(doubts))}"
         )
-        raise ValueError(message)
-    mended = {tuple(stem_sequence(point)) for point in review.mended}
-    again = [issue for issue in review.issues if tuple(stem_sequence(issue)) in mended]
-    if again:
-        message = f"{again[0]!r} is both in issues and in mended: it belongs in one of them"
-        raise ValueError(message)
+    if reviews:
+        earlier = "\n\n".join(_in_words(review) for review in reviews[-SHOWN_REVIEWS:])
+        parts.append(f"Earlier reviews:\n{block('reviews', earlier)}")
+    return "\n\n".join(parts)
+
+
+def _in_words(review: Review) -> str:
+    missing = f"\nSays too little on:\n{_listed(review.missing)}" if review.missing else ""
+    issues = f"\nTo improve:\n{_listed(review.issues)}" if review.issues else ""
+    return f"{review.score:g} of 10. {review.summary}{missing}{issues}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return "\n".join(f"- {text}" for text in texts)
 
 
 researcher = Agent(
     "researcher",
     system=(
-        "You gather what is known about a topic from the sources you are given, and nothing else: "
-        "what you know yourself does not count here.\n"
-        f"{_HOW_TO_QUOTE}"
-        "- `rank` 1 is the fact that says most about the topic, 2 the next one, and so on over all facts.\n"
-        "- Sort the facts into three to six areas, in the order in which the sources treat them. `key_areas` names "
-        "the areas, `facts` has the facts of each, four to eight where there are so many, the most central first.\n"
-        "- `caveats` are facts that limit or warn, at most four.\n"
-        "- `key_terms` are up to twelve words, or pairs of words, that a text on the topic has to use.\n"
-        "- `sources` are the paths of what you read; `notes` say what a reader should know of the research itself, "
-        "for instance that a source has nothing to say.\n"
-        "Where the sources say nothing about the topic, leave areas and facts empty and say so in the notes.\n\n"
-        + DATA_NOTE
+        "You find what sources say on a task. Only the sources count, not what you know.\n"
+        "- Quote sentences word for word, without markup, that can be understood alone: `text`, with `file`, the name "
+        "of the source. Leave `line` and `heading` out.\n"
+        "- First what answers the task most directly, then figures, causes and conditions, and always what limits or "
+        "contradicts it. Cover every point of the task; ten to thirty quotations.\n"
+        "- `notes` name the points on which the sources say nothing.\n" + DATA_NOTE
     ),
     prompt=ask_researcher,
-    output=Findings,
-    check=check_findings,
-    max_tokens=16_384,
-    offline=research,
+    output=Quotations,
+    check=check_quotations,
+    max_tokens=8_192,
+    cache=True,
+    offline=extracted,
 )
 
-sceptic = Agent(
-    "sceptic",
+searcher = Agent(
+    "searcher",
     system=(
-        "You look for the other side of a topic in the sources you are given, and nothing else: what limits it, what "
-        "it costs, where it does not hold, what people get wrong about it, what speaks for doing otherwise.\n"
-        f"{_HOW_TO_QUOTE}"
-        "- `limits` are facts that limit, warn or name an exception, `objections` those that set something against "
-        "the topic: at most four of each, the weightiest first, with `rank` from 1 on over all of them.\n"
-        "- `notes` say what a reader should know of this search.\n"
-        "Leave both empty where the sources name nothing of the kind; do not make objections of your own.\n\n"
-        + DATA_NOTE
+        "You look up on the web what a task needs.\n"
+        "- Search for each point of the task, for figures, and for what limits or contradicts what you found. Prefer "
+        "standards, papers, manuals and those concerned to pages that repeat others.\n"
+        "- `quotations`: ten to thirty short statements of the pages, each with the address of its page as `file`. "
+        "Leave `line` and `heading` out. `notes` name the points on which you found nothing.\n" + DATA_NOTE
     ),
-    prompt=ask_sceptic,
-    output=Doubts,
-    check=check_doubts,
+    prompt=ask_searcher,
+    output=Quotations,
+    tools=[web_search()],
     max_tokens=8_192,
-    offline=doubt,
 )
+
+recaller = Agent(
+    "searcher",
+    system=(
+        "You write down what you know on a task; nothing can be looked up.\n"
+        "- `quotations`: ten to thirty short statements that you are sure of, figures and limits included, each with "
+        f"`file` {KNOWLEDGE!r}. Leave `line` and `heading` out. `notes` name what you do not know.\n" + DATA_NOTE
+    ),
+    prompt=ask_searcher,
+    output=Quotations,
+    max_tokens=8_192,
+)
+
+
+async def research(  # noqa: PLR0913 - what a researcher reads
+    task: str,
+    sources: Sequence[TextFile],
+    findings: Sequence[Passage],
+    draft: str,
+    word_budget: int,
+    reviews: Sequence[Review],
+) -> Quotations:
+    """Quote the sources; without any, search the web if the model's provider can, or else ask what the model knows."""
+    if sources:
+        return await researcher.run(
+            task=task, sources=sources, findings=findings, draft=draft, word_budget=word_budget, reviews=reviews
+        )
+    try:
+        return await searcher.run(task=task, findings=findings, reviews=reviews)
+    except BadRequest:  # its provider has no search
+        found = await recaller.run(task=task, findings=findings, reviews=reviews)
+        known = [each.model_copy(update={"file": KNOWLEDGE, "line": 0}) for each in found.quotations]
+        return found.model_copy(update={"quotations": known})
+
 
 writer = Agent(
     "writer",
     system=(
         "You write briefs for people who know the field and have little time.\n"
-        "- Everything you state rests on the findings. Put it into your own short sentences, of at most "
-        f"{rubric.LONG_WORDS} words, one to a line, and end each with the finding it rests on as [file:line].\n"
-        "- Where there are no findings, say in one sentence that the sources hold nothing on this, and stop.\n"
-        "- The form is Markdown: a title after #; a paragraph that says what the brief treats and, if the "
-        "notes of the findings say so, what was not read whole, without claims; "
-        "a section after ## for each area, with two claims or more; at the end ## Sources with a list of the files.\n"
-        "- Use the key terms where they fit, treat every area, say nothing twice, and keep to the number of words. "
-        "What a caveat limits is not stated without it.\n"
-        "- Where there are earlier briefs, do not go over their ground at length; the opening paragraph may name one "
-        "by its title. They are not evidence, and nothing rests on them.\n"
-        "- Where there is a last draft with its review, fix every point that the review names and leave the rest "
-        "as it is.\n"
+        "- Markdown: a title after #, then a section after ## for each point of the task, in short sentences of your "
+        "own words.\n"
+        "- End each sentence that rests on a finding with its place, as [file:line]. Do not state what no finding "
+        "says; a sentence that only leads on cites nothing. What limits a finding goes with it.\n"
+        "- If the findings do not answer a point, say so in one sentence.\n"
+        "- With a last draft, mend what its review names and keep the rest.\n"
         "Answer with the brief alone."
     ),
-    prompt=(
-        "Topic: {task}\nAt most {word_budget} words.\n\nFindings:\n{findings}\n\n"
-        "Earlier briefs on like subjects:\n{earlier}\n\nLast draft:\n{draft}\n\nIts review:\n{history[-1]}"
-    ),
+    prompt=ask_writer,
     check=check_brief,
-    max_tokens=16_384,
-    offline=write,
+    max_tokens=8_192,
+    cache=True,
+    offline=arranged,
 )
-
-REVIEWING = (
-    "You judge the draft of a brief by the findings it should rest on, which are all that counts as true here.\n"
-    "- `score` goes from 1 (of no use) to 10 (nothing to fix). Most of it is for content: areas and key terms "
-    "that are treated, claims that a finding supports. The rest is for form: short sentences, nothing said twice, "
-    f"a title, sections, sources. `approved` is whether the score is {rubric.APPROVED_FROM} or more. A draft with "
-    f"less than {rubric.SUPPORT_NEEDED:.0%} of its claims supported by what it cites scores "
-    f"{rubric.UNTRACEABLE_SCORE} at most.\n"
-    "- `issues` names each fault in a sentence, `suggestions` what to do about it. `missed_topics` are areas of "
-    "the findings that the draft leaves out, by their names.\n"
-    "- `remarks` has the faults once more for a program: words and topics as the findings have them, sentences as "
-    "the draft has them.\n"
-    "- `mended` names faults of earlier reviews that are gone. Do not raise again what has been fixed, and do "
-    "not ask now for the contrary of what you asked for then.\n"
-    "- `summary` is the verdict in a sentence or two. Leave out `points` and `measures`: they are for counts that "
-    "you do not make."
-)
-"""A reviewer's instructions, without the sentence on data that an agent adds if its prompt is a text."""
 
 reviewer = Agent(
     "reviewer",
-    system=f"{REVIEWING}\n\n{DATA_NOTE}",
+    system=(
+        "You review the draft of a brief against the findings on which it should rest; these alone count as true.\n"
+        "- `score`: 10 if nothing needs to be improved, 7 if it can be sent as it is, 4 if a point of the task is "
+        "missing or a claim is not supported, 1 if it is of no use.\n"
+        "- `missing`: points of the task on which it says less than the findings allow, in the words of the task.\n"
+        "- `issues`: each claim that goes beyond what it cites, each contradiction, repetition or unclear sentence, "
+        "with what to do. Do not ask for what the findings do not hold, nor again for what has been mended.\n"
+        "- `summary`: the verdict in a sentence.\n" + DATA_NOTE
+    ),
     prompt=ask_reviewer,
     output=Review,
-    check=check_verdict,
-    max_tokens=8_192,
-    offline=review,
+    max_tokens=4_096,
+    cache=True,
+    offline=measured,
 )

@@ -9,11 +9,11 @@ from typing import Any, get_args
 import pytest
 from pydantic_core import from_json, to_json
 
-from graphengine import Limits, RunFailed, Runner, ScriptedModel, __version__
+from graphengine import Limits, RunFailed, Runner, __version__
 from graphengine.engine.fold import fold
 from graphengine.engine.steps import Kind, Step
 from graphengine.engine.stored import from_record, to_record
-from graphengine.errors import AnswerRefused, UnknownRun
+from graphengine.errors import UnknownRun
 from graphengine.history.export import Exported, export_run, import_run, read_file, to_json_text
 from graphengine.history.load import load_snapshot
 from graphengine.stores.base import Store
@@ -21,9 +21,8 @@ from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.queries import latest_format
 from graphengine.testing import FakeClock, replay
-from graphs.review_loop import review_loop
 from tests.kit.facts import said
-from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded, reviewed
+from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded
 from tests.kit.recorded import GRAPHS, Workshop
 from tests.kit.session import place
 
@@ -76,50 +75,6 @@ def test_the_current_graph_replays_a_run(file: Path) -> None:
     assert not found.reasons
 
 
-async def test_a_run_of_an_older_version_is_reported_as_such() -> None:
-    """The current version does not replay runs of the loop's earlier versions, but those of its own."""
-    older = (1, "format_1/review_loop"), (2, "format_1/review_loop_2")
-    for version, name in older:
-        old = replay(review_loop(), FOLDER / f"{name}.json")
-        summary = f"recorded under version {version} of the graph, which a migration replaced since"
-        assert old.unchecked == {summary: old.steps}
-        assert f"none of its {old.steps} steps was checked" in str(old)
-    new = replay(review_loop(), await reviewed())
-    assert not any("version" in why for why in new.unchecked)
-
-
-@pytest.mark.parametrize(("at", "visits"), [(1, "recall doubt merge research"), (2, ""), (3, ""), (4, ""), (5, "")])
-async def test_a_run_of_an_older_version_continues_from_each_of_its_steps(at: int, visits: str) -> None:
-    """If its research was in progress it begins again, with both researchers; else it continues at its position."""
-    old = read_file(FOLDER / "format_1" / "review_loop.json")
-    async with Runner(clock=FakeClock(BEGAN + 86_400)) as runner:
-        await import_run(runner.store, old)
-        branch = runner.branch(review_loop(), "review_loop", at)
-        result = await branch.result()
-        steps = [step for step in await runner.history(branch.id) if step.seq > at and step.kind == "node"]
-    assert (result.status, result.label) == ("finished", "approved")
-    then, now = (  # the current rules name themselves otherwise
-        str(text).replace("This brief draws on", "Put together by rules from")
-        for text in (fold(old.steps).root.values["draft"], result.output)
-    )
-    kept = set(then.splitlines()) & set(now.splitlines())
-    assert len(kept) > 0.8 * len(set(then.splitlines()))  # the current rules keep what answers the task
-    done = {step.node for step in steps} - {"write", "review"}
-    assert done == set(visits.split())
-
-
-async def test_a_run_of_an_older_version_keeps_its_draft() -> None:
-    """Its writer refuses to revise under the current graph: the draft that was reviewed then is the result."""
-    old = read_file(FOLDER / "format_1" / "review_loop.json")
-    refusing = {"writer": ScriptedModel([AnswerRefused("no")])}
-    async with Runner(clock=FakeClock(BEGAN + 86_400), models=refusing) as runner:
-        await import_run(runner.store, old)
-        result = await runner.branch(review_loop(), "review_loop", 4).result()
-    draft = fold(old.steps[:3]).root.values["draft"]
-    assert (result.output, result.state.final_score) == (draft, 4)
-    assert draft != fold(old.steps).root.values["draft"]
-
-
 @EACH
 def test_an_imported_run_is_exported_unchanged(file: Path) -> None:
     """Export of an imported run gives the same file except for the version."""
@@ -130,15 +85,9 @@ def test_an_imported_run_is_exported_unchanged(file: Path) -> None:
 
 
 async def test_the_runs_are_recorded_the_same_today() -> None:
-    """The program that made the files records runs with the same steps, at the same times.
-
-    Of the review loop, whose rules and version have changed, only the visited nodes are compared.
-    """
+    """The program that made the files records runs with the same steps, at the same times."""
     for name, run in (await recorded()).items():
         kept = read_file(FOLDER / "format_1" / f"{name}.json")
-        if run.info.graph == "review_loop":
-            assert {step.node for step in run.steps} == {step.node for step in kept.steps}
-            continue
         assert [summary(step) for step in run.steps] == [summary(step) for step in kept.steps], name
 
 
@@ -161,7 +110,7 @@ async def test_a_kept_database_is_read_unchanged(dump: Path, tmp_path: Path) -> 
     """A database of an older format is upgraded when opened; every run loads and replays."""
     async with database_of(dump, tmp_path) as runner:
         infos = await runner.store.runs()
-        assert {info.id for info in infos} >= {*RUNS, "long", "long_branch", "queued"} - {"review_loop_2"}
+        assert {info.id for info in infos} >= {*RUNS, "long", "long_branch", "queued"} - {"review_loop"}
         queued, long = await runner.store.info("queued"), await runner.store.info("long")
         assert (queued.queue, queued.priority, queued.key, queued.queued) == ("slow", 2, "tenant", True)
         assert (long.tags, long.summary and long.summary.reason) == (("kept",), "no longer improving")

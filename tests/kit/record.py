@@ -15,10 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graphengine import Graph, Limits, RunFailed, Runner, TextFile, __version__
-from graphengine.briefs.article import Doubts, Findings
-from graphengine.briefs.doubts import doubt
-from graphengine.briefs.researcher import research
+from graphengine import Graph, Limits, RunFailed, Runner, __version__
 from graphengine.errors import StoreError
 from graphengine.history.export import Exported, export_run, import_run, to_json_text
 from graphengine.stores.base import Append, RunInfo
@@ -28,7 +25,6 @@ from graphengine.stores.sqlite.files import APPLICATION_ID
 from graphengine.stores.sqlite.queries import latest_format
 from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
-from nodes.review.agents import researcher, sceptic
 from tests.kit.facts import resaid, said
 from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
 
@@ -74,19 +70,11 @@ async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None 
 
 
 async def reviewed() -> Exported:
-    """Record the bundled workflow on its example, with the two researchers off threads so that their order is fixed."""
-
-    async def research_here(task: str, sources: list[TextFile]) -> Findings:
-        return research(task, sources)
-
-    async def doubt_here(task: str, sources: list[TextFile]) -> Doubts:
-        return doubt(task, sources)
-
-    graph = review_loop(researcher.but(offline=research_here), sceptic=sceptic.but(offline=doubt_here))
+    """Record the bundled workflow on its example."""
     store = MemoryStore()
     async with runner(store) as made:
-        await made.start(graph, example(), run_id="review_loop_2").result()
-        return await export_run(store, "review_loop_2")
+        await made.start(review_loop(), example(), run_id="review_loop").result()
+        return await export_run(store, "review_loop")
 
 
 async def answered() -> Exported:
@@ -195,7 +183,7 @@ async def stuck() -> Exported:
 
 
 RUNS: Mapping[str, Recording] = {
-    "review_loop_2": reviewed,
+    "review_loop": reviewed,
     "loop": lambda: ended("loop"),
     "fork": lambda: ended("fork"),
     "map": lambda: ended("map"),

@@ -8,7 +8,6 @@ from graphengine import Failure, TextFile
 from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.briefs.draft import parse
 from graphengine.briefs.evidence import check_findings
-from graphengine.briefs.text.samples import sample
 from nodes.board.agents import ask_scout, ask_skeptic, check_doubts
 from nodes.board.entries import Doubt, Gap, add_findings, by_turns, with_doubts, written
 from nodes.board.rules import (
@@ -23,6 +22,7 @@ from nodes.board.rules import (
     skeptic,
     surveyor,
 )
+from nodes.citing import sample
 from tests.briefs.conftest import TASKS, source
 
 

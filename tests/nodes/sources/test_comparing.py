@@ -1,0 +1,68 @@
+"""Remarks: each damage to a quotation is named, and no true sentence gets one."""
+
+import re
+from typing import Final
+
+import pytest
+
+from nodes.comparing import remarks
+from nodes.passages import read
+from tests.nodes.sources.test_passages import FILES, source
+
+SENTENCES: Final = [each.text for name in FILES if not name.endswith(".py") for each in read(source(name))]
+LONG: Final = [each for each in SENTENCES if len(each.split()) >= 6 and "\n" not in each]
+
+
+def test_a_quotation_gets_no_remark() -> None:
+    """Whole, or cut at an end."""
+    for text in LONG:
+        assert remarks(text, text) == []
+        assert remarks(" ".join(text.split()[:-1]).rstrip(",;:"), text) == [] or re.search(r"\b(not|no|kein)", text)
+
+
+def test_a_changed_figure_is_named() -> None:
+    """Times seven, in every sentence with a figure."""
+    for text in LONG:
+        if figure := re.search(r"(?<![\w.,:-])(\d+)(?![\w.,:-]*\d)", text):
+            changed = str(int(figure[1]) * 7 + 1)
+            assert any(changed in each for each in remarks(text.replace(figure[1], changed, 1), text)), text
+
+
+def test_a_lost_or_added_negation_is_named() -> None:
+    """Wherever it stands."""
+    for text in LONG:
+        parts = text.split()
+        if "not" in parts:
+            assert any("not" in each for each in remarks(" ".join(p for p in parts if p != "not"), text)), text
+        denied = [*parts[:3], "not", *parts[3:]]
+        assert any("not" in each for each in remarks(" ".join(denied), text)), text
+
+
+@pytest.mark.parametrize(
+    ("claim", "passage", "remark"),
+    [
+        ("Jones was met by Smith in May.", "Smith was met by Jones in May.", "another place"),
+        ("The fine was paid by Meyer.", "The fine was paid by the depot in March.", "the name Meyer"),
+        ("At least 30 orders were late.", "At most 30 orders were late.", "“least”"),
+        ("Bread rises all night.", "The loaf may be left to rise until the morning.", "“all”"),
+        ("Der Vertrag gilt immer.", "Der Vertrag gilt nicht immer.", "“nicht” was left out"),
+        ("Whales sing.", "The rent is due on the first of each month.", "little in common"),
+    ],
+)
+def test_what_differs_is_named(claim: str, passage: str, remark: str) -> None:
+    """Swapped names, other names, bounds, and claims that have nothing to do with what they cite."""
+    assert any(remark in each for each in remarks(claim, passage)), remarks(claim, passage)
+
+
+@pytest.mark.parametrize(
+    ("claim", "passage"),
+    [
+        ("Together they took 30 days.", "The first took 10 days, the second 20."),
+        ("The rent is 1,364 pounds a month.", "The monthly rent: 1364 pounds."),
+        ("It isn't shared.", "The state is not shared between processes."),
+        ("Twelve orders were late.", "The office found that 12 orders were late."),
+    ],
+)
+def test_a_paraphrase_gets_none(claim: str, passage: str) -> None:
+    """Sums, other forms of a number, and short forms are no differences."""
+    assert remarks(claim, passage) == []
