@@ -1,70 +1,55 @@
-"""The data passed between stages until a post is published: each stage's result has a type that the next one reads.
+"""The stages of the press: research, write, edit, list, each a node that reads and adds to a `Piece`.
 
-`graphengine.briefs.article.Findings`, then a `Manuscript`, an `Edited` text, a `Listing`, and at the end a `Post`; the
-last two are in `graphengine.briefs.publishing`. The limits of a post are constraints of these types: if a model's
-answer breaks one, the message says by how much.
+A researcher or a writer that fails for good fails its node. If the editor fails, the draft is kept as it is; if the
+publisher fails, there is no post, and the text is the result.
 """
 
-from typing import Final
+from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
+from graphengine import Agent, Failure, Retry
+from graphengine.errors import ModelTransient
+from graphengine.graph.definition import Node
+from nodes.citing import located, marked
+from nodes.passages import Passage
+from nodes.press.agents import editor, gather, publisher, writer
+from nodes.press.pieces import Edited, Listing
+from nodes.press.publishing import post_of
 
-from graphengine import Failure, TextFile
-from graphengine.briefs.article import Findings
-from graphengine.briefs.publishing import Listing, Site
-
-LEAST_WORDS: Final = 120
-"""Of a text: enough for a title, an introduction, a claim and its sources."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Manuscript(_Frozen):
-    """The writer's result.
-
-    Args:
-        text: The text as Markdown, its title after #.
-        open_questions: What was requested and could not be answered from the findings.
-    """
-
-    text: str = Field(min_length=1, pattern=r"\S")
-    open_questions: list[str] = []
+AGAIN = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
+MODELS = {  # cheap ones for the work, a strong one for the text; the researcher can quote sources without a model
+    "default": {"*": "placeholder", "researcher": "offline", "searcher": "offline"},
+    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
+    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
+}
 
 
-class Edited(_Frozen):
-    """The editor's result.
+def stages(
+    writer: Agent[str] = writer, editor: Agent[Edited] = editor, publisher: Agent[Listing] = publisher
+) -> dict[str, Node]:
+    """Return the stages with these agents."""
+    return {
+        "research": Node(gather, writes={"findings": located}, retry=AGAIN),
+        "write": Node(writer, writes={"draft": ".", "output": written}, retry=AGAIN),
+        "edit": Node(
+            editor,
+            writes={"draft": "text", "changes": "changes", "output": edited},
+            retry=AGAIN,
+            fallback=unedited,
+        ),
+        "list": Node(publisher, writes={"post": post_of}, retry=AGAIN, fallback=None),
+    }
 
-    Args:
-        text: The text as Markdown.
-        changes: The changes, or why there are none.
-        is_edited: False if the editor failed and this is the writer's text. Not part of a model's answer.
-    """
 
-    text: str = Field(min_length=1, pattern=r"\S")
-    changes: list[str] = []
-    is_edited: SkipJsonSchema[bool] = True
+def written(result: str, findings: Sequence[Passage]) -> str:
+    """Return a writer's text with a note on what rests on no source."""
+    return marked(result, findings)
 
 
-class Parcel(BaseModel):
-    """A piece on its way between agents that share no state: the order, and the result of each stage.
+def edited(result: Edited, findings: Sequence[Passage]) -> str:
+    """Return an editor's text with a note on what rests on no source."""
+    return marked(result.text, findings)
 
-    Args:
-        topic, sources, word_budget, wishes: The order.
-        site: The posts that are already published.
-        findings, manuscript, edited, listing: The results.
-        failure: Why a stage failed; the later stages skip the piece.
-    """
 
-    topic: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []
-    word_budget: int = Field(default=400, ge=LEAST_WORDS)
-    wishes: list[str] = []
-    site: Site = Site()
-    findings: Findings = Findings()
-    manuscript: Manuscript | None = None
-    edited: Edited | None = None
-    listing: Listing | None = None
-    failure: Failure | None = None
+def unedited(draft: str, error: Failure) -> Edited:
+    """Return the draft as it is, for an editor that failed."""
+    return Edited(text=draft, changes=[f"None: the editor failed ({error.kind})."])
