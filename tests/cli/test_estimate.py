@@ -111,7 +111,10 @@ def test_rules_cost_nothing(command: Callable[..., str]) -> None:
 def test_a_placeholder_has_no_expected_cost(command: Callable[..., str], tmp_path: Path) -> None:
     """Only the most that the answers may cost is shown; without a limit of their length not even that."""
     file = tmp_path / "talk.py"
-    for limit, last in (("max_tokens=1000", "expected cost: at most 0.0"), ("", "expected cost: unknown, because one, two has no max_tokens")):
+    for limit, last in (
+        ("max_tokens=1000", "expected cost: at most 0.0"),
+        ("", "because one, two has no max_tokens"),
+    ):
         file.write_text(TALK.replace("LIMIT", limit))
         lines = command(str(file), "--model", "anthropic:claude-haiku-4-5")
         assert last in lines
