@@ -329,7 +329,7 @@ def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch
     assert "--model anthropic " in found.stderr.partition("resume: ")[2]
     done = invoke("resume", "r", "--graph", LOOP, "--model", "offline", "--db", "runs.db")
     assert (done.exit_code, "finished [approved]" in done.stderr) == (0, True)
-    assert "offline: rule-based agents, no language model" in done.stderr
+    assert "offline: rules or placeholders answered, no language model" in done.stderr
 
 
 def test_a_server_that_is_down_is_retried_and_then_reported(
@@ -385,7 +385,7 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     assert edge.received()[0].turns[-1].text == "Answer: <first>who knows</first>"
     alone = invoke("run", "asking", "--model", "answerer=offline", "--model", "cheap")
     assert alone.stdout == "so\n"
-    assert "offline: rule-based agents, no language model" in alone.stderr
+    assert "offline: rules or placeholders answered, no language model" in alone.stderr
 
 
 def test_a_file_with_invalid_sets_is_reported(folder: Path, invoke: Invoke) -> None:
