@@ -20,37 +20,12 @@ from pydantic import AfterValidator, Field
 from graphengine import END, FAIL, START, Agent, Failure, Graph, Retry, ask, iterations, value
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
-<<<<<<< HEAD
 from nodes.citing import doubtful, sample, uncited
 from nodes.passages import Passage, size
 from nodes.press.agents import editor, publisher, writer
 from nodes.press.pieces import Edited, Listing, Piece, Post
 from nodes.press.publishing import NotSent, check_site, is_address, publish_file, publish_webhook, titles_in
 from nodes.press.stages import AGAIN, MODELS, stages
-=======
-from nodes.briefing.gathering import add_gathering
-from nodes.citing import sample
-from nodes.press.agents import TEAM, Team
-from nodes.press.desk import (
-    as_markdown,
-    form_of,
-    looks,
-    notes_of,
-    output_of,
-    publishes,
-    question,
-    read_in_parts,
-    unedited,
-)
-from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
-
-MODELS = {  # cheap ones for the work, a strong one for the text
-    "default": {"*": "offline"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
-PLACE: Final = "published"  # the folder used as a site
->>>>>>> qc
 
 
 class Order(Piece):

@@ -26,14 +26,6 @@ from nodes.press.pieces import Piece
 from nodes.press.publishing import page_of, save
 from nodes.press.stages import MODELS, stages
 
-<<<<<<< HEAD
-=======
-MODELS = {
-    "default": {"*": "offline"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
->>>>>>> qc
 CLOSE: Final = "close"  # the last message of each queue
 PIECES: Final = 200  # per run, with some 15 steps each; start another run for more, so that no log grows without bound
 
