@@ -1,15 +1,14 @@
 """Four consumers, each with a queue of its own, work on many pieces: while one is written the next is researched.
 
 `graphengine run content_queue` runs it on two orders and closes. With `--input stays_open=true` it waits for more:
-`graphengine send RUN research '{"topic": "…", "sources": [{"path": "a.md", "text": "…"}]}'` from any process,
-`graphengine worker` processes what arrived, and `graphengine send RUN research '"close"'` lets it finish. Without a
-model it is a dry run: the researcher quotes the sources, and placeholders stand for all other answers.
+`graphengine send RUN research '{"task": "…", "sources": [{"path": "a.md", "text": "…"}]}'` from any process,
+`graphengine worker` processes what arrived, and `graphengine send RUN research '"close"'` lets it finish. Each finished
+piece is shown at once, and with `--input folder=pieces` it is a file there. Without a model it is a dry run: the
+sources are quoted, and placeholders stand for all other answers.
 
-A queue is a topic of the run's messages: each message is kept until taken, taken once, and in order. A consumer takes a
-piece, has its agent work on it and passes it on; the message is sent with the step that made it, so a process that dies
-loses none and sends none twice. A piece that fails travels on with its `failure`, and the queue continues. Each finished
-piece is a file in `folder` at once, while the run goes on. If no model can be called, the run fails, and a resume
-continues with the same pieces.
+A queue is a topic of the run's messages: each message is kept until taken, taken once, and in order. A message is sent
+with the step that made it, so a process that dies loses none and sends none twice. A piece that fails travels on with
+its `failure`, and the queue continues; if no model can be called, the run fails, and a resume continues with the piece.
 """
 
 import asyncio
@@ -22,15 +21,15 @@ from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.graph.definition import Node
 from graphengine.reducers import append
 from nodes.citing import sample
-from nodes.press.pieces import Piece
+from nodes.press import agents as press
 from nodes.press.publishing import page_of, save
-from nodes.press.stages import MODELS, stages
 
+MODELS = press.MODELS
 CLOSE: Final = "close"  # the last message of each queue
 PIECES: Final = 200  # per run, with some 15 steps each; start another run for more, so that no log grows without bound
 
 
-class Parcel(Piece):
+class Parcel(press.Piece):
     """A piece on its way; after a failure the later consumers pass it on as it is."""
 
     failure: Failure | None = None
@@ -39,18 +38,18 @@ class Parcel(Piece):
 class Bench(Parcel):
     """The state of a consumer: its current piece."""
 
-    topic: str = ""
+    task: str = ""
     is_closed: bool = False
 
 
 class Queue(BaseModel):
-    """The state: the initial orders, and what was finished: a file for each piece, or why there is none."""
+    """The state: the initial orders, and the texts of what was finished, or why there is none."""
 
     orders: list[Parcel] = []
     stays_open: bool = False
-    folder: str = "pieces"
+    folder: str = ""
     parcels: Annotated[list[Parcel], append] = []
-    finished: Annotated[list[str], append] = []
+    texts: Annotated[list[str], append] = []
     is_closed: bool = False
 
 
@@ -62,8 +61,9 @@ def consumer(stage: Node, own: str, following: str, pieces: int) -> Graph[Bench]
         return {"is_closed": True} if parcel is None else dict(parcel)
 
     def hand_on(state: Bench, error: Failure | None, ctx: Context) -> None:
-        fields = {name: getattr(state, name) for name in Parcel.model_fields}
-        ctx.send(following, CLOSE if state.is_closed else Parcel(**fields | ({"failure": error} if error else {})))
+        parcel = Parcel(**{name: getattr(state, name) for name in Parcel.model_fields})
+        parcel.failure = parcel.failure or error
+        ctx.send(following, CLOSE if state.is_closed else parcel)
 
     graph = Graph("consumer", Bench, result="is_closed")
     unusable = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # those fail the run, and can be resumed
@@ -73,30 +73,29 @@ def consumer(stage: Node, own: str, following: str, pieces: int) -> Graph[Bench]
     graph.add_node("hand_on", hand_on)
     graph.add_edge(START, "take")
     graph.add_edge("take", "hand_on", when=is_closed | ~value("failure").is_none())
-    graph.add_edge("take", "work")
+    graph.add_path("take", "work", "hand_on")
     graph.add_edge("work", "hand_on", when=unusable, label="failed")
-    graph.add_edge("work", "hand_on")
     graph.add_edge("hand_on", END, when=is_closed, label="closed")
     graph.add_edge("hand_on", END, when=iterations("hand_on") >= pieces, label="enough")
-    graph.add_edge("hand_on", "take")
+    graph.add_path("hand_on", "take")
     return graph
 
 
-def content_queue(work: dict[str, Node] | None = None, *, pieces: int = PIECES) -> Graph[Queue]:
-    """Return the graph of the consumers in parallel, one for each stage, for at most this many pieces."""
-    work = work or stages()
-    graph = Graph("content_queue", Queue, result="finished", limits=Limits(steps=15 * pieces + 10))
+def content_queue(*, pieces: int = PIECES) -> Graph[Queue]:
+    """Return the graph of a consumer for each stage, in parallel, for at most this many pieces."""
+    work = press.stages()
     queues = [*work, "collect"]
+    graph = Graph("content_queue", Queue, result="texts", limits=Limits(steps=15 * pieces + 10))
     graph.add_node("order", order)
     graph.add_edge(START, "order")
     graph.add_fork("order", queues, join=END)
     for (name, stage), following in zip(work.items(), queues[1:], strict=True):
         graph.add_node(name, consumer(stage, name, following, pieces), inputs={}, writes={})
         graph.add_edge(name, END)
-    graph.add_node("collect", collect, writes=("parcels", "finished", "is_closed"))
+    graph.add_node("collect", collect, writes=("parcels", "texts", "is_closed"))
     graph.add_edge("collect", END, when=value("is_closed").is_true(), label="closed")
     graph.add_edge("collect", END, when=iterations("collect") >= pieces, label="enough")
-    graph.add_edge("collect", "collect")
+    graph.add_path("collect", "collect")
     return graph
 
 
@@ -107,19 +106,17 @@ def order(orders: list[Parcel], stays_open: bool, ctx: Context) -> None:  # noqa
 
 
 async def collect(folder: str, ctx: Context) -> dict[str, object]:
-    """Take the next piece, write its file, and show where it is."""
+    """Take the next finished piece and show it, while the run goes on."""
     parcel = await received("collect", ctx)
     if parcel is None:
         return {"is_closed": True}
-    if parcel.failure:
-        line = f"{parcel.topic}: {parcel.failure.message}"
-    else:
-        title, page = (
-            (parcel.post.title, page_of(parcel.post, ctx.now())) if parcel.post else (parcel.topic, parcel.output)
-        )
-        line = await asyncio.to_thread(save, folder, title, page, ctx.idempotency_key)
-    ctx.emit(line, record=True)
-    return {"parcels": parcel, "finished": line}
+    text = parcel.output if parcel.failure is None else f"{parcel.task}: {parcel.failure.message}"
+    shown = text
+    if folder and parcel.output:
+        page = page_of(parcel.post, ctx.now()) if parcel.post else parcel.output
+        shown = await asyncio.to_thread(save, folder, parcel.task, page, ctx.idempotency_key)
+    ctx.emit(shown, record=True)
+    return {"parcels": parcel, "texts": text}
 
 
 async def received(queue: str, ctx: Context) -> Parcel | None:
@@ -130,11 +127,9 @@ async def received(queue: str, ctx: Context) -> Parcel | None:
 
 def example() -> Queue:
     """Return the input of an example run: two orders with the same sources."""
-    _, texts = sample("write_ahead_log")
-    topics = ["How recovery replays a log after a crash", "What a commit costs"]
-    return Queue(orders=[Parcel(topic=topic, sources=texts) for topic in topics])
+    _, sources = sample("write_ahead_log")
+    tasks = ["How recovery replays a log after a crash", "What a commit costs"]
+    return Queue(orders=[Parcel(task=task, sources=sources) for task in tasks])
 
-
-__all__ = ["MODELS", "content_queue", "example"]
 
 graph = content_queue()

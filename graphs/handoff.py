@@ -1,8 +1,8 @@
 """Research, write, edit: agents in a row that pass typed values to each other, with failures kept next to them.
 
-`graphengine run handoff` runs it on an example; `--input topic=…` and `--input sources=@file.md` on your own texts.
-Without a model it is a dry run: the researcher quotes the sources, and placeholders stand for all other answers.
-`--model anthropic` or `--model openai` selects a set of `MODELS`; a topic is then enough.
+`graphengine run handoff` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
+Without a model it is a dry run: the sources are quoted, and placeholders stand for all other answers. `--model
+anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough.
 
 If nothing is found, the run fails before a writer costs anything. If the editor fails, the draft is the result and the
 failure is in `errors`. A researcher or a writer without a usable answer fails the run: `graphengine resume` continues
@@ -11,23 +11,26 @@ there, with another model for example.
 
 from typing import Annotated
 
+from pydantic import Field
+
 from graphengine import END, FAIL, START, Agent, Failure, Graph, value
 from graphengine.reducers import append
 from nodes.citing import sample
-from nodes.press.agents import editor, writer
-from nodes.press.pieces import Edited, Piece
-from nodes.press.stages import MODELS, stages
+from nodes.press import agents as press
+from nodes.press.agents import Edited, Piece
+
+MODELS = press.MODELS
 
 
 class Handoff(Piece):
     """The state: a piece, to which each agent adds what the next one reads, and what failed."""
 
-    errors: Annotated[list[Failure], append] = []
+    errors: Annotated[list[Failure], append] = Field(default_factory=list)
 
 
-def handoff(writer: Agent[str] = writer, editor: Agent[Edited] | None = editor) -> Graph[Handoff]:
+def handoff(writer: Agent[str] = press.writer, editor: Agent[Edited] | None = press.editor) -> Graph[Handoff]:
     """Return the row with these agents; without an editor it is a row of two."""
-    team = stages(writer, editor) if editor else stages(writer)
+    team = press.stages(writer, editor or press.editor)
     graph = Graph("handoff", Handoff, result="output", collect_errors="errors")
     graph.add_node("research", team["research"])
     graph.add_node("write", team["write"])
@@ -44,10 +47,8 @@ def handoff(writer: Agent[str] = writer, editor: Agent[Edited] | None = editor) 
 
 def example() -> Handoff:
     """Return the input of an example run."""
-    topic, texts = sample("write_ahead_log")
-    return Handoff(topic=topic, sources=texts)
+    task, sources = sample("write_ahead_log")
+    return Handoff(task=task, sources=sources)
 
-
-__all__ = ["MODELS", "example", "handoff"]
 
 graph = handoff()

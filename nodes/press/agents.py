@@ -1,54 +1,59 @@
-"""The agents of the press: one researcher for all workflows, a writer, an editor and a publisher.
+"""The press: its agents, its stages, and the piece that passes from one to the next.
 
-Each reads what its job needs and no more: the editor no source, the publisher no findings. No model can publish, since
-none has a tool. What a check refuses is sent back to the model; a refusal or a remark never counts as a text.
+Each agent reads what its job needs and no more, and none has a tool, so no model can publish. What a check refuses is
+sent back to the model; a refusal or a remark never counts as a text.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-from graphengine import Agent, TextFile
-from graphengine.agents.prompts import DATA_NOTE, block
-from nodes.citing import Quotations, check_brief, claims, lines_of
+from pydantic import BaseModel, Field
+
+from graphengine import Agent, Failure, Retry, TextFile
+from graphengine.agents.prompts import DATA_NOTE
+from graphengine.errors import ModelTransient
+from graphengine.graph.definition import Node, Writes
+from nodes.citing import claims, located, marked
 from nodes.passages import Passage, size
-from nodes.press.pieces import CHARACTERS, TAGS, Edited, Listing
-from nodes.review.agents import research
+from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
+from nodes.review import agents as review
 
 LONGER: Final = 1.1  # an editor that adds more than a tenth is writing
 SLACK_WORDS: Final = 20  # but a short text can need another sentence
 SHORTER: Final = 0.4  # an editor that keeps less than this has lost something
 KEPT: Final = 0.5  # of the places cited before; a cut can remove the others
+AGAIN: Final = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
+MODELS = {  # cheap ones for the work, a strong one for the text; the researcher can quote sources without a model
+    "default": {"*": "placeholder", "researcher": "offline", "searcher": "offline"},
+    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
+    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
+}
 
 
-async def gather(topic: str, sources: Sequence[TextFile], word_budget: int) -> Quotations:
-    """Quote what the sources say on a topic; without sources, search the web or ask what the model knows."""
-    return await research(topic, sources, [], "", word_budget, [])
+class Piece(BaseModel):
+    """A piece: the order, and what each stage has added."""
+
+    task: str = Field(min_length=1, pattern=r"\S")
+    sources: list[TextFile] = []  # without any, what a model finds on the web, or knows
+    word_budget: int = Field(default=400, ge=100)
+    findings: list[Passage] = []
+    draft: str = ""  # first the writer's, then the editor's
+    reviews: list[review.Review] = []  # what a person wants to be changed
+    changes: list[str] = []  # by the editor
+    output: str = ""  # the draft with a note on what rests on no source
+    posts: list[str] = []  # the files of those that are there already
+    post: Post | None = None  # None if it could not be listed
 
 
-def ask_writer(
-    topic: str, findings: Sequence[Passage], word_budget: int, draft: str = "", wishes: Sequence[str] = ()
-) -> str:
-    """Return the writer's question: the findings, and what is to be changed in the text so far."""
-    parts = [
-        f"Topic: {block('topic', topic)}",
-        f"At most {word_budget} words.",
-        f"Findings:\n{block('findings', lines_of(findings))}",
-    ]
-    if wishes:
-        listed = "\n".join(f"- {wish}" for wish in wishes)
-        parts += [
-            f"The text so far:\n{block('text', draft)}",
-            f"To be changed, the last first:\n{block('wishes', listed)}",
-        ]
-    return "\n\n".join(parts)
+class Edited(BaseModel):
+    """The editor's result: the whole text as Markdown, and the changes that matter, a sentence each."""
+
+    text: str = Field(min_length=1)
+    changes: list[str] = []
 
 
 def check_edited(edited: Edited, draft: str) -> None:
-    """Check that an edited text is still the same text: its title, its length and what it cites.
-
-    Raises:
-        ValueError: It is not; the message says what was added or lost.
-    """
+    """Raise a ValueError unless an edited text is still the same text, by its title, its length and what it cites."""
     before, after = size(draft), size(edited.text)
     least, most = int(SHORTER * before), max(int(LONGER * before), before + SLACK_WORDS)
     cited, now = _places(draft), _places(edited.text)
@@ -65,43 +70,39 @@ def check_edited(edited: Edited, draft: str) -> None:
         raise ValueError("This is not the text that was to be edited:\n" + "\n".join(f"- {each}" for each in why))
 
 
-def check_listing(listing: Listing, draft: str, titles: Sequence[str] = ()) -> None:
-    """Check that no post has the title already, that the tags differ, and that no file is named.
-
-    Raises:
-        ValueError: A title is taken, a tag is repeated, or a file is named.
-    """
-    shown = " ".join([listing.title, listing.description, *listing.tags])
-    named = sorted(file for file in {place.rpartition(":")[0] for place in _places(draft)} if file and file in shown)
-    if named:
-        raise ValueError(f"readers do not have {', '.join(named)}: say what the text says, and name no file")
-    if listing.title.casefold() in (title.casefold() for title in titles):
-        raise ValueError(f"there is a post called {listing.title!r} already: give this one another title")
+def check_listing(listing: Listing, draft: str) -> None:
+    """Raise a ValueError unless the lengths fit, the tags differ, and no file is named, which readers do not have."""
+    why = []
+    for name, (least, most) in CHARACTERS.items():
+        if not least <= (count := len(getattr(listing, name))) <= most:
+            why.append(f"`{name}` has {count} characters and needs {least} to {most}")
     if len({tag.casefold() for tag in listing.tags}) < len(listing.tags):
-        raise ValueError(f"a tag is there twice: {', '.join(listing.tags)}")
+        why.append("a tag is there twice")
+    shown = " ".join([listing.title, listing.description, *listing.tags])
+    if named := [file for place in _places(draft) if (file := place.rpartition(":")[0]) and file in shown]:
+        why.append(f"readers do not have {named[0]}: name no file")
+    if why:
+        raise ValueError("This is no listing:\n" + "\n".join(f"- {each}" for each in why))
 
 
 def _places(text: str) -> set[str]:
     return {place for claim in claims(text) for place in claim.places}
 
 
-writer = Agent(
-    "writer",
+writer = review.writer.but(
     system=(
         "You write for engineers who are short of time and hard to persuade.\n"
-        "- Markdown: a title after #; two or three sentences on why the topic matters to them; a section after ## for "
-        "each point of the topic; at the end what to remember.\n"
+        "- Markdown: a title after #; two or three sentences on why the task matters to them; a section after ## for "
+        "each of its points; at the end what to remember.\n"
         "- Explain exactly, with an example or an analogy where it helps. Say nothing twice, and do not fill up.\n"
         "- End each sentence that rests on a finding with its place, as [file:line]. Facts and figures come from the "
         "findings alone; a transition or an analogy cites nothing. What limits a finding goes with it.\n"
         "- If the findings do not answer a point, say so in one sentence.\n"
-        "- With a text so far, change what is wished for as far as the findings allow, and keep the rest.\n"
+        "- With a last draft, change what its review asks for, as far as the findings allow, and keep the rest.\n"
         "Answer with the text alone.\n" + DATA_NOTE
     ),
-    prompt=ask_writer,
-    check=check_brief,
     max_tokens=4_096,
-    cache=True,
+    offline=None,
 )
 
 editor = Agent(
@@ -122,25 +123,46 @@ editor = Agent(
 )
 
 
-def ask_publisher(draft: str, titles: Sequence[str] = ()) -> str:
-    """Return the publisher's question: the text, and the titles that are taken."""
-    taken = block("titles", "\n".join(titles))
-    return f"The text:\n{block('text', draft)}" + (f"\n\nTitles that are taken:\n{taken}" if titles else "")
-
-
 publisher = Agent(
     "publisher",
     system=(
         "You list a finished text on a site. The text itself is not yours to change.\n"
-        f"- `title`: what the text gives its reader, in at most {CHARACTERS['title'][1]} characters; none that is "
-        "taken.\n"
+        f"- `title`: what the text gives its reader, in at most {CHARACTERS['title'][1]} characters; none of a post "
+        "that is there already.\n"
         f"- `description`: {CHARACTERS['description'][0]} to {CHARACTERS['description'][1]} characters, counted with "
         "blanks, that tell a reader who searches whether this is for them. Nothing that the text does not say.\n"
-        f"- `tags`: {TAGS[0]} to {TAGS[1]}, in lower case.\n" + DATA_NOTE
+        f"- `tags`: {TAGS[0]} to {TAGS[1]} different ones, in lower case. Name no file.\n"
     ),
-    prompt=ask_publisher,
+    prompt="The text:\n{draft}\n\nFiles of the posts that are there already:\n{posts}",
     output=Listing,
     check=check_listing,
     max_tokens=512,
     cache=True,
 )
+
+
+def stages(
+    writer: Agent[str] = writer, editor: Agent[Edited] = editor, publisher: Agent[Listing] = publisher
+) -> dict[str, Node]:
+    """Return the stages with these agents, each a node that reads and adds to a `Piece`.
+
+    A researcher or a writer that fails for good fails its node. If the editor fails, the draft is kept as it is; if the
+    publisher fails, there is no post, and the text is the result.
+    """
+    edited: Writes = {"draft": "text", "changes": "changes", "output": noted}
+    return {
+        "research": Node(review.research, writes={"findings": located}, retry=AGAIN),
+        "write": Node(writer, writes={"draft": ".", "output": noted}, retry=AGAIN),
+        "edit": Node(editor, writes=edited, retry=AGAIN, fallback=unedited),
+        "list": Node(publisher, writes={"post": post_of}, retry=AGAIN, fallback=None),
+    }
+
+
+def noted(result: str | Edited, findings: Sequence[Passage]) -> str:
+    """Return a text with a note on what rests on no source."""
+    return marked(result if isinstance(result, str) else result.text, findings)
+
+
+def unedited(draft: str, error: Failure) -> Edited:
+    """Return the draft as it is, for an editor that failed."""
+    return Edited(text=draft, changes=[f"None: the editor failed ({error.kind})."])

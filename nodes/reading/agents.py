@@ -1,53 +1,17 @@
 """Readers of many sources, and a merger of what they found.
 
-A reader has one source or one field, or both. Many are called at once, so they are cheap and their answers short. The
-merger sees what was found, each passage once as a line of text, and no source.
+A reader has one source, or one field. Many are called at once, so they are cheap and their answers short. The merger
+sees what was found, each passage once as a line of text, and no source.
 """
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel
-
-from graphengine import Agent, TextFile
+from graphengine import Agent
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.patterns.outcomes import Outcome
-from nodes.citing import Quotations, check_brief, lines_of, located
+from nodes.citing import Quotations, check_brief, lines_of
 from nodes.passages import Passage
-from nodes.review.agents import research, researcher
-
-READ_WORDS = 120  # what a reader without a model quotes
-
-
-class Job(BaseModel):
-    """The job of one reader: the number of its source, from 0, and its field; None and "" for none."""
-
-    source: int | None = None
-    field: str = ""
-
-
-def jobs(sources: Sequence[TextFile], specialists: Sequence[str]) -> list[Job]:
-    """Return a job for each source, or for each specialist, or for each specialist on each source; at least one."""
-    return [
-        Job(source=at, field=field)
-        for at in (range(len(sources)) if sources else [None])
-        for field in (specialists or [""])
-    ]
-
-
-def name_of(job: Job, sources: Sequence[TextFile]) -> str:
-    """Return the name of a job."""
-    source = "" if job.source is None else sources[job.source].path
-    return " on ".join(part for part in (job.field, source) if part) or "search"
-
-
-async def read(task: str, item: Job, sources: Sequence[TextFile], reader: Agent[Quotations]) -> Quotations:
-    """Quote one source; without one, ask the researcher for what a search finds, or the model knows."""
-    wanted = f"{task}\n\nOnly what an expert in this field would underline: {item.field}" if item.field else task
-    if item.source is None:
-        return Quotations(quotations=located(await research(wanted, [], [], "", 0, []), [], []))
-    own = [sources[item.source]]
-    found = await reader.run(task=wanted, sources=own, findings=[], draft="", word_budget=READ_WORDS, reviews=[])
-    return Quotations(quotations=located(found, own, []))
+from nodes.review.agents import researcher
 
 
 def found_in(outcomes: Sequence[Outcome]) -> list[list[Passage]]:
@@ -61,15 +25,10 @@ def found_in(outcomes: Sequence[Outcome]) -> list[list[Passage]]:
     return found
 
 
-def ask_merger(
-    task: str, jobs: Sequence[Job], sources: Sequence[TextFile], outcomes: Sequence[Outcome], word_budget: int
-) -> str:
+def ask_merger(task: str, items: Sequence[str], outcomes: Sequence[Outcome], word_budget: int) -> str:
     """Return the merger's question: what each reader found, as lines of text."""
-    notes = [
-        f"From {name_of(job, sources)}:\n{block('found', lines_of(found))}"
-        for job, found in zip(jobs, found_in(outcomes), strict=True)
-        if found
-    ]
+    pairs = zip(items, found_in(outcomes), strict=True)
+    notes = [f"Found by the reader of {item}:\n{block('found', lines_of(found))}" for item, found in pairs if found]
     return "\n\n".join([f"Task: {block('task', task)}", f"At most {word_budget} words.", *notes])
 
 
@@ -81,11 +40,12 @@ def check_merged(text: str, outcomes: Sequence[Outcome], word_budget: int) -> No
 reader = researcher.but(
     name="reader",
     system=(
-        "You read one source for a writer who sees what you quote and not the source; others read other sources.\n"
+        "You read for a writer who sees what you quote and not the sources; others read other sources.\n"
         "- Quote at most five sentences word for word, without markup, that can be understood alone: `text`, with "
         "`file`, the name of the source. Leave `line` and `heading` out.\n"
         "- First what answers the task most directly. Figures, names, dates and conditions count, and what limits or "
-        "contradicts as much as what supports. If the source has nothing on the task, the list is empty.\n" + DATA_NOTE
+        "contradicts as much as what supports. If the sources have nothing on the task, the list is empty.\n"
+        + DATA_NOTE
     ),
     max_tokens=1_024,
     cache=False,  # its instructions are too short to be cached, and waiting for the first reader costs an answer's time
