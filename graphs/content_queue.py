@@ -8,7 +8,7 @@ sources are quoted, and placeholders stand for all other answers.
 
 A queue is a topic of the run's messages: each message is kept until taken, taken once, and in order. A message is sent
 with the step that made it, so a process that dies loses none and sends none twice. A piece that fails travels on with
-its `failure`, and the queue continues; if no model can be called, the run fails, and a resume continues with the piece.
+its `failure`, and the queue continues; if no model can be called, it stays where it is, and a resume continues with it.
 """
 
 import asyncio

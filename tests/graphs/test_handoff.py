@@ -24,7 +24,11 @@ TEAM = says("researcher", "writer", "editor")
 async def test_each_result_is_what_the_next_one_reads() -> None:
     """It is a typed value in the state, and lines of text in the next question; each agent is called once."""
     played = await play(graph, GIVEN, TEAM)
-    assert (played.state.findings, played.state.draft, played.state.changes) == ([MOON, TWO], EDITED.text, EDITED.changes)
+    assert (played.state.findings, played.state.draft, played.state.changes) == (
+        [MOON, TWO],
+        EDITED.text,
+        EDITED.changes,
+    )
     assert (played.output, played.state.errors, played.calls.total()) == (EDITED.text, [], 3)
     assert f"[tides.md:3] {MOON.text}" in played.asked("writer")[0]
     assert '"text"' not in played.asked("writer")[0]

@@ -133,8 +133,8 @@ async def test_a_merger_may_cite_only_what_was_found_and_may_not_refuse() -> Non
 
 
 async def test_a_resume_asks_nothing_again_that_was_answered(tmp_path: Path) -> None:
-    """An account that is empty in the middle fails the run; so does a stop. Readers that answered are not asked again."""
-    script = {"reader": [quoted("ebb"), QuotaExceeded("empty")]}
+    """After an account that is empty in the middle fails the run, and after a stop."""
+    script = {"reader": [quoted("ebb"), QuotaExceeded("empty"), QuotaExceeded("empty")]}
     made = parallel_research(concurrency=1)
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(script)}) as runner:
         with pytest.raises(RunFailed, match="empty"):
@@ -165,9 +165,9 @@ async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer
     def answer(received: Received) -> Says:
         if "You make one report" in received.system:
             return Says(REPORT, counted=counted)
-        (name,) = (name for name in NAMES if SENTENCES[name] in received.turns[-1].text)
+        (name,) = (name for name in NAMES if SENTENCES[name] in received.turns[0].text)
         if name == "neap":
-            return Says('{"quotations": [', stop="length", counted=counted)
+            return Says('{"quotations": [', stop="cut", counted=counted)
         return Says(quoted(name).model_dump_json(), counted=counted)
 
     provider.answer(answer)
@@ -177,7 +177,7 @@ async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer
         spent = {row.agent: row.usage for row in await runner.spending(result.run_id)}
     assert "## Not read\n\n- neap.md: " in str(result.output)
     assert sorted({each.max_tokens or 0 for each in provider.received()}) == [1024, 4096]
-    assert spent["merger"].cost_usd == pytest.approx(1000 * 5e-6 + 100 * 25e-6)
+    assert spent["merger"]["cost_usd"] == pytest.approx(1000 * 5e-6 + 100 * 25e-6)
     assert all(set(MODELS[name]) == {"*", "merger"} for name in ("anthropic", "openai"))
 
 

@@ -56,6 +56,6 @@ def test_the_writer_reads_lines_and_its_last_draft_only_with_a_review() -> None:
     """Findings are no JSON, and nothing is sent twice."""
     prompt = writer.prompt
     assert callable(prompt)
-    asked = prompt("How tides work", [MOON, Passage(text="Known.", file=KNOWLEDGE)], 400, TEXT, [])
+    asked = str(prompt("How tides work", [MOON, Passage(text="Known.", file=KNOWLEDGE)], 400, TEXT, []))
     assert f"[tides.md:3] {MOON.text}\n[{KNOWLEDGE}] Known." in asked
     assert "last draft" not in asked
