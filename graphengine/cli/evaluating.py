@@ -13,7 +13,7 @@ from typing_extensions import override
 from graphengine.cli import options
 from graphengine.cli.context import Exit
 from graphengine.cli.places import program
-from graphengine.cli.report import Job
+from graphengine.cli.report import DriveJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
-    from graphengine.cli.report import Ended
+    from graphengine.cli.report import StoredOutcome
     from graphengine.cli.terminal import Channel
     from graphengine.evaluation import Report, TrialReport
     from graphengine.graph.definition import Runnable
@@ -144,7 +144,7 @@ def eval_(  # noqa: PLR0913 - one for each option
 
 
 @dataclass(slots=True)
-class _Job(Job):
+class _Job(DriveJob):
     """An evaluation, which only its own command resumes: no file has its graph.
 
     Attributes:
@@ -328,7 +328,7 @@ class _Wanted:
     output: Path | None
 
 
-def _show_scores(job: Job, ended: Ended, wanted: _Wanted) -> int:
+def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     """Show the report of a finished evaluation; return the exit code.
 
     Raises:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, exp
 from starlette.types import ASGIApp
 
 from graphengine.history.selection import status_of
-from graphengine.serve.guard import Guard, PageAccess
+from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.server import Settings, application
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import PORT, TOKEN
@@ -72,7 +72,7 @@ async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
     try:
         app = application(Settings(path, store, command, "1.2.3", **more))
         async with app.router.lifespan_context(app):
-            yield Guard(app, PageAccess(PORT, TOKEN))
+            yield AccessMiddleware(app, PageAccess(PORT, TOKEN))
     finally:
         await store.close()
 

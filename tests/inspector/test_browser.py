@@ -53,7 +53,7 @@ async def record_more(path: Path, gate: Path) -> None:
     async with Runner() as runner:
         await record(runner, counter(7333), "long")
         info, steps = await runner.info("long"), await runner.store.steps("long")
-        await store.create(info, steps, await runner.store.outline(info.fingerprint) or {"graph": ""})
+        await store.create(info, steps, await runner.store.graph_spec(info.fingerprint) or {"graph": ""})
     async with Runner(store) as runner:
         with suppress(RunFailed):
             await runner.start(driven.graph, {"topic": "storms", "gate": str(gate)}, run_id="storms").result()

@@ -1,10 +1,10 @@
-"""Outlines: the structure of a graph in JSON, without its code.
+"""Graph specs: the structure of a graph in JSON, without its code.
 
-A store keeps the outline with a run, so that the run can be drawn without the code, and so that a changed graph can be
+A store keeps the spec with a run, so that the run can be drawn without the code, and so that a changed graph can be
 compared: types, reducers, paths, conditions, prompts. A changed line of a function does not show in it.
 
-A node's outline has `each` (item: where the list is read) if it runs once per item, and `graphs` (choice: that graph's
-outline; the choice is "" if the node has no choices) if it is a graph or chooses among graphs. `agents` is alike.
+A node's spec has `each` (item: where the list is read) if it runs once per item, and `graphs` (choice: that graph's
+spec; the choice is "" if the node has no choices) if it is a graph or chooses among graphs. `agents` is alike.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from graphengine.state.type_facts import enum_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from graphengine.engine.outline import AgentOutline, ArmOutline, EdgeOutline, NodeOutline, Outline
+    from graphengine.engine.graph_spec import AgentSpec, ArmSpec, EdgeSpec, GraphSpec, NodeSpec
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.graph.definition import GraphDefinition
     from graphengine.state.selector import Reading
 
 
 FORMAT: Final = 1
-"""The version of outlines."""
+"""The version of graph specs."""
 
 
-def outline_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> Outline:
-    """Return the outline of a graph.
+def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> GraphSpec:
+    """Return the spec of a graph.
 
     Args:
         graph: The graph.
@@ -43,17 +43,17 @@ def outline_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> Ou
     """
     fields = graph.state.model_fields
     reducers = {name: found[0].__name__ for name, info in fields.items() if (found := reducers_of(info))}
-    outline: Outline = {
+    graph_spec: GraphSpec = {
         "format": FORMAT,
         "graph": graph.name,
         "version": graph.version,
         "state": {name: type_name(info.annotation) for name, info in fields.items()},
     }
     if reducers:
-        outline["reducers"] = reducers
-    outline["nodes"] = [_node(nodes[declared.name]) for declared in graph.nodes]
-    outline["ways"] = [_edge(edge) for edge in graph.edges]
-    return outline
+        graph_spec["reducers"] = reducers
+    graph_spec["nodes"] = [_node(nodes[declared.name]) for declared in graph.nodes]
+    graph_spec["ways"] = [_edge(edge) for edge in graph.edges]
+    return graph_spec
 
 
 def ends_of(plan: Plan[Any]) -> Iterable[str]:
@@ -65,7 +65,7 @@ def ends_of(plan: Plan[Any]) -> Iterable[str]:
             yield edge.label
 
 
-def _add_choices(facts: NodeOutline, node: NodePlan) -> None:
+def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
     """Add the choices of a node, with their kinds unless all are functions."""
     kinds = {_choice(value): call.body.kind for value, call in node.choices.items()}
     facts["choices"] = list(kinds)
@@ -73,9 +73,9 @@ def _add_choices(facts: NodeOutline, node: NodePlan) -> None:
         facts["kinds"] = kinds
 
 
-def _node(node: NodePlan) -> NodeOutline:
+def _node(node: NodePlan) -> NodeSpec:
     kind = node.call.body.kind if node.call is not None else "choose"
-    facts: NodeOutline = {"name": node.name, "kind": kind, "writes": sorted(node.writer.fields)}
+    facts: NodeSpec = {"name": node.name, "kind": kind, "writes": sorted(node.writer.fields)}
     if node.title:
         facts["title"] = node.title
     if node.fallback is not None:
@@ -93,13 +93,13 @@ def _node(node: NodePlan) -> NodeOutline:
     if node.call is not None and isinstance(node.call.body, AskBody):
         _add_question(facts, node.call.body)
     _add_flow(facts, node)
-    inner = {choice: call.graph.outline for choice, call in _calls(node) if call.graph is not None}
+    inner = {choice: call.graph.graph_spec for choice, call in _calls(node) if call.graph is not None}
     if inner:
         facts["graphs"] = inner
     return facts
 
 
-def _add_flow(facts: NodeOutline, node: NodePlan) -> None:
+def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
     """Add what a node reads, the parts of its result that it writes unless it writes the whole, and its agents."""
     reads = sorted({text for _, call in _calls(node) for text in _reads(call)})
     if reads:
@@ -127,13 +127,13 @@ def _source(source: Reading | Injected | None) -> str:
     return "." if source is None else source.name if isinstance(source, Injected) else source.text
 
 
-def _agent(body: Any) -> AgentOutline:  # noqa: ANN401 - an agent's body, which belongs to a higher layer
+def _agent(body: Any) -> AgentSpec:  # noqa: ANN401 - an agent's body, which belongs to a higher layer
     """Return the instructions of an agent and the type of its output."""
     agent = body.agent
     model = agent.model if isinstance(agent.model, str) else type(agent.model).__name__
     prompt = agent.prompt if isinstance(agent.prompt, str) else getattr(agent.prompt, "__name__", "function")
     system = agent.system if isinstance(agent.system, str) else getattr(agent.system, "__name__", "function")
-    facts: AgentOutline = {"model": model, "system": system, "prompt": prompt, "output": type_name(agent.output)}
+    facts: AgentSpec = {"model": model, "system": system, "prompt": prompt, "output": type_name(agent.output)}
     if not model:
         del facts["model"]
     if not system:
@@ -143,7 +143,7 @@ def _agent(body: Any) -> AgentOutline:  # noqa: ANN401 - an agent's body, which 
     return facts
 
 
-def _add_question(facts: NodeOutline, body: AskBody) -> None:
+def _add_question(facts: NodeSpec, body: AskBody) -> None:
     """Add the declaration of a question, and how long it waits."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
@@ -164,14 +164,14 @@ def _choice(value: object) -> str:
     return str(enum_value(value))
 
 
-def _edge(edge: Edge | Switch | Fork) -> EdgeOutline:
+def _edge(edge: Edge | Switch | Fork) -> EdgeSpec:
     if isinstance(edge, Fork):
         return _fork(edge)
     if isinstance(edge, Switch):
         on = edge.on if isinstance(edge.on, str) else getattr(edge.on, "__name__", "function")
         cases = {_choice(value): target for value, target in edge.cases.items()}
         return {"from": edge.source, "on": on, "cases": cases, "otherwise": edge.otherwise}
-    facts: EdgeOutline = {"from": edge.source, "to": edge.target}
+    facts: EdgeSpec = {"from": edge.source, "to": edge.target}
     if edge.condition is not None:
         facts["when"] = str(edge.condition)
     if edge.label:
@@ -181,9 +181,9 @@ def _edge(edge: Edge | Switch | Fork) -> EdgeOutline:
     return facts
 
 
-def _fork(edge: Fork) -> EdgeOutline:
-    arms: list[ArmOutline] = [{"to": to} if c is None else {"to": to, "when": str(c)} for to, c in edge.targets]
-    facts: EdgeOutline = {"from": edge.source, "arms": arms, "join": edge.join}
+def _fork(edge: Fork) -> EdgeSpec:
+    arms: list[ArmSpec] = [{"to": to} if c is None else {"to": to, "when": str(c)} for to, c in edge.targets]
+    facts: EdgeSpec = {"from": edge.source, "arms": arms, "join": edge.join}
     if edge.condition is not None:
         facts["when"] = str(edge.condition)
     if edge.label:

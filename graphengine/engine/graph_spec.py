@@ -1,7 +1,7 @@
-"""The types of outlines: a graph in JSON, as `compile.outline` writes it and stores keep it.
+"""The types of graph specs: a graph in JSON, as `compile.graph_spec` writes it and stores keep it.
 
-Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing. `check_outline` checks
-that a recorded outline has these types.
+Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing. `check_graph_spec` checks
+that a recorded graph spec has these types.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from graphengine.state.json_values import JsonValue
 
 
-class AgentOutline(TypedDict, total=False):
+class AgentSpec(TypedDict, total=False):
     """An agent: the name of its model, its instructions, its prompt and the type of its answer."""
 
     model: str
@@ -24,7 +24,7 @@ class AgentOutline(TypedDict, total=False):
     output: str
 
 
-class NodeOutline(TypedDict):
+class NodeSpec(TypedDict):
     """A node.
 
     Attributes:
@@ -45,8 +45,8 @@ class NodeOutline(TypedDict):
         reads: The paths that it reads.
         sources: The part of the result that each place gets, if it is not the whole result.
         agents: Its agents by choice; "" if there is no choice.
-        graphs: The outlines of its graphs by choice; "" if there is no choice.
-        was: Its recorded name, in an outline whose nodes a migration renamed.
+        graphs: The graph specs of its graphs by choice; "" if there is no choice.
+        was: Its recorded name, in a graph spec whose nodes a migration renamed.
     """
 
     name: str
@@ -65,20 +65,20 @@ class NodeOutline(TypedDict):
     timeout_seconds: NotRequired[float]
     reads: NotRequired[Sequence[str]]
     sources: NotRequired[Mapping[str, str]]
-    agents: NotRequired[Mapping[str, AgentOutline]]
-    graphs: NotRequired[Mapping[str, Outline]]
+    agents: NotRequired[Mapping[str, AgentSpec]]
+    graphs: NotRequired[Mapping[str, GraphSpec]]
     was: NotRequired[str]
 
 
-class ArmOutline(TypedDict):
+class ArmSpec(TypedDict):
     """An arm of a fork: its target and its condition."""
 
     to: str
     when: NotRequired[str]
 
 
-EdgeOutline = TypedDict(
-    "EdgeOutline",
+EdgeSpec = TypedDict(
+    "EdgeSpec",
     {
         "from": str,
         "to": NotRequired[str],
@@ -88,7 +88,7 @@ EdgeOutline = TypedDict(
         "on": NotRequired[str],
         "cases": NotRequired["Mapping[str, str]"],
         "otherwise": NotRequired["str | None"],
-        "arms": NotRequired["Sequence[ArmOutline]"],
+        "arms": NotRequired["Sequence[ArmSpec]"],
         "join": NotRequired[str],
         "need": NotRequired[int],
     },
@@ -96,11 +96,11 @@ EdgeOutline = TypedDict(
 """Edges out of a node: one (`to`), a switch (`on`, `cases`, `otherwise`) or a fork (`arms`, `join`, `need`)."""
 
 
-class Outline(TypedDict, total=False):
+class GraphSpec(TypedDict, total=False):
     """A graph.
 
     Attributes:
-        format: The version of outlines that it was written with.
+        format: The version of graph specs that it was written with.
         graph: The graph's name.
         version: The graph's version.
         state: The types of its state's fields.
@@ -114,8 +114,8 @@ class Outline(TypedDict, total=False):
     version: int
     state: Mapping[str, str]
     reducers: Mapping[str, str]
-    nodes: Sequence[NodeOutline]
-    ways: Sequence[EdgeOutline]
+    nodes: Sequence[NodeSpec]
+    ways: Sequence[EdgeSpec]
 
 
 class _Node(Struct):
@@ -153,7 +153,7 @@ class _Edge(Struct):
     arms: Sequence[_Arm] = ()
 
 
-class _Outline(Struct):
+class _GraphSpec(Struct):
     graph: str = ""
     version: int = 0
     state: Mapping[str, JsonValue] = {}
@@ -162,16 +162,16 @@ class _Outline(Struct):
     ways: Sequence[_Edge] = ()
 
 
-def check_outline(outline: Mapping[str, JsonValue]) -> None:
-    """Check an outline, and those of the graphs inside it.
+def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
+    """Check a graph spec, and those of the graphs inside it.
 
     Raises:
         ValueError: A value has another type, or is missing.
     """
-    unread = [outline]
+    unread = [graph_spec]
     while unread:
         try:
-            found = msgspec.convert(unread.pop(), _Outline)
+            found = msgspec.convert(unread.pop(), _GraphSpec)
         except ValueError as error:
             message = f"a node or an edge in it has a value of another type: {error}"
             raise ValueError(message) from error

@@ -1,4 +1,4 @@
-"""The differences between two outlines of a graph, as lines for people: old → new.
+"""The differences between two specs of a graph, as lines for people: old → new.
 
 The lines are recorded with the resume or the branch under the changed graph, and are part of the error if the run does
 not fit it. Nodes of graphs inside the graph are named by their paths.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.engine.outline import AgentOutline, EdgeOutline, NodeOutline, Outline
+    from graphengine.engine.graph_spec import AgentSpec, EdgeSpec, GraphSpec, NodeSpec
     from graphengine.state.json_values import JsonValue
 
 _TEXT: Final = 80
@@ -19,12 +19,12 @@ _TEXT: Final = 80
 _NONE: Final = "none"
 
 
-def differences(old: Outline, new: Outline, where: str = "") -> list[str]:
-    """Return the differences between two outlines, one line each.
+def differences(old: GraphSpec, new: GraphSpec, where: str = "") -> list[str]:
+    """Return the differences between two graph specs, one line each.
 
     Args:
-        old: The recorded outline, with the old names of renamed nodes under `was`; empty if it is not known.
-        new: Today's outline.
+        old: The recorded graph spec, with the old names of renamed nodes under `was`; empty if it is not known.
+        new: Today's graph spec.
         where: The path of the node that runs the graph, with a slash after it; "" for the run's own graph.
     """
     if not old:
@@ -39,7 +39,7 @@ def differences(old: Outline, new: Outline, where: str = "") -> list[str]:
     return lines + list(_edges(old, new, where))
 
 
-def _fields(old: Outline, new: Outline, where: str) -> list[str]:
+def _fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
     before, after = old.get("state", {}), new.get("state", {})
     lines: list[str] = []
     for name in (*before, *(name for name in after if name not in before)):
@@ -55,7 +55,7 @@ def _fields(old: Outline, new: Outline, where: str) -> list[str]:
     return lines
 
 
-def _nodes(old: Outline, new: Outline, where: str) -> list[str]:
+def _nodes(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
     before = {node["name"]: node for node in old.get("nodes", ())}
     after = {node["name"]: node for node in new.get("nodes", ())}
     lines = [f"node {where}{name} is gone: {_kind(node)}" for name, node in before.items() if name not in after]
@@ -66,13 +66,13 @@ def _nodes(old: Outline, new: Outline, where: str) -> list[str]:
     return lines
 
 
-def _kind(node: NodeOutline) -> str:
+def _kind(node: NodeSpec) -> str:
     items = node.get("each")
     each = f" for each {', '.join(items)}" if items else ""
     return f"{node.get('kind', 'function')}{each}"
 
 
-def _node(old: NodeOutline, new: NodeOutline, path: str) -> Iterator[str]:
+def _node(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
     """Return the differences of a node, and of its graphs."""
     if "was" in old:
         yield f"node {path} was called {old['was']}"
@@ -88,7 +88,7 @@ def _node(old: NodeOutline, new: NodeOutline, path: str) -> Iterator[str]:
             yield f"node {path}: {key.replace('_', ' ')} {_texts(one, other)}"
 
 
-def _graphs(old: Mapping[str, Outline], new: Mapping[str, Outline], path: str) -> Iterator[str]:
+def _graphs(old: Mapping[str, GraphSpec], new: Mapping[str, GraphSpec], path: str) -> Iterator[str]:
     for choice in (*old, *(choice for choice in new if choice not in old)):
         named = f"{path} ({choice})" if choice else path
         if choice not in new:
@@ -99,17 +99,17 @@ def _graphs(old: Mapping[str, Outline], new: Mapping[str, Outline], path: str) -
             yield from differences(old[choice], new[choice], f"{named}/")
 
 
-def _agents(old: Mapping[str, AgentOutline], new: Mapping[str, AgentOutline], path: str) -> Iterator[str]:
+def _agents(old: Mapping[str, AgentSpec], new: Mapping[str, AgentSpec], path: str) -> Iterator[str]:
     for choice in (*old, *(choice for choice in new if choice not in old)):
         named = f"{path} ({choice})" if choice else path
-        one: AgentOutline = old.get(choice, {})
-        other: AgentOutline = new.get(choice, {})
+        one: AgentSpec = old.get(choice, {})
+        other: AgentSpec = new.get(choice, {})
         for key in (*one, *(key for key in other if key not in one)):
             if one.get(key) != other.get(key):
                 yield f"node {named}: {key} {_texts(one.get(key), other.get(key))}"
 
 
-def _edges(old: Outline, new: Outline, where: str) -> Iterator[str]:
+def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
     olds, news = list(old.get("ways", ())), list(new.get("ways", ()))
     gone = [edge for edge in olds if edge not in news]
     come = [edge for edge in news if edge not in olds]
@@ -130,19 +130,19 @@ def _edges(old: Outline, new: Outline, where: str) -> Iterator[str]:
                 yield f"edges out of {where}{source}: they are tried in another order"
 
 
-def _ends(edge: EdgeOutline) -> str:
-    """Return the source and the target of an edge, by which the edges of two outlines are matched."""
+def _ends(edge: EdgeSpec) -> str:
+    """Return the source and the target of an edge, by which the edges of two graph specs are matched."""
     target = edge.get("to") or (f"fork joined at {edge['join']}" if "join" in edge else f"switch on {edge.get('on')}")
     return f"{edge['from']} → {target}"
 
 
-def _edge(edge: EdgeOutline) -> str:
+def _edge(edge: EdgeSpec) -> str:
     rest = {key: fact for key, fact in edge.items() if key not in ("from", "to", "on", "join", "failure")}
     return ", ".join([_ends(edge), *(f"{key} {_plain(fact)}" for key, fact in rest.items())])
 
 
 def _plain(fact: JsonValue) -> str:
-    """Return a value of an outline as text."""
+    """Return a value of a graph spec as text."""
     if isinstance(fact, dict):
         if set(fact) <= {"to", "when"}:  # an arm
             return f"{fact['to']} when {fact['when']}" if "when" in fact else str(fact["to"])

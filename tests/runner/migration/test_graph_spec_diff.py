@@ -1,4 +1,4 @@
-"""The differences between two outlines, in words."""
+"""The differences between two graph specs, in words."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Graph, ask, value
 from graphengine.reducers import append
-from graphengine.runner.migration.outline_diff import differences
+from graphengine.runner.migration.graph_spec_diff import differences
 
 
 class State(BaseModel):
@@ -15,8 +15,8 @@ class State(BaseModel):
     log: Annotated[list[str], append] = []
 
 
-def outline(*, other: bool = False) -> Any:
-    """Return the outline of a graph with an agent, a question, a switch and a fork, or of a changed one."""
+def graph_spec(*, other: bool = False) -> Any:
+    """Return the spec of a graph with an agent, a question, a switch and a fork, or of a changed one."""
     graph: Graph[Any] = Graph("g", State)
     graph.add_node("write", Agent("writer", prompt="Of {kind}", system="Be kind." if other else ""), writes="log")
     graph.add_node("pick", ask("Which?", str), writes={"kind": "."})
@@ -33,12 +33,12 @@ def outline(*, other: bool = False) -> Any:
     if other:
         graph.add_edge("write", FAIL, when=value("kind") == "never")
         graph.edges.insert(1, graph.edges.pop())
-    return dict(graph.compile().outline)
+    return dict(graph.compile().graph_spec)
 
 
 def test_each_kind_of_change_has_its_line() -> None:
     """Old and new values are given, by node and by edge."""
-    assert differences(outline(), outline(other=True)) == [
+    assert differences(graph_spec(), graph_spec(other=True)) == [
         "node write: system none → Be kind.",
         "node a: title none → A",
         "edge pick → switch on kind: cases one: merge, two: write → one: merge, two: write, three: merge",
@@ -49,15 +49,15 @@ def test_each_kind_of_change_has_its_line() -> None:
 
 
 def test_equal_outlines_have_no_differences() -> None:
-    """A graph without a recorded outline has none either."""
-    assert differences(outline(), outline()) == []
-    assert differences({}, outline()) == []
+    """A graph without a recorded graph spec has none either."""
+    assert differences(graph_spec(), graph_spec()) == []
+    assert differences({}, graph_spec()) == []
 
 
 @pytest.mark.parametrize("length", [10, 1000])
 def test_long_texts_are_cut_around_their_difference(length: int) -> None:
     """Both sides are cut so that the difference is shown."""
-    old, new = outline(), outline()
+    old, new = graph_spec(), graph_spec()
     new["nodes"][0]["agents"][""]["prompt"] = "x" * length + "!"
     old["nodes"][0]["agents"][""]["prompt"] = "x" * length + "?"
     (line,) = differences(old, new)
