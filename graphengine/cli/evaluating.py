@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.report import StoredOutcome
     from graphengine.cli.terminal import Channel
-    from graphengine.evaluation import Report, TrialReport
     from graphengine.graph.definition import Runnable
     from graphengine.history.step_document import Document
     from graphengine.runner import Run
+    from graphengine.testing.evaluation import Report, TrialReport
 
 SCORERS: Final = "SCORERS"
 """The variable of a file that holds its scorers: a dict by name, or a list."""
@@ -114,8 +114,8 @@ def eval_(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.driving import driven
     from graphengine.cli.report import check_output, report
-    from graphengine.evaluation import EvaluationState, check_cases, evaluation, read_cases
-    from graphengine.evaluation.evaluating import begin
+    from graphengine.testing.evaluation import EvaluationState, check_cases, evaluation, read_cases
+    from graphengine.testing.evaluation.evaluating import begin
 
     if context.pauses:
         raise click.UsageError("an evaluation pauses before no node; use `run --pause-before` on one case")
@@ -193,8 +193,8 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     """
     from graphengine.cli.models import models_for, split
     from graphengine.cli.project import find
-    from graphengine.evaluation.evaluating import routes
-    from graphengine.evaluation.graph import AGAINST, SUBJECT
+    from graphengine.testing.evaluation.evaluating import routes
+    from graphengine.testing.evaluation.graph import AGAINST, SUBJECT
 
     found = find(reference)
     named = _scorers(found, scorers)
@@ -252,7 +252,7 @@ def _scorers(found: Found, given: str | None) -> Mapping[str, Runnable]:
 
     from graphengine.cli.project import load
     from graphengine.errors import InputError
-    from graphengine.evaluation.graph import named_scorers
+    from graphengine.testing.evaluation.graph import named_scorers
 
     file, _, name = (given or "").partition(":")
     module = load(Path(file)) if given else found.module
@@ -335,8 +335,8 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
         OutputFailed, RenderError: The report or the picture cannot be written.
     """
     from graphengine.cli.context import as_json
-    from graphengine.evaluation import picture, report_of
     from graphengine.render.charts import write_chart
+    from graphengine.testing.evaluation import picture, report_of
 
     report = report_of(ended.result, ended.steps)
     below = report.below(wanted.least)

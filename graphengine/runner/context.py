@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Redactor
     from graphengine.engine.snapshot import Frame, Snapshot, Task
-    from graphengine.engine.steps import Outputs, OutputKind
+    from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.scope import AsksPerson, StepResult
     from graphengine.state.amounts import Usage
@@ -157,7 +157,7 @@ class Context:
         7
     """
 
-    __slots__ = ("_frame", "_random", "_surroundings", "_task", "over", "outputs", "usage", "work")
+    __slots__ = ("_frame", "_random", "_surroundings", "_task", "outputs", "over", "usage", "work")
 
     def __init__(self, task: Task, frame: Frame, surroundings: NodeServices) -> None:
         self.usage: Usage | None = None

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame, Task
-    from graphengine.engine.steps import Outputs, OutputKind
+    from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.runner.context import NodeServices
     from graphengine.runner.scope import AsksPerson, Question
     from graphengine.state.amounts import Usage
@@ -117,10 +117,10 @@ class StepJournal:
         "_idle",
         "_note",
         "_now",
+        "_outputs",
         "_owner",
         "_parked",
         "_refused",
-        "_outputs",
         "_say",
         "_sizes",
         "_task",
