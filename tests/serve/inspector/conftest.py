@@ -20,7 +20,7 @@ from tests.kit.machine import IS_BARE
 from tests.serve.inspector.client import PORT, TOKEN
 from tests.serve.inspector.graphs import write_some
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAMED = os.environ.get("CHROMIUM") if not IS_BARE else None
 CHROMIUM = NAMED or shutil.which("chromium") or shutil.which("chromium-browser")
 Opened: TypeAlias = Callable[..., Page]
