@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from graphengine.agents.sources import source_from_bytes
 from graphengine.briefs import researcher, reviewer
 from graphengine.briefs.evidence import check_findings
-from graphengine.sources import source_from_bytes
 from tests.briefs.conftest import run_loop
 
 

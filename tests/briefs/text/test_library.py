@@ -1,12 +1,12 @@
 from collections.abc import Callable
 
 import pytest
+from nodes.review.searching import searching_researcher
 
 from graphengine import TextFile
 from graphengine.agents import tool
 from graphengine.briefs.finding import find
 from graphengine.briefs.text.library import MAX_HITS, Library
-from nodes.review.searching import searching_researcher
 
 
 @pytest.fixture(name="gears")
