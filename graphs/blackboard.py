@@ -21,10 +21,10 @@ from graphengine import END, FAIL, START, Graph, Node, Retry, TextFile, value
 from graphengine.errors import ModelTransient
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, extend, merge
-from nodes.board.agents import missing, surveyor, wishes
+from nodes.board.agents import scout, surveyor, wishes
 from nodes.citing import located, marked, sample
 from nodes.passages import Passage
-from nodes.review.agents import Review, research, reviewer, writer
+from nodes.review.agents import Review, reviewer, writer
 
 ROUNDS = 20  # stops specialists that trigger each other for ever
 
@@ -62,11 +62,11 @@ class Commission(Assignment):
 
 
 AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
-SCOUT = Node(research, inputs={"reviews": missing}, writes={"findings": located}, retry=AGAIN)
+SCOUT = Node(scout, writes={"findings": located}, retry=AGAIN)
 SPECIALISTS: Mapping[str, Subscriber] = {
     "scout": Subscriber(SCOUT, watches=["task", "gaps"], writes="findings"),
     "surveyor": Subscriber(Node(surveyor, retry=AGAIN), watches=["findings"], writes="gaps"),
-    "writer": Subscriber(Node(writer, retry=AGAIN), watches=["gaps", "wishes"], writes="draft"),
+    "writer": Subscriber(Node(writer, retry=AGAIN), watches=["findings", "wishes"], writes="draft"),
     "reviewer": Subscriber(Node(reviewer, retry=AGAIN), watches=["draft"], writes="reviews"),
     "editor": Subscriber(wishes, watches=["reviews"], writes="wishes"),
 }

@@ -1,12 +1,12 @@
-"""What the research board has besides the agents of the review loop: a surveyor of gaps, and an editor's decision."""
+"""What the research board has besides the writer and the reviewer of the review loop: scout, surveyor, and editor."""
 
 from collections.abc import Sequence
 
-from graphengine import Agent
+from graphengine import Agent, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block
-from nodes.citing import lines_of
+from nodes.citing import Quotations, lines_of
 from nodes.passages import Passage
-from nodes.review.agents import Review
+from nodes.review.agents import Review, research
 
 THRESHOLD = 7.0  # a review with at least this score asks for nothing more
 MOST_DRAFTS = 3
@@ -18,9 +18,16 @@ def ask_surveyor(task: str, findings: Sequence[Passage], gaps: Sequence[str] | N
     return f"{block('task', task)}\n\nFindings:\n{block('findings', lines_of(findings))}{before}\n\nWhat is missing?"
 
 
-def missing(gaps: Sequence[str] | None) -> list[Review]:
-    """Return the gaps in the form in which a researcher is told what to look for."""
-    return [Review(score=0, missing=list(gaps))] if gaps else []
+async def scout(
+    task: str, sources: Sequence[TextFile], word_budget: int, findings: Sequence[Passage], gaps: list[str] | None
+) -> Quotations:
+    """Look for what the task asks, later for the gaps; without gaps there is nothing to look for, and no call."""
+    if gaps == []:
+        return Quotations()
+    missing = [Review(score=0, missing=gaps)] if gaps else []
+    return await research(
+        task=task, sources=sources, findings=findings, draft="", word_budget=word_budget, reviews=missing
+    )
 
 
 def wishes(reviews: Sequence[Review]) -> list[str]:
