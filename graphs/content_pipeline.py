@@ -40,8 +40,8 @@ from nodes.press.desk import (
 )
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
 
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap ones for the work, a strong one for the text
+    "default": {"*": "offline"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

@@ -22,8 +22,8 @@ from nodes.citing import sample
 from nodes.press.agents import TEAM, Team
 from nodes.press.stages import Parcel
 
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {
+    "default": {"*": "offline"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

@@ -27,8 +27,8 @@ from nodes.citing import sample
 
 READY = "research_complete"
 LETTERS = 20  # more letters mean that the agents go in circles
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and judge, a strong one writes
+    "default": {"*": "offline"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

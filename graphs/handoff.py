@@ -24,8 +24,8 @@ from nodes.press.agents import editor, in_house, researcher, writer
 from nodes.press.desk import read_in_parts, unedited
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
 
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and edit, a strong one writes
+    "default": {"*": "offline"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

@@ -47,8 +47,8 @@ MOST_STEPS = 24  # of a plan, including steps of earlier attempts that still cou
 EARLIER_RUNS = 20  # that are searched for similar work
 
 OPUS, SOL = "anthropic:claude-opus-5-5", "openai:gpt-6.1-sol"
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # strong models plan and synthesise, cheap ones work and judge
+    "default": {"*": "offline"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "planner": OPUS, "synthesiser": OPUS},
     "openai": {"*": "openai:gpt-5-mini", "planner": SOL, "synthesiser": SOL},
 }

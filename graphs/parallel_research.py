@@ -28,8 +28,8 @@ from nodes.reading.agents import Job, Notes
 CONCURRENCY = 8  # readers at a time
 TIMEOUT_SECONDS = 120.0  # of one reading, its retries not counted
 
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # many cheap readers, one strong merger
+    "default": {"*": "offline"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "merger": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "merger": "openai:gpt-6.1-sol"},
 }

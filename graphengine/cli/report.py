@@ -19,7 +19,7 @@ from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
+from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
-OFFLINE: Final = "offline: rule-based agents, no language model"
+OFFLINE: Final = "offline: rules or placeholders answered, no language model"
+PLACEHOLDERS: Final = "dry run: placeholders answer, no model"
 
 CODES: Final = {
     "finished": Exit.FINISHED,
@@ -71,7 +72,8 @@ class Job:
         limits: The limits that replace its own, if any were given.
         notes: Lines to show before it begins.
         is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
-        chosen: The models of the command, as a Runner takes them.
+        chosen: The models of the command, as a Runner takes them; without `--model` those of the set "default", unless
+            language models answered in the run before, for which nothing else should stand in unasked.
     """
 
     context: CommandContext
@@ -87,10 +89,12 @@ class Job:
     is_announced: bool = False
 
     def __post_init__(self) -> None:
-        from graphengine.cli.models import models_for  # `show` needs no models
+        from graphengine.cli.models import models_for, with_default  # `show` needs no models
 
         if self.is_in_file:
-            self.chosen = models_for(self.context.models, self.found)
+            is_dry = self.snapshot is None or are_offline(self.snapshot.usage)
+            given = with_default(self.context.models, self.found) if is_dry else self.context.models
+            self.chosen = models_for(given, self.found)
 
     @property
     def needs_steps(self) -> bool:
@@ -124,12 +128,21 @@ class Job:
         plan = self.found.graph.compile()
         err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.context.place.database)}")
         self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
-        if self.is_known_offline:
+        if not self.show_placeholders() and self.is_known_offline:
             err.line((OFFLINE, "yellow"))
         for note in self.notes:
             err.prose(note)
         for problem in () if self.run_id else plan.warnings:  # shown when the run was started
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
+
+    def show_placeholders(self) -> bool:
+        """Say that placeholders answer, and which options give the run a model; return whether they answer."""
+        from graphengine.cli.models import placeholders, ways_to_a_model
+
+        if not placeholders(self.chosen):
+            return False
+        self.context.err.prose((PLACEHOLDERS, "yellow"), f"; for answers: {ways_to_a_model(self.found)}")
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +167,8 @@ def report(job: Job, ended: Ended) -> int:
     Raises:
         OutputFailed: The result cannot be written.
     """
+    from graphengine.cli.models import placeholders
+
     context = job.context
     result = ended.result
     is_finished, is_cut = result.status == "finished", False
@@ -173,12 +188,13 @@ def report(job: Job, ended: Ended) -> int:
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot)
-        if not job.is_known_offline and is_offline(ended.snapshot.usage):
+        if not (job.is_known_offline or placeholders(job.chosen)) and is_offline(ended.snapshot.usage):
             context.err.line((OFFLINE, "yellow"))
         if is_cut:
             whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
             context.err.line(("whole:  ", "dim"), whole)
         show_next(job, ended)
+        job.show_placeholders()
     if job.context.output is not None:
         done = f"the result is in {context.output}"
         context.err.prose(done if is_finished else f"{context.output} is not written: the run has no result")
@@ -364,6 +380,7 @@ def _as_text(output: object) -> str:
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
     from graphengine.agents.model_routing import Models
+    from graphengine.models.base import OfflineModel
 
     models = Models(chosen)
     found: list[Model] = []
@@ -372,7 +389,7 @@ def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
             agent = getattr(call.body, "agent", None) if call else None
             if agent is not None:
                 found.append(models.of(plan.graph, name, agent.name, agent.model))
-    return bool(found) and all(model.name == "offline" for model in found)
+    return bool(found) and all(isinstance(model, OfflineModel) for model in found)
 
 
 def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool = False) -> bool:

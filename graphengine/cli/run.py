@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 @click.option(
     "--estimate",
     is_flag=True,
-    help="Show the expected cost and run nothing: agents are rehearsed by rules, if the graph's file declares "
-    "ESTIMATE_BY_RULES = True.",
+    help="Show the expected cost and run nothing: agents are rehearsed by rules or placeholders, if the graph's file "
+    'has MODELS["default"] of these.',
 )
 @options.tags
 @click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")

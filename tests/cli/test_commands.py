@@ -395,7 +395,7 @@ def test_a_run_without_a_language_model_is_marked_as_offline(project: Path, invo
     for body, is_first in ((known, True), (hidden, False)):
         (project / "flows" / "counter.py").write_text(body)
         lines = invoke("run", "counter").stderr.splitlines()
-        place = lines.index("offline: rule-based agents, no language model")
+        place = lines.index("offline: rules or placeholders answered, no language model")
         assert (place < lines.index("started  more (visit 1)")) is is_first
 
 

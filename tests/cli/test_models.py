@@ -371,7 +371,7 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     assert edge.received()[0].turns[-1].text == "Answer: <first>who knows</first>"
     alone = invoke("run", "asking", "--model", "answerer=offline", "--model", "cheap")
     assert alone.stdout == "so\n"
-    assert "offline: rule-based agents, no language model" in alone.stderr
+    assert "offline: rules or placeholders answered, no language model" in alone.stderr
 
 
 def test_a_file_with_invalid_sets_is_reported(folder: Path, invoke: Invoke) -> None:
