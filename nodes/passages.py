@@ -209,8 +209,8 @@ def read(source: TextFile) -> list[Passage]:
     suffix = PurePath(source.path).suffix.lower()
     if suffix in (".csv", ".tsv"):
         return _rows(source)
-    shown = suffix in (".html", ".htm", ".xhtml")
-    lines = _Page(source.text).lines if shown else enumerate(source.text.splitlines(), start=1)
+    is_page = suffix in (".html", ".htm", ".xhtml") and "</" in source.text  # else it was read as Markdown
+    lines = _Page(source.text).lines if is_page else enumerate(source.text.splitlines(), start=1)
     return _Reader(source.path, is_code=bool(_CODE.fullmatch(suffix))).read(lines)
 
 
@@ -251,6 +251,7 @@ class _Reader:
         self._titles: list[tuple[int, str]] = []  # with their levels
         self._held: list[tuple[int, str]] = []  # the lines of the paragraph, item or code that is being read
         self._columns: list[str] = []
+        self._first_row = 0  # the number of the line with the columns, until there is a row below it
         self._fence = ""
         self._is_item = False
 
@@ -262,8 +263,9 @@ class _Reader:
             elif row := _ROW.match(line):
                 self._row(number, [cell.strip() for cell in row[1].split("|")])
             else:
-                self._columns = []
+                self._end_table()
                 self._prose(number, line.strip())
+        self._end_table()
         self._end_block()
         return [passage for passage in self._found if words(passage.text)]
 
@@ -278,9 +280,16 @@ class _Reader:
     def _row(self, number: int, cells: list[str]) -> None:
         if not self._columns:
             self._end_block()
-            self._columns = cells
+            self._columns, self._first_row = cells, number
         elif set("".join(cells)) - set("-: "):
             self._add(number, _named(self._columns, cells))
+            self._first_row = 0
+
+    def _end_table(self) -> None:
+        """Add the only row of a table."""
+        if self._columns and self._first_row:
+            self._add(self._first_row, "; ".join(filter(None, self._columns)))
+        self._columns = []
 
     def _prose(self, number: int, line: str) -> None:
         title, fence, item = _TITLE.match(line), re.match("```|~~~", line), ITEM.match(line)
@@ -333,33 +342,49 @@ def _line_at(held: Sequence[tuple[int, str]], offset: int) -> int:
 
 
 class _Page(HTMLParser):
-    """The text of a page at the lines where it stands, with titles and items marked as in Markdown."""
+    """The text of a page at the lines where it stands, with titles, items and rows marked as in Markdown."""
 
-    _BREAKS: Final = re.compile("p|div|li|t[rdh]|br|h[1-6]|[uo]l|table|section|article|pre|blockquote|d[td]|title")
+    _BREAKS: Final = re.compile("p|div|li|br|h[1-6]|[uo]l|table|section|article|pre|blockquote|d[td]|title")
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.lines: list[tuple[int, str]] = [(1, "")]
         self._hidden = 0
+        self._tables = 0  # that are open, one in a cell of the other
+        self._is_row = False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the base class has it
-        """Begin a line with the mark of a title or an item."""
+        """Begin a line with the mark of a title, an item or a row, or a cell."""
         self._hidden += tag in ("script", "style")
-        if self._BREAKS.fullmatch(tag):
+        self._tables += tag == "table"
+        if tag in ("tr", "table"):
+            self._end_row()
+        if tag == "tr":
+            self.lines.append((self.getpos()[0], ""))
+            self._is_row = True
+        elif tag in ("td", "th"):
+            self._write("| ")
+        elif self._BREAKS.fullmatch(tag):
             mark = "# " if re.fullmatch("h[1-6]|title", tag) else "- " if tag == "li" else ""
-            self.lines += [(self.getpos()[0], ""), (self.getpos()[0], mark)]
+            self._break(mark)
 
     def handle_endtag(self, tag: str) -> None:
         """End the line."""
         self._hidden -= tag in ("script", "style")
+        self._tables -= tag == "table"
+        if tag in ("tr", "table"):
+            self._end_row()
         if self._BREAKS.fullmatch(tag):
-            self.lines.append((self.getpos()[0], ""))
+            self._break("")
 
     def handle_data(self, data: str) -> None:
-        """Add text to the line; each line of the text is one of its own."""
-        if self._hidden:
+        """Add text to the line; each line of the text is one of its own, but in a row."""
+        if self._hidden or (self._tables > 0 and not data.strip()):
+            return
+        if self._is_row:
+            self._write(" ".join(data.replace("|", " ").split("\n")))
             return
         for number, part in enumerate(data.split("\n"), start=self.getpos()[0]):
             begun, line = self.lines[-1]
@@ -367,3 +392,17 @@ class _Page(HTMLParser):
                 self.lines.append((number, part))
             else:
                 self.lines[-1] = (begun if line else number, line + part)
+
+    def _break(self, mark: str) -> None:
+        if self._is_row:
+            self._write(" ")
+        else:
+            self.lines += [(self.getpos()[0], ""), (self.getpos()[0], mark)]
+
+    def _end_row(self) -> None:
+        if self._is_row:
+            self._write(" |")
+        self._is_row = False
+
+    def _write(self, text: str) -> None:
+        self.lines[-1] = (self.lines[-1][0], self.lines[-1][1] + text)

@@ -1,4 +1,4 @@
-"""Pages of the web as sources, and pictures, documents and sound as `Media`: within limits, never from private networks.
+"""Pages of the web as sources, and pictures, documents and sound as `Media`: within limits, never of a private network.
 
 An address is refused if its host, or that of a redirect, is not public, so that an address that a model or a stranger
 wrote does not reach the services of this machine or network. The connection is made to the number that was checked: a

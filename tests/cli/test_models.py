@@ -120,7 +120,7 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     total = "6 model calls, 6,300 tokens (6,000 in, 3,000 of them cached; 300 out)"
     assert f"{total}, {cost}" in ran.stderr
     assert f"researcher asked {model}: 1,050 tokens" in ran.stderr
-    assert "offline: rule-based" not in ran.stderr
+    assert "no model wrote this" not in ran.stderr
     assert "writes " not in ran.stderr  # live text is shown only on terminals
     received = edge.received()
     assert [each.key for each in received] == [KEY] * 6
@@ -315,7 +315,7 @@ def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch
     assert "--model anthropic " in found.stderr.partition("resume: ")[2]
     done = invoke("resume", "r", "--graph", LOOP, "--model", "offline", "--db", "runs.db")
     assert (done.exit_code, "finished [no longer improving]" in done.stderr) == (0, True)
-    assert "offline: rule-based agents, no language model" in done.stderr
+    assert "no model wrote this: rules or placeholders answered" in done.stderr
 
 
 def test_a_server_that_is_down_is_retried_and_then_reported(
@@ -371,7 +371,7 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     assert edge.received()[0].turns[-1].text == "Answer: <first>who knows</first>"
     alone = invoke("run", "asking", "--model", "answerer=offline", "--model", "cheap")
     assert alone.stdout == "so\n"
-    assert "offline: rules or placeholders answered, no language model" in alone.stderr
+    assert "no model wrote this: rules or placeholders answered" in alone.stderr
 
 
 def test_a_file_with_invalid_sets_is_reported(folder: Path, invoke: Invoke) -> None:
