@@ -32,9 +32,9 @@ from graphengine import (
 )
 from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
-from nodes.citing import located, marked, sample
-from nodes.passages import Passage
-from nodes.review.agents import Review, research, reviewer, writer
+from nodes.citing import Passage, located, marked, sample
+from nodes.review.agents import Review
+from nodes.review.offline import research, reviewer, writer
 
 THRESHOLD = 7.0  # a review with at least this score ends the loop
 RISE = 0.1  # and so does one that rises by no more than this

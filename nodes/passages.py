@@ -11,15 +11,14 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import PurePath
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 from graphengine import TextFile
+from nodes.citing import WIDE, Passage, line_at, sentences, size
 
 FORM: Final = 0.8  # how alike two forms of a word are, such as "write" and "writes"
 PART: Final = 0.5  # and a word and one that it is part of, such as "page" and "homepage"
@@ -51,37 +50,9 @@ au aux avec ce ces cette comment combien dans du elle elles est et été eux il 
 par pas plus pourquoi qu quand quel quelle quels qui sa sans ses sont sur ta tu une vos votre vous à
 """
 _WORD: Final = re.compile(r"[^\W_]+(?:[.,:]\d+)*")
-_WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
 _TITLE: Final = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
 ITEM: Final = re.compile(r"(?:[-*+•]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+")
 _ROW: Final = re.compile(r"\s*\|(.*)\|\s*$")
-_STOP: Final = re.compile(r"[.!?…][\"'”»)\]*]*\s+(?=[\"'“„«(\[*`¿¡]*[^\Wa-z_])|[\u3002\uff01\uff1f]")
-_ABBREVIATED: Final = re.compile(
-    r"(?:\b(?:[^\W\d_]|[A-Z][a-z]|Mrs|Prof|Abs|Art|vs|etc|bzw|ca|Fig|Inc|Ltd)|\.[^\W\d_]|(?:^|\s)\d{1,2})\.$"
-)
-
-
-class Passage(BaseModel):
-    """A sentence, list item, table row or piece of code, as it stands in a source.
-
-    Attributes:
-        text: The passage, word for word.
-        file: The path of its source.
-        line: The line on which it begins, from 1 on.
-        heading: The headings above it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    text: str
-    file: str
-    line: int = 0
-    heading: str = ""
-
-    @property
-    def place(self) -> str:
-        """Where it stands, as a citation names it; a page of the web has no lines."""
-        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 def words(text: str) -> list[str]:
@@ -89,7 +60,7 @@ def words(text: str) -> list[str]:
     plain = "".join(each for each in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(each))
     found: list[str] = []
     for word in _WORD.findall(unicodedata.normalize("NFC", plain)):
-        found += [word[at : at + 2] for at in range(max(1, len(word) - 1))] if _WIDE.search(word) else [word]
+        found += [word[at : at + 2] for at in range(max(1, len(word) - 1))] if WIDE.search(word) else [word]
     return found
 
 
@@ -99,11 +70,6 @@ FUNCTION: Final = frozenset(words(FUNCTION_WORDS))
 def subject(text: str) -> list[str]:
     """Return the words of a text that say what it is about, once each."""
     return [word for word in dict.fromkeys(words(text)) if word not in FUNCTION and (len(word) > 1 or word.isdigit())]
-
-
-def size(text: str) -> int:
-    """Return how many words a text has; two characters of a script without blanks count as one."""
-    return len(text.split()) + sum(len(part) // 2 for part in _WIDE.findall(text))
 
 
 @lru_cache(100_000)
@@ -231,17 +197,6 @@ def _named(names: Sequence[str], cells: Sequence[str]) -> str:
     return "; ".join(f"{name}: {cell}" for name, cell in zip(names, cells, strict=False) if cell.strip())
 
 
-def sentences(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the sentences of a paragraph with their offsets."""
-    start = 0
-    for stop in _STOP.finditer(text):
-        if not _ABBREVIATED.search(text[start : stop.start() + 1]):
-            yield start, text[start : stop.end()].strip()
-            start = stop.end()
-    if text[start:].strip():
-        yield start, text[start:].strip()
-
-
 class _Reader:
     """Reads lines of Markdown, plain text or code as passages."""
 
@@ -321,7 +276,7 @@ class _Reader:
         if is_short and text[-1] not in ".!?:;,…\u3002\uff01\uff1f" and not self._is_item:
             self._title(9, text)  # below those that are marked as titles
         for offset, sentence in sentences(text):
-            self._add(_line_at(held, offset), sentence)
+            self._add(line_at(held, offset), sentence)
 
     def _pieces(self, held: list[tuple[int, str]]) -> None:
         piece: list[str] = []
@@ -330,15 +285,6 @@ class _Reader:
             if sum(len(each.split()) for each in piece) > CODE_WORDS or (number, line) == held[-1]:
                 self._add(number - len(piece) + 1, "\n".join(piece))
                 piece = []
-
-
-def _line_at(held: Sequence[tuple[int, str]], offset: int) -> int:
-    """Return the number of the line at an offset of lines joined by blanks."""
-    for number, line in held:
-        if offset <= len(line):
-            return number
-        offset -= len(line) + 1
-    return held[-1][0]
 
 
 class _Page(HTMLParser):

@@ -14,8 +14,7 @@ from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
 from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
-from nodes.citing import Quotations
-from nodes.passages import Passage
+from nodes.citing import Passage, Quotations
 from tests.cli.programs import ROOT, Invoke, call, document, launch, start
 from tests.conformance.model_scenes import Babbles, Counted, Fails, Received, Says
 from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE

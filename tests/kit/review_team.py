@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from graphs.review_loop import Article
-from nodes.review.agents import Review, arranged, extracted
+from nodes.review.agents import Review
+from nodes.review.offline import arranged, extracted
 from tests.conformance.model_scenes import Received, Scene
 
 QUESTIONS: Final[Mapping[str, str]] = {

@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from graphengine import TextFile
-from nodes.passages import Passage, alike, extract, read, size, words
+from nodes.citing import Passage, size
+from nodes.passages import alike, extract, read, words
 
 HELD: Final = Path(__file__).parent / "held"
 CASES: Final = tomllib.loads((HELD / "cases.toml").read_text("utf-8"))["case"]
