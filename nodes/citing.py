@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import TextFile
 
@@ -30,16 +31,16 @@ class Passage(BaseModel):
     Attributes:
         text: The passage, word for word.
         file: The path of its source.
-        line: The line on which it begins, from 1 on.
-        heading: The headings above it.
+        line: The line on which it begins, from 1 on; 0 if that is unknown. No model gives it: it is looked up.
+        heading: The headings above it, if somebody looked.
     """
 
     model_config = ConfigDict(frozen=True)
 
     text: str
     file: str
-    line: int = 0
-    heading: str = ""
+    line: SkipJsonSchema[int] = 0
+    heading: SkipJsonSchema[str] = ""
 
     @property
     def place(self) -> str:
@@ -117,20 +118,17 @@ def located(result: Quotations, sources: Sequence[TextFile], findings: Sequence[
 
 
 def _line_of(quotation: Passage, sources: Sequence[TextFile]) -> int:
-    """Return the line on which a quotation begins, the given one if it is there too, or 0."""
-    texts = [source for source in sources if source.path == quotation.file]
-    found = [line for source in texts for line in _lines_of(quotation.text, source)]
-    return quotation.line if quotation.line in found else min(found, default=0)
+    """Return the line on which a quotation begins, but for markup and line breaks; 0 if it is nowhere.
 
-
-def _lines_of(text: str, source: TextFile) -> Iterator[int]:
-    """Yield the lines on which a text begins, but for its markup and its line breaks."""
-    lines = [_plain(line) for line in source.text.splitlines()]
-    whole, wanted = " ".join(lines), _plain(text)
-    at = whole.find(wanted) if wanted else -1
-    while at >= 0:
-        yield line_at(enumerate(lines, start=1), at)
-        at = whole.find(wanted, at + 1)
+    Of several places it is the first one from the line on that it has.
+    """
+    wanted = _plain(quotation.text)
+    for source in (each for each in sources if each.path == quotation.file and wanted):
+        lines = [_plain(line) for line in source.text.splitlines()]
+        whole, start = " ".join(lines), sum(len(line) + 1 for line in lines[: max(0, quotation.line - 1)])
+        if (found := max(whole.find(wanted, start), whole.find(wanted))) >= 0:
+            return line_at(enumerate(lines, start=1), found)
+    return 0
 
 
 def _plain(text: str) -> str:

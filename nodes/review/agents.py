@@ -104,7 +104,7 @@ researcher = Agent(
     system=(
         "You find what sources say on a task. Only the sources count, not what you know.\n"
         "- Quote sentences word for word, without markup, that can be understood alone: `text`, with `file`, the name "
-        "of the source. Leave `line` and `heading` out.\n"
+        "of the source.\n"
         "- First what answers the task most directly, then figures, causes and conditions, and always what limits or "
         "contradicts it. Cover every point of the task; ten to thirty quotations.\n"
         "- `notes` name the points on which the sources say nothing.\n" + DATA_NOTE
@@ -123,7 +123,7 @@ searcher = Agent(
         "- Search for each point of the task, for figures, and for what limits or contradicts what you found. Prefer "
         "standards, papers, manuals and those concerned to pages that repeat others.\n"
         "- `quotations`: ten to thirty short statements of the pages, each with the address of its page as `file`. "
-        "Leave `line` and `heading` out. `notes` name the points on which you found nothing.\n" + DATA_NOTE
+        "`notes` name the points on which you found nothing.\n" + DATA_NOTE
     ),
     prompt=ask_searcher,
     output=Quotations,
@@ -136,7 +136,7 @@ recaller = Agent(
     system=(
         "You write down what you know on a task; nothing can be looked up.\n"
         "- `quotations`: ten to thirty short statements that you are sure of, figures and limits included, each with "
-        f"`file` {KNOWLEDGE!r}. Leave `line` and `heading` out. `notes` name what you do not know.\n" + DATA_NOTE
+        f"`file` {KNOWLEDGE!r}. `notes` name what you do not know.\n" + DATA_NOTE
     ),
     prompt=ask_searcher,
     output=Quotations,
