@@ -180,20 +180,24 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
     words = {"name": name, "version": __version__, "distribution": DISTRIBUTION, "graph": graph}
     words |= {"line_length": "120" if workflow else "100", "isort": _ISORT if workflow else ""}
     words |= {"without": _PLACEHOLDERS if workflow else _RULES}
-    for path, file in templates.items():
-        found[path.removesuffix(_SUFFIX)] = file.read_text(encoding="utf-8")
-    words["about"] = ast.get_docstring(ast.parse(found[f"graphs/{graph}.py"])) or ""
-    words["files"] = "\n".join(
-        f"| `{path}` | {(ast.get_docstring(ast.parse(text)) or '').partition(chr(10))[0]} |"
-        for path, text in sorted(found.items())
-        if path.endswith(".py") and not path.endswith("__init__.py")
-    )
-    for path in map(str, templates):
-        text = found[path.removesuffix(_SUFFIX)]
-        for word, meaning in words.items():
-            text = text.replace("{{" + word + "}}", meaning)
-        found[path.removesuffix(_SUFFIX)] = text
+    texts = {path: file.read_text(encoding="utf-8") for path, file in templates.items()}
+    words["about"] = _about(found[f"graphs/{graph}.py"] if workflow else texts[f"graphs/{graph}.py{_SUFFIX}"])
+    found |= {path.removesuffix(_SUFFIX): _filled(text, words) for path, text in texts.items()}
+    modules = {path: text for path, text in found.items() if path.endswith(".py") and not path.endswith("__init__.py")}
+    rows = [f"| `{path}` | {_about(text).partition(chr(10))[0]} |" for path, text in sorted(modules.items())]
+    found["README.md"] = _filled(found["README.md"], {"files": "\n".join(rows)})
     return found
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, meaning in words.items():
+        text = text.replace("{{" + word + "}}", meaning)
+    return text
+
+
+def _about(text: str) -> str:
+    """Return the docstring of a module."""
+    return ast.get_docstring(ast.parse(text)) or ""
 
 
 def _below(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.cli.new import files_of, name_of, names, project_files, write
+from graphengine.cli.new import name_of, names, project_files, write
 from graphengine.cli.places import picture_ending
 from graphengine.errors import GraphEngineError
 from tests.cli.programs import ROOT, Invoke, call, document
