@@ -150,7 +150,7 @@ class _Template(NamedTuple):
     rows: Sequence[writes.Row]
     status: Status
     due_at: float | None
-    outline: str
+    graph_spec: str
 
 
 def _ending(kind: str, steps: int) -> Graph[_Asked]:
@@ -198,9 +198,9 @@ async def _branched(steps: int) -> _Template:
 async def _template(runner: Runner, shared: int) -> _Template:
     history = (await runner.history(_TEMPLATE))[shared:]
     info = await runner.store.info(_TEMPLATE)
-    outline = to_json(await runner.store.outline(info.fingerprint)).decode()
+    graph_spec = to_json(await runner.store.graph_spec(info.fingerprint)).decode()
     return _Template(
-        [writes.Row(each.seq, each.at, encode_step(each)) for each in history], info.status, info.due_at, outline
+        [writes.Row(each.seq, each.at, encode_step(each)) for each in history], info.status, info.due_at, graph_spec
     )
 
 
@@ -234,7 +234,7 @@ def _add_run(connection: sqlite3.Connection, number: int, size: Size, templates:
         parent, shared, tags=tags,
     )  # fmt: skip
     template = templates["finished" if is_old else "branch" if is_branch else _kind(number)]
-    created = writes.create(connection, info, _named(template.rows, info), template.outline, _BUILDER)
+    created = writes.create(connection, info, _named(template.rows, info), template.graph_spec, _BUILDER)
     end = template.status, (), None, None, None, template.due_at
     writes.append(connection, writes.Addition(info.id, created.key, created.fence, _BUILDER, (), *end))
 

@@ -96,10 +96,10 @@ async def _record(runner: Runner, run_id: str, count: int) -> None:
         await memory.start(graph, Counter(), run_id=run_id, limits=Limits(steps=count - 2)).result()
         steps = await memory.history(run_id)
         info = await memory.store.info(run_id)
-        outline = await memory.store.outline(info.fingerprint)
+        graph_spec = await memory.store.graph_spec(info.fingerprint)
     store = runner.store
     await runner.due()  # opens the store
-    fence = await store.create(info, [], outline or {})
+    fence = await store.create(info, [], graph_spec or {})
     snapshot = Snapshot()
     for first in range(0, len(steps), _AT_ONCE):
         batch = steps[first : first + _AT_ONCE]

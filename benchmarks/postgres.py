@@ -27,7 +27,7 @@ from benchmarks.report import figures, targets
 from graphengine import Graph, Runner, Worker
 from graphengine.stores.addresses import parse
 from graphengine.stores.base import DEFAULT_QUEUE, ClaimQuery
-from graphengine.worker.worker import Ended
+from graphengine.worker.worker import RunOutcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -396,7 +396,7 @@ async def _drive(runner: Runner, graph: Graph[Counter], count: int) -> float:
 
     def note(event: WorkerEvent) -> None:
         nonlocal ended
-        ended += isinstance(event, Ended)
+        ended += isinstance(event, RunOutcome)
         if ended == count:
             worker.stop()
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from graphengine.evaluation import Score, judge
+from graphengine.testing.evaluation import Score, judge
 from nodes.citing import Passage, claims, size
 from nodes.comparing import doubtful
 

@@ -32,7 +32,7 @@ _KILOBYTE: Final = 1000
 _ADDRESSES: Final = ("http://", "https://")
 _NO_ADDRESS: Final = (
     "media are bytes, not an address: fetch it once, in a node of its own, with `read_media(url)` of "
-    "graphengine.sources.web"
+    "graphengine.agents.sources.web"
 )
 
 

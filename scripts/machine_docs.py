@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.events import Answered
+from graphengine.engine.events import AnswerArrived
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.phases import GivenUp
 from graphengine.engine.steps import Begun, Recorded, Refused, Started
@@ -69,7 +69,7 @@ def _table() -> str:
     for row in TABLE:
         phases = "all" if len(row.phases) >= _MOST else ", ".join(phase.__name__ for phase in row.phases)
         kinds = ", ".join(f"`{kind.kind}`" for kind in row.steps)
-        whose = "(found by its wait)" if row.event is Answered else "(of the run)"
+        whose = "(found by its wait)" if row.event is AnswerArrived else "(of the run)"
         lines.append(f"| {row.event.__name__} | {phases or whose} | {kinds} |")
     return "\n".join([*lines, ""])
 

@@ -46,15 +46,15 @@ API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
             ("TextDelta", "ThinkingDelta", "PartialAnswer", "ToolCalled", "ToolReturned", "AnswerReset"),
         ),
         "graphengine.testing": ("Run one node, or walk a graph.", ()),
-        "graphengine.evaluation": ("Run a graph on a data set, and compare two versions.", ()),
+        "graphengine.testing.evaluation": ("Run a graph on a data set, and compare two versions.", ()),
         "graphengine.patterns": ("Functions that return a graph.", ()),
         "graphengine.models": ("Models of providers, and models for tests.", ()),
         "graphengine.reducers": (
             "How updates of one field are combined.",
             ("Replace", "append", "extend", "merge", "add", "maximum"),
         ),
-        "graphengine.sources": ("Files and folders as texts for agents.", ()),
-        "graphengine.tools": ("Ready tools of agents.", ()),
+        "graphengine.agents.sources": ("Files and folders as texts for agents.", ()),
+        "graphengine.agents.toolbox": ("Ready tools of agents.", ()),
         "graphengine.stores": (
             "Where runs are recorded.",
             (

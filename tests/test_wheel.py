@@ -58,7 +58,7 @@ PICTURE = (
     .replace(', secret_key="0123456789abcdefghijklmnopqrstuvwxyz"', "")
 )
 SOURCE = """
-from graphengine.sources import source_from_bytes
+from graphengine.agents.sources import source_from_bytes
 source_from_bytes("a.pdf", b"%PDF-1.7")
 """
 POSTGRES = """
@@ -70,7 +70,7 @@ from graphengine.telemetry import Telemetry
 """
 SANDBOX = """
 import asyncio
-from graphengine.tools import run_python
+from graphengine.agents.toolbox import run_python
 asyncio.run(run_python("1"))
 """
 

@@ -163,7 +163,7 @@ class Asking:
             runtime: The run.
             record: The name and the key of the call's own record.
         """
-        if self.tool.approval is None or self.tool.misfit(self.call.arguments, self.given) is not None:
+        if self.tool.approval is None or self.tool.mismatch(self.call.arguments, self.given) is not None:
             return self.call  # arguments that do not fit go back to the model
         identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
         answer = await runtime.approved(identity, record, functools.partial(self._question, runtime))
@@ -252,7 +252,7 @@ class Asking:
 
     def _problem(self, edit: Edit) -> str:
         """Return why changed arguments do not fit, "" if they do."""
-        found = self.tool.misfit(self._edited(edit), self.given)
+        found = self.tool.mismatch(self._edited(edit), self.given)
         return "" if found is None else found.text
 
 

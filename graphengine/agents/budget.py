@@ -227,9 +227,9 @@ async def _guessed(model: Model, request: Request) -> dict[_Name, float]:
 
 def _in_batches(frame: Frame) -> Iterator[str]:
     """Yield the keys of a frame's calls that are in a batch and have no answer yet."""
-    for key in frame.memos:
+    for key in frame.recorded_results:
         place, found, _ = key.rpartition(BATCH_KEY)
-        if found and place not in frame.memos:
+        if found and place not in frame.recorded_results:
             yield place
 
 

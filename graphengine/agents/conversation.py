@@ -50,7 +50,7 @@ from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
 from graphengine.models.placeholder import PLACEHOLDER
 from graphengine.models.settings import NO_SETTINGS, Settings
-from graphengine.runner.scope import Outcome, Piece, as_outcome
+from graphengine.runner.scope import Outcome, StepResult, as_outcome
 from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
 
@@ -257,7 +257,7 @@ class Conversation(Generic[T]):
         await self._runtime.may_call(model)
         fresh: list[Response] = []
 
-        async def make() -> Piece:
+        async def make() -> StepResult:
             used = reserved.enter_context(await self._runtime.reserved(model, request))
             answered: list[Response] = []
             with self._counting(answered):
@@ -266,10 +266,10 @@ class Conversation(Generic[T]):
             used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
-            return Piece(record, len(to_json(record)), usage_of(fresh[0]), by)
+            return StepResult(record, len(to_json(record)), usage_of(fresh[0]), by)
 
         with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
-            record = await self._runtime.piece(name, str(self._turn), make)
+            record = await self._runtime.step_result(name, str(self._turn), make)
         response = fresh[0] if fresh else response_of(record)
         self.usage = add_usage(self.usage, usage_of(response))
         with self._refusing(AnswerCut, AnswerRefused, ContextFull, name=name):
@@ -509,7 +509,7 @@ class Conversation(Generic[T]):
             key = f"{key}:{_digest(made.arguments.encode())}"
         raised: list[BaseException] = []
 
-        async def make() -> Piece:
+        async def make() -> StepResult:
             if self._live is not None:
                 self._live.called(made)
             with self._runtime.call(key):
@@ -519,9 +519,9 @@ class Conversation(Generic[T]):
             record = result_record(outcome, None if made is call else made.arguments)
             if outcome.error is not None:
                 raised.append(outcome.error)
-            return Piece(record, len(to_json(record)))
+            return StepResult(record, len(to_json(record)))
 
-        record = await self._runtime.piece(f"tool {call.name}", number, make)
+        record = await self._runtime.step_result(f"tool {call.name}", number, make)
         for error in raised:  # after the record, which refuses an error that contains a secret
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)

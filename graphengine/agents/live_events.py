@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.redaction import Guard
+    from graphengine.engine.redaction import Redactor
     from graphengine.models.base import ToolCall
 
 MOST_KEPT: Final = 100_000
@@ -180,7 +180,7 @@ class Live:
         show: Callable[[AgentEvent], None],
         is_watched: Callable[[], bool],
         in_flight: set[Live],
-        guard: Guard | None,
+        guard: Redactor | None,
     ) -> None:
         self._agent = agent
         self._path = path

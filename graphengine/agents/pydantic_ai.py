@@ -17,7 +17,7 @@ from graphengine.errors import DefinitionError, NotRecordable, install_command
 from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
-from graphengine.runner.scope import Piece
+from graphengine.runner.scope import StepResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -170,7 +170,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
     if live is not None:
         live.begin(turn)
 
-    async def make() -> Piece:
+    async def make() -> StepResult:
         text = to_json(asked.messages, fallback=repr, bytes_mode="base64").decode()
         request = Request(agent, "", [Message(role="user", text=text)])
         used = reserved.enter_context(await runtime.reserved(model, request))
@@ -190,10 +190,10 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
             "pydantic_ai": ModelMessagesTypeAdapter.dump_python([found], mode="json"),
         }
         by: ModelCaller = {"agent": agent, "model": response.model or model.name}
-        return Piece(record, len(to_json(record)), usage_of(response), by)
+        return StepResult(record, len(to_json(record)), usage_of(response), by)
 
     with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
-        record: JsonObject = await runtime.piece("turn", str(turn), make)
+        record: JsonObject = await runtime.step_result("turn", str(turn), make)
     if live is not None:
         live.end()
     return ModelMessagesTypeAdapter.validate_python(record["pydantic_ai"])[0]
@@ -210,7 +210,7 @@ async def _tool_result(
     from pydantic_ai import ToolReturn  # noqa: PLC0415 - an extra
     from pydantic_ai.exceptions import ModelRetry, ToolRetryError  # noqa: PLC0415 - an extra
 
-    async def make() -> Piece:
+    async def make() -> StepResult:
         shown = ToolCall(id=call.tool_call_id, name=call.tool_name, arguments=call.args_as_json_str())
         if live is not None:
             live.called(shown)
@@ -222,9 +222,9 @@ async def _tool_result(
             record = {"retry": str(again if part is None else part.content)}
         if live is not None:
             live.returned(shown, as_text(record.get("retry", record.get("value", ""))), is_error="retry" in record)
-        return Piece(record, len(to_json(record)))
+        return StepResult(record, len(to_json(record)))
 
-    record: JsonObject = await runtime.piece(f"tool {call.tool_name}", call.tool_call_id, make)
+    record: JsonObject = await runtime.step_result(f"tool {call.tool_name}", call.tool_call_id, make)
     if "retry" in record:
         raise ModelRetry(str(record["retry"]))
     read = TypeAdapter(ToolReturn).validate_python({**record.get("more", {}), "return_value": record["value"]})

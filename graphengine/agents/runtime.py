@@ -28,7 +28,7 @@ from graphengine.models.names import model_of
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.followers import Follower
-from graphengine.runner.scope import CURRENT, FROM_THREAD, Piece, as_outcome
+from graphengine.runner.scope import CURRENT, FROM_THREAD, StepResult, as_outcome
 from graphengine.runner.threads import queued
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class StandaloneRuntime:
         """Return a context that does nothing."""
         return nullcontext()
 
-    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
+    async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
         """Do a piece of work, and return its record."""
         return (await make()).record
 
@@ -387,22 +387,22 @@ async def _collected(
 ) -> Response | None:
     joined: list[Ticket] = []
 
-    async def join() -> Piece:
+    async def join() -> StepResult:
         joined.append(await collector.join(request))
         return _piece(asdict(joined[0]))
 
-    async def submit() -> Piece:
+    async def submit() -> StepResult:
         return _piece({"id": await collector.submitted(ticket, request)})
 
     try:
-        ticket = Ticket(**await runtime.piece("batch", "", join))
+        ticket = Ticket(**await runtime.step_result("batch", "", join))
         batch = None
         unknown = f"whether {model.name} has batch {ticket.batch}"
         while batch is None:
             try:
                 while runtime.has_slept(unknown):
                     await runtime.sleep_for(0, unknown)
-                batch = (await runtime.piece("submitted", "", submit))["id"]
+                batch = (await runtime.step_result("submitted", "", submit))["id"]
             except StillOpen:
                 await runtime.sleep_for(poll_seconds(ticket), unknown)
     finally:
@@ -414,8 +414,8 @@ async def _collected(
     return (await collector.answers(batch)).get(ticket.item)
 
 
-def _piece(record: dict[str, JsonValue]) -> Piece:
-    return Piece(record, len(to_json(record)))
+def _piece(record: dict[str, JsonValue]) -> StepResult:
+    return StepResult(record, len(to_json(record)))
 
 
 __all__ = [

@@ -215,7 +215,7 @@ class Tool(Generic[P, R_co]):
         """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
         return self.written(arguments) if self.schema is not None else self._form(given).read(arguments)
 
-    def misfit(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
+    def mismatch(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
         """Validate a model's arguments without calling the function.
 
         Args:

@@ -140,9 +140,9 @@ class Graph(GraphDefinition[S]):
             RenderError: The extension, the theme, the detail or a path is unknown, a drawing program is missing, or
                 the file cannot be written.
         """
-        from graphengine.render import render_outline  # noqa: PLC0415 - declaring a graph needs no renderer
+        from graphengine.render import render_graph_spec  # noqa: PLC0415 - declaring a graph needs no renderer
 
-        render_outline(self.compile().outline, path, fold=fold, theme=theme, detail=detail)
+        render_graph_spec(self.compile().graph_spec, path, fold=fold, theme=theme, detail=detail)
 
     def to_dot(self, *, fold: Fold = None) -> str:
         """Return the picture as DOT text for Graphviz; `fold` is that of `render`.
@@ -153,7 +153,7 @@ class Graph(GraphDefinition[S]):
         """
         from graphengine.render import to_dot  # noqa: PLC0415 - the same
 
-        return to_dot(self.compile().outline, fold=fold)
+        return to_dot(self.compile().graph_spec, fold=fold)
 
     def to_mermaid(self, *, fold: Fold = None) -> str:
         """Return the picture as a Mermaid flowchart, which GitHub and others draw; `fold` is that of `render`.
@@ -164,7 +164,7 @@ class Graph(GraphDefinition[S]):
         """
         from graphengine.render import to_mermaid  # noqa: PLC0415 - the same
 
-        return to_mermaid(self.compile().outline, fold=fold)
+        return to_mermaid(self.compile().graph_spec, fold=fold)
 
     def to_networkx(self, steps: Sequence[Step] | None = None) -> MultiDiGraph[str]:
         """Return it as a networkx graph, for critical paths, dominators and the like.
@@ -181,7 +181,7 @@ class Graph(GraphDefinition[S]):
         """
         from graphengine.render.network import to_networkx  # noqa: PLC0415 - the same
 
-        return to_networkx(self.compile().outline, steps)
+        return to_networkx(self.compile().graph_spec, steps)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
@@ -193,4 +193,4 @@ class Graph(GraphDefinition[S]):
         from graphengine.render import mimebundle_of  # noqa: PLC0415 - the same
 
         del include, exclude
-        return mimebundle_of(repr(self), lambda: self.compile().outline)
+        return mimebundle_of(repr(self), lambda: self.compile().graph_spec)

@@ -267,7 +267,7 @@ class _Post:
         from graphengine.cli.driving import limits_of, resume
         from graphengine.cli.models import models_for
         from graphengine.cli.project import graph_of
-        from graphengine.cli.report import Job
+        from graphengine.cli.report import DriveJob
         from graphengine.errors import GraphEngineError, RunIsDriven
 
         context = self.context
@@ -278,7 +278,7 @@ class _Post:
         try:
             found = graph_of(snapshot.graph, self.reference)
             found.graph.compile()
-            return resume(Job(context, found, self.run_id, snapshot, limits, sleeps=False))
+            return resume(DriveJob(context, found, self.run_id, snapshot, limits, sleeps=False))
         except RunIsDriven:  # another process, such as a worker, took it first
             return self._report()
         except GraphEngineError as error:
@@ -315,10 +315,10 @@ class _Post:
         if context.json:
             from msgspec import UNSET
 
-            from graphengine.cli.run_documents import Answered, Sent
+            from graphengine.cli.run_documents import AnswerDocument, Sent
             from graphengine.history.step_document import refusal_of
 
-            kind = Answered if self.name == "answer" else Sent
+            kind = AnswerDocument if self.name == "answer" else Sent
             context.document(kind(run_id=self.run_id, error=UNSET if error is None else refusal_of(error)))
             return code
         info = context.read(lambda store: store.info(self.run_id))

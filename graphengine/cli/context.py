@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from pathlib import Path
 
-    from graphengine.cli.places import Database, Place
+    from graphengine.cli.places import Database, DatabaseOption
     from graphengine.cli.terminal import Channel
     from graphengine.stores.base import RunInfo, Store
 
@@ -101,7 +101,7 @@ class CommandContext:
     pauses: Sequence[str] = ()
     output: Path | None = None
     models: Sequence[str] = ()
-    _place: Place | None = field(default=None, init=False)
+    _place: DatabaseOption | None = field(default=None, init=False)
     _store: Store | None = field(default=None, init=False)
     _writes: bool = field(default=False, init=False)
     _has_answered: bool = field(default=False, init=False)
@@ -119,11 +119,11 @@ class CommandContext:
         self._place, self._writes = place_of(self.database, file), writes
 
     @property
-    def place(self) -> Place:
+    def place(self) -> DatabaseOption:
         """The database."""
         if self._place is None:
             self.use()
-        return cast("Place", self._place)
+        return cast("DatabaseOption", self._place)
 
     @property
     def store(self) -> Store:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.places import Place
+    from graphengine.cli.places import DatabaseOption
     from graphengine.history.step_document import Document
     from graphengine.stores.findings import Finding, Repaired, Report
 
@@ -77,7 +77,7 @@ def _document(report: Report, repaired: Repaired | None) -> Document:
     )
 
 
-def _examined(place: Place, *, quick: bool) -> Report:
+def _examined(place: DatabaseOption, *, quick: bool) -> Report:
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
 
@@ -90,7 +90,7 @@ def _examined(place: Place, *, quick: bool) -> Report:
     return of_file.examine(place.database, quick=quick)
 
 
-def _repaired(place: Place, *, quick: bool) -> Repaired:
+def _repaired(place: DatabaseOption, *, quick: bool) -> Repaired:
     """Repair a file.
 
     Raises:
@@ -108,7 +108,7 @@ def _repaired(place: Place, *, quick: bool) -> Repaired:
     return of_file.repair(place.database, quick=quick)
 
 
-def _show(context: CommandContext, report: Report, place: Place) -> None:
+def _show(context: CommandContext, report: Report, place: DatabaseOption) -> None:
     from graphengine.cli.places import shown
     from graphengine.cli.steps import counted
 
@@ -131,7 +131,7 @@ def _show(context: CommandContext, report: Report, place: Place) -> None:
         out.line(("repair: ", "dim"), _again(place))
 
 
-def _again(place: Place) -> str:
+def _again(place: DatabaseOption) -> str:
     import shlex
 
     from graphengine.cli.places import program

@@ -16,7 +16,7 @@ from graphengine.cli.models import models_for_all
 from graphengine.cli.observing import line_of, observed
 from graphengine.cli.progress import Progress, fallbacks_of
 from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, with_executors
-from graphengine.cli.report import Ended, Job, check_output, report
+from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
 from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import Limits
@@ -50,7 +50,7 @@ _LOOK: Final = "check with `graphengine runs` whether it was recorded"
 _LEAVING: Final = "leaving the run waiting"
 
 
-def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: int | None = None) -> Job:
+def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: int | None = None) -> DriveJob:
     """Return the job that continues a recorded run.
 
     If the run cannot be read to its end, its record up to step `at` is used, if that is given.
@@ -69,7 +69,7 @@ def recorded_job(context: CommandContext, run_id: str, reference: str | None, at
             raise
         snapshot = context.read(lambda store: load_snapshot(store, meant, at))
     found = graph_of(snapshot.graph, reference)
-    return Job(context, found, meant, snapshot, limits_of(context, snapshot))
+    return DriveJob(context, found, meant, snapshot, limits_of(context, snapshot))
 
 
 def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
@@ -87,7 +87,7 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
     return options.limits_from(context.limits, limits)
 
 
-def resume(job: Job) -> int:
+def resume(job: DriveJob) -> int:
     """Resume the run of a job, as `drive` does."""
 
     async def begin(runner: Runner) -> Run[Any]:
@@ -97,7 +97,7 @@ def resume(job: Job) -> int:
     return drive(job, begin)
 
 
-def drive(job: Job, begin: Begin) -> int:
+def drive(job: DriveJob, begin: Begin) -> int:
     """Drive a run until it ends or waits, and report it; return the exit code.
 
     Raises:
@@ -106,7 +106,7 @@ def drive(job: Job, begin: Begin) -> int:
     return report(job, driven(job, begin))
 
 
-def driven(job: Job, begin: Begin) -> Ended:
+def driven(job: DriveJob, begin: Begin) -> StoredOutcome:
     """Drive a run until it ends or waits, and show its progress.
 
     Raises:
@@ -175,7 +175,7 @@ def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, s
     return [(2, f"{error.message}\n{'resume: ' if error.where else ''}{error.repair}\n")]
 
 
-async def _drive(job: Job, begin: Begin, stopper: Stopper, telemetry: Telemetry | None) -> Ended:
+async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telemetry | None) -> StoredOutcome:
     executors = executors_of(job.found.file)
     async with Runner(job.context.store, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
         run = await begin(runner)
@@ -196,7 +196,7 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper, telemetry: Telemetry 
         if snapshot.seq != info.seq:
             snapshot = await load_snapshot(runner.store, run.id, None)
         steps = await runner.store.steps(run.id) if job.needs_steps else ()
-        return Ended(result, info, snapshot, stopper.asked_by, steps, watch.before_last)
+        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last)
 
 
 class _Watch:
@@ -206,7 +206,7 @@ class _Watch:
         before_last: The seq of the step before the visit that ended last; what it recorded meanwhile does not count.
     """
 
-    def __init__(self, job: Job, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
+    def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
         self._job = job
         self._stopper = stopper
         self._runner = runner

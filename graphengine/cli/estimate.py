@@ -23,7 +23,7 @@ from graphengine.state.amounts import dollars
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.cli.report import Job
+    from graphengine.cli.report import DriveJob
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model, Request, Response
 
@@ -120,7 +120,7 @@ def _tokens(*parts: object) -> int:
     return -(-whole // _BYTES_A_TOKEN)
 
 
-def show_estimate(job: Job, state: Any) -> int:  # noqa: ANN401 - a state of any graph
+def show_estimate(job: DriveJob, state: Any) -> int:  # noqa: ANN401 - a state of any graph
     """Rehearse a run, and show its expected cost; return the exit code."""
     found = job.context.run(_estimate(job, state))
     if job.context.json:
@@ -141,7 +141,7 @@ def show_estimate(job: Job, state: Any) -> int:  # noqa: ANN401 - a state of any
     return 0
 
 
-async def _estimate(job: Job, state: Any) -> Estimated:  # noqa: ANN401
+async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
     """Return the document of the expected cost."""
     from graphengine.api.runner import Runner
     from graphengine.cli.project import executors_of

@@ -13,7 +13,7 @@ from typing_extensions import override
 from graphengine.cli import options
 from graphengine.cli.context import Exit
 from graphengine.cli.places import program
-from graphengine.cli.report import Job
+from graphengine.cli.report import DriveJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
-    from graphengine.cli.report import Ended
+    from graphengine.cli.report import StoredOutcome
     from graphengine.cli.terminal import Channel
-    from graphengine.evaluation import Report, TrialReport
     from graphengine.graph.definition import Runnable
     from graphengine.history.step_document import Document
     from graphengine.runner import Run
+    from graphengine.testing.evaluation import Report, TrialReport
 
 SCORERS: Final = "SCORERS"
 """The variable of a file that holds its scorers: a dict by name, or a list."""
@@ -114,8 +114,8 @@ def eval_(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.driving import driven
     from graphengine.cli.report import check_output, report
-    from graphengine.evaluation import EvaluationState, check_cases, evaluation, read_cases
-    from graphengine.evaluation.evaluating import begin
+    from graphengine.testing.evaluation import EvaluationState, check_cases, evaluation, read_cases
+    from graphengine.testing.evaluation.evaluating import begin
 
     if context.pauses:
         raise click.UsageError("an evaluation pauses before no node; use `run --pause-before` on one case")
@@ -144,7 +144,7 @@ def eval_(  # noqa: PLR0913 - one for each option
 
 
 @dataclass(slots=True)
-class _Job(Job):
+class _Job(DriveJob):
     """An evaluation, which only its own command resumes: no file has its graph.
 
     Attributes:
@@ -193,8 +193,8 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     """
     from graphengine.cli.models import models_for, split
     from graphengine.cli.project import find
-    from graphengine.evaluation.evaluating import routes
-    from graphengine.evaluation.graph import AGAINST, SUBJECT
+    from graphengine.testing.evaluation.evaluating import routes
+    from graphengine.testing.evaluation.graph import AGAINST, SUBJECT
 
     found = find(reference)
     named = _scorers(found, scorers)
@@ -252,7 +252,7 @@ def _scorers(found: Found, given: str | None) -> Mapping[str, Runnable]:
 
     from graphengine.cli.project import load
     from graphengine.errors import InputError
-    from graphengine.evaluation.graph import named_scorers
+    from graphengine.testing.evaluation.graph import named_scorers
 
     file, _, name = (given or "").partition(":")
     module = load(Path(file)) if given else found.module
@@ -328,15 +328,15 @@ class _Wanted:
     output: Path | None
 
 
-def _show_scores(job: Job, ended: Ended, wanted: _Wanted) -> int:
+def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     """Show the report of a finished evaluation; return the exit code.
 
     Raises:
         OutputFailed, RenderError: The report or the picture cannot be written.
     """
     from graphengine.cli.context import as_json
-    from graphengine.evaluation import picture, report_of
     from graphengine.render.charts import write_chart
+    from graphengine.testing.evaluation import picture, report_of
 
     report = report_of(ended.result, ended.steps)
     below = report.below(wanted.least)

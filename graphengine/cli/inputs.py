@@ -3,8 +3,8 @@
 A field whose values are all texts (str, dates, paths, text enums) takes the value unchanged; it is never parsed. Any
 other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
 JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, read by its kind
-(`graphengine.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder` adds a
-`TextFile` for each file in it to a list. `@photo.png` is a `Media` for a field of that type. An address, `https://…`,
+(`graphengine.agents.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder`
+adds a `TextFile` for each file in it to a list. `@photo.png` is a `Media` for a field of that type. An address, `https://…`,
 is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a literal `@`. `key:=value`
 is JSON for every field, so that a text can be None: `name:=null`.
 """
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from graphengine.agents.sources import read_source, read_sources
 from graphengine.errors import InputError, SourceUnreadable
 from graphengine.media import Media, TextFile
-from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
 from graphengine.state.json_values import clipped
 from graphengine.state.path import did_you_mean, members
@@ -227,7 +227,7 @@ def _files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> lis
 
 def _page(url: str, kind: type[TextFile], where: str) -> TextFile:
     """Return a page of the web, within limits, and never from a private network."""
-    from graphengine.sources.web import read_page
+    from graphengine.agents.sources.web import read_page
 
     with _at_page(url, where):
         found = read_page(url)
@@ -237,7 +237,7 @@ def _page(url: str, kind: type[TextFile], where: str) -> TextFile:
 @contextmanager
 def _at_page(url: str, where: str) -> Iterator[None]:
     """Add the option to an error about a page that it names."""
-    from graphengine.sources.web import PageRefused
+    from graphengine.agents.sources.web import PageRefused
 
     try:
         yield
@@ -269,7 +269,7 @@ def _value(raw: str, form: Form, where: str) -> object:
     elif raw.startswith("@") and form.media:
         return _media(raw[1:], where)
     elif form.media and not form.is_text and raw.startswith(_ADDRESSES):
-        from graphengine.sources.web import read_media
+        from graphengine.agents.sources.web import read_media
 
         with _at_page(raw, where):
             return read_media(raw)

@@ -13,7 +13,7 @@ from graphengine.cli import options
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.places import Place
+    from graphengine.cli.places import DatabaseOption
     from graphengine.cli.project import Found
     from graphengine.serve.inspector.driving import Drivable, Drives
     from graphengine.stores.base import RunInfo
@@ -133,7 +133,7 @@ def _check_options(
         raise click.UsageError("--drive and --read-only exclude each other")
 
 
-def _paste(place: Place, info: RunInfo | None, name: str, *words: str) -> str:
+def _paste(place: DatabaseOption, info: RunInfo | None, name: str, *words: str) -> str:
     """Return a command to paste, about a run or none."""
     import shlex
 

@@ -122,7 +122,7 @@ def _quotes(text: str, name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DatabaseOption:
     """A database, and the option that names it to a later command."""
 
     database: Database
@@ -169,14 +169,14 @@ class Place:
         return shlex.join([*program(), "worker", "--queue", queue, *words, *self.words])
 
 
-def place_of(given: Database | None, file: Path | None = None) -> Place:
+def place_of(given: Database | None, file: Path | None = None) -> DatabaseOption:
     """Return the given database, or else the one of a graph's file, or else of the current project."""
     here = database_of()
     if given is not None:
         is_here = given == here if isinstance(given, str) else given.absolute() == here
-        return Place(given, "" if is_here else _named(given))
+        return DatabaseOption(given, "" if is_here else _named(given))
     found = database_of(file)
-    return Place(found, "" if found == here else shown(found))
+    return DatabaseOption(found, "" if found == here else shown(found))
 
 
 def _named(given: Database) -> str:

@@ -150,16 +150,16 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Unpack[
     """Draw a graph, or a run on it."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
-    from graphengine.history.load import outline_of
-    from graphengine.render import render_outline
+    from graphengine.history.load import graph_spec_of
+    from graphengine.render import render_graph_spec
 
     recorded = _recorded(context, reference) if file_of(reference) is None else None
     drawn = recorded or _graph(context, reference)
     if isinstance(drawn, Graph):
         drawn.render(output, **look)
         return
-    outline = context.read(partial(outline_of, fingerprint=drawn.fingerprint)) or {}
-    render_outline(outline, output, steps=_steps_of(context, drawn), **look)
+    graph_spec = context.read(partial(graph_spec_of, fingerprint=drawn.fingerprint)) or {}
+    render_graph_spec(graph_spec, output, steps=_steps_of(context, drawn), **look)
 
 
 def _steps_of(context: CommandContext, info: RunInfo) -> Iterator[Step]:
@@ -264,7 +264,7 @@ def _run_id(context: CommandContext, given: str) -> str:
 
 
 async def _chart(store: Store, what: _Wanted, run_id: str, other: str) -> Chart:
-    from graphengine.history.load import outline_of
+    from graphengine.history.load import graph_spec_of
     from graphengine.render.charts import branches, comparison, family_of, pair_of, scores, timeline
 
     if what.kind == "branches":
@@ -274,4 +274,4 @@ async def _chart(store: Store, what: _Wanted, run_id: str, other: str) -> Chart:
     info, steps = await store.info(run_id), await store.steps(run_id)
     if what.kind == "timeline":
         return timeline(steps)
-    return scores(await outline_of(store, info.fingerprint) or {}, steps, what.path)
+    return scores(await graph_spec_of(store, info.fingerprint) or {}, steps, what.path)

@@ -63,7 +63,7 @@ _UNKNOWN_COST: Final = ["--limit", "unknown_cost=yes"]
 
 
 @dataclass(slots=True)
-class Job:
+class DriveJob:
     """One command that drives a run.
 
     Attributes:
@@ -148,7 +148,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class StoredOutcome:
     """A run that is no longer driven, as stored.
 
     Attributes:
@@ -165,7 +165,7 @@ class Ended:
     before_last: int = 0
 
 
-def report(job: Job, ended: Ended) -> int:
+def report(job: DriveJob, ended: StoredOutcome) -> int:
     """Write the result and report the outcome of the run; return the exit code.
 
     Raises:
@@ -206,7 +206,7 @@ def report(job: Job, ended: Ended) -> int:
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
 
 
-def show_reasons(err: Channel, ended: Ended) -> None:
+def show_reasons(err: Channel, ended: StoredOutcome) -> None:
     """Show the result of a run that an edge to FAIL ended, if it is text: such a graph may state its reasons there."""
     failure, output = ended.snapshot.failure, ended.result.output
     if failure is not None and failure.kind == "fail" and isinstance(output, str):
@@ -214,12 +214,12 @@ def show_reasons(err: Channel, ended: Ended) -> None:
             err.line("  ", line)
 
 
-def _is_released(ended: Ended) -> bool:
+def _is_released(ended: StoredOutcome) -> bool:
     """Return whether a signal ended the command and released the run to a worker or `resume`."""
     return ended.result.status == "running" and bool(ended.asked_by)
 
 
-def _document(job: Job, ended: Ended) -> Document:
+def _document(job: DriveJob, ended: StoredOutcome) -> Document:
     """Return the run's document, with the value of the graph's `result=`."""
     from graphengine.history.json_document import run_document
 
@@ -290,7 +290,7 @@ def show_cost(err: Channel, snapshot: Snapshot) -> None:
         err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
 
 
-def show_next(job: Job, ended: Ended) -> None:
+def show_next(job: DriveJob, ended: StoredOutcome) -> None:
     """Show the commands that look at this run, resume, branch and draw it, as far as they apply.
 
     The branch of a finished run repeats its last node: nothing is left to do after it.
@@ -309,7 +309,7 @@ def show_next(job: Job, ended: Ended) -> None:
     err.line(("draw:   ", "dim"), place.command("render", info.id, "-o", picture))
 
 
-def _can_resume(ended: Ended) -> bool:
+def _can_resume(ended: StoredOutcome) -> bool:
     """Return whether `resume` continues the run, now or once a wait has ended by itself.
 
     A run that waits only for answers and messages continues with the commands shown for them.
@@ -336,7 +336,7 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
 
 
-def _beginning(job: Job, output: object) -> object:
+def _beginning(job: DriveJob, output: object) -> object:
     """Return the first lines of a text of which a file gets the whole; other results whole."""
     if job.context.output is None or not isinstance(output, str):
         return output
@@ -376,7 +376,7 @@ def check_output(path: Path) -> None:
     raise GraphEngineError(message, where=f"--output {path}", repair=repair, code="bad_output")
 
 
-def _write_output(job: Job, ended: Ended) -> None:
+def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
     output, path = ended.result.output, str(job.context.output)
     text = output if isinstance(output, str) else _as_text(output)
     try:

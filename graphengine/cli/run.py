@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Begin
     from graphengine.cli.project import Found
-    from graphengine.cli.report import Job
+    from graphengine.cli.report import DriveJob
     from graphengine.engine.plan import Plan
     from graphengine.runner import Run
     from graphengine.stores.base import RunInfo
@@ -91,7 +91,7 @@ def run(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.driving import drive
     from graphengine.cli.project import find
-    from graphengine.cli.report import Job, check_output
+    from graphengine.cli.report import DriveJob, check_output
 
     if context.output is not None:
         check_output(context.output)
@@ -99,7 +99,7 @@ def run(  # noqa: PLR0913 - one for each option
     graph = found.graph
     graph.compile()
     context.use(found.file, writes=True)
-    job = Job(context, found, sleeps=not no_wait)
+    job = DriveJob(context, found, sleeps=not no_wait)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     if estimate:
         from graphengine.cli.estimate import show_estimate
@@ -267,7 +267,7 @@ def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT00
 # --- what `run` needs ---
 
 
-def _enqueue(job: Job, begin: Begin) -> int:
+def _enqueue(job: DriveJob, begin: Begin) -> int:
     """Record a run in its queue, and show how it is driven and followed."""
     from graphengine.api.runner import Runner
 

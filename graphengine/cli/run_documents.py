@@ -364,7 +364,7 @@ class GoesOn(WorkerLine, kw_only=True):
     why: Literal["queued", "due", "sent", "orphan"]
 
 
-class Ended(WorkerLine, kw_only=True):
+class WorkerEnded(WorkerLine, kw_only=True):
     """The outcome of a run that the worker took.
 
     Attributes:
@@ -400,7 +400,7 @@ class Refused(WorkerLine, kw_only=True):
     error: Refusal
 
 
-class Answered(Document):
+class AnswerDocument(Document):
     """A recorded answer to a run that is not resumed here.
 
     Attributes:

@@ -18,8 +18,7 @@ from graphengine.cli.graph_documents import (
     Serving,
 )
 from graphengine.cli.run_documents import (
-    Answered,
-    Ended,
+    AnswerDocument,
     Examined,
     Exported,
     GoesOn,
@@ -32,6 +31,7 @@ from graphengine.cli.run_documents import (
     Schedules,
     Sent,
     Stopped,
+    WorkerEnded,
     Workers,
 )
 from graphengine.errors import InputError
@@ -80,7 +80,7 @@ class Kind:
 
 _WORKER: Final = (
     Kind(GoesOn, "when it takes a run", lines=True),
-    Kind(Ended, "when it is done with the run", lines=True),
+    Kind(WorkerEnded, "when it is done with the run", lines=True),
     Kind(Refused, "when a run cannot be resumed", lines=True),
 )
 _DRIVEN: Final = "if it resumes the run"
@@ -96,7 +96,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     ],
     "resume": [Kind(Run)],
     "eval": [Kind(Evaluated, "if it finished"), Kind(Run, "if it did not")],
-    "answer": [Kind(Run, _DRIVEN), Kind(Answered, _POSTED)],
+    "answer": [Kind(Run, _DRIVEN), Kind(AnswerDocument, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
     "branch": [Kind(Run)],
     "watch": [

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.places import Place
+    from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
@@ -154,7 +154,7 @@ def _show(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> No
         _show_steps(out, recorded)
 
 
-def _show_outcome(out: Channel, place: Place, recorded: _Recorded) -> None:
+def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> None:
     """Show how a run ended or what it waits for, and its cost."""
     from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
@@ -183,7 +183,7 @@ def _show_outcome(out: Channel, place: Place, recorded: _Recorded) -> None:
         out.line((OFFLINE, "yellow"))
 
 
-def driven(info: RunInfo, place: Place) -> Sequence[Part]:
+def driven(info: RunInfo, place: DatabaseOption) -> Sequence[Part]:
     """Return which process drives a run that is not over, or how to resume it."""
     from graphengine.cli.places import graph_words
     from graphengine.cli.terminal import STATUS_STYLES

@@ -45,7 +45,7 @@ from graphengine.stores.summaries import wait_words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.cli.places import Place
+    from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step, WaitRecord
@@ -103,8 +103,8 @@ def in_short(step: Step, limit: int) -> list[str]:
     """Return a step's updates, a line for each field; empty values at the start are left out."""
     is_start = step.kind in ("started", "entered")
     lines = [_operation(op, limit) for op in ops_of(step) if not is_start or op[-1] not in ("", [], {}, None)]
-    refit = step.data.refit if isinstance(step.data, Shift) else {}
-    for frame, changes in refit.items():
+    field_changes = step.data.field_changes if isinstance(step.data, Shift) else {}
+    for frame, changes in field_changes.items():
         place = path_of(frame, "")
         lines += [f"{place}: {_operation(op, limit)}" if place else _operation(op, limit) for op in changes]
     return lines
@@ -344,7 +344,7 @@ def in_words(name: str, facts: WaitRecord, path: str) -> str:
     return text + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
 
 
-def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Place) -> None:
+def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: DatabaseOption) -> None:
     """Show what a run waits for, and how each is answered.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.cli.driving import Stopper
     from graphengine.history.step_document import Document
     from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
-    from graphengine.worker.worker import Ended, Refused, WorkerEvent
+    from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 
 _WHY = {
     "queued": "it begins",
@@ -148,20 +148,20 @@ async def _work(  # noqa: PLR0913 - how a worker works
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to it."""
-    from graphengine.worker.worker import Ended, Took
+    from graphengine.worker.worker import RunOutcome, Took
 
     if context.json:
         context.line(_document(event))
     elif isinstance(event, Took):
         text = f" of {event.info.graph}: {_WHY[event.why]}"
         context.out.line((f"{'resumes':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), text)
-    elif isinstance(event, Ended):
+    elif isinstance(event, RunOutcome):
         _show_end(context, event)
     else:
         _show_refusal(context, event)
 
 
-def _show_end(context: CommandContext, event: Ended) -> None:
+def _show_end(context: CommandContext, event: RunOutcome) -> None:
     from graphengine.cli.places import graph_words
     from graphengine.cli.terminal import one_line
 
@@ -200,14 +200,14 @@ def _document(event: WorkerEvent) -> Document:
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
     from graphengine.history.step_document import failure_document, refusal_of
-    from graphengine.worker.worker import Ended, Took
+    from graphengine.worker.worker import RunOutcome, Took
 
     info = event.info
     if isinstance(event, Took):
         return documents.GoesOn(run_id=event.info.id, graph=event.info.graph, why=event.why)
-    if isinstance(event, Ended):
+    if isinstance(event, RunOutcome):
         result = event.result
-        return documents.Ended(
+        return documents.WorkerEnded(
             run_id=event.info.id,
             graph=event.info.graph,
             status="left" if result.status == "running" else result.status,

@@ -395,7 +395,7 @@ class Binder:
             found += [(name, part) for name, part in value.items() if name in writer.keys]
         for name, part in found:
             field = self.state.fields.get(name)
-            wrong = field.misfit(part, in_map=each) if field is not None else None
+            wrong = field.mismatch(part, in_map=each) if field is not None else None
             if wrong is not None:
                 self.report("type_disagrees", where, f"its value does not fit: {wrong.message}", wrong.repair)
 

@@ -20,7 +20,7 @@ from graphengine.compile.checks.loops import unbounded_loops
 from graphengine.compile.checks.options import graph_problems, migration_problems, node_problems
 from graphengine.compile.checks.shape import MeantShape, targets_of
 from graphengine.compile.checks.state import state_of
-from graphengine.compile.outline import ends_of, outline_of
+from graphengine.compile.graph_spec import ends_of, graph_spec_of
 from graphengine.engine.plan import EdgePlan, ForkPlan, NodePlan, Outgoing, Plan, SwitchPlan, Writer, retry_of
 from graphengine.errors import CompileError, Problem
 from graphengine.graph.conditions import (
@@ -70,7 +70,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
 MOST_NESTED: Final = 32
-"""How many graphs can be nested, the outermost included. Each level takes four levels of JSON in an outline, which is
+"""How many graphs can be nested, the outermost included. Each level takes four levels of JSON in a graph spec, which is
 written with a run, and seven calls of a function to compile: about 60 and 140 would fail there, without a reason."""
 
 
@@ -175,8 +175,8 @@ class _Compiler:
         join_places(self.problems, self.binder.unknowns.values())
         if self.broken or any(not p.warning for p in self.problems):
             return None
-        outline = outline_of(graph, nodes)
-        body = json.dumps(outline, sort_keys=True, separators=(",", ":"))
+        graph_spec = graph_spec_of(graph, nodes)
+        body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
         samples, epochs = _by_trigger(self.trackers.values())
         return Plan(
             graph=graph.name,
@@ -193,7 +193,7 @@ class _Compiler:
             result=result,
             resources=graph.resources,
             migrate={v: m if isinstance(m, Migration) else Migration(state=m) for v, m in graph.migrate.items()},
-            outline=outline,
+            graph_spec=graph_spec,
             fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
             warnings=tuple(self.problems),
             secret=bool(state.secrets) or any(graph.secret for graph in _graphs(nodes.values())),

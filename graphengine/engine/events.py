@@ -15,7 +15,7 @@ from graphengine.engine.steps import AttemptEnded, Node, Shift
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Said, WaitRecord
+    from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Outputs, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
 
@@ -115,7 +115,7 @@ class NodeBegun(NamedTuple):
 class WorkDone(NamedTuple):
     """A piece of a node's work is done; its result is recorded under this key.
 
-    `usage` is what it spent on a model, and `by` the agent and the model. `said` is what it sent and emitted for the
+    `usage` is what it spent on a model, and `by` the agent and the model. `outputs` is what it sent and emitted for the
     node's step: an attempt that uses the record instead of doing the work sends and emits the same.
     """
 
@@ -131,7 +131,7 @@ class WorkDone(NamedTuple):
     size_bytes: int = 0
     usage: Usage | None = None
     by: ModelCaller | None = None
-    said: Said | None = None
+    outputs: Outputs | None = None
 
 
 class NodeWaits(NamedTuple):
@@ -147,7 +147,7 @@ class NodeWaits(NamedTuple):
     usage: Usage | None = None
 
 
-class Answered(NamedTuple):
+class AnswerArrived(NamedTuple):
     """An answer to a wait arrived; `id` is the wait's, so that an answer to an earlier question is not taken for it."""
 
     wait: str
@@ -215,9 +215,9 @@ class Resumed(NamedTuple):
     """A run is resumed: after a crash (`crashed`), a stop, a failure, a wait, or with other limits.
 
     `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
-    None to keep them. `company` means that the process also drives other runs; `asked` that a caller asked to resume
-    this run when nothing else was to do (no part could move, no answer, message or time had come), so that its failed
-    parts are retried although other parts wait.
+    None to keep them. `shared_process` means that the process also drives other runs; `asked` that a caller asked to
+    resume this run when nothing else was to do (no part could move, no answer, message or time had come), so that its
+    failed parts are retried although other parts wait.
     """
 
     now: float
@@ -226,7 +226,7 @@ class Resumed(NamedTuple):
     fingerprint: str
     pause: Sequence[str] | None = None
     change: Shift = NO_SHIFT
-    company: bool = False
+    shared_process: bool = False
     asked: bool = False
 
 
@@ -265,7 +265,7 @@ AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | NodeBegun | 
 """An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""
-Event: TypeAlias = FrameEvent | Answered | MessageCame | Begun | Resumed | StopAsked | BranchedOff
+Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | Begun | Resumed | StopAsked | BranchedOff
 """Any event that `decide` turns into a step."""
 
 CAUSES: Final[Mapping[type[Event], Cause]] = {
@@ -273,7 +273,7 @@ CAUSES: Final[Mapping[type[Event], Cause]] = {
     NodeEntered: "entered",
     Settled: "settled",
     LimitMet: "limit",
-    Answered: "answered",
+    AnswerArrived: "answered",
     WaitOver: "over",
 }
 """What the step of an attempt records of the event that ended it; a result is the usual one."""

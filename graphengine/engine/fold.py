@@ -39,8 +39,8 @@ from graphengine.engine.phases import (
     GivenUp,
     Inside,
     Leaving,
-    Memo,
     Ready,
+    RecordedResult,
     Waiting,
 )
 from graphengine.engine.ready import can_move, runnable_frame, task_of
@@ -188,7 +188,7 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     """Resume a run."""
     cut_off = _in_flight(snapshot, step) if facts.crashed else ()
     _continue(snapshot, facts, cut_off, retries=facts.retries)
-    snapshot.company = facts.company
+    snapshot.shared_process = facts.shared_process
     snapshot.deaths += facts.crashed
     if facts.sub_limits:
         snapshot.maybe_runnable = None
@@ -213,9 +213,9 @@ def _continue(
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
     for frame in cut_off:
-        # In company, another run may have caused the crash. So the last crash, which fails the node, counts only if
-        # the process drove no other run.
-        counts = frame.crashes < CRASHES - 1 or not snapshot.company
+        # In a shared process, another run may have caused the crash. So the last crash, which fails the node, counts
+        # only if the process drove no other run.
+        counts = frame.crashes < CRASHES - 1 or not snapshot.shared_process
         if counts and snapshot.frames.get(frame.id) is frame and frame.id not in facts.moved:
             frame.crashes += 1
     for frame in list(snapshot.frames.values()) if was_failed else ():
@@ -229,7 +229,7 @@ def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
     snapshot.pause = facts.pause
     for frame in list(snapshot.frames.values()):
         unpause(snapshot, frame)
-        untouched = frame.attempt == 1 and not (frame.crashes or frame.begun or frame.memos)
+        untouched = frame.attempt == 1 and not (frame.crashes or frame.begun or frame.recorded_results)
         if isinstance(frame.phase, Ready) and untouched:
             pause(snapshot, frame)
 
@@ -305,7 +305,7 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     snapshot.steps += 1
     if frame.sub is not None:
         _count_in_graphs(frame.sub)
-    if frame.phase is not READY or frame.memos:
+    if frame.phase is not READY or frame.recorded_results:
         _end_visit(snapshot, frame)
     if facts.marks:
         _set_marks(frame, facts)
@@ -378,7 +378,7 @@ def _given_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
     frame.begun = facts.error is not None and facts.error.kind == WorkNotRepeatable.code  # a resume asks again
     if frame.kind == "item":
         failed = _failed_item(facts)
-        failed.attempt, failed.memos, failed.begun = frame.attempt, frame.memos, frame.begun
+        failed.attempt, failed.recorded_results, failed.begun = frame.attempt, frame.recorded_results, frame.begun
         end_item(snapshot, frame, failed)
     else:
         fail_frame(snapshot, frame, GivenUp(), facts)
@@ -453,7 +453,7 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0  # it made progress, so earlier crashes no longer count as crashes in a row
-    frame.memos[facts.key] = Memo(facts.value, step.at, facts.said)
+    frame.recorded_results[facts.key] = RecordedResult(facts.value, step.at, facts.outputs)
 
 
 # --- Waits and messages ----------------------------------------------------------------------------------------------
@@ -476,12 +476,12 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
         _take_message(snapshot, over.topic)
     if over.key:
         given = facts.answer
-        frame.memos[over.key] = Memo(
+        frame.recorded_results[over.key] = RecordedResult(
             given.value, step.at, name=facts.wait, due=over.due, by=facts.by, timeout=given.timeout
         )
         for name, other in waits.items():
             if other is not over:  # the node will ask it again: it keeps its name, id and due time
-                frame.memos[f"asked {other.key}"] = Memo(other.due, name=name, id=other.id)
+                frame.recorded_results[f"asked {other.key}"] = RecordedResult(other.due, name=name, id=other.id)
     if over.kind == "crash":
         frame.begun = False
     wake(snapshot, frame)
@@ -491,8 +491,8 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
     """Refuse an answer that did not fit; if the node itself refused it, it will ask again."""
     frame = snapshot.frames.get(step.frame)
     if facts.key and frame is not None:
-        given = frame.memos.pop(facts.key, Memo())
-        frame.memos[f"asked {facts.key}"] = Memo(given.due, name=given.name)
+        given = frame.recorded_results.pop(facts.key, RecordedResult())
+        frame.recorded_results[f"asked {facts.key}"] = RecordedResult(given.due, name=given.name)
     elif frame is not None and facts.wait in frame.waits and isinstance(frame.phase, Waiting):
         asked = frame.phase.waits[facts.wait]
         again = replace(asked, id=asked.id + "+")  # so that the next answer has another key
@@ -528,8 +528,8 @@ def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
         drop_children(snapshot, frame)
     elif isinstance(frame.phase, Waiting):
         wake(snapshot, frame)
-    if frame.memos:
-        frame.memos.clear()
+    if frame.recorded_results:
+        frame.recorded_results.clear()
 
 
 def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:
@@ -542,10 +542,12 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
 
 def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) -> None:
     """Forget the recorded work that caused a failure, or all of it, except what arrives only once (`but`)."""
-    if not facts.keeps:
-        frame.memos = {key: memo for key, memo in frame.memos.items() if memo.by in but}
+    if not facts.keep_results:
+        frame.recorded_results = {key: memo for key, memo in frame.recorded_results.items() if memo.by in but}
     for key in facts.refused:
-        frame.memos = {k: memo for k, memo in frame.memos.items() if k != key and not k.startswith(f"{key}/")}
+        frame.recorded_results = {
+            k: memo for k, memo in frame.recorded_results.items() if k != key and not k.startswith(f"{key}/")
+        }
 
 
 def _keep_messages(snapshot: Snapshot, messages: Iterable[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Refits: the changes that a resume or a branch under a changed graph makes to a snapshot before the run continues.
+"""GraphFits: the changes that a resume or a branch under a changed graph makes to a snapshot before the run continues.
 
 The step records all of them, so that a fold needs no user code. They are applied in this order:
 
@@ -6,7 +6,8 @@ The step records all of them, so that a fold needs no user code. They are applie
               kept under a node's name (counts, marks, samples, joins). The keys are the frames' old ids.
     pauses    the nodes before which the run waits, under their new names
     moved     {frame: node}: the frame continues at that node; what was running at its old node is dropped
-    refit     {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for removed ones
+    field_changes
+              {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for removed ones
     asks      [frame]: its question changed, and is asked again
     marks_of  {frame: marks}: marks for conditions that are new in a subgraph
 
@@ -49,11 +50,11 @@ def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
         snapshot.pause = shift.pauses
     for key, node in shift.moved.items():
         _put_at(snapshot, snapshot.frames[key], node)
-    for key, ops in shift.refit.items():
+    for key, ops in shift.field_changes.items():
         frame = snapshot.frames[key]
         keep_items(snapshot, frame, {op[1] for op in ops})
         apply_ops(frame, ops, None)
-    if shift.refit:
+    if shift.field_changes:
         for frame in snapshot.frames.values():
             if frame.kind == "arm":
                 replay(frame)
@@ -134,7 +135,7 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     if isinstance(frame.phase, Waiting):
         wake(snapshot, frame)
     frame.failing = frame.error = None
-    frame.memos = {}
+    frame.recorded_results = {}
     frame.begun = False
     frame.tries = frame.crashes = 0
     frame.due = 0.0

@@ -86,7 +86,7 @@ TABLE: Final = (
     Row(events.Settled, (Collecting, Inside), _ATTEMPT),
     Row(events.LimitMet, _ANY, (steps.Failed,)),
     Row(events.WaitOver, (Waiting,), (steps.Answered, *_ATTEMPT)),
-    Row(events.Answered, (), (steps.Answered, steps.Refused, *_ATTEMPT)),
+    Row(events.AnswerArrived, (), (steps.Answered, steps.Refused, *_ATTEMPT)),
     Row(events.MessageCame, (), (steps.Message,)),
     Row(events.Begun, (), (steps.Started,)),
     Row(events.Resumed, (), (steps.Resumed,)),
@@ -166,7 +166,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             return limit_met(run, _frame(snapshot, event), event)
         case events.WaitOver():
             return wait_over(run, _frame(snapshot, event), event)
-        case events.Answered():
+        case events.AnswerArrived():
             return answered(run, event)
         case events.MessageCame():
             return message_came(run, event)

@@ -61,7 +61,7 @@ def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
             arrived=snapshot.now,
         )
         if earlier is not None:
-            item.attempt, item.memos, item.begun = earlier.attempt, earlier.memos, earlier.begun
+            item.attempt, item.recorded_results, item.begun = earlier.attempt, earlier.recorded_results, earlier.begun
         snapshot.changed.append(key)
 
 

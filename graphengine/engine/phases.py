@@ -11,19 +11,19 @@ from typing import TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from graphengine.engine.steps import FailureRecord, ForkRecord, Said, WaitRecord
+from graphengine.engine.steps import FailureRecord, ForkRecord, Outputs, WaitRecord
 from graphengine.state.amounts import Number
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue, Op
 
 
-class Memo(Struct, omit_defaults=True, forbid_unknown_fields=True):
+class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Recorded work of a visit, an answer that it got, or a question that it will ask again.
 
     Attributes:
         value: The result or the answer; for a question to ask again, its due time.
         at: When it was recorded, epoch seconds.
-        said: What the work sent and emitted.
+        outputs: What the work sent and emitted.
         name: The name of the wait.
         due: When the wait would have timed out.
         by: What ended the wait.
@@ -33,7 +33,7 @@ class Memo(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     value: JsonValue | UnsetType = UNSET
     at: Number = 0
-    said: Said = {}
+    outputs: Outputs = {}
     name: str | None = None
     due: Number | None = None
     by: str | None = None
@@ -81,14 +81,14 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
         error: The failure.
         kept: Whether its frame was kept, because a subgraph failed in it.
         attempt: Its next attempt, if the frame was not kept.
-        memos: Its recorded work.
+        recorded_results: Its recorded work.
         begun: Whether the start of that attempt was recorded.
     """
 
     error: FailureRecord
     kept: bool = False
     attempt: int = 1
-    memos: dict[str, Memo] = {}
+    recorded_results: dict[str, RecordedResult] = {}
     begun: bool = False
 
 

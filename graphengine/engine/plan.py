@@ -23,7 +23,7 @@ from graphengine.state.update import Put
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.errors import Problem
     from graphengine.graph.conditions import Condition
     from graphengine.graph.options import Limits, Migration, Retry
@@ -432,8 +432,8 @@ class Plan(Generic[S]):
         samples: Plateau trackers by the field whose update takes a sample.
         epochs: Trackers by the node whose completion (or leaving) resets them.
         migrate: Migrations to the next version, by the older version.
-        outline: A description of the graph in JSON, enough to draw it and to compare versions.
-        fingerprint: The outline's digest.
+        graph_spec: A description of the graph in JSON, enough to draw it and to compare versions.
+        fingerprint: The graph spec's digest.
         warnings: The warnings of compile.
         secret: Whether its state, or that of a graph inside it, has secrets.
         graphs: The graphs among its calls.
@@ -454,7 +454,7 @@ class Plan(Generic[S]):
     result: Reading | None
     resources: Mapping[str, Callable[[], Any]]
     migrate: Mapping[int, Migration]
-    outline: Outline
+    graph_spec: GraphSpec
     fingerprint: str
     warnings: tuple[Problem, ...]
     secret: bool = False

@@ -2,9 +2,9 @@
 
 Records of secret fields are encrypted where they are made. A step also has texts on failures, conditions and ends,
 which come from nodes and libraries and may quote their input: there the clear text of each secret is hidden. What a
-node writes to other fields, records or sends is read back verbatim: there a clear text is refused (`Guard`). Steps of
-such a run also have no typed values, which watchers of the run would see. A replay hides clear texts in its report, and
-compares records after encrypting both with the same key.
+node writes to other fields, records or sends is read back verbatim: there a clear text is refused (`Redactor`). Steps
+of such a run also have no typed values, which watchers of the run would see. A replay hides clear texts in its report,
+and compares records after encrypting both with the same key.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class Redactor:
     """Keeps the clear texts of a run's secrets out of what its nodes emit and record, except in secret fields."""
 
     plan: Plan[Any]

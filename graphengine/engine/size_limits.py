@@ -32,7 +32,7 @@ def bytes_of(record: JsonValue) -> int:
     return len(_encode(record))
 
 
-def weigh(run: RunState, weight: int, ops: Sequence[Op], where: str) -> int:
+def size_of(run: RunState, weight: int, ops: Sequence[Op], where: str) -> int:
     """Return an upper bound of the state's size after a step; 0 if the state has no limit.
 
     Args:

@@ -17,7 +17,7 @@ from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Insid
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.phases import Failing, Memo
+    from graphengine.engine.phases import Failing, RecordedResult
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import FailureRecord, RunStatus, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Number, Usage
@@ -72,7 +72,7 @@ class Frame(Struct, eq=False):
         error: The failure that led here, until the node is done.
         arrived: When this attempt could begin, epoch seconds.
         begun: Whether the start of this attempt was recorded.
-        memos: Work of this visit that was recorded, by key.
+        recorded_results: Work of this visit that was recorded, by key.
         counts: Completed visits by node; for an arm, those since the fork.
         marks: Memory of conditions (plateaus, counts since a node, changes); for an arm, the marks it set.
         usage: What was spent on models in this frame.
@@ -110,7 +110,7 @@ class Frame(Struct, eq=False):
     error: FailureRecord | None = None
     arrived: Number = 0.0
     begun: bool = False
-    memos: dict[str, Memo] = field(default_factory=dict)
+    recorded_results: dict[str, RecordedResult] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
     usage: Usage = {}
@@ -203,7 +203,7 @@ class Snapshot(Struct, eq=False):
         waiting: How many frames wait.
         deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
             nothing is recorded of a call before it ends.
-        company: Whether the process that drives it also drove others, at a point where a third crash would fail a node.
+        shared_process: Whether the process that drives it also drove others, where a third crash would fail a node.
         frames: All live frames by id.
         runnable: A frame that could move after the last step, while other frames wait: the fold tries it first.
         maybe_runnable: While frames wait, those that can move or may be able to; None if unknown. Only the fold
@@ -229,7 +229,7 @@ class Snapshot(Struct, eq=False):
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0
     deaths: int = 0
-    company: bool = False
+    shared_process: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
     runnable: str | None = ROOT
     maybe_runnable: dict[str, None] | None = None

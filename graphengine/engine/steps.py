@@ -7,8 +7,8 @@ gives its snapshot; nothing else is needed. `graphengine.engine.step_json` knows
 Operations: `["set", field, value]`, `["append", field, item]`, `["extend", field, items]`,
 `["merge", field, mapping]`, `["add", field, number]`, `["put", field, key, value]` (one key of a dict),
 `["grow", field, key, items]` (extend the list under one key of a dict) and `["reduce", field, raw, value]` (any other
-reducer: the raw update is kept for readers, the fold sets the value). `["drop", field]` occurs only in the `refit` of a
-migration.
+reducer: the raw update is kept for readers, the fold sets the value). `["drop", field]` occurs only in
+the `field_changes` of a migration.
 """
 
 from __future__ import annotations
@@ -154,11 +154,11 @@ class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     timeout: bool = False
 
 
-SaidKind: TypeAlias = Literal["sent", "emitted"]
+OutputKind: TypeAlias = Literal["sent", "emitted"]
 
 if TYPE_CHECKING:
 
-    class Said(TypedDict, total=False):
+    class Outputs(TypedDict, total=False):
         """The messages (`sent`) and kept live data (`emitted`) of a piece of work."""
 
         sent: list[JsonValue]
@@ -171,7 +171,7 @@ if TYPE_CHECKING:
         model: str
 
 else:  # as `Usage`: keys of other versions are kept
-    Said = dict[str, Sequence[JsonValue]]
+    Outputs = dict[str, Sequence[JsonValue]]
     ModelCaller = dict[str, str]
 
 # --- The facts of each kind of step ----------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ class AttemptEnded(Outcome, kw_only=True):
             that a fallback's value replaced (`failed`), the beginning of a map or graph (`entered`), the end of the
             frames below (`settled`), a limit of its graph (`limit`), or the end of its wait (`answered`, `over`).
         chance: The random number from 0 to 1 from which the jitter of its retry was computed, if there is any.
-        keeps: Whether recorded work is kept for the next attempt.
+        keep_results: Whether recorded work is kept for the next attempt.
         refused: The keys of the recorded work that is not, because it caused the failure.
         wait: The name of the wait that ended.
         by: What ended it.
@@ -245,7 +245,7 @@ class AttemptEnded(Outcome, kw_only=True):
 
     cause: Cause = ""
     chance: float | None = None
-    keeps: bool = False
+    keep_results: bool = False
     refused: Sequence[str] = ()
     wait: str = ""
     by: Literal["", "answer", "message", "time", "default"] = ""
@@ -366,7 +366,7 @@ class Recorded(Spent, kw_only=True):
         name: The name of the function that was called.
         value: The recorded result.
         by: Who called a model; None if it was no call of a model.
-        said: What it sent and emitted.
+        outputs: What it sent and emitted.
     """
 
     kind: ClassVar[Kind] = "recorded"
@@ -374,7 +374,7 @@ class Recorded(Spent, kw_only=True):
     name: str
     value: JsonValue
     by: ModelCaller | None = None
-    said: Said = {}
+    outputs: Outputs = {}
 
 
 class Waiting(Spent, kw_only=True):
@@ -419,7 +419,7 @@ class Shift(Facts, kw_only=True):
         renamed: Old node to new node, by the frame of their graph.
         pauses: The nodes before which the run waits, under their new names.
         moved: The node where a frame continues, by frame.
-        refit: Operations on fields, by frame.
+        field_changes: Operations on fields, by frame.
         asks: The frames whose question changed.
         marks_of: New marks, by the frame of their graph.
     """
@@ -428,14 +428,14 @@ class Shift(Facts, kw_only=True):
     renamed: Mapping[str, Mapping[str, str]] = {}
     pauses: Sequence[str] | None = None
     moved: Mapping[str, str] = {}
-    refit: Mapping[str, Sequence[Op]] = {}
+    field_changes: Mapping[str, Sequence[Op]] = {}
     asks: Sequence[str] = ()
     marks_of: Mapping[str, Marks] = {}
 
     @property
     def moves(self) -> bool:
         """Whether it changes the run."""
-        return bool(self.renamed or self.pauses or self.moved or self.refit or self.asks or self.marks_of)
+        return bool(self.renamed or self.pauses or self.moved or self.field_changes or self.asks or self.marks_of)
 
 
 class Continued(Shift, kw_only=True):
@@ -459,14 +459,14 @@ class Resumed(Continued, kw_only=True):
 
     Attributes:
         crashed: Whether nodes were in flight when its process died.
-        company: Whether the process also drives other runs, at a point where a third crash would fail a node.
+        shared_process: Whether the process also drives other runs, at a point where a third crash would fail a node.
         retries: Whether to retry the failed parts of a run whose other parts wait.
         sub_limits: The limits of subgraphs that changed, by frame.
     """
 
     kind: ClassVar[Kind] = "resumed"
     crashed: bool = False
-    company: bool = False
+    shared_process: bool = False
     retries: bool = False
     sub_limits: Mapping[str, LimitsRecord] = {}
 

@@ -23,8 +23,8 @@ from graphengine.engine.phases import (
     GivenUp,
     Inside,
     Leaving,
-    Memo,
     Ready,
+    RecordedResult,
     Waiting,
 )
 from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, Snapshot, children
@@ -81,7 +81,7 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     ended: str = ""
     begun: bool = False
     waits: dict[str, WaitRecord] = {}
-    memos: dict[str, Memo] = {}
+    recorded_results: dict[str, RecordedResult] = {}
     limits: LimitsRecord = {}
     steps: int = 0
     entered: Number = 0.0
@@ -107,7 +107,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     mailbox: dict[str, list[Any]]
     waiting: int
     deaths: int = 0
-    company: bool | UnsetType = UNSET
+    shared_process: bool | UnsetType = UNSET
     frames: dict[str, _Frame]
 
 
@@ -117,7 +117,7 @@ _SAME: Final = tuple(
     if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "stop")
 )
 """Fields of a frame that are recorded unchanged."""
-_RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "company"))
+_RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "shared_process"))
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(_Snapshot)
 
@@ -167,7 +167,7 @@ def _row(snapshot: Snapshot) -> _Snapshot:
     frames = {frame.id: _frame_row(frame) for frame in snapshot.frames.values()}
     row = _Snapshot(format=FORMAT, frames=frames, **{name: getattr(snapshot, name) for name in _RUN})
     row.pause = list(snapshot.pause)
-    row.company = True if snapshot.company else UNSET
+    row.shared_process = True if snapshot.shared_process else UNSET
     return row
 
 
@@ -214,7 +214,9 @@ def _from_row(row: _Snapshot) -> Snapshot:
         frame.base = frame.up if frame.kind != "sub" else None
     for frame in frames.values():  # in order of creation, so the frame around each has its `sub` already
         frame.sub = frame if frame.kind == "sub" else frame.up.sub if frame.up is not None else None
-    return Snapshot(**{name: getattr(row, name) for name in _RUN}, company=row.company is True, frames=frames)
+    return Snapshot(
+        **{name: getattr(row, name) for name in _RUN}, shared_process=row.shared_process is True, frames=frames
+    )
 
 
 def _frame(key: str, row: _Frame) -> Frame:

@@ -1,7 +1,7 @@
 """A run as one JSON file: everything recorded about it, to keep, send, replay or continue elsewhere.
 
 The file holds its format's number, the version that wrote it, a digest over its content, the facts of the run, every
-outline that its log names, the messages in its inbox, and its steps, one per line; a branch includes the steps that
+graph spec that its log names, the messages in its inbox, and its steps, one per line; a branch includes the steps that
 it shares with its parents. `parse` trusts nothing that it reads: it raises `BadExport` with the place, or returns a
 run that folds. Nothing in a file is executed, imported or used as a path.
 """
@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.fold import evolve, fold
-from graphengine.engine.outline import check_outline
+from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.ready import next_due, ready
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunStore
 
@@ -163,7 +163,7 @@ class RunFile(FilePart):
         version: The version of graphengine that wrote the file.
         digest: A digest of everything else.
         run: The facts of the run.
-        outlines: The outlines of its graph, by fingerprint.
+        graph_specs: The graph specs of its graph, by fingerprint.
         inbox: The messages not yet taken, oldest first.
         steps: Its steps, including those that it shares with its parents.
     """
@@ -172,7 +172,7 @@ class RunFile(FilePart):
     version: str
     digest: str
     run: FileRun
-    outlines: dict[str, dict[str, Any]]
+    graph_specs: dict[str, dict[str, Any]]
     inbox: list[FileMessage]
     steps: list[FileStep]
 
@@ -184,14 +184,14 @@ class Exported:
     Attributes:
         info: Its facts. `parent` and `parent_seq` name what it branched from; `steps` is complete nevertheless.
         steps: Its steps, including those that it shares with its parents.
-        outlines: The outlines of its graph by fingerprint: the first one, and one for each change.
+        graph_specs: The graph specs of its graph by fingerprint: the first one, and one for each change.
         inbox: The messages not yet taken, as (kind, payload), oldest first.
         version: The version of graphengine that wrote the file; "" if the run comes from a store.
     """
 
     info: RunInfo
     steps: Sequence[Step]
-    outlines: Mapping[str, Outline] = field(default_factory=dict)
+    graph_specs: Mapping[str, GraphSpec] = field(default_factory=dict)
     inbox: Sequence[tuple[str, Any]] = ()
     version: str = ""
 
@@ -204,14 +204,14 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
     """
     info = await store.info(run_id)
     steps = [*await store.steps(run_id, 0, info.seq)]
-    outlines: dict[str, Outline] = {}
+    graph_specs: dict[str, GraphSpec] = {}
     named = [found for step in steps if (found := fingerprint_of(step))]
     for fingerprint in dict.fromkeys([*named, info.fingerprint]):
-        outline = await store.outline(fingerprint)
-        if outline is not None:
-            outlines[fingerprint] = outline
+        graph_spec = await store.graph_spec(fingerprint)
+        if graph_spec is not None:
+            graph_specs[fingerprint] = graph_spec
     inbox = [(message.kind, message.payload) for message in await store.inbox([run_id])]
-    return Exported(_with_parent(info, steps), steps, outlines, inbox)
+    return Exported(_with_parent(info, steps), steps, graph_specs, inbox)
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
@@ -262,7 +262,7 @@ def _facts(run: Exported) -> dict[str, Any]:
         queue=UNSET if place == FileQueue() else place,
     )
     inbox = [{"kind": kind, "payload": payload} for kind, payload in run.inbox]
-    found: dict[str, Any] = to_builtins({"run": facts, "outlines": run.outlines, "inbox": inbox})
+    found: dict[str, Any] = to_builtins({"run": facts, "graph_specs": run.graph_specs, "inbox": inbox})
     return found
 
 
@@ -334,16 +334,16 @@ def parse(body: bytes | str, where: str) -> Exported:
         _refuse("its tags are invalid: tags are sorted, unique and made of printable characters", where)
     if run.parent is not None and run.parent.seq >= run.seq:
         _refuse(f"it branched after step {run.parent.seq}, but has {run.seq} steps", where)
-    outlines: dict[str, Any] = dict(made.outlines)
+    graph_specs: dict[str, Any] = dict(made.graph_specs)
     try:
-        for outline in outlines.values():
-            check_outline(outline)
+        for graph_spec in graph_specs.values():
+            check_graph_spec(graph_spec)
         steps = [
             decode_step(number, to_json({name: fact for name, fact in step.items() if name != "seq"}))
             for number, step in enumerate(content["steps"], start=1)
         ]
     except ValueError as error:
-        _refuse(f"one of its steps or outlines cannot be read: {error}", where)
+        _refuse(f"one of its steps or graph specs cannot be read: {error}", where)
     count = len(made.steps)
     if run.seq != count or [step.seq for step in made.steps] != list(range(1, count + 1)):
         _refuse(f"its steps are not 1 to {run.seq} without gaps", where)
@@ -356,11 +356,11 @@ def parse(body: bytes | str, where: str) -> Exported:
     info = replace(info, queue=queue.name, priority=queue.priority, key=queue.key, queued=queue.queued)
     info = replace(info, due_at=run.due_at, tags=tuple(run.tags))
     _check_fold(info, steps, where)
-    if info.fingerprint not in made.outlines:
-        _refuse(f"it has no outline of the graph {info.fingerprint}", where)
+    if info.fingerprint not in made.graph_specs:
+        _refuse(f"it has no spec of the graph {info.fingerprint}", where)
     inbox = [(message.kind, message.payload) for message in made.inbox]
     _check_inbox(inbox, where)
-    return Exported(info, steps, outlines, inbox, made.version)
+    return Exported(info, steps, graph_specs, inbox, made.version)
 
 
 def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
@@ -371,7 +371,7 @@ def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
     """
     if not is_tag(queue.name) or not (queue.key is None or is_tag(queue.key)):
         _refuse("its queue or key is not made of printable characters", where)
-    if queue.queued and (made.run.status != "running" or len(made.outlines) > 1):
+    if queue.queued and (made.run.status != "running" or len(made.graph_specs) > 1):
         _refuse("it is queued, so that no process has driven it, and yet it was driven", where)
 
 
@@ -525,20 +525,20 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
 
 
 async def _record(store: RunStore, run: Exported) -> None:
-    """Write the run. The first write records all its steps; the later ones add its inbox and older outlines."""
+    """Write the run. The first write records all its steps; the later ones add its inbox and older graph specs."""
     info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None)
-    fence = await store.create(replace(info, status="running"), run.steps, run.outlines[info.fingerprint])
+    fence = await store.create(replace(info, status="running"), run.steps, run.graph_specs[info.fingerprint])
     for number, (kind, payload) in enumerate(run.inbox, start=1):
         key = f"answer {payload['id']}" if kind == "answer" else f"imported {number}"
         await store.post(info.id, kind, payload, key)
     if info.queued:
         return  # a worker can have taken it already
-    for fingerprint, outline in run.outlines.items():
+    for fingerprint, graph_spec in run.graph_specs.items():
         if fingerprint != info.fingerprint:
-            await _append(store, Append(info.id, fence, [], "running", fingerprint=fingerprint, outline=outline))
+            await _append(store, Append(info.id, fence, [], "running", fingerprint=fingerprint, graph_spec=graph_spec))
     last = Append(info.id, fence, [], info.status, due_at=info.due_at, summary=summary_of(fold(run.steps)))
-    if len(run.outlines) > 1:
-        last = replace(last, fingerprint=info.fingerprint, outline=run.outlines[info.fingerprint])
+    if len(run.graph_specs) > 1:
+        last = replace(last, fingerprint=info.fingerprint, graph_spec=run.graph_specs[info.fingerprint])
     await _append(store, last)
     await store.release(info.id, fence)
 

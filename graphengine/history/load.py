@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.engine.fold import evolve, fold
-from graphengine.engine.outline import check_outline
+from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
@@ -23,7 +23,7 @@ from graphengine.state.amounts import is_cost_unknown
 from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step, WaitRecord
     from graphengine.history.visit_tree import Entry
     from graphengine.state.amounts import Usage
@@ -217,22 +217,22 @@ def _is_alike(one: Step, other: Step) -> bool:
     ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
-async def outline_of(store: RunStore, fingerprint: str) -> Outline | None:
-    """Return the outline recorded under this fingerprint, or None.
+async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
+    """Return the graph spec recorded under this fingerprint, or None.
 
     Raises:
-        StoreCorrupt: It is not the outline of a graph.
+        StoreCorrupt: It is not the spec of a graph.
     """
-    outline = await store.outline(fingerprint)
+    graph_spec = await store.graph_spec(fingerprint)
     try:
-        check_outline(outline or {})
+        check_graph_spec(graph_spec or {})
     except ValueError as error:
         raise StoreCorrupt(
-            f"the outline of graph {fingerprint} cannot be read: {error}",
-            where=f"the outline of graph {fingerprint}",
+            f"the graph spec of graph {fingerprint} cannot be read: {error}",
+            where=f"the graph spec of graph {fingerprint}",
             repair="run `graphengine doctor` for details; runs of other graphs are usable",
         ) from error
-    return outline
+    return graph_spec
 
 
 async def load_snapshot(store: RunStore, run_id: str, seq: int | None) -> Snapshot:

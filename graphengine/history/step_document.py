@@ -140,15 +140,15 @@ class Detail(Part):
         payload: message: its payload.
         sent: node, item: messages that it sent, as [topic, payload].
         emitted: node, item: the values it emitted to be recorded.
-        said: recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them.
+        outputs: recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them.
         unused: node: recorded work that it did not use again.
         refused: attempt, failed: recorded work that caused the failure, and is not kept.
         pause: started, resumed, branched: the nodes before which the run waits.
         retries: resumed: whether failed parts are retried.
-        company: resumed: whether the process also drove other runs, so that a third crash does not fail a node.
+        shared_process: resumed: whether the process also drove other runs, so that a third crash does not fail a node.
         crashed: resumed: whether nodes were in flight when a process died.
         changes: resumed, branched: changes of the graph.
-        refit: resumed, branched: updates by defaults and migrations, by frame.
+        field_changes: resumed, branched: updates by defaults and migrations, by frame.
         renamed: resumed, branched: renamed nodes, by the frame of their graph.
         moved: resumed, branched: frames that continue at another node.
         asks: resumed, branched: frames whose question is asked again.
@@ -176,15 +176,15 @@ class Detail(Part):
     payload: Any = UNSET
     sent: Sequence[Any] | UnsetType = UNSET
     emitted: Sequence[Any] | UnsetType = UNSET
-    said: Mapping[str, Any] | UnsetType = UNSET
+    outputs: Mapping[str, Any] | UnsetType = UNSET
     unused: Sequence[str] | UnsetType = UNSET
     refused: Sequence[str] | UnsetType = UNSET
     pause: Sequence[str] | UnsetType = UNSET
     retries: bool | UnsetType = UNSET
-    company: bool | UnsetType = UNSET
+    shared_process: bool | UnsetType = UNSET
     crashed: bool | UnsetType = UNSET
     changes: Sequence[str] | UnsetType = UNSET
-    refit: Mapping[str, Any] | UnsetType = UNSET
+    field_changes: Mapping[str, Any] | UnsetType = UNSET
     renamed: Mapping[str, Any] | UnsetType = UNSET
     moved: Mapping[str, str] | UnsetType = UNSET
     asks: Sequence[str] | UnsetType = UNSET

@@ -273,7 +273,7 @@ class Entry(Struct, frozen=True, eq=False):
         return Tried(step.attempt, self.began, step.at, step.seq, failure_of(step), fallback, retried, due)
 
 
-class Turn(Struct, frozen=True):
+class Milestone(Struct, frozen=True):
     """A run began, branched off, was resumed, or stopped.
 
     Attributes:
@@ -372,11 +372,11 @@ __all__ = [
     "DrivenTime",
     "Edge",
     "Entry",
+    "Milestone",
     "Nested",
     "Place",
     "Track",
     "Tried",
-    "Turn",
     "Visit",
     "Wait",
     "is_by_answer",

@@ -39,9 +39,9 @@ from graphengine.history.visit_tree import (
     DrivenTime,
     Edge,
     Entry,
+    Milestone,
     Nested,
     Track,
-    Turn,
     Visit,
     Wait,
     end_nested,
@@ -93,7 +93,7 @@ class Visits:
         self.entries: list[Entry] = []
         self.visits: list[Visit] = []
         self.tracks: list[Track] = []
-        self.turns: list[Turn] = []
+        self.turns: list[Milestone] = []
         self.time = DrivenTime()
         self._keeps = keeps
         self._live: dict[str, Track] = {}
@@ -158,7 +158,7 @@ class Visits:
         if self._keeps:
             self.entries.append(entry)
         if kind in _TURNS and isinstance(facts, (Started, Branched, Resumed, Stopped)):
-            self.turns.append(Turn(facts.kind, step.seq, step.at, since, status, snapshot.run_id, _crashed(facts)))
+            self.turns.append(Milestone(facts.kind, step.seq, step.at, since, status, snapshot.run_id, _crashed(facts)))
         return entry
 
     def _sync(self, step: Step) -> None:

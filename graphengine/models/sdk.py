@@ -209,7 +209,7 @@ C = TypeVar("C", bound=_Client)
 
 
 @dataclass(slots=True)
-class _Place(Generic[C]):
+class _LoopClient(Generic[C]):
     """One event loop's client, if made."""
 
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -232,7 +232,7 @@ class Clients(Generic[C]):
 
     def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
-        self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Place[C]] = WeakKeyDictionary()
+        self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient[C]] = WeakKeyDictionary()
         self._guard = threading.Lock()
 
     async def get(self) -> C:
@@ -247,20 +247,20 @@ class Clients(Generic[C]):
         if place is not None and place.client is not None:
             await place.client.close()
 
-    async def _made(self, place: _Place[C]) -> C:
+    async def _made(self, place: _LoopClient[C]) -> C:
         async with place.making:
             if place.client is None:
                 place.client = await asyncio.to_thread(self._make)
             return place.client
 
-    def _place(self) -> _Place[C]:
+    def _place(self) -> _LoopClient[C]:
         loop = asyncio.get_running_loop()
         with self._guard:
             place = self._places.get(loop)
             if place is None:
                 for ended in [other for other in self._places if other.is_closed()]:
                     del self._places[ended]  # its client references the loop, so its weak key would never expire
-                place = self._places[loop] = _Place()
+                place = self._places[loop] = _LoopClient()
             return place
 
 

@@ -33,7 +33,7 @@ class Position(BaseModel):
     argument: str = ""
 
 
-class Turn(Position):
+class DebaterPosition(Position):
     """A position and the debater who took it."""
 
     debater: str
@@ -52,7 +52,7 @@ class Debate(BaseModel):
 
     task: str
     positions: dict[str, Position] = {}
-    transcript: Annotated[list[Turn], append] = []
+    transcript: Annotated[list[DebaterPosition], append] = []
     output: str = ""
     errors: Annotated[list[Failure], append] = []
 
@@ -121,8 +121,8 @@ def agreed(positions: dict[str, Position]) -> bool:
     return len(positions) > 1 and len({folded(each.answer) for each in positions.values()}) == 1
 
 
-def _turn_of(debater: str) -> Callable[..., Turn]:
-    def turn(result: Position) -> Turn:
-        return Turn(debater=debater, answer=result.answer, argument=result.argument)
+def _turn_of(debater: str) -> Callable[..., DebaterPosition]:
+    def turn(result: Position) -> DebaterPosition:
+        return DebaterPosition(debater=debater, answer=result.answer, argument=result.argument)
 
     return turn

@@ -1,6 +1,6 @@
 """Pictures of graphs and of runs on them: SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
 
-    outline (and steps) → drawing_of → Drawing → dot_text → dot or pygraphviz → svg_of → page_of
+    graph spec (and steps) → drawing_of → Drawing → dot_text → dot or pygraphviz → svg_of → page_of
                                   → mermaid_text
                                   → plain_text
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from os import PathLike
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
@@ -35,8 +35,8 @@ THEMES = ("auto", "light", "dark")
 DETAILS = ("brief", "full")
 
 
-def render_outline(  # noqa: PLR0913 - one for each property of a picture
-    outline: Outline,
+def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
+    graph_spec: GraphSpec,
     path: str | PathLike[str],
     *,
     steps: Iterable[Step] | None = None,
@@ -47,7 +47,7 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
     """Draw a graph, and optionally a run on it, into a file without the graph's code.
 
     Args:
-        outline: The graph's outline, from its plan or from a store.
+        graph_spec: The graph's spec, from its plan or from a store.
         path: The file; its ending, one of `ENDINGS`, selects the format.
         steps: All steps of a run from seq 1 on, which are read once; None draws the graph alone.
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
@@ -57,32 +57,34 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
 
     Raises:
         RenderError: The ending, the theme or a path is unknown, no painter is installed, the file cannot be written,
-            or the outline or the steps cannot be read.
+            or the graph spec or the steps cannot be read.
     """
     if theme not in THEMES:
         raise RenderError(f"there is no theme {theme!r}", where="theme=", repair=f"use one of {', '.join(THEMES)}")
     if detail not in DETAILS:
         raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
     write_picture(
-        path, ENDINGS, lambda ending: _made(drawing_of(outline, steps, fold=fold, detail=detail), ending, theme)
+        path, ENDINGS, lambda ending: _made(drawing_of(graph_spec, steps, fold=fold, detail=detail), ending, theme)
     )
 
 
-def to_dot(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full") -> str:
-    """Return the picture as DOT text; arguments and errors as for `render_outline`."""
-    return dot_text(drawing_of(outline, steps, fold=fold, detail=detail))
+def to_dot(
+    graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+) -> str:
+    """Return the picture as DOT text; arguments and errors as for `render_graph_spec`."""
+    return dot_text(drawing_of(graph_spec, steps, fold=fold, detail=detail))
 
 
 def to_mermaid(
-    outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+    graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
 ) -> str:
-    """Return the picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
-    return mermaid_text(drawing_of(outline, steps, fold=fold, detail=detail))
+    """Return the picture as a Mermaid flowchart; arguments and errors as for `render_graph_spec`."""
+    return mermaid_text(drawing_of(graph_spec, steps, fold=fold, detail=detail))
 
 
-def to_text(outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None) -> str:
-    """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_outline`."""
-    return plain_text(drawing_of(outline, steps, fold=fold))
+def to_text(graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None) -> str:
+    """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_graph_spec`."""
+    return plain_text(drawing_of(graph_spec, steps, fold=fold))
 
 
 def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
@@ -107,20 +109,20 @@ def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     return image_of(drawing, cast("ImageFormat", ending[1:]), theme)
 
 
-def mimebundle_of(name: str, outline: Callable[[], Outline]) -> dict[str, str]:
+def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, str]:
     """Return what a notebook shows of a graph, by MIME type: plain text, and SVG or, without a painter, Mermaid.
 
     It never raises: errors are in the plain text.
 
     Args:
         name: Its plain text.
-        outline: Returns its outline; an error that this raises is shown.
+        graph_spec: Returns its graph spec; an error that this raises is shown.
     """
     from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
 
     shown = {"text/plain": name}
     try:
-        drawing = drawing_of(outline())
+        drawing = drawing_of(graph_spec())
         shown["text/vnd.mermaid"] = mermaid_text(drawing)
         shown["image/svg+xml"] = svg_of(drawing, "auto").decode()
         del shown["text/vnd.mermaid"]  # notebooks that know both prefer Mermaid, whose labels overlap in large graphs
@@ -137,7 +139,7 @@ __all__ = [
     "THEMES",
     "RenderError",
     "mimebundle_of",
-    "render_outline",
+    "render_graph_spec",
     "to_dot",
     "to_mermaid",
     "to_text",

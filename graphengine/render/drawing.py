@@ -1,6 +1,6 @@
 """The drawing: the content of a picture of a graph, independent of its format.
 
-`drawing_of` makes it from a graph's outline and, if a run is to be drawn on it, the run's steps. The writers (dot,
+`drawing_of` makes it from a graph's spec and, if a run is to be drawn on it, the run's steps. The writers (dot,
 mermaid, plain) print it and decide nothing: words, their order, line breaks and tones are decided here. Ids are made
 here too; the user's text never serves as one.
 
@@ -36,7 +36,7 @@ from graphengine.render.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.engine.outline import NodeOutline, Outline
+    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Place
     from graphengine.render.edges import DrawnEdge
@@ -58,21 +58,21 @@ _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting":
 
 
 def drawing_of(
-    outline: Outline, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+    graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
 ) -> Drawing:
     """Draw a graph, and a run on it.
 
     Args:
-        outline: A graph's outline, from `Plan.outline` or from a store.
+        graph_spec: A graph's spec, from `Plan.graph_spec` or from a store.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with these
             paths.
         detail: How much to write into it.
 
     Raises:
-        RenderError: The outline or the steps cannot be read, or no graph is at a path of `fold`.
+        RenderError: The graph spec or the steps cannot be read, or no graph is at a path of `fold`.
     """
-    scopes = scopes_of(outline)
+    scopes = scopes_of(graph_spec)
     trace = trace_of(scopes, steps) if steps is not None else None
     drafter = _Drafter(scopes, trace, Folding.of(fold, scopes), detail)
     drafter.whole()
@@ -170,7 +170,7 @@ class _Drafter:
         box = Box("", shape, lines, said, tone, cluster, bool(facts.get("each")), count=visits)
         return self._box(box, place, name)
 
-    def _cluster(self, spot: Spot, facts: NodeOutline, parent: str) -> _Doors:
+    def _cluster(self, spot: Spot, facts: NodeSpec, parent: str) -> _Doors:
         """Draw a node that is a graph, or chooses among some."""
         place, name = spot
         tone, happened, position = self._at(spot)
@@ -185,7 +185,7 @@ class _Drafter:
         cluster = self._frame(Cluster("", shape, lines, said, tone, parent, many, named(place, name), visits, spot))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
-    def _notes(self, spot: Spot, facts: NodeOutline) -> list[str]:
+    def _notes(self, spot: Spot, facts: NodeSpec) -> list[str]:
         """Return the notes of a node, below its title."""
         place, name = spot
         notes = notes_of(name, facts, self.scopes[place].fields)
@@ -197,7 +197,7 @@ class _Drafter:
         scope = self.scopes[place]
         return [*notes, *(said[name] for said in (scope.joins, scope.bounds) if name in said)]
 
-    def _choices(self, spot: Spot, facts: NodeOutline, cluster: str) -> _Doors:
+    def _choices(self, spot: Spot, facts: NodeSpec, cluster: str) -> _Doors:
         """Draw the graphs that a node chooses among, a cluster each; its other choices share a box."""
         place, name = spot
         path = path_at(place, name)

@@ -1,4 +1,4 @@
-"""The outgoing edges of an outline's nodes, one entry for each arrow of a picture.
+"""The outgoing edges of a graph spec's nodes, one entry for each arrow of a picture.
 
 Edges are tried in declared order, failure edges separately from the others, so each has its place in its group. A
 switch is one edge with several arrows; cases that lead to the same target share an arrow.
@@ -17,7 +17,7 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.engine.outline import EdgeOutline, Outline
+    from graphengine.engine.graph_spec import EdgeSpec, GraphSpec
 
 
 _CAP: Final = re.compile(r"iterations of (\w+)(?: since (\w+))? (>=?) (\d+)")
@@ -57,21 +57,21 @@ class DrawnEdge:
         return self.recorded != {self.label}
 
 
-def edges_of(outline: Outline) -> list[DrawnEdge]:
-    """Return all edges of an outline in declared order."""
+def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
+    """Return all edges of a graph spec in declared order."""
     tried: Counter[tuple[str, bool]] = Counter()
     found: list[DrawnEdge] = []
-    for facts in outline.get("ways", ()):
+    for facts in graph_spec.get("ways", ()):
         arrows = _switch(facts) if "cases" in facts else _fork(facts) if "arms" in facts else [_edge(facts)]
         found += [replace(edge, order=tried[edge.source, edge.failure]) for edge in arrows]
         tried.update({(edge.source, edge.failure) for edge in arrows})
     return [_in_words(replace(edge, several=tried[edge.source, edge.failure] > 1)) for edge in found]
 
 
-def joins_of(outline: Outline) -> dict[str, str]:
+def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
     """Return the note of each node that joins the arms of forks."""
     notes: dict[str, list[str]] = {}
-    for facts in outline.get("ways", ()):
+    for facts in graph_spec.get("ways", ()):
         if "arms" in facts and "join" in facts:
             arms, need = len(facts["arms"]), facts.get("need")
             count = f"{need} of {arms} arms" if need else f"{arms} arm" + "s" * (arms != 1)
@@ -122,7 +122,7 @@ def reached_from(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[
     return reached
 
 
-def _edge(facts: EdgeOutline) -> DrawnEdge:
+def _edge(facts: EdgeSpec) -> DrawnEdge:
     if "to" not in facts:
         raise KeyError("to")
     label = str(facts.get("label") or "")
@@ -131,7 +131,7 @@ def _edge(facts: EdgeOutline) -> DrawnEdge:
     return DrawnEdge(str(facts["from"]), str(facts["to"]), label, condition, frozenset((label,)), failure)
 
 
-def _switch(facts: EdgeOutline) -> list[DrawnEdge]:
+def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
     if "on" not in facts or "cases" not in facts:
         raise KeyError("on")
     source, on = str(facts["from"]), one_line(str(facts["on"]))
@@ -152,7 +152,7 @@ def _switch(facts: EdgeOutline) -> list[DrawnEdge]:
     return list(arrows.values())
 
 
-def _fork(facts: EdgeOutline) -> list[DrawnEdge]:
+def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     """Return an edge for each arm, and one to the join if every arm can be skipped."""
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")

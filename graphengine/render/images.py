@@ -7,7 +7,7 @@ Graphviz titles the elements of an SVG with ids. Here each gets its text in word
 description, and comments with versions are removed, so that the bytes are the same each time. Graphviz places the lines
 of a label by their sizes in a font that it found; here they are placed on the background of the label, whose size
 depends on no font, and the lines of a box are centred, since a browser can use another font. The words of arrows get an
-outline that interrupts lines below them. Ids begin with a digest of the picture, so that a page can have several. A
+graph spec that interrupts lines below them. Ids begin with a digest of the picture, so that a page can have several. A
 style replaces the light colours by the dark ones if the reader prefers a dark theme; a viewer without styles shows the
 light ones.
 """

@@ -18,7 +18,7 @@ from graphengine.render.trace import trace_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Place
     from graphengine.render.scopes import Scope
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _ENDS = (START, END, FAIL)
 
 
-def to_networkx(outline: Outline, steps: Sequence[Step] | None = None) -> nx.MultiDiGraph[str]:
+def to_networkx(graph_spec: GraphSpec, steps: Sequence[Step] | None = None) -> nx.MultiDiGraph[str]:
     """Return a graph, and a run on it, as a networkx graph.
 
     Nodes are paths: `review`, `article/write` for a node of a graph inside, `teams (law)/write` in one of several. A
@@ -40,13 +40,13 @@ def to_networkx(outline: Outline, steps: Sequence[Step] | None = None) -> nx.Mul
     except for `enter` and `leave`, `taken` and `explanation`. The graph has `name`.
 
     Args:
-        outline: The graph's outline, from its plan or from a store.
+        graph_spec: The graph's spec, from its plan or from a store.
         steps: All steps of a run from seq 1 on; None for no run.
 
     Raises:
-        RenderError: The outline or the steps cannot be read.
+        RenderError: The graph spec or the steps cannot be read.
     """
-    scopes = scopes_of(outline)
+    scopes = scopes_of(graph_spec)
     trace = trace_of(scopes, steps) if steps is not None else None
     found: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=scopes[()].name)
     for place, scope in scopes.items():

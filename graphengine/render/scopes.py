@@ -1,4 +1,4 @@
-"""The graphs of an outline, each with its place: the outermost one, those that are its nodes, and so on.
+"""The graphs of a graph spec, each with its place: the outermost one, those that are its nodes, and so on.
 
 Nested graphs can be folded, which is drawn as one box with a text about its content.
 """
@@ -18,7 +18,7 @@ from graphengine.render.words import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from graphengine.engine.outline import NodeOutline, Outline
+    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.standings import How, Standing
 
@@ -34,7 +34,7 @@ _SEVEREST: Sequence[How] = ("failed", "waiting", "here", "ended")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A graph of the outline.
+    """A graph of the graph spec.
 
     Attributes:
         name: The graph's own name.
@@ -47,20 +47,20 @@ class Scope:
 
     name: str
     fields: frozenset[str]
-    nodes: Mapping[str, NodeOutline]
+    nodes: Mapping[str, NodeSpec]
     edges: Sequence[DrawnEdge]
     joins: Mapping[str, str]
     bounds: Mapping[str, str]
 
 
-def scopes_of(outline: Outline) -> dict[Place, Scope]:
-    """Return all graphs of an outline by place; the outermost is at `()`.
+def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
+    """Return all graphs of a graph spec by place; the outermost is at `()`.
 
     Raises:
-        RenderError: This is not an outline.
+        RenderError: This is not a graph spec.
     """
     found: dict[Place, Scope] = {}
-    left: list[tuple[Place, Outline]] = [((), outline)]
+    left: list[tuple[Place, GraphSpec]] = [((), graph_spec)]
     try:
         while left:
             place, inner = left.pop(0)
@@ -73,17 +73,17 @@ def scopes_of(outline: Outline) -> dict[Place, Scope]:
                     left.append(((*place, (node, str(choice))), graph))
     except (KeyError, TypeError, AttributeError) as error:
         raise RenderError(
-            f"this is not the outline of a graph:  {type(error).__name__}: {error}",
-            where="outline=",
-            repair="pass `graph.compile().outline`, or the outline that a store has for a run's graph",
+            f"this is not the spec of a graph:  {type(error).__name__}: {error}",
+            where="graph_spec=",
+            repair="pass `graph.compile().graph_spec`, or the graph spec that a store has for a run's graph",
         ) from error
     return found
 
 
-def _nodes_of(outline: Outline) -> Sequence[NodeOutline]:
-    if "nodes" not in outline:
+def _nodes_of(graph_spec: GraphSpec) -> Sequence[NodeSpec]:
+    if "nodes" not in graph_spec:
         raise KeyError("nodes")
-    return outline["nodes"]
+    return graph_spec["nodes"]
 
 
 def path_at(place: Place, name: str = "") -> str:

@@ -75,10 +75,10 @@ class Trace:
 
 
 def trace_of(scopes: Mapping[Place, Scope], steps: Iterable[Step]) -> Trace:
-    """Trace these steps on the graphs of an outline. They are counted one by one, and none is kept.
+    """Trace these steps on the graphs of a graph spec. They are counted one by one, and none is kept.
 
     Args:
-        scopes: The graphs of the outline.
+        scopes: The graphs of the graph spec.
         steps: All steps of the run from seq 1 on, including those of its parents.
 
     Raises:
@@ -200,7 +200,7 @@ class Tally:
     Nodes have their present names: where a step renames some, what was counted before is renamed too.
 
     Args:
-        scopes: The graphs of the outline.
+        scopes: The graphs of the graph spec.
         run: The visits, which the tally feeds.
     """
 

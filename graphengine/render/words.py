@@ -12,7 +12,7 @@ from graphengine.render.text import one_line, wrap
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.outline import NodeOutline
+    from graphengine.engine.graph_spec import NodeSpec
 
 TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28
@@ -40,18 +40,18 @@ def head_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
     return (*strong, *(Line(text, "small") for text in wrap(joined, HEAD_COLUMNS, HEAD_LINES)))
 
 
-def title_of(name: str, facts: NodeOutline) -> str:
+def title_of(name: str, facts: NodeSpec) -> str:
     """Return a node's title in a picture: its own, if that is visible, or its name."""
     title = str(facts.get("title") or "")
     return title if one_line(title) else name
 
 
-def notes_of(name: str, facts: NodeOutline, fields: frozenset[str]) -> list[str]:
+def notes_of(name: str, facts: NodeSpec, fields: frozenset[str]) -> list[str]:
     """Return the notes of a node, below its title.
 
     Args:
         name: Its name.
-        facts: Its entry in the outline.
+        facts: Its entry in the graph spec.
         fields: All fields of its graph's state.
     """
     kind = str(facts.get("kind", "unknown node"))
@@ -130,7 +130,7 @@ def times_in_words(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def _safety(facts: NodeOutline) -> str:
+def _safety(facts: NodeSpec) -> str:
     attempts = facts.get("attempts", 1)
     tries = f"{attempts} attempts" if attempts > 1 else ""
     fallback = ("then a fallback" if tries else "a fallback if it fails") if facts.get("fallback") else ""

@@ -33,7 +33,7 @@ from graphengine.engine.events import (
 from graphengine.engine.failures import failure_record, survived
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
-from graphengine.engine.redaction import Guard
+from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.options import Sizes
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import FailureRecord
     from graphengine.runner.context import Host
     from graphengine.runner.extensions import Executors
-    from graphengine.runner.recorded_work import Work
+    from graphengine.runner.recorded_work import StepJournal
     from graphengine.runner.result import Past
 
 
@@ -130,7 +130,7 @@ class TaskRunner:
         plan, snapshot, sizes = run.plan, run.snapshot, run.sizes or Sizes()
         self._plan = plan
         self._snapshot = snapshot
-        guard = Guard(plan, snapshot) if plan.secret else None
+        guard = Redactor(plan, snapshot) if plan.secret else None
         given = functools.partial(_given, plan, resources)
         self._surroundings = NodeServices(
             run_id=snapshot.run_id,
@@ -242,7 +242,7 @@ class TaskRunner:
             if context.work is not None:
                 await context.end()
         more, answer = None, ""
-        if context.work is not None or context.said is not None or frame.memos:
+        if context.work is not None or context.outputs is not None or frame.recorded_results:
             if context.work is not None and context.work.ending and _uncancelled():
                 return self._waits(task, began, context)
             more = context.more()
@@ -426,7 +426,7 @@ def _given(plan: Plan[Any], resources: Mapping[int, Mapping[str, object]], frame
     return resources.get(id(plan_of(plan, frame)), {})
 
 
-def _answer_in(result: object, work: Work | None) -> str:
+def _answer_in(result: object, work: StepJournal | None) -> str:
     """Return the key of the recorded answer of an agent that a node's result is; "" if it is none."""
     key, answer = work.answer if work is not None and work.answer is not None else ("", None)
     value = result.value if type(result) is Remembered else result

@@ -23,7 +23,7 @@ _RUNS: Final = 4
 """Of how many runs to keep the snapshots: those used last."""
 
 
-class Kept(NamedTuple):
+class CachedSnapshot(NamedTuple):
     """A loaded snapshot, and an upper bound of its size as JSON; -1 if that is unknown."""
 
     snapshot: Snapshot
@@ -39,7 +39,7 @@ class CachedSnapshots:
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, CachedSnapshot] = {}
 
     @property
     def ids(self) -> frozenset[str]:
@@ -49,7 +49,7 @@ class CachedSnapshots:
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
         """Keep a snapshot whose steps are all recorded, if that is worth it. Its caller must not change it any more."""
         if snapshot.status == "waiting" and snapshot.open_waits.count >= _MANY:
-            self._kept[snapshot.run_id] = Kept(snapshot, size_bytes)
+            self._kept[snapshot.run_id] = CachedSnapshot(snapshot, size_bytes)
             if len(self._kept) > _RUNS:
                 del self._kept[next(iter(self._kept))]
 
@@ -63,7 +63,7 @@ class CachedSnapshots:
         self.keep(*kept)
         return kept.snapshot
 
-    async def take(self, run_id: str) -> Kept:
+    async def take(self, run_id: str) -> CachedSnapshot:
         """Return the last snapshot of a run for the caller alone, which may change it.
 
         Raises:
@@ -75,7 +75,7 @@ class CachedSnapshots:
         root.owned.clear()
         return kept
 
-    async def _current(self, run_id: str) -> Kept:
+    async def _current(self, run_id: str) -> CachedSnapshot:
         kept = self._kept.pop(run_id, None)
         if kept is not None:
             snapshot = kept.snapshot
@@ -86,5 +86,5 @@ class CachedSnapshots:
                 except (GraphEngineError, ValueError, LookupError):
                     pass  # loading the whole reports it
                 else:
-                    return Kept(snapshot) if len(steps) > 1 else kept
-        return Kept(await load_snapshot(self._store, run_id, None))
+                    return CachedSnapshot(snapshot) if len(steps) > 1 else kept
+        return CachedSnapshot(await load_snapshot(self._store, run_id, None))

@@ -17,7 +17,7 @@ from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLa
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.followers import NOBODY, Following
-from graphengine.runner.recorded_work import Work, answers_of
+from graphengine.runner.recorded_work import StepJournal, answers_of
 from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.scope import FROM_THREAD
 from graphengine.runner.threads import in_thread
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from graphengine.engine.events import Event
-    from graphengine.engine.redaction import Guard
+    from graphengine.engine.redaction import Redactor
     from graphengine.engine.snapshot import Frame, Snapshot, Task
-    from graphengine.engine.steps import Said, SaidKind
+    from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.runner.scope import AsksPerson, Piece
+    from graphengine.runner.scope import AsksPerson, StepResult
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
@@ -128,7 +128,7 @@ class NodeServices(Struct, frozen=True):
     resources: Callable[[Frame], Mapping[str, object]]
     following: Following = NOBODY
     sizes: Sizes = _SIZES
-    guard: Guard | None = None  # where the graph has secrets
+    guard: Redactor | None = None  # where the graph has secrets
 
 
 class Context:
@@ -138,7 +138,7 @@ class Context:
         usage: What this attempt has spent on models so far, apart from recorded work.
         work: Its recorded work and waits, created when first needed.
         over: Whether the attempt has ended.
-        said: Messages (`sent`) and kept live data (`emitted`), for the node's step.
+        outputs: Messages (`sent`) and kept live data (`emitted`), for the node's step.
 
     Example:
         >>> async def draw(ctx: Context, n: int) -> int:
@@ -157,17 +157,17 @@ class Context:
         7
     """
 
-    __slots__ = ("_frame", "_random", "_surroundings", "_task", "over", "said", "usage", "work")
+    __slots__ = ("_frame", "_random", "_surroundings", "_task", "outputs", "over", "usage", "work")
 
     def __init__(self, task: Task, frame: Frame, surroundings: NodeServices) -> None:
         self.usage: Usage | None = None
-        self.work: Work | None = None
+        self.work: StepJournal | None = None
         self.over = False
         self._task = task
         self._frame = frame
         self._surroundings = surroundings
         self._random: random.Random | None = None
-        self.said: Said | None = None
+        self.outputs: Outputs | None = None
 
     @property
     def run_id(self) -> str:
@@ -432,23 +432,23 @@ class Context:
     def _check_name(self, given: str, what: str) -> None:
         checked_name(given, what, f"node {self.path}")
 
-    def _say(self, what: SaidKind, record: JsonValue) -> None:
+    def _say(self, what: OutputKind, record: JsonValue) -> None:
         if self._surroundings.guard is not None:
             self._surroundings.guard.refuse(record, f"what is {what}", f"node {self.path}")
-        self.said = self.said or {}
-        self.said.setdefault(what, []).append(record)
+        self.outputs = self.outputs or {}
+        self.outputs.setdefault(what, []).append(record)
         if self.work is not None:
             self.work.note_said(what, record)
 
     def more(self) -> Node | None:
         """Return what the node's step records in addition to its result; None for nothing. Called by the runner."""
-        said = self.said or {}
-        found = Node(sent=said.get("sent", ()), emitted=said.get("emitted", ()))
-        unused = self._work("").unused if self._frame.memos else ()
+        outputs = self.outputs or {}
+        found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
+        unused = self._work("").unused if self._frame.recorded_results else ()
         found.unused = list(unused) or ()
         if self.work is not None and (self.work.waits or self.work.cut_short):  # begun, but not awaited to the end
             found.unawaited = sorted((*self.work.waits, *self.work.cut_short))
-        return found if said or found.unused or found.unawaited else None
+        return found if outputs or found.unused or found.unawaited else None
 
     async def end(self) -> None:
         """End the attempt: cancel what it left in flight, and wait for it. Called by the runner."""
@@ -464,13 +464,13 @@ class Context:
         """Count with the attempt what a call of a model used that is not recorded as a piece of work."""
         self.usage = add_usage(self.usage or {}, usage)
 
-    def own(self) -> Work:
+    def own(self) -> StepJournal:
         """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
-        self.work = Work(self._task, self._frame, self._surroundings, self._say, self._count)
+        self.work = StepJournal(self._task, self._frame, self._surroundings, self._say, self._count)
         self.work.over = self.over
         return self.work
 
-    def _work(self, what: str) -> Work:
+    def _work(self, what: str) -> StepJournal:
         if what:
             try:
                 loop = asyncio.get_running_loop()
@@ -515,7 +515,7 @@ class NodeScope:
         self.around, self.frame = context._surroundings, context._frame  # noqa: SLF001 - this is a part of it
 
     @property
-    def work(self) -> Work:
+    def work(self) -> StepJournal:
         """The attempt's recorded work."""
         return self.context.work or self.context.own()
 
@@ -554,9 +554,9 @@ class NodeScope:
         finally:
             _CALL.reset(before)
 
-    def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> Awaitable[Any]:
+    def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
         """Return the record of a piece of work: the existing one, or a new one after doing the work."""
-        return self.work.piece(name, what, make)
+        return self.work.step_result(name, what, make)
 
     def paid(self, usage: Usage) -> None:
         """Count what a call of a model used that is not recorded as a piece of work."""

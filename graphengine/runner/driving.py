@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.engine.events import Answered, MessageCame, StopAsked
+from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked
 from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
@@ -72,7 +72,7 @@ class LifeTask(asyncio.Task[None]):
         return super().cancel(msg)
 
 
-class Job:
+class RunningTask:
     """A task in flight, in an asyncio task of its own."""
 
     __slots__ = ("has_begun", "is_over", "task", "within")
@@ -117,9 +117,9 @@ class Driving:
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._shared, self._context = shared, context
-        self._jobs: dict[str, Job] = {}  # by frame
+        self._jobs: dict[str, RunningTask] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
-        self._ended: list[tuple[Job, Event | BaseException | None]] = []
+        self._ended: list[tuple[RunningTask, Event | BaseException | None]] = []
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
@@ -206,7 +206,7 @@ class Driving:
                 self._announce(task)
                 events.append(event)
                 continue
-            job = jobs[frame] = Job(task)
+            job = jobs[frame] = RunningTask(task)
             if task.due:  # already here, since a step can cancel the job before its coroutine has begun
                 self._asleep[frame] = task
             job.within = self.loop.create_task(self._work(attempts, job), context=self._context)
@@ -220,7 +220,7 @@ class Driving:
         is_shown = bool(self.audience.watchers) and self._announce(task)
         event = attempts.move(task)
         if event is None:
-            job, within = Job(task), self._task
+            job, within = RunningTask(task), self._task
             self._jobs[task.frame], job.within, job.has_begun = job, within, True
             try:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
@@ -240,7 +240,7 @@ class Driving:
                     await asyncio.sleep(0)
         return [] if event is None else [event]
 
-    async def _work(self, attempts: TaskRunner, job: Job) -> None:
+    async def _work(self, attempts: TaskRunner, job: RunningTask) -> None:
         """Run a task in its asyncio task."""
         task = job.task
         outcome: Event | BaseException | None = None
@@ -398,7 +398,7 @@ class Driving:
         self._recorded = self._listed = status
         self.wrote_at = shared.clock.now() if shared.store.shared else 0.0
         if changed:
-            batch.fingerprint, batch.outline = self.plan.fingerprint, self.plan.outline
+            batch.fingerprint, batch.graph_spec = self.plan.fingerprint, self.plan.graph_spec
         return shared.store.append(batch)
 
     def _status(self) -> RunStatus:
@@ -505,7 +505,7 @@ class Driving:
             event: Event = (
                 MessageCame(now, payload["topic"], payload["payload"])
                 if message.kind == "message"
-                else Answered(payload["wait"], payload["id"], now, payload["value"])
+                else AnswerArrived(payload["wait"], payload["id"], now, payload["value"])
             )
             del self._mail[message.id]
             await self.commit((event,), partial(self.append, consume=(message.id,)))

@@ -32,10 +32,10 @@ from graphengine.errors import (
     TooLarge,
 )
 from graphengine.graph.definition import Limits
-from graphengine.history.load import load_snapshot, outline_of, snapshot_of
-from graphengine.runner.cached_snapshots import Kept
+from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
+from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
-from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
+from graphengine.runner.migration.compatibility import GraphFit, check_name, field_changes, frame_at, mismatch_error
 from graphengine.runner.result import Result, result_of
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.path import did_you_mean
@@ -151,7 +151,7 @@ async def _create(
         info = replace(info, summary=summary_of(snapshot))
     if place is not None:
         info = replace(info, queue=place.queue, priority=place.priority, key=place.key, queued=True)
-    driving.fence = await life.shared.store.create(info, steps, plan.outline)
+    driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
 
 
 async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> Initial:
@@ -204,7 +204,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             where=f"run {parent}, step {at}",
             repair=f"branch at step {at - 1} or before",
         )
-    fitted = await _refit(store, plan, snapshot)
+    fitted = await _field_changes(store, plan, snapshot)
     driving = await life.claimed(snapshot, parent=parent)
     where = f"branch of {parent} at step {at}"
     frame = frame_at(fitted.after or snapshot, path if update else "", where)
@@ -243,7 +243,7 @@ class Found(NamedTuple):
 
     fence: int
     held: bool
-    kept: Kept | None = None
+    kept: CachedSnapshot | None = None
     taken: ClaimedRun | None = None
 
 
@@ -290,7 +290,7 @@ async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) ->
             return result_of(plan, there)
     _check_free(life)
     if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-        await _refit(store, plan, await shared.kept.read(life.id))
+        await _field_changes(store, plan, await shared.kept.read(life.id))
     fence = await store.claim(life.id)
     try:
         seq = (await store.info(life.id)).seq
@@ -315,7 +315,7 @@ async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | 
         _check_free(life)
         check_name(plan, info.graph, life.id)
         loaded = taken.loaded
-        kept = await shared.kept.take(life.id) if loaded is None else Kept(snapshot_of(loaded, life.id))
+        kept = await shared.kept.take(life.id) if loaded is None else CachedSnapshot(snapshot_of(loaded, life.id))
         if plan.secret:
             check_secrets(plan, kept.snapshot)
         due = info.due_at is not None and info.due_at <= shared.clock.now()
@@ -338,21 +338,21 @@ async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     shared, plan, store, taken = life.shared, life.plan, life.shared.store, found.taken
     snapshot, size_bytes = found.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
-    fitted = await _refit(store, plan, snapshot)
+    fitted = await _field_changes(store, plan, snapshot)
     info = taken.info if taken is not None else await store.info(life.id) if shared.extensions else None
     driving = await life.claimed(snapshot, size_bytes, info=info)
     driving.fence = found.fence
     limits = as_limits(wanted.limits) if wanted.limits is not None else snapshot.limits
     crashed = snapshot.status == "running" and found.held
     facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, fitted.shift
-    company = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
+    shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
     inbox = await store.inbox([life.id]) if taken is None else taken.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
-    event = Resumed(*facts, company=company, asked=is_idle and life.is_asked)
+    event = Resumed(*facts, shared_process=shared_process, asked=is_idle and life.is_asked)
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
     return driving
@@ -370,16 +370,16 @@ async def _still_waits(life: Opens[Any], info: RunInfo) -> bool:
     return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
 
 
-async def _refit(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> Refit:
+async def _field_changes(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> GraphFit:
     """Return how a run continues under this plan.
 
     Raises:
         GraphChanged: The run does not fit the plan.
     """
     same = snapshot.fingerprint == plan.fingerprint
-    found = refit(plan, snapshot, None if same else await outline_of(store, snapshot.fingerprint))
-    if found.misfits:
-        raise misfit_error(plan, snapshot, found)
+    found = field_changes(plan, snapshot, None if same else await graph_spec_of(store, snapshot.fingerprint))
+    if found.mismatches:
+        raise mismatch_error(plan, snapshot, found)
     return found
 
 

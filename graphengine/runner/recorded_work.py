@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, ca
 from pydantic import ValidationError
 
 from graphengine.engine.events import AnswerRefused, WorkDone
-from graphengine.engine.phases import Memo
+from graphengine.engine.phases import RecordedResult
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
     DefinitionError,
@@ -36,7 +36,7 @@ from graphengine.errors import (
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import digest_of_call, identity_of, returned
-from graphengine.runner.scope import Piece
+from graphengine.runner.scope import StepResult
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_name
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame, Task
-    from graphengine.engine.steps import Said, SaidKind
+    from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.runner.context import NodeServices
     from graphengine.runner.scope import AsksPerson, Question
     from graphengine.state.amounts import Usage
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_Say: TypeAlias = "Callable[[SaidKind, JsonValue], None]"
+_Say: TypeAlias = "Callable[[OutputKind, JsonValue], None]"
 
 _TURNS: Final = 4
 """Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
@@ -76,7 +76,7 @@ class _Inside(NamedTuple):
         around: The keys of the recorded work that the code runs inside.
     """
 
-    work: Work | None = None
+    work: StepJournal | None = None
     key: str = ""
     is_call: bool = False
     around: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ _NOWHERE: Final = _Inside()
 _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
 
 
-class Work:
+class StepJournal:
     """The recorded work of one attempt.
 
     Args:
@@ -117,10 +117,10 @@ class Work:
         "_idle",
         "_note",
         "_now",
+        "_outputs",
         "_owner",
         "_parked",
         "_refused",
-        "_said",
         "_say",
         "_sizes",
         "_task",
@@ -158,7 +158,7 @@ class Work:
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
         self._held: Counter[str] = Counter()
-        self._said: dict[str, Said] = {}
+        self._outputs: dict[str, Outputs] = {}
         self._parked: set[asyncio.Future[None]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._say = say
@@ -174,7 +174,7 @@ class Work:
     def unused(self) -> Sequence[str]:
         """The keys of recorded work that was not used; work inside a recorded call belongs to that call."""
         below = tuple(f"{key}/" for key in self._given)
-        return [k for k in self._frame.memos if k not in self._used and not k.startswith((_ASKED, *below))]
+        return [k for k in self._frame.recorded_results if k not in self._used and not k.startswith((_ASKED, *below))]
 
     def refused(self, error: BaseException) -> Sequence[str]:
         """Return the keys of the recorded work that caused a failure: with it, the next attempt would fail again."""
@@ -221,7 +221,7 @@ class Work:
         """The time in the log: when the attempt could begin, or the last piece of recorded work was done."""
         return self._time
 
-    def _pass(self, memo: Memo) -> None:
+    def _pass(self, memo: RecordedResult) -> None:
         self._time = max(self._time, memo.at)
 
     def check_not_over(self, what: str) -> None:
@@ -252,25 +252,25 @@ class Work:
 
         results: list[object] = []
 
-        async def make() -> Piece:
+        async def make() -> StepResult:
             made = functools.partial(function, *args, **kwargs)
             result = made() if is_async(function) else await in_thread(self._threads(), made)
             if inspect.isawaitable(result):
                 result = await result
             record, back, size_bytes = kind.record(result, own_name(name))
             results.append(back)
-            return Piece(record, size_bytes)
+            return StepResult(record, size_bytes)
 
         if key is None:
             self._one_function(name, what, identity)
         place = self._key(name, checked_name(what, "the key of a call", where))
         self.check_not_over(where)
-        if place in self._frame.memos:
+        if place in self._frame.recorded_results:
             return kind.read(self._known(place))
         await self._done(place, name, make, where, is_call=True)
         return results[0]
 
-    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
+    async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
 
         Args:
@@ -283,7 +283,7 @@ class Work:
         """
         self.check_not_over(f"the {name} of an agent")
         place = self._key(name, what)
-        if place in self._frame.memos:
+        if place in self._frame.recorded_results:
             return self._known(place)
         return await self._done(place, name, make, f"the {name} of an agent", is_call=self.is_inside)
 
@@ -294,8 +294,12 @@ class Work:
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""
         below = f"{place}/"
-        memos = self._frame.memos
-        return [memos[key].value for key in memos if key.startswith(below) and "/" not in key[len(below) :]]
+        recorded_results = self._frame.recorded_results
+        return [
+            recorded_results[key].value
+            for key in recorded_results
+            if key.startswith(below) and "/" not in key[len(below) :]
+        ]
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
@@ -366,20 +370,20 @@ class Work:
     def _known(self, place: str) -> JsonValue:
         """Return recorded work, and repeat what it sent and emitted."""
         self._given.append(place)
-        memo = self._frame.memos[place]
+        memo = self._frame.recorded_results[place]
         self._pass(memo)
-        for what, records in cast("Mapping[SaidKind, Sequence[JsonValue]]", memo.said).items():
+        for what, records in cast("Mapping[OutputKind, Sequence[JsonValue]]", memo.outputs).items():
             for record in records:
                 self._say(what, record)
         return memo.value
 
-    def note_said(self, what: SaidKind, record: JsonValue) -> None:
+    def note_said(self, what: OutputKind, record: JsonValue) -> None:
         """Add a message or live data to the recorded calls that the calling code runs inside."""
         for place in self._here.around:
-            self._said.setdefault(place, {}).setdefault(what, []).append(record)
+            self._outputs.setdefault(place, {}).setdefault(what, []).append(record)
 
     async def _done(
-        self, place: str, name: str, make: Callable[[], Awaitable[Piece]], where: str, *, is_call: bool
+        self, place: str, name: str, make: Callable[[], Awaitable[StepResult]], where: str, *, is_call: bool
     ) -> JsonValue:
         """Do a piece of work, record it, and return its record."""
         around = _INSIDE.get()
@@ -397,13 +401,15 @@ class Work:
                     self._count(piece.usage)
                 raise
             done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
-            said = self._said.get(place)
-            await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
-            self._pass(self._frame.memos.get(place, Memo()))
+            outputs = self._outputs.get(place)
+            await self._note(
+                done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, outputs=outputs)
+            )
+            self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:
             _INSIDE.set(around)
-            self._said.pop(place, None)
+            self._outputs.pop(place, None)
             self._ended(place)
 
     def _ended(self, place: str) -> None:
@@ -460,9 +466,9 @@ class Work:
 
         While the question is made, the attempt does not end, so that several questions are asked together.
         """
-        place, memos = self._wait_key("ask", [identity, None]), self._frame.memos
-        was_asked = place in memos or f"{_ASKED}{place}" in memos
-        if not was_asked and f"{self._stem(*record)}|1" in memos:
+        place, recorded_results = self._wait_key("ask", [identity, None]), self._frame.recorded_results
+        was_asked = place in recorded_results or f"{_ASKED}{place}" in recorded_results
+        if not was_asked and f"{self._stem(*record)}|1" in recorded_results:
             return None
         self._busy[place] = ("a question", asyncio.current_task())
         try:
@@ -489,7 +495,7 @@ class Work:
             text = f"ctx.{wait.kind} was called inside a ctx.step, which the end of the attempt would cancel"
             repair = "wait in the node itself, and pass the answer to the step"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
-        found = self._frame.memos.get(place)
+        found = self._frame.recorded_results.get(place)
         if found is not None and found.timeout:
             text = f"no answer to {wait.question!r} in time"
             error = WaitTimeout(text, where=f"node {path}", repair="set a default, or wait longer")
@@ -501,7 +507,7 @@ class Work:
                 return answers.read(found.value) if answers is not None else None
             except ValidationError as error:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
-        earlier = self._frame.memos.get(f"{_ASKED}{place}", Memo())
+        earlier = self._frame.recorded_results.get(f"{_ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
         wait.question = str(wait.question)  # whatever the node gave
         if self._guard is not None:
@@ -521,11 +527,11 @@ class Work:
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""
         stem = f"{self._here.key}/{kind}|{digest_of_call(kind, (what,), {})}"
-        return f"{stem}|{self._counts.get(stem, 0) + 1}" in self._frame.memos
+        return f"{stem}|{self._counts.get(stem, 0) + 1}" in self._frame.recorded_results
 
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
-        taken = {*self.waits, *(memo.name for memo in self._frame.memos.values())}
+        taken = {*self.waits, *(memo.name for memo in self._frame.recorded_results.values())}
         return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
 
     @property
@@ -593,4 +599,4 @@ def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
     return Answers(output)
 
 
-__all__ = ["NO_ANSWER", "Work", "answers_of"]
+__all__ = ["NO_ANSWER", "StepJournal", "answers_of"]

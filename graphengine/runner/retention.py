@@ -121,7 +121,7 @@ async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pru
     steps = db_bytes = 0
     for at in range(0, len(going), _BATCH):
         batch = going[at : at + _BATCH]
-        weights = await store.weigh([info.id for info in batch])
+        weights = await store.size_of([info.id for info in batch])
         stay = {} if dry_run else await store.remove(batch)
         kept.update(stay)
         gone = [info for info in batch if info.id not in stay]

@@ -22,7 +22,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StepResult:
     """A finished piece of work: its record, and facts about it.
 
     Attributes:

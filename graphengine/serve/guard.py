@@ -101,7 +101,7 @@ class Access(ABC):
         """
 
 
-class Guard:
+class AccessMiddleware:
     """An ASGI application that passes on the requests it lets through."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -257,4 +257,4 @@ class PageAccess(Access):
         return answer
 
 
-__all__ = ["SESSION", "SIGNED", "Guard", "PageAccess", "TokenAccess"]
+__all__ = ["SESSION", "SIGNED", "AccessMiddleware", "PageAccess", "TokenAccess"]

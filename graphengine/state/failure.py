@@ -7,7 +7,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 
-class Recorded(Protocol):
+class FailureRecord(Protocol):
     """A failure as recorded in the log."""
 
     path: str
@@ -70,7 +70,7 @@ class Failure(BaseModel):
         return hash(tuple(self.__dict__.values()))
 
     @classmethod
-    def of(cls, record: Recorded) -> Failure:
+    def of(cls, record: FailureRecord) -> Failure:
         """Return the failure for a step's record of an error."""
         made = cls(path=record.path, kind=record.kind, message=record.message, attempt=record.attempt or 1)
         made._traceback, made._where, made._repair = record.traceback, record.where, record.repair

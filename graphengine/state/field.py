@@ -31,7 +31,7 @@ from graphengine.state.encoded import encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
 from graphengine.state.secret import HIDDEN
-from graphengine.state.update import Items, Put, Puts, Recorded
+from graphengine.state.update import Items, Put, Puts, RecordedUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -122,7 +122,7 @@ class FieldType:
             raise InvalidUpdate(message, where=f"field {self.name}", repair=self._expected()) from cause
         return made.__dict__[self.name]
 
-    def misfit(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
+    def mismatch(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
         """Return why an update can never fit, whatever the state is; None if it fits, or if the state decides.
 
         Args:
@@ -262,7 +262,7 @@ class FieldType:
             InvalidUpdate: The update, or the field after it, does not validate.
             NotRecordable: See `record`.
         """
-        if isinstance(update, (Put, Puts, Items, Recorded)):
+        if isinstance(update, (Put, Puts, Items, RecordedUpdate)):
             return self._several(view, update)
         replaced = isinstance(update, Replace)
         value = update.value if isinstance(update, Replace) else update
@@ -367,7 +367,7 @@ class FieldType:
         if self.exact is not None and not self.constrained:
             kind = op[0]
             if kind == "set" if self.reducer is None else kind in ("extend", "merge") and kind == self.operation:
-                return Recorded(op, typed)
+                return RecordedUpdate(op, typed)
         return self.again(op, view)
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
@@ -450,10 +450,10 @@ class FieldType:
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
         return ("reduce", self.name, self._shown(raw, view), record), typed
 
-    def _several(self, view: View, update: Put | Puts | Items | Recorded) -> tuple[Op, object]:
+    def _several(self, view: View, update: Put | Puts | Items | RecordedUpdate) -> tuple[Op, object]:
         if isinstance(update, Put):
             return self._put(view, update)
-        if isinstance(update, Recorded):
+        if isinstance(update, RecordedUpdate):
             view.weight += len(encode(update.op[-1])) + _AROUND
             return update.op, self.build(update.op[-1], view) if update.typed is None else update.typed
         if not self.constrained:

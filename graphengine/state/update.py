@@ -39,7 +39,7 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedUpdate:
     """An update that was validated and recorded before: an arm's operation, which the join repeats.
 
     Attributes:

@@ -15,7 +15,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
@@ -73,7 +73,7 @@ class RunInfo:
     Attributes:
         id: The run's id, unique in the store.
         graph: The name of its graph.
-        fingerprint: The digest of the graph's outline when the run was started or last resumed.
+        fingerprint: The digest of the graph's spec when the run was started or last resumed.
         status: As of the last step.
         seq: The seq of the last step.
         created_at: Epoch seconds.
@@ -124,7 +124,7 @@ class Append(Struct):
         snapshot: Called by the store during `append`, if its policy asks for a snapshot; returns the JSON of the run's
             snapshot after these steps.
         fingerprint: The graph's new fingerprint, if a resume changed it.
-        outline: The outline to keep under the new fingerprint, as for `create`.
+        graph_spec: The graph spec to keep under the new fingerprint, as for `create`.
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
         summary: The run's new summary; None: unchanged.
@@ -137,7 +137,7 @@ class Append(Struct):
     consume: Sequence[int] = ()
     snapshot: Callable[[], bytes] | None = None
     fingerprint: str | None = None
-    outline: Outline | None = None
+    graph_spec: GraphSpec | None = None
     due_at: float | None = None
     summary: Summary | None = None
 
@@ -244,7 +244,7 @@ class OwnerInfo(NamedTuple):
     driven: int
 
 
-class KeptSchedule(NamedTuple):
+class StoredSchedule(NamedTuple):
     """A schedule: its name, its facts as JSON, and its next time, epoch seconds."""
 
     name: str
@@ -298,11 +298,11 @@ class RunStore(Protocol):
         """Finish pending writes, release all runs and the lease, and free all resources. Idempotent."""
         ...
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
         """Record a new run with its first steps, driven by this owner. Return its fence.
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
-        `outline` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
+        `graph_spec` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
         `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `key` and `summary`.
 
         With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
@@ -355,8 +355,8 @@ class RunStore(Protocol):
         """
         ...
 
-    async def outline(self, fingerprint: str) -> Outline | None:
-        """Return the outline recorded under this fingerprint, or None."""
+    async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
+        """Return the graph spec recorded under this fingerprint, or None."""
         ...
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
@@ -411,7 +411,7 @@ class QueueStore(Protocol):
         """Return how many runs each queue has that are queued or driven, by name; only numbers above 0."""
         ...
 
-    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+    async def keep_schedule(self, schedule: StoredSchedule) -> None:
         """Add a schedule, or replace the one of its name."""
         ...
 
@@ -419,7 +419,7 @@ class QueueStore(Protocol):
         """Remove a schedule. Return whether there was one."""
         ...
 
-    async def schedules(self) -> Sequence[KeptSchedule]:
+    async def schedules(self) -> Sequence[StoredSchedule]:
         """Return all schedules by name."""
         ...
 
@@ -527,7 +527,7 @@ class Store(RunStore, QueueStore, Protocol):
         """
         ...
 
-    async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+    async def size_of(self, run_ids: Sequence[str]) -> Mapping[str, int]:
         """Return the approximate bytes that each run alone takes: its own steps, snapshots and messages.
 
         What its parents hold does not count, nor what a store keeps once for several runs.
@@ -549,7 +549,7 @@ class Store(RunStore, QueueStore, Protocol):
         ...
 
     async def sweep(self) -> None:
-        """Free the space of removed runs, including those that other processes removed, and of unused outlines.
+        """Free the space of removed runs, including those that other processes removed, and of unused graph specs.
 
         It works in short transactions, so that others can write in between. An interrupted sweep loses nothing: the
         next store that is opened continues it.

@@ -34,10 +34,10 @@ from graphengine.stores.snapshots import MIN_ROWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimQuery, KeptSchedule, QueueLimits, Status
+    from graphengine.stores.base import Append, ClaimQuery, QueueLimits, Status, StoredSchedule
 
 
 class _Log:
@@ -141,10 +141,10 @@ class MemoryStore:
         self._is_open = False
         self._logs: dict[str, _Log] = {}
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
-        self._outlines: dict[str, Outline] = {}
+        self._graph_specs: dict[str, GraphSpec] = {}
         self._limits: dict[str, QueueLimits] = {}
         self._rates: dict[tuple[str, str], float] = {}
-        self._schedules: dict[str, KeptSchedule] = {}
+        self._schedules: dict[str, StoredSchedule] = {}
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
@@ -169,7 +169,7 @@ class MemoryStore:
         for log in self._logs.values():
             self._free(log)
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
         """Record a new run; see `Store.create`."""
         self._check_open()
         if info.id in self._logs:
@@ -187,7 +187,7 @@ class MemoryStore:
         if info.queued:
             log.turn = self._next_turn(info)
         self._sort_in(log)
-        self._outlines.setdefault(info.fingerprint, outline)
+        self._graph_specs.setdefault(info.fingerprint, graph_spec)
         return log.fence
 
     async def claim(self, run_id: str) -> int:
@@ -368,7 +368,7 @@ class MemoryStore:
         driven = Counter(log.info.queue for log in logs if log.driver_fence is not None)
         return [QueueCount(name, queued[name], driven[name]) for name in sorted(queued.keys() | driven.keys())]
 
-    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+    async def keep_schedule(self, schedule: StoredSchedule) -> None:
         """Add or replace a schedule; see `Store.keep_schedule`."""
         self._check_open()
         self._schedules[schedule.name] = schedule
@@ -378,7 +378,7 @@ class MemoryStore:
         self._check_open()
         return self._schedules.pop(name, None) is not None
 
-    async def schedules(self) -> Sequence[KeptSchedule]:
+    async def schedules(self) -> Sequence[StoredSchedule]:
         """Return all schedules; see `Store.schedules`."""
         self._check_open()
         return [self._schedules[name] for name in sorted(self._schedules)]
@@ -402,10 +402,10 @@ class MemoryStore:
         here = self._owner, socket.gethostname(), os.getpid()
         return [OwnerInfo(*here, self._role, driven[:100], len(driven))]
 
-    async def outline(self, fingerprint: str) -> Outline | None:
-        """Return the outline of this fingerprint; see `Store.outline`."""
+    async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
+        """Return the graph spec of this fingerprint; see `Store.graph_spec`."""
         self._check_open()
-        return self._outlines.get(fingerprint)
+        return self._graph_specs.get(fingerprint)
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
@@ -443,8 +443,8 @@ class MemoryStore:
         parents = set(run_ids)
         return [self._info(log) for log in self._logs.values() if log.info.parent in parents]
 
-    async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the bytes of the steps of these runs as a store on disk would write them; see `Store.weigh`."""
+    async def size_of(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the bytes of the steps of these runs as a store on disk would write them; see `Store.size_of`."""
         self._check_open()
         logs = {run_id: self._logs[run_id] for run_id in run_ids if run_id in self._logs}
         return {run_id: sum(len(encode_step(step)) for step in log.steps) for run_id, log in logs.items()}
@@ -481,10 +481,10 @@ class MemoryStore:
         return f"needed by branch {next(each.info.id for each in self._logs.values() if each.parent is log)}"
 
     async def sweep(self) -> None:
-        """Drop the outlines that no run needs; see `Store.sweep`."""
+        """Drop the graph specs that no run needs; see `Store.sweep`."""
         self._check_open()
         needed = {name for log in self._logs.values() for name in (log.fingerprint, *log.earlier)}
-        self._outlines = {name: body for name, body in self._outlines.items() if name in needed}
+        self._graph_specs = {name: body for name, body in self._graph_specs.items() if name in needed}
 
     async def vacuum(self) -> tuple[int, int]:
         """Return (0, 0): memory is freed automatically; see `Store.vacuum`."""
@@ -507,8 +507,8 @@ class MemoryStore:
         if batch.fingerprint is not None:
             log.earlier.add(log.fingerprint)
             log.fingerprint = batch.fingerprint
-            if batch.outline is not None:
-                self._outlines.setdefault(batch.fingerprint, batch.outline)
+            if batch.graph_spec is not None:
+                self._graph_specs.setdefault(batch.fingerprint, batch.graph_spec)
 
     def _free(self, log: _Log) -> None:
         if log.driver_fence is not None:

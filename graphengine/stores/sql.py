@@ -19,7 +19,7 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from graphengine.errors import GraphEngineError, StoreReadOnly
-from graphengine.stores.base import KeptSchedule, Page, QueueCount
+from graphengine.stores.base import Page, QueueCount, StoredSchedule
 from graphengine.stores.closing import finish
 from graphengine.stores.dispatch import limits_text, read_limits
 from graphengine.stores.refusals import check_process, lease_lost, not_open
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from weakref import WeakSet
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import (
@@ -130,10 +130,10 @@ class Reads(NamedTuple, Generic[ConnectionT, OwnT]):
     steps: Callable[[ConnectionT, str, int, int | None], Sequence[Step]]
     runs: Callable[[ConnectionT, Page, OwnT], Sequence[RunInfo]]
     due: Callable[[ConnectionT, float, int, Sequence[str] | None, OwnT], Sequence[RunInfo]]
-    outline: Callable[[ConnectionT, str], Outline | None]
+    graph_spec: Callable[[ConnectionT, str], GraphSpec | None]
     inbox: Callable[[ConnectionT, Sequence[str]], Sequence[Message]]
     branches: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
-    weigh: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
+    size_of: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
     owners: Callable[[ConnectionT, OwnT], Sequence[OwnerInfo]]
 
 
@@ -184,7 +184,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     @abstractmethod
     def _create(
-        self, info: RunInfo, steps: Sequence[Step], outline: Outline, lease: LeaseT
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: LeaseT
     ) -> asyncio.Future[Claimed]: ...
 
     @abstractmethod
@@ -271,9 +271,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             self._driven.clear()
             self._drop(lease)
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
-        pending = self._create(info, steps, outline, self._writing())
+        pending = self._create(info, steps, graph_spec, self._writing())
         if not info.queued:
             return await self._drive(info.id, pending)
         fence = (await pending).fence
@@ -424,7 +424,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Return how many runs each queue has; see `Store.queue_counts`."""
         return [QueueCount(*row) for row in await self._rows("queue_counts")]
 
-    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+    async def keep_schedule(self, schedule: StoredSchedule) -> None:
         """Add or replace a schedule; see `Store.keep_schedule`."""
         await self._change("keep_schedule", (schedule.name, to_json(schedule.body).decode(), schedule.next_at))
 
@@ -432,9 +432,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Remove a schedule; see `Store.drop_schedule`."""
         return await self._change("drop_schedule", (name,))
 
-    async def schedules(self) -> Sequence[KeptSchedule]:
+    async def schedules(self) -> Sequence[StoredSchedule]:
         """Return all schedules; see `Store.schedules`."""
-        return [KeptSchedule(name, from_json(body), next_at) for name, body, next_at in await self._rows("schedules")]
+        return [StoredSchedule(name, from_json(body), next_at) for name, body, next_at in await self._rows("schedules")]
 
     async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
         """Set the next time of a schedule; see `Store.move_schedule`."""
@@ -448,9 +448,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Return the owners that are alive; see `Store.owners`."""
         return await self._read(self._reads.owners)
 
-    async def outline(self, fingerprint: str) -> Outline | None:
-        """Return the outline of this fingerprint; see `Store.outline`."""
-        return await self._read(lambda connection, _: self._reads.outline(connection, fingerprint))
+    async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
+        """Return the graph spec of this fingerprint; see `Store.graph_spec`."""
+        return await self._read(lambda connection, _: self._reads.graph_spec(connection, fingerprint))
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
@@ -471,9 +471,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Return the direct branches of these runs; see `Store.branches`."""
         return await self._read(lambda connection, own: self._reads.branches(connection, run_ids, own))
 
-    async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the approximate bytes of these runs; see `Store.weigh`."""
-        return await self._read(lambda connection, _: self._reads.weigh(connection, run_ids))
+    async def size_of(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the approximate bytes of these runs; see `Store.size_of`."""
+        return await self._read(lambda connection, _: self._reads.size_of(connection, run_ids))
 
     async def _resume_sweep(self) -> None:
         """Continue the sweep of a process that was interrupted."""

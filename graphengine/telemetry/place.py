@@ -17,7 +17,7 @@ from graphengine.engine.steps import Resumed, Stopped, outcome_of, path_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graphengine.engine.phases import Memo
+    from graphengine.engine.phases import RecordedResult
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
 
@@ -86,7 +86,7 @@ def key_of(frame: Frame) -> str:
     return f"{around}{inside}/{frame.at}:{frame.visit}"
 
 
-class Place(NamedTuple):
+class AttemptPlace(NamedTuple):
     """An attempt, before a step that may end it.
 
     Attributes:
@@ -100,7 +100,7 @@ class Place(NamedTuple):
         leg: The step that resumed the attempt after its span had ended, 0 if none did.
         arrived: When the attempt could begin, epoch seconds.
         around: The id of the span around it.
-        memos: The recorded work of the visit.
+        recorded_results: The recorded work of the visit.
         waits: The ids of its waits, by name.
         is_item: Whether it is an item of a map.
         is_under_way: Whether spans may be below its own.
@@ -116,18 +116,20 @@ class Place(NamedTuple):
     leg: int
     arrived: float
     around: int
-    memos: dict[str, Memo]
+    recorded_results: dict[str, RecordedResult]
     waits: dict[str, str]
     is_item: bool
     is_under_way: bool
 
     @classmethod
-    def of(cls, frame: Frame, ids: Ids) -> Place:
+    def of(cls, frame: Frame, ids: Ids) -> AttemptPlace:
         """Return where a frame is."""
         where = frame.id, key_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
-        work = dict(frame.memos), {name: wait.id for name, wait in frame.waits.items()}
+        work = dict(frame.recorded_results), {name: wait.id for name, wait in frame.waits.items()}
         first, leg, is_item = frame.attempt - frame.tries, ids.leg(frame), frame.kind == "item"
-        is_under_way = bool(frame.memos or frame.waits or frame.begun or isinstance(frame.phase, (Collecting, Inside)))
+        is_under_way = bool(
+            frame.recorded_results or frame.waits or frame.begun or isinstance(frame.phase, (Collecting, Inside))
+        )
         return cls(*where, first, leg, frame.arrived, ids.around(frame), *work, is_item, is_under_way)
 
     def span(self, ids: Ids) -> int:
@@ -181,4 +183,4 @@ def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
                 is_over, failed = False, []
 
 
-__all__ = ["Ids", "Place", "key_around", "name_in", "see_resumes"]
+__all__ = ["AttemptPlace", "Ids", "key_around", "name_in", "see_resumes"]

@@ -48,7 +48,7 @@ from graphengine.history.visits import Visits
 from graphengine.runner.extensions import Extension, Follower
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
-from graphengine.telemetry.place import Ids, Place, key_around, see_resumes
+from graphengine.telemetry.place import AttemptPlace, Ids, key_around, see_resumes
 from graphengine.telemetry.work import described, described_around, model_attributes, spent_attributes
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import FailureRecord, Step
-    from graphengine.history.visit_tree import Entry, Turn, Visit, Wait
+    from graphengine.history.visit_tree import Entry, Milestone, Visit, Wait
     from graphengine.runner.extensions import OpenRun
     from graphengine.stores.base import RunInfo, Store
     from graphengine.telemetry.work import Described
@@ -260,7 +260,7 @@ class RunTrace(Follower):
         if isinstance(facts, Resumed):
             self._resumed(step, facts, snapshot)
 
-    def _ends(self, entry: Entry, before: Sequence[tuple[Place, Visit]]) -> None:
+    def _ends(self, entry: Entry, before: Sequence[tuple[AttemptPlace, Visit]]) -> None:
         """Export what a step ends: recorded work, or an attempt."""
         step, facts = entry.step, entry.step.data
         if isinstance(facts, Recorded):
@@ -273,16 +273,16 @@ class RunTrace(Follower):
             for wait in facts.waits.values():
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
 
-    def _before(self, step: Step) -> list[tuple[Place, Visit]]:
+    def _before(self, step: Step) -> list[tuple[AttemptPlace, Visit]]:
         """Return the attempt of a step's frame, and those below it, which the step may drop."""
         frames, live = self._visits.snapshot.frames, self._visits.live
-        found: list[tuple[Place, Visit]] = []
+        found: list[tuple[AttemptPlace, Visit]] = []
         left = [step.frame] if step.frame in frames else []
         while left:
             frame = frames[left.pop()]
             visit = live[frame.id].visit
             if visit is not None and (frame.id == step.frame or frame.failing is None):
-                found.append((Place.of(frame, self._ids), visit))
+                found.append((AttemptPlace.of(frame, self._ids), visit))
             if isinstance(step.data, (Joined, AttemptEnded)):
                 left += [key for key in children(frame) if key in frames]
         return found
@@ -311,7 +311,7 @@ class RunTrace(Follower):
 
     # What ended.
 
-    def _attempt(self, place: Place, entry: Entry) -> None:
+    def _attempt(self, place: AttemptPlace, entry: Entry) -> None:
         """Export an attempt that ended, and its visit if that had several."""
         step, facts = entry.step, entry.step.data
         outcome = "done" if isinstance(facts, Node) else "failed"
@@ -327,18 +327,18 @@ class RunTrace(Follower):
             of[names.ERROR] = failure.kind
         began = entry.began or place.arrived
         self._metrics.node_seconds.record(max(0.0, step.at - began) if entry.took is None else entry.took, of)
-        is_split = bool(place.memos or (entry.visit is not None and entry.visit.waits))
+        is_split = bool(place.recorded_results or (entry.visit is not None and entry.visit.waits))
         self._end(
             place, entry.visit, (min(began, place.arrived) if is_split else began, step.at), outcome, more, failure
         )
 
-    def _interrupted(self, place: Place, visit: Visit, at: float, outcome: str) -> None:
+    def _interrupted(self, place: AttemptPlace, visit: Visit, at: float, outcome: str) -> None:
         """Export an attempt that has no end: its frame was dropped, or the run has ended."""
         self._end(place, visit, (min(place.arrived, at), at), outcome, {}, None)
 
     def _end(  # noqa: PLR0913 - what a span ends with
         self,
-        place: Place,
+        place: AttemptPlace,
         visit: Visit | None,
         times: tuple[float, float],
         outcome: str,
@@ -367,9 +367,9 @@ class RunTrace(Follower):
             ids = place.visit_span(self._ids), around
             self._export(name, ids, (began, times[1]), attributes, error=failure.kind if failure is not None else "")
 
-    def _work(self, place: Place, step: Step, facts: Recorded) -> None:
+    def _work(self, place: AttemptPlace, step: Step, facts: Recorded) -> None:
         """Export a piece of recorded work."""
-        piece = described(facts, place.memos, content=self._telemetry.content)
+        piece = described(facts, place.recorded_results, content=self._telemetry.content)
         if piece.attributes.get(names.OPERATION) is not None:
             of: dict[str, AttributeValue] = {
                 name: piece.attributes[name] for name in _OF_CALLS if name in piece.attributes
@@ -382,11 +382,11 @@ class RunTrace(Follower):
             self._metrics.spent(facts.usage, {**self._graph, **asked})
         self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
 
-    def _around_work(self, place: Place, visit: Visit | None, end: float) -> None:
+    def _around_work(self, place: AttemptPlace, visit: Visit | None, end: float) -> None:
         """Export the span around the attempt's recorded work, unless a step records that span."""
         entries = visit.entries if visit is not None else ()
         known = [each.step for each in entries if each.step.attempt == place.attempt]
-        times = {key: (memo.at, memo.at) for key, memo in place.memos.items() if memo.at >= place.arrived}
+        times = {key: (memo.at, memo.at) for key, memo in place.recorded_results.items() if memo.at >= place.arrived}
         times |= {step.data.key: (step.began, step.at) for step in known if isinstance(step.data, Recorded)}
         around: dict[str, tuple[float, float]] = {}
         for key, (began, ended) in times.items():
@@ -396,12 +396,12 @@ class RunTrace(Follower):
                 around[outer] = min(first, began), max(last, ended)
                 outer = key_around(outer)
         for key, (began, ended) in around.items():
-            if key not in place.memos:
+            if key not in place.recorded_results:
                 self._piece(place, key, described_around(key), (began, min(ended, end)), {})
 
     def _piece(
         self,
-        place: Place,
+        place: AttemptPlace,
         key: str,
         piece: Described,
         times: tuple[float, float],
@@ -411,7 +411,7 @@ class RunTrace(Follower):
         of = {**self._run, names.PATH: place.path, names.ATTEMPT: place.attempt, **piece.attributes, **more}
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 
-    def _wait(self, place: Place, wait: Wait, until: float) -> None:
+    def _wait(self, place: AttemptPlace, wait: Wait, until: float) -> None:
         """Export a wait that ended."""
         of: dict[str, AttributeValue] = {**self._graph, names.KIND: wait.kind, names.ENDED_BY: wait.by or "other"}
         self._metrics.wait_seconds.record(max(0.0, until - wait.since), of)
@@ -466,7 +466,7 @@ class RunTrace(Follower):
         except Exception:
             log.exception("the span of run %s was not exported", snapshot.run_id)
 
-    async def _turns(self) -> Sequence[Turn]:
+    async def _turns(self) -> Sequence[Milestone]:
         """Return when the run began, was resumed and stopped; read from the store if others have driven it before."""
         is_traced = self._root is not None and self._root.is_recording()
         visits = (
@@ -477,7 +477,7 @@ class RunTrace(Follower):
         begun = [n for n, turn in enumerate(visits.turns) if turn.kind in ("started", "branched")]
         return visits.turns[begun[-1] if begun else 0 :]
 
-    def _end_run(self, snapshot: Snapshot, turns: Sequence[Turn]) -> None:
+    def _end_run(self, snapshot: Snapshot, turns: Sequence[Milestone]) -> None:
         of = {**self._graph, names.STATUS: snapshot.status}
         self._metrics.runs.add(1, of)
         self._metrics.run_seconds.record(snapshot.elapsed_seconds, of)
@@ -486,7 +486,7 @@ class RunTrace(Follower):
         for frame in snapshot.frames.values():
             visit = self._visits.live[frame.id].visit
             if visit is not None and visit.status == "open" and frame.failing is None and frame.arrived <= snapshot.now:
-                place = Place.of(frame, self._ids)
+                place = AttemptPlace.of(frame, self._ids)
                 if place.is_under_way:
                     self._interrupted(place, visit, snapshot.now, "cut_off")
         more: dict[str, AttributeValue] = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.engine.phases import Memo
+    from graphengine.engine.phases import RecordedResult
     from graphengine.engine.steps import ModelCaller, Recorded
     from graphengine.state.amounts import Usage
 
@@ -33,18 +33,18 @@ class Described(NamedTuple):
     error: str = ""
 
 
-def described(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) -> Described:
+def described(facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool) -> Described:
     """Describe a piece of recorded work.
 
     Args:
         facts: The facts of its step.
-        memos: The work of the visit that was recorded before.
+        recorded_results: The work of the visit that was recorded before.
         content: Whether to include what models and tools were given and returned.
     """
     if facts.by is not None:
         return _call_of_model(facts, facts.by, content=content)
     if facts.name.startswith(_TOOL):
-        return _call_of_tool(facts, memos, content=content)
+        return _call_of_tool(facts, recorded_results, content=content)
     return Described(f"step {own_name(facts.name)}", SpanKind.INTERNAL, {names.KIND: "step"})
 
 
@@ -108,10 +108,10 @@ def _call_of_model(facts: Recorded, by: ModelCaller, *, content: bool) -> Descri
     return Described(f"chat {_model(by)}", SpanKind.CLIENT, attributes)
 
 
-def _call_of_tool(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) -> Described:
+def _call_of_tool(facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool) -> Described:
     name = facts.name.removeprefix(_TOOL)
     attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
-    call = _asked(facts.key, memos)
+    call = _asked(facts.key, recorded_results)
     if call:
         attributes[names.TOOL_CALL] = str(call.get("id", ""))
     record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
@@ -123,11 +123,11 @@ def _call_of_tool(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) 
     return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
 
 
-def _asked(key: str, memos: Mapping[str, Memo]) -> Mapping[str, Any]:
+def _asked(key: str, recorded_results: Mapping[str, RecordedResult]) -> Mapping[str, Any]:
     """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
     around = key_around(key)
     turn, _, number = key[len(around) :].split("|")[-2].partition(".")
-    memo = memos.get(f"{around}/turn|{turn}|1")
+    memo = recorded_results.get(f"{around}/turn|{turn}|1")
     calls = memo.value.get("calls", ()) if memo is not None and isinstance(memo.value, dict) else ()
     return calls[int(number)] if number.isdecimal() and int(number) < len(calls) else {}
 

@@ -1,7 +1,7 @@
 from .alone import NO_ANSWER as NO_ANSWER, run_node as run_node
 from .clock import FakeClock as FakeClock
 from .coverage import EdgeCoverage as EdgeCoverage
-from .done import Asked as Asked, Done as Done, EdgeTaken as EdgeTaken, Recorded as Recorded
+from .done import Asked as Asked, Done as Done, EdgeTaken as EdgeTaken, RecordedCall as RecordedCall
 from .open_runner import OpenRunner as OpenRunner
 from .recordings import Recordings as Recordings
 from .replays import replay as replay

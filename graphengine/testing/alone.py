@@ -15,7 +15,7 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.model_routing import ALL
 from graphengine.agents.runtime import AgentsOfRun
-from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
+from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
@@ -37,7 +37,7 @@ from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (
     Done,
-    Recorded,
+    RecordedCall,
     edge_of,
     error_of,
     facts,
@@ -171,7 +171,7 @@ class _Alone:
         self._task = asyncio.current_task()
         self._threads = Threads()
         self._resources: Resources | None = None
-        self.work: list[Recorded] = []
+        self.work: list[RecordedCall] = []
         self.shown: list[object] = []
         self.known: Mapping[str, JsonValue] = {}
         self.returned: object = None
@@ -278,7 +278,7 @@ class _Alone:
             record = as_record(found, f"the answer to {wait.question!r}")
             check_against(AskedOfUser(name, wait), record)
             self.returned = found
-            step = self._decide(Answered(name, wait.id, self._clock.now(), record))
+            step = self._decide(AnswerArrived(name, wait.id, self._clock.now(), record))
             if isinstance(step.data, Refused):
                 raise InputError(f"{found!r} is not a valid answer: {step.data.message}", where=f"wait {name}")
             return step
@@ -388,7 +388,7 @@ class _Alone:
         self._decide(event)
         if isinstance(event, WorkDone):
             agent, model = (event.by["agent"], event.by["model"]) if event.by is not None else ("", "")
-            self.work.append(Recorded(event.name, event.value, agent, model))
+            self.work.append(RecordedCall(event.name, event.value, agent, model))
 
 
 class _Attempts(TaskRunner):

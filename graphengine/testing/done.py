@@ -48,7 +48,7 @@ class EdgeTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedCall:
     """A piece of work that was recorded: a call of `ctx.step`, a model's answer, a tool's result.
 
     Attributes:
@@ -105,7 +105,7 @@ class Done(Generic[S]):
     state: S
     result: Any
     usage: Usage
-    work: Sequence[Recorded] = ()
+    work: Sequence[RecordedCall] = ()
     asked: Sequence[Asked] = ()
     events: Sequence[Any] = ()
     sent: Sequence[tuple[str, Any]] = ()
@@ -263,4 +263,4 @@ def _next(step: Step) -> str:
     return "the run fails"
 
 
-__all__ = ["Asked", "Done", "EdgeTaken", "Recorded"]
+__all__ = ["Asked", "Done", "EdgeTaken", "RecordedCall"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.events import NodeFailed
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.redaction import Guard
+from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import path_of
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import TaskRunner
@@ -100,7 +100,7 @@ def _report(tasks: TaskRunner, event: NodeFailed, asked: list[Request]) -> tuple
     where = f"visit {event.visit}, attempt {event.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
     text = "\n".join(_lines(plan, snapshot, event, asked))
     if plan.secret:
-        text = Guard(plan, snapshot).hide(text)
+        text = Redactor(plan, snapshot).hide(text)
     return f"graphengine: node {path} failed ({where})", hidden(text)
 
 

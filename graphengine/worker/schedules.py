@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from graphengine.errors import InputError, RunExists
 from graphengine.graph.options import is_tag
 from graphengine.state.declared import given_in
-from graphengine.stores.base import DEFAULT_QUEUE, KeptSchedule
+from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -148,18 +148,18 @@ def run_id_of(name: str, tick: float) -> str:
     return f"{name}@{datetime.fromtimestamp(tick, UTC):%Y%m%dT%H%M%SZ}"
 
 
-def as_schedule(kept: KeptSchedule) -> Schedule:
+def as_schedule(kept: StoredSchedule) -> Schedule:
     """Return a schedule as a store kept it."""
     known = {name: fact for name, fact in kept.body.items() if name in Schedule.__dataclass_fields__}
     found = Schedule(**{**known, "name": kept.name, "tags": tuple(known.get("tags", ()))})
     return replace(found, next_at=None if found.paused else kept.next_at)
 
 
-def as_kept(schedule: Schedule) -> KeptSchedule:
+def as_kept(schedule: Schedule) -> StoredSchedule:
     """Return a schedule as a store keeps it."""
     body = asdict(schedule)
     next_at = body.pop("next_at")
-    return KeptSchedule(body.pop("name"), body, _NEVER if schedule.paused or next_at is None else next_at)
+    return StoredSchedule(body.pop("name"), body, _NEVER if schedule.paused or next_at is None else next_at)
 
 
 async def find(store: QueueStore, name: str) -> Schedule:
@@ -219,7 +219,7 @@ class Ticker:
                 trouble = error
         return trouble
 
-    async def _start(self, schedule: Schedule, kept: KeptSchedule, now: float) -> None:
+    async def _start(self, schedule: Schedule, kept: StoredSchedule, now: float) -> None:
         """Start the runs of ticks that are not later than now, then move the schedule to the next one."""
         due = [kept.next_at]
         after = kept.next_at

@@ -53,7 +53,7 @@ class Took:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RunOutcome:
     """The outcome of a run that the worker took: `running` if it was released. A run that failed has its error."""
 
     info: RunInfo
@@ -89,7 +89,7 @@ class Standing:
     trouble: StoreError | None
 
 
-WorkerEvent: TypeAlias = "Took | Ended | Refused"
+WorkerEvent: TypeAlias = "Took | RunOutcome | Refused"
 
 
 class Worker:
@@ -282,7 +282,7 @@ class Worker:
             except RunFailed as failed:
                 result = failed.result
             if is_taken:
-                self._on_event(Ended(info, result))
+                self._on_event(RunOutcome(info, result))
         except RunIsDriven:
             self._elsewhere[info.id] = now + self._poll_seconds  # another worker was faster
         except RunnerClosed:
@@ -315,4 +315,4 @@ def _why(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"
     return "due" if info.due_at is not None and info.due_at <= now else "sent"
 
 
-__all__ = ["Ended", "Refused", "Standing", "Took", "Worker", "WorkerEvent"]
+__all__ = ["Refused", "RunOutcome", "Standing", "Took", "Worker", "WorkerEvent"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphengine import Agent, Node, TextFile, Window
 from graphengine.agents.prompts import DATA_NOTE, labelled
+from graphengine.agents.toolbox import calculate
 from graphengine.briefs.article import Findings
 from graphengine.briefs.citing import check_brief, check_cited, passages_in, passages_of
 from graphengine.briefs.draft import citations
@@ -15,7 +16,6 @@ from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.briefs.merging import merged
 from graphengine.briefs.publishing import CHARACTERS, TAGS
 from graphengine.patterns import Outcome, Step
-from graphengine.tools import calculate
 from nodes.briefing import agents as review_team
 from nodes.orchestration import judging, planning, specialists
 from nodes.orchestration import rules as workers

@@ -75,7 +75,7 @@ def spare(error: Any) -> str:
     return "by fallback"
 
 
-async def misfit(word: str, tries: int) -> dict[str, Any]:
+async def mismatch(word: str, tries: int) -> dict[str, Any]:
     """Return an invalid value that contains the secret."""
     return {"word": "bad" + word, "token": 7 if tries else None}
 
@@ -102,13 +102,13 @@ def made() -> Graph[Vault]:
     graph.add_node(
         "use", use, writes="done", retry=Retry(2, initial_seconds=0, max_seconds=0), fallback=spare, thread=False
     )
-    graph.add_node("misfit", misfit)
+    graph.add_node("mismatch", mismatch)
     graph.add_node("again", again, thread=False)
     graph.add_node("question", question, writes="fine")
     graph.add_node("last", use, writes="done", thread=False, inputs={"keys": "keys"})
-    graph.add_path(START, "fetch", "use", "misfit")
-    graph.add_edge("misfit", "again", when=failed(Exception))
-    graph.add_edge("misfit", END)
+    graph.add_path(START, "fetch", "use", "mismatch")
+    graph.add_edge("mismatch", "again", when=failed(Exception))
+    graph.add_edge("mismatch", END)
     graph.add_edge("again", END, when=value("token").is_none(), label="none")
     graph.add_edge("again", "question", when=has_token)
     graph.add_edge("again", END)

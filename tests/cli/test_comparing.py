@@ -209,7 +209,7 @@ def test_show_reports_a_changed_graph_and_the_updates_of_a_migration(project: Pa
         "detail"
     ]
     assert detail["renamed"] == {"": {"more": "count"}}
-    assert detail["refit"][""] == [["set", "total", 2], ["drop", "n"]]
+    assert detail["field_changes"][""] == [["set", "total", 2], ["drop", "n"]]
     assert invoke("render", "r", "-o", "r.txt").exit_code == 0
     assert "count; function; writes total; 3 visits" in Path("r.txt").read_text()
     for words in (["render", "r", "-o", "r.mmd"], ["diff", "r", "r", "--at", "3", "--at", "6"]):

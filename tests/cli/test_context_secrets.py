@@ -18,7 +18,7 @@ pytest.importorskip("cryptography")
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner, Secret
 from graphengine.runner import event_document
-from graphengine.runner.scope import Piece, Question
+from graphengine.runner.scope import Question, StepResult
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import Invoke
 from tests.cli.secret_graph import CANARY, KEY
@@ -80,9 +80,9 @@ def greet(*_: object, **__: object) -> str:
     return "hello"
 
 
-async def done() -> Piece:
+async def done() -> StepResult:
     """Return a piece of work that is not secret."""
-    return Piece("done", 6)
+    return StepResult("done", 6)
 
 
 async def to_ask(*, was_asked: bool) -> Question:

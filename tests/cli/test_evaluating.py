@@ -16,7 +16,7 @@ SPEAKER = """
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph
-from graphengine.evaluation import Score
+from graphengine.testing.evaluation import Score
 
 
 class Said(BaseModel):

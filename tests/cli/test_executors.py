@@ -4,7 +4,7 @@ from pathlib import Path
 
 from graphengine.cli.project import executors_of, graphs_to_drive, with_executors
 from tests.cli.programs import Invoke
-from tests.service.client import Service
+from tests.serve.service.client import Service
 
 FLOW = """
 from pydantic import BaseModel

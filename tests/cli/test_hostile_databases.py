@@ -38,7 +38,7 @@ def spoiled(value: object, *, all_of_it: bool, name: str = "") -> object:
 def spoil(*, all_of_it: bool) -> None:
     """Spoil every text of the database."""
     with closing(sqlite3.connect(DATABASE)) as connection:
-        for table, key in (("steps", "id"), ("snapshots", "id"), ("outlines", "fingerprint")):
+        for table, key in (("steps", "id"), ("snapshots", "id"), ("graph_specs", "fingerprint")):
             for row, body in connection.execute(f"SELECT {key}, body FROM {table}").fetchall():  # noqa: S608 - our names
                 new = json.dumps(spoiled(json.loads(body), all_of_it=all_of_it))
                 connection.execute(f"UPDATE {table} SET body = ? WHERE {key} = ?", (new, row))  # noqa: S608

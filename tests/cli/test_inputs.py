@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Media, TextFile
+from graphengine.agents.sources import web
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.errors import InputError
-from graphengine.sources import web
 from tests.cli.programs import Invoke, document
 from tests.kit.pages import Page, serving
 

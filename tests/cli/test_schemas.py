@@ -24,7 +24,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("eval review --data cases.jsonl --limit steps=1", "Run"),
     ],
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
-    "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "Answered")],
+    "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "AnswerDocument")],
     "send": [("send desk tips one", "Run"), ("send desk-2 tips one --no-resume", "Sent")],
     "branch": [("branch tides --at 2 --set score=9", "Run")],
     "stop": [("stop post", "Stopped")],

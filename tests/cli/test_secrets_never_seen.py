@@ -51,7 +51,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 async def test_nothing_shows_a_secret_while_a_run_is_driven(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Success, retry, fallback, misfit, wait, answer, failure, resume and branch: files, events, logs and errors."""
+    """Success, retry, fallback, mismatch, wait, answer, failure, resume and branch: files, events, logs and errors."""
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "runs.db"
     message = io.StringIO()

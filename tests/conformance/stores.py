@@ -54,7 +54,7 @@ from tests.conformance.stores_waiting import WaitingRuns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status, Store
 
@@ -95,7 +95,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             lambda: store.steps("r"),
             store.runs,
             lambda: store.branches(["r"]),
-            lambda: store.outline("f1"),
+            lambda: store.graph_spec("f1"),
             lambda: store.due(0.0),
             lambda: store.limit_queue("q", None),
             store.queue_limits,
@@ -107,7 +107,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             store.owners,
             lambda: store.post("r", "answer", 1, "key"),
             lambda: store.inbox(["r"]),
-            lambda: store.weigh(["r"]),
+            lambda: store.size_of(["r"]),
         )
         for ask in asked:
             with refused(RunnerClosed):
@@ -166,14 +166,14 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_an_outline_is_kept_once_for_each_fingerprint(self, store: Store) -> None:
-        """The first outline of a fingerprint is kept; a changed graph has its own; others are unknown."""
+        """The first graph spec of a fingerprint is kept; a changed graph has its own; others are unknown."""
         fence = await store.create(run_info(), [], {"nodes": [{"name": "a"}, {"name": "b"}]})
         await store.create(run_info("again"), [], {"nodes": [{"name": "ignored"}]})
-        other: Outline = {"nodes": [{"name": "c"}]}
-        await append(store, Append("r", fence, [step(1)], "running", fingerprint="f2", outline=other))
-        assert await store.outline("f1") == {"nodes": [{"name": "a"}, {"name": "b"}]}
-        assert await store.outline("f2") == other
-        assert await store.outline("f3") is None
+        other: GraphSpec = {"nodes": [{"name": "c"}]}
+        await append(store, Append("r", fence, [step(1)], "running", fingerprint="f2", graph_spec=other))
+        assert await store.graph_spec("f1") == {"nodes": [{"name": "a"}, {"name": "b"}]}
+        assert await store.graph_spec("f2") == other
+        assert await store.graph_spec("f3") is None
 
     # -- the log
 

@@ -238,7 +238,7 @@ class GrowingStores(StoreSuite):
         await new_run(store, "short", count=1)
         await new_run(store, "long", count=50)
         await branch(store, "child", "long", at=50)
-        found = await store.weigh(["short", "long", "child", "unknown"])
+        found = await store.size_of(["short", "long", "child", "unknown"])
         assert set(found) == {"short", "long", "child"}
         assert found["child"] == 0
         assert 30 * found["short"] < found["long"] < 70 * found["short"]
@@ -366,23 +366,23 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_outlines_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """An outline stays while a run has it, or had it before its graph changed; then it can be stored again."""
+        """A graph spec stays while a run has it, or had it before its graph changed; then it can be stored again."""
         fence = await store.create(run_info("changed"), [step(1)], {"graph": "f1"})
-        added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", outline={"graph": "f2"})
+        added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", graph_spec={"graph": "f2"})
         await append(store, added)
         other = replace(run_info("other"), fingerprint="f3")
         await append(store, batch("other", await store.create(other, [step(1)], {"graph": "f3"}), [], "finished"))
         await remove(store, "other")
         await store.sweep()
-        assert await store.outline("f1") == {"graph": "f1"}
-        assert await store.outline("f2") == {"graph": "f2"}
-        assert await store.outline("f3") is None
+        assert await store.graph_spec("f1") == {"graph": "f1"}
+        assert await store.graph_spec("f2") == {"graph": "f2"}
+        assert await store.graph_spec("f3") is None
         await store.create(other, [step(1)], {"graph": "f3"})
-        assert await store.outline("f3") == {"graph": "f3"}
+        assert await store.graph_spec("f3") == {"graph": "f3"}
         await remove(store, "changed")
         await store.sweep()
-        assert await store.outline("f1") is None
-        assert await store.outline("f2") is None
+        assert await store.graph_spec("f1") is None
+        assert await store.graph_spec("f2") is None
 
     @scenario
     async def test_a_vacuum_changes_no_run(self, store: Store) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import LeaseLost
-from graphengine.stores.base import Append, ClaimQuery, KeptSchedule, QueueCount, QueueLimits, Summary
+from graphengine.stores.base import Append, ClaimQuery, QueueCount, QueueLimits, StoredSchedule, Summary
 from tests.conformance.store_kit import (
     StoreSuite,
     append,
@@ -318,7 +318,10 @@ class QueuedRuns(StoreSuite):
     @scenario
     async def test_schedules_are_kept_by_name(self, store: Store) -> None:
         """One of the same name replaces another; they survive closing the store."""
-        first, second = KeptSchedule("b", {"cron": "* * * * *"}, 60.0), KeptSchedule("a", {"tags": ["é"]}, float("inf"))
+        first, second = (
+            StoredSchedule("b", {"cron": "* * * * *"}, 60.0),
+            StoredSchedule("a", {"tags": ["é"]}, float("inf")),
+        )
         await store.keep_schedule(first._replace(body={}))
         await store.keep_schedule(first)
         await store.keep_schedule(second)
@@ -332,7 +335,7 @@ class QueuedRuns(StoreSuite):
     @scenario
     async def test_a_schedule_is_moved_by_the_first(self, store: Store) -> None:
         """A caller that saw an earlier state changes nothing."""
-        schedule = KeptSchedule("a", {}, 60.0)
+        schedule = StoredSchedule("a", {}, 60.0)
         await store.keep_schedule(schedule)
         await store.move_schedule("a", 60.0, 120.0)
         await store.move_schedule("a", 60.0, 180.0)

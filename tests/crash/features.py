@@ -29,7 +29,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import add
 from graphengine.stores import long_texts, snapshots
-from graphengine.stores.base import ClaimQuery, KeptSchedule, QueueLimits
+from graphengine.stores.base import ClaimQuery, QueueLimits, StoredSchedule
 from graphengine.stores.sqlite import SQLiteStore, direct
 from tests.kit.crash_points import CrashPoints, Point
 
@@ -200,7 +200,7 @@ def main_graph() -> Graph[State]:
     graph.add_node("research", writes=())
     graph.add_node("quick", quick, writes="facts[quick]")
     graph.add_node("dawdle", dawdle, writes="facts[never]")
-    graph.add_node("weigh", writes=())
+    graph.add_node("size_of", writes=())
     graph.add_node("broken", broken, writes="facts[broken]", fallback="stood in")
     graph.add_node("tell", tell, writes="total")
     graph.add_node("hear", hear, writes="heard")
@@ -212,10 +212,10 @@ def main_graph() -> Graph[State]:
     graph.add_fork(
         "plan", ["sizes", "articles", "note", "research", "broken", "tell", "hear", "christen"], join="merge"
     )
-    graph.add_fork("research", ["quick", "dawdle"], join="weigh", need=1)
+    graph.add_fork("research", ["quick", "dawdle"], join="size_of", need=1)
     for node in ("quick", "dawdle"):
-        graph.add_edge(node, "weigh")
-    for node in ("sizes", "articles", "note", "weigh", "broken", "tell", "hear", "christen"):
+        graph.add_edge(node, "size_of")
+    for node in ("sizes", "articles", "note", "size_of", "broken", "tell", "hear", "christen"):
         graph.add_edge(node, "merge")
     graph.add_path("merge", "agree", "publish")
     graph.add_edge("publish", END, when=value("published") >= 1, label="published")
@@ -303,7 +303,7 @@ async def tidy(runner: Runner) -> None:
     await store.queue_limits()
     await store.queue_counts()
     await store.owners()
-    await store.keep_schedule(KeptSchedule("daily", {}, 1.0))
+    await store.keep_schedule(StoredSchedule("daily", {}, 1.0))
     assert [each.name for each in await store.schedules()] == ["daily"]
     await store.move_schedule("daily", 1.0, 2.0)
     await store.drop_schedule("daily")

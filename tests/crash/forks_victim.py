@@ -68,7 +68,7 @@ async def books(ctx: Context) -> int:
     return 10 * ctx.visit
 
 
-async def weigh(ctx: Context, facts: dict[str, int]) -> int:
+async def size_of(ctx: Context, facts: dict[str, int]) -> int:
     """Join the inner fork."""
     work(ctx)
     return sum(facts.values())
@@ -86,16 +86,16 @@ graph.add_node("write", write, writes="drafts", retry=Retry(attempts=2, initial_
 graph.add_node("research", writes=())
 graph.add_node("web", web, writes="facts[web]")
 graph.add_node("books", books, writes="facts[books]")
-graph.add_node("weigh", weigh, writes="total")
+graph.add_node("size_of", size_of, writes="total")
 graph.add_node("merge", merge, writes="notes")
 graph.add_edge(START, "plan")
 graph.add_fork("plan", ["write", "research"], join="merge")
 graph.add_edge("write", "merge", when=plateau("drafts[-1]"), label="stalled")
 graph.add_edge("write", "write")
-graph.add_fork("research", ["web", "books"], join="weigh")
-graph.add_edge("web", "weigh")
-graph.add_edge("books", "weigh")
-graph.add_edge("weigh", "merge")
+graph.add_fork("research", ["web", "books"], join="size_of")
+graph.add_edge("web", "size_of")
+graph.add_edge("books", "size_of")
+graph.add_edge("size_of", "merge")
 graph.add_edge("merge", END, when=iterations("merge") >= 2, label="two rounds")
 graph.add_edge("merge", "plan")
 

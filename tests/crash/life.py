@@ -30,7 +30,7 @@ from graphengine.reducers import add, extend
 from graphengine.stores import long_texts, snapshots
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.worker.worker import Ended, Worker, WorkerEvent
+from graphengine.worker.worker import RunOutcome, Worker, WorkerEvent
 
 RUN = "life"
 TOPICS = [f"t{number}" for number in range(8)]
@@ -271,7 +271,7 @@ async def dawdle(ctx: Context) -> str:
     return ""
 
 
-async def weigh(ctx: Context, facts: dict[str, str]) -> list[str]:
+async def size_of(ctx: Context, facts: dict[str, str]) -> list[str]:
     """Join the inner fork."""
     with work(ctx):
         return sorted(facts)
@@ -331,7 +331,7 @@ def life() -> Graph[State]:
     graph.add_node("books", books, writes="facts[books]")
     graph.add_node("shelve", shelve, writes="facts[shelf]")
     graph.add_node("dawdle", dawdle, writes="facts[never]")
-    graph.add_node("weigh", weigh, writes="notes")
+    graph.add_node("size_of", size_of, writes="notes")
     graph.add_node("agree", ask("Publish {total}?", bool), writes="agreed")
     graph.add_node("christen", christen, writes="name")
     graph.add_node("tell", tell, writes="total", retry=Retry(attempts=2, initial_seconds=0))
@@ -340,12 +340,12 @@ def life() -> Graph[State]:
     graph.add_node("publish", publish, writes="notes", on_resume="ask")
     graph.add_edge(START, "plan")
     graph.add_fork("plan", ["articles", "research", "agree", "tell", "hear"], join="merge")
-    graph.add_fork("research", ["web", "books", "dawdle"], join="weigh", need=2)
-    graph.add_path("books", "shelve", "weigh")
+    graph.add_fork("research", ["web", "books", "dawdle"], join="size_of", need=2)
+    graph.add_path("books", "shelve", "size_of")
     for node in ("web", "dawdle"):
-        graph.add_edge(node, "weigh")
+        graph.add_edge(node, "size_of")
     graph.add_edge("agree", "christen")
-    for node in ("articles", "weigh", "christen", "tell", "hear"):
+    for node in ("articles", "size_of", "christen", "tell", "hear"):
         graph.add_edge(node, "merge")
     graph.add_edge("merge", "publish", when=iterations("merge") >= 2, label="two rounds")
     graph.add_edge("merge", "plan")
@@ -366,7 +366,7 @@ async def serve(runner: Runner) -> None:
     """Resume the run whenever it is due, until it is finished."""
 
     def tell(event: WorkerEvent) -> None:
-        if isinstance(event, Ended) and event.result.status == "finished":
+        if isinstance(event, RunOutcome) and event.result.status == "finished":
             worker.stop()
 
     graph = life()

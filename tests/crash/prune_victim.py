@@ -99,7 +99,7 @@ def die(path: Path, kill_at: int) -> bool:
     if child == 0:
         counts = [0]
         removal.STRIDE_SECONDS = 0  # type: ignore[misc]  # a transaction for each piece
-        for name in ("remove", "_free_some", "drop_outlines"):
+        for name in ("remove", "_free_some", "drop_graph_specs"):
             setattr(removal, name, deadly(getattr(removal, name), counts, kill_at))
         asyncio.run(pruned(path))
         os._exit(0)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from graphengine.cli.main import main
 from graphengine.history.export import read_file
-from graphengine.render import render_outline
+from graphengine.render import render_graph_spec
 from graphengine.render.charts import Chart, branches, comparison, family_of, pair_of, scores, timeline
 from graphengine.render.parts import Detail
 from tests.kit.gallery import GALLERY, NAMES, graph_of
@@ -49,9 +49,9 @@ def test_the_pictures_of_a_workflow_are_up_to_date(name: str, tmp_path: Path) ->
     """The graph is today's; the run is the stored one, drawn on the graph that made it."""
     run = read_file(GALLERY / f"{name}.json")
     detail: Detail = "brief" if name in WIDE else "full"
-    outline, fold = run.outlines[run.info.fingerprint], FOLDED.get(name)
+    graph_spec, fold = run.graph_specs[run.info.fingerprint], FOLDED.get(name)
     graph_of(name).render(tmp_path / "graph.svg", fold=fold, detail=detail)
-    render_outline(outline, tmp_path / "run.svg", steps=run.steps, fold=fold, detail=detail)
+    render_graph_spec(graph_spec, tmp_path / "run.svg", steps=run.steps, fold=fold, detail=detail)
     for made, picture in (("graph", name), ("run", f"{name}_run")):
         now = tmp_path / f"{made}.svg"
         assert said(kept(picture, now)) == said(now)
@@ -65,7 +65,7 @@ async def charts() -> AsyncIterator[Mapping[str, Chart]]:
     async with relatives() as runner:
         yield {
             "timeline": timeline(steps),
-            "scores": scores(graph.compile().outline, steps),
+            "scores": scores(graph.compile().graph_spec, steps),
             "branches": branches(await family_of(runner.store, "mine")),
             "comparison": comparison(await pair_of(runner.store, "tides", "again")),
         }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.client import TOKEN, Service
+from tests.serve.service.client import TOKEN, Service
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "serve.md").read_text(encoding="utf-8")
 (SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -71,7 +71,7 @@ def test_a_row_that_is_not_a_step_is_refused(body: bytes) -> None:
         b'"kind":"entered","data":{"graph":"g","limits":{"seconds":1.0,"turns":4,"unknown_cost":1}}',
         b'"kind":"node","data":{"usage":{"images":2,"calls":1,"cost_usd":null,"priced_usd":0.5}}',
         b'"kind":"recorded","data":{"key":"k","name":"n","value":1,"by":{"model":"m","agent":"a","team":"t"}}',
-        b'"kind":"recorded","data":{"key":"k","name":"n","value":1,"said":{"emitted":[1],"sent":[],"shown":[2]}}',
+        b'"kind":"recorded","data":{"key":"k","name":"n","value":1,"outputs":{"emitted":[1],"sent":[],"shown":[2]}}',
     ],
 )
 def test_amounts_and_names_of_another_version_are_kept(data: bytes) -> None:

@@ -60,7 +60,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
     patches = [
         ("steps.py", kind, new),
         ("rules/fork.py", "facts.cancelled = ", "facts.canceled = "),
-        ("../history/replay/node_diff.py", 'outline["reads"]', 'outline["raeds"]'),
+        ("../history/replay/node_diff.py", 'graph_spec["reads"]', 'graph_spec["raeds"]'),
         ("frame_tree.py", 'joined["priced_usd"]', 'joined["priced_uds"]'),
         ("ready.py", 'usage.get("unknown_calls", 0)', 'usage.get("unknown_cals", 0)'),
         ("../graph/options.py", 'given["unknown_cost"]', 'given["unknown_costs"]'),
@@ -90,7 +90,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
     }, ended.stdout
     for record, name in (("Joined", "canceled"), ("Node", "unawated"), ("Outcome", "wy")):
         assert f'"{record}" has no attribute "{name}"' in ended.stdout, ended.stdout
-    misspelt = (("NodeOutline", "raeds"), ("Usage", "priced_uds"), ("LimitsRecord", "unknown_costs"))
+    misspelt = (("NodeSpec", "raeds"), ("Usage", "priced_uds"), ("LimitsRecord", "unknown_costs"))
     for record, key in misspelt:
         assert f'TypedDict "{record}" has no key "{key}"' in ended.stdout
     # `get` returns an object for a key that a record does not have.

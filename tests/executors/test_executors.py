@@ -9,10 +9,10 @@ import pytest
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, choose
 from graphengine.errors import DefinitionError, InputError
-from graphengine.evaluation import Case, evaluate
 from graphengine.executors import ProcessExecutor
 from graphengine.runner import attempt
 from graphengine.testing import run_node
+from graphengine.testing.evaluation import Case, evaluate
 from graphengine.testing.open_runner import OpenRunner
 from graphengine.worker import Worker
 from tests.kit import heavy_nodes as heavy

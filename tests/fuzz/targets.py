@@ -32,9 +32,9 @@ from graphengine.history.json_document import run_document
 from graphengine.history.load import load_snapshot, snapshot_of
 from graphengine.history.step_document import plain
 from graphengine.reducers import append
-from graphengine.render import render_outline
+from graphengine.render import render_graph_spec
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
-from graphengine.runner.migration.compatibility import refit
+from graphengine.runner.migration.compatibility import field_changes
 from graphengine.runner.result import result_of
 from graphengine.state.path import parse
 from graphengine.stores.base import Loaded, RunInfo
@@ -82,7 +82,7 @@ GRAPH: Final = graph()
 
 
 def recorded() -> tuple[list[bytes], bytes, Any]:
-    """Return the steps of a real run as stored, its database, and its outline."""
+    """Return the steps of a real run as stored, its database, and its graph spec."""
     path = Path(tempfile.mkdtemp()) / "runs.db"
 
     async def run() -> list[bytes]:
@@ -94,7 +94,7 @@ def recorded() -> tuple[list[bytes], bytes, Any]:
             return [encode_step(step) for step in await runner.history("r")]
 
     steps = asyncio.run(run())
-    return steps, path.read_bytes(), dict(GRAPH.compile().outline)
+    return steps, path.read_bytes(), dict(GRAPH.compile().graph_spec)
 
 
 STEPS, DATABASE, OUTLINE = recorded()
@@ -131,7 +131,7 @@ def log(data: bytes) -> None:
     shown(steps)
     plain(run_document(info, found, steps))
     if found.frames:
-        refit(GRAPH.compile(), found, OUTLINE)
+        field_changes(GRAPH.compile(), found, OUTLINE)
         result_of(GRAPH.compile(), found)
 
 
@@ -152,8 +152,8 @@ def snapshot(data: bytes) -> None:
     plain(run_document(info, found, []))
 
 
-def outline(data: bytes) -> None:
-    """Read a stored outline, and draw it with the steps of a real run."""
+def graph_spec(data: bytes) -> None:
+    """Read a stored graph spec, and draw it with the steps of a real run."""
     try:
         record = from_json(data)
     except ValueError:
@@ -161,7 +161,7 @@ def outline(data: bytes) -> None:
     if isinstance(record, dict):
         broken: Any = record
         steps = [decode_step(seq, body) for seq, body in enumerate(STEPS, 1)]
-        render_outline(broken, FOLDER / f"fuzz-{os.getpid()}.dot", steps=steps)
+        render_graph_spec(broken, FOLDER / f"fuzz-{os.getpid()}.dot", steps=steps)
 
 
 def schema(data: bytes) -> None:
@@ -229,7 +229,7 @@ async def _read(file: Path, *, read_only: bool) -> None:
                     await reading(info.id)
                 except GraphEngineError:
                     continue
-            await store.outline(info.fingerprint)
+            await store.graph_spec(info.fingerprint)
             await store.inbox([info.id])
     finally:
         await store.close()
@@ -248,7 +248,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "step": step,
     "log": log,
     "snapshot": snapshot,
-    "outline": outline,
+    "graph_spec": graph_spec,
     "schema": schema,
     "pairs": pairs,
     "answer": answer,

@@ -200,8 +200,8 @@ def test_a_snapshot_that_was_tampered_with_is_read_or_damaged(data: bytes) -> No
 @tries(150)
 @given(mutated(OUTLINE))
 def test_an_outline_that_was_tampered_with_is_drawn_or_refused(data: bytes) -> None:
-    """A real outline with changed parts."""
-    ours(lambda: TARGETS["outline"](data))
+    """A real graph spec with changed parts."""
+    ours(lambda: TARGETS["graph_spec"](data))
 
 
 @tries(150)

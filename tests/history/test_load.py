@@ -159,7 +159,7 @@ STORES = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @EACH
 @STORES
 async def test_a_run_is_the_same_elsewhere(file: Path, kind: str, tmp_path: Path) -> None:
-    """Imported and exported again it has the same steps, snapshot, inbox and outlines; no process drives it."""
+    """Imported and exported again it has the same steps, snapshot, inbox and graph specs; no process drives it."""
     run = read_file(file)
     async with store_of(kind, tmp_path) as store:
         assert await import_run(store, run)

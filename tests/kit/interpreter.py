@@ -48,7 +48,7 @@ def endless(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
     return itertools.chain(outcomes, (Outcome(seed=i) for i in itertools.count(len(outcomes) + 1)))
 
 
-class Misfit(Exception):
+class Mismatch(Exception):
     """An update does not fit the state."""
 
 
@@ -159,7 +159,7 @@ class Interpreter:
 
     def branch(self, write: Write) -> None:
         """Continue in a child whose state is updated first; an update that does not fit begins no child."""
-        with suppress(Misfit):
+        with suppress(Mismatch):
             self.keep("", self.updated([write]), [write])
             self.resume(self.limits, "branched")
 
@@ -172,7 +172,7 @@ class Interpreter:
             key = self.key()
             try:
                 state = self.updated([*writes_of(node, outcome.seed, bad=outcome.kind == "bad", key=key), *extra])
-            except Misfit:
+            except Mismatch:
                 self.wrong(InvalidUpdate, Outcome(tokens=outcome.tokens, chance=0.5))
                 return
             self.spend(outcome)
@@ -216,7 +216,7 @@ class Interpreter:
                 writes = [*made, self.excuse(fault)]
                 try:
                     state = self.updated(writes)
-                except Misfit:
+                except Mismatch:
                     pass  # the fallback does not fit: as if there were none
                 else:
                     self.done(state, node, writes)
@@ -405,13 +405,13 @@ class Interpreter:
         state = deepcopy(self.story.state)
         for write in writes:
             if write.field == "nowhere":
-                raise Misfit
+                raise Mismatch
             if write.field == "errors" and not self.spec.errors:
                 continue
             state[write.field] = reduced(state[write.field], write)
         if self.spec.whole:
             if state["total"] > 6:
-                raise Misfit
+                raise Mismatch
             state["double"] = 2 * state["n"]
         return state
 
@@ -476,9 +476,9 @@ def reduced(old: Any, write: Write) -> Any:
     name, new = write.field, write.value
     full = name == "capped" and len(old) >= 3
     if new is None and name != "score":
-        raise Misfit
+        raise Mismatch
     if not write.replace and (full or new in ("x", ["x"], {"a": "x"}) or (name, new) == ("seen", [1])):
-        raise Misfit
+        raise Mismatch
     if write.replace or name in ("n", "score", "kind", "items"):
         return new
     if write.adds:

@@ -36,7 +36,7 @@ from tests.kit.session import Session
 
 _PARTS = ("== graph", "== run", "== snapshot")
 _OPTIONS = re.compile(
-    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|company|asked)=)"
+    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|shared_process|asked)=)"
 )
 _WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
 _KEY = re.compile(r'"([^"]*)" (.*)')
@@ -260,13 +260,13 @@ _ORDER: Final = (
         "limits",
         "crashed",
         "retries",
-        "company",
+        "shared_process",
         "pause",
         "changes",
         "renamed",
         "pauses",
         "moved",
-        "refit",
+        "field_changes",
         "asks",
     ),
     *("marks_of", "sub_limits", "key", "name", "value", "topic", "payload", "count", "concurrency", "fields", "items"),
@@ -274,7 +274,7 @@ _ORDER: Final = (
         "waits",
         "usage",
         "choice",
-        "keeps",
+        "keep_results",
         "refused",
         "due_at",
         "then",
@@ -285,7 +285,7 @@ _ORDER: Final = (
         "wait",
         "by",
     ),
-    *("answer", "message", "said", "inside", "fallback", "fork", "edge", "status", "stop", "names", "non_retryable"),
+    *("answer", "message", "outputs", "inside", "fallback", "fork", "edge", "status", "stop", "names", "non_retryable"),
     *("samples", "cancelled", "writes"),
 )
 """The order in which a page shows the facts of a step."""

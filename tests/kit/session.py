@@ -27,7 +27,7 @@ from graphengine.agents.model_routing import Models
 from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
-    Answered,
+    AnswerArrived,
     Begun,
     BranchedOff,
     Event,
@@ -59,7 +59,7 @@ from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.followers import Following
-from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
+from graphengine.runner.migration.compatibility import GraphFit, field_changes, mismatch_error
 from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt
@@ -371,7 +371,7 @@ class Session:
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Answer an open question, or one that was asked before."""
         known = identity or next((f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits), "")
-        return self.send(Answered(wait, known if identity is None else identity, self.now, value))
+        return self.send(AnswerArrived(wait, known if identity is None else identity, self.now, value))
 
     def message(self, topic: str, payload: JsonValue) -> Step:
         """Send a message to the run."""
@@ -434,7 +434,7 @@ class Session:
         graph: Graph[Any] | None = None,
         pause: Sequence[str] | None = None,
         *,
-        company: bool = False,
+        shared_process: bool = False,
         asked: bool = False,
     ) -> Step:
         """Continue, with other limits, pauses or a changed graph; a run that was not ended had crashed."""
@@ -442,15 +442,15 @@ class Session:
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         crashed = self.snapshot.status == "running"
-        changed = (self.plan.fingerprint, pause, fitted.shift, company, asked)
+        changed = (self.plan.fingerprint, pause, fitted.shift, shared_process, asked)
         return self.send(Resumed(self.now, crashed, wanted.copy(), *changed))
 
-    def fit(self, graph: Graph[Any]) -> Refit:
+    def fit(self, graph: Graph[Any]) -> GraphFit:
         """Return what continuing with a graph, changed or not, requires, by the runner's own code."""
         plan = graph.compile()
-        found = refit(plan, self.snapshot, self.plan.outline)
-        if found.misfits:
-            raise misfit_error(plan, self.snapshot, found)
+        found = field_changes(plan, self.snapshot, self.plan.graph_spec)
+        if found.mismatches:
+            raise mismatch_error(plan, self.snapshot, found)
         return found
 
     def at(self, seq: int) -> Session:

@@ -319,7 +319,7 @@ def _results_of(node: NodeSpec, seed: int, *, bad: bool, key: str) -> list[Write
     if bad and node.form == "some" and seed % 2:
         return [Write("nowhere", 1)]
     made = [_write(name, seed, item=bool(node.each)) for name in chosen]
-    return [*made[:-1], Write(made[-1].field, _misfit(made[-1].field))] if bad and made else made
+    return [*made[:-1], Write(made[-1].field, _mismatch(made[-1].field))] if bad and made else made
 
 
 def update_of(seed: int) -> Write:
@@ -348,7 +348,7 @@ def _write(name: str, seed: int, *, item: bool = False) -> Write:
     return Write(name, values[name])
 
 
-def _misfit(name: str) -> Any:
+def _mismatch(name: str) -> Any:
     return {"many": ["x"], "table": {"a": "x"}, "seen": [1]}.get(name, "x")
 
 
@@ -361,7 +361,7 @@ def _values_of(node: NodeSpec, seed: int, *, bad: bool) -> dict[str, Any]:
     values |= {"seen": [f"s{seed % 3}"], STOP: ["none"]}
     given = {part: values[part] for part in node.parts}
     if bad and node.parts[-1] != STOP:
-        given[node.parts[-1]] = _misfit(
+        given[node.parts[-1]] = _mismatch(
             {"log": "many", "capped": "many", "items": "many", "slots": "table", "found": "table"}.get(
                 node.parts[-1], node.parts[-1]
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from graphengine.errors import FailReached, InvalidInputs, InvalidUpdate, MissingInput, SubgraphLimit
-from tests.kit.interpreter import DEFAULTS, Fault, Interpreter, Misfit, Story, Visit, at, reduced
+from tests.kit.interpreter import DEFAULTS, Fault, Interpreter, Mismatch, Story, Visit, at, reduced
 from tests.kit.spec import (
     COUNTED,
     ITEMS,
@@ -108,12 +108,12 @@ class Walker(Interpreter):
         """Return a walker of the subgraph at the current node."""
         sub = Walker(Case(graph, (), ({},), state), self.outcomes, self, "sub", f"{self.at}/")
         if graph.whole and sub.story.state["total"] > 6:
-            raise Misfit
+            raise Mismatch
         for name, value in state.items():
             if value is None and name != "score":
-                raise Misfit
+                raise Mismatch
             if name == "capped" and len(value) > 3:
-                raise Misfit
+                raise Mismatch
         sub.story.visits.append(Visit("START", set(state), deepcopy(sub.story.state)))
         return sub
 
@@ -195,7 +195,7 @@ class Walker(Interpreter):
         try:
             writes = collected(node, self.items)
             state = self.updated(writes)
-        except Misfit:
+        except Mismatch:
             self.failed(InvalidUpdate, Fault(InvalidUpdate, self.path(), self.attempt))
             return
         self.drop()
@@ -228,7 +228,7 @@ class Walker(Interpreter):
             except Misread as error:
                 self.wrong(error.args[0], Outcome(), retryable=False)
                 return
-            except Misfit:
+            except Mismatch:
                 self.wrong(InvalidInputs, Outcome(), retryable=False)
                 return
             self.record.entries[sub.frame] = self.record.entries.get(sub.frame, 0) + 1
@@ -251,7 +251,7 @@ class Walker(Interpreter):
         writes = [self.part(name, part, sub) for name, part in zip(node.fields, node.parts, strict=True)]
         try:
             state = self.updated(writes)
-        except Misfit:
+        except Mismatch:
             self.went_wrong(Fault(InvalidUpdate, self.path(), self.attempt))
             return
         self.drop()
@@ -313,7 +313,7 @@ class Walker(Interpreter):
         empty = deepcopy(dict(DEFAULTS))
         for write in writes:
             if write.field == "nowhere":
-                raise Misfit
+                raise Mismatch
             if write.field not in UNREDUCED or write.value == "x":
                 reduced(empty[write.field], write)
         return self.story.state
@@ -386,7 +386,7 @@ class Walker(Interpreter):
         self.fault = next((arm.fault for arm in self.arms if arm.story.status == "failed"), None)
         try:
             state = self.joined()
-        except Misfit:
+        except Mismatch:
             self.fault = self.fault or Fault(InvalidUpdate, "/".join(filter(None, (path_of(self), self.join_at))), 1)
             self.story.status = self.story.reason = "failed"
             self.latest_fault = self.fault
@@ -403,11 +403,11 @@ class Walker(Interpreter):
     def joined(self) -> dict[str, Any]:
         """Return the state with the writes of all arms; an arm can replace a field only if no other arm writes it."""
         if any(arm.story.status == "failed" for arm in self.arms):
-            raise Misfit
+            raise Mismatch
         for arm in self.arms:
             others = {write.field for other in self.arms if other is not arm for write in other.wrote}
             if any(write.replace and write.field in others for write in arm.wrote):
-                raise Misfit
+                raise Mismatch
         return self.updated([write for arm in self.arms for write in arm.wrote])
 
     def note(self, kind: str, what: Any) -> None:
@@ -440,7 +440,7 @@ def collected(node: NodeSpec, items: Sequence[Walker]) -> list[Write]:
     writes = [write for item in items for write in item.written]
     keys = [write.key for write in writes if write.field == "found"]
     if len(set(keys)) < len(keys):
-        raise Misfit
+        raise Mismatch
     lists = [name for name in node.fields if name in UNREDUCED]
     gathered = [Write(name, [write.value for write in writes if write.field == name]) for name in lists]
     return [*gathered, *(write for write in writes if write.field not in UNREDUCED)]

@@ -22,7 +22,7 @@ from graphengine import (
     iterations,
     value,
 )
-from graphengine.engine.outline import Outline
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from tests.kit.facts import altered
 
@@ -88,7 +88,7 @@ def newsroom() -> Graph[Paper]:
     return graph
 
 
-def company() -> Graph[Job]:
+def shared_process() -> Graph[Job]:
     """Return a node that chooses between two graphs and an agent, and edges that depend on how the graph ended."""
     law = Graph("law_team", Job, result="answer")
     law.add_node("find", _first, writes="first")
@@ -103,7 +103,7 @@ def company() -> Graph[Job]:
     code.add_path("two", "join")
     code.add_edge("join", END, when=value("answer") != "", label="done")
     code.add_edge("join", FAIL, label="nothing")
-    graph = Graph("company", Job, result="answer")
+    graph = Graph("shared_process", Job, result="answer")
     graph.add_node("route", _route, writes="team")
     teams: dict[str, Runnable] = {"law": law, "code": code, "other": Agent("clerk", prompt="{task}")}
     graph.add_node("team", choose("team", teams), inputs={"task": "task"}, writes="answer")
@@ -205,6 +205,6 @@ def _join(first: str, second: str) -> str:
     return f"{first} {second}".strip()
 
 
-def outline_of(graph: Graph[Any]) -> Outline:
-    """Return the outline that a picture is drawn from."""
-    return graph.compile().outline
+def graph_spec_of(graph: Graph[Any]) -> GraphSpec:
+    """Return the graph spec that a picture is drawn from."""
+    return graph.compile().graph_spec

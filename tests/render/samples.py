@@ -1,4 +1,4 @@
-"""Outlines and steps that the drawing tests share.
+"""GraphSpecs and steps that the drawing tests share.
 
 `python -m tests.render.samples` writes golden files and the docs' pictures again; look at what changed.
 """
@@ -12,17 +12,17 @@ from xml.etree import ElementTree as ET
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Graph, Retry, choose, failed, iterations, plateau, value
-from graphengine.engine.outline import EdgeOutline, NodeOutline, Outline
+from graphengine.engine.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
-from graphengine.render import render_outline, to_dot, to_mermaid, to_text
+from graphengine.render import render_graph_spec, to_dot, to_mermaid, to_text
 from tests.kit.facts import made_step
-from tests.render.nested import company, newsroom, outline_of, waiting_run
+from tests.render.nested import graph_spec_of, newsroom, shared_process, waiting_run
 
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
-WRITERS: dict[str, Callable[[Outline], str]] = {"dot": to_dot, "mmd": to_mermaid, "txt": to_text}
+WRITERS: dict[str, Callable[[GraphSpec], str]] = {"dot": to_dot, "mmd": to_mermaid, "txt": to_text}
 
 HOSTILE = [
     '"]; evil',
@@ -68,7 +68,7 @@ class Ticket(BaseModel):
     answer: str = ""
 
 
-def review_loop() -> Outline:
+def review_loop() -> GraphSpec:
     """The loop of DESIGN section 2."""
     graph = Graph("review_loop", Article)
     writer = Agent("writer", prompt="{task}\n{findings}\n{history[-1]}")
@@ -82,10 +82,10 @@ def review_loop() -> Outline:
     graph.add_edge("review", END, when=plateau("history[-1].score"), label="no longer improving")
     graph.add_edge("review", END, when=iterations("review") >= 3, label="out of iterations")
     graph.add_edge("review", "write")
-    return graph.compile().outline
+    return graph.compile().graph_spec
 
 
-def help_desk() -> Outline:
+def help_desk() -> GraphSpec:
     """Return a switch with a case that fails, a node that chooses, and one that passes through."""
     graph = Graph("help_desk", Ticket)
     graph.add_node("sort", _sort, writes="kind", title="Sort the request")
@@ -94,29 +94,29 @@ def help_desk() -> Outline:
     graph.add_edge(START, "sort")
     graph.add_switch("sort", "kind", {"question": "reply", "bug": "reply", "spam": FAIL}, otherwise="thank")
     graph.add_path("reply", "thank", END)
-    return graph.compile().outline
+    return graph.compile().graph_spec
 
 
-def hostile() -> Outline:
+def hostile() -> GraphSpec:
     """Return a graph with the worst case of every text that a user can supply."""
     kinds = ["function", "agent", "choose", "pass"]
     nodes = [node(f"h{i}", kinds[i % 4], title=text) for i, text in enumerate(HOSTILE)]
     edges = [edge(f"h{i}", f"h{i + 1}", when=text, label=text) for i, text in enumerate(HOSTILE[:-1])]
-    last: EdgeOutline = {
+    last: EdgeSpec = {
         "from": f"h{len(HOSTILE) - 1}",
         "on": 'a"b<c>\\N',
         "cases": dict.fromkeys(HOSTILE[:3], "h0"),
         "otherwise": END,
     }
-    inner = outline([node("a", title=text) for text in HOSTILE[1:2]], [edge(START, "a"), edge("a", END)], HOSTILE[0])
+    inner = graph_spec([node("a", title=text) for text in HOSTILE[1:2]], [edge(START, "a"), edge("a", END)], HOSTILE[0])
     nodes[1] |= {"graphs": {"": inner}, "each": {HOSTILE[1]: HOSTILE[4]}}
     nodes[2] |= {"graphs": dict.fromkeys(HOSTILE[:3], inner), "choices": HOSTILE[:5], "on": HOSTILE[6]}
     nodes[3] |= {"kind": "ask", "question": HOSTILE[1], "each": {HOSTILE[0]: HOSTILE[3]}}
-    return outline(nodes, [edge(START, "h0"), *edges, last], name='"]; <evil>\\N\n%%')
+    return graph_spec(nodes, [edge(START, "h0"), *edges, last], name='"]; <evil>\\N\n%%')
 
 
-def outline(nodes: list[NodeOutline], edges: list[EdgeOutline], name: str = "sample") -> Outline:
-    """Return an outline as the engine records it."""
+def graph_spec(nodes: list[NodeSpec], edges: list[EdgeSpec], name: str = "sample") -> GraphSpec:
+    """Return a graph spec as the engine records it."""
     return {"graph": name, "version": 1, "state": {"a": "int", "b": "int"}, "nodes": nodes, "ways": edges}
 
 
@@ -130,16 +130,16 @@ def own_id(element: ET.Element) -> str:
     return (element.get("id") or "").rpartition("-")[2]
 
 
-def node(name: str, kind: str = "function", **facts: Any) -> NodeOutline:
-    """Return a node of an outline."""
+def node(name: str, kind: str = "function", **facts: Any) -> NodeSpec:
+    """Return a node of a graph spec."""
     more: Any = facts
-    made: NodeOutline = more | {"name": name, "kind": kind, "writes": [], **facts}
+    made: NodeSpec = more | {"name": name, "kind": kind, "writes": [], **facts}
     return made
 
 
-def edge(source: str, target: str, when: str = "", label: str = "", *, failure: bool = False) -> EdgeOutline:
-    """Return an edge of an outline."""
-    facts: EdgeOutline = {"from": source, "to": target}
+def edge(source: str, target: str, when: str = "", label: str = "", *, failure: bool = False) -> EdgeSpec:
+    """Return an edge of a graph spec."""
+    facts: EdgeSpec = {"from": source, "to": target}
     if when:
         facts["when"] = when
     if label:
@@ -149,7 +149,7 @@ def edge(source: str, target: str, when: str = "", label: str = "", *, failure: 
     return facts
 
 
-def chain(length: int) -> Outline:
+def chain(length: int) -> GraphSpec:
     """Return a long graph with loops, forward edges, and many edges to END."""
     nodes = [node(f"s{i}", ("function", "agent", "choose")[i % 3]) for i in range(length)]
     edges = [edge(START, "s0")]
@@ -160,7 +160,7 @@ def chain(length: int) -> Outline:
         if i % 10 == 3:
             edges.append(edge(here, END, "failed with Exception", "gave up", failure=True))
         edges.append(edge(here, following))
-    return outline(nodes, edges, f"chain_{length}")
+    return graph_spec(nodes, edges, f"chain_{length}")
 
 
 def started(to: str) -> Step:
@@ -189,12 +189,12 @@ def _answer(kind: str) -> str:
     return kind
 
 
-GRAPHS: dict[str, Callable[[], Outline]] = {
+GRAPHS: dict[str, Callable[[], GraphSpec]] = {
     "review_loop": review_loop,
     "help_desk": help_desk,
     "hostile": hostile,
-    "newsroom": lambda: outline_of(newsroom()),
-    "company": lambda: outline_of(company()),
+    "newsroom": lambda: graph_spec_of(newsroom()),
+    "shared_process": lambda: graph_spec_of(shared_process()),
 }
 
 
@@ -202,10 +202,10 @@ async def draw_docs(folder: Path) -> None:
     """Draw the pictures of the docs into a folder."""
     from graphs.review_loop import graph  # noqa: PLC0415 - only this needs it
 
-    render_outline(graph.compile().outline, folder / "review_loop.svg")
+    render_graph_spec(graph.compile().graph_spec, folder / "review_loop.svg")
     paper, steps = await waiting_run()
-    render_outline(paper.compile().outline, folder / "newsroom.svg")
-    render_outline(paper.compile().outline, folder / "newsroom_run.svg", steps=steps)
+    render_graph_spec(paper.compile().graph_spec, folder / "newsroom.svg")
+    render_graph_spec(paper.compile().graph_spec, folder / "newsroom_run.svg", steps=steps)
 
 
 def renew() -> None:

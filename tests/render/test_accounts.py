@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from graphengine import END, FAIL, START, Graph, Migration, Runner, ask, value
-from graphengine.engine.outline import Outline
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Kind, Step
 from graphengine.render.amounts import cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Drawing
 from graphengine.state.amounts import Usage
 from tests.kit.facts import altered, made_step, resaid, said
-from tests.render.nested import Job, outline_of, waiting_run
-from tests.render.samples import done, edge, node, outline, started
+from tests.render.nested import Job, graph_spec_of, waiting_run
+from tests.render.samples import done, edge, graph_spec, node, started
 from tests.render.timed import paper_run
 
 
@@ -23,9 +23,9 @@ def lines_of(drawing: Drawing, name: str) -> list[str]:
     return [line.text for part in parts if part.name == name for line in part.lines]
 
 
-def one_node() -> Outline:
+def one_node() -> GraphSpec:
     """A graph of one node that may be visited again."""
-    return outline([node("a")], [edge("START", "a"), edge("a", "a", "again"), edge("a", "END")])
+    return graph_spec([node("a")], [edge("START", "a"), edge("a", "a", "again"), edge("a", "END")])
 
 
 def worked(seq: int, seconds: float, to: str, **usage: float | None) -> Step:
@@ -84,11 +84,11 @@ async def test_a_nested_graph_has_the_cost_of_its_nodes() -> None:
     """Its time is that of its visits; the cost of its nodes also counts for each enclosing graph."""
     graph, steps = await waiting_run()
     priced = [resaid(step, usage={"calls": 1, "cost_usd": 0.125}) if "usage" in said(step) else step for step in steps]
-    drawing = drawing_of(outline_of(graph), priced)
+    drawing = drawing_of(graph_spec_of(graph), priced)
     assert lines_of(drawing, "articles/write")[-1].endswith("s, 0.7500 USD")
     assert "0.7500 USD" in " ".join(lines_of(drawing, "articles"))
     assert "USD" not in " ".join(lines_of(drawing, "articles/search"))
-    assert "0.7500 USD" in " ".join(lines_of(drawing_of(outline_of(graph), priced, fold=0), "articles"))
+    assert "0.7500 USD" in " ".join(lines_of(drawing_of(graph_spec_of(graph), priced, fold=0), "articles"))
 
 
 async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
@@ -108,9 +108,9 @@ async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
         await runner.resume(after, "r").result()
         steps = await runner.history("r")
     timed = [altered(step, began=step.at - 0.25) if step.node == "old" else step for step in steps]
-    assert lines_of(drawing_of(outline_of(after), [altered(timed[0], at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
-        "1 visit, 0.25 s"
-    )
+    assert lines_of(drawing_of(graph_spec_of(after), [altered(timed[0], at=timed[0].at - 1), *timed[1:]]), "new")[
+        -1
+    ] == ("1 visit, 0.25 s")
 
 
 async def test_a_renamed_node_keeps_its_edges_and_the_end_of_its_arm() -> None:
@@ -130,7 +130,7 @@ async def test_a_renamed_node_keeps_its_edges_and_the_end_of_its_arm() -> None:
         await runner.start(graph("old"), run_id="r").result()
         after = graph("new", {1: Migration(renamed={"old": "new"})})
         await runner.branch(after, "r", 3, run_id="b").result()
-        drawn = drawing_of(outline_of(after), await runner.history("b"))
+        drawn = drawing_of(graph_spec_of(after), await runner.history("b"))
     assert lines_of(drawn, "FAIL") == ["FAIL", "ended here"]
     assert [arrow.spoken for arrow in drawn.arrows if arrow.spoken.startswith("new to FAIL")] == [
         "new to FAIL: 1. task == ''; taken once, because task '' == '': yes"
@@ -141,7 +141,7 @@ async def test_an_answered_question_shows_how_long_it_was_open() -> None:
     """A question does no work: it shows no time while it waits, and its waiting time once it is answered."""
     graph, steps = await paper_run()
     asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
-    shape = outline_of(graph)
+    shape = graph_spec_of(graph)
     assert lines_of(drawing_of(shape, steps[: asked + 1]), "approve")[-2:] == ["writes ok", "waits: Publish it?"]
     assert lines_of(drawing_of(shape, steps), "approve")[-1] == "1 visit, waited 2 h"
 

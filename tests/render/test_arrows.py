@@ -5,7 +5,7 @@ from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Arrow, Drawing
 from graphengine.render.words import short
 from tests.kit.gallery import GALLERY
-from tests.render.samples import done, edge, node, outline, review_loop, started
+from tests.render.samples import done, edge, graph_spec, node, review_loop, started
 from tests.render.test_runs import LOOP, boxes
 
 
@@ -43,7 +43,7 @@ def test_the_last_explanation_counts() -> None:
     edges = [edge("START", "a"), edge("a", "a", "x < 3"), edge("a", "END")]
     visits = [done(n + 1, "a", "a", n, why=f"x {n} < 3: yes") for n in (1, 2)]
     last = done(4, "a", "END", 3, why="x 3 < 3: no; otherwise")
-    drawing = drawing_of(outline([node("a")], edges), [started("a"), *visits, last])
+    drawing = drawing_of(graph_spec([node("a")], edges), [started("a"), *visits, last])
     assert shown(drawing, "a to a") == "1. x 2 < 3: yes / \N{MULTIPLICATION SIGN}2"
     assert shown(drawing, "a to END") == "2. otherwise"
 
@@ -52,13 +52,13 @@ def test_an_explanation_that_cannot_be_told_apart_is_not_shown() -> None:
     """A value with a semicolon in it makes the record ambiguous, so the condition is shown."""
     edges = [edge("START", "a"), edge("a", "a", "x == 'p; q'"), edge("a", "END", "y > 1")]
     steps = [started("a"), done(2, "a", "END", why="x 'r; s' == 'p; q': no; y 2 > 1: yes")]
-    assert shown(drawing_of(outline([node("a")], edges), steps), "a to END") == "2. y > 1"
+    assert shown(drawing_of(graph_spec([node("a")], edges), steps), "a to END") == "2. y > 1"
 
 
 def test_an_arm_is_explained_by_its_own_condition() -> None:
     """A fork records one explanation for each arm."""
     run = read_file(GALLERY / "orchestrator.json")
-    drawing = drawing_of(run.outlines[run.info.fingerprint], run.steps)
+    drawing = drawing_of(run.graph_specs[run.info.fingerprint], run.steps)
     assert shown(drawing, "attempt/schedule to attempt/researcher") == "length of steps of / researcher 2 > 0: yes"
 
 
@@ -73,7 +73,7 @@ def test_a_single_count_is_not_written() -> None:
 def test_offline_is_written_once() -> None:
     """If no model was called in the whole run, the caption alone says so."""
     run = read_file(GALLERY / "review_loop.json")
-    drawing = drawing_of(run.outlines[run.info.fingerprint], run.steps)
+    drawing = drawing_of(run.graph_specs[run.info.fingerprint], run.steps)
     text = [line.text for box in drawing.boxes for line in box.lines]
     assert not any("offline" in each for each in text)
     assert "offline" in drawing.caption[1].text

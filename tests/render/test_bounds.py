@@ -2,16 +2,16 @@
 
 import pytest
 
-from graphengine.engine.outline import EdgeOutline
+from graphengine.engine.graph_spec import EdgeSpec
 from graphengine.render.edges import bounds_of, edges_of
-from tests.render.samples import edge, node, outline
+from tests.render.samples import edge, graph_spec, node
 
 BEGIN = edge("START", "a")
 
 
-def bounds(*edges: EdgeOutline) -> dict[str, str]:
+def bounds(*edges: EdgeSpec) -> dict[str, str]:
     """Return the proven bounds of these nodes."""
-    return bounds_of(edges_of(outline([node(name) for name in "abc"], [BEGIN, *edges])))
+    return bounds_of(edges_of(graph_spec([node(name) for name in "abc"], [BEGIN, *edges])))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_the_lowest_bound_is_shown() -> None:
         [edge("b", "END", "iterations of b >= 3"), edge("b", "END")],
     ],
 )
-def test_a_bound_that_is_not_certain_is_not_shown(edges: list[EdgeOutline]) -> None:
+def test_a_bound_that_is_not_certain_is_not_shown(edges: list[EdgeSpec]) -> None:
     """Two combined conditions, another node's count, an earlier edge that loops, no loop at all."""
     assert bounds(edge("a", "b"), *edges) == {}

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from graphengine.engine.outline import Outline
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.render.amounts import cost, moment, nice_seconds, paid, plain_number, took
 from graphengine.render.charts import (
     CHART_ENDINGS,
@@ -22,7 +22,7 @@ from graphengine.render.charts.branches import Member
 from graphengine.render.charts.canvas import INKS, Canvas, Paint, fit, measure
 from graphengine.stores.base import RunInfo
 from tests.kit.facts import altered
-from tests.render.samples import HOSTILE, done, edge, node, outline, read_xml, started
+from tests.render.samples import HOSTILE, done, edge, graph_spec, node, read_xml, started
 from tests.render.test_looks import contrast
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
@@ -57,7 +57,7 @@ def test_users_text_is_drawn_and_never_executed() -> None:
 def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
     """Labels, paths, ids and reasons are escaped in every chart, also in scores of a graph and branches of runs."""
     edges = [edge("START", "a"), *(edge("a", "END", "n >= 3", label=text) for text in HOSTILE)]
-    loop: Outline = {**outline([node("a")], edges, HOSTILE[1]), "state": {"n": "int"}}
+    loop: GraphSpec = {**graph_spec([node("a")], edges, HOSTILE[1]), "state": {"n": "int"}}
     step = altered(done(2, "a", "END", edge=HOSTILE[1]), update=[["set", "n", 1]])
     members = [
         Member(RunInfo(f"{text}{number}", text, "f", "finished", 3, 0.0, 0.0, tags=(text,)), text, {})

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from graphengine.engine.outline import EdgeOutline
+from graphengine.engine.graph_spec import EdgeSpec
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import Arrow, Box, Drawing
-from tests.render.samples import chain, edge, node, outline
+from tests.render.samples import chain, edge, graph_spec, node
 
 
 def words(element: Box | Arrow) -> list[str]:
@@ -29,22 +29,24 @@ def test_failure_edges_are_numbered_separately() -> None:
         edge("a", "END"),
         edge("a", "FAIL", "failed with Exception", failure=True),
     ]
-    drawing = drawing_of(outline([node("a")], edges))
+    drawing = drawing_of(graph_spec([node("a")], edges))
     assert labels_of(drawing)[1:] == ["1. failed with KeyError", "", "2. any failure"]
     assert [arrow.failure for arrow in drawing.arrows] == [False, True, False, True]
 
 
 def test_a_switch_among_other_edges_has_one_number() -> None:
     """All arrows of a switch share its number, and the next edge has the next number."""
-    switch: EdgeOutline = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": None}
-    drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "a", "x < 1"), switch, edge("a", "END")]))
+    switch: EdgeSpec = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": None}
+    drawing = drawing_of(
+        graph_spec([node("a")], [edge("START", "a"), edge("a", "a", "x < 1"), switch, edge("a", "END")])
+    )
     assert labels_of(drawing)[1:] == ["1. x < 1", "2. x is 1 / 3. otherwise", "2. x is 2"]
 
 
 def test_an_otherwise_with_the_target_of_a_case_is_shown() -> None:
     """An arrow for both a case and the otherwise shows both."""
-    switch: EdgeOutline = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": "END"}
-    assert labels_of(drawing_of(outline([node("a")], [edge("START", "a"), switch])))[1:] == [
+    switch: EdgeSpec = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": "END"}
+    assert labels_of(drawing_of(graph_spec([node("a")], [edge("START", "a"), switch])))[1:] == [
         "x is 1, or otherwise",
         "x is 2",
     ]
@@ -53,9 +55,9 @@ def test_an_otherwise_with_the_target_of_a_case_is_shown() -> None:
 def test_many_nodes_that_lead_to_end_have_separate_ends() -> None:
     """Up to four nodes share END; with more, each has its own, so that no arrow crosses the picture."""
     few = [edge("START", "a"), *(edge(name, "END") for name in "abcd")]
-    shared = drawing_of(outline([node(name) for name in "abcd"], few))
+    shared = drawing_of(graph_spec([node(name) for name in "abcd"], few))
     assert [box.shape for box in shared.boxes].count("end") == 1
-    many = drawing_of(outline([node(name) for name in "abcde"], [*few, edge("e", "END"), edge("e", "END", "x")]))
+    many = drawing_of(graph_spec([node(name) for name in "abcde"], [*few, edge("e", "END"), edge("e", "END", "x")]))
     assert [box.shape for box in many.boxes].count("end") == 5
     assert len({arrow.target for arrow in many.arrows if arrow.target != many.arrows[0].target}) == 5
 
@@ -63,7 +65,7 @@ def test_many_nodes_that_lead_to_end_have_separate_ends() -> None:
 def test_arrows_that_close_a_loop_are_recognised() -> None:
     """An edge back to an ancestor, or to the node itself, closes a loop; one to a node merely seen before does not."""
     edges = [edge("START", "a"), edge("a", "b"), edge("a", "c"), edge("b", "c"), edge("c", "a"), edge("b", "b")]
-    drawing = drawing_of(outline([node(name) for name in "abc"], edges))
+    drawing = drawing_of(graph_spec([node(name) for name in "abc"], edges))
     assert [arrow.back for arrow in drawing.arrows] == [False, False, False, False, True, True]
 
 
@@ -73,14 +75,14 @@ def test_a_graph_of_any_depth_is_drawn() -> None:
 
 
 def test_a_node_that_only_edges_name_is_drawn() -> None:
-    """An outline from a newer version loses nothing."""
-    assert words(drawing_of(outline([], [edge("START", "ghost")])).boxes[1]) == ["ghost", "unknown node"]
+    """A graph spec from a newer version loses nothing."""
+    assert words(drawing_of(graph_spec([], [edge("START", "ghost")])).boxes[1]) == ["ghost", "unknown node"]
 
 
 @pytest.mark.parametrize("broken", [{}, {"nodes": 3}, {"nodes": [{}]}, {"nodes": [], "ways": [{"from": "a"}]}])
 def test_an_invalid_outline_is_refused(broken: Any) -> None:
     """A mapping that describes no graph raises one of the package's errors."""
-    with pytest.raises(RenderError, match="is not the outline"):
+    with pytest.raises(RenderError, match="is not the graph spec"):
         drawing_of(broken)
 
 
@@ -108,5 +110,5 @@ def test_an_invalid_outline_is_refused(broken: Any) -> None:
 )
 def test_a_box_describes_its_node(facts: dict[str, Any], said: list[str]) -> None:
     """A box has the title, the kind, what it writes and its failure handling; the name if the title differs."""
-    box = drawing_of(outline([node("n", **facts)], [])).boxes[0]
+    box = drawing_of(graph_spec([node("n", **facts)], [])).boxes[0]
     assert words(box) == said

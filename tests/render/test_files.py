@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import CompileError, Graph, GraphEngineError
-from graphengine.render import ENDINGS, RenderError, render_outline, to_dot, to_mermaid
+from graphengine.render import ENDINGS, RenderError, render_graph_spec, to_dot, to_mermaid
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import accessible_svg, paint
 from tests.render.samples import Article, own_id, read_xml, review_loop
@@ -51,7 +51,7 @@ def fake_dot(folder: Path, does: str) -> None:
 def test_the_file_extension_selects_the_format(ending: str, begins: bytes, tmp_path: Path) -> None:
     """Each ending has its format, without a dot program, and nothing else is left in the folder."""
     target = tmp_path / f"picture{ending}"
-    render_outline(review_loop(), target)
+    render_graph_spec(review_loop(), target)
     assert target.read_bytes().startswith(begins)
     assert list(tmp_path.iterdir()) == [target]
 
@@ -60,7 +60,7 @@ def test_the_file_extension_selects_the_format(ending: str, begins: bytes, tmp_p
 def test_an_unknown_extension_is_refused(name: str, tmp_path: Path) -> None:
     """An unknown ending raises an error that lists the known ones, and writes no file."""
     with pytest.raises(RenderError) as caught:
-        render_outline(review_loop(), tmp_path / name)
+        render_graph_spec(review_loop(), tmp_path / name)
     assert isinstance(caught.value, GraphEngineError)
     assert caught.value.code == "render_error"
     assert all(ending in caught.value.repair for ending in ENDINGS)
@@ -70,16 +70,16 @@ def test_an_unknown_extension_is_refused(name: str, tmp_path: Path) -> None:
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     """A system error for a path becomes one of the package's errors."""
     with pytest.raises(RenderError, match="cannot be written"):
-        render_outline(review_loop(), tmp_path / "missing" / "picture.dot")
+        render_graph_spec(review_loop(), tmp_path / "missing" / "picture.dot")
 
 
 def test_a_graph_is_drawn_from_its_declaration(tmp_path: Path) -> None:
-    """`Graph.render` and the outline give one picture."""
+    """`Graph.render` and the graph spec give one picture."""
     graph = Graph("tiny", Article)
     graph.add_node("write", lambda task: task, writes="draft")
     graph.add_path("START", "write", "END")
     graph.render(tmp_path / "a.mmd")
-    assert (tmp_path / "a.mmd").read_text(encoding="utf-8") == to_mermaid(graph.compile().outline)
+    assert (tmp_path / "a.mmd").read_text(encoding="utf-8") == to_mermaid(graph.compile().graph_spec)
 
 
 def test_a_graph_with_problems_is_not_drawn(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_a_missing_renderer_is_an_error_with_the_repair(monkeypatch: pytest.Monk
     """Without dot and pygraphviz the error names both, the extra, and the formats that always work."""
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     with pytest.raises(RenderError, match=r"graphengine\[render\].*Graphviz.*\.dot or \.mmd"):
-        render_outline(review_loop(), tmp_path / "a.svg")
-    render_outline(review_loop(), tmp_path / "a.dot")
+        render_graph_spec(review_loop(), tmp_path / "a.svg")
+    render_graph_spec(review_loop(), tmp_path / "a.dot")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
@@ -115,7 +115,7 @@ def test_a_failure_of_dot_is_an_error(
     fake_dot(tmp_path, "echo 'Format: svg not recognized' >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(RenderError, match="dot could not paint this: Format: svg not recognized"):
-        render_outline(review_loop(), tmp_path / "a.svg")
+        render_graph_spec(review_loop(), tmp_path / "a.svg")
     assert capfd.readouterr() == ("", "")
 
 
@@ -125,7 +125,7 @@ def test_invalid_output_of_dot_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_
     fake_dot(tmp_path, "printf nonsense")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(RenderError, match="is not SVG"):
-        render_outline(review_loop(), tmp_path / "a.svg")
+        render_graph_spec(review_loop(), tmp_path / "a.svg")
     assert not (tmp_path / "a.svg").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_failure_of_pygraphviz_is_an_error(capfd: pytest.CaptureFixture[str]) 
 @pytest.mark.usefixtures("no_dot")
 def test_svg_is_accessible(tmp_path: Path) -> None:
     """The picture has a title and a description, and each part has a text."""
-    render_outline(review_loop(), tmp_path / "a.svg")
+    render_graph_spec(review_loop(), tmp_path / "a.svg")
     root = read_xml((tmp_path / "a.svg").read_bytes())
     assert root.get("role") == "img"
     assert root[0].text == "review_loop"

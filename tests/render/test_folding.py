@@ -8,7 +8,7 @@ from graphengine import Runner
 from graphengine.render import RenderError, to_dot, to_mermaid
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Drawing
-from tests.render.nested import Job, asking_run, company, newsroom, outline_of, tree
+from tests.render.nested import Job, asking_run, graph_spec_of, newsroom, shared_process, tree
 
 
 def box(drawing: Drawing, name: str) -> Box:
@@ -23,7 +23,7 @@ def words(drawing: Drawing, name: str) -> list[str]:
 
 def test_a_folded_graph_is_one_box_with_a_summary() -> None:
     """Its kind, how many nodes, which, and its ends; the arrows lead to the box, and no cluster is left."""
-    drawing = drawing_of(outline_of(newsroom()), fold=0)
+    drawing = drawing_of(graph_spec_of(newsroom()), fold=0)
     assert not drawing.clusters
     assert box(drawing, "articles").shape == "graph"
     assert box(drawing, "articles").many
@@ -42,10 +42,10 @@ def test_a_folded_graph_is_one_box_with_a_summary() -> None:
 
 def test_a_depth_folds_the_graphs_at_that_depth() -> None:
     """Depth 1 leaves the first nested graph open, folds those in it, and counts all their nodes."""
-    outline = outline_of(tree(4, 2))
-    assert [cluster.depth for cluster in drawing_of(outline, fold=1).clusters] == [0]
-    assert [cluster.depth for cluster in drawing_of(outline, fold=2).clusters] == [0, 1]
-    assert words(drawing_of(outline, fold=1), "inner/inner")[2:5] == [
+    graph_spec = graph_spec_of(tree(4, 2))
+    assert [cluster.depth for cluster in drawing_of(graph_spec, fold=1).clusters] == [0]
+    assert [cluster.depth for cluster in drawing_of(graph_spec, fold=2).clusters] == [0, 1]
+    assert words(drawing_of(graph_spec, fold=1), "inner/inner")[2:5] == [
         "3 nodes inside, 5 with those",
         "in them: step_2_0, step_2_1,",
         "inner",
@@ -54,9 +54,9 @@ def test_a_depth_folds_the_graphs_at_that_depth() -> None:
 
 def test_a_path_folds_one_graph() -> None:
     """Others stay open; a node that chooses between graphs is one box, too."""
-    deep = drawing_of(outline_of(tree(3, 2)), fold=["inner/inner"])
+    deep = drawing_of(graph_spec_of(tree(3, 2)), fold=["inner/inner"])
     assert [cluster.name for cluster in deep.clusters] == ["inner"]
-    several = drawing_of(outline_of(company()), fold="team")
+    several = drawing_of(graph_spec_of(shared_process()), fold="team")
     assert not several.clusters
     assert words(several, "team")[:5] == [
         "team",
@@ -78,12 +78,12 @@ def test_a_path_folds_one_graph() -> None:
 def test_an_invalid_fold_is_refused(fold: Any, message: str) -> None:
     """The error names the nearest path, or lists all."""
     with pytest.raises(RenderError, match=rf"(?s){message}"):
-        drawing_of(outline_of(newsroom()), fold=fold)
+        drawing_of(graph_spec_of(newsroom()), fold=fold)
 
 
 def test_folding_a_graph_without_nested_graphs_is_refused() -> None:
     """The error says that there is nothing to fold."""
-    inner = outline_of(tree(1, 2))
+    inner = graph_spec_of(tree(1, 2))
     assert drawing_of(inner, fold=0) == drawing_of(inner)
     with pytest.raises(RenderError, match="this graph has no graphs inside"):
         drawing_of(inner, fold="x")
@@ -92,26 +92,26 @@ def test_folding_a_graph_without_nested_graphs_is_refused() -> None:
 async def test_a_run_in_a_folded_graph_is_shown_at_its_box() -> None:
     """A node that waits inside marks the box, which also has its visits and time."""
     graph, steps = await asking_run()
-    drawing = drawing_of(graph.compile().outline, steps, fold=0)
+    drawing = drawing_of(graph.compile().graph_spec, steps, fold=0)
     assert box(drawing, "articles").tone == "waiting"
     assert words(drawing, "articles")[-3:] == ["1 of 3 done", "write: 2 wait, one of them:", "What of tides?"]
 
 
 async def test_a_folded_graph_that_a_run_went_through_is_done() -> None:
     """It is drawn like any node that was visited."""
-    graph = company()
+    graph = shared_process()
     async with Runner() as runner:
         run = runner.start(graph, Job(task="write code"))
         await run.result()
-        drawing = drawing_of(graph.compile().outline, await runner.history(run.id), fold=0)
+        drawing = drawing_of(graph.compile().graph_spec, await runner.history(run.id), fold=0)
     assert box(drawing, "team").tone == "done"
     assert any(text.startswith("1 visit, ") for text in words(drawing, "team"))
 
 
 def test_every_writer_folds() -> None:
     """DOT and Mermaid have no cluster then."""
-    assert "subgraph" not in to_dot(outline_of(newsroom()), fold=0)
-    assert "subgraph" not in to_mermaid(outline_of(newsroom()), fold=0)
+    assert "subgraph" not in to_dot(graph_spec_of(newsroom()), fold=0)
+    assert "subgraph" not in to_mermaid(graph_spec_of(newsroom()), fold=0)
     assert "subgraph" not in newsroom().to_mermaid(fold=["articles"])
     assert "subgraph" not in newsroom().to_dot(fold=["articles"])
-    assert newsroom().to_dot() == to_dot(outline_of(newsroom()))
+    assert newsroom().to_dot() == to_dot(graph_spec_of(newsroom()))

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphengine.engine.outline import Outline
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.render import to_dot, to_mermaid, to_text
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
 from graphengine.render.parts import Box, Line
 from graphengine.render.text import one_line
-from tests.render.samples import GOLDEN, GRAPHS, WRITERS, edge, hostile, node, outline, own_id, read_xml
+from tests.render.samples import GOLDEN, GRAPHS, WRITERS, edge, graph_spec, hostile, node, own_id, read_xml
 
 TITLES = st.text(st.characters() | st.sampled_from(list('"\\<>&#;%`|$_*-.[](){}:\n1Nn')), max_size=30)
 JOINER = "\u2060"
@@ -62,21 +62,21 @@ def shown(label: str) -> str:
     return "\n".join(html.unescape(line).replace(JOINER, "") for line in entities)
 
 
-def titled(title: str) -> Outline:
+def titled(title: str) -> GraphSpec:
     """Return a graph in which every text is this one."""
-    return outline([node("a", title=title)], [edge("START", "a"), edge("a", "END", title, title)], title)
+    return graph_spec([node("a", title=title)], [edge("START", "a"), edge("a", "END", title, title)], title)
 
 
-def nested(title: str) -> Outline:
+def nested(title: str) -> GraphSpec:
     """Return a graph with a map, a choice among graphs, and a question, in which every text is this one."""
-    inner = outline([node("a", title=title)], [edge("START", "a", title), edge("a", "END", title, title)], title)
+    inner = graph_spec([node("a", title=title)], [edge("START", "a", title), edge("a", "END", title, title)], title)
     several = node("b", "choose", title=title, choices=[title, "x"], on=title, graphs={title: inner})
     nodes = [
         node("a", "graph", title=title, each={title: title}, graphs={"": inner}),
         several,
         node("c", "ask", title=title, question=title),
     ]
-    return outline(nodes, [edge("START", "a"), edge("a", "b", title), edge("b", "c"), edge("c", "END")], title)
+    return graph_spec(nodes, [edge("START", "a"), edge("a", "b", title), edge("b", "c"), edge("c", "END")], title)
 
 
 @given(TITLES)
@@ -242,9 +242,9 @@ def test_lines_of_a_label_differ_in_weight() -> None:
 def test_the_back_edge_of_a_loop_of_two_is_on_the_right() -> None:
     """An edge back is kept apart from the edge forward; several edges back to one node are placed by Graphviz."""
     there_and_back = [edge("START", "a"), edge("a", "b"), edge("b", "a", "again"), edge("b", "END")]
-    assert to_dot(outline([node("a"), node("b")], there_and_back)).count('tailport="se" headport="ne"') == 1
+    assert to_dot(graph_spec([node("a"), node("b")], there_and_back)).count('tailport="se" headport="ne"') == 1
     several = [edge("START", "a"), edge("a", "b"), edge("b", "a", "again"), edge("b", "c"), edge("c", "a")]
-    dot = to_dot(outline([node(name) for name in "abc"], several))
+    dot = to_dot(graph_spec([node(name) for name in "abc"], several))
     assert dot.count('[dir="back"') == dot.count('tailport="ne"') == 2  # at the corner, where no arrow begins
     assert "headport" not in dot
 

@@ -5,11 +5,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from graphengine.engine.outline import EdgeOutline, Outline
+from graphengine.engine.graph_spec import EdgeSpec, GraphSpec
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import image_of, svg_of
-from tests.render.nested import company, outline_of
-from tests.render.samples import edge, node, outline, own_id, read_xml
+from tests.render.nested import graph_spec_of, shared_process
+from tests.render.samples import edge, graph_spec, node, own_id, read_xml
 
 SVG = "{http://www.w3.org/2000/svg}"
 POINT = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
@@ -17,13 +17,13 @@ CORNER = 12
 """Points."""
 
 
-def fork_of_graphs(count: int) -> Outline:
+def fork_of_graphs(count: int) -> GraphSpec:
     """Return a fork with a graph in each of its arms."""
-    inner = outline([node("a"), node("b")], [edge("START", "a"), edge("a", "b", "x > 1"), edge("b", "END")], "inner")
+    inner = graph_spec([node("a"), node("b")], [edge("START", "a"), edge("a", "b", "x > 1"), edge("b", "END")], "inner")
     names = [f"arm{index}" for index in range(count)]
-    fork: EdgeOutline = {"from": "START", "arms": [{"to": name} for name in names], "join": "join"}
+    fork: EdgeSpec = {"from": "START", "arms": [{"to": name} for name in names], "join": "join"}
     arms = [node(name, "graph", graphs={"": inner}) for name in names]
-    return outline([*arms, node("join")], [fork, *(edge(name, "join") for name in names), edge("join", "END")])
+    return graph_spec([*arms, node("join")], [fork, *(edge(name, "join") for name in names), edge("join", "END")])
 
 
 def points(element: ET.Element | None) -> list[tuple[float, float]]:
@@ -48,7 +48,7 @@ def test_arrows_reach_nested_graphs_from_above() -> None:
 
 def test_the_halves_of_an_arrow_meet() -> None:
     """If an arrow turns, a segment of its colour fills the gap between its halves."""
-    drawing = drawing_of(outline_of(company()))
+    drawing = drawing_of(graph_spec_of(shared_process()))
     groups = {own_id(group): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
     turns = [name for name in groups if name and name.endswith("_turn")]
     assert turns

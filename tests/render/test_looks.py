@@ -11,7 +11,7 @@ from graphengine.render import to_mermaid
 from graphengine.render.charts.canvas import INKS, Ink
 from graphengine.render.looks import PAPER, Look, by_night, look_of_arrow, look_of_box, look_of_cluster
 from graphengine.render.parts import Arrow, Box, Cluster, Shape, Tone
-from tests.render.nested import newsroom, outline_of
+from tests.render.nested import graph_spec_of, newsroom
 from tests.render.samples import review_loop
 from tests.render.test_runs import LOOP
 
@@ -139,7 +139,7 @@ def test_a_runs_path_is_visible_without_colour() -> None:
 @pytest.mark.parametrize("page", ["#ffffff", "#0d1117"])
 def test_a_flowchart_in_mermaid_is_seen_by_day_and_by_night(page: str) -> None:
     """It has one set of colours: every line, or the fill in it, has a contrast of 3 to a white and to a dark page."""
-    text = to_mermaid(outline_of(newsroom())) + to_mermaid(review_loop(), LOOP)
+    text = to_mermaid(graph_spec_of(newsroom())) + to_mermaid(review_loop(), LOOP)
     lines = re.findall(r"(?:fill:(#\w+|none),)?stroke:(#\w+)", text)
     assert len(lines) > 10
     for fill, line in lines:

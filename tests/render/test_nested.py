@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner
-from graphengine.engine.outline import EdgeOutline
+from graphengine.engine.graph_spec import EdgeSpec
 from graphengine.engine.steps import Step
-from graphengine.render import render_outline
+from graphengine.render import render_graph_spec
 from graphengine.render.drawing import drawing_of, signs_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing
 from tests.kit.facts import made_step
-from tests.render.nested import Job, Paper, asking_run, company, newsroom, outline_of, tree, waiting_run
-from tests.render.samples import edge, node, outline, read_xml
+from tests.render.nested import Job, Paper, asking_run, graph_spec_of, newsroom, shared_process, tree, waiting_run
+from tests.render.samples import edge, graph_spec, node, read_xml
 
 
 def box(drawing: Drawing, name: str) -> Box:
@@ -45,21 +45,23 @@ def arrows(drawing: Drawing) -> list[tuple[str, str]]:
 
 def test_arrows_to_a_graph_end_at_its_border() -> None:
     """They do not cross its heading; the first node is the one without incoming edges, or is marked by a dot."""
-    drawing = drawing_of(outline_of(newsroom()))
+    drawing = drawing_of(graph_spec_of(newsroom()))
     assert ("plan", "articles/search") in arrows(drawing)
     assert [arrow.head for arrow in drawing.arrows if arrow.head] == [cluster(drawing, "articles").id]
     assert not [box for box in drawing.boxes if box.shape == "entry"]
-    inner = outline([node("a"), node("b")], [edge("START", "a"), edge("a", "b"), edge("b", "a", "x"), edge("b", "END")])
-    looping = drawing_of(outline([node("n", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
+    inner = graph_spec(
+        [node("a"), node("b")], [edge("START", "a"), edge("a", "b"), edge("b", "a", "x"), edge("b", "END")]
+    )
+    looping = drawing_of(graph_spec([node("n", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("START of n", "n/a") in arrows(looping)
 
 
 def test_a_graph_is_left_through_its_end() -> None:
     """A dot is drawn for its END, so that no arrow from inside crosses the border."""
-    found = arrows(drawing_of(outline_of(company())))
+    found = arrows(drawing_of(graph_spec_of(shared_process())))
     assert ("END of team (law)", "END of team") in found
     assert ("team (code)/join", "END of team (code)") in found
-    deep = arrows(drawing_of(outline_of(tree(2, 2))))
+    deep = arrows(drawing_of(graph_spec_of(tree(2, 2))))
     assert ("inner/step_1_1", "END of inner") in deep
     assert ("END of inner", "step_2_1") in deep
     assert ("inner/step_1_1", "inner/step_1_1") in deep
@@ -75,10 +77,10 @@ def test_a_graph_is_left_through_its_end() -> None:
         [edge("START", "END")],
     ],
 )
-def test_an_end_with_a_label_or_condition_has_a_dot(edges: list[EdgeOutline]) -> None:
+def test_an_end_with_a_label_or_condition_has_a_dot(edges: list[EdgeSpec]) -> None:
     """A label, a second edge, a condition, or no end at all: each keeps the dot, from which outer edges leave."""
-    inner = outline([node("a")] if len(edges) > 1 else [], edges, "inner")
-    drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
+    inner = graph_spec([node("a")] if len(edges) > 1 else [], edges, "inner")
+    drawing = drawing_of(graph_spec([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("END of n", "END") in arrows(drawing)
 
 
@@ -98,17 +100,17 @@ def test_the_legend_explains_the_dots_in_the_picture() -> None:
 
 def test_failure_edges_leave_from_the_border() -> None:
     """Any node in the cluster can have failed; an edge back to the same graph does not leave from the border."""
-    drawing = drawing_of(outline_of(newsroom()))
+    drawing = drawing_of(graph_spec_of(newsroom()))
     tails = {arrow.words: arrow.tail for arrow in drawing.arrows if arrow.failure}
     assert tails == {("plan anew; failed with Exception",): cluster(drawing, "articles").id}
-    inner = outline([node("a")], [edge("START", "a"), edge("a", "END")])
+    inner = graph_spec([node("a")], [edge("START", "a"), edge("a", "END")])
     again = [edge("START", "n"), edge("n", "n", "failed with E", failure=True), edge("n", "END")]
-    assert [a.tail for a in drawing_of(outline([node("n", graphs={"": inner})], again)).arrows] == [""] * 4
+    assert [a.tail for a in drawing_of(graph_spec([node("n", graphs={"": inner})], again)).arrows] == [""] * 4
 
 
 def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
     """A box names the selector, an arrow to each graph has its value; other targets share a box."""
-    drawing = drawing_of(outline_of(company()))
+    drawing = drawing_of(graph_spec_of(shared_process()))
     team = cluster(drawing, "team")
     assert [c.lines[0].text for c in drawing.clusters if c.cluster == team.id] == ["law", "code"]
     picks = next(box for box in drawing.boxes if box.cluster == team.id and box.shape == "choose")
@@ -119,11 +121,11 @@ def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
 
 def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> None:
     """Each node is drawn once, each cluster is in its parent, and Graphviz renders them all."""
-    drawing = drawing_of(outline_of(tree(3, 20)))
+    drawing = drawing_of(graph_spec_of(tree(3, 20)))
     named = [box.name for box in drawing.boxes if "step_" in box.name]
     assert len(named) == len(set(named)) == 60
     assert [c.depth for c in drawing.clusters] == [0, 1]
-    render_outline(outline_of(tree(3, 20)), tmp_path / "deep.svg")
+    render_graph_spec(graph_spec_of(tree(3, 20)), tmp_path / "deep.svg")
     root = read_xml((tmp_path / "deep.svg").read_bytes())
     groups = root.findall(".//{http://www.w3.org/2000/svg}g")
     titles = [g.findtext("{http://www.w3.org/2000/svg}title", "") for g in groups if g.get("class") == "node"]
@@ -134,7 +136,7 @@ def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> Non
 async def test_a_waiting_run_shows_where_and_for_what_it_waits() -> None:
     """The question is marked, and the steps of all items count at the nodes of their graph."""
     graph, steps = await waiting_run()
-    drawing = drawing_of(graph.compile().outline, steps)
+    drawing = drawing_of(graph.compile().graph_spec, steps)
     assert box(drawing, "approve").tone == "waiting"
     assert words(box(drawing, "approve")).endswith('waits: Publish [ "tides", "dunes", "winds" ]?')
     assert untimed(cluster(drawing, "articles")).endswith("writes articles; 1 visit; 3 items done")
@@ -149,7 +151,7 @@ async def test_a_waiting_run_shows_where_and_for_what_it_waits() -> None:
 async def test_an_unfinished_map_shows_its_progress() -> None:
     """Items that are done are counted, and those that wait are marked where they wait."""
     graph, steps = await asking_run()
-    drawing = drawing_of(graph.compile().outline, steps)
+    drawing = drawing_of(graph.compile().graph_spec, steps)
     assert "1 of 3 done" in words(cluster(drawing, "articles"))
     assert cluster(drawing, "articles").tone == "here"
     assert box(drawing, "articles/write").tone == "waiting"
@@ -176,7 +178,7 @@ async def test_a_failure_in_a_nested_graph_is_shown_where_it_happened() -> None:
         run = runner.start(graph, Paper(topics=["a", "b", "c"]))
         with pytest.raises(RunFailed):
             await run.result()
-        drawing = drawing_of(graph.compile().outline, await runner.history(run.id))
+        drawing = drawing_of(graph.compile().graph_spec, await runner.history(run.id))
     assert box(drawing, "all/check").tone == "failed"
     assert untimed(box(drawing, "all/check")).endswith("2 visits failed here: ValueError: no b")
     assert cluster(drawing, "all").tone == "failed"
@@ -185,11 +187,11 @@ async def test_a_failure_in_a_nested_graph_is_shown_where_it_happened() -> None:
 
 async def test_a_run_shows_which_graph_was_chosen() -> None:
     """Only the cluster that was entered is done, and the arrow to it was taken."""
-    graph = company()
+    graph = shared_process()
     async with Runner() as runner:
         run = runner.start(graph, Job(task="write code"))
         await run.result()
-        drawing = drawing_of(graph.compile().outline, await runner.history(run.id))
+        drawing = drawing_of(graph.compile().graph_spec, await runner.history(run.id))
     assert [cluster(drawing, name).tone for name in ("team", "law", "code")] == ["done", "unused", "done"]
     tones = {words(arrow): arrow.tone for arrow in drawing.arrows if words(arrow).startswith("is ")}
     assert tones == {"is law": "unused", "is code": "done", "is other": "unused"}
@@ -218,7 +220,7 @@ def waits(**wait: Any) -> list[Step]:
 )
 def test_each_kind_of_wait_has_its_text(wait: dict[str, Any], found: str) -> None:
     """A waiting node is marked with what it waits for."""
-    drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), waits(**wait))
+    drawing = drawing_of(graph_spec([node("a")], [edge("START", "a"), edge("a", "END")]), waits(**wait))
     assert box(drawing, "a").tone == "waiting"
     assert " ".join(line.text for line in box(drawing, "a").lines[2:]) == found
 
@@ -235,7 +237,7 @@ async def test_unfinished_arms_are_marked_at_their_nodes() -> None:
     async with Runner() as runner:
         run = runner.start(graph, Job(task="x"))
         await run.result()
-        drawing = drawing_of(graph.compile().outline, await runner.history(run.id))
+        drawing = drawing_of(graph.compile().graph_spec, await runner.history(run.id))
     assert box(drawing, "ask").tone == "waiting"
     assert box(drawing, "do").tone == "done"
     assert words(box(drawing, "join")).endswith("1 of 2 arms arrived")

@@ -42,7 +42,7 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
 def test_the_critical_path_of_a_run() -> None:
     """The critical path is the longest chain by time: of the two researchers, the slower one."""
     run = read_file(GALLERY / "review_loop.json")
-    found = to_networkx(run.outlines[run.info.fingerprint], run.steps)
+    found = to_networkx(run.graph_specs[run.info.fingerprint], run.steps)
     once: nx.DiGraph[str] = nx.DiGraph(
         (source, target, {"seconds": found.nodes[target]["seconds"]})
         for source, target, edge in found.edges(data=True)

@@ -1,17 +1,17 @@
 """Pictures are read from top to bottom and from left to right."""
 
-from graphengine.engine.outline import EdgeOutline
+from graphengine.engine.graph_spec import EdgeSpec
 from graphengine.render.edges import closing_edges, edges_of
-from tests.render.samples import edge, outline
+from tests.render.samples import edge, graph_spec
 
 
-def closing(outlined: list[EdgeOutline], declared: str) -> list[str]:
+def closing(outlined: list[EdgeSpec], declared: str) -> list[str]:
     """The edges that close a loop, as `ba`."""
-    edges = edges_of(outline([], outlined))
+    edges = edges_of(graph_spec([], outlined))
     return [edges[index].source + edges[index].target for index in sorted(closing_edges(edges, declared))]
 
 
-def edges_between(*ends: str) -> list[EdgeOutline]:
+def edges_between(*ends: str) -> list[EdgeSpec]:
     """Edges between nodes with names of one letter; S is START."""
     return [edge("START" if each[0] == "S" else each[0], each[1]) for each in ends]
 

@@ -13,13 +13,13 @@ from pydantic import BaseModel
 
 import graphengine.render
 from graphengine import END, START, Graph, RunFailed, Runner, ask, iterations
-from graphengine.render import RenderError, render_outline
+from graphengine.render import RenderError, render_graph_spec
 from graphengine.render.charts import timeline
 from graphengine.render.looks import PAPER, by_night
 from graphengine.runner import StepRecorded
 from tests.kit.facts import made_step
-from tests.render.nested import newsroom, outline_of
-from tests.render.samples import GRAPHS, HOSTILE, Article, edge, hostile, node, outline, read_xml, review_loop
+from tests.render.nested import graph_spec_of, newsroom
+from tests.render.samples import GRAPHS, HOSTILE, Article, edge, graph_spec, hostile, node, read_xml, review_loop
 from tests.render.test_runs import LOOP
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
@@ -44,9 +44,9 @@ class Reader(HTMLParser):
         self.texts.append(data)
 
 
-def drawn(outline: Any, path: Path, **options: Any) -> str:
+def drawn(graph_spec: Any, path: Path, **options: Any) -> str:
     """A file with its picture."""
-    render_outline(outline, path, **options)
+    render_graph_spec(graph_spec, path, **options)
     return path.read_text(encoding="utf-8")
 
 
@@ -70,13 +70,13 @@ def test_a_page_is_self_contained(tmp_path: Path) -> None:
 
 def test_a_page_has_a_text_version(tmp_path: Path) -> None:
     """Screen readers get a text."""
-    read = Reader(drawn(outline_of(newsroom()), tmp_path / "a.html"))
+    read = Reader(drawn(graph_spec_of(newsroom()), tmp_path / "a.html"))
     assert any("-x plan: plan anew; failed with Exception" in text for text in read.texts)
 
 
 def test_a_page_leads_to_each_node(tmp_path: Path) -> None:
     """A list of all names links to the parts of the picture, which the page then frames."""
-    read = Reader(drawn(outline_of(newsroom()), tmp_path / "a.html"))
+    read = Reader(drawn(graph_spec_of(newsroom()), tmp_path / "a.html"))
     links = [str(facts["href"]) for tag, facts in read.elements if tag == "a"]
     ids = {facts.get("id") for _, facts in read.elements}
     assert len(links) == 11
@@ -86,7 +86,7 @@ def test_a_page_leads_to_each_node(tmp_path: Path) -> None:
 
 def test_several_pictures_can_be_in_one_page(tmp_path: Path) -> None:
     """Each of several pictures in one page, also a chart, has ids and a dark style of its own."""
-    first, second = (drawn(made, tmp_path / "a.svg") for made in (outline_of(newsroom()), review_loop()))
+    first, second = (drawn(made, tmp_path / "a.svg") for made in (graph_spec_of(newsroom()), review_loop()))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (first, second)]
     assert not ids[0] & ids[1]
     assert all(id_.startswith(read_xml(second).get("id", "-")) for id_ in ids[1])
@@ -118,7 +118,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path) -> None:
     """The id of a run, its stop, its failure and its question are only text in every format."""
-    graph = outline(
+    graph = graph_spec(
         [node("a", "ask", question=text, writes=[text])], [edge("START", "a"), edge("a", "END", text, text)]
     )
     error = {"kind": text, "message": text}
@@ -143,7 +143,7 @@ def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path
 
 def harmless() -> Any:
     """Return the same graph with harmless text."""
-    return outline([node("a", "ask", question="x", writes=["x"])], [edge("START", "a"), edge("a", "END", "x", "x")])
+    return graph_spec([node("a", "ask", question="x", writes=["x"])], [edge("START", "a"), edge("a", "END", "x", "x")])
 
 
 def test_an_adaptive_picture_has_a_dark_rule_for_each_colour(tmp_path: Path) -> None:
@@ -167,15 +167,15 @@ def test_a_dark_picture_is_dark_in_every_format(tmp_path: Path) -> None:
     assert "prefers-color-scheme" not in svg
     assert f'bgcolor="{night}"' in drawn(review_loop(), tmp_path / "a.dot", theme="dark")
     assert f"--paper: {night}" in drawn(review_loop(), tmp_path / "a.html", theme="dark")
-    render_outline(review_loop(), tmp_path / "dark.png", theme="dark")
-    render_outline(review_loop(), tmp_path / "light.png")
+    render_graph_spec(review_loop(), tmp_path / "dark.png", theme="dark")
+    render_graph_spec(review_loop(), tmp_path / "light.png")
     assert (tmp_path / "dark.png").read_bytes() != (tmp_path / "light.png").read_bytes()
 
 
 def test_an_unknown_theme_is_refused(tmp_path: Path) -> None:
     """The error names the themes."""
     with pytest.raises(RenderError, match=r"(?s)no theme 'sepia'.*auto, light, dark"):
-        render_outline(review_loop(), tmp_path / "a.svg", theme="sepia")  # type: ignore[arg-type]
+        render_graph_spec(review_loop(), tmp_path / "a.svg", theme="sepia")  # type: ignore[arg-type]
 
 
 def test_a_notebook_shows_the_picture() -> None:
@@ -304,9 +304,11 @@ async def test_a_notebook_shows_what_a_run_waits_for() -> None:
 def test_one_input_makes_the_same_bytes_in_every_process(tmp_path: Path) -> None:
     """Whatever the order of sets is in a process, no file differs."""
     code = (
-        "import sys; from tests.render.samples import hostile, chain; from graphengine.render import render_outline\n"
-        "for name in ('a.svg', 'a.html', 'a.dot', 'a.mmd', 'a.txt'): render_outline(hostile(), sys.argv[1] + name)\n"
-        "render_outline(chain(60), sys.argv[1] + 'b.svg')"
+        "import sys; from tests.render.samples import hostile, chain\n"
+        "from graphengine.render import render_graph_spec\n"
+        "for name in ('a.svg', 'a.html', 'a.dot', 'a.mmd', 'a.txt'):\n"
+        "    render_graph_spec(hostile(), sys.argv[1] + name)\n"
+        "render_graph_spec(chain(60), sys.argv[1] + 'b.svg')"
     )
     made = []
     for seed in ("1", "2"):

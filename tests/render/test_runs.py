@@ -11,7 +11,7 @@ from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import Box, Drawing
 from tests.kit.facts import made_step
-from tests.render.samples import Article, done, edge, help_desk, node, outline, review_loop, started
+from tests.render.samples import Article, done, edge, graph_spec, help_desk, node, review_loop, started
 
 
 def boxes(drawing: Drawing) -> dict[str, Box]:
@@ -111,13 +111,18 @@ def test_equal_edges_are_distinguished_by_the_conditions_checked() -> None:
     """Two edges with the same source, target and label differ in the number of conditions that were checked."""
     edges = [edge("START", "a"), edge("a", "a", "x > 1"), edge("a", "a", "y > 1"), edge("a", "END")]
     steps = [started("a"), done(2, "a", "a", why="x 0 > 1: no; y 2 > 1: yes"), done(3, "a", "a", 2, why="x 2 > 1: yes")]
-    assert counts(drawing_of(outline([node("a")], edges), [*steps, done(4, "a", "a", 3, why="a; b")])) == [1, 1, 2, 0]
+    assert counts(drawing_of(graph_spec([node("a")], edges), [*steps, done(4, "a", "a", 3, why="a; b")])) == [
+        1,
+        1,
+        2,
+        0,
+    ]
 
 
 def test_only_the_end_that_was_reached_is_marked() -> None:
     """If each node has an END of its own, only the one reached is marked."""
     edges = [edge("START", "a"), *(edge(name, "END") for name in "abcde"), *(edge("a", name, name) for name in "bcde")]
-    drawing = drawing_of(outline([node(name) for name in "abcde"], edges), [started("a"), done(2, "a", END)])
+    drawing = drawing_of(graph_spec([node(name) for name in "abcde"], edges), [started("a"), done(2, "a", END)])
     assert [box.tone for box in drawing.boxes if box.shape == "end"] == ["done", "unused", "unused", "unused", "unused"]
 
 
@@ -133,18 +138,18 @@ async def test_every_end_that_an_arm_reached_is_marked() -> None:
         run = runner.start(graph, Article())
         await run.result()
         steps = await runner.history(run.id)
-    drawn = drawing_of(graph.compile().outline, steps)
+    drawn = drawing_of(graph.compile().graph_spec, steps)
     ends = [box for box in drawn.boxes if box.shape == "end"]
     assert [(box.tone, box.lines[-1].text) for box in ends] == [("done", "ended here")] * 5
     first = next(index for index, step in enumerate(steps) if step.kind == "node")
-    ends = [box for box in drawing_of(graph.compile().outline, steps[: first + 1]).boxes if box.shape == "end"]
+    ends = [box for box in drawing_of(graph.compile().graph_spec, steps[: first + 1]).boxes if box.shape == "end"]
     assert sorted(box.tone for box in ends) == ["here", *["unused"] * 4]
     assert [box.lines[-1].text for box in ends if box.tone == "here"] == ["1 of 5 arms arrived"]
 
 
 def test_a_step_of_a_removed_node_is_omitted() -> None:
     """A run of an older form of the graph is drawn as far as it fits."""
-    drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), [started("gone")])
+    drawing = drawing_of(graph_spec([node("a")], [edge("START", "a"), edge("a", "END")]), [started("gone")])
     assert counts(drawing) == [0, 0]
 
 
@@ -174,6 +179,6 @@ async def test_the_arrows_of_a_run_match_the_engine() -> None:
         run = runner.start(graph, Article())
         await run.result()
         steps = await runner.history(run.id)
-    drawing = drawing_of(graph.compile().outline, steps)
+    drawing = drawing_of(graph.compile().graph_spec, steps)
     assert counts(drawing) == [1, 1, 1, 2]
     assert f"run {run.id}: finished after 4 visits: long enough" in drawing.caption[1].text

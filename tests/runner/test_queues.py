@@ -23,7 +23,7 @@ from graphengine.stores.postgres.doctor import examine
 from graphengine.stores.sqlite import doctor as sqlite_doctor
 from graphengine.testing import FakeClock
 from graphengine.worker import Schedule
-from graphengine.worker.worker import Ended, Took, Worker, WorkerEvent
+from graphengine.worker.worker import RunOutcome, Took, Worker, WorkerEvent
 from tests.kit.runs import SOON, alone
 
 
@@ -54,7 +54,7 @@ async def work(runner: Runner, ends: int, *graphs: Graph[State], **options: Any)
 
     def note(event: WorkerEvent) -> None:
         events.append(event)
-        if sum(isinstance(each, Ended) for each in events) >= ends:
+        if sum(isinstance(each, RunOutcome) for each in events) >= ends:
             worker.stop()
 
     worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=note, **options)
@@ -75,7 +75,7 @@ async def test_a_queued_run_is_recorded_and_driven_by_a_worker(runner: Runner) -
     took, ended = await work(runner, 1, graph)
     assert isinstance(took, Took)
     assert (took.why, took.info.id) == ("queued", "r")
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, RunOutcome)
     assert (ended.result.status, (await waiting).state.n) == ("finished", 5)
     assert [step.kind for step in await runner.history("r")] == ["started", "resumed", "node"]
 

@@ -14,7 +14,7 @@ from graphengine.errors import DefinitionError
 from graphengine.runner import StepRecorded
 from graphengine.state.secret import HIDDEN
 from graphengine.testing import FakeClock
-from graphengine.worker.worker import Ended, Took
+from graphengine.worker.worker import RunOutcome, Took
 from tests.kit.facts import said
 from tests.kit.runs import alone
 
@@ -234,7 +234,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str
         def tell(event: object) -> None:
             if isinstance(event, Took):
                 seen.append((event.info.id, event.why))
-            if isinstance(event, Ended):
+            if isinstance(event, RunOutcome):
                 seen.append((event.info.id, event.result.status))
                 if len(seen) == 4:
                     worker.stop()
@@ -265,7 +265,7 @@ async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | 
         assert (await runner.resume(gate.graph(), "again").result()).status == "finished"
 
         def tell(event: object) -> None:
-            if isinstance(event, Ended):
+            if isinstance(event, RunOutcome):
                 worker.stop()
 
         worker = Worker(runner, {"gated": gate.graph()}, on_event=tell)

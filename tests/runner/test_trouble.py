@@ -263,7 +263,7 @@ async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> N
 
 
 async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner) -> None:
-    """A new label is a change too: fingerprint, outline and differences are in the log."""
+    """A new label is a change too: fingerprint, graph spec and differences are in the log."""
     graph = Graph("g", State)
     graph.add_node("a", lambda n: n + 1, writes="n")
     graph.add_edge(START, "a")
@@ -277,7 +277,7 @@ async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner
     await runner.resume(renamed, run.id, limits=Limits()).result()
     info = await runner.store.info(run.id)
     assert info.fingerprint == renamed.compile().fingerprint
-    assert await runner.store.outline(info.fingerprint) == renamed.compile().outline
+    assert await runner.store.graph_spec(info.fingerprint) == renamed.compile().graph_spec
     resumed = next(step for step in await runner.history(run.id) if step.kind == "resumed")
     assert said(resumed)["changes"] == ["edge a → END: label old → new"]
 

@@ -16,7 +16,7 @@ from graphengine.runner import StepRecorded
 from graphengine.stores.base import ClaimedRun, ClaimQuery, Message
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
-from graphengine.worker.worker import Ended, Refused, Took, Worker, WorkerEvent
+from graphengine.worker.worker import Refused, RunOutcome, Took, Worker, WorkerEvent
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 
@@ -134,7 +134,7 @@ async def work(runner: Runner, *graphs: Graph[Any], enough: int = 1, **options: 
 
 def ends(events: list[WorkerEvent]) -> list[tuple[str, str]]:
     """Return the ids and results of the ended runs."""
-    return [(each.info.id, each.result.status) for each in events if isinstance(each, Ended)]
+    return [(each.info.id, each.result.status) for each in events if isinstance(each, RunOutcome)]
 
 
 async def left_asleep(runner: Runner, graph: Graph[Log], run_id: str) -> None:
@@ -161,7 +161,7 @@ async def test_a_sleeper_is_woken_when_its_time_has_come(still: Runner) -> None:
         began = still.clock.now()
         events = await work(still, napping())
         passed = still.clock.now() - began
-    assert [type(each) for each in events] == [Took, Ended]
+    assert [type(each) for each in events] == [Took, RunOutcome]
     assert isinstance(events[0], Took)
     assert events[0].why == "due"
     assert ends(events) == [("r", "finished")]
@@ -245,7 +245,7 @@ async def test_a_run_that_fails_is_left_failed(runner: Runner) -> None:
     await orphan(runner, steps.graph, "r")
     events = await work(runner, graph, steps.graph, enough=2, concurrency=1)
     assert ends(events) == [("b", "failed"), ("r", "finished")]
-    failed = next(each.result for each in events if isinstance(each, Ended))
+    failed = next(each.result for each in events if isinstance(each, RunOutcome))
     assert failed.error is not None
     assert failed.error.message == "no luck"
 
@@ -268,7 +268,7 @@ async def test_a_run_that_cannot_be_resumed_does_not_block_others(
     await orphan(timed, steps.graph, "r")
     began = clock.now()
     events = await work(timed, napping(name="changed"), steps.graph, enough=3, concurrency=1, poll_seconds=1.0)
-    assert [type(each).__name__ for each in events] == ["Refused", "Took", "Ended", "Refused"]
+    assert [type(each).__name__ for each in events] == ["Refused", "Took", "RunOutcome", "Refused"]
     assert isinstance(events[0], Refused)
     assert "was changed" in str(events[0].error)
     assert 60 <= clock.now() - began < 65
@@ -295,7 +295,7 @@ async def test_a_run_that_another_worker_took_over_is_left_to_it_only_while_it_l
     monkeypatch.setattr(timed, "resume_taken", resume_taken)
     began = timed.clock.now()
     events = await work(timed, steps.graph, enough=2, poll_seconds=1.0)
-    assert [type(each).__name__ for each in events] == ["Refused", "Took", "Ended"]
+    assert [type(each).__name__ for each in events] == ["Refused", "Took", "RunOutcome"]
     assert timed.clock.now() - began < 5
 
 
@@ -453,7 +453,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
         adding: list[asyncio.Future[None]] = []
         worker = Worker(runner, {"steps": steps.graph}, on_event=tell)
         await asyncio.wait_for(worker.run(), SOON)
-    assert [type(each) for each in events] == [Refused, Took, Ended]
+    assert [type(each) for each in events] == [Refused, Took, RunOutcome]
 
 
 async def test_a_worker_of_a_closed_runner_ends() -> None:

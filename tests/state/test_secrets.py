@@ -414,7 +414,7 @@ async def test_a_migration_leaves_records_of_secrets_that_it_does_not_change() -
         newer = asking(Unversioned, version=2, migrate={1: lambda old: {**old, "plain": "other"}})
         await runner.resume(newer, "r").result()
         resumed = next(step for step in await runner.history("r") if step.kind == "resumed")
-        assert [op[1] for op in said(resumed)["refit"][""]] == ["plain"]
+        assert [op[1] for op in said(resumed)["field_changes"][""]] == ["plain"]
 
 
 def _raises(old: dict[str, Any]) -> dict[str, Any]:

@@ -231,7 +231,7 @@ class File:
             " + (SELECT count(*) FROM snapshots WHERE id >> 32 NOT IN (SELECT key FROM runs))"
             " + (SELECT count(*) FROM inbox WHERE run NOT IN (SELECT key FROM runs))"
             " + (SELECT count(*) FROM tags WHERE run NOT IN (SELECT key FROM runs))"
-            " + (SELECT count(*) FROM earlier_outlines WHERE run NOT IN (SELECT key FROM runs))"
+            " + (SELECT count(*) FROM earlier_graph_specs WHERE run NOT IN (SELECT key FROM runs))"
             " + (SELECT count(*) FROM trash)"
             " + (SELECT count(*) FROM texts WHERE key NOT IN (SELECT text FROM text_uses))"
             " + (SELECT count(*) FROM text_uses WHERE abs(row) >> 32 NOT IN (SELECT key FROM runs))"

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.outline import Outline
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
@@ -42,7 +42,7 @@ MIN_ROWS = 4  # so that an example of some dozens of steps has several snapshots
 TEXT_BYTES = 4  # so that steps share texts
 STATUSES: tuple[Status, ...] = ("running", "running", "running", "waiting", "waiting", "finished", "stopped", "failed")
 UNKNOWN_ID = 10**6
-OUTLINE: Outline = {"nodes": [{"name": "write"}]}
+OUTLINE: GraphSpec = {"nodes": [{"name": "write"}]}
 
 ids = st.sampled_from("aaaabbcd")  # few, so that a run has a history
 places = st.integers(0, 2)
@@ -186,7 +186,7 @@ class StoreMachine(RuleBasedStateMachine):
         batch = Append(run_id, self.fence(run_id, off), steps, wish.status, snapshot=snapshot)
         batch.due_at = wish.due_at(self.clock.now())
         if wish.is_of_another_graph:
-            batch.fingerprint, batch.outline = f"f{wish.count}", OUTLINE
+            batch.fingerprint, batch.graph_spec = f"f{wish.count}", OUTLINE
         return batch
 
     calling = False
@@ -543,4 +543,4 @@ class StoreMachine(RuleBasedStateMachine):
         assert same(self.do(store.steps(run_id)), run.log)
         inbox = [(m.run_id, m.kind, m.payload) for m in self.do(store.inbox([run_id]))]
         assert inbox == [(run_id, sent.kind, sent.payload) for sent in run.inbox]
-        assert self.do(store.outline(info.fingerprint)) == OUTLINE
+        assert self.do(store.graph_spec(info.fingerprint)) == OUTLINE

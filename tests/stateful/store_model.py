@@ -203,7 +203,7 @@ class StoreModel:
         return stay
 
     def needed(self) -> set[str]:
-        """Return the fingerprints of the outlines that some run still needs."""
+        """Return the fingerprints of the graph specs that some run still needs."""
         return {name for run in self.runs.values() for name in (run.fingerprint, *run.earlier)}
 
     def close(self, me: int) -> None:

@@ -85,12 +85,12 @@ class PruningMachine(StoreMachine):
 
     @rule(place=places)
     def sweep(self, place: int) -> None:
-        """Check that nothing is left of removed runs, in any store, and that needed outlines exist."""
+        """Check that nothing is left of removed runs, in any store, and that needed graph specs exist."""
         _, store = self.at(place)
         self.do(store.sweep())
         assert self.medium.leftovers() == 0
         for name in FINGERPRINTS:
-            assert self.do(store.outline(name)) == (OUTLINE if name in self.model.needed() else None), name
+            assert self.do(store.graph_spec(name)) == (OUTLINE if name in self.model.needed() else None), name
 
     @rule(place=places)
     def vacuum(self, place: int) -> None:
@@ -100,10 +100,10 @@ class PruningMachine(StoreMachine):
         assert 0 <= after_bytes <= before_bytes
 
     @rule(place=places, run_ids=st.lists(ids, max_size=3))
-    def weigh(self, place: int, run_ids: Sequence[str]) -> None:
+    def size_of(self, place: int, run_ids: Sequence[str]) -> None:
         """Check that a run weighs at least its own steps, and that branches are counted separately."""
         _, store = self.at(place)
-        weights = self.do(store.weigh(run_ids))
+        weights = self.do(store.size_of(run_ids))
         assert weights.keys() == self.do(store.seqs(run_ids)).keys()
         assert weights.keys() == set(run_ids) & self.model.runs.keys()
         for run_id, weight_bytes in weights.items():

@@ -32,7 +32,7 @@ class Story:
         worked: The result of the recorded work of `left`.
         failed: Nodes that failed and were not started again since.
         crashes: Crashes in a row, by node.
-        company: Whether other runs were driven in parallel, where a third crash would give a node up.
+        shared_process: Whether other runs were driven in parallel, where a third crash would give a node up.
         done: The recorded nodes, items and `left work`, with their visits.
         words: Every recorded word of the machine, to detect duplicates.
         heard: Messages in the order they were delivered; `mailbox` has those that were not received yet.
@@ -50,7 +50,7 @@ class Story:
     worked: str = ""
     failed: set[str] = field(default_factory=set)
     crashes: dict[str, int] = field(default_factory=dict)
-    company: bool = False
+    shared_process: bool = False
     words: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     mailbox: list[str] = field(default_factory=list)
@@ -200,7 +200,7 @@ class Story:
             self._say(said(step)["error"]["message"])
         self.crashes.pop(name, None)
         self.failed.add(name)
-        if name == "left" and not said(step).get("keeps"):
+        if name == "left" and not said(step).get("keep_results"):
             self.worked = ""
             self.done.discard(("left work", self.visit))
         if name == "nap":
@@ -243,9 +243,9 @@ class Story:
         if said(step).get("crashed"):
             assert not self.limited
             for name in self.movable():
-                if self.crashes.get(name, 0) < CRASHES - 1 or not self.company:
+                if self.crashes.get(name, 0) < CRASHES - 1 or not self.shared_process:
                     self.crashes[name] = self.crashes.get(name, 0) + 1
-        self.company = bool(said(step).get("company"))
+        self.shared_process = bool(said(step).get("shared_process"))
         if self.ended == "failed" or said(step).get("retries"):
             for name in self.failed:
                 self.crashes.pop(name, None)

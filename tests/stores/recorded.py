@@ -138,7 +138,7 @@ async def _left_running(store: SQLiteStore, graph: Graph[State]) -> None:
     first, *others = (await store.steps("done"))[:20]
     first = resaid(first, run_id="left")
     info = replace(await store.info("done"), id="left", status="running", created_at=first.at)
-    fence = await store.create(info, [first, *others], graph.compile().outline)
+    fence = await store.create(info, [first, *others], graph.compile().graph_spec)
     await store.release("left", fence)
 
 
@@ -206,7 +206,7 @@ async def facts_of(path: Path) -> Facts:
             await ask_for(f"info {run_id}", _one(store.info(run_id)))
         await ask_for("inbox", messages())
         await ask_for("due", _listed(store.due(1e12)))
-        await ask_for("outline", store.outline(_fingerprint()))
+        await ask_for("graph_spec", store.graph_spec(_fingerprint()))
     finally:
         await store.close()
     return found

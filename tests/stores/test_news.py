@@ -17,7 +17,7 @@ from graphengine.stores.addresses import is_postgres
 from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.announcements import Announcements
-from graphengine.worker.worker import Ended, WorkerEvent
+from graphengine.worker.worker import RunOutcome, WorkerEvent
 from tests.conformance.store_kit import append, batch, new_run, step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,7 +158,7 @@ async def test_a_worker_does_not_wait_for_its_next_poll(database: str) -> None:
     graph, asked, ended = asks(), asyncio.Event(), asyncio.Event()
 
     def on_event(event: WorkerEvent) -> None:
-        if isinstance(event, Ended):
+        if isinstance(event, RunOutcome):
             (asked if event.result.status == "waiting" else ended).set()
 
     async with Runner(database) as here, Runner(database) as there, asyncio.timeout(PATIENCE_SECONDS):

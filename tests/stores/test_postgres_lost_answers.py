@@ -64,8 +64,10 @@ class Cuts:
 def cuts(monkeypatch: pytest.MonkeyPatch) -> Cuts:
     """What cuts the connections of the stores of a test; at first nothing."""
     found = Cuts()
-    run = sessions.Session.run
-    monkeypatch.setattr(sessions.Session, "run", lambda session, work: run(session, partial(found.after, work)))
+    run = sessions.ServerConnection.run
+    monkeypatch.setattr(
+        sessions.ServerConnection, "run", lambda session, work: run(session, partial(found.after, work))
+    )
     finish = Direct._finish  # noqa: SLF001 - the moment after the commit
     monkeypatch.setattr(Direct, "_finish", lambda direct, rows: finish(direct, found.of(direct, rows)))
     return found
@@ -129,15 +131,15 @@ async def test_a_step_that_another_process_follows_is_recorded(
     fence = await new_run(store)
     other = PostgresStore(postgres)
     await other.open()
-    pause = sessions.Session._can_repeat  # noqa: SLF001 - the moment between the two calls
+    pause = sessions.ServerConnection._can_repeat  # noqa: SLF001 - the moment between the two calls
 
-    def claimed(session: sessions.Session, error: Exception) -> bool:
+    def claimed(session: sessions.ServerConnection, error: Exception) -> bool:
         asyncio.run_coroutine_threadsafe(other.claim("r"), loop).result()
         return pause(session, error)
 
     loop = asyncio.get_running_loop()
     with monkeypatch.context() as patch:
-        patch.setattr(sessions.Session, "_can_repeat", claimed)
+        patch.setattr(sessions.ServerConnection, "_can_repeat", claimed)
         cuts.left = 1
         await append(store, batch("r", fence, [step(1)], "waiting"))
     assert same(await other.steps("r"), [step(1)])
@@ -150,18 +152,18 @@ async def test_a_queued_run_that_a_worker_has_taken_was_created(
     """Between the commit and the repeated call a worker takes it: the caller has created it, and no other call has."""
     other = PostgresStore(postgres)
     await other.open()
-    pause = sessions.Session._can_repeat  # noqa: SLF001 - the moment between the two calls
+    pause = sessions.ServerConnection._can_repeat  # noqa: SLF001 - the moment between the two calls
     loop = asyncio.get_running_loop()
     queued = replace(run_info("q"), queue="mail", queued=True, status="running")
 
-    def taken(session: sessions.Session, error: Exception) -> bool:
+    def taken(session: sessions.ServerConnection, error: Exception) -> bool:
         pick = ClaimQuery(200.0, 1, [queued.graph], ["mail"])
         (found,) = asyncio.run_coroutine_threadsafe(other.take(pick), loop).result()
         assert found.fence == 1
         return pause(session, error)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sessions.Session, "_can_repeat", taken)
+        patch.setattr(sessions.ServerConnection, "_can_repeat", taken)
         cuts.left = 1
         assert await store.create(queued, [step(1)], {"nodes": []}) == 0
     assert (await other.info("q")).driver is not None

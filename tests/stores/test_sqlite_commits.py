@@ -16,7 +16,7 @@ import pytest
 from graphengine.errors import RunnerClosed, StoreError
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
-from graphengine.stores.sqlite.files import Place
+from graphengine.stores.sqlite.files import OpenFiles
 from graphengine.stores.sqlite.worker import Worker
 from tests.conformance.store_kit import refused
 
@@ -50,7 +50,7 @@ async def worker(path: Path) -> AsyncIterator[Worker]:
 
 async def test_jobs_queued_together_are_committed_together(worker: Worker, path: Path) -> None:
     """A hundred jobs take at most two transactions, and keep their order."""
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
     transactions = await worker.run(begins)
     expected = [f"{n}" for n in range(100)]
     assert await asyncio.gather(*(commits.submit(partial(note, word=word)) for word in expected)) == expected
@@ -60,7 +60,7 @@ async def test_jobs_queued_together_are_committed_together(worker: Worker, path:
 
 async def test_a_lone_job_is_written_at_once(worker: Worker, path: Path) -> None:
     """After a job that shared its transaction with none, the next one does not wait for the end of the loop's turn."""
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
     await commits.submit(partial(note, word="first"))
     second = commits.submit(partial(note, word="second"))
     with closing(sqlite3.connect(path)) as other:
@@ -73,7 +73,7 @@ async def test_a_lone_job_is_written_at_once(worker: Worker, path: Path) -> None
 
 async def test_what_follows_a_commit_shares_the_next_transaction(worker: Worker, path: Path) -> None:
     """Two callers that write one job after the other come to share their transactions, instead of taking turns."""
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
     transactions = await worker.run(begins)
     goes_on = threading.Event()
 
@@ -97,7 +97,7 @@ async def test_what_follows_a_commit_shares_the_next_transaction(worker: Worker,
 
 async def test_draining_continues_when_it_is_cancelled(worker: Worker, path: Path) -> None:
     """Cancelling the writing task repeatedly loses no job and leaves no caller waiting."""
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
     pending = [commits.submit(partial(note, word=f"{n}")) for n in range(20)]
     draining = asyncio.create_task(commits.drain())
     while not draining.done():
@@ -109,7 +109,7 @@ async def test_draining_continues_when_it_is_cancelled(worker: Worker, path: Pat
 
 async def test_a_closed_connection_fails_every_waiter(worker: Worker, path: Path) -> None:
     """If the connection is gone, every caller gets an error."""
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
     await worker.close()
     pending = [commits.submit(partial(note, word="late")) for _ in range(3)]
     for each in pending:
@@ -124,7 +124,7 @@ async def test_a_job_that_fails_does_not_affect_its_transaction(worker: Worker, 
         note(connection, "half")
         raise OverflowError
 
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
     before = commits.submit(partial(note, word="before"))
     spoiled = commits.submit(spoil)
     after = commits.submit(partial(note, word="after"))
@@ -147,7 +147,7 @@ async def test_a_failed_commit_fails_its_jobs_and_no_later_ones(worker: Worker, 
         connection.execute("INSERT INTO uses VALUES ('unknown')")  # which is only detected by COMMIT
 
     await worker.run(fail_once)
-    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
     before, spoiled = commits.submit(partial(note, word="before")), commits.submit(spoil)
     later = commits.submit(partial(note, word="later"))
     errors = await asyncio.gather(before, spoiled, later, return_exceptions=True)

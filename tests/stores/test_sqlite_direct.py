@@ -12,7 +12,7 @@ import pytest
 from graphengine.errors import LeaseLost, RunExists
 from graphengine.stores.sqlite import SQLiteStore, checkpoints, direct
 from graphengine.stores.sqlite.direct import Direct, NotWritten
-from graphengine.stores.sqlite.files import Place
+from graphengine.stores.sqlite.files import OpenFiles
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, queued
 
@@ -106,7 +106,7 @@ async def test_the_first_commit_after_a_checkpoint_is_the_threads(
 async def test_an_interrupt_leaves_no_transaction(store: SQLiteStore) -> None:
     """Ctrl-C can arrive between any two statements."""
     fence = await new_run(store, count=1)
-    own = Direct(Place(store.path), checkpoints.Checkpoints(store.path, "NORMAL"))
+    own = Direct(OpenFiles(store.path), checkpoints.Checkpoints(store.path, "NORMAL"))
 
     def interrupted(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM runs")

@@ -66,9 +66,9 @@ REPAIRABLE = {
     "a message": ("message_damaged", "UPDATE inbox SET payload = '1'"),
     "a message of no run": ("stray", "UPDATE inbox SET run = 77"),
     "a tag of no run": ("stray", "INSERT INTO tags VALUES (77, 'keep', 5)"),
-    "an earlier outline of no run": ("stray", "INSERT INTO earlier_outlines VALUES (77, 'f')"),
+    "an earlier graph spec of no run": ("stray", "INSERT INTO earlier_graph_specs VALUES (77, 'f')"),
     "a removed run that exists": ("stray", "INSERT INTO trash SELECT key FROM runs WHERE id = 'done'"),
-    "an outline": ("outline_damaged", "UPDATE outlines SET body = '{}'"),
+    "a graph spec": ("graph_spec_damaged", "UPDATE graph_specs SET body = '{}'"),
     "the use of a text": ("text_use", "DELETE FROM text_uses WHERE row = (SELECT max(row) FROM text_uses)"),
     "a use by no row": ("stray", "INSERT INTO text_uses SELECT key, 77 << 32 | 1 FROM texts"),
     "an unused text": ("stray", "INSERT INTO texts SELECT key + 100, digest, body FROM texts"),
@@ -91,7 +91,7 @@ async def test_faults_of_rows_are_repaired(made: Path, truth: Facts, what: str) 
     assert repaired.copy is not None
     assert repaired.copy.read_bytes() == damaged
     found = await facts_of(made)
-    restored = ("list", "due", "info branch", "outline", "inbox")
+    restored = ("list", "due", "info branch", "graph_spec", "inbox")
     assert all(found[name] == truth[name] for name in truth if name not in restored)
     assert doctor.repair(made).copy is None
 

@@ -258,19 +258,19 @@ async def test_a_damaged_step_is_named(store: SQLiteStore, damage: str) -> None:
 
 @pytest.mark.parametrize("is_summed", [False, True])
 async def test_other_damaged_rows_are_named_too(store: SQLiteStore, *, is_summed: bool) -> None:
-    """A damaged outline or message raises StoreCorrupt with its name; also with a right checksum."""
+    """A damaged graph spec or message raises StoreCorrupt with its name; also with a right checksum."""
     fence = await new_run(store)
     probe = SnapshotProbe()
     for seq in range(1, 300):
         await probe.append(store, fence, seq)
     await store.post("r", "answer", 1, "k")
-    change(store.path, "UPDATE outlines SET body = '7'")
+    change(store.path, "UPDATE graph_specs SET body = '7'")
     change(store.path, "UPDATE inbox SET payload = 'x'")
     if is_summed:
-        change(store.path, "UPDATE outlines SET sum = sum_of(fingerprint, body)")
+        change(store.path, "UPDATE graph_specs SET sum = sum_of(fingerprint, body)")
         change(store.path, "UPDATE inbox SET sum = sum_of(run || ' ' || kind || ' ' || key, payload)")
     with refused(StoreCorrupt) as caught:
-        await store.outline("f1")
+        await store.graph_spec("f1")
     assert "f1" in caught[0].message
     with refused(StoreCorrupt) as caught:
         await store.inbox(["r"])

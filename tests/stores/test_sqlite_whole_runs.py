@@ -75,12 +75,12 @@ async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:
 
 async def test_a_run_that_meets_a_full_disk_continues_when_there_is_space(path: Path) -> None:
     """It ends with one clear error as long as the disk is full; no recorded step is lost."""
-    output = drive(path, "start", most_bytes=400_000)
+    output = drive(path, "start", most_bytes=450_000)
     assert output[0] == "error store_full"
     assert "resume" in output[1]
     before = await log_of(path)
     assert len(before) > 5
-    for most_bytes in (400_000, 500_000, 700_000):
+    for most_bytes in (450_000, 500_000, 700_000):
         output = drive(path, "resume", most_bytes=most_bytes)
         assert output[0] == "error store_full"
         after = await log_of(path)

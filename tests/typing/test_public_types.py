@@ -87,7 +87,7 @@ async def test_types_of_the_public_api() -> None:
         Retry(attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def weigh(text: str, times: int = 1) -> int:
+def size_of(text: str, times: int = 1) -> int:
     """Weigh a text."""
     return len(text) * times
 
@@ -109,7 +109,7 @@ async def test_types_of_agents() -> None:
         prompt=plan_of,
         output=list[Review],
         check=within,
-        tools=[weigh, tool(weigh, name="again", approve=True)],
+        tools=[size_of, tool(size_of, name="again", approve=True)],
         guards=[guard(str.strip, on="input")],
         window=Window(1000, keep=2, model="offline"),
         effort="low",
@@ -131,8 +131,8 @@ async def test_types_of_agents() -> None:
     assert await maybe.run(task="x") is None
     positive = Agent("n", prompt="{task}", output=Annotated[int, Field(gt=0)], model=answers)
     assert_type(await positive.but(name="m").run(task="x"), int)
-    assert_type(tool(weigh)("four"), int)
-    assert tool(weigh)("four", times=2) == 8
+    assert_type(tool(size_of)("four"), int)
+    assert tool(size_of)("four", times=2) == 8
     async with Runner(models={"planner": team, "*": "offline"}):
         pass
     if TYPE_CHECKING:
@@ -140,7 +140,7 @@ async def test_types_of_agents() -> None:
         Agent("n", output=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Agent("n", model=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Runner(models={"n": 5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-        tool(weigh)(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        tool(size_of)(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def fetch(url: str) -> Review:

@@ -37,7 +37,7 @@ _MARKDOWN_SUFFIXES = frozenset(
         ".htm",
         ".xhtml",
         ".docx",
-    ]  # graphengine.sources makes Markdown of them
+    ]  # graphengine.agents.sources makes Markdown of them
 )
 _TABLE_SUFFIXES = frozenset([".csv", ".tsv"])
 _LOOKS_LIKE_MARKDOWN = re.compile(r"^(?:#{1,6} \S|```)", re.MULTILINE)

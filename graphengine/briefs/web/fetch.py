@@ -16,11 +16,11 @@ from urllib.robotparser import RobotFileParser
 
 from pydantic import ValidationError
 
+from graphengine.agents.sources.document_process import DocumentProcess
+from graphengine.agents.sources.kinds import read_bytes
 from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library, trusted
 from graphengine.errors import GraphEngineError, SourceUnreadable
 from graphengine.media import Media, TextFile
-from graphengine.sources.document_process import DocumentProcess
-from graphengine.sources.kinds import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -15,7 +15,7 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
 from graphengine.engine.rules.visit import give_up, leave
-from graphengine.engine.size_limits import weigh
+from graphengine.engine.size_limits import size_of
 from graphengine.engine.steps import Decided, Mapped, Node, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
@@ -97,7 +97,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
         if trouble is None and facts.count:
             change = _collected(plan.state, view, facts.done)
             if view.weight:
-                change.weight = weigh(run, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
+                change.weight = size_of(run, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif trouble is None:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators

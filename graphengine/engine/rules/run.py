@@ -10,7 +10,7 @@ from graphengine.engine.lookup import plan_of
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import ready, task_of
 from graphengine.engine.routing import take_edge
-from graphengine.engine.size_limits import added, bytes_of, weigh
+from graphengine.engine.size_limits import added, bytes_of, size_of
 from graphengine.engine.snapshot import CRASHES, Frame
 from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
@@ -72,7 +72,7 @@ def resumed(run: RunState, event: Resumed) -> Decided:
     facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause)
     facts.crashed = event.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
     facts.retries = event.asked and snapshot.status != "failed" and has_failed_parts(snapshot)
-    facts.company = event.company and wants_alone(snapshot, crashed=event.crashed)
+    facts.shared_process = event.shared_process and wants_alone(snapshot, crashed=event.crashed)
     there = _under_changes(plan, snapshot, event, facts)
     if facts.changes:
         facts.marks = first_marks(plan, there.root)
@@ -81,7 +81,7 @@ def resumed(run: RunState, event: Resumed) -> Decided:
         for frame in there.frames.values()
         if frame.kind == "sub" and (limits := plan_of(plan, frame).own_limits.copy()) != frame.limits
     }
-    weight = added(run, bytes_of(facts.refit)) if facts.refit else 0
+    weight = added(run, bytes_of(facts.field_changes)) if facts.field_changes else 0
     return Decided(snapshot.seq + 1, event.now, facts, weight=weight)
 
 
@@ -148,9 +148,9 @@ def branched_off(run: RunState, event: BranchedOff) -> Decided:
     view = View(inner.state, frame)
     view.checks = run.checks
     ops = inner.state.apply(view, event.updates).ops
-    weight = weigh(run, view.weight, ops, f"branch {event.run_id}")
-    if weight and facts.refit:
-        weight += bytes_of(facts.refit)
+    weight = size_of(run, view.weight, ops, f"branch {event.run_id}")
+    if weight and facts.field_changes:
+        weight += bytes_of(facts.field_changes)
     if facts.changes:
         view.new_marks.update(first_marks(inner, frame))
         if frame is not there.root and (marks := first_marks(plan, there.root)):

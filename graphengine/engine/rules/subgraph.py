@@ -10,7 +10,7 @@ from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_edge
 from graphengine.engine.rules.visit import node_failed, node_finished
-from graphengine.engine.size_limits import weigh
+from graphengine.engine.size_limits import size_of
 from graphengine.engine.snapshot import Frame, sub_id
 from graphengine.engine.steps import Decided, Entered, Failed, FailureRecord, Node, path_of
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
@@ -41,7 +41,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         path = path_of(frame.id, event.node)
         graph, given = _begins_with(call, view, path)
         update = [("set", name, value) for name, value in given.values.items()]
-        weight = weigh(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
+        weight = size_of(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.node), event.attempt)

@@ -14,9 +14,9 @@ from graphengine.engine.events import NodeFailed, NodeFinished, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record, survived
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
 from graphengine.engine.phases import Fallback, Inside, Leaving
-from graphengine.engine.redaction import Guard
+from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.size_limits import MEASURED_STEPS, added, weigh
+from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
 from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import (
     Attempt,
@@ -86,7 +86,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         if run.plan.secret:
             _guard(run, inner, change.ops, event)
         if view.weight or not snapshot.seq % MEASURED_STEPS:
-            change.weight = weigh(run, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
+            change.weight = size_of(run, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
     except BaseException as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         reraise_interrupt(error)
         return _refused(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
@@ -112,13 +112,13 @@ def _note(facts: Node, event: NodeFinished) -> None:
 
 def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinished) -> None:
     """Refuse the clear text of a secret in any field that is not secret."""
-    Guard(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.frame, event.node)}")
+    Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.frame, event.node)}")
 
 
 def _weighed(run: RunState, view: View, item: Decided) -> Decided:
     """Weigh an item's step, unless all its values are small."""
     if view.weight and isinstance(item.data, Item):
-        item.weight = weigh(run, view.weight, item.data.writes, f"node {item.path}")
+        item.weight = size_of(run, view.weight, item.data.writes, f"node {item.path}")
     return item
 
 
@@ -175,17 +175,17 @@ def _refused(
     """Return the step of a result that did not fit, or of a failure whose fallback's value (the result) did not."""
     raised = failure_record(error, path_of(event.frame, event.node), event.attempt)
     if failed is not None:
-        return _misfit(run, frame, failed, raised)
+        return _mismatch(run, frame, failed, raised)
     visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
     refused = (event.answer,) if event.answer else ()
-    misfit = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
-    step = node_failed(run, frame, misfit)
+    mismatch = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
+    step = node_failed(run, frame, mismatch)
     if isinstance(step.data, AttemptEnded):
         step.data.cause = "finished"
     return step
 
 
-def _misfit(run: RunState, frame: Frame, event: NodeFailed, error: FailureRecord) -> Decided:
+def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureRecord) -> Decided:
     """Return the step of the original failure, for a fallback value that does not fit."""
     first = event.error
     text = f"the fallback does not fit: {error.message}; it stood in for {first.kind}: {first.message}"
@@ -238,8 +238,8 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
 
 def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: NodeFailed) -> None:
     """Record which work the next attempt gets: all but what caused the failure, or none if it is to start afresh."""
-    if frame.memos and not (node.retry is not None and node.retry.afresh):
-        facts.keeps, facts.refused = True, event.refused or ()
+    if frame.recorded_results and not (node.retry is not None and node.retry.afresh):
+        facts.keep_results, facts.refused = True, event.refused or ()
 
 
 def node_begun(snapshot: Snapshot, event: NodeBegun) -> Decided:
@@ -255,7 +255,7 @@ def work_done(run: RunState, event: WorkDone) -> Decided:
         value=event.value,
         usage=event.usage or {},
         by=event.by,
-        said=event.said or {},
+        outputs=event.outputs or {},
     )
     weight = added(run, event.size_bytes)
     return Decided(run.snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)

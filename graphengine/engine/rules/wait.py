@@ -37,7 +37,7 @@ from graphengine.state.field import explain
 
 if TYPE_CHECKING:
     from graphengine.engine.events import (
-        Answered,
+        AnswerArrived,
         AnswerRefused,
         MessageCame,
         NodeWaits,
@@ -56,7 +56,7 @@ def node_waits(snapshot: Snapshot, event: NodeWaits) -> Decided:
     return Decided(snapshot.seq + 1, event.now, facts, *event[:5])
 
 
-def answered(run: RunState, event: Answered) -> Decided:
+def answered(run: RunState, event: AnswerArrived) -> Decided:
     """Return the step of an answer: it ends its wait, or is refused."""
     plan, snapshot = run.plan, run.snapshot
     frame = waiting_for(snapshot, event.wait, event.id)
@@ -76,7 +76,7 @@ def answered(run: RunState, event: Answered) -> Decided:
     return _answered(snapshot, frame, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
 
 
-def _decided(run: RunState, frame: Frame, event: Answered) -> Decided:
+def _decided(run: RunState, frame: Frame, event: AnswerArrived) -> Decided:
     """Return the step of a person's decision about an attempt that a crash ended: its result, or that it failed."""
     answer = AnswerRecord(event.value)
     if isinstance(event.value, Mapping) and "result" in event.value:
@@ -164,7 +164,7 @@ def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answere
     return Decided(snapshot.seq + 1, now, facts, frame.id, frame.at, frame.visit, frame.attempt)
 
 
-def _refused(snapshot: Snapshot, event: Answered, message: str, frame: Frame | None = None) -> Decided:
+def _refused(snapshot: Snapshot, event: AnswerArrived, message: str, frame: Frame | None = None) -> Decided:
     facts = Refused(wait=event.wait, answer=event.value, message=message)
     visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ("", "", 0, 0)
     return Decided(snapshot.seq + 1, event.now, facts, *visit)

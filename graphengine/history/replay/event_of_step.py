@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from graphengine.engine import steps
 from graphengine.engine.events import (
-    Answered,
+    AnswerArrived,
     AnswerRefused,
     Begun,
     BranchedOff,
@@ -123,25 +123,27 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Recorded():
             _node_at(plan, snapshot, step)
             done = WorkDone(*visit, step.began, at, facts.key, facts.name, facts.value)
-            return done._replace(usage=facts.usage or None, by=facts.by, said=facts.said)
+            return done._replace(usage=facts.usage or None, by=facts.by, outputs=facts.outputs)
         case steps.Waiting():
             _node_at(plan, snapshot, step)
             return NodeWaits(*visit, step.began, at, facts.waits, facts.usage or None)
         case steps.Answered():
             frame, _ = _node_at(plan, snapshot, step)
             if facts.by == "answer":
-                return Answered(facts.wait, frame.waits[facts.wait].id, at, facts.answer.value)
+                return AnswerArrived(facts.wait, frame.waits[facts.wait].id, at, facts.answer.value)
             return WaitOver(step.frame, facts.wait, at, delivered=facts.by == "message")
         case steps.Refused():
             if facts.key:
                 _node_at(plan, snapshot, step)
                 return AnswerRefused(*visit, at, facts.key, facts.message)
             waited = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any longer
-            return Answered(facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, facts.answer)
+            return AnswerArrived(
+                facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, facts.answer
+            )
         case steps.Message():
             return MessageCame(at, facts.topic, facts.payload)
         case steps.Resumed():
-            rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.company, facts.retries)
+            rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.shared_process, facts.retries)
             return Resumed(at, facts.crashed, *rest)
         case steps.Stopped():
             return StopAsked(at, facts.stop.reason, facts.stop.explanation, facts.error)
@@ -232,7 +234,7 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
             return WaitOver(step.frame, name, step.at)
         if facts.answer is None:
             return SourceEvent(None, [RESULT])
-        return Answered(name, frame.waits[name].id, step.at, facts.answer.value)
+        return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer.value)
     if first is not None and (facts.cause or not isinstance(facts, Node)):
         failed = NodeFailed(*visit, *times, first, facts.usage or None, facts.choice, chance, facts.refused)
         return SourceEvent(failed, [RESULT] if facts.cause == "finished" else ())

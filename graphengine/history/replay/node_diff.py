@@ -1,7 +1,7 @@
 """Whether today's node could have taken a recorded step, and which input it would get today.
 
 A step records what a node was: it ran, or it was a map, a graph or a question. Today's node must be the same. Its input
-is compared by the places from which its parameters were read then (according to the recorded outline) and are read now,
+is compared by the places from which its parameters were read then (in the recorded graph spec) and are read now,
 on the recorded state.
 """
 
@@ -25,7 +25,7 @@ from graphengine.state.selector import Reading
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.engine.outline import NodeOutline
+    from graphengine.engine.graph_spec import NodeSpec
     from graphengine.engine.plan import Call, Plan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
@@ -39,7 +39,7 @@ _RESTORE: Final = "restore it, or accept that runs diverge here"
 
 
 def node_differences(
-    plan: Plan[Any], frame: Frame, step: Step, outline: NodeOutline | None
+    plan: Plan[Any], frame: Frame, step: Step, graph_spec: NodeSpec | None
 ) -> Iterator[StepDifference]:
     """Yield how today's node differs from a step's recorded node, before anything is decided.
 
@@ -47,7 +47,7 @@ def node_differences(
         plan: The plan that the step's frame walks today; it has the step's node.
         frame: The frame, before the step.
         step: The step, of an attempt that ran.
-        outline: The recorded node: its entry in the outline of its graph; None if there is none.
+        graph_spec: The recorded node: its entry in the graph spec of its graph; None if there is none.
     """
     node = plan.nodes[step.node]
     view = view_of(plan, frame)
@@ -83,7 +83,7 @@ def node_differences(
         yield StepDifference("work", not node.asks, bool(node.asks), message, _RESTORE)
     if isinstance(step.data, Waiting) and isinstance(call.body, AskBody):
         yield from _question(call, call.body, view, step, *step.data.waits.values())
-    yield from _inputs(call, view, step, _reads(outline, call.bindings))
+    yield from _inputs(call, view, step, _reads(graph_spec, call.bindings))
 
 
 def _failed(step: Step) -> bool:
@@ -138,15 +138,15 @@ def _question(call: Call, body: AskBody, view: View, step: Step, wait: WaitRecor
         yield StepDifference("wait", was, now, message, _RESTORE)
 
 
-def _reads(outline: NodeOutline | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return where parameters were read from, if the outline has it; older ones do not.
+def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return where parameters were read from, if the graph spec has it; older ones do not.
 
-    For a node that chooses, the outline lists everything that its cases read; only what today's case also takes counts.
+    For a node that chooses, the spec lists everything that its cases read; only what today's case also takes counts.
     """
-    if outline is None or "reads" not in outline:
+    if graph_spec is None or "reads" not in graph_spec:
         return None
-    pairs = [(text.partition("=")[0], text.rpartition("=")[2]) for text in outline["reads"]]
-    if "choices" not in outline:
+    pairs = [(text.partition("=")[0], text.rpartition("=")[2]) for text in graph_spec["reads"]]
+    if "choices" not in graph_spec:
         return dict(pairs)
     return {name: place if (name, place) in pairs else dict(pairs).get(name, place) for name, place in now.items()}
 

@@ -44,7 +44,7 @@ from graphengine.history.replay.step_diff import REASON, StepDifference, plain, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.outline import NodeOutline, Outline
+    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Decided, Step
@@ -152,9 +152,9 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
         StoreCorrupt: The steps do not fold.
     """
     plan: Plan[Any] = compiled(graph)
-    steps, outlines = (run.steps, run.outlines) if isinstance(run, Exported) else (run, {})
+    steps, graph_specs = (run.steps, run.graph_specs) if isinstance(run, Exported) else (run, {})
     marked = frozenset(key for step in steps for key in marks_in(step))
-    replayer = _Replayer(plan, outlines, marked, marked & frozenset(_keys(plan)))
+    replayer = _Replayer(plan, graph_specs, marked, marked & frozenset(_keys(plan)))
     for recorded in steps:
         step = encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
         if isinstance(step.data, Started) and step.data.graph != plan.graph:
@@ -189,7 +189,7 @@ class _Replayer:
     """
 
     plan: Plan[Any]
-    outlines: Mapping[str, Outline]
+    graph_specs: Mapping[str, GraphSpec]
     marked: frozenset[str]
     keys: frozenset[str]
     snapshot: Snapshot = field(default_factory=Snapshot)
@@ -233,8 +233,8 @@ class _Replayer:
             return self.version
         if fingerprint == self.plan.fingerprint:
             return self.plan.version
-        outline = self.outlines.get(fingerprint)
-        return self.version if outline is None else outline.get("version", self.version)
+        graph_spec = self.graph_specs.get(fingerprint)
+        return self.version if graph_spec is None else graph_spec.get("version", self.version)
 
     def fold(self, step: Step) -> None:
         """Fold the recorded step, with the marks that only today's graph keeps.
@@ -255,23 +255,23 @@ class _Replayer:
             return
         frame, plan = walked(self.plan, self.snapshot, step)
         node_of(plan, step)
-        yield from node_differences(plan, frame, step, self._outline_of(frame, step.node))
+        yield from node_differences(plan, frame, step, self._graph_spec_of(frame, step.node))
 
-    def _outline_of(self, frame: Frame, node: str) -> NodeOutline | None:
-        """Return the recorded outline of a node."""
-        outline = self._graph_of(frame)
-        if outline is None:
+    def _graph_spec_of(self, frame: Frame, node: str) -> NodeSpec | None:
+        """Return the recorded graph spec of a node."""
+        graph_spec = self._graph_of(frame)
+        if graph_spec is None:
             return None
-        found = next((each for each in outline.get("nodes", ()) if each["name"] == node), None)
+        found = next((each for each in graph_spec.get("nodes", ()) if each["name"] == node), None)
         return found if found is None or "reads" in found else {**found, "reads": []}
 
-    def _graph_of(self, frame: Frame) -> Outline | None:
-        """Return the recorded outline of the graph that a frame walks."""
+    def _graph_of(self, frame: Frame) -> GraphSpec | None:
+        """Return the recorded spec of the graph that a frame walks."""
         sub = frame.sub
         if sub is None or sub.up is None:
-            return self.outlines.get(self.snapshot.fingerprint)
-        around = self._outline_of(sub.up, sub.up.at)
-        graphs: Mapping[str, Outline] = around.get("graphs", {}) if around is not None else {}
+            return self.graph_specs.get(self.snapshot.fingerprint)
+        around = self._graph_spec_of(sub.up, sub.up.at)
+        graphs: Mapping[str, GraphSpec] = around.get("graphs", {}) if around is not None else {}
         return graphs.get(sub.up.choice)
 
     def _decided(self, step: Step) -> Iterator[StepDifference]:

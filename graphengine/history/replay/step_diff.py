@@ -73,7 +73,7 @@ def step_differences(step: Step, made: Step, keys: Collection[str], *, exact: bo
         step: The recorded one.
         made: Today's.
         keys: The keys of the marks that both graphs keep.
-        exact: Whether the graph's outline is the recorded one, so that these marks must be the same.
+        exact: Whether the graph's spec is the recorded one, so that these marks must be the same.
     """
     if (step.kind, step.frame, step.node) != (made.kind, made.frame, made.node):
         yield _other_kind(step, made)
@@ -142,8 +142,8 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
     error, recorded = failure_of(made), failure_of(step)
     was = {"kind": step.kind, **_ending(step)}
     now = {"kind": made.kind, **_ending(made)}
-    is_misfit = error is not None and error.kind in _MISFITS
-    if step.kind in ("node", "item", "joined") and error is not None and is_misfit and recorded is None:
+    is_mismatch = error is not None and error.kind in _MISFITS
+    if step.kind in ("node", "item", "joined") and error is not None and is_mismatch and recorded is None:
         message = f"today's types reject what it wrote: {error.message}"
         return _one("update", plain(step.update) or was, now, message)
     what = "retry" if recorded is not None else "outcome"

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from pydantic_core import to_json
 
 from graphengine.engine.steps import failure_of, outcome_of, without_items
-from graphengine.history.load import diff, outline_of
+from graphengine.history.load import diff, graph_spec_of
 from graphengine.render.amounts import paid, took
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, fit, measure, number
 from graphengine.render.drawing import LEGEND_LINES, TIMES, drawing_of, signs_of
@@ -28,7 +28,7 @@ from graphengine.render.words import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.history.load import RunDiff, Side
     from graphengine.render.charts.canvas import Chart
@@ -61,12 +61,12 @@ class Pair:
 
     Attributes:
         diff: Where they diverge, and how they differ.
-        outlines: The outline of each run's graph.
+        graph_specs: The graph spec of each run's graph.
         steps: All steps of each.
     """
 
     diff: RunDiff
-    outlines: tuple[Outline, Outline]
+    graph_specs: tuple[GraphSpec, GraphSpec]
     steps: tuple[Sequence[Step], Sequence[Step]]
 
 
@@ -92,7 +92,7 @@ async def pair_of(store: RunStore, first: str, second: str) -> Pair:
             repair="draw each by itself; `graphengine diff` compares their states",
         )
     found = await diff(store, first, second)
-    one, other = [await outline_of(store, info.fingerprint) or {} for info in infos]
+    one, other = [await graph_spec_of(store, info.fingerprint) or {} for info in infos]
     return Pair(found, (one, other), (await store.steps(first), await store.steps(second)))
 
 
@@ -109,13 +109,13 @@ def comparison(pair: Pair) -> Chart:
     partings = {
         name: step for name, side in zip(_NAMES, sides, strict=True) for step in side.path if step.seq == side.parts_at
     }
-    if pair.outlines[0] == pair.outlines[1]:
-        drawings = [_parted(_both(pair.outlines[0], *pair.steps), partings)]
+    if pair.graph_specs[0] == pair.graph_specs[1]:
+        drawings = [_parted(_both(pair.graph_specs[0], *pair.steps), partings)]
     else:  # the graph changed between them
-        both = zip(_NAMES, pair.outlines, pair.steps, strict=True)
+        both = zip(_NAMES, pair.graph_specs, pair.steps, strict=True)
         drawings = [
-            _parted(drawing_of(outline, steps, detail="brief"), {name: partings[name]} if name in partings else {})
-            for name, outline, steps in both
+            _parted(drawing_of(graph_spec, steps, detail="brief"), {name: partings[name]} if name in partings else {})
+            for name, graph_spec, steps in both
         ]
     pictures = [_picture(drawing) for drawing in drawings]
     wide = sum(width for _, width, _ in pictures) + _GAP * (len(pictures) - 1)
@@ -233,13 +233,13 @@ def _short(value: JsonValue) -> str:
     return one_line(to_json(value)[:_VALUE_BYTES].decode("utf-8", "ignore"))
 
 
-def _both(outline: Outline, first: Sequence[Step], second: Sequence[Step]) -> Drawing:
+def _both(graph_spec: GraphSpec, first: Sequence[Step], second: Sequence[Step]) -> Drawing:
     """Draw two runs of one graph on it, in brief.
 
     A part that both visited equally often looks as on the picture of one run. Where they differ, it has the counts
     of both, or that of the only one.
     """
-    plain, one, two = (drawing_of(outline, steps, detail="brief") for steps in (None, first, second))
+    plain, one, two = (drawing_of(graph_spec, steps, detail="brief") for steps in (None, first, second))
     return replace(
         one,
         boxes=tuple(_part(*each) for each in zip(plain.boxes, one.boxes, two.boxes, strict=True)),

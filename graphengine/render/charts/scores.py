@@ -1,7 +1,7 @@
 """Numbers of a run over its iterations: a small line chart for each path, with the thresholds of the conditions.
 
 The paths are those that the user names, or those that the graph's conditions compare with a number or watch for a
-plateau, according to the outline. If a plateau is of a function's value, the run's marks have it; no code is called.
+plateau, according to the graph spec. If a plateau is of a function's value, the run's marks have it; no code is called.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from graphengine.state.path import did_you_mean, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry, Place, Track
@@ -119,11 +119,11 @@ class Series:
     samples: list[Sample] = field(default_factory=list)
 
 
-def scores(outline: Outline, steps: Sequence[Step], path: str = "", column: float = 0.0) -> Chart:
+def scores(graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column: float = 0.0) -> Chart:
     """Draw how numbers of the state changed from step to step that wrote them.
 
     Args:
-        outline: The graph's outline, from its plan or from a store.
+        graph_spec: The graph's spec, from its plan or from a store.
         steps: All steps of the run from seq 1 on, including those of its parents.
         path: The path of a number, as `history[-1].score`, or `article/score` in the graph that is the node `article`.
             "" draws those that conditions compare with a number or watch for a plateau.
@@ -133,7 +133,7 @@ def scores(outline: Outline, steps: Sequence[Step], path: str = "", column: floa
     Raises:
         RenderError: The path is invalid, no condition reads a number, the steps form no run, or none wrote a number.
     """
-    watched = watched_of(outline, path)
+    watched = watched_of(graph_spec, path)
     snapshot, found = series_of(steps, watched)
     panels = [(one, mine) for one in watched if (mine := [series for series in found if series.watched == one])]
     canvas, plot = Canvas(), max(100.0, column - _LEFT - _LABELS) if column else _PLOT
@@ -263,18 +263,18 @@ def _marks_of(values: Sequence[float]) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def watched_of(outline: Outline, path: str = "") -> list[Watched]:
+def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
     """Return what to draw.
 
     Args:
-        outline: The graph's outline.
+        graph_spec: The graph's spec.
         path: A path of the state, or of a nested graph's state after that graph's node: `article/score`. "" for those
             of the conditions.
 
     Raises:
         RenderError: The path is invalid, or names no field; or no condition has a number to draw.
     """
-    scopes = scopes_of(outline)
+    scopes = scopes_of(graph_spec)
     found = _conditions(scopes)
     if path:
         place, text = _placed(scopes, path)

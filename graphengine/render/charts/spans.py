@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.history.visit_tree import Entry, Nested, Turn, Visit, Wait
+    from graphengine.history.visit_tree import Entry, Milestone, Nested, Visit, Wait
     from graphengine.history.visits import Visits
 
 What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside", "begun"]
@@ -180,7 +180,7 @@ def _stays(visit: Visit) -> Iterator[tuple[What, str, Wait | Nested]]:
         yield "inside", f"a map over {nested.count} items" if is_map else f"a graph, visit {visit.number}", nested
 
 
-def _why(turn: Turn) -> str:
+def _why(turn: Milestone) -> str:
     """Return why a run was not driven before a turn."""
     if turn.kind == "branched" or turn.crashed:
         return "branched off" if turn.kind == "branched" else "interrupted"

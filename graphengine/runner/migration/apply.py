@@ -1,8 +1,8 @@
 """Migrations: what `Graph(version=…, migrate=…)` does to a run that was recorded under an older version.
 
-Each graph that a run is in, the outermost and those inside it, has its own version in the recorded outline, and its own
-chain of migrations from there to today's version. Nothing here changes the run: the calling resume or branch records
-the result.
+Each graph that a run is in, the outermost and those inside it, has its own version in the recorded graph spec, and its
+own chain of migrations from there to today's version. Nothing here changes the run: the calling resume or branch
+records the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.outline import Outline
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift
@@ -26,7 +26,7 @@ from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.outline import EdgeOutline, NodeOutline
+    from graphengine.engine.graph_spec import EdgeSpec, NodeSpec
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.graph.options import Migration
@@ -46,14 +46,14 @@ class Walked:
         version: The version it was recorded under.
         steps: The migrations from that version on, with the version that each starts from.
         names: The nodes that were renamed since, old to new.
-        outline: The recorded outline; empty if it is not known.
+        graph_spec: The recorded graph spec; empty if it is not known.
     """
 
     plan: Plan[Any]
     version: int
     steps: Sequence[tuple[int, Migration]] = ()
     names: Mapping[str, str] = field(default_factory=dict)
-    outline: Outline = field(default_factory=Outline)
+    graph_spec: GraphSpec = field(default_factory=GraphSpec)
 
     def place(self, node: str) -> tuple[str, bool]:
         """Return the node of today for a frame at a recorded node, and whether a migration moved the frame there."""
@@ -66,7 +66,7 @@ class Walked:
         return node, moved
 
 
-def walked(plan: Plan[Any], snapshot: Snapshot, outline: Outline) -> dict[str, Walked]:
+def walked(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
     """Return the graphs that a run is in, by the frame that walks each, without those that no longer exist.
 
     Raises:
@@ -75,7 +75,7 @@ def walked(plan: Plan[Any], snapshot: Snapshot, outline: Outline) -> dict[str, W
     found: dict[str, Walked] = {}
     for frame in snapshot.frames.values():
         if frame.up is None:
-            found[frame.id] = _walked(plan, outline, snapshot, plan.graph)
+            found[frame.id] = _walked(plan, graph_spec, snapshot, plan.graph)
         elif frame.kind == "sub":
             around = found.get(_graph_of(frame.up))
             here = None if around is None else _inside(around, frame.up)
@@ -88,7 +88,7 @@ def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) 
     """Return what migrations do to positions (`renamed` and `pauses`); see `graphengine.engine.graph_migration`."""
     shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
-    pauses = [_path(plan, root.outline, path.split("/")) for path in snapshot.pause]
+    pauses = [_path(plan, root.graph_spec, path.split("/")) for path in snapshot.pause]
     if pauses != list(snapshot.pause):
         shift.pauses = pauses
     return shift
@@ -116,16 +116,16 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
     return found
 
 
-def in_new_names(plan: Plan[Any], outline: Outline) -> Outline:
-    """Return a recorded outline with its nodes renamed by migrations, including those of graphs inside it."""
-    steps = _steps(plan, outline)
+def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
+    """Return a recorded graph spec with its nodes renamed by migrations, including those of graphs inside it."""
+    steps = _steps(plan, graph_spec)
 
     def now(name: str) -> str:
         return _renamed(steps, name)
 
-    nodes: list[NodeOutline] = []
-    for node in outline.get("nodes", ()):
-        new: NodeOutline = {**node, "name": now(node["name"])}
+    nodes: list[NodeSpec] = []
+    for node in graph_spec.get("nodes", ()):
+        new: NodeSpec = {**node, "name": now(node["name"])}
         if new["name"] != node["name"]:
             new["was"] = node["name"]
         today = plan.nodes.get(new["name"])
@@ -134,8 +134,8 @@ def in_new_names(plan: Plan[Any], outline: Outline) -> Outline:
             if inner is not None:
                 new["graphs"] = {**new.get("graphs", {}), choice: in_new_names(inner, graph)}
         nodes.append(new)
-    edges = [_edge_in(edge, now) for edge in outline.get("ways", ())]
-    return {**outline, "nodes": nodes, "ways": edges} if outline else outline
+    edges = [_edge_in(edge, now) for edge in graph_spec.get("ways", ())]
+    return {**graph_spec, "nodes": nodes, "ways": edges} if graph_spec else graph_spec
 
 
 def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
@@ -146,9 +146,9 @@ def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
         return None
 
 
-def _edge_in(edge: EdgeOutline, now: Callable[[str], str]) -> EdgeOutline:
-    """Return an edge of an outline, with renamed nodes."""
-    made: EdgeOutline = {**edge, "from": now(edge["from"])}
+def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
+    """Return an edge of a graph spec, with renamed nodes."""
+    made: EdgeSpec = {**edge, "from": now(edge["from"])}
     if "to" in edge:
         made["to"] = now(edge["to"])
     if "join" in edge:
@@ -235,8 +235,8 @@ def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Seque
     )
 
 
-def _walked(plan: Plan[Any], outline: Outline, snapshot: Snapshot, path: str) -> Walked:
-    version: int = outline.get("version", plan.version)
+def _walked(plan: Plan[Any], graph_spec: GraphSpec, snapshot: Snapshot, path: str) -> Walked:
+    version: int = graph_spec.get("version", plan.version)
     where = f"run {snapshot.run_id} at step {snapshot.seq}, graph {path}"
     if version > plan.version:
         raise GraphChanged(
@@ -255,10 +255,10 @@ def _walked(plan: Plan[Any], outline: Outline, snapshot: Snapshot, path: str) ->
                 repair=f"add migrate={{{older}: f}}, or {older}: Migration() if nothing has to change",
             )
         steps.append((older, plan.migrate[older]))
-    graph = Walked(plan, version, steps, {}, outline)
-    nodes = [node["name"] for node in outline.get("nodes", ())]
+    graph = Walked(plan, version, steps, {}, graph_spec)
+    nodes = [node["name"] for node in graph_spec.get("nodes", ())]
     names = {node: _renamed(graph.steps, node) for node in nodes}
-    return Walked(plan, version, steps, {old: new for old, new in names.items() if old != new}, outline)
+    return Walked(plan, version, steps, {old: new for old, new in names.items() if old != new}, graph_spec)
 
 
 def _renamed(steps: Sequence[tuple[int, Migration]], node: str) -> str:
@@ -272,38 +272,38 @@ def _graph_of(frame: Frame) -> str:
     return frame.sub.id if frame.sub is not None else ROOT
 
 
-def _inside(around: Walked, up: Frame) -> tuple[Plan[Any], Outline] | None:
-    """Return the graph at a frame's node, today's plan and its recorded outline; None if there is none today."""
+def _inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
+    """Return the graph at a frame's node, today's plan and its recorded graph spec; None if there is none today."""
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
     graph = _chosen(node, up.choice)
-    outline: Outline = _graphs_at(around.outline, up.at).get(up.choice, {})
-    return None if graph is None else (graph, outline)
+    graph_spec: GraphSpec = _graphs_at(around.graph_spec, up.at).get(up.choice, {})
+    return None if graph is None else (graph, graph_spec)
 
 
-def _steps(plan: Plan[Any], outline: Outline) -> list[tuple[int, Migration]]:
+def _steps(plan: Plan[Any], graph_spec: GraphSpec) -> list[tuple[int, Migration]]:
     """Return the existing migrations from a recorded version on."""
-    version: int = outline.get("version", plan.version)
+    version: int = graph_spec.get("version", plan.version)
     return [(older, plan.migrate[older]) for older in range(version, plan.version) if older in plan.migrate]
 
 
-def _graphs_at(outline: Outline, name: str) -> Mapping[str, Outline]:
-    """Return the outlines of the graphs of a node, by choice."""
-    for node in outline.get("nodes", ()):
+def _graphs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
+    """Return the specs of the graphs of a node, by choice."""
+    for node in graph_spec.get("nodes", ()):
         if node["name"] == name:
             return node.get("graphs", {})
     return {}
 
 
-def _path(plan: Plan[Any], outline: Outline, parts: Sequence[str]) -> str:
+def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
     """Return a node's path with today's names."""
-    steps = _steps(plan, outline)
+    steps = _steps(plan, graph_spec)
     new = _renamed(steps, parts[0])
     if len(parts) == 1:
         return new
     node = plan.nodes.get(new)
     calls = () if node is None else (node.call, *node.choices.values())
     graph = next((call.graph for call in calls if call is not None and call.graph is not None), None)
-    inner: Outline = next(iter(_graphs_at(outline, parts[0]).values()), Outline())
+    inner: GraphSpec = next(iter(_graphs_at(graph_spec, parts[0]).values()), GraphSpec())
     return f"{new}/{'/'.join(parts[1:]) if graph is None else _path(graph, inner, parts[1:])}"
 
 

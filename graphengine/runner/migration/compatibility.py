@@ -2,7 +2,7 @@
 
 The changes that migrations and new defaults make are tried on a copy of the snapshot; then every frame of the copy is
 checked against today's graph by `graphengine.runner.migration.positions`. The run itself is not changed here: the
-result is a `Refit` to record, or a list of misfits that keep the run from continuing.
+result is a `GraphFit` to record, or a list of mismatches that keep the run from continuing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from graphengine.engine.steps import Shift, path_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphChanged, InputError, InvalidUpdate, NoChoice
 from graphengine.runner.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
-from graphengine.runner.migration.outline_diff import differences
-from graphengine.runner.migration.positions import Misfit, asks_anew, migration_hint, place_misfits
+from graphengine.runner.migration.graph_spec_diff import differences
+from graphengine.runner.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.state.field import explain
 from graphengine.state.secret import HIDDEN
 from graphengine.state.view import View
@@ -29,7 +29,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.state.json_values import JsonValue, Op
@@ -40,27 +40,27 @@ _SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Refit:
+class GraphFit:
     """The changes that a resume must record so that a run can continue under a changed graph.
 
     Attributes:
         shift: The changes, as steps record them.
         after: The snapshot after the changes; None if the graph is the same.
-        misfits: The reasons why it cannot continue.
+        mismatches: The reasons why it cannot continue.
     """
 
     shift: Shift = field(default_factory=Shift)
     after: Snapshot | None = None
-    misfits: Sequence[Misfit] = ()
+    mismatches: Sequence[Mismatch] = ()
 
 
-def refit(plan: Plan[Any], snapshot: Snapshot, outline: Outline | None) -> Refit:
+def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> GraphFit:
     """Return the changes with which a run continues under this plan; none if the graph is the same.
 
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot; it is not changed.
-        outline: The recorded outline of its graph.
+        graph_spec: The recorded graph spec of its graph.
 
     Raises:
         GraphChanged: The run is of another graph, of a newer version, or a migration is missing.
@@ -69,8 +69,8 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Outline | None) -> Refit
     """
     check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
-        return Refit()
-    graphs = walked(plan, snapshot, outline or {})
+        return GraphFit()
+    graphs = walked(plan, snapshot, graph_spec or {})
     there = copy_of(snapshot)
     shift = shift_of(plan, snapshot, graphs)
     apply_shift(there, shift)
@@ -81,35 +81,37 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Outline | None) -> Refit
         shift.moved = moves
         apply_shift(there, Shift(moved=known))
     today = {renamed[key]: graph for key, graph in graphs.items()}
-    ops, misfits = _states(plan, there, today)
+    ops, mismatches = _states(plan, there, today)
     for frame in there.frames.values():
         around = today.get(frame.sub.id if frame.sub is not None else ROOT)
-        misfits += place_misfits(plan, frame, around.version if around is not None else plan.version)
-    if not misfits:
+        mismatches += place_mismatches(plan, frame, around.version if around is not None else plan.version)
+    if not mismatches:
         asks = [frame.id for frame in there.frames.values() if asks_anew(plan_of(plan, frame), frame)]
         if asks:
             shift.asks = asks
             apply_shift(there, Shift(asks=asks))
-    shift.refit = ops
-    shift.changes = differences(in_new_names(plan, outline or {}), plan.outline)
-    return Refit(shift, there, list(dict.fromkeys(misfits)))
+    shift.field_changes = ops
+    shift.changes = differences(in_new_names(plan, graph_spec or {}), plan.graph_spec)
+    return GraphFit(shift, there, list(dict.fromkeys(mismatches)))
 
 
-def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit) -> GraphChanged:
+def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> GraphChanged:
     """Return the error that explains why a run cannot continue under a changed graph.
 
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot.
-        found: The refit, with its misfits.
+        found: The field_changes, with its mismatches.
     """
     lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
-    lines += ["  what does not fit:", *(f"    {misfit.text}" for misfit in found.misfits)]
+    lines += ["  what does not fit:", *(f"    {mismatch.text}" for mismatch in found.mismatches)]
     if found.shift.changes:
         lines += ["  what changed:", *(f"    {line}" for line in found.shift.changes)]
-    back = ", ".join(dict.fromkeys(misfit.back for misfit in found.misfits if misfit.back))
-    migrations = list(dict.fromkeys(misfit.migration for misfit in found.misfits if misfit.migration))
-    given = list(dict.fromkeys(f"give {misfit.default!r} a default" for misfit in found.misfits if misfit.default))
+    back = ", ".join(dict.fromkeys(mismatch.back for mismatch in found.mismatches if mismatch.back))
+    migrations = list(dict.fromkeys(mismatch.migration for mismatch in found.mismatches if mismatch.migration))
+    given = list(
+        dict.fromkeys(f"give {mismatch.default!r} a default" for mismatch in found.mismatches if mismatch.default)
+    )
     repairs = [f"put back {back}"] if back else []
     repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
     repairs += [f"or migrate the run: {', or '.join(migrations[:2])}"] if migrations else []
@@ -162,39 +164,39 @@ def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 def _states(
     plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked]
-) -> tuple[dict[str, Sequence[Op]], list[Misfit]]:
-    """Change the fields of every graph that the run is in, on the copy; return the operations and the misfits.
+) -> tuple[dict[str, Sequence[Op]], list[Mismatch]]:
+    """Change the fields of every graph that the run is in, on the copy; return the operations and the mismatches.
 
     Raises:
         MigrationFailed.
     """
     ops: dict[str, Sequence[Op]] = {}
-    misfits: list[Misfit] = []
+    mismatches: list[Mismatch] = []
     for key, graph in graphs.items():
         frame = there.frames.get(key)
         if frame is None or plan_at(plan, frame) is not graph.plan:
             continue
-        was = graph.outline.get("graph", graph.plan.graph)
+        was = graph.graph_spec.get("graph", graph.plan.graph)
         if was != graph.plan.graph:
             path = key.rstrip("/")
             text = f"the run is inside graph {was!r} at {path}, and that is graph {graph.plan.graph!r} now"
-            misfits.append(Misfit(text, f"graph {was!r} at {path}"))
+            mismatches.append(Mismatch(text, f"graph {was!r} at {path}"))
             continue
         where = f"run {there.run_id} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
         values = state_of(graph, frame.values, where)
         done = _operations(frame.values, values)
-        apply_shift(there, Shift(refit={key: done}))
+        apply_shift(there, Shift(field_changes={key: done}))
         more, problems = _fields(graph.plan, frame)
         if problems and done:
             raise does_not_fit(graph, values, [problem.text for problem in problems], where)
-        apply_shift(there, Shift(refit={key: more}))
+        apply_shift(there, Shift(field_changes={key: more}))
         prefix = path_of(key, "")
         hint = migration_hint(graph.plan, graph.version, "f")
         suffix = f" (in the graph at {prefix})" if prefix else ""
-        misfits += [problem._replace(text=problem.text + suffix, migration=hint) for problem in problems]
+        mismatches += [problem._replace(text=problem.text + suffix, migration=hint) for problem in problems]
         if done or more:
             ops[key] = [*done, *more]
-    return ops, misfits
+    return ops, mismatches
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
@@ -207,10 +209,10 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
     return [*changed, *(("drop", name) for name in before if name not in after)]
 
 
-def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Misfit]]:
-    """Return defaults for new fields, and misfits for recorded values that no longer fit their field's type."""
+def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Mismatch]]:
+    """Return defaults for new fields, and mismatches for recorded values that no longer fit their field's type."""
     ops: list[Op] = []
-    problems: list[Misfit] = []
+    problems: list[Mismatch] = []
     view = View(plan.state, frame)
     typed: dict[str, Any] = {}
     for name, kind in plan.state.fields.items():
@@ -220,18 +222,18 @@ def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Misfit]]:
                 continue
             default = kind.info.get_default(call_default_factory=True, validated_data=typed)
             if default is PydanticUndefined:
-                problems.append(Misfit(f"field {name!r} is new and has no default", default=name))
+                problems.append(Mismatch(f"field {name!r} is new and has no default", default=name))
                 continue
             record, typed[name] = kind.record(default, view)
             ops.append(("set", name, record))
         except InvalidUpdate as error:
             held = HIDDEN if kind.secret else repr(frame.values.get(name))
             text = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
-            problems.append(Misfit(text, f"the type of {name!r}"))
+            problems.append(Mismatch(text, f"the type of {name!r}"))
     if plan.state.whole and not problems:
         try:
             plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
         except ValidationError as error:
             reason = explain(error, hide=bool(plan.state.secrets))
-            problems.append(Misfit(f"the state as a whole: {reason}", "the validators of the state"))
+            problems.append(Mismatch(f"the state as a whole: {reason}", "the validators of the state"))
     return ops, problems

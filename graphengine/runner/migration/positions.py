@@ -50,7 +50,7 @@ _BARE: Final = ("set", "put", "grow", "item", "raw")
 _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that runs nothing"}
 
 
-class Misfit(NamedTuple):
+class Mismatch(NamedTuple):
     """A reason why a run cannot be resumed, and its repairs.
 
     Attributes:
@@ -66,8 +66,8 @@ class Misfit(NamedTuple):
     default: str = ""
 
 
-def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
-    """Return the misfits of a frame's position in today's graph.
+def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismatch]:
+    """Return the mismatches of a frame's position in today's graph.
 
     Args:
         plan: The run's plan.
@@ -83,7 +83,7 @@ def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
         if frame is not sub:
             return []  # reported once, for the graph's own frame
         hint = f"Migration(moved={{{up.at!r}: 'the node to continue at'}})" if up is not None else ""
-        return [Misfit(f"the run is inside a graph at {path}, which is no longer one", f"the graph at {path}", hint)]
+        return [Mismatch(f"the run is inside a graph at {path}, which is no longer one", f"the graph at {path}", hint)]
     hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to continue at'}})")
     found = list(_at_node(inner, frame, version, hint))
     if isinstance(frame.phase, Ended):
@@ -119,14 +119,14 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
     return False
 
 
-def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Misfit]:
+def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Mismatch]:
     """Check that the node exists, and still has what the frame is in the middle of."""
     path = path_of(frame.id, frame.at)
     phase = frame.phase
     if isinstance(phase, Ended):
         return
     if frame.at not in (START, *plan.nodes):
-        yield Misfit(
+        yield Mismatch(
             f"the run is at node {path!r} (visit {frame.visit}, {_doing(frame)}), which the graph no longer has",
             f"node {path!r}",
             f"{hint}, or {version}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
@@ -135,7 +135,7 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
     if isinstance(phase, Forked) and not _has_fork(plan, frame, phase):
         arms = ", ".join(key.rsplit("~", 1)[-1] for key in phase.arms)
         text = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is in progress, no longer exists"
-        yield Misfit(text, f"the fork at {path}", hint)
+        yield Mismatch(text, f"the fork at {path}", hint)
     if frame.at == START:
         return
     node = plan.nodes[frame.at]
@@ -143,11 +143,11 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
         names = sorted({*phase.fields, *phase.items})
         if node.each is None or sorted(name for name, _, _ in node.each.sources) != names:
             text = f"the map at {path} over {', '.join(names)}, which is in progress, no longer exists"
-            yield Misfit(text, f"each= of {path}", hint)
+            yield Mismatch(text, f"each= of {path}", hint)
     elif isinstance(phase, Inside) and frame.kind != "item" and node.each is not None:
-        yield Misfit(f"the run is inside the graph at {path}, which is a map now", f"node {path!r}", hint)
+        yield Mismatch(f"the run is inside the graph at {path}, which is a map now", f"node {path!r}", hint)
     elif isinstance(phase, Fallback) and (node.fallback is None or node.fallback.call is None):
-        yield Misfit(
+        yield Mismatch(
             f"the fallback of {path} is in progress, and it has no function to run now", f"fallback= of {path}", hint
         )
 
@@ -179,7 +179,7 @@ def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
     )
 
 
-def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
+def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
     """Check that the node is in the arms that the frame is in, and in no others."""
     if frame.at == START or frame.kind == "item":
         return
@@ -192,10 +192,10 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
     declared_in = {arm for arm, nodes in _arms(plan).items() if frame.at in nodes}
     for source, target, join in sorted(is_in - declared_in):
         text = f"the run is at {path} in the arm to {target} of the fork at {source}, which no longer leads there"
-        yield Misfit(f"{text} before the join {join}", f"the edges to {path} in that arm", hint)
+        yield Mismatch(f"{text} before the join {join}", f"the edges to {path} in that arm", hint)
     for source, target, _ in sorted(declared_in - is_in):
         text = f"the run is at {path}, which is in the arm to {target} of the fork at {source} now"
-        yield Misfit(f"{text}, and the run is not forked there", f"{path} before or after that fork", hint)
+        yield Mismatch(f"{text}, and the run is not forked there", f"{path} before or after that fork", hint)
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
@@ -212,7 +212,7 @@ def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
     }
 
 
-def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
+def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
     """Check that the updates of an arm or of items can still be combined, and that items can still be read."""
     path = path_of(frame.id, frame.at)
     if frame.kind == "arm":
@@ -230,7 +230,7 @@ def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
         )
 
 
-def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str) -> Iterator[Misfit]:
+def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str) -> Iterator[Mismatch]:
     reported: set[str] = set()
     for op in ops:
         name = op[1]
@@ -239,24 +239,28 @@ def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str
             continue
         if field is None:
             reported.add(name)
-            yield Misfit(f"{who} wrote field {name!r}, which no longer exists", f"field {name!r}", hint)
+            yield Mismatch(f"{who} wrote field {name!r}, which no longer exists", f"field {name!r}", hint)
             continue
         if op[0] not in (_BARE if field.reducer is None else _WRITTEN[field.operation]):
             reported.add(name)
             reducer = getattr(field.reducer, "__name__", "none")
-            yield Misfit(f"{who} wrote {op[0]} to field {name!r}, whose reducer is {reducer} now", "the reducer", hint)
+            yield Mismatch(
+                f"{who} wrote {op[0]} to field {name!r}, whose reducer is {reducer} now", "the reducer", hint
+            )
             continue
         try:
             field.parts([op], view) if op[0] in ("item", "raw") else field.again(op, view)
         except (GraphEngineError, ValueError, TypeError) as error:
             reported.add(name)
             why = error.message if isinstance(error, InvalidUpdate) else " ".join(str(error).split())
-            yield Misfit(f"{who} wrote {op[-1]!r:.100} to field {name!r}, which does not fit: {why}", "its type", hint)
+            yield Mismatch(
+                f"{who} wrote {op[-1]!r:.100} to field {name!r}, which does not fit: {why}", "its type", hint
+            )
 
 
 def _items(
     node: NodePlan, frame: Frame, items: Mapping[str, Sequence[JsonValue]], path: str, hint: str
-) -> Iterator[Misfit]:
+) -> Iterator[Mismatch]:
     state = node.each.state if node.each is not None else None
     for name, values in items.items() if state is not None else ():
         for value in values:
@@ -265,11 +269,11 @@ def _items(
                 View(state, held).get(name)  # type: ignore[arg-type]
             except (InvalidUpdate, KeyError) as error:
                 why = error.message if isinstance(error, InvalidUpdate) else f"unknown item {error}"
-                yield Misfit(f"item {name} {value!r:.100} of the map at {path} does not fit: {why}", "its type", hint)
+                yield Mismatch(f"item {name} {value!r:.100} of the map at {path} does not fit: {why}", "its type", hint)
                 return
 
 
-def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
+def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
     """Check that the node of each wait can still take its answer."""
     path = path_of(frame.id, frame.at)
     for name, facts in frame.waits.items():
@@ -278,15 +282,15 @@ def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
         try:
             body = plan.nodes[frame.at].chosen(facts.choice).body
         except NoChoice as error:
-            yield Misfit(f"the run waits for an answer to {name}, and {error.message}", f"that case of {path}", hint)
+            yield Mismatch(f"the run waits for an answer to {name}, and {error.message}", f"that case of {path}", hint)
             continue
         if not facts.key and facts.kind == "ask" and body.kind != "ask":
             text = f"the run waits for an answer to {name}, which is no longer a question"
-            yield Misfit(text, f"the question at {path}", hint)
+            yield Mismatch(text, f"the question at {path}", hint)
         elif facts.key and (body.kind not in ("function", "agent") or _is_map(plan, frame)):
             kind = "a map" if _is_map(plan, frame) else _KINDS[body.kind]
             text = f"the run waits inside {path} for {facts.question!r}, and that node is {kind} now"
-            yield Misfit(text, f"what {path} was", hint)
+            yield Mismatch(text, f"what {path} was", hint)
 
 
 def _is_map(plan: Plan[Any], frame: Frame) -> bool:

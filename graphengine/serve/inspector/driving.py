@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.api.graph import Graph
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Step
@@ -111,7 +111,7 @@ class Driver:
         """The fingerprints of the graphs, by name; their pictures can be drawn before they have a run."""
         plans = [each.graph.compile() for each in self.drives.graphs.values()]
         for plan in plans:
-            self._books.know(plan.fingerprint, plan.outline)
+            self._books.know(plan.fingerprint, plan.graph_spec)
         return {plan.graph: plan.fingerprint for plan in plans}
 
     @property
@@ -317,9 +317,9 @@ class _Unkept:
     async def close(self) -> None:
         """Do nothing."""
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
         """Keep the step, and end the run before anything of it runs."""
-        del info, outline
+        del info, graph_spec
         self._step = steps[0]
         raise _NotKept
 

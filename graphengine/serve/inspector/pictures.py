@@ -20,7 +20,7 @@ from graphengine.render.scopes import path_at, scopes_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.history.visit_tree import Place
     from graphengine.render.parts import Box, Detail
     from graphengine.render.scopes import Scope, Spot
@@ -31,14 +31,14 @@ _KEPT: Final = 8
 
 @dataclass(frozen=True, eq=False)
 class GraphLayout:
-    """The graphs of an outline, with a number for each of their nodes and edges."""
+    """The graphs of a graph spec, with a number for each of their nodes and edges."""
 
-    outline: Outline
+    graph_spec: GraphSpec
 
     @cached_property
     def scopes(self) -> Mapping[Place, Scope]:
         """The graphs by place."""
-        return scopes_of(self.outline)
+        return scopes_of(self.graph_spec)
 
     @cached_property
     def spots(self) -> Mapping[Spot, int]:
@@ -76,10 +76,10 @@ class Pictures:
 
 
 def _picture(atlas: GraphLayout, detail: Detail) -> dict[str, Any]:
-    """Draw an outline; where no painter is installed, describe it in words."""
+    """Draw a graph spec; where no painter is installed, describe it in words."""
     from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
 
-    drawing = drawing_of(atlas.outline, detail=detail)
+    drawing = drawing_of(atlas.graph_spec, detail=detail)
     spots, edges = atlas.spots, atlas.edges
     about: dict[str, Any] = {
         "title": drawing.title,

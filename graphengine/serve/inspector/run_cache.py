@@ -34,7 +34,7 @@ from graphengine.engine.steps import (
     usage_of,
 )
 from graphengine.errors import StoreError, UnknownRun
-from graphengine.history.load import load_snapshot, outline_of
+from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
@@ -44,7 +44,7 @@ from graphengine.state.json_values import clipped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
     from graphengine.render.charts import Chart
@@ -110,7 +110,7 @@ class Book:
         """
         from graphengine.render.charts import scores  # noqa: PLC0415 - only this read needs it
 
-        return _drawn(scores(self.atlas.outline, [entry.step for entry in self.visits.entries], path, column))
+        return _drawn(scores(self.atlas.graph_spec, [entry.step for entry in self.visits.entries], path, column))
 
     def timeline(self, column: float) -> Drawn:
         """Return a chart of its rows over time, so wide in pixels."""
@@ -134,15 +134,15 @@ class RunCache:
     async def atlas(self, fingerprint: str) -> GraphLayout:
         """Return the graphs that were recorded under a fingerprint; without nodes if there are none."""
         if fingerprint not in self._atlases:
-            with suppress(StoreError):  # a run whose outline is damaged can still be read
-                outline = await outline_of(self._store, fingerprint)
-                if outline is not None:
-                    self._atlases[fingerprint] = GraphLayout(outline)
+            with suppress(StoreError):  # a run whose graph spec is damaged can still be read
+                graph_spec = await graph_spec_of(self._store, fingerprint)
+                if graph_spec is not None:
+                    self._atlases[fingerprint] = GraphLayout(graph_spec)
         return self._atlases.get(fingerprint, _NO_GRAPH)
 
-    def know(self, fingerprint: str, outline: Outline) -> None:
-        """Take the outline of a graph that may have no run yet."""
-        self._atlases[fingerprint] = GraphLayout(outline)
+    def know(self, fingerprint: str, graph_spec: GraphSpec) -> None:
+        """Take the spec of a graph that may have no run yet."""
+        self._atlases[fingerprint] = GraphLayout(graph_spec)
 
     async def book(self, info: RunInfo) -> Book:
         """Return the book of a run, with all its steps.

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.selection import status_of
-from graphengine.serve.guard import Guard, PageAccess
+from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.pictures import Pictures
@@ -102,7 +102,7 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
     listening = listen(settings.port)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
     app = application(settings)
-    guarded = Guard(app, PageAccess(port, token))
+    guarded = AccessMiddleware(app, PageAccess(port, token))
     config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
 
     async def whole() -> None:

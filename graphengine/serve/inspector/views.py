@@ -33,7 +33,7 @@ from graphengine.state.path import parse
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from graphengine.engine.outline import NodeOutline
+    from graphengine.engine.graph_spec import NodeSpec
     from graphengine.history.json_document import Runs, SpendingOfRun
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.serve.inspector.pictures import GraphLayout, Pictures
@@ -401,13 +401,13 @@ def _calls(visit: Visit) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(visit: Visit, book: Book) -> NodeOutline | None:
-    """Return what the outline has of a visit's node."""
+def _facts(visit: Visit, book: Book) -> NodeSpec | None:
+    """Return what the graph spec has of a visit's node."""
     scope = book.atlas.scopes.get(visit.track.place)
     return scope.nodes.get(visit.node) if scope is not None else None
 
 
-def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _agents(facts: NodeSpec, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the instructions of the agents at a node, and their prompts filled again from the recorded state."""
     named = [text.partition("=") for text in facts.get("reads", ())]
     found: list[dict[str, Any]] = []

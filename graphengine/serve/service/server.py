@@ -12,7 +12,7 @@ import uvicorn
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
-from graphengine.serve.guard import Guard, TokenAccess
+from graphengine.serve.guard import AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen
 from graphengine.serve.service.app import Service
 from graphengine.worker.worker import Worker
@@ -135,7 +135,7 @@ class Serving:
                 takes_webhooks=takes_webhooks,
             )
             config = uvicorn.Config(
-                Guard(service.application(), settings.access),
+                AccessMiddleware(service.application(), settings.access),
                 log_level="critical",
                 lifespan="off",
                 ws="none",

@@ -49,7 +49,7 @@ _MOST: Final = 500
 """The most writes of one transaction. The server writes these while the event loop continues the runs of others."""
 
 
-class Job(Promise[T], kw_only=True, eq=False):
+class PendingWrite(Promise[T], kw_only=True, eq=False):
     """One write, and the future that gets its result."""
 
     write: Call[T] | Addition
@@ -73,8 +73,8 @@ class GroupCommit:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._direct = Direct(self._loop)
-        self._queue: list[Job[Any]] = []
-        self._sent: list[Job[Any]] = []  # what is being written
+        self._queue: list[PendingWrite[Any]] = []
+        self._sent: list[PendingWrite[Any]] = []  # what is being written
         self._is_doubtful = False  # whether it may have been written, without an answer
         self._woken: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -92,7 +92,7 @@ class GroupCommit:
 
     def _queued(self, write: Call[T] | Addition) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(Job(future, write=write))
+        self._queue.append(PendingWrite(future, write=write))
         if self._task is None or self._task.done():
             # in a new context: the context of the calling node would otherwise live as long as the task
             self._task = self._loop.create_task(self._drain(), context=Context())
@@ -156,7 +156,7 @@ class GroupCommit:
                 job.error = explain(error, self._address) if isinstance(error, StoreError) else error
             job.settle()
 
-    async def _written(self, jobs: Sequence[Job[Any]]) -> Exception | None:
+    async def _written(self, jobs: Sequence[PendingWrite[Any]]) -> Exception | None:
         """Write jobs on the writing thread; return why those that are not done failed."""
         self._direct.leave()
         try:
@@ -172,7 +172,7 @@ class GroupCommit:
         return None
 
     def _write(
-        self, jobs: Sequence[Job[Any]], connection: Connection, *, again: bool, is_doubtful: bool = False
+        self, jobs: Sequence[PendingWrite[Any]], connection: Connection, *, again: bool, is_doubtful: bool = False
     ) -> None:
         """Write jobs in one transaction; on the writing thread."""
         self._direct.use(connection)
@@ -194,7 +194,7 @@ class GroupCommit:
             for job in jobs:
                 self._write([job], connection, again=again)
 
-    def _transact(self, jobs: Sequence[Job[Any]], connection: Connection, *, again: bool) -> None:
+    def _transact(self, jobs: Sequence[PendingWrite[Any]], connection: Connection, *, again: bool) -> None:
         groups = list(grouped(jobs))
         statements = [self._statement_of(group, again=again) for group in groups]
         if len(groups) == 1:
@@ -217,7 +217,7 @@ class GroupCommit:
             for job in group:
                 job.is_done = True
 
-    def _statement_of(self, group: Sequence[Job[Any]], *, again: bool = False) -> tuple[bytes, Sequence[Any]]:
+    def _statement_of(self, group: Sequence[PendingWrite[Any]], *, again: bool = False) -> tuple[bytes, Sequence[Any]]:
         write = group[0].write
         if isinstance(write, Call):
             new = [job.write.row for job in group if isinstance(job.write, Call) and job.write.row is not None]
@@ -226,7 +226,9 @@ class GroupCommit:
             return one_step(write, self._owner)
         return many_steps(_additions(group), self._owner)
 
-    def _finish(self, group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False) -> bool:
+    def _finish(
+        self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False
+    ) -> bool:
         """Give each job of a group its result; return False for one step that was refused for an unknown reason."""
         write = group[0].write
         if isinstance(write, Call) and len(group) == 1:
@@ -241,14 +243,14 @@ class GroupCommit:
             return False
         return True
 
-    def _finish_many(self, group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]]) -> None:
+    def _finish_many(self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]]) -> None:
         refused = {row[0]: row for row in rows}
         for job in group:
             if isinstance(job.write, Addition) and job.write.key in refused:
                 job.error = refusal(job.write, refused[job.write.key], self._owner)
 
 
-def _is_one_step(group: Sequence[Job[Any]], *, again: bool) -> bool:
+def _is_one_step(group: Sequence[PendingWrite[Any]], *, again: bool) -> bool:
     """Return whether a group of appends is sent as `one_step`.
 
     Not again: 1. The server waits for the run's row, and the connection is cut, which it does not notice. 2. The call
@@ -259,11 +261,11 @@ def _is_one_step(group: Sequence[Job[Any]], *, again: bool) -> bool:
     return not again and len(group) == 1 and isinstance(write, Addition) and write.is_plain
 
 
-def _additions(group: Sequence[Job[Any]]) -> Sequence[Addition]:
+def _additions(group: Sequence[PendingWrite[Any]]) -> Sequence[Addition]:
     return [job.write for job in group if isinstance(job.write, Addition)]
 
 
-def _accept_repeated(group: Sequence[Job[Any]], rows: Sequence[Sequence[Any]], connection: Connection) -> None:
+def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], connection: Connection) -> None:
     """Accept what was refused only because the call whose answer was lost has written it."""
     for job in group:
         write = job.write
@@ -287,14 +289,14 @@ def _was_written(addition: Addition, answer: Sequence[Any], connection: Connecti
     return row is not None and row[0] == len(addition.rows)
 
 
-def grouped(jobs: Sequence[Job[Any]]) -> Iterator[list[Job[Any]]]:
+def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any]]]:
     """Yield what is sent as one statement each: appends to different runs together, new runs, and any other by itself.
 
     The order of the writes of one run is kept.
     """
-    appends: list[Job[Any]] = []
-    creations: list[Job[Any]] = []
-    calls: deque[Job[Any]] = deque()
+    appends: list[PendingWrite[Any]] = []
+    creations: list[PendingWrite[Any]] = []
+    calls: deque[PendingWrite[Any]] = deque()
     after: set[str] = set()  # runs whose next append must come after what is in these
     for job in jobs:
         write = job.write
@@ -315,8 +317,8 @@ def grouped(jobs: Sequence[Job[Any]]) -> Iterator[list[Job[Any]]]:
 
 
 def _gathered(
-    appends: list[Job[Any]], creations: list[Job[Any]], calls: Iterable[Job[Any]]
-) -> Iterator[list[Job[Any]]]:
+    appends: list[PendingWrite[Any]], creations: list[PendingWrite[Any]], calls: Iterable[PendingWrite[Any]]
+) -> Iterator[list[PendingWrite[Any]]]:
     if appends:
         yield appends
     # In order of their ids: two processes that create the same runs never wait for each other in a circle.
@@ -325,7 +327,7 @@ def _gathered(
     yield from ([call] for call in calls)
 
 
-def _first_run(job: Job[Any]) -> str:
+def _first_run(job: PendingWrite[Any]) -> str:
     return _locked(job.write)[0]
 
 

@@ -55,7 +55,7 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
 
 def _all(connection: Connection, counted: Counted, progress: Progress | None, *, quick: bool) -> Iterator[Finding]:
     yield from _checksums(connection)
-    yield from _outlines(connection)
+    yield from _graph_specs(connection)
     total = _number(connection, SQL["count_runs"])
     last = ""
     while True:
@@ -78,12 +78,12 @@ def _checksums(connection: Connection) -> Iterator[Finding]:
         yield Finding("no_data_checksums", what, repair="stop the server and run pg_checksums --enable", note=True)
 
 
-def _outlines(connection: Connection) -> Iterator[Finding]:
-    for (fingerprint,) in connection.execute("SELECT fingerprint FROM outlines ORDER BY fingerprint").fetchall():
+def _graph_specs(connection: Connection) -> Iterator[Finding]:
+    for (fingerprint,) in connection.execute("SELECT fingerprint FROM graph_specs ORDER BY fingerprint").fetchall():
         try:
-            reads.outline(connection, fingerprint)
+            reads.graph_spec(connection, fingerprint)
         except StoreCorrupt as error:
-            yield Finding("outline_damaged", error.message, repair=BACKUP)
+            yield Finding("graph_spec_damaged", error.message, repair=BACKUP)
 
 
 def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) -> Iterator[Finding]:

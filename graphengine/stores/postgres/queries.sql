@@ -33,15 +33,15 @@ SELECT count(*) FROM unnest(%s::integer[], %s::float8[], %s::integer[]) AS x (se
 JOIN steps AS s ON s.run = %s::bigint AND s.seq = x.seq AND s.at = x.at AND s.sum = x.sum;
 
 -- name: create_many
--- Runs of one step, without a parent, tags and long texts; their outlines are sent once.
+-- Runs of one step, without a parent, tags and long texts; their graph_specs are sent once.
 SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
 FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::integer[] AS sums) AS o, unnest(
     %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
     %s::integer[], %s::float8[], %s::integer[], %s::text[],
     %s::text[], %s::integer[], %s::text[], %s::text[], %s::boolean[], %s::text[]
-) AS x (outline, token, id, graph, status, created_at, due_at, seq, at, sum, body,
+) AS x (graph_spec, token, id, graph, status, created_at, due_at, seq, at, sum, body,
         queue, priority, key, summary, is_queued, channel), create_run(
-    o.owner, x.token, x.id, x.graph, o.prints[x.outline], o.bodies[x.outline], o.sums[x.outline],
+    o.owner, x.token, x.id, x.graph, o.prints[x.graph_spec], o.bodies[x.graph_spec], o.sums[x.graph_spec],
     x.status, x.created_at, x.due_at, NULL, 0, '{}', ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
     '{}', '{}', '{}', '{}', '{}', x.queue, x.priority, x.key, x.summary, x.is_queued, x.channel
 ) AS c;
@@ -81,8 +81,8 @@ SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE r.id = ANY (%s::text[]) ORDE
 -- name: sweep
 SELECT sweep(%s::integer);
 
--- name: drop_outlines
-SELECT drop_outlines();
+-- name: drop_graph_specs
+SELECT drop_graph_specs();
 
 -- name: register
 -- Without a lock at first: until it is taken, only the lease counts.
@@ -140,8 +140,8 @@ GROUP BY 1, 2, 3;
 SELECT f.* FROM run_facts AS f
 WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%s::text[])) ORDER BY f.key;
 
--- name: outline
-SELECT body, sum FROM outlines WHERE fingerprint = %s;
+-- name: graph_spec
+SELECT body, sum FROM graph_specs WHERE fingerprint = %s;
 
 -- name: due
 SELECT key FROM due(%s::text, %s::float8, %s::integer, %s::text[]) ORDER BY rank, since, key;
@@ -150,7 +150,7 @@ SELECT key FROM due(%s::text, %s::float8, %s::integer, %s::text[]) ORDER BY rank
 SELECT i.id, r.id, i.kind, i.payload, i.sum, i.key FROM runs AS r JOIN inbox AS i ON i.run = r.key
 WHERE r.id = ANY (%s::text[]) AND i.payload IS NOT NULL ORDER BY i.id;
 
--- name: weigh
+-- name: size_of
 SELECT r.id, (
     (SELECT coalesce(sum(octet_length(s.body)), 0) FROM steps AS s WHERE s.run = r.key)
     + (SELECT coalesce(sum(octet_length(s.body)), 0) FROM snapshots AS s WHERE s.run = r.key)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.abc import Buffer
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.stores.base import Page
     from graphengine.stores.postgres.sessions import Connection
@@ -390,20 +390,20 @@ def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[R
     return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
 
 
-def outline(connection: Connection, fingerprint: str) -> Outline | None:
-    """Return the outline recorded under a fingerprint.
+def graph_spec(connection: Connection, fingerprint: str) -> GraphSpec | None:
+    """Return the graph spec recorded under a fingerprint.
 
     Raises:
         StoreCorrupt: It is damaged.
     """
-    row = connection.execute(SQL["outline"], (known(fingerprint),)).fetchone()
+    row = connection.execute(SQL["graph_spec"], (known(fingerprint),)).fetchone()
     if row is None:
         return None
     body = row[0].encode()
-    what = f"the outline {fingerprint}"
+    what = f"the graph spec {fingerprint}"
     if signed(sum_of(fingerprint, body)) != row[1]:
         raise damaged(what, _CHANGED)
-    found: Outline = _json(body, what)
+    found: GraphSpec = _json(body, what)
     return found
 
 
@@ -443,9 +443,9 @@ def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
     ]
 
 
-def weigh(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
+def size_of(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
     """Return the bytes of each run's own steps, snapshots, messages and texts."""
-    return dict(connection.execute(SQL["weigh"], (_ids(run_ids),)).fetchall())
+    return dict(connection.execute(SQL["size_of"], (_ids(run_ids),)).fetchall())
 
 
 def _ids(run_ids: Sequence[str]) -> list[str]:

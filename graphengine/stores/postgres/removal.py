@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.stores.postgres.sessions import Connection
 
 _ROWS_AT_ONCE: Final = 500
-_TABLES: Final = ("steps", "snapshots", "texts", "text_uses", "inbox", "tags", "runs", "trash", "outlines", "owners")
+_TABLES: Final = ("steps", "snapshots", "texts", "text_uses", "inbox", "tags", "runs", "trash", "graph_specs", "owners")
 
 
 def remove(connection: Connection, runs: Sequence[RunInfo], owner: str, token: int) -> dict[str, str]:
@@ -29,12 +29,12 @@ def remove(connection: Connection, runs: Sequence[RunInfo], owner: str, token: i
 
 
 def sweep(connection: Connection) -> None:
-    """Delete the rows of removed runs in short transactions, and the outlines that no run needs."""
+    """Delete the rows of removed runs in short transactions, and the graph specs that no run needs."""
     while True:
         row = connection.execute(SQL["sweep"], (_ROWS_AT_ONCE,)).fetchone()
         if row is None or not row[0]:
             break
-    connection.execute(SQL["drop_outlines"])
+    connection.execute(SQL["drop_graph_specs"])
 
 
 def has_trash(connection: Connection) -> bool:

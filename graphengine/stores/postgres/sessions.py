@@ -57,7 +57,7 @@ _KEEPALIVES: Final[dict[str, Any]] = {
 }
 
 
-class Work(Protocol[T_co]):
+class ConnectionWork(Protocol[T_co]):
     """A function of a connection; `again` if it was called before and cut off, so that it may have been done."""
 
     def __call__(self, connection: Connection, *, again: bool) -> T_co:
@@ -115,14 +115,14 @@ class Server:
         return connection
 
 
-class Session:
+class ServerConnection:
     """One connection, for one thread at a time, replaced when it breaks."""
 
     def __init__(self, server: Server, connection: Connection | None = None) -> None:
         self._server = server
         self._connection = connection
 
-    def run(self, work: Work[T]) -> T:
+    def run(self, work: ConnectionWork[T]) -> T:
         """Call `work`; repeat it on a new connection if the connection is lost.
 
         Raises:
@@ -195,13 +195,13 @@ class Sessions:
     def __init__(self, server: Server, count: int, name: str) -> None:
         self.server = server
         self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(count, thread_name_prefix=name)
-        self._idle: deque[Session] = deque()
+        self._idle: deque[ServerConnection] = deque()
         self._pending: set[Future[Any]] = set()  # also of cancelled callers
 
     def first_connect(self) -> Connection:
         """Open the first connection, which a session then works with; see `Server.first_connect`."""
         connection = self.server.first_connect()
-        self._idle.append(Session(self.server, connection))
+        self._idle.append(ServerConnection(self.server, connection))
         return connection
 
     async def run(self, work: Callable[[Connection], T]) -> T:
@@ -213,7 +213,7 @@ class Sessions:
         """
         return await self.begin(lambda connection, **_: work(connection))
 
-    def begin(self, work: Work[T]) -> asyncio.Future[T]:
+    def begin(self, work: ConnectionWork[T]) -> asyncio.Future[T]:
         """Call `work` on a thread; the future is not a task, so the end of the event loop does not cancel it."""
         return self.call(partial(self._run, work))
 
@@ -235,11 +235,11 @@ class Sessions:
             if self._threads is None:  # closed meanwhile
                 self._close_idle()
 
-    def _run(self, work: Work[T]) -> T:
+    def _run(self, work: ConnectionWork[T]) -> T:
         try:
             session = self._idle.pop()
         except IndexError:
-            session = Session(self.server)
+            session = ServerConnection(self.server)
         try:
             return session.run(work)
         except psycopg.Error as error:

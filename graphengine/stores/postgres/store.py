@@ -31,7 +31,7 @@ from graphengine.stores.sql import Reads, SQLStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.addresses import Address
@@ -58,10 +58,10 @@ _READS: Final = Reads(
     steps=reads.steps,
     runs=reads.runs,
     due=reads.due,
-    outline=reads.outline,
+    graph_spec=reads.graph_spec,
     inbox=reads.inbox,
     branches=reads.branches,
-    weigh=reads.weigh,
+    size_of=reads.size_of,
     owners=reads.owners,
 )
 
@@ -186,8 +186,10 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             self._writer.abandon()
         self._readers.abandon()
 
-    def _create(self, info: RunInfo, steps: Sequence[Step], outline: Outline, lease: Lease) -> asyncio.Future[Claimed]:
-        return self._submit_claim(writes.create(info, steps, outline, lease.id, lease.channel))
+    def _create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
+    ) -> asyncio.Future[Claimed]:
+        return self._submit_claim(writes.create(info, steps, graph_spec, lease.id, lease.channel))
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
         owed = [fence for each, fence in lease.owed if each == run_id]

@@ -24,7 +24,7 @@ from graphengine.stores.sql import Claimed
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, RunInfo, Status
@@ -74,13 +74,13 @@ class NewRun(NamedTuple):
     Attributes:
         owner: The owner that creates it.
         fingerprint: The fingerprint of its graph.
-        outline: The JSON of its outline, and the checksum.
+        graph_spec: The JSON of its graph spec, and the checksum.
         columns: Its other values, in the order of the statement.
     """
 
     owner: str
     fingerprint: str
-    outline: tuple[str, int | None]
+    graph_spec: tuple[str, int | None]
     columns: tuple[Any, ...]
 
 
@@ -98,7 +98,7 @@ class Addition:
         consume: Ids of the messages to consume.
         shot: The snapshot after the steps, if one is due.
         fingerprint: The new fingerprint, if it changed.
-        outline: The JSON of its outline.
+        graph_spec: The JSON of its graph spec.
         summary: The JSON of the run's new summary, if it changed.
     """
 
@@ -111,7 +111,7 @@ class Addition:
     consume: Sequence[int]
     shot: Row | None
     fingerprint: str | None
-    outline: str | None
+    graph_spec: str | None
     summary: str | None = None
 
     @property
@@ -152,7 +152,7 @@ def addition_of(batch: Append, driven: Claimed) -> Addition:
         made = batch.snapshot()
         if driven.tail.settle(len(made)):
             shot = row_of(batch.run_id, rows[-1].seq, 0.0, made)
-    outline = None if batch.outline is None else to_json(batch.outline).decode()
+    graph_spec = None if batch.graph_spec is None else to_json(batch.graph_spec).decode()
     return Addition(
         batch.run_id,
         driven.key,
@@ -163,7 +163,7 @@ def addition_of(batch: Append, driven: Claimed) -> Addition:
         [each for each in batch.consume if abs(each) < 1 << _TOKEN_BITS],
         shot,
         batch.fingerprint,
-        outline,
+        graph_spec,
         None if batch.summary is None else summary_text(batch.summary),
     )
 
@@ -210,8 +210,8 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         [row.body for _, row in shots],
         [each.key for each in prints],
         [each.fingerprint for each in prints],
-        [each.outline for each in prints],
-        [_outline_sum(each.fingerprint, each.outline) for each in prints],
+        [each.graph_spec for each in prints],
+        [_graph_spec_sum(each.fingerprint, each.graph_spec) for each in prints],
         *texts.bodies,
         texts.runs,
         texts.seqs,
@@ -223,13 +223,13 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
 
 def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for new runs, which answers with a row for each: its id, then as the statement for one."""
-    outlines = {each.fingerprint: each.outline for each in runs}
-    places = {fingerprint: place for place, fingerprint in enumerate(outlines, 1)}
-    bodies = [body for body, _ in outlines.values()], [checksum for _, checksum in outlines.values()]
+    graph_specs = {each.fingerprint: each.graph_spec for each in runs}
+    places = {fingerprint: place for place, fingerprint in enumerate(graph_specs, 1)}
+    bodies = [body for body, _ in graph_specs.values()], [checksum for _, checksum in graph_specs.values()]
     columns = [list(column) for column in zip(*(each.columns for each in runs), strict=True)]
     numbers = [places[each.fingerprint] for each in runs]
     return SQL["create_many"], (
-        runs[0].owner, list(outlines), *bodies, numbers, *columns
+        runs[0].owner, list(graph_specs), *bodies, numbers, *columns
     )  # fmt: skip
 
 
@@ -254,13 +254,13 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
     return (fence, driver, status) == (addition.fence, None, addition.status) and addition.status != "running"
 
 
-def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, channel: str) -> Call[Claimed]:
+def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Call[Claimed]:
     """Return the write of a new run; if it is queued, it is announced on the channel."""
     texts = _Texts()
     rows = rows_of(info.id, steps, info.parent_seq + 1 if info.parent is not None else 1)
     for row in rows:
         texts.add(0, row)
-    body = to_json(outline).decode()
+    body = to_json(graph_spec).decode()
     summary = None if info.summary is None else summary_text(info.summary)
     in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
     values = (
@@ -270,7 +270,7 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
         info.graph,
         info.fingerprint,
         body,
-        _outline_sum(info.fingerprint, body),
+        _graph_spec_sum(info.fingerprint, body),
         info.status,
         info.created_at,
         info.due_at,
@@ -431,7 +431,7 @@ class _Texts:
             self.digests.append(digest)
 
 
-def _outline_sum(fingerprint: str | None, body: str | None) -> int | None:
+def _graph_spec_sum(fingerprint: str | None, body: str | None) -> int | None:
     return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body.encode()))
 
 

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from graphengine.stores.sqlite.checkpoints import Checkpoints
     from graphengine.stores.sqlite.direct import Direct
-    from graphengine.stores.sqlite.files import Place
+    from graphengine.stores.sqlite.files import OpenFiles
     from graphengine.stores.sqlite.worker import Worker
 
 T = TypeVar("T")
 
 
-class Job(Promise[T], kw_only=True, eq=False):
+class PendingWrite(Promise[T], kw_only=True, eq=False):
     """One write, and the future that gets its result."""
 
     work: Callable[[sqlite3.Connection], T]
@@ -54,14 +54,16 @@ class GroupCommit:
     and the thread lets the loop settle the jobs.
     """
 
-    def __init__(self, worker: Worker, place: Place, checkpoints: Checkpoints, direct: Direct | None = None) -> None:
+    def __init__(
+        self, worker: Worker, place: OpenFiles, checkpoints: Checkpoints, direct: Direct | None = None
+    ) -> None:
         self._worker = worker
         self._direct = direct
         self._checkpoints = checkpoints
         self._place = place
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Job[object]] = deque()
-        self._written: deque[Job[object]] = deque()
+        self._queue: deque[PendingWrite[object]] = deque()
+        self._written: deque[PendingWrite[object]] = deque()
         self._unsettled = 0
         self._is_alone = False  # the last job shared no transaction, and none came meanwhile: the next is not held back
         self._drained: asyncio.Future[None] | None = None
@@ -79,7 +81,7 @@ class GroupCommit:
             with suppress(NotWritten):
                 future.set_result(self._direct.write(run_id, _alone(work), written_bytes))
                 return future
-        job = Job(future, work=work, written_bytes=written_bytes)
+        job = PendingWrite(future, work=work, written_bytes=written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
         self._unsettled += 1
         if self._unsettled == 1:
@@ -126,14 +128,14 @@ class GroupCommit:
             self._drained.set_result(None)
             self._drained = None
 
-    def _fail(self, jobs: deque[Job[object]], error: Exception) -> None:
+    def _fail(self, jobs: deque[PendingWrite[object]], error: Exception) -> None:
         while jobs:
             job = jobs.popleft()
             job.error = error if isinstance(error, GraphEngineError) else explain(error, self._place.path)
             self._written.append(job)
 
     def _write_queued(self, connection: sqlite3.Connection) -> None:
-        jobs: list[Job[object]] = []
+        jobs: list[PendingWrite[object]] = []
         while self._queue:
             jobs.append(self._queue.popleft())
         try:
@@ -148,7 +150,7 @@ class GroupCommit:
         finally:
             self._written.extend(jobs)
 
-    def _transact(self, connection: sqlite3.Connection, jobs: Iterable[Job[object]]) -> None:
+    def _transact(self, connection: sqlite3.Connection, jobs: Iterable[PendingWrite[object]]) -> None:
         waiting, together = list(jobs), True
         while waiting:
             connection.execute("BEGIN IMMEDIATE")
@@ -166,9 +168,11 @@ class GroupCommit:
                 job.error = None
 
 
-def _together(jobs: Iterable[Job[object]]) -> Iterator[tuple[Job[object], Callable[[sqlite3.Connection], object]]]:
+def _together(
+    jobs: Iterable[PendingWrite[object]],
+) -> Iterator[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]:
     """Yield the jobs with their work, but of appends in a row only the first, which does the work of all."""
-    row: list[Job[object]] = []
+    row: list[PendingWrite[object]] = []
     released: set[int] = set()  # by appends of that row: `append` refuses a later one of these runs
     for job in jobs:
         work = job.work
@@ -191,13 +195,13 @@ def _alone(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connect
     return cast("Callable[[sqlite3.Connection], T]", as_one)
 
 
-def _all_of(row: Iterable[Job[object]]) -> Callable[[sqlite3.Connection], None]:
+def _all_of(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Connection], None]:
     return partial(append_all, additions=[cast("Addition", job.work) for job in row])
 
 
 def _first_spoiler(
-    connection: sqlite3.Connection, works: Iterable[tuple[Job[object], Callable[[sqlite3.Connection], object]]]
-) -> Job[object] | None:
+    connection: sqlite3.Connection, works: Iterable[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]
+) -> PendingWrite[object] | None:
     """Do the work of jobs up to the first that fails because of its own values, and return that one.
 
     The transaction must then be rolled back.

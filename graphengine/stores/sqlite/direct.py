@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphengine.stores.sqlite.checkpoints import Checkpoints
-    from graphengine.stores.sqlite.files import Place
+    from graphengine.stores.sqlite.files import OpenFiles
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Direct:
         checkpoints: Those of the same store.
     """
 
-    def __init__(self, place: Place, checkpoints: Checkpoints) -> None:
+    def __init__(self, place: OpenFiles, checkpoints: Checkpoints) -> None:
         self._place = place
         self._checkpoints = checkpoints
         self._run_id: str | None = None  # the run that was written in this turn

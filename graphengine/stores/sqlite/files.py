@@ -85,7 +85,7 @@ class FileState(NamedTuple):
     changed_at_ns: int
 
 
-class Place:
+class OpenFiles:
     """The files of an open database, to detect that its path leads to other files.
 
     This has two causes:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from filelock import FileLock
 
-    from graphengine.stores.sqlite.files import Place
+    from graphengine.stores.sqlite.files import OpenFiles
 
 log = logging.getLogger("graphengine.stores")
 
@@ -109,7 +109,7 @@ class Lease:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
-        self.place: Place | None = None
+        self.place: OpenFiles | None = None
         self.owed: set[tuple[str, int]] = set()
         self._is_retired = False
 

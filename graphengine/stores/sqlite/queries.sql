@@ -67,11 +67,11 @@ WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:
     AND (:graph IS NULL OR f.graph = :graph) AND (:status IS NULL OR f.status = :status)
 ORDER BY t.created_at DESC, f.id DESC LIMIT :limit;
 
--- name: outline
-SELECT CAST(body AS BLOB), sum FROM outlines WHERE fingerprint = ?;
+-- name: graph_spec
+SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;
 
--- name: keep_outline
-INSERT INTO outlines (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
+-- name: keep_graph_spec
+INSERT INTO graph_specs (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet.
@@ -154,8 +154,8 @@ UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?, summary = coalesc
                  WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
 WHERE key = ?;
 
--- name: keep_earlier_outline
-INSERT INTO earlier_outlines (run, fingerprint) SELECT key, fingerprint FROM runs WHERE key = ? AND fingerprint <> ?
+-- name: keep_earlier_graph_spec
+INSERT INTO earlier_graph_specs (run, fingerprint) SELECT key, fingerprint FROM runs WHERE key = ? AND fingerprint <> ?
 ON CONFLICT (run, fingerprint) DO NOTHING;
 
 -- name: set_fingerprint
@@ -304,8 +304,8 @@ DELETE FROM runs WHERE key = ?;
 -- name: drop_tags
 DELETE FROM tags WHERE run = ?;
 
--- name: drop_earlier_outlines
-DELETE FROM earlier_outlines WHERE run = ?;
+-- name: drop_earlier_graph_specs
+DELETE FROM earlier_graph_specs WHERE run = ?;
 
 -- name: has_trash
 SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
@@ -330,14 +330,14 @@ DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run = :key LIMIT :rows
 -- name: swept
 DELETE FROM trash WHERE key = ?;
 
--- name: spare_outlines
-SELECT fingerprint FROM outlines WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
-    AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
+-- name: spare_graph_specs
+SELECT fingerprint FROM graph_specs WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
+    AND fingerprint NOT IN (SELECT fingerprint FROM earlier_graph_specs);
 
--- name: drop_outlines
-DELETE FROM outlines WHERE fingerprint IN (SELECT value FROM json_each(?))
+-- name: drop_graph_specs
+DELETE FROM graph_specs WHERE fingerprint IN (SELECT value FROM json_each(?))
     AND fingerprint NOT IN (SELECT fingerprint FROM runs)
-    AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
+    AND fingerprint NOT IN (SELECT fingerprint FROM earlier_graph_specs);
 
 -- name: queues_with_work
 -- It skips from one queue to the next in each index, without reading each run.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Page
@@ -330,7 +330,7 @@ def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
 
 
 def _check_sum(place: int | str, body: bytes | None, recorded: int, what: str) -> None:
-    """Raise unless an outline or message is unchanged."""
+    """Raise unless a graph spec or message is unchanged."""
     if body is None or sum_of(place, body) != recorded:
         raise _damaged(what, _CHANGED)
 
@@ -413,16 +413,16 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     return [from_row(connection, row, onlooker).info for row in connection.execute(query, values)]
 
 
-def outline(connection: sqlite3.Connection, fingerprint: str) -> Outline | None:
-    """Return the outline recorded under this fingerprint, or None."""
-    row = connection.execute(SQL["outline"], (fingerprint,)).fetchone()
+def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:
+    """Return the graph spec recorded under this fingerprint, or None."""
+    row = connection.execute(SQL["graph_spec"], (fingerprint,)).fetchone()
     if row is None:
         return None
     body, recorded = row
-    what = f"the outline of graph {fingerprint}"
+    what = f"the graph spec of graph {fingerprint}"
     _check_sum(fingerprint, body, recorded, what)
-    recorded_outline: Outline = _object(body, what)
-    return recorded_outline
+    recorded_graph_spec: GraphSpec = _object(body, what)
+    return recorded_graph_spec
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:

@@ -53,7 +53,7 @@ def branches(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: O
     return [from_row(connection, row, onlooker).info for row in rows]
 
 
-def weigh(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
+def size_of(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
     """Return the bytes of each run's own steps, snapshots and messages."""
     found = ((run_id, connection.execute(SQL["weight"], (run_id,)).fetchone()) for run_id in run_ids)
     return {run_id: row[0] for run_id, row in found if row is not None}
@@ -72,7 +72,7 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease
         if reason:
             kept[expected.id] = reason
             continue
-        for statement in ("trash_run", "drop_tags", "drop_earlier_outlines", "drop_run"):
+        for statement in ("trash_run", "drop_tags", "drop_earlier_graph_specs", "drop_run"):
             connection.execute(SQL[statement], (found.key,))
     return kept
 
@@ -119,14 +119,14 @@ def _free_some(connection: sqlite3.Connection, key: int) -> None:
         connection.execute(SQL["swept"], (key,))
 
 
-def spare_outlines(connection: sqlite3.Connection) -> list[str]:
-    """Return the fingerprints of outlines that no run needs; it reads every run."""
-    return [row[0] for row in connection.execute(SQL["spare_outlines"])]
+def spare_graph_specs(connection: sqlite3.Connection) -> list[str]:
+    """Return the fingerprints of graph specs that no run needs; it reads every run."""
+    return [row[0] for row in connection.execute(SQL["spare_graph_specs"])]
 
 
-def drop_outlines(connection: sqlite3.Connection, fingerprints: Sequence[str]) -> None:
-    """Delete the given outlines unless a run needs them by now."""
-    connection.execute(SQL["drop_outlines"], (to_json(list(fingerprints)).decode(),))
+def drop_graph_specs(connection: sqlite3.Connection, fingerprints: Sequence[str]) -> None:
+    """Delete the given graph specs unless a run needs them by now."""
+    connection.execute(SQL["drop_graph_specs"], (to_json(list(fingerprints)).decode(),))
 
 
 async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[], Awaitable[None]]) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, RunInfo
@@ -66,10 +66,10 @@ _READS: Final = Reads(
     steps=reads.steps,
     runs=reads.runs,
     due=due,
-    outline=reads.outline,
+    graph_spec=reads.graph_spec,
     inbox=reads.inbox,
     branches=removal.branches,
-    weigh=removal.weigh,
+    size_of=removal.size_of,
     owners=taking.owners,
 )
 
@@ -129,7 +129,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._commits: GroupCommit
         self._checkpoints: Checkpoints
         self._direct: Direct | None
-        self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, encoded once
+        self._graph_specs: dict[str, str] = {}  # the JSON of graph specs by fingerprint, encoded once
         self._announcements = Announcements(self._options.folder)
 
     async def _connect(self) -> bool:
@@ -167,13 +167,13 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             raise explain(error, path) from error
         checkpoints = Checkpoints(path, self._synchronous)
 
-        def prepare(connection: sqlite3.Connection) -> tuple[files.Place, Direct | None, bool]:
+        def prepare(connection: sqlite3.Connection) -> tuple[files.OpenFiles, Direct | None, bool]:
             files.set_up(connection, path, self._synchronous)
             lease.acquire_lock()
             lease.register(connection)
             lease.connect()
             has_trash = removal.has_trash(connection)
-            place = files.Place(path)
+            place = files.OpenFiles(path)
             return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
 
         try:
@@ -213,12 +213,14 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         _abandon(self._writer, self._reader, self._checkpoints, self._direct)
         lease.release_lock()
 
-    def _create(self, info: RunInfo, steps: Sequence[Step], outline: Outline, lease: Lease) -> asyncio.Future[Claimed]:
+    def _create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
+    ) -> asyncio.Future[Claimed]:
         rows = [_row(step) for step in steps]
-        body = self._outlines.get(info.fingerprint)
+        body = self._graph_specs.get(info.fingerprint)
         if body is None:
-            body = self._outlines[info.fingerprint] = _json(outline)
-        work = partial(writes.create, info=info, rows=rows, outline=body, owner=lease.id)
+            body = self._graph_specs[info.fingerprint] = _json(graph_spec)
+        work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
         row_bytes = sum(len(row.body) for row in rows)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
@@ -274,9 +276,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             lambda: self._read(lambda connection, _: removal.has_trash(connection)),
             lambda: self._commits.submit(removal.stride),
         )
-        spare = await self._read(lambda connection, _: removal.spare_outlines(connection))
+        spare = await self._read(lambda connection, _: removal.spare_graph_specs(connection))
         if spare:
-            await self._commits.submit(partial(removal.drop_outlines, fingerprints=spare))
+            await self._commits.submit(partial(removal.drop_graph_specs, fingerprints=spare))
 
     async def vacuum(self) -> tuple[int, int]:
         """Return free space to the disk; see `Store.vacuum`.
@@ -363,7 +365,7 @@ def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
         batch.consume,
         snapshot,
         batch.fingerprint,
-        None if batch.outline is None else _json(batch.outline),
+        None if batch.graph_spec is None else _json(batch.graph_spec),
         batch.due_at,
         None if batch.summary is None else summary_text(batch.summary),
     )

@@ -53,7 +53,7 @@ class Addition(Struct, gc=False):
         consume: Ids of the messages to consume.
         snapshot: The JSON of the snapshot after the steps, if one is due.
         fingerprint: The new fingerprint, if it changed.
-        outline: The JSON of its outline.
+        graph_spec: The JSON of its graph spec.
         due_at: When the first timer of a waiting run is due, epoch seconds.
         summary: The JSON of the run's new summary, if it changed.
     """
@@ -67,7 +67,7 @@ class Addition(Struct, gc=False):
     consume: Sequence[int]
     snapshot: bytes | None
     fingerprint: str | None
-    outline: str | None
+    graph_spec: str | None
     due_at: float | None
     summary: str | None = None
 
@@ -161,13 +161,13 @@ def _finish(connection: sqlite3.Connection, addition: Addition, seq: int, *, set
         body, listed = texts.store(connection, -row_id, addition.snapshot)
         connection.execute(SQL["add_snapshot"], (row_id, body, checksum, listed))
     if addition.fingerprint is not None:
-        connection.execute(SQL["keep_earlier_outline"], (key, addition.fingerprint))
+        connection.execute(SQL["keep_earlier_graph_spec"], (key, addition.fingerprint))
         connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
-        if addition.outline is not None:
-            _keep_outline(connection, addition.fingerprint, addition.outline)
+        if addition.graph_spec is not None:
+            _keep_graph_spec(connection, addition.fingerprint, addition.graph_spec)
 
 
-def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str, owner: str) -> Claimed:
+def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], graph_spec: str, owner: str) -> Claimed:
     """Record a new run and its first steps; for a branch, nothing of the parent is copied.
 
     A queued run has no driver, and is due since it was created.
@@ -196,7 +196,7 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], o
         connection.execute(SQL["set_queue"], (info.queue, info.priority, info.key or "", key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
-    _keep_outline(connection, info.fingerprint, outline)
+    _keep_graph_spec(connection, info.fingerprint, graph_spec)
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)
@@ -283,5 +283,5 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
         connection.executemany(_ADD_STEP, made)
 
 
-def _keep_outline(connection: sqlite3.Connection, fingerprint: str, outline: str) -> None:
-    connection.execute(SQL["keep_outline"], (fingerprint, outline, sum_of(fingerprint, outline.encode())))
+def _keep_graph_spec(connection: sqlite3.Connection, fingerprint: str, graph_spec: str) -> None:
+    connection.execute(SQL["keep_graph_spec"], (fingerprint, graph_spec, sum_of(fingerprint, graph_spec.encode())))

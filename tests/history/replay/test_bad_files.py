@@ -98,7 +98,7 @@ ODD = [
     (put("run", "seq", 1 << 62), "are not 1 to 4611686018427387904"),
     (put("run", "created_at", "x"), "run.created_at"),
     (put("run", "parent", {"run_id": "p", "seq": 6}), "branched after step 6"),
-    (put("outlines", {}), "no outline of the graph"),
+    (put("graph_specs", {}), "no spec of the graph"),
     (put("steps", []), "are not 1 to 6"),
     (put("steps", 1, "seq", 3), "are not 1 to 6"),
     (put("steps", 1, "kind", "odd"), "step 2 is not a valid step"),
@@ -135,7 +135,7 @@ def test_a_newer_format_is_named() -> None:
 
 
 def test_a_change_without_a_new_digest_is_found() -> None:
-    """Another value anywhere is found, also in the version and the outlines."""
+    """Another value anywhere is found, also in the version and the graph specs."""
     for change in (put("version", "9"), put("run", "created_at", 1.5), put("steps", 1, "at", 1.5)):
         assert "its content was changed" in refusal(changed(change, signed=False)).message
 

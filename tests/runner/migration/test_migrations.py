@@ -106,7 +106,7 @@ async def test_a_function_alone_moves_the_state_forward(runner: Runner) -> None:
     result = await runner.resume(after, run_id).result()
     assert result.state == Second(title="ANTS", score=3, log=["note 0", "note 1"])
     step = await last(runner, run_id)
-    assert said(step)["refit"] == {"": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert said(step)["field_changes"] == {"": [["set", "title", "ANTS"], ["drop", "name"]]}
     assert "version 1 → 2" in said(step)["changes"]
     assert await runner.state_at(run_id) == {"title": "ANTS", "score": 3, "log": ["note 0", "note 1"]}
 
@@ -154,7 +154,7 @@ async def test_a_migration_can_leave_the_state_unchanged(runner: Runner) -> None
     """`Migration()` means that nothing has to be changed."""
     run_id = await answered_run(runner, rated(), 3)
     await runner.resume(rated(First, {1: Migration()}), run_id).result()
-    assert "refit" not in said(await last(runner, run_id))
+    assert "field_changes" not in said(await last(runner, run_id))
 
 
 async def test_a_migration_gets_a_copy(runner: Runner) -> None:
@@ -468,7 +468,7 @@ async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
     await runner.answer(run.id, 4, question="chapter/rate")
     result = await runner.resume(after, run.id).result()
     step = await last(runner, run.id)
-    assert said(step)["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert said(step)["field_changes"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
     assert said(step)["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
     for score in (5, 6):
         names_now = [wait.name for wait in result.waits]

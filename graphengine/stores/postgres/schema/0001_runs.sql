@@ -26,7 +26,7 @@ CREATE TABLE owners (                  -- one row for each open store that may d
     role       text NOT NULL DEFAULT ''    -- JSON of what a worker takes; '' for an owner that is no worker
 ) WITH (fillfactor = 50);
 
-CREATE TABLE outlines (                -- what a graph looked like, once for each fingerprint
+CREATE TABLE graph_specs (                -- what a graph looked like, once for each fingerprint
     fingerprint text COLLATE "C" PRIMARY KEY,
     body        text NOT NULL,         -- JSON
     sum         integer NOT NULL
@@ -125,7 +125,7 @@ CREATE TABLE trash (                   -- removed runs whose rows are still to g
     token bigint NOT NULL              -- of the call that removed it
 );
 
-CREATE TABLE earlier_outlines (        -- what a run's graph was before it changed: its history still needs the outline
+CREATE TABLE earlier_graph_specs (        -- what a run's graph was before it changed: its history still needs the graph_spec
     run         bigint NOT NULL,
     fingerprint text COLLATE "C" NOT NULL,
     PRIMARY KEY (run, fingerprint)
@@ -337,12 +337,12 @@ BEGIN
         WHERE x.run = ANY (good);
     END IF;
     IF cardinality(p_print_runs) > 0 THEN
-        INSERT INTO earlier_outlines (run, fingerprint)
+        INSERT INTO earlier_graph_specs (run, fingerprint)
         SELECT r.key, r.fingerprint FROM unnest(p_print_runs, p_prints) AS c (run, print) JOIN runs AS r ON r.key = c.run
         WHERE r.fingerprint <> c.print AND c.run = ANY (good) ON CONFLICT DO NOTHING;
         UPDATE runs AS r SET fingerprint = c.print FROM unnest(p_print_runs, p_prints) AS c (run, print)
         WHERE r.key = c.run AND c.run = ANY (good);
-        INSERT INTO outlines (fingerprint, body, sum)
+        INSERT INTO graph_specs (fingerprint, body, sum)
         SELECT DISTINCT ON (c.print) c.print, c.body, c.sum
         FROM unnest(p_prints, p_outlines, p_outline_sums) AS c (print, body, sum)
         WHERE c.body IS NOT NULL ORDER BY c.print ON CONFLICT DO NOTHING;
@@ -446,7 +446,7 @@ BEGIN
         END IF;
         RETURN;
     END IF;
-    INSERT INTO outlines (fingerprint, body, sum) VALUES (p_print, p_outline, p_outline_sum) ON CONFLICT DO NOTHING;
+    INSERT INTO graph_specs (fingerprint, body, sum) VALUES (p_print, p_outline, p_outline_sum) ON CONFLICT DO NOTHING;
     INSERT INTO steps (run, seq, at, sum, body)
         SELECT key, x.* FROM unnest(p_seqs, p_ats, p_sums, p_bodies) AS x (seq, at, sum, body);
     IF cardinality(p_tags) > 0 THEN
@@ -642,7 +642,7 @@ BEGIN
     END IF;
     INSERT INTO trash (key, id, token) VALUES (r.key, r.id, p_token);
     DELETE FROM tags AS t WHERE t.run = r.key;
-    DELETE FROM earlier_outlines AS e WHERE e.run = r.key;
+    DELETE FROM earlier_graph_specs AS e WHERE e.run = r.key;
     DELETE FROM runs AS x WHERE x.key = r.key;
     RETURN '';
 END $$;
@@ -678,17 +678,17 @@ BEGIN
     RETURN true;
 END $$;
 
--- Delete the outlines that no run needs; the lock waits for the writers that may just be using one.
-CREATE FUNCTION drop_outlines() RETURNS void LANGUAGE plpgsql AS $$
+-- Delete the graph_specs that no run needs; the lock waits for the writers that may just be using one.
+CREATE FUNCTION drop_graph_specs() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM outlines AS o
+    PERFORM 1 FROM graph_specs AS o
     WHERE NOT EXISTS (SELECT FROM runs AS r WHERE r.fingerprint = o.fingerprint)
-        AND NOT EXISTS (SELECT FROM earlier_outlines AS e WHERE e.fingerprint = o.fingerprint);
+        AND NOT EXISTS (SELECT FROM earlier_graph_specs AS e WHERE e.fingerprint = o.fingerprint);
     IF FOUND THEN
-        LOCK TABLE outlines IN EXCLUSIVE MODE;
-        DELETE FROM outlines AS o
+        LOCK TABLE graph_specs IN EXCLUSIVE MODE;
+        DELETE FROM graph_specs AS o
         WHERE NOT EXISTS (SELECT FROM runs AS r WHERE r.fingerprint = o.fingerprint)
-            AND NOT EXISTS (SELECT FROM earlier_outlines AS e WHERE e.fingerprint = o.fingerprint);
+            AND NOT EXISTS (SELECT FROM earlier_graph_specs AS e WHERE e.fingerprint = o.fingerprint);
     END IF;
 END $$;
 

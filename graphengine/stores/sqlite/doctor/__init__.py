@@ -48,7 +48,7 @@ BUSY_TIMEOUT_SECONDS: Final = 10.0
 
 _PASSES: Final = 8
 _MOST_AT_ONCE: Final = 100_000
-_OURS: Final = frozenset({"runs", "steps", "snapshots", "outlines", "inbox"})
+_OURS: Final = frozenset({"runs", "steps", "snapshots", "graph_specs", "inbox"})
 _TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 _HOPELESS: Final = "SQLite can read nothing of it: restore a backup, or try `.recover` of the sqlite3 shell"
 

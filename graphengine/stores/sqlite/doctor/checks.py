@@ -1,4 +1,4 @@
-"""The checks of a database: pages, schema, runs, messages, outlines, long texts, rows that belong to nothing.
+"""The checks of a database: pages, schema, runs, messages, graph specs, long texts, rows that belong to nothing.
 
 A check runs even if another one met damage, and each run is read in its own transaction, so that a check of hours
 blocks no other process. A finding that can be repaired in place has the statement that does it; other repairable ones
@@ -58,7 +58,7 @@ _OF_NO_RUN: Final = "run NOT IN (SELECT key FROM runs) AND run NOT IN (SELECT ke
 STRAYS: Final = {
     "inbox": _OF_NO_RUN,
     "tags": _OF_NO_RUN,
-    "earlier_outlines": _OF_NO_RUN,
+    "earlier_graph_specs": _OF_NO_RUN,
     "snapshots": "id >> 32 NOT IN (SELECT key FROM runs) AND id >> 32 NOT IN (SELECT key FROM trash)",
     "trash": "key IN (SELECT key FROM runs)",
     "text_uses": """NOT CASE WHEN row > 0
@@ -85,7 +85,12 @@ def all_findings(
         return
     yield from _guarded(partial(_runs, counted=counted, report=report, quick=quick), connection, "the runs")
     report("the rest", 0, 0)
-    for what, check in (("messages", _messages), ("outlines", _outlines), ("long texts", _texts), ("rest", _strays)):
+    for what, check in (
+        ("messages", _messages),
+        ("graph_specs", _graph_specs),
+        ("long texts", _texts),
+        ("rest", _strays),
+    ):
         yield from _guarded(check, connection, f"the {what}")
 
 
@@ -273,15 +278,15 @@ def _messages(connection: sqlite3.Connection) -> Iterator[Finding]:
         )
 
 
-def _outlines(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield outlines that cannot be read."""
-    for row, fingerprint, body, recorded in connection.execute(DOCTOR_SQL["outlines"]):
+def _graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield graph specs that cannot be read."""
+    for row, fingerprint, body, recorded in connection.execute(DOCTOR_SQL["graph_specs"]):
         if sum_of(fingerprint, body) != recorded:
-            message = f"the outline of graph {fingerprint} was changed since it was written"
+            message = f"the graph spec of graph {fingerprint} was changed since it was written"
             repair = f"{_DOCTOR} drops it; the next run of that graph records it again"
-            statement = DOCTOR_SQL["drop_outline"]
+            statement = DOCTOR_SQL["drop_graph_spec"]
             yield Finding(
-                "outline_damaged", message, repair=repair, repairable=True, statement=statement, values=(row,)
+                "graph_spec_damaged", message, repair=repair, repairable=True, statement=statement, values=(row,)
             )
 
 

@@ -25,8 +25,8 @@ SELECT posted_at FROM inbox WHERE run = ? AND payload IS NOT NULL AND kind <> 's
 SELECT i.id, i.run, i.key, i.kind, CAST(i.payload AS BLOB), i.sum, r.id
 FROM inbox AS i NOT INDEXED JOIN runs AS r ON r.key = i.run WHERE i.payload IS NOT NULL;
 
--- name: outlines
-SELECT rowid, fingerprint, CAST(body AS BLOB), sum FROM outlines NOT INDEXED;
+-- name: graph_specs
+SELECT rowid, fingerprint, CAST(body AS BLOB), sum FROM graph_specs NOT INDEXED;
 
 -- name: texts
 SELECT key, digest, body FROM texts NOT INDEXED;
@@ -47,8 +47,8 @@ DELETE FROM snapshots WHERE id = ?;
 -- name: drop_message
 DELETE FROM inbox WHERE id = ?;
 
--- name: drop_outline
-DELETE FROM outlines WHERE rowid = ?;
+-- name: drop_graph_spec
+DELETE FROM graph_specs WHERE rowid = ?;
 
 -- name: restore_run
 -- The other facts are corrected from the log once it has a row. A row with this id and no steps lost them to this one.

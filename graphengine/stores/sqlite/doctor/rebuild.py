@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _LOWEST: Final = -(1 << 63)
 _HIGHEST: Final = (1 << 63) - 1
 _LONGEST_GAP: Final = 100_000
-_KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "outlines": "rowid", "trash": "key"}
+_KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "graph_specs": "rowid", "trash": "key"}
 """Tables by row number, with its name."""
-_OTHERS: Final = ("owners", "text_uses", "tags", "earlier_outlines", "queues", "rates", "schedules")
+_OTHERS: Final = ("owners", "text_uses", "tags", "earlier_graph_specs", "queues", "rates", "schedules")
 _OF_RUNS: Final = ("steps", "snapshots")
 
 

@@ -17,13 +17,13 @@ CREATE TABLE owners (              -- one row for each open store that may drive
     role       TEXT NOT NULL DEFAULT ''  -- JSON of what a worker takes; '' for an owner that is no worker
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE outlines (            -- what a graph looked like, once for each fingerprint
+CREATE TABLE graph_specs (            -- what a graph looked like, once for each fingerprint
     fingerprint TEXT PRIMARY KEY,
     body        TEXT NOT NULL,     -- JSON
     sum         INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE earlier_outlines (    -- what a run's graph was before it changed: its history still needs the outline
+CREATE TABLE earlier_graph_specs (    -- what a run's graph was before it changed: its history still needs the graph_spec
     run         INTEGER NOT NULL REFERENCES runs (key),
     fingerprint TEXT NOT NULL,
     PRIMARY KEY (run, fingerprint)

@@ -1,0 +1,167 @@
+"""A child process that reads PDF and DOCX: a few kilobytes of them can take minutes, or all memory.
+
+Both kinds are compressed, a thousand times and more, so the size of a file limits nothing; and code that a document
+keeps busy can be ended only with its process. The child is a new interpreter, not a fork, which copies the locks of
+other threads, and imports no file of the program, whose code then needs no guard against that.
+
+One line of JSON and the content go to the child, one line of JSON comes back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+
+from graphengine.agents.sources import documents
+from graphengine.agents.sources.kinds import check_length
+from graphengine.errors import SourceUnreadable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Kind: TypeAlias = Literal["PDF", "DOCX"]
+
+MAX_SECONDS: Final = 60.0
+MAX_MEMORY_BYTES: Final = 2_000_000_000
+_NO_MEMORY: Final = 12
+"""The exit code of a child that ran out of memory."""
+_REPAIR: Final = "save it again in the program that made it, or split it"
+
+
+class DocumentProcess:
+    """Reads documents one after another in a child process, which is started for the first and ends with the block."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        """Return it; nothing is started yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the child, whatever it is doing; what another thread reads then fails."""
+        with self._lock:
+            self._is_closed = True
+        self._end()
+
+    def text(self, kind: Kind, name: str, content: bytes) -> str:
+        """Return the text of a document.
+
+        Raises:
+            SourceUnreadable: It cannot be read, or not within the limits of time, memory and pages.
+        """
+        child = self._started(name)
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            child.kill()
+
+        timer = threading.Timer(MAX_SECONDS, end)
+        timer.start()
+        try:
+            answer = _ask(child, kind, name, content)
+        finally:
+            timer.cancel()
+        if not answer or is_late.is_set():
+            self._end()
+        if not answer:
+            raise _unread(kind, name, child.returncode, is_late=is_late.is_set())
+        found = json.loads(answer)
+        if "text" in found:
+            return str(found["text"])
+        raise SourceUnreadable(found["message"], where=found["where"], repair=found["repair"])
+
+    def _started(self, name: str) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._is_closed:
+                raise SourceUnreadable(f"reading {name!r} was given up", where=name, repair="read it again")
+            if self._child is None:
+                program = [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({MAX_MEMORY_BYTES})"]
+                paths = os.pathsep.join(each for each in sys.path if each)
+                self._child = subprocess.Popen(  # noqa: S603 - this module
+                    program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
+                )
+            return self._child
+
+    def _end(self) -> None:
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            with suppress(BrokenPipeError), child:  # closes the pipes and waits
+                pass
+
+
+def _ask(child: subprocess.Popen[bytes], kind: Kind, name: str, content: bytes) -> bytes:
+    """Return the answer of the child; b"" if it ended without one."""
+    if child.stdin is None or child.stdout is None:
+        return b""
+    with suppress(OSError, ValueError):  # it ended, or another thread ended it and closed the pipe
+        head = {"kind": kind, "name": name, "bytes": len(content)}
+        child.stdin.write(json.dumps(head).encode() + b"\n" + content)
+        child.stdin.flush()
+        line = child.stdout.readline()
+        return line if line.endswith(b"\n") else b""  # else it was killed while it wrote
+    return b""
+
+
+def _unread(kind: Kind, name: str, code: int | None, *, is_late: bool) -> SourceUnreadable:
+    if is_late:
+        why = f"takes longer than {MAX_SECONDS:g} seconds to read"
+    elif code == _NO_MEMORY:
+        why = f"takes more than {MAX_MEMORY_BYTES:,} bytes of memory to read"
+    else:
+        why = f"cannot be read: the process that read it ended with exit code {code}"
+    return SourceUnreadable(f"the {kind} {name!r} {why}", where=name, repair=_REPAIR)
+
+
+def serve(max_memory_bytes: int) -> None:
+    """Read the documents that arrive, in the child, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which ends this
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    _limit_memory(max_memory_bytes)
+    while line := sys.stdin.buffer.readline():
+        head = json.loads(line)
+        content = sys.stdin.buffer.read(head["bytes"])
+        _end_after(2 * MAX_SECONDS)
+        try:
+            found = {"text": _read(head["kind"], head["name"], content)}
+        except SourceUnreadable as error:
+            found = {"message": error.message, "where": error.where, "repair": error.repair}
+        except MemoryError:
+            os._exit(_NO_MEMORY)
+        _end_after(0)
+        answers.write(json.dumps(found).encode() + b"\n")
+        answers.flush()
+
+
+def _read(kind: Kind, name: str, content: bytes) -> str:
+    text = documents.pdf_text(name, content) if kind == "PDF" else documents.docx_text(name, content)
+    check_length(name, text)
+    return text
+
+
+def _limit_memory(most_bytes: int) -> None:
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
+    with suppress(ValueError, OSError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+
+
+def _end_after(seconds: float) -> None:
+    """End this process then, should the program have been killed, which ends it earlier; 0 for never."""
+    if sys.platform != "win32":
+        signal.alarm(int(seconds))

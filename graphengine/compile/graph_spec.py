@@ -1,0 +1,193 @@
+"""Graph specs: the structure of a graph in JSON, without its code.
+
+A store keeps the spec with a run, so that the run can be drawn without the code, and so that a changed graph can be
+compared: types, reducers, paths, conditions, prompts. A changed line of a function does not show in it.
+
+A node's spec has `each` (item: where the list is read) if it runs once per item, and `graphs` (choice: that graph's
+spec; the choice is "" if the node has no choices) if it is a graph or chooses among graphs. `agents` is alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.engine.plan import EdgePlan, SwitchPlan
+from graphengine.graph.conditions import is_on_failure
+from graphengine.graph.definition import END, Edge, Fork, Switch
+from graphengine.graph.options import MODEL_RETRY
+from graphengine.graph.question import AskBody
+from graphengine.state.field import type_name
+from graphengine.state.field_from_model import reducers_of
+from graphengine.state.injection import Injected
+from graphengine.state.type_facts import enum_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from graphengine.engine.graph_spec import AgentSpec, ArmSpec, EdgeSpec, GraphSpec, NodeSpec
+    from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.state.selector import Reading
+
+
+FORMAT: Final = 1
+"""The version of graph specs."""
+
+
+def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> GraphSpec:
+    """Return the spec of a graph.
+
+    Args:
+        graph: The graph.
+        nodes: The plans of its nodes by name.
+    """
+    fields = graph.state.model_fields
+    reducers = {name: found[0].__name__ for name, info in fields.items() if (found := reducers_of(info))}
+    graph_spec: GraphSpec = {
+        "format": FORMAT,
+        "graph": graph.name,
+        "version": graph.version,
+        "state": {name: type_name(info.annotation) for name, info in fields.items()},
+    }
+    if reducers:
+        graph_spec["reducers"] = reducers
+    graph_spec["nodes"] = [_node(nodes[declared.name]) for declared in graph.nodes]
+    graph_spec["ways"] = [_edge(edge) for edge in graph.edges]
+    return graph_spec
+
+
+def ends_of(plan: Plan[Any]) -> Iterable[str]:
+    """Yield the labels with which a graph can end, which `ended_with(…)` around it can test."""
+    for edge in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.edges, *n.failure_edges))):
+        if isinstance(edge, SwitchPlan):
+            yield from (_choice(v) for v, target in edge.cases.items() if target == END)
+        elif edge.label and (edge.target if isinstance(edge, EdgePlan) else edge.join) == END:
+            yield edge.label
+
+
+def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
+    """Add the choices of a node, with their kinds unless all are functions."""
+    kinds = {_choice(value): call.body.kind for value, call in node.choices.items()}
+    facts["choices"] = list(kinds)
+    if set(kinds.values()) != {"function"}:
+        facts["kinds"] = kinds
+
+
+def _node(node: NodePlan) -> NodeSpec:
+    kind = node.call.body.kind if node.call is not None else "choose"
+    facts: NodeSpec = {"name": node.name, "kind": kind, "writes": sorted(node.writer.fields)}
+    if node.title:
+        facts["title"] = node.title
+    if node.fallback is not None:
+        facts["fallback"] = True
+    if node.retry is not None and node.retry is not MODEL_RETRY:
+        facts["attempts"] = node.retry.attempts
+    if node.choices:
+        _add_choices(facts, node)
+    if node.selector is not None:
+        facts["on"] = node.selector.text
+    if node.each is not None:
+        facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
+    if node.asks:
+        facts["on_resume"] = "ask"
+    if node.call is not None and isinstance(node.call.body, AskBody):
+        _add_question(facts, node.call.body)
+    _add_flow(facts, node)
+    inner = {choice: call.graph.graph_spec for choice, call in _calls(node) if call.graph is not None}
+    if inner:
+        facts["graphs"] = inner
+    return facts
+
+
+def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
+    """Add what a node reads, the parts of its result that it writes unless it writes the whole, and its agents."""
+    reads = sorted({text for _, call in _calls(node) for text in _reads(call)})
+    if reads:
+        facts["reads"] = reads
+    sources = {target.place: _source(source) for target, source in node.writer.parts}
+    whole = node.writer.whole
+    if whole is not None and whole.key is not None:
+        sources[f"{whole.field}[{whole.key}]"] = "."
+    if sources:
+        facts["sources"] = sources
+    agents = {choice: _agent(call.body) for choice, call in _calls(node) if call.body.kind == "agent"}
+    if agents:
+        facts["agents"] = agents
+
+
+def _reads(call: Call) -> Iterator[str]:
+    """Yield each path that a call reads, with the parameter if it has another name."""
+    pairs = [*call.fields, *((argument.name, argument.reading.text) for argument in call.arguments)]
+    for name, text in pairs:
+        yield text if name == text else f"{name}={text}"
+
+
+def _source(source: Reading | Injected | None) -> str:
+    """Return the part of a result that is written."""
+    return "." if source is None else source.name if isinstance(source, Injected) else source.text
+
+
+def _agent(body: Any) -> AgentSpec:  # noqa: ANN401 - an agent's body, which belongs to a higher layer
+    """Return the instructions of an agent and the type of its output."""
+    agent = body.agent
+    model = agent.model if isinstance(agent.model, str) else type(agent.model).__name__
+    prompt = agent.prompt if isinstance(agent.prompt, str) else getattr(agent.prompt, "__name__", "function")
+    system = agent.system if isinstance(agent.system, str) else getattr(agent.system, "__name__", "function")
+    facts: AgentSpec = {"model": model, "system": system, "prompt": prompt, "output": type_name(agent.output)}
+    if not model:
+        del facts["model"]
+    if not system:
+        del facts["system"]
+    if not prompt:
+        del facts["prompt"]
+    return facts
+
+
+def _add_question(facts: NodeSpec, body: AskBody) -> None:
+    """Add the declaration of a question, and how long it waits."""
+    question = body.ask.question
+    text = question if isinstance(question, str) else getattr(question, "__name__", "function")
+    facts["question"], facts["answer"] = text, type_name(body.ask.answers.type)
+    if body.ask.timeout_seconds is not None:
+        facts["timeout_seconds"] = body.ask.timeout_seconds
+
+
+def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
+    """Yield the calls of a node, each with its choice."""
+    if node.call is not None:
+        yield "", node.call
+    for value, call in node.choices.items():
+        yield _choice(value), call
+
+
+def _choice(value: object) -> str:
+    return str(enum_value(value))
+
+
+def _edge(edge: Edge | Switch | Fork) -> EdgeSpec:
+    if isinstance(edge, Fork):
+        return _fork(edge)
+    if isinstance(edge, Switch):
+        on = edge.on if isinstance(edge.on, str) else getattr(edge.on, "__name__", "function")
+        cases = {_choice(value): target for value, target in edge.cases.items()}
+        return {"from": edge.source, "on": on, "cases": cases, "otherwise": edge.otherwise}
+    facts: EdgeSpec = {"from": edge.source, "to": edge.target}
+    if edge.condition is not None:
+        facts["when"] = str(edge.condition)
+    if edge.label:
+        facts["label"] = edge.label
+    if edge.condition is not None and is_on_failure(edge.condition):
+        facts["failure"] = True
+    return facts
+
+
+def _fork(edge: Fork) -> EdgeSpec:
+    arms: list[ArmSpec] = [{"to": to} if c is None else {"to": to, "when": str(c)} for to, c in edge.targets]
+    facts: EdgeSpec = {"from": edge.source, "arms": arms, "join": edge.join}
+    if edge.condition is not None:
+        facts["when"] = str(edge.condition)
+    if edge.label:
+        facts["label"] = edge.label
+    if edge.need is not None:
+        facts["need"] = edge.need
+    return facts

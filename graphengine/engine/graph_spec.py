@@ -1,0 +1,178 @@
+"""The types of graph specs: a graph in JSON, as `compile.graph_spec` writes it and stores keep it.
+
+Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing. `check_graph_spec` checks
+that a recorded graph spec has these types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+import msgspec
+from msgspec import Struct
+
+from graphengine.state.json_values import JsonValue
+
+
+class AgentSpec(TypedDict, total=False):
+    """An agent: the name of its model, its instructions, its prompt and the type of its answer."""
+
+    model: str
+    system: str
+    prompt: str
+    output: str
+
+
+class NodeSpec(TypedDict):
+    """A node.
+
+    Attributes:
+        name: Its name.
+        kind: The kind of its body: `function`, `graph`, `agent`, `ask`, …, or `choose`.
+        writes: The fields that it writes.
+        title: Its title.
+        fallback: Whether it has a fallback.
+        attempts: The number of its attempts.
+        choices: What it chooses among.
+        kinds: The kind of each choice, unless all are functions.
+        on: The selector that chooses.
+        each: Where the list is read, by the name that an item has in the node, if it runs once for each item.
+        on_resume: `ask` if a person decides whether an interrupted attempt is repeated.
+        question: The question that it asks.
+        answer: The type of the answer.
+        timeout_seconds: How long it waits for the answer.
+        reads: The paths that it reads.
+        sources: The part of the result that each place gets, if it is not the whole result.
+        agents: Its agents by choice; "" if there is no choice.
+        graphs: The graph specs of its graphs by choice; "" if there is no choice.
+        was: Its recorded name, in a graph spec whose nodes a migration renamed.
+    """
+
+    name: str
+    kind: NotRequired[str]
+    writes: NotRequired[Sequence[str]]
+    title: NotRequired[str]
+    fallback: NotRequired[bool]
+    attempts: NotRequired[int]
+    choices: NotRequired[Sequence[str]]
+    kinds: NotRequired[Mapping[str, str]]
+    on: NotRequired[str]
+    each: NotRequired[Mapping[str, str]]
+    on_resume: NotRequired[str]
+    question: NotRequired[str]
+    answer: NotRequired[str]
+    timeout_seconds: NotRequired[float]
+    reads: NotRequired[Sequence[str]]
+    sources: NotRequired[Mapping[str, str]]
+    agents: NotRequired[Mapping[str, AgentSpec]]
+    graphs: NotRequired[Mapping[str, GraphSpec]]
+    was: NotRequired[str]
+
+
+class ArmSpec(TypedDict):
+    """An arm of a fork: its target and its condition."""
+
+    to: str
+    when: NotRequired[str]
+
+
+EdgeSpec = TypedDict(
+    "EdgeSpec",
+    {
+        "from": str,
+        "to": NotRequired[str],
+        "when": NotRequired[str],
+        "label": NotRequired[str],
+        "failure": NotRequired[bool],
+        "on": NotRequired[str],
+        "cases": NotRequired["Mapping[str, str]"],
+        "otherwise": NotRequired["str | None"],
+        "arms": NotRequired["Sequence[ArmSpec]"],
+        "join": NotRequired[str],
+        "need": NotRequired[int],
+    },
+)
+"""Edges out of a node: one (`to`), a switch (`on`, `cases`, `otherwise`) or a fork (`arms`, `join`, `need`)."""
+
+
+class GraphSpec(TypedDict, total=False):
+    """A graph.
+
+    Attributes:
+        format: The version of graph specs that it was written with.
+        graph: The graph's name.
+        version: The graph's version.
+        state: The types of its state's fields.
+        reducers: The names of their reducers, of fields that have one.
+        nodes: Its nodes in declared order.
+        ways: Its edges in declared order.
+    """
+
+    format: int
+    graph: str
+    version: int
+    state: Mapping[str, str]
+    reducers: Mapping[str, str]
+    nodes: Sequence[NodeSpec]
+    ways: Sequence[EdgeSpec]
+
+
+class _Node(Struct):
+    name: str
+    kind: str = ""
+    title: str = ""
+    on: str = ""
+    question: str = ""
+    answer: str = ""
+    on_resume: str = ""
+    writes: Sequence[str] = ()
+    reads: Sequence[str] = ()
+    choices: Sequence[str] = ()
+    each: Mapping[str, str] = {}
+    sources: Mapping[str, str] = {}
+    kinds: Mapping[str, str] = {}
+    agents: Mapping[str, Mapping[str, JsonValue]] = {}
+    graphs: Mapping[str, Mapping[str, JsonValue]] = {}
+
+
+class _Arm(Struct):
+    to: str
+    when: str = ""
+
+
+class _Edge(Struct):
+    source: str = msgspec.field(name="from")
+    to: str = ""
+    when: str = ""
+    label: str = ""
+    on: str = ""
+    join: str = ""
+    cases: Mapping[str, str] = {}
+    otherwise: str | None = None
+    arms: Sequence[_Arm] = ()
+
+
+class _GraphSpec(Struct):
+    graph: str = ""
+    version: int = 0
+    state: Mapping[str, JsonValue] = {}
+    reducers: Mapping[str, JsonValue] = {}
+    nodes: Sequence[_Node] = ()
+    ways: Sequence[_Edge] = ()
+
+
+def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
+    """Check a graph spec, and those of the graphs inside it.
+
+    Raises:
+        ValueError: A value has another type, or is missing.
+    """
+    unread = [graph_spec]
+    while unread:
+        try:
+            found = msgspec.convert(unread.pop(), _GraphSpec)
+        except ValueError as error:
+            message = f"a node or an edge in it has a value of another type: {error}"
+            raise ValueError(message) from error
+        unread += [inner for node in found.nodes for inner in node.graphs.values()]

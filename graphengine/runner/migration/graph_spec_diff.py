@@ -1,0 +1,168 @@
+"""The differences between two specs of a graph, as lines for people: old → new.
+
+The lines are recorded with the resume or the branch under the changed graph, and are part of the error if the run does
+not fit it. Nodes of graphs inside the graph are named by their paths.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from graphengine.engine.graph_spec import AgentSpec, EdgeSpec, GraphSpec, NodeSpec
+    from graphengine.state.json_values import JsonValue
+
+_TEXT: Final = 80
+"""The maximum length of a text; longer ones are cut around the first character that differs."""
+_NONE: Final = "none"
+
+
+def differences(old: GraphSpec, new: GraphSpec, where: str = "") -> list[str]:
+    """Return the differences between two graph specs, one line each.
+
+    Args:
+        old: The recorded graph spec, with the old names of renamed nodes under `was`; empty if it is not known.
+        new: Today's graph spec.
+        where: The path of the node that runs the graph, with a slash after it; "" for the run's own graph.
+    """
+    if not old:
+        return []
+    lines: list[str] = []
+    if old.get("graph") != new.get("graph"):
+        lines.append(f"graph {where or '/'}: {old.get('graph')} → {new.get('graph')}")
+    if old.get("version") != new.get("version"):
+        lines.append(f"{f'graph {where[:-1]}: ' if where else ''}version {old.get('version')} → {new.get('version')}")
+    lines += _fields(old, new, where)
+    lines += _nodes(old, new, where)
+    return lines + list(_edges(old, new, where))
+
+
+def _fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
+    before, after = old.get("state", {}), new.get("state", {})
+    lines: list[str] = []
+    for name in (*before, *(name for name in after if name not in before)):
+        if name not in after:
+            lines.append(f"field {where}{name} is gone: {before[name]}")
+        elif name not in before:
+            lines.append(f"field {where}{name} is new: {after[name]}")
+        elif before[name] != after[name]:
+            lines.append(f"field {where}{name}: {before[name]} → {after[name]}")
+        one, other = old.get("reducers", {}).get(name, _NONE), new.get("reducers", {}).get(name, _NONE)
+        if one != other and name in before and name in after:
+            lines.append(f"field {where}{name}: reducer {one} → {other}")
+    return lines
+
+
+def _nodes(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
+    before = {node["name"]: node for node in old.get("nodes", ())}
+    after = {node["name"]: node for node in new.get("nodes", ())}
+    lines = [f"node {where}{name} is gone: {_kind(node)}" for name, node in before.items() if name not in after]
+    lines += [f"node {where}{name} is new: {_kind(node)}" for name, node in after.items() if name not in before]
+    for name, node in before.items():
+        if name in after:
+            lines += _node(node, after[name], f"{where}{name}")
+    return lines
+
+
+def _kind(node: NodeSpec) -> str:
+    items = node.get("each")
+    each = f" for each {', '.join(items)}" if items else ""
+    return f"{node.get('kind', 'function')}{each}"
+
+
+def _node(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
+    """Return the differences of a node, and of its graphs."""
+    if "was" in old:
+        yield f"node {path} was called {old['was']}"
+    for key in (*old, *(key for key in new if key not in old)):
+        one, other = old.get(key), new.get(key)
+        if one == other or key == "was":
+            continue
+        if key == "graphs":
+            yield from _graphs(old.get("graphs") or {}, new.get("graphs") or {}, path)
+        elif key == "agents":
+            yield from _agents(old.get("agents") or {}, new.get("agents") or {}, path)
+        else:
+            yield f"node {path}: {key.replace('_', ' ')} {_texts(one, other)}"
+
+
+def _graphs(old: Mapping[str, GraphSpec], new: Mapping[str, GraphSpec], path: str) -> Iterator[str]:
+    for choice in (*old, *(choice for choice in new if choice not in old)):
+        named = f"{path} ({choice})" if choice else path
+        if choice not in new:
+            yield f"node {named}: graph {old[choice].get('graph')} → none"
+        elif choice not in old:
+            yield f"node {named}: graph none → {new[choice].get('graph')}"
+        else:
+            yield from differences(old[choice], new[choice], f"{named}/")
+
+
+def _agents(old: Mapping[str, AgentSpec], new: Mapping[str, AgentSpec], path: str) -> Iterator[str]:
+    for choice in (*old, *(choice for choice in new if choice not in old)):
+        named = f"{path} ({choice})" if choice else path
+        one: AgentSpec = old.get(choice, {})
+        other: AgentSpec = new.get(choice, {})
+        for key in (*one, *(key for key in other if key not in one)):
+            if one.get(key) != other.get(key):
+                yield f"node {named}: {key} {_texts(one.get(key), other.get(key))}"
+
+
+def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
+    olds, news = list(old.get("ways", ())), list(new.get("ways", ()))
+    gone = [edge for edge in olds if edge not in news]
+    come = [edge for edge in news if edge not in olds]
+    for edge in gone:
+        like = next((other for other in come if _ends(other) == _ends(edge)), None)
+        if like is None:
+            yield f"edge gone: {where}{_edge(edge)}"
+            continue
+        come.remove(like)
+        for key in (*edge, *(key for key in like if key not in edge)):
+            if edge.get(key) != like.get(key):
+                yield f"edge {where}{_ends(edge)}: {key} {_texts(edge.get(key), like.get(key))}"
+    yield from (f"edge new: {where}{_edge(edge)}" for edge in come)
+    if not gone and len(olds) == len(news):
+        for source in dict.fromkeys(edge["from"] for edge in olds):
+            one = [edge for edge in olds if edge["from"] == source]
+            if one != [edge for edge in news if edge["from"] == source]:
+                yield f"edges out of {where}{source}: they are tried in another order"
+
+
+def _ends(edge: EdgeSpec) -> str:
+    """Return the source and the target of an edge, by which the edges of two graph specs are matched."""
+    target = edge.get("to") or (f"fork joined at {edge['join']}" if "join" in edge else f"switch on {edge.get('on')}")
+    return f"{edge['from']} → {target}"
+
+
+def _edge(edge: EdgeSpec) -> str:
+    rest = {key: fact for key, fact in edge.items() if key not in ("from", "to", "on", "join", "failure")}
+    return ", ".join([_ends(edge), *(f"{key} {_plain(fact)}" for key, fact in rest.items())])
+
+
+def _plain(fact: JsonValue) -> str:
+    """Return a value of a graph spec as text."""
+    if isinstance(fact, dict):
+        if set(fact) <= {"to", "when"}:  # an arm
+            return f"{fact['to']} when {fact['when']}" if "when" in fact else str(fact["to"])
+        return ", ".join(f"{key}: {_plain(value)}" for key, value in fact.items())
+    if isinstance(fact, list):
+        return ", ".join(map(_plain, fact)) or _NONE
+    return _NONE if fact is None else str(fact)
+
+
+def _texts(old: JsonValue, new: JsonValue) -> str:
+    """Return both texts, each on one line; long ones are cut around the first character that differs."""
+    one, other = (" ".join(_plain(fact).split()) for fact in (old, new))
+    if max(len(one), len(other)) > _TEXT:
+        same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+        start = max(0, same - _TEXT // 4)
+        one, other = _cut(one, start), _cut(other, start)
+    quoted = isinstance(old, str) and isinstance(new, str) and (" " in one or " " in other)
+    return f"{one!r} → {other!r}" if quoted else f"{one} → {other}"
+
+
+def _cut(text: str, start: int) -> str:
+    head, tail = "…" if start and len(text) > start else "", "…" if len(text) > start + _TEXT else ""
+    return f"{head}{text[start : start + _TEXT]}{tail}"

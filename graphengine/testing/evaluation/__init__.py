@@ -1,0 +1,32 @@
+"""Evaluation: run a graph on a data set, score its results, and compare two versions of it case by case.
+
+An evaluation is a graph like any other, a map over the cases. Its run is recorded, resumable, priced and drawn like
+every run, and what finished is never paid twice.
+
+    cases ──▶ for each: the graph ─▶ scorer ─▶ scorer … ──▶ Report: means, differences, costs, picture
+"""
+
+from __future__ import annotations
+
+from graphengine.testing.evaluation.cases import Case, Score, check_cases, read_cases
+from graphengine.testing.evaluation.evaluating import evaluate
+from graphengine.testing.evaluation.graph import EvaluationState, Trial, evaluation, judge
+from graphengine.testing.evaluation.picture import picture
+from graphengine.testing.evaluation.report import Report, TrialReport, VersionReport, report_of
+
+__all__ = [
+    "Case",
+    "EvaluationState",
+    "Report",
+    "Score",
+    "Trial",
+    "TrialReport",
+    "VersionReport",
+    "check_cases",
+    "evaluate",
+    "evaluation",
+    "judge",
+    "picture",
+    "read_cases",
+    "report_of",
+]

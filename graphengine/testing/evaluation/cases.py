@@ -1,0 +1,147 @@
+"""The cases of an evaluation: read from JSON Lines, checked against the graph before anything runs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic.json_schema import SkipJsonSchema
+
+from graphengine.agents.sources import read_sources
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.state.field import explain
+from graphengine.state.secret import is_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from graphengine.graph.definition import GraphDefinition
+
+FILE: Final = "@"
+
+
+class Case(BaseModel):
+    """One case: an input of the graph, and what a scorer needs to judge the result.
+
+    Attributes:
+        name: Its name in the report, unique among the cases.
+        input: Fields of the graph's state; the others have their defaults.
+        expected: What the scorers compare with, of any form; None if there is nothing to compare with.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, pattern=r"\S")
+    input: dict[str, JsonValue]
+    expected: JsonValue = None
+
+
+class Score(BaseModel):
+    """A scorer's judgement of one result.
+
+    Attributes:
+        value: From 0, worthless, to 1, perfect; None if the scorer does not apply to the case.
+        why: The reason, for the reader of the report.
+        failure: Why the scorer gave no score; "" if it did. Not part of a judge's answer.
+    """
+
+    value: float | None = Field(ge=0, le=1, allow_inf_nan=False)
+    why: str = ""
+    failure: SkipJsonSchema[str] = Field(default="", exclude_if=lambda failure: not failure)
+
+
+def read_cases(path: str | PathLike[str]) -> list[Case]:
+    """Read a data set: a file with one JSON object on each line, with `name`, `input` and `expected`.
+
+    A text that begins with @ is a file or a folder, relative to the data set, if it is an item of a list in `input`:
+    `"sources": ["@texts/tides.md"]` becomes a `TextFile` for each file. `@@` means a literal @.
+
+    Args:
+        path: The file. A case without a name is named by its line.
+
+    Raises:
+        InputError: It cannot be read, a line is invalid, or there are no cases; the message names the line.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"the cases cannot be read: {reason}", where=str(file), repair="name a file in UTF-8"
+        ) from error
+    found = [_case(line, number, file) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not found:
+        raise InputError("there are no cases", where=str(file), repair='{"name": "…", "input": {…}, "expected": …}')
+    return found
+
+
+def _case(line: str, number: int, file: Path) -> Case:
+    where = f"{file}:{number}"
+    try:
+        case = Case.model_validate_json(_named(line, number))
+        return case.model_copy(update={"input": {key: _read(value, file) for key, value in case.input.items()}})
+    except ValidationError as error:
+        raise InputError(
+            f"the case does not fit: {explain(error)}", where=where, repair='{"name": "…", "input": {…}, "expected": …}'
+        ) from error
+    except GraphEngineError as error:
+        raise InputError(error.message, where=where, repair=error.repair) from error
+
+
+def _named(line: str, number: int) -> str:
+    """Return the line with a name; a line that is not an object is unchanged, for the validation to refuse."""
+    text = line.strip()
+    return text if '"name"' in text or not text.startswith("{") else f'{{"name":"line {number}",{text[1:]}'
+
+
+def _read(value: JsonValue, file: Path) -> JsonValue:
+    """Return a field of the input, with the files that items of its list name."""
+    if not isinstance(value, list):
+        return value
+    items: list[JsonValue] = []
+    for item in value:
+        if not isinstance(item, str) or not item.startswith(FILE):
+            items.append(item)
+        elif item.startswith(FILE + FILE):
+            items.append(item[1:])
+        else:
+            found = read_sources(file.parent / item[1:]).files
+            items.extend({"path": os.path.relpath(one.path, file.parent), "text": one.text} for one in found)
+    return items
+
+
+def check_cases(graph: GraphDefinition[Any], cases: Sequence[Case], where: str = "the cases") -> None:
+    """Check that each case is an input of the graph, and that their names are unique.
+
+    Raises:
+        InputError: One is not; or the graph takes a secret from its input, which a data set must not have.
+    """
+    if not cases:
+        raise InputError("there are no cases", where=where, repair="give at least one")
+    twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
+    if twice:
+        raise InputError(f"two cases are named {twice[0]!r}", where=where, repair="give each a name of its own")
+    fields = graph.state.model_fields
+    for case in cases:
+        place = f"{where}, case {case.name!r}"
+        unknown = [name for name in case.input if name not in fields]
+        if unknown:
+            repair = f"{graph.name} has {', '.join(fields)}"
+            raise InputError(f"{graph.name} has no field {unknown[0]!r}", where=place, repair=repair)
+        secret = [name for name in case.input if is_secret(fields[name].annotation, fields[name].metadata)]
+        if secret:
+            message = f"{secret[0]} is a secret, and a data set is not encrypted"
+            raise InputError(message, where=place, repair="give the graph the secret as a resource")
+        try:
+            graph.state.model_validate(case.input, by_name=True, by_alias=False)
+        except ValidationError as error:
+            message = f"the input does not fit {graph.name}: {explain(error)}"
+            raise InputError(message, where=place, repair="give values that fit the fields") from error
+
+
+__all__ = ["Case", "Score", "check_cases", "read_cases"]

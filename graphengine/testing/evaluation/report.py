@@ -1,0 +1,241 @@
+"""The report of an evaluation, computed from its recorded run: scores, failures, costs and times by case and version.
+
+A case whose graph failed counts as 0 for every scorer. A case that a scorer could not judge counts for no mean, and is
+named. A cost that is not known is None, never 0.
+"""
+
+from __future__ import annotations
+
+import re
+from math import sqrt
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, JsonValue
+
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.steps import usage_of
+from graphengine.testing.evaluation.cases import Score
+from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.engine.steps import Step
+    from graphengine.runner.result import Result
+    from graphengine.state.amounts import Usage
+
+_PLACE: Final = re.compile(rf"({SUBJECT}|{AGAINST})\[(\d+)\](/{RUN}(?=/|$))?")
+_NOTHING: Final[Usage] = {}
+
+
+class TrialReport(BaseModel):
+    """What one version did in one case.
+
+    Attributes:
+        case: The name of the case.
+        label: The label that the graph ended with.
+        failure: Why the graph failed; "" if it did not.
+        scores: The judgements by scorer; all are 0 if the graph failed.
+        output: The result as JSON.
+        cost_usd: The cost of the graph without the scorers; None if it is not known.
+        calls: How many model calls the graph made.
+        offline_calls: How many of them rules answered.
+        seconds: From its first step to its last.
+    """
+
+    case: str
+    label: str
+    failure: str
+    scores: dict[str, Score]
+    output: JsonValue
+    cost_usd: float | None
+    calls: int
+    offline_calls: int
+    seconds: float
+
+    def value(self, scorer: str) -> float | None:
+        """Return the value of a score; None if the scorer does not apply, or failed."""
+        score = self.scores.get(scorer)
+        return None if score is None else score.value
+
+
+class VersionReport(BaseModel):
+    """What one version did in all cases.
+
+    Attributes:
+        name: Its name.
+        trials: In the order of the cases.
+    """
+
+    name: str
+    trials: list[TrialReport]
+
+    def mean(self, scorer: str) -> float | None:
+        """Return the mean of a scorer over the cases that it applies to; None if there are none."""
+        values = [value for trial in self.trials if (value := trial.value(scorer)) is not None]
+        return sum(values) / len(values) if values else None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost of all cases, without scorers; None if that of any is not known."""
+        costs = [trial.cost_usd for trial in self.trials]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    @property
+    def failed(self) -> list[TrialReport]:
+        """The cases in which the graph failed."""
+        return [trial for trial in self.trials if trial.failure]
+
+    def unjudged(self, scorer: str) -> list[TrialReport]:
+        """Return the cases in which a scorer failed."""
+        return [trial for trial in self.trials if scorer in trial.scores and trial.scores[scorer].failure]
+
+
+class Difference(BaseModel):
+    """How the scores of one scorer differ between two versions, case by case.
+
+    Attributes:
+        mean: The mean of the differences, the graph's score minus the other version's.
+        error: The standard error of that mean; None for fewer than two cases.
+        better: In how many cases the graph is better.
+        worse: In how many it is worse.
+        equal: In how many they are equal.
+    """
+
+    mean: float
+    error: float | None
+    better: int
+    worse: int
+    equal: int
+
+
+class Report(BaseModel):
+    """The report of an evaluation.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of the graph under test.
+        scorers: The names of the scorers.
+        subject: What the graph did.
+        against: What the other version did; None without one.
+        scoring_usd: The cost of the scorers; None if it is not known.
+    """
+
+    run_id: str
+    graph: str
+    scorers: list[str]
+    subject: VersionReport
+    against: VersionReport | None
+    scoring_usd: float | None
+
+    @property
+    def versions(self) -> list[VersionReport]:
+        """The graph, and the other version if there is one."""
+        return [self.subject] if self.against is None else [self.subject, self.against]
+
+    def difference(self, scorer: str) -> Difference | None:
+        """Return how two versions differ; None without another version, or if no case has both scores."""
+        if self.against is None:
+            return None
+        pairs = zip(self.subject.trials, self.against.trials, strict=True)
+        both = [(one.value(scorer), other.value(scorer)) for one, other in pairs]
+        changes = [one - other for one, other in both if one is not None and other is not None]
+        if not changes:
+            return None
+        mean = sum(changes) / len(changes)
+        spread = sum((change - mean) ** 2 for change in changes)
+        error = sqrt(spread / (len(changes) - 1) / len(changes)) if len(changes) > 1 else None
+        signs = [(change > 0) - (change < 0) for change in changes]
+        return Difference(mean=mean, error=error, better=signs.count(1), worse=signs.count(-1), equal=signs.count(0))
+
+    def below(self, thresholds: Mapping[str, float]) -> list[str]:
+        """Return, for each threshold that the graph does not reach, the reason in words.
+
+        Args:
+            thresholds: The least mean by scorer; the name "" is for every scorer.
+
+        A threshold is not reached if the scorer failed in any case, since its mean is then not known.
+        """
+        found: list[str] = []
+        for name in self.scorers:
+            least = thresholds.get(name, thresholds.get(""))
+            if least is None:
+                continue
+            unjudged, mean = self.subject.unjudged(name), self.subject.mean(name)
+            if unjudged:
+                why = unjudged[0].scores[name].failure
+                found.append(f"{name} failed in {len(unjudged)} of {len(self.subject.trials)} cases: {why}")
+            elif mean is None:
+                found.append(f"{name} applies to no case")
+            elif mean < least:
+                found.append(f"{name} is {mean:.3f}, below {least:g}")
+        return found
+
+
+def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
+    """Return the report of a finished evaluation.
+
+    Args:
+        result: The result of its run.
+        steps: All steps of the run, as from `runner.history(run_id)`.
+    """
+    state = result.state
+    spent = _spent(steps)
+    names = [*state.versions, *("graph", AGAINST)[len(state.versions) :]]
+    versions = [
+        VersionReport(name=name, trials=list(_trials(state, trials, node, spent)))
+        for name, node, trials in zip(names, (SUBJECT, AGAINST), (state.trials, state.against), strict=False)
+        if trials
+    ]
+    scorers = dict.fromkeys(name for trial in (*state.trials, *state.against) for name in trial.scores)
+    scoring: Usage = _NOTHING
+    for (_, _, is_run), (usage, _, _) in spent.items():
+        scoring = scoring if is_run else add_usage(scoring, usage)
+    return Report(
+        run_id=result.run_id,
+        graph=str(getattr(steps[0].data, "graph", "")).removeprefix("eval_"),
+        scorers=list(scorers),
+        subject=versions[0],
+        against=versions[1] if len(versions) > 1 else None,
+        scoring_usd=scoring.get("cost_usd", 0.0),
+    )
+
+
+_Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
+
+
+def _spent(steps: Sequence[Step]) -> _Spent:
+    """Return usage, beginning and end for each version, case, and whether it is of the graph itself."""
+    found: _Spent = {}
+    for step in steps:
+        place = _PLACE.match(step.path)
+        if place is None:
+            continue
+        key = (place[1], int(place[2]), place[3] is not None)
+        usage, began, ended = found.get(key, (_NOTHING, step.began or step.at, step.at))
+        found[key] = (
+            add_usage(usage, usage_of(step) or _NOTHING),
+            min(began, step.began or step.at),
+            max(ended, step.at),
+        )
+    return found
+
+
+def _trials(state: EvaluationState, trials: Sequence[Trial], node: str, spent: _Spent) -> Iterator[TrialReport]:
+    for index, (case, trial) in enumerate(zip(state.cases, trials, strict=True)):
+        usage, began, ended = spent.get((node, index, True), (_NOTHING, 0.0, 0.0))
+        failure = trial.failure
+        yield TrialReport(
+            case=case.name,
+            label=trial.label,
+            failure="" if failure is None else f"{failure.kind}: {failure.message}",
+            scores=trial.scores,
+            output=trial.output,
+            cost_usd=usage.get("cost_usd", 0.0),
+            calls=usage.get("calls") or 0,
+            offline_calls=usage.get("offline_calls") or 0,
+            seconds=max(0.0, ended - began),
+        )
+
+
+__all__ = ["Difference", "Report", "TrialReport", "VersionReport", "report_of"]

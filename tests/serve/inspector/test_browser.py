@@ -1,0 +1,565 @@
+import asyncio
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from graphengine import Runner
+from graphengine.cli.terminal import clean
+from graphengine.runner import RunFailed
+from graphengine.stores.sqlite import SQLiteStore
+from tests.serve.inspector import driven
+from tests.serve.inspector.conftest import Opened, served
+from tests.serve.inspector.graphs import HOSTILE, HOSTILE_ID, UNREADABLE, calling, counter, flaky, mailing, record
+from tests.serve.inspector.test_events import driving
+
+
+@pytest.fixture(scope="module")
+def url(recorded: Path) -> Iterator[str]:
+    """An inspector of a run of each kind, which is only read."""
+    with served(recorded, "--read-only") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def written(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the database to write to, with a run of 10,000 steps and one of `essay` that failed."""
+    folder = tmp_path_factory.mktemp("written")
+    path = Path(shutil.copy(recorded, folder / "runs.db"))
+    with ThreadPoolExecutor() as pool:  # the browser's event loop is in this thread
+        pool.submit(asyncio.run, record_more(path, folder / "boat")).result()
+    return path
+
+
+@pytest.fixture(scope="module")
+def acting(written: Path) -> Iterator[str]:
+    """An inspector of that copy, which drives runs of `essay`."""
+    with served(written, "--drive", "--graph", "tests/serve/inspector/driven.py") as found:
+        yield found
+
+
+async def record_more(path: Path, gate: Path) -> None:
+    """Record a run of 10,000 steps, first in memory, which is quick, and three of `essay`: failed, waiting, queued."""
+    store = SQLiteStore(path)
+    await store.open()
+    async with Runner() as runner:
+        await record(runner, counter(7333), "long")
+        info, steps = await runner.info("long"), await runner.store.steps("long")
+        await store.create(info, steps, await runner.store.graph_spec(info.fingerprint) or {"graph": ""})
+    async with Runner(store) as runner:
+        with suppress(RunFailed):
+            await runner.start(driven.graph, {"topic": "storms", "gate": str(gate)}, run_id="storms").result()
+        await runner.start(driven.graph, driven.example, run_id="draft").result()
+        await runner.start(driven.graph, driven.example, run_id="lined-up", queue="night").result()
+        await record(runner, mailing(), "mails")
+        await record(runner, calling(), "calls")
+        await record(runner, flaky(UNREADABLE), "unreadable")
+
+
+def opened_run(page: Page) -> Page:
+    """Wait until a run's page has every step."""
+    expect(page.locator(".steps .soft").first).to_contain_text("line")
+    return page
+
+
+def test_the_list_opens_a_run(url: str, visit: Opened) -> None:
+    """The list shows how each run stands and why; a click opens it, and the browser's button returns."""
+    page = visit(url)
+    expect(page.locator(".row[data-run=broken]")).to_contain_text("failed at boom: RuntimeError: it broke")
+    expect(page.locator(".row[data-run=asks]")).to_contain_text("asks approve: Publish this draft?")
+    expect(page.locator(".row[data-run=five]")).to_contain_text("nightly")
+    assert "token" not in page.url
+    page.locator(".row[data-run=broken]").click()
+    expect(page.locator("h1")).to_contain_text("broken")
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Runs")
+
+
+def test_a_branch_is_below_its_parent(url: str, visit: Opened) -> None:
+    """A branch is indented below the run it was branched from, and can be folded away."""
+    page = visit(url)
+    rows = page.locator(".list .row")
+    expect(rows.nth(6)).to_have_attribute("data-run", "other")
+    expect(rows.nth(5)).to_have_attribute("data-run", "five")
+    rows.nth(5).locator("button.fold").click()
+    expect(rows).to_have_count(6)
+
+
+def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
+    """Status, search and graph select runs, and the address keeps them."""
+    page = visit(url)
+    page.get_by_role("tab", name="failed").click()
+    expect(page.locator(".list .row")).to_have_count(2)
+    assert "status=failed" in page.url
+    page.goto(page.url)
+    expect(page.locator(".list .row")).to_have_count(2)
+    page.get_by_role("tab", name="all").click()
+    search = page.get_by_label("Search", exact=True)
+    for words, count in (("tag:nightly", 1), ("before:2001-01-01", 0), ("after:2001-01-01", 7)):
+        search.fill(words)
+        page.keyboard.press("Enter")
+        expect(page.locator(".list .row")).to_have_count(count)
+    expect(search).to_have_value("after:2001-01-01T00:00:00.000Z")
+    page.get_by_role("button", name="every time").click()
+    expect(search).to_have_value("")
+
+
+def test_a_search_that_goes_on_is_not_called_empty(url: str, visit: Opened) -> None:
+    """While older pages are still searched, the list does not report that no run fits."""
+    page = visit(url)
+    page.route(re.compile(r"/api/runs\?.*before="), lambda _: None)  # the next page takes long
+    page.route(re.compile(r"/api/runs\?(?!.*before=)"), lambda route: route.fulfill(json={"runs": [], "next": "five"}))
+    page.get_by_label("Search", exact=True).fill("cost>9")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text("Older runs are searched")
+    expect(page.locator("main")).not_to_contain_text("No run fits")
+
+
+def test_the_keyboard_is_enough(url: str, visit: Opened) -> None:
+    """Runs are selected, ticked, compared and opened, and steps walked through, without a pointer."""
+    page = visit(url)
+    expect(page.locator(".row[data-run=five]")).to_be_visible()
+    for key in ("j", "x", "k", "j", "j", "x"):
+        page.keyboard.press(key)
+    page.keyboard.press("c")
+    expect(page.locator("h1")).to_have_text("Compare")
+    page.keyboard.press("g")
+    expect(page.locator(".row[data-run=five]")).to_be_visible()  # then the list takes keys
+    page.keyboard.press("/")
+    page.keyboard.type("broken")
+    page.keyboard.press("Enter")
+    expect(page.locator(".list .row")).to_have_count(1)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    opened_run(page)
+    page.keyboard.press("f")
+    expect(page.locator(".step.selected")).to_have_attribute("data-seq", "2")
+    page.keyboard.press("f")
+    page.keyboard.press("f")
+    expect(page.locator(".step.selected")).to_have_attribute("data-seq", "5")
+    expect(page.locator(".trouble")).to_contain_text("RuntimeError: it broke")
+    page.keyboard.press("?")
+    expect(page.get_by_label("Keys")).to_be_visible()
+
+
+def test_the_picture_is_lit_as_at_the_selected_step(url: str, visit: Opened) -> None:
+    """At a step, nodes done, the node where the run is, and the edge just taken are marked; later ones are pale."""
+    page = opened_run(visit(url, "/run?id=five"))
+    expect(page.locator(".picture .lit-unused")).to_have_count(0)
+    page.locator(".step[data-seq='2']").click()
+    expect(page.locator(".picture .lit-here")).to_contain_text("work")
+    expect(page.locator(".picture .edge.lit-now")).to_have_count(1)
+    expect(page.locator(".picture .node.lit-unused", has_text="boost")).to_have_count(1)
+    expect(page.locator(".panel .tried tr.taken")).to_contain_text("again")
+    expect(page.locator(".panel .tried")).to_contain_text("score 0 >= 7: no")
+    expect(page.locator(".panel .changes")).to_contain_text("n0→1")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".picture .lit-here")).to_contain_text("boost")
+    assert page.url.endswith("at=3")
+    page.locator(".picture .node", has_text="work").click()
+    expect(page.locator(".step.selected")).to_have_attribute("data-seq", "2")
+
+
+def test_a_step_is_selected_on_the_timeline(url: str, visit: Opened) -> None:
+    """A click on a bar selects its step, which is marked there; the chart can be drawn longer."""
+    page = opened_run(visit(url, "/run?id=broken"))
+    chart = page.get_by_role("group", name="timeline")
+    expect(chart.locator(".here")).to_have_count(1)
+    chart.locator("[data-seq='2'] rect").click(position={"x": 3, "y": 3})
+    expect(page.get_by_role("tab", name="step 2")).to_be_visible()
+    expect(chart.locator(".here").first).to_have_attribute("data-seq", "2")
+    width = int(chart.locator("svg").get_attribute("width") or 0)
+    page.get_by_label("show a shorter time").click()
+    expect(chart.locator("svg")).to_have_attribute("width", str(2 * width))
+
+
+def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
+    """Retries are flagged; the step that succeeded lists the attempts before it."""
+    page = opened_run(visit(url, "/run?id=broken&at=4"))
+    expect(page.locator(".attempts li")).to_have_count(3)
+    expect(page.locator(".attempts li").first).to_contain_text(re.compile(r"attempt 1 \d"))
+    page.get_by_label("only failures").check()
+    expect(page.locator(".list .step")).to_have_count(3)
+    expect(page.locator(".acts")).to_contain_text("Commands")
+
+
+def test_a_failed_call_is_set_apart_from_its_time(acting: str, visit: Opened) -> None:
+    """A space is between the time of a call and the word that it failed."""
+    page = opened_run(visit(acting, "/run?id=calls"))
+    expect(page.locator(".calls li").filter(has_text="failed")).to_contain_text(re.compile(r"\d m?s failed"))
+
+
+def test_a_long_error_leaves_the_page_in_place(acting: str, visit: Opened) -> None:
+    """The header shows the beginning of an error, and the step's panel all of it, in a part that scrolls."""
+    page = opened_run(visit(acting, "/run?id=unreadable"))
+    expect(page.locator(".trouble .message")).to_contain_text("the end")
+    for width, height in ((1400, 900), (830, 900)):
+        page.set_viewport_size({"width": width, "height": height})
+        for part, most in (("header", height / 4), (".trouble .message", height / 3)):
+            assert page.eval_on_selector(part, "part => part.clientHeight") < most
+
+
+def test_text_is_shown_as_a_terminal_shows_it(acting: str, visit: Opened) -> None:
+    """Control codes and marks that reverse the direction of a text are escaped by the rule of the command line."""
+    page = opened_run(visit(acting, "/run?id=unreadable"))
+    shown = page.locator(".trouble .message").text_content()
+    assert shown == f"RuntimeError: {clean(UNREADABLE)}"
+    assert not re.search("[\u2028-\u202e\u2066-\u2069]", page.locator("main").text_content() or "")
+
+
+def test_the_highlighted_step_is_the_one_that_is_shown(url: str, visit: Opened) -> None:
+    """While a search hides the step of the panel no line is highlighted; the keys go on from where it would be."""
+    for at, keys in (
+        (0, [("ArrowUp", 3), ("ArrowUp", 2)]),
+        (1, [("ArrowDown", 2), ("ArrowDown", 3), ("ArrowDown", 3)]),
+    ):
+        page = opened_run(visit(url, f"/run?id=broken&at={at}"))
+        page.get_by_label("Search in steps").fill("503")
+        expect(page.locator(".list .step")).to_have_count(2)
+        expect(page.locator(".step.selected")).to_have_count(0)
+        page.get_by_label("Search in steps").blur()
+        for key, step in keys:
+            page.keyboard.press(key)
+            expect(page.locator(".step.selected")).to_have_attribute("data-seq", str(step))
+            expect(page.get_by_role("tab", selected=True)).to_have_text(f"step {step}")
+
+
+def test_items_of_a_map_are_folded(url: str, visit: Opened) -> None:
+    """Twelve items are one line until they are unfolded, by a click or with the keyboard."""
+    page = opened_run(visit(url, "/run?id=items"))
+    expect(page.locator(".step.folded")).to_have_count(1)
+    page.keyboard.press("k")
+    expect(page.locator(".step.folded.selected")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator(".list .step", has_text="double[")).not_to_have_count(0)
+    expect(page.locator(".step.folded")).to_have_count(0)
+    page = opened_run(visit(url, "/run?id=items"))
+    fold = page.locator(".step.folded")
+    expect(fold).to_contain_text("double[…]")
+    fold.click()
+    expect(page.locator(".list .step", has_text="double[")).not_to_have_count(0)
+
+
+def test_two_runs_are_compared_on_one_picture(url: str, visit: Opened) -> None:
+    """The edges that only one of them took, the step where they part and the fields that differ are shown."""
+    page = visit(url, "/compare?a=five&b=other")
+    expect(page.locator(".parted").first).to_contain_text("parts here")
+    expect(page.locator(".picture svg")).to_be_visible()
+    expect(page.locator(".changes")).to_be_visible()
+
+
+def test_hostile_texts_are_only_text(url: str, visit: Opened) -> None:
+    """Ids, tags, questions and errors with markup appear as they are, and run nothing."""
+    page = visit(url)
+    expect(page.locator(".list")).to_contain_text(HOSTILE_ID)
+    expect(page.locator(".list")).to_contain_text("<b>x</b>")
+    page.get_by_text(HOSTILE_ID).click()
+    expect(page.locator("h1")).to_contain_text(HOSTILE_ID)
+    expect(page.locator(".asked").first).to_have_text(HOSTILE)
+    opened_run(page)
+    page.goto(page.url.partition("/run")[0] + "/run?id=hostile-failure")
+    expect(page.locator(".trouble")).to_contain_text(HOSTILE)
+    for path in ("/graph?graph=review", f"/run?id={quote(HOSTILE_ID, safe='')}"):
+        page.goto(page.url.partition("/run")[0].partition("/graph")[0] + path)
+        page.wait_for_selector(".picture svg")
+    assert page.evaluate("window.hit") is None
+    assert page.locator("img").count() == 0
+    assert page.locator("b b, .tag b").count() == 0
+
+
+def test_a_page_without_the_cookie_shows_nothing(url: str, browser: Browser) -> None:
+    """Another browser that knows only the port sees how to open the page."""
+    base = url.partition("/#")[0]
+    page = browser.new_context().new_page()
+    page.goto(base)
+    expect(page.get_by_role("alert")).to_contain_text("open the URL that `graphengine inspect` printed")
+    assert "five" not in page.content()
+    page.context.close()
+
+
+PAGES = (
+    "/",
+    "/run?id=five&at=3",
+    "/run?id=asks",
+    "/run?id=broken",
+    "/compare?a=five&b=other",
+    "/graph?graph=review",
+    "/graphs",
+)
+WINDOWS = ((360, "light"), (830, "dark"), (1600, "light"), (2560, "dark"))
+AXE_WIDTHS = (830, 1600)
+AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+_RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
+  .filter((each) => ["serious", "critical"].includes(each.impact))
+  .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html).join(" | ")}`))"""
+
+
+_CONTRASTS = """() => {
+  const rgb = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const linear = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const on = (part, below) => {
+    let { fill, opacity } = getComputedStyle(part);
+    let around = part;
+    while ((around = around.parentElement).nodeName !== "svg") opacity *= getComputedStyle(around).opacity;
+    return fill === "none" ? below : rgb(fill).map((each, at) => opacity * each + (1 - opacity) * below[at]);
+  };
+  const paper = rgb(getComputedStyle(document.body).backgroundColor);
+  return [...document.querySelectorAll(".lit-unused text")].map((text) => {
+    const shape = text.parentElement.matches(".edge") ? null : text.parentElement.querySelector("polygon, path");
+    const below = shape ? on(shape, paper) : paper;
+    const [dark, bright] = [light(on(text, below)), light(below)].sort((one, other) => one - other);
+    return [text.textContent, (bright + 0.05) / (dark + 0.05)];
+  });
+}"""
+"""The pale texts of the picture, and their contrasts with what is below them, as WCAG defines it."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) -> None:
+    """From a phone to a very wide screen, by day and by night, nothing is cut off, and axe-core finds nothing serious.
+
+    axe-core checks contrast, names, roles and structure; where it is not installed, only the width is tested.
+    """
+    page = visit(url, path)
+    page.wait_for_selector(".list .row, .picture svg, main.graphs table")
+    if AXE.is_file():
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    for width, scheme in WINDOWS:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
+        if AXE.is_file() and width in AXE_WIDTHS:
+            assert page.evaluate(_RUN_AXE) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_was_never_visited_can_be_read(url: str, visit: Opened, scheme: Literal["light", "dark"]) -> None:
+    """The words of nodes and edges that a run did not reach have a contrast of 4.5:1 at least, with all opacity."""
+    page = visit(url, "/run?id=five&at=1")
+    page.emulate_media(color_scheme=scheme)
+    opened_run(page)
+    expect(page.locator(".picture .edge.lit-unused text", has_text="high enough")).to_have_count(1)
+    expect(page.locator(".picture .node.lit-unused text", has_text="boost")).to_have_count(1)
+    assert {text: contrast for text, contrast in page.evaluate(_CONTRASTS) if contrast < 4.5} == {}
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed, so no page is checked by it: make servers")
+def test_axe_finds_what_is_wrong(url: str, visit: Opened) -> None:
+    """The check can fail: a button without a name and text without contrast are found."""
+    page = visit(url)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.evaluate("""() => {
+      const text = document.createElement("p");
+      text.style.cssText = "color: #ddd; background: #fff";
+      text.append("pale", document.createElement("button"));
+      document.querySelector("main").append(text);
+    }""")
+    found = page.evaluate(_RUN_AXE)
+    assert [each.partition(":")[0] for each in found] == ["button-name", "color-contrast"]
+
+
+def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Opened) -> None:
+    """A form made from the schema takes only what fits; the answer is recorded, and the next command is shown."""
+    page = visit(acting, "/run?id=asks")
+    form = page.locator("form.question")
+    send = form.get_by_role("button", name="Send the answer")
+    expect(send).to_be_disabled()
+    form.get_by_role("radio", name="publish").click()
+    form.get_by_label("stars").fill("4")
+    form.get_by_label("remarks").fill("good <b>work</b>")
+    send.click()
+    expect(form).to_contain_text("the answer is recorded")
+    expect(form.locator(".command")).to_contain_text("resume asks")
+    expect(page.locator(".acts")).to_contain_text("This inspector drives runs of essay.")
+    with closing(sqlite3.connect(written)) as connection:
+        (payload,) = connection.execute("SELECT payload FROM inbox WHERE payload LIKE '%decision%'").fetchone()
+    assert '"decision":"publish"' in payload
+    assert '"stars":4' in payload
+
+
+def test_the_arguments_of_a_tool_call_are_changed_by_a_form(acting: str, written: Path, visit: Opened) -> None:
+    """The question shows them as a table; a call is approved, refused with a reason, or made with other arguments."""
+    page = visit(acting, "/run?id=mails")
+    form = page.locator("form.question")
+    expect(form.locator(".asked")).to_have_text("May clerk call mail?\n\nto    Ada\ntext  Dear Ada,\n      hello")
+    expect(form.get_by_role("radio")).to_have_text(["yes", "no", "refuse with a reason", "change the arguments"])
+    send = form.get_by_role("button", name="Send the answer")
+    expect(send).to_be_disabled()
+    form.get_by_role("radio", name="refuse with a reason").click()
+    expect(form.get_by_label("refuse", exact=True)).to_be_visible()
+    form.get_by_role("radio", name="change the arguments").click()
+    expect(form.get_by_label("text", exact=True)).to_have_value("Dear Ada,\nhello")
+    form.get_by_label("to", exact=True).fill("Bob")
+    send.click()
+    expect(form).to_contain_text("the answer is recorded")
+    with closing(sqlite3.connect(written)) as connection:
+        query = "SELECT payload FROM inbox WHERE kind = 'answer' AND payload LIKE '%arguments%'"
+        (payload,) = connection.execute(query).fetchone()
+    assert '"arguments":{"to":"Bob","text":"Dear Ada,\\nhello"}' in payload
+
+
+def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
+    """Stop asks once more; tags and notes are added; the page follows what was written."""
+    page = opened_run(visit(acting, f"/run?id={quote(HOSTILE_ID, safe='')}"))
+    page.get_by_label("New tag").fill("seen")
+    page.keyboard.press("Enter")
+    expect(page.locator(".acts")).to_contain_text("seen")
+    page.get_by_label("Note on this step").fill("odd <i>markup</i>")
+    page.keyboard.press("Enter")
+    expect(page.locator(".step .note")).to_have_text("✎ odd <i>markup</i>")
+    page.get_by_label("notes (1)").check()
+    expect(page.locator(".list .step")).to_have_count(1)
+    page.get_by_label("remove the note odd <i>markup</i>").click()
+    expect(page.locator(".note")).to_have_count(0)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop it now").click()
+    expect(page.locator("header .ends")).to_contain_text("stopped")
+    expect(page.locator("form.question")).to_have_count(0)
+
+
+def test_a_read_only_page_offers_no_action(url: str, visit: Opened) -> None:
+    """With --read-only there is no form, no stop, no tag and no note."""
+    page = opened_run(visit(url, "/run?id=asks"))
+    expect(page.locator("main")).to_contain_text("this inspector is read-only")
+    assert page.get_by_role("button", name=re.compile("Stop|Send|Branch|Resume")).count() == 0
+    assert page.get_by_label(re.compile("New tag|Note on")).count() == 0
+
+
+def test_a_run_is_started_and_its_text_is_streamed(acting: str, tmp_path: Path, visit: Opened) -> None:
+    """A form made from the state starts a run; its answer appears while it is written; the answered run continues."""
+    gate = tmp_path / "gate"
+    page = visit(acting, "/graphs", is_refused=True)
+    page.get_by_role("link", name="start a run").click()
+    form = page.locator("form.start")
+    expect(form.get_by_label("topic")).to_have_value("tides")
+    form.get_by_text("6 more fields").click()
+    form.get_by_label("gate").fill(str(gate))
+    form.get_by_label("stars").fill("4")
+    form.get_by_label("run id").fill("five")
+    form.get_by_role("button", name="Start the run").click()
+    expect(form.get_by_role("alert")).to_contain_text("five")
+    form.get_by_label("run id").fill("tides")
+    form.get_by_role("button", name="Start the run").click()
+    text = page.locator("[data-live=writer]")
+    expect(text).to_contain_text("Tides")
+    expect(text).not_to_contain_text("day")
+    expect(page.get_by_label("Running now")).to_contain_text("write")
+    gate.touch()
+    expect(page.locator("form.question")).to_contain_text("Is it good?")
+    expect(text).to_have_count(0)
+    page.locator("form.question").get_by_role("radio", name="yes").click()
+    page.get_by_role("button", name="Send the answer").click()
+    expect(page.locator("header .ends")).to_contain_text("finished")
+
+
+def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit: Opened) -> None:
+    """A branch shows what it changes and keeps before it begins; a failed run is retried in place."""
+    page = opened_run(visit(acting, "/run?id=storms&at=1", is_refused=True))
+    page.get_by_role("button", name="Branch at step 1").click()
+    drawer = page.get_by_role("dialog")
+    drawer.get_by_role("button", name="change topic").click()
+    drawer.get_by_label("topic", exact=True).fill("calm sea")
+    expect(drawer.get_by_label("Preview").locator(".changes")).to_contain_text("storms→calm sea")
+    expect(drawer.get_by_label("Preview")).to_contain_text("Steps 1 to 1 are shared")
+    drawer.get_by_role("button", name="change stars").click()
+    drawer.get_by_label("stars", exact=True).fill("7")
+    expect(drawer.get_by_role("alert")).to_contain_text("stars")
+    expect(drawer.get_by_role("button", name="Begin the branch")).to_be_disabled()
+    drawer.get_by_role("button", name="keep stars").click()
+    drawer.get_by_label("id of the branch").fill("calm")
+    drawer.get_by_role("button", name="Begin the branch").click()
+    expect(page.locator("h1")).to_contain_text("calm")
+    (written.parent / "boat").touch()
+    expect(page.locator("header")).to_contain_text("branch of storms at 1")
+    expect(page.locator("header .ends")).to_contain_text("waiting")  # what a run shows while it runs moves the link
+    page.get_by_role("link", name="storms at 1").click()
+    expect(page.locator("h1")).to_contain_text("storms")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("header .ends")).to_contain_text("waiting")
+
+
+def test_a_branch_is_made_with_the_keyboard(acting: str, visit: Opened) -> None:
+    """The drawer takes the focus, keys of the page do nothing in it, Escape closes it, and Enter begins the branch."""
+    page = opened_run(visit(acting, "/run?id=draft&at=2"))
+    page.get_by_role("button", name="Branch at step 2").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_focused()
+    page.keyboard.press("j")
+    expect(page.get_by_role("dialog")).to_contain_text("Branch draft at step 2")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Branch at step 2")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Preview")).to_contain_text("are shared")
+    page.get_by_label("id of the branch").focus()
+    page.keyboard.type("typed")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("typed")
+
+
+def test_scores_searches_exports_and_tests(acting: str, visit: Opened) -> None:
+    """Scores are drawn with their thresholds, a search finds what the list leaves out, and a run is downloaded."""
+    page = opened_run(visit(acting, "/run?id=five&at=6"))
+    page.get_by_role("tab", name="scores").click()
+    chart = page.locator(".panel .chart")
+    expect(chart).to_contain_text(re.compile("≥ 7.*high enough"))
+    expect(chart.locator(".here title")).to_have_text(["work 4 at step 6: 4", "work 4 at step 6: 10"])
+    chart.locator("[data-seq='3']").first.click()
+    expect(page.get_by_role("tab", name="step 3")).to_be_visible()
+    expect(chart.locator(".here title")).to_have_text(["work 2 at step 3: 2", "work 2 at step 3: 7"])
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export the run as a file").click()
+    assert download.value.suggested_filename == "five.json"
+    page.goto(page.url.partition("/run")[0] + "/run?id=broken")
+    opened_run(page).get_by_label("Search in steps").fill("raise ConnectionError")
+    expect(page.locator(".list .step")).to_have_count(2)
+
+
+def test_a_graph_has_its_problems_and_unused_edges(url: str, acting: str, visit: Opened) -> None:
+    """A graph's page lists the edges that no run took; what `check` finds if the code is there, else the command."""
+    page = visit(url, "/graph?graph=flaky")
+    expect(page.locator(".unused")).to_contain_text("boom → END")
+    expect(page.locator(".command")).to_contain_text("check flaky")
+    page = visit(acting, "/graph?graph=essay")
+    expect(page.locator("main")).to_contain_text("`check` finds none in tests/serve/inspector/driven.py")
+
+
+def test_a_run_of_another_process_is_seen_live(acting: str, written: Path, visit: Opened) -> None:
+    """Its steps appear as they are recorded; when its driver is killed, the page shows it as interrupted."""
+    with driving(written) as driver:
+        page = visit(acting, "/run?id=driven")
+        expect(page.locator(".now")).to_contain_text("Another process drives this run")
+        expect(page.locator(".live")).to_contain_text("live")
+        steps = page.locator("header.bar .soft")
+        expect(steps).to_contain_text(re.compile(r"\b[3-9]\d steps|\d{3} steps"))
+        expect(page.locator("header .ends")).to_contain_text("running")
+        shown = [int(each) for each in page.locator(".list .step").evaluate_all("all => all.map((e) => e.dataset.seq)")]
+        assert shown == list(range(shown[0], shown[0] + len(shown)))
+        listed = visit(acting, is_second=True)
+        expect(listed.locator(".row[data-run=driven]")).to_contain_text("running")
+        driver.kill()
+        expect(page.locator("header .ends")).to_contain_text("interrupted")
+        expect(listed.locator(".row[data-run=driven]")).to_contain_text("interrupted")
+
+
+def test_a_run_of_ten_thousand_steps_opens(acting: str, visit: Opened) -> None:
+    """Its last steps come at once, then all; the list has few elements, and jumping to any step works."""
+    page = visit(acting, "/run?id=long")
+    expect(page.locator(".steps .soft").first).to_contain_text("line")
+    assert page.locator(".list .step").count() < 80
+    page.get_by_label("Search in steps").fill("5000 ")
+    page.keyboard.press("Escape")
+    page.locator(".step").first.click()
+    expect(page.locator(".panel .changes")).to_be_visible()
+    expect(page.locator(".timeline svg")).to_be_visible()
+    assert page.locator(".timeline svg *").count() < 5000

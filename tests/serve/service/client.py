@@ -1,0 +1,114 @@
+"""A service in a process of its own, and a client that checks each answer against the service's description."""
+
+import http.client
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jsonschema
+
+from tests.kit import forks
+
+ROOT = Path(__file__).resolve().parents[3]
+FLOWS = str(ROOT / "tests" / "serve" / "service" / "flows.py")
+TOKEN = "the-token-of-these-tests"  # noqa: S105 - of no real service
+SECRET = "the secret of a webhook"  # noqa: S105
+
+
+class Service:
+    """`graphengine serve` in a process of its own."""
+
+    def __init__(self, database: Path | str, *words: str, graphs: str = FLOWS, **env: str) -> None:
+        given = ["serve", graphs, "--db", str(database), "--port", "0", "--json", *words]
+        variables = {"GRAPHENGINE_TOKEN": TOKEN, **env}
+        loads = (*forks.SERVICE, "graphengine.stores.postgres")
+        self.process = forks.start("graphengine", *given, variables=variables, loads=loads)
+        line = self.process.stdout.readline()
+        if not line.startswith('{"'):
+            raise AssertionError(line + "".join(self.process.communicate(timeout=60)))
+        self.opened = json.loads(line)
+        self.host = self.opened["url"].removeprefix("http://")
+        self._description: Any = None
+
+    @property
+    def description(self) -> Any:
+        """What the service says about itself."""
+        if self._description is None:
+            self._description = self.request("GET", "/openapi.json")[1]
+        return self._description
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Send a request; headers given as "" are left out."""
+        given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
+        connection = http.client.HTTPConnection(self.host, timeout=60)
+        try:
+            connection.request(method, path, body, {name: value for name, value in given.items() if value})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read() or "null")
+        finally:
+            connection.close()
+
+    def call(self, method: str, path: str, content: object = ..., **headers: str) -> tuple[int, Any]:
+        """Send JSON; check that the answer is what the description says."""
+        body = None if content is ... else json.dumps(content).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        status, answer = self.request(method, path, body, named)
+        if answer is not None:
+            listed = "Runs" if "runs" in answer else "RunNow"
+            name = "Failed" if status >= 400 else "Health" if path == "/health" else listed
+            self.check(name, answer)
+        return status, answer
+
+    def check(self, name: str, document: object) -> None:
+        """Check that a document fits a component of the description."""
+        components = self.description["components"]
+        schema = {"$ref": f"#/components/schemas/{name}", "components": components}
+        jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+
+    def start(self, graph: str, content: object = ..., query: str = "", **headers: str) -> tuple[int, Any]:
+        """Start a run."""
+        return self.call("POST", f"/graphs/{quote(graph)}/runs{query}", content, **headers)
+
+    def begun(self, file: Path) -> str:
+        """Start a run of `slow` that waits for this file; return its id once its node is in flight."""
+        _, run = self.start("slow", {"file": str(file)})
+        while not Path(f"{file}.began").exists():
+            assert self.process.poll() is None
+            time.sleep(0.01)
+        return str(run["run_id"])
+
+    def settled(self, run_id: str, after: int = 0) -> Any:
+        """Return a run once it is over or waits, and has a step after this one."""
+        return self.call("GET", f"/runs/{quote(run_id, safe='')}?wait=60&after={after}")[1]
+
+    def events(self, run_id: str, last: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield the events of a run with their ids, from the one after `last`."""
+        connection = http.client.HTTPConnection(self.host, timeout=60)
+        headers = {"Authorization": f"Bearer {TOKEN}"} | ({"Last-Event-ID": last} if last else {})
+        connection.request("GET", f"/runs/{quote(run_id)}/events", headers=headers)
+        answer = connection.getresponse()
+        number = ""
+        try:
+            for raw in answer:
+                name, _, text = raw.decode().rstrip("\n").partition(": ")
+                if name == "id":
+                    number = text
+                elif name == "data":
+                    self.check("Event", json.loads(text))
+                    yield number, json.loads(text)
+                    number = ""
+        finally:
+            answer.close()
+            connection.close()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """End the process with a signal; return its exit code."""
+        self.process.send_signal(number)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
