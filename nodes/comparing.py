@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
+from nodes.citing import Passage, claims
 from nodes.passages import FORM, FUNCTION, alike, subject, words
 
 QUOTED: Final = (
@@ -43,6 +44,20 @@ todos todas siempre moins plus
 _EXACT: Final = 1e-9
 _UNIVERSAL: Final = ("all", "every", "always", "only", "alle", "immer", "siempre", "todos")
 _NAME: Final = re.compile(r"(?<![.!?:…]\s)(?<!^)(?<=[\s(“\"'«])[A-ZÀ-Þ][\w-]*[^\W\d_]\w*")
+
+
+def doubtful(draft: str, findings: Sequence[Passage]) -> list[str]:
+    """Return the sentences of a brief that differ from what they cite, as far as their words show it, with remarks."""
+    texts: dict[str, list[str]] = {}
+    for finding in findings:
+        texts.setdefault(finding.place, []).append(finding.text)
+    found = []
+    for claim in claims(draft):
+        passages = [text for place in claim.places for text in texts.get(place, ())]
+        if passages and claim.text.strip(" .") not in (passage.strip(" .") for passage in passages):
+            where = f"“{claim.text}” [{', '.join(claim.places)}]"
+            found += [f"{where}: {why}" for why in remarks(claim.text, " ".join(passages))]
+    return found
 
 
 def remarks(claim: str, passage: str) -> list[str]:

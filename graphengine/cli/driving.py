@@ -195,13 +195,16 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
         snapshot = watch.snapshot
         if snapshot.seq != info.seq:
             snapshot = await load_snapshot(runner.store, run.id, None)
-        return StoredOutcome(
-            result, info, snapshot, stopper.asked_by, await runner.store.steps(run.id) if job.needs_steps else ()
-        )
+        steps = await runner.store.steps(run.id) if job.needs_steps else ()
+        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last)
 
 
 class _Watch:
-    """Shows the events of a run, and sets what a signal does according to the run's state."""
+    """Shows the events of a run, and sets what a signal does according to the run's state.
+
+    Attributes:
+        before_last: The seq of the step before the visit that ended last; what it recorded meanwhile does not count.
+    """
 
     def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
         self._job = job
@@ -210,6 +213,7 @@ class _Watch:
         self._run = run
         self._progress = Progress(job.context.err, is_live=not job.context.json)
         self._is_begun = False
+        self.before_last = self._last = 0
 
     @property
     def snapshot(self) -> Snapshot:
@@ -237,6 +241,8 @@ class _Watch:
             self._begun()
             await self._catch_up(event)
             self._progress.show(event)
+            if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
+                self.before_last, self._last = self._last, event.seq
 
     async def _catch_up(self, event: Event) -> None:
         """Continue from the run's state before its first event here, or before an event after others were left out."""

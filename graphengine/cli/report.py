@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
-OFFLINE: Final = "offline: rules or placeholders answered, no language model"
+OFFLINE: Final = "no model wrote this: rules or placeholders answered"
 PLACEHOLDERS: Final = "dry run: placeholders answer, no model"
 
 CODES: Final = {
@@ -50,6 +50,8 @@ CODES: Final = {
     "running": Exit.DRIVEN,
 }
 _LAST_LINES: Final = 8
+_FIRST_LINES: Final = 16
+"""The most lines of a text that are printed if it is also written to a file."""
 _RESULT_LINES: Final = 40
 """The most lines of a result that are printed as JSON on a terminal."""
 _SCREEN_LINES: Final = 3
@@ -152,6 +154,7 @@ class StoredOutcome:
     Attributes:
         asked_by: The signal that stopped it, if any.
         steps: Its steps, if the job needs them.
+        before_last: The seq of the step before the visit that ended last here; 0 if none did.
     """
 
     result: Result[Any]
@@ -159,6 +162,7 @@ class StoredOutcome:
     snapshot: Snapshot
     asked_by: str = ""
     steps: Sequence[Step] = ()
+    before_last: int = 0
 
 
 def report(job: DriveJob, ended: StoredOutcome) -> int:
@@ -167,7 +171,7 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
     Raises:
         OutputFailed: The result cannot be written.
     """
-    from graphengine.cli.models import placeholders
+    from graphengine.cli.models import placeholders, ways_to_a_model
 
     context = job.context
     result = ended.result
@@ -175,7 +179,7 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
     if context.json:
         context.document(_document(job, ended))
     elif is_finished and (isinstance(result.output, str) or job.context.output is None):
-        is_cut = _print_output(context.out, result.output)
+        is_cut = _print_output(context.out, _beginning(job, result.output))
     try:
         if job.context.output is not None and is_finished:
             _write_output(job, ended)
@@ -188,8 +192,9 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot)
-        if not (job.is_known_offline or placeholders(job.chosen)) and is_offline(ended.snapshot.usage):
-            context.err.line((OFFLINE, "yellow"))
+        if not placeholders(job.chosen) and is_offline(ended.snapshot.usage):
+            ways = f"; with a key or a local server: {ways_to_a_model(job.found)}" if job.is_in_file else ""
+            context.err.prose((OFFLINE, "yellow"), ways)
         if is_cut:
             whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
             context.err.line(("whole:  ", "dim"), whole)
@@ -286,19 +291,22 @@ def show_cost(err: Channel, snapshot: Snapshot) -> None:
 
 
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:
-    """Show the commands that resume, branch and draw this run, as far as they apply."""
+    """Show the commands that look at this run, resume, branch and draw it, as far as they apply.
+
+    The branch of a finished run repeats its last node: nothing is left to do after it.
+    """
     info, place, graph = ended.info, job.context.place, job.graph_words
     err = job.context.err
+    if can_inspect():
+        err.line(("look:   ", "dim"), shlex.join([*program(), "inspect", *place.words]))
     if _can_resume(ended):
         higher = raised_limit(ended.snapshot)
         err.line(("resume: ", "dim"), job.resume_command(info.id, *higher, *job.words))
-    at = info.seq - 1 if info.status == "finished" else info.seq
+    at = ended.before_last if info.status == "finished" else info.seq
     if at > 0 and job.is_in_file:
         err.line(("branch: ", "dim"), place.command("branch", info.id, "--at", str(at), *job.model_words, *graph))
     picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
     err.line(("draw:   ", "dim"), place.command("render", info.id, "-o", picture))
-    if can_inspect():
-        err.line(("look:   ", "dim"), shlex.join([*program(), "inspect", *place.words]))
 
 
 def _can_resume(ended: StoredOutcome) -> bool:
@@ -326,6 +334,15 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
         return _UNKNOWN_COST
     higher = 2 * max(spent(snapshot, name), by_name(snapshot.limits)[name] or 0) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
+
+
+def _beginning(job: DriveJob, output: object) -> object:
+    """Return the first lines of a text of which a file gets the whole; other results whole."""
+    if job.context.output is None or not isinstance(output, str):
+        return output
+    lines = output.rstrip().splitlines()
+    left = len(lines) - _FIRST_LINES
+    return "\n".join([*lines[:_FIRST_LINES], f"… {left} more lines"]) if left > 1 else output
 
 
 def _print_output(out: Channel, output: object) -> bool:

@@ -28,6 +28,20 @@ def test_a_changed_figure_is_named() -> None:
             assert any(changed in each for each in remarks(text.replace(figure[1], changed, 1), text)), text
 
 
+@pytest.mark.parametrize("kind", [r"(?<![\w.,:½-])\d+(?![\w.,:½-]*[\d½])", r"(?<=[a-z,] )[A-Z][a-z]{3,}\b"])
+def test_what_is_exchanged_is_named(kind: str) -> None:
+    """Two figures, or two names, in every sentence that has two."""
+    exchanged = 0
+    for text in LONG:
+        found = list(re.finditer(kind, text))
+        if len(found) > 1 and found[0][0] != found[-1][0]:
+            one, other = found[0], found[-1]
+            swapped = f"{text[: one.start()]}{other[0]}{text[one.end() : other.start()]}{one[0]}{text[other.end() :]}"
+            assert remarks(swapped, text), swapped
+            exchanged += 1
+    assert exchanged > 20
+
+
 def test_a_lost_or_added_negation_is_named() -> None:
     """Wherever it stands."""
     for text in LONG:
