@@ -10,8 +10,7 @@ from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.models import Request
 from graphengine.testing import FakeClock
 from graphs.parallel_research import MODELS, example, graph, parallel_research
-from nodes.citing import KNOWLEDGE, Quotations
-from nodes.passages import Passage
+from nodes.citing import KNOWLEDGE, Passage, Quotations
 from tests.conformance.model_scenes import Counted, Received, Says
 from tests.graphs.press_kit import REFUSAL
 from tests.models.edge_server import EdgeServer
@@ -148,14 +147,11 @@ async def test_a_resume_asks_nothing_again_that_was_answered(tmp_path: Path) -> 
 
 
 async def test_without_a_model_it_is_a_dry_run() -> None:
-    """The sources are quoted, and a placeholder stands for the report."""
+    """Placeholders answer."""
     async with Runner(models=MODELS["default"]) as runner:
         result = await runner.start(graph, example()).result()
     assert result.output == "[placeholder: merger, call 1]"
-    read = [Quotations.model_validate_json(each.text) for each in result.state.outcomes]
-    assert [{each.file for each in found.quotations} for found in read] == [
-        {source.path} for source in example().sources
-    ]
+    assert "placeholder: reader" in result.state.outcomes[0].text
 
 
 async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer) -> None:
