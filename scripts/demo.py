@@ -29,9 +29,6 @@ WAITING: Final = 3  # the exit code of a run that waits
 ANSWERS: Final[dict[str, str]] = {"content_pipeline": '{"verdict": "approve"}'}
 """The answer to the question of a workflow, by the name of the workflow."""
 
-FURTHER: Final[dict[str, tuple[str, ...]]] = {"content_shifts": ("stage=write", "stage=edit", "stage=list")}
-"""Inputs of the runs after the first one, for workflows that take several."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -40,7 +37,7 @@ class Shown:
     Attributes:
         name: Its name.
         about: What it does.
-        run: The document of its run, the last one of several, as `graphengine show --json` gives it.
+        run: The document of its run, as `graphengine show --json` gives it.
         files: The written files, by kind.
         asked: The question that was answered, and the answer; "" if there was no question.
     """
@@ -113,9 +110,6 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
         print(f"  {asked}")
         found = () if graph == name else ("--graph", graph)
         run = json.loads(graphengine(folder, "answer", run["run_id"], ANSWERS[name], *found, *database, "--json"))
-    for further in FURTHER.get(name, ()):
-        if run["status"] == "finished":
-            run = json.loads(graphengine(folder, "run", graph, "--input", further, *database, "--json"))
     if run["status"] != "finished":
         raise Failed(f"{name} is {run['status']}: {run['error'] or run['stop'] or run['waits']}")
     output = run.get("output", run["state"])
