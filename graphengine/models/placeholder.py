@@ -1,7 +1,7 @@
 """A model that answers with placeholders: a dry run of a graph, without a language model.
 
-Each text is `[placeholder: writer, call 2]`; other values are the smallest that fit the schema of the answer, with one
-item in a list. So a run shows its path, its rounds and its picture, and nobody can take what it returns for a result.
+Each text is `[placeholder: writer, call 2]`; other values are the smallest that fit the schema of the answer, and lists
+have one item. So a run shows its path, its rounds and its picture, and nobody can take what it returns for a result.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ _OF_FORMATS: Final = {
 }
 
 
+_DEPTH: Final = 3
+"""Of objects in objects, below which lists are empty: a schema can contain itself."""
+
+
 class PlaceholderModel(OfflineModel):
     """Answers every agent at once and at no cost; it calls no tools, and the agent's `check` is not applied.
 
@@ -50,30 +54,32 @@ class PlaceholderModel(OfflineModel):
         self._calls: Counter[str] = Counter()
 
     async def answer(self, request: Request) -> Response:
-        """Return a text, or the JSON of the smallest value that fits the schema."""
+        """Return a text, or the JSON of a small value that fits the schema."""
         self._calls[request.agent] += 1
         text = f"[placeholder: {request.agent}, call {self._calls[request.agent]}]"
         if request.schema is not None:
-            text = to_json(_smallest(request.schema, request.schema, text)).decode()
+            text = to_json(_value(request.schema, request.schema, text)).decode()
         return Response(text, model=PLACEHOLDER, cost_usd=0.0, offline=True)
 
 
-def _smallest(schema: JsonObject, root: JsonObject, text: str) -> JsonValue:  # noqa: PLR0911 - one for each type
-    """Return the smallest value that fits a schema: what is required alone, one item in a list."""
+def _value(schema: JsonObject, root: JsonObject, text: str, depth: int = 0) -> JsonValue:  # noqa: PLR0911 - by type
+    """Return a small value that fits a schema: one item in a list, and below the top only what is required."""
     if name := schema.get("$ref", "").rpartition("/")[2]:
-        return _smallest(root["$defs"][name], root, text)
+        return _value(root["$defs"][name], root, text, depth)
     if listed := schema.get("enum", [schema[word] for word in ("const",) if word in schema]):
         return cast("JsonValue", listed[0])
     if branches := [branch for word in ("anyOf", "oneOf", "allOf") for branch in schema.get(word, ())]:
-        return None if {"type": "null"} in branches else _smallest(branches[0], root, text)
+        return None if {"type": "null"} in branches else _value(branches[0], root, text, depth)
     match schema.get("type"):
         case "object":
             properties = schema.get("properties", {})
-            return {name: _smallest(properties.get(name, {}), root, text) for name in schema.get("required", ())}
+            names = schema.get("required", ()) if depth else properties
+            return {name: _value(properties.get(name, {}), root, text, depth + 1) for name in names}
         case "array":
             items = [*schema.get("prefixItems", ())]
-            items += [schema.get("items", {})] * (max(1, schema.get("minItems", 1)) - len(items))
-            return [_smallest(item, root, text) for item in items]
+            least = max(schema.get("minItems", 0), min(1, schema.get("maxItems", 1)) if depth < _DEPTH else 0)
+            items += [schema.get("items", {})] * (least - len(items))
+            return [_value(item, root, text, depth) for item in items]
         case "integer" | "number":
             above = schema.get("exclusiveMinimum", -1) + 1
             return cast("JsonValue", schema.get("minimum", min(above, schema.get("maximum", above))))

@@ -16,7 +16,7 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, changed, iterations
 from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
-from graphengine.patterns.parts import Source, part
+from graphengine.patterns.parts import part
 from graphengine.reducers import append, extend
 from graphengine.runner import Context
 from graphengine.state.failure import Failure
@@ -58,7 +58,8 @@ class Subscriber:
     """An agent and the fields it watches.
 
     Args:
-        runnable: What it runs; it can read any field of the board.
+        runnable: What it runs; it can read any field of the board. A `Node` may have `writes={…}` of its own, for a
+            result that is not written as it is.
         watches: Fields or paths; the agent runs when one of them changes.
         writes: The field for its result, or one key of a dict field.
     """
@@ -107,8 +108,9 @@ def blackboard(
     graph.add_edge(START, "round")
     due = {name: _due(name, agents) for name in agents}
     for name, agent in agents.items():
-        writes: dict[str, Source] = {agent.writes: ".", f"written[{name}]": _always(agent.writes)}
-        graph.add_node(name, part(agent.runnable, board, _OWN), writes=writes)
+        node = part(agent.runnable, board, _OWN)
+        own = node.options.writes if isinstance(node.options.writes, Mapping) else {agent.writes: "."}
+        graph.add_node(name, node, writes={**own, f"written[{name}]": _always(agent.writes)})
         graph.add_edge(name, "note", when=SURVIVED, label="nothing written")
         graph.add_edge(name, "note")
     graph.add_edge("round", END, when=~_any(list(due.values())), label="nothing changes any more")

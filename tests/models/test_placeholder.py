@@ -35,7 +35,7 @@ class Verdict(BaseModel):
     either: int | str
     inner: "Inner"
     named: dict[str, int]
-    left_out: list[str] = ["default"]
+    optional: list[str] = []
 
 
 class Inner(BaseModel):
@@ -60,7 +60,7 @@ def test_a_text_names_its_agent() -> None:
 
 
 def test_values_are_the_smallest_that_fit() -> None:
-    """Bounds, formats, choices and lengths are kept; what is not required is left out."""
+    """Bounds, formats, choices and lengths are kept; lists have one item, and what is optional is there."""
     text = "[placeholder: judge, call 1]"
     assert answer(Verdict) == Verdict(
         kind="accept",
@@ -79,7 +79,23 @@ def test_values_are_the_smallest_that_fit() -> None:
         either=0,
         inner=Inner(what=text),
         named={},
+        optional=[text],
     )
+
+
+class Tree(BaseModel):
+    """A value that contains itself."""
+
+    name: str
+    below: list["Tree"]
+    more: list["Tree"] = []
+
+
+def test_a_schema_that_contains_itself_ends() -> None:
+    """Lists are empty below three of them, and what is optional is left out below the first."""
+    tree = answer(Tree)
+    assert isinstance(tree, Tree)
+    assert (len(tree.more), tree.below[0].more, tree.below[0].below[0].below) == (1, [], [])
 
 
 @pytest.mark.parametrize(
