@@ -1,8 +1,7 @@
 """Specialists at a shared board: each runs when a field that it watches changes, until nothing changes any more.
 
 `graphengine run blackboard --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md` on
-your own, without sources on the web or what the model knows. Without a model it is a dry run: the sources are quoted,
-and placeholders answer for the others.
+your own, without sources on the web or what the model knows. Without a model it is a dry run: placeholders answer.
 
 No agent decides which one is next, and none knows of another: a scout looks for findings, a surveyor for gaps (which
 send the scout out again), a writer writes, a reviewer reviews, an editor decides whether to ask for more. The table
@@ -22,14 +21,13 @@ from graphengine.errors import ModelTransient
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, extend, merge
 from nodes.board.agents import scout, surveyor, wishes
-from nodes.citing import located, marked, sample
-from nodes.passages import Passage
+from nodes.citing import Passage, located, marked, sample
 from nodes.review.agents import Review, reviewer, writer
 
 ROUNDS = 20  # stops specialists that trigger each other for ever
 
 MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "placeholder", "researcher": "offline"},
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

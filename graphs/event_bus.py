@@ -1,8 +1,7 @@
 """Agents that know events and not each other: each has an inbox, works on what arrives, and sends an event.
 
 `graphengine run event_bus --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md` on
-your own, without sources on the web or what the model knows. Without a model it is a dry run: the sources are quoted,
-and placeholders answer for the others.
+your own, without sources on the web or what the model knows. Without a model it is a dry run: placeholders answer.
 
 The researcher works on `task_given` and sends `research_complete`, to which the writer and the reviewer subscribe; the
 writer's `draft_ready` goes to the reviewer, which sends the writer a direct message, `please_mend`, or everyone
@@ -36,8 +35,7 @@ from graphengine import (
 from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
 from nodes.board.agents import wishes
-from nodes.citing import located, marked, sample
-from nodes.passages import Passage
+from nodes.citing import Passage, located, marked, sample
 from nodes.review.agents import Review, research, reviewer, writer
 
 CLOSED = "closed"  # the event that everyone gets, and that ends their work
@@ -45,7 +43,7 @@ LETTERS = 20  # more letters mean that the agents go in circles
 AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
 
 MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "placeholder", "researcher": "offline"},
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

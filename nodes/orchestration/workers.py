@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphengine import Agent, Node, Retry, TextFile
 from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.errors import ModelTransient
-from nodes.citing import check_brief, lines_of, located
-from nodes.passages import Passage
+from nodes.citing import Passage, check_brief, lines_of, located
 from nodes.review.agents import research
 
 DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worker of itself
@@ -26,13 +25,13 @@ DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worke
 _FINDING = re.compile(r"^\[([^\[\]]+?)(?::(\d+))?\] (.+)$", re.MULTILINE)
 
 
-async def look_up(task: str, sources: Sequence[TextFile], word_budget: int) -> str:
+async def look_up(task: str, sources: Sequence[TextFile]) -> str:
     """Return what is found on a step, as lines: in the sources, on the web, or in what the model knows.
 
     Raises:
         ValueError: Nothing is found.
     """
-    found = await research(task=task, sources=sources, findings=[], draft="", word_budget=word_budget, reviews=[])
+    found = await research(task, sources, findings=[], reviews=[])
     if not found.quotations:
         message = f"nothing was found on {task!r}"
         raise ValueError(message)
