@@ -19,8 +19,8 @@ from graphengine import END, FAIL, START, Agent, Failure, Graph, Retry, ask, ite
 from graphengine.graph.definition import Writes
 from graphengine.patterns import Decision
 from graphengine.reducers import append
-from nodes.citing import doubtful, sample, uncited
-from nodes.passages import Passage, size
+from nodes.citing import Passage, sample, size, uncited
+from nodes.comparing import doubtful
 from nodes.press import agents as press
 from nodes.press.agents import Edited, Piece
 from nodes.press.publishing import Listing, NotSent, Post, is_address, publish_file, publish_webhook

@@ -3,8 +3,8 @@
 `graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md` (once per
 file) on your own texts, with a reader for each, or `--input specialists=…` (once per field) with a reader for each
 point of view. `--model anthropic` or `--model openai` selects a set of `MODELS` below: readers on a cheap model with
-short answers, one merger on a strong one; a task is then enough. Without a model it is a dry run: the sources are
-quoted, and a placeholder stands for the report.
+short answers, one merger on a strong one; a task is then enough. Without a model it is a dry run, with placeholders
+for what is found and for the report.
 
 A reading that still fails after its retries does not stop the others; the report names it and the reason. With fewer
 than `need` successes the run fails. `python -m benchmarks research` measures the savings in time and money.
@@ -21,12 +21,10 @@ from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
 from nodes.citing import Quotations, located, marked, sample
 from nodes.reading import agents as team
-from nodes.review.agents import research
+from nodes.review.agents import search
 
-READ_WORDS = 120  # what a reader without a model quotes
-
-MODELS = {  # many cheap readers, one strong merger; readers can quote sources without a model
-    "default": {"*": "placeholder", "reader": "offline", "searcher": "offline"},
+MODELS = {  # many cheap readers, one strong merger
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "merger": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "merger": "openai:gpt-6.1-sol"},
 }
@@ -60,11 +58,9 @@ def parallel_research(
         own = sources if item in specialists else [source for source in sources if source.path == item]
         wanted = f"{task}\n\nOnly what matters to an expert in {item}." if item in specialists else task
         if own:
-            found = await reader.run(
-                task=wanted, sources=own, findings=[], draft="", word_budget=READ_WORDS, reviews=[]
-            )
+            found = await reader.run(task=wanted, sources=own, findings=[], reviews=[])
         else:  # search the web, or ask what the model knows
-            found = await research(wanted, [], [], "", READ_WORDS, [])
+            found = await search(wanted, [], [])
         return Quotations(quotations=located(found, own, []))
 
     async def report(task: str, items: Sequence[str], outcomes: Sequence[Outcome], word_budget: int) -> str:

@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from typing import Final
 
 from nodes.citing import Passage, claims
-from nodes.passages import FORM, FUNCTION, alike, subject, words
+from nodes.words import FORM, FUNCTION, alike, subject, words
 
 QUOTED: Final = (
     0.65  # a claim with this share of its words in the order of the passage quotes it: all differences count

@@ -20,8 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graphengine import Context, TextFile
 from graphengine.output_file import write_file
-from nodes.citing import KNOWLEDGE, marked
-from nodes.passages import Passage
+from nodes.citing import KNOWLEDGE, Passage, marked
 
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}  # search engines show some 160
 TAGS: Final = (3, 5)

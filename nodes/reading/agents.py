@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from graphengine import Agent
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.patterns.outcomes import Outcome
-from nodes.citing import Quotations, check_brief, lines_of
-from nodes.passages import Passage
+from nodes.citing import Passage, Quotations, check_brief, lines_of
 from nodes.review.agents import researcher
 
 
@@ -42,7 +41,7 @@ reader = researcher.but(
     system=(
         "You read for a writer who sees what you quote and not the sources; others read other sources.\n"
         "- Quote at most five sentences word for word, without markup, that can be understood alone: `text`, with "
-        "`file`, the name of the source. Leave `line` and `heading` out.\n"
+        "`file`, the name of the source.\n"
         "- First what answers the task most directly. Figures, names, dates and conditions count, and what limits or "
         "contradicts as much as what supports. If the sources have nothing on the task, the list is empty.\n"
         + DATA_NOTE

@@ -15,10 +15,11 @@ from graphengine import TextFile
 from graphengine.agents.prompts import block
 from nodes.citing import Passage, Quotations, check_quotations, claims, size
 from nodes.comparing import doubtful
-from nodes.passages import extract, read, words
+from nodes.passages import extract, read
 from nodes.points import Points
 from nodes.review import agents
 from nodes.review.agents import Review, listed
+from nodes.words import words
 
 SHOWN_WORDS: Final = 60_000  # of the sources in one question
 

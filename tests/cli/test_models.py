@@ -465,7 +465,7 @@ def a_line(received: Received) -> Says:
     written = {
         "You gather what is known": FOUND.model_dump_json(),
         "You write briefs": "The moon raises tides twice a day.",
-        "You judge the draft": REVIEW.model_dump_json(),
+        "You judge the draft": REVIEW,
         "You sum up": "- The moon raises tides.",
     }
     return Says(

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import TextFile
 from graphengine.models.scripted import Script
-from nodes.citing import Quotations
-from nodes.passages import Passage
+from nodes.citing import Passage, Quotations
 from nodes.press.agents import Edited
 from nodes.press.publishing import Listing
 from tests.conformance.model_scenes import Counted, Received, Says

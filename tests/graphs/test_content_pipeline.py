@@ -230,7 +230,7 @@ async def test_without_research_or_a_text_the_run_fails_and_is_resumed(
 
 async def test_sources_without_the_task_end_the_run(site: Path) -> None:
     """If the researcher finds nothing, nothing is written."""
-    async with Runner(models={"*": ScriptedModel([Quotations()])}) as runner:
+    async with Runner(models={"*": ScriptedModel([Quotations(quotations=[])])}) as runner:
         with pytest.raises(RunFailed, match="nothing found"):
             await decided(runner, site)
 

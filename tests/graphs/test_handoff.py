@@ -9,8 +9,7 @@ from graphengine import Limits, RunFailed, Runner, ScriptedModel
 from graphengine.errors import BadRequest, ModelUnavailable, ModelUnreachable, QuotaExceeded
 from graphengine.testing import FakeClock
 from graphs.handoff import MODELS, example, graph, handoff
-from nodes.citing import KNOWLEDGE, Quotations
-from nodes.passages import Passage
+from nodes.citing import KNOWLEDGE, Passage, Quotations
 from nodes.press.agents import writer
 from tests.conformance.model_scenes import Says
 from tests.graphs.press_kit import CALL_USD, EDITED, FOUND, GIVEN, MOON, REFUSAL, TASK, TEXT, TWO, by_role, says
@@ -73,7 +72,7 @@ async def test_useless_research_costs_no_writer() -> None:
     with pytest.raises(RunFailed, match="The sun does it"):
         await play(graph, GIVEN, {"researcher": [invented] * 3})
     with pytest.raises(RunFailed, match="nothing found"):
-        await play(graph, GIVEN, {"researcher": [Quotations()]})
+        await play(graph, GIVEN, {"researcher": [Quotations(quotations=[])]})
 
 
 async def test_a_task_is_enough_with_a_model() -> None:

@@ -10,8 +10,7 @@ from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.models import Request
 from graphengine.testing import FakeClock
 from graphs.parallel_research import MODELS, example, graph, parallel_research
-from nodes.citing import KNOWLEDGE, Quotations
-from nodes.passages import Passage
+from nodes.citing import KNOWLEDGE, Passage, Quotations
 from tests.conformance.model_scenes import Counted, Received, Says
 from tests.graphs.press_kit import REFUSAL
 from tests.models.edge_server import EdgeServer

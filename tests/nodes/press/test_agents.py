@@ -2,8 +2,7 @@
 
 import pytest
 
-from nodes.citing import KNOWLEDGE
-from nodes.passages import Passage
+from nodes.citing import KNOWLEDGE, Passage
 from nodes.press.agents import Edited, check_edited, check_listing, editor, publisher, stages, writer
 from tests.graphs.press_kit import EDITED, LISTED, MOON, REFUSAL, TEXT
 

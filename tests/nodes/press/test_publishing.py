@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.citing import KNOWLEDGE
-from nodes.passages import Passage
+from nodes.citing import KNOWLEDGE, Passage
 from nodes.press.publishing import page_of, post_of, save, with_footnotes
 from tests.graphs.press_kit import EDITED, LISTED, MOON, SOURCE, TWO
 
