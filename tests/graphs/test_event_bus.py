@@ -91,7 +91,7 @@ async def test_a_direct_message_is_for_one_alone() -> None:
     _, letters = await heard(graph, SCRIPT)
     direct = {name: [letter.event for letter in got if letter.to] for name, got in letters.items()}
     assert direct == {"researcher": [], "writer": ["please_mend"], "reviewer": []}
-    assert letters["writer"][1].reviews == [BAD]
+    assert letters["writer"][1].review == BAD
 
 
 async def test_a_new_member_is_one_more_row() -> None:
