@@ -3,8 +3,7 @@
 `graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md` (once per
 file) on your own texts, with a reader for each, or `--input specialists=…` (once per field) with a reader for each
 point of view. `--model anthropic` or `--model openai` selects a set of `MODELS` below: readers on a cheap model with
-short answers, one merger on a strong one; a task is then enough. Without a model it is a dry run, with placeholders
-for what is found and for the report.
+short answers, one merger on a strong one; a task is then enough. Without a model it is a dry run: placeholders answer.
 
 A reading that still fails after its retries does not stop the others; the report names it and the reason. With fewer
 than `need` successes the run fails. `python -m benchmarks research` measures the savings in time and money.
@@ -59,7 +58,7 @@ def parallel_research(
         wanted = f"{task}\n\nOnly what matters to an expert in {item}." if item in specialists else task
         if own:
             found = await reader.run(task=wanted, sources=own, findings=[], reviews=[])
-        else:  # search the web, or ask what the model knows
+        else:
             found = await search(wanted, [], [])
         return Quotations(quotations=located(found, own, []))
 

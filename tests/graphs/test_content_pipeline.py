@@ -85,8 +85,8 @@ async def test_what_is_approved_is_published(site: Path) -> None:
 
 
 async def test_a_person_sees_all_of_it_and_nothing_is_written_before(site: Path) -> None:
-    """Also what rests on no source, and what differs from its source by words; the run waits in the database."""
-    text = EDITED.text.replace("Most coasts see two", "Most coasts have three high") + "\nThink of it as breathing.\n"
+    """Also what rests on no source; the run waits in the database."""
+    text = EDITED.text + "\nThink of it as breathing.\n"
     changed = EDITED.model_copy(update={"text": text})
     async with Runner(models=scripted(writer=[text], editor=[changed])) as runner:
         result = await decided(runner, site)
@@ -94,8 +94,7 @@ async def test_a_person_sees_all_of_it_and_nothing_is_written_before(site: Path)
     for expected in (LISTED.title, LISTED.description, "Tags: tides, moon, sea", "Edited: Coasts are said"):
         assert expected in question
     assert "Without a source: Think of it as breathing" in question
-    assert "the figure 3 is not in the cited passage" in question
-    assert "Most coasts have three high tides[^1]" in question
+    assert "Most coasts see two tides[^1]" in question
     assert (result.status, result.state.published, site.exists()) == ("waiting", "", False)
 
 
