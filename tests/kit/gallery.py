@@ -1,7 +1,7 @@
 """The runs of `checkpoints/gallery/`, one of each bundled workflow: `python -m tests.kit.gallery [FOLDER]`.
 
-Agents answer by rules and take their time by a fake clock, so that the pictures show durations; a person answers after
-an hour and a half. The input texts are the beginnings of the examples' own, so that the files stay small. A file is
+Agents answer without a model, those of the review loop by extraction, the others with placeholders. They take their
+time by a fake clock, so that the pictures show durations; a person answers after an hour and a half. The input texts are the beginnings of the examples' own, so that the files stay small. A file is
 never overwritten: the pictures of `docs/use/gallery.md` are drawn from it, and tests replay it with the current graphs.
 To record a run of a changed graph, remove its file first.
 """
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from graphengine import Graph, Runner, TextFile, __version__
 from graphengine.history.export import Exported, export_run, to_json_text
 from graphengine.models.base import OfflineModel, Request, Response
+from graphengine.models.placeholder import PlaceholderModel
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from scripts.demo import ANSWERS
@@ -35,7 +36,6 @@ NAMES: Final = (
     "blackboard",
     "content_pipeline",
     "content_queue",
-    "content_shifts",
     "event_bus",
     "handoff",
     "line",
@@ -48,9 +48,10 @@ NAMES: Final = (
 
 
 class Unhurried(OfflineModel):
-    """A model that answers by the offline model's rules and takes a time that depends only on the agent."""
+    """A model that answers without a language model and takes a time that depends only on the agent."""
 
     def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
         self._clock = clock
 
     async def answer(self, request: Request) -> Response:
@@ -60,10 +61,14 @@ class Unhurried(OfflineModel):
         return answer
 
 
+class UnhurriedPlaceholders(Unhurried, PlaceholderModel):
+    """The same with placeholders."""
+
+
 def graph_of(name: str) -> Graph[Any]:
     """Return a bundled workflow."""
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
-    graph = getattr(module, "line" if name == "line" else "graph")
+    module = importlib.import_module(f"graphs.{name}")
+    graph = module.graph
     assert isinstance(graph, Graph)
     return graph
 
@@ -91,24 +96,22 @@ class Recipe:
         texts: The number of texts of the example that are read.
         characters: The length of each.
         state: A function that changes the rest of the example's state.
-        further: Inputs of the runs after it, each with the texts of the first; the last run is kept.
     """
 
     texts: int = 3
     characters: int = 1000
     state: Callable[[Any], Any] = lambda state: state
-    further: tuple[dict[str, Any], ...] = ()
 
 
 def _asked(task: str) -> Callable[[Any], Any]:
-    return lambda state: {**state, "task": task}
+    return lambda state: state.model_copy(update={"task": task})
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "content_queue": Recipe(1, 800),
-    "content_shifts": Recipe(further=({"stage": "write"}, {"stage": "edit"}, {"stage": "list"})),
     "event_bus": Recipe(1),
     "line": Recipe(1, 1000, _asked("What does a commit cost?")),
+    "review_loop": Recipe(characters=100_000),  # whole, or the first draft would have all there is
     "orchestrator": Recipe(2, 800, _asked("How does a database recover after a crash?")),
 }
 
@@ -117,20 +120,17 @@ async def recorded(name: str) -> Exported:
     """Record a run of a workflow."""
     recipe = RECIPES.get(name, Recipe())
     graph = graph_of(name)
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
+    module = importlib.import_module(f"graphs.{name}")
     state = recipe.state(shortened(module.example(), recipe.texts, recipe.characters))
     store, clock = MemoryStore(), FakeClock(BEGAN)
     run_id = name
-    async with Runner(store, clock=clock, models={"*": Unhurried(clock)}) as runner:
+    model = Unhurried(clock) if name == "review_loop" else UnhurriedPlaceholders(clock)
+    async with Runner(store, clock=clock, models={"*": model}) as runner:
         result = await runner.start(graph, state, run_id=run_id).result()
         while result.status == "waiting":
             clock.move(THINKS_SECONDS)
             await runner.answer(run_id, json.loads(ANSWERS[name]))
             result = await runner.resume(graph, run_id).result()
-        for number, update in enumerate(recipe.further, 2):
-            clock.move(THINKS_SECONDS)
-            run_id = f"{name}_{number}"
-            result = await runner.start(graph, update, run_id=run_id).result()
         assert result.status == "finished", result
         return clean(await export_run(store, run_id))
 
