@@ -11,7 +11,7 @@ import importlib
 import json
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from graphengine import Graph, Runner, TextFile, __version__
 from graphengine.history.export import Exported, export_run, to_json_text
 from graphengine.models.base import OfflineModel, Request, Response
+from graphengine.models.placeholder import PlaceholderModel
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from scripts.demo import ANSWERS
@@ -47,23 +48,25 @@ NAMES: Final = (
 """The bundled workflows, as `graphengine list` names them."""
 
 
-class Unhurried(OfflineModel):
-    """A model that answers by the offline model's rules and takes a time that depends only on the agent."""
+class Unhurried(PlaceholderModel):
+    """A model that answers by an agent's rules, or else with placeholders, after a time that depends on the agent."""
 
     def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
         self._clock = clock
 
     async def answer(self, request: Request) -> Response:
-        """Return the offline answer after 1 to 5 seconds."""
-        answer = await super().answer(request)
+        """Return the answer after 1 to 5 seconds."""
+        rules = request.stand_in is not None
+        answer = await (OfflineModel().answer(request) if rules else super().answer(request))
         await self._clock.sleep_until(self._clock.now() + 1 + zlib.crc32(request.agent.encode()) % 40 / 10)
         return answer
 
 
 def graph_of(name: str) -> Graph[Any]:
     """Return a bundled workflow."""
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
-    graph = getattr(module, "line" if name == "line" else "graph")
+    module = importlib.import_module(f"graphs.{name}")
+    graph = module.graph
     assert isinstance(graph, Graph)
     return graph
 
@@ -90,26 +93,20 @@ class Recipe:
     Attributes:
         texts: The number of texts of the example that are read.
         characters: The length of each.
-        state: A function that changes the rest of the example's state.
         further: Inputs of the runs after it, each with the texts of the first; the last run is kept.
     """
 
     texts: int = 3
     characters: int = 1000
-    state: Callable[[Any], Any] = lambda state: state
     further: tuple[dict[str, Any], ...] = ()
-
-
-def _asked(task: str) -> Callable[[Any], Any]:
-    return lambda state: {**state, "task": task}
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "content_queue": Recipe(1, 800),
     "content_shifts": Recipe(further=({"stage": "write"}, {"stage": "edit"}, {"stage": "list"})),
     "event_bus": Recipe(1),
-    "line": Recipe(1, 1000, _asked("What does a commit cost?")),
-    "orchestrator": Recipe(2, 800, _asked("How does a database recover after a crash?")),
+    "line": Recipe(1),
+    "orchestrator": Recipe(1),
 }
 
 
@@ -117,8 +114,8 @@ async def recorded(name: str) -> Exported:
     """Record a run of a workflow."""
     recipe = RECIPES.get(name, Recipe())
     graph = graph_of(name)
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
-    state = recipe.state(shortened(module.example(), recipe.texts, recipe.characters))
+    module = importlib.import_module(f"graphs.{name}")
+    state = shortened(module.example(), recipe.texts, recipe.characters)
     store, clock = MemoryStore(), FakeClock(BEGAN)
     run_id = name
     async with Runner(store, clock=clock, models={"*": Unhurried(clock)}) as runner:
