@@ -22,7 +22,7 @@ from graphengine.reducers import append
 from nodes.citing import sample, size, uncited
 from nodes.press import agents as press
 from nodes.press.agents import Edited, Piece
-from nodes.press.publishing import Listing, NotSent, Post, is_address, publish_file, publish_webhook
+from nodes.press.publishing import Listing, Post, is_address, publish_file, publish_webhook
 from nodes.review.agents import Review
 
 MODELS = press.MODELS
@@ -76,7 +76,7 @@ def content_pipeline(
     graph.add_node("survey", survey, writes="posts", retry=press.AGAIN, fallback=[])
     graph.add_node("approve", ask(question, Decision), writes={"decisions": ".", "reviews": review_of})
     writes: Writes = {"published": ".", "output": as_published}
-    sending = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(NotSent,))
+    sending = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(ConnectionError,))
     graph.add_node("save", publish_file, writes=writes, retry=press.AGAIN)
     graph.add_node("send", publish_webhook, writes=writes, retry=sending, on_resume="ask")
 

@@ -62,7 +62,8 @@ def consumer(stage: Node, own: str, following: str, pieces: int) -> Graph[Bench]
 
     def hand_on(state: Bench, error: Failure | None, ctx: Context) -> None:
         parcel = Parcel(**{name: getattr(state, name) for name in Parcel.model_fields})
-        parcel.failure = parcel.failure or error
+        nothing = None if parcel.findings else Failure(path=own, kind="nothing_found", message="nothing was found")
+        parcel.failure = parcel.failure or error or nothing
         ctx.send(following, CLOSE if state.is_closed else parcel)
 
     graph = Graph("consumer", Bench, result="is_closed")

@@ -4,9 +4,8 @@
 Without a model it is a dry run: the sources are quoted, and placeholders stand for all other answers. `--model
 anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough.
 
-If nothing is found, the run fails before a writer costs anything. If the editor fails, the draft is the result and the
-failure is in `errors`. A researcher or a writer without a usable answer fails the run: `graphengine resume` continues
-there, with another model for example.
+If nothing is found, the run fails before a writer costs anything. If the editor fails, the draft is the result. A
+researcher or a writer that fails fails the run: `graphengine resume` continues there, with another model for example.
 """
 
 from typing import Annotated

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = ("content_pipeline", "review_loop")
-"""One that asks, one that does not; tests/docs/test_gallery.py runs and draws all."""
+"""One that asks, and one that does not; tests/docs/test_gallery.py runs and draws all."""
 
 
 def test_the_demo_leaves_results_and_pictures_of_its_workflows(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def check_edited(edited: Edited, draft: str) -> None:
     before, after = size(draft), size(edited.text)
     least, most = int(SHORTER * before), max(int(LONGER * before), before + SLACK_WORDS)
     cited, now = _places(draft), _places(edited.text)
-    why = []
+    why: list[str] = []
     if not edited.text.lstrip().startswith("# "):
         why.append("it has no title: begin with # and the title")
     if not least <= after <= most:
@@ -73,7 +73,7 @@ def check_edited(edited: Edited, draft: str) -> None:
 
 def check_listing(listing: Listing, draft: str) -> None:
     """Raise a ValueError unless the lengths fit, the tags differ, and no file is named, which readers do not have."""
-    why = []
+    why: list[str] = []
     for name, (least, most) in CHARACTERS.items():
         if not least <= (count := len(getattr(listing, name))) <= most:
             why.append(f"`{name}` has {count} characters and needs {least} to {most}")
@@ -122,7 +122,6 @@ editor = Agent(
     cache=True,
 )
 
-
 publisher = Agent(
     "publisher",
     system=(
@@ -131,7 +130,7 @@ publisher = Agent(
         "that is there already.\n"
         f"- `description`: {CHARACTERS['description'][0]} to {CHARACTERS['description'][1]} characters, counted with "
         "blanks, that tell a reader who searches whether this is for them. Nothing that the text does not say.\n"
-        f"- `tags`: {TAGS[0]} to {TAGS[1]} different ones, in lower case. Name no file.\n"
+        f"- `tags`: {TAGS[0]} to {TAGS[1]} different ones, in lower case. Name no file."
     ),
     prompt="The text:\n{draft}\n\nFiles of the posts that are there already:\n{posts}",
     output=Listing,
@@ -144,11 +143,7 @@ publisher = Agent(
 def stages(
     writer: Agent[str] = writer, editor: Agent[Edited] = editor, publisher: Agent[Listing] = publisher
 ) -> dict[str, Node]:
-    """Return the stages with these agents, each a node that reads and adds to a `Piece`.
-
-    A researcher or a writer that fails for good fails its node. If the editor fails, the draft is kept as it is; if the
-    publisher fails, there is no post, and the text is the result.
-    """
+    """Return the nodes that add to a `Piece`; without an editor the draft stays, without a publisher the text."""
     edited: Writes = {"draft": "text", "changes": "changes", "output": noted}
     return {
         "research": Node(research, writes={"findings": located}, retry=AGAIN),

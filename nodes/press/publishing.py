@@ -48,10 +48,6 @@ class Post(Listing):
     sources: list[str]
 
 
-class NotSent(ConnectionError):
-    """A webhook could not be reached, or is busy: it has no post, and can be called again."""
-
-
 def post_of(
     result: Listing | None, draft: str, findings: Sequence[Passage], sources: Sequence[TextFile]
 ) -> Post | None:
@@ -109,7 +105,7 @@ def is_address(site: str) -> bool:
 
 
 async def publish_webhook(post: Post, site: str, ctx: Context) -> str:
-    """Send a post to a webhook as JSON, and return the address."""
+    """Send a post to a webhook as JSON, and return the address; after a ConnectionError it can be sent again."""
     body = json.dumps({**post.model_dump(), "published_at": _time(ctx.now())})
     await asyncio.to_thread(_send, site, body.encode(), ctx.idempotency_key)
     return site
@@ -122,7 +118,7 @@ def _send(address: str, body: bytes, key: str) -> None:
     try:
         connection.connect()
     except OSError as error:
-        raise NotSent(f"{url.hostname} cannot be reached: {error}") from error
+        raise ConnectionError(f"{url.hostname} cannot be reached: {error}") from error
     try:
         target = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
         connection.request("POST", target, body, {"Content-Type": "application/json", "Idempotency-Key": key})
@@ -133,7 +129,7 @@ def _send(address: str, body: bytes, key: str) -> None:
     finally:
         connection.close()
     if status in _BUSY:
-        raise NotSent(f"{url.hostname} is busy: status {status}")
+        raise ConnectionError(f"{url.hostname} is busy: status {status}")
     if status >= _FAILED:
         raise RuntimeError(f"{url.hostname} did not take the post: status {status}")
 

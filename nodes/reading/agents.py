@@ -15,8 +15,7 @@ from nodes.review.agents import researcher
 
 def found_in(outcomes: Sequence[Outcome]) -> list[list[Passage]]:
     """Return what each reader found that no reader before it did; nothing for one that failed."""
-    known = set[Passage]()
-    found = []
+    known, found = set[Passage](), list[list[Passage]]()
     for each in outcomes:
         own = [] if each.failure else Quotations.model_validate_json(each.text).quotations
         found.append([passage for passage in own if passage not in known])

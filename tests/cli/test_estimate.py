@@ -61,7 +61,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
 
 
 @pytest.mark.parametrize("models", ["anthropic", "openai"])
-@pytest.mark.parametrize("name", sorted({*names(), "line"} - {"content_shifts"}))
+@pytest.mark.parametrize("name", sorted({*names(), "line"}))
 def test_every_workflow_takes_models_and_is_estimated_without_a_key(
     name: str, models: str, command: Callable[..., str]
 ) -> None:

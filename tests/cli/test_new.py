@@ -110,7 +110,9 @@ def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path, tmp
     made = document(invoke("new", "copied", "--from", "handoff", "--json").stdout)
     assert {"graphs/handoff.py", "nodes/press/agents.py", "nodes/citing.py"} <= set(made["files"])
     assert not [
-        file for file in made["files"] if file.startswith(("graphs/review", "nodes/room", "nodes/passages", "tests/test_writing"))
+        file
+        for file in made["files"]
+        if file.startswith(("graphs/review", "nodes/room", "nodes/passages", "tests/test_writing"))
     ]
     assert made["next"][-3:-1] == [
         "graphengine run handoff",

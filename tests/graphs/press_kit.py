@@ -83,14 +83,14 @@ class Webhook(ThreadingHTTPServer):
 
 
 class _Receiver(BaseHTTPRequestHandler):
-    server: Webhook
-
     def do_POST(self) -> None:
         """Take a post."""
+        server = self.server
+        assert isinstance(server, Webhook)
         assert self.path == "/posts?draft=no"
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((self.headers["Idempotency-Key"], body))
-        self.send_response(self.server.statuses.pop(0) if self.server.statuses else 201)
+        server.got.append((self.headers["Idempotency-Key"], body))
+        self.send_response(server.statuses.pop(0) if server.statuses else 201)
         self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", "0")
         self.end_headers()

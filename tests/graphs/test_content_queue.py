@@ -10,6 +10,7 @@ from graphengine import Limits, Runner, ScriptedModel, Worker
 from graphengine.errors import BadRequest, QuotaExceeded
 from graphengine.models import Request
 from graphs.content_queue import MODELS, Parcel, Queue, content_queue, example, graph
+from nodes.citing import Quotations
 from tests.graphs.press_kit import ANSWERS, CALL_USD, EDITED, LISTED, MOON, SOURCE, TASK, TEXT, TWO, by_role
 from tests.models.edge_server import EdgeServer
 
@@ -82,6 +83,13 @@ async def test_a_piece_that_fails_stops_no_other(agent: str, text: str, fails: b
     assert (bad.failure is not None) is fails
     assert result.state.texts == [text, EDITED.text]
     assert (good.task, good.failure, good.post is not None) == ("Flood", None, True)
+
+
+async def test_sources_without_the_task_cost_no_writer() -> None:
+    """The piece says so, and the next consumers pass it on."""
+    async with Runner(models={"*": ScriptedModel({"researcher": [Quotations(quotations=[])]})}) as runner:
+        result = await runner.start(graph, orders("Ebb")).result()
+    assert result.output == ["Ebb: nothing was found"]
 
 
 async def test_a_queue_that_stays_open_shows_each_piece_at_once(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer
     assert "## Not read\n\n- neap.md: " in str(result.output)
     asked = [(str(each.body["model"]), each.max_tokens) for each in provider.received()]
     assert sorted(asked) == [("claude-haiku-4-5", 1024)] * 3 + [("claude-opus-4-5", 4096)]
-    assert spent["merger"]["output_tokens"] == 100
+    assert spent["merger"].get("output_tokens") == 100
     assert all(set(MODELS[name]) == {"*", "merger"} for name in ("anthropic", "openai"))
 
 

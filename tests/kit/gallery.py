@@ -1,7 +1,7 @@
 """The runs of `checkpoints/gallery/`, one of each bundled workflow: `python -m tests.kit.gallery [FOLDER]`.
 
-Agents answer without a model, those of the review loop by extraction, the others with placeholders. They take their
-time by a fake clock, so that the pictures show durations; a person answers after an hour and a half. The input texts are the beginnings of the examples' own, so that the files stay small. A file is
+Agents answer by rules and take their time by a fake clock, so that the pictures show durations; a person answers after
+an hour and a half. The input texts are the beginnings of the examples' own, so that the files stay small. A file is
 never overwritten: the pictures of `docs/use/gallery.md` are drawn from it, and tests replay it with the current graphs.
 To record a run of a changed graph, remove its file first.
 """
@@ -30,6 +30,7 @@ from scripts.demo import ANSWERS
 from tests.kit.record import BEGAN, FOLDER, clean
 
 GALLERY: Final = FOLDER / "gallery"
+MODELS: Final = {"offline": OfflineModel, "placeholder": PlaceholderModel}
 THINKS_SECONDS: Final = 5400.0
 """The time a person takes to answer."""
 NAMES: Final = (
@@ -48,21 +49,17 @@ NAMES: Final = (
 
 
 class Unhurried(OfflineModel):
-    """A model that answers without a language model and takes a time that depends only on the agent."""
+    """A model that answers by rules or with placeholders and takes a time that depends only on the agent."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__()
+    def __init__(self, clock: FakeClock, model: OfflineModel) -> None:
         self._clock = clock
+        self._model = model
 
     async def answer(self, request: Request) -> Response:
-        """Return the offline answer after 1 to 5 seconds."""
-        answer = await super().answer(request)
+        """Return its answer after 1 to 5 seconds."""
+        answer = await self._model.answer(request)
         await self._clock.sleep_until(self._clock.now() + 1 + zlib.crc32(request.agent.encode()) % 40 / 10)
         return answer
-
-
-class UnhurriedPlaceholders(Unhurried, PlaceholderModel):
-    """The same with placeholders."""
 
 
 def graph_of(name: str) -> Graph[Any]:
@@ -124,8 +121,8 @@ async def recorded(name: str) -> Exported:
     state = recipe.state(shortened(module.example(), recipe.texts, recipe.characters))
     store, clock = MemoryStore(), FakeClock(BEGAN)
     run_id = name
-    model = Unhurried(clock) if name == "review_loop" else UnhurriedPlaceholders(clock)
-    async with Runner(store, clock=clock, models={"*": model}) as runner:
+    models = {who: Unhurried(clock, MODELS[model]()) for who, model in module.MODELS["default"].items()}
+    async with Runner(store, clock=clock, models=models) as runner:
         result = await runner.start(graph, state, run_id=run_id).result()
         while result.status == "waiting":
             clock.move(THINKS_SECONDS)
