@@ -64,5 +64,5 @@ def test_each_text_has_its_rows() -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / "graphs").glob("[!_]*.py")), ids=lambda file: file.stem)
 def test_a_workflow_is_one_short_file_and_is_named(file: Path) -> None:
     """A reader of the text finds its counterpart in one file, named on the page."""
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 150
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 190
     assert f"`graphs/{file.name}`" in PAGE
