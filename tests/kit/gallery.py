@@ -30,13 +30,13 @@ from scripts.demo import ANSWERS
 from tests.kit.record import BEGAN, FOLDER, clean
 
 GALLERY: Final = FOLDER / "gallery"
+MODELS: Final = {"offline": OfflineModel, "placeholder": PlaceholderModel}
 THINKS_SECONDS: Final = 5400.0
 """The time a person takes to answer."""
 NAMES: Final = (
     "blackboard",
     "content_pipeline",
     "content_queue",
-    "content_shifts",
     "event_bus",
     "handoff",
     "line",
@@ -48,17 +48,16 @@ NAMES: Final = (
 """The bundled workflows, as `graphengine list` names them."""
 
 
-class Unhurried(PlaceholderModel):
-    """A model that answers by an agent's rules, or else with placeholders, after a time that depends on the agent."""
+class Unhurried(OfflineModel):
+    """A model that answers by rules or with placeholders and takes a time that depends only on the agent."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__()
+    def __init__(self, clock: FakeClock, model: OfflineModel) -> None:
         self._clock = clock
+        self._model = model
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer after 1 to 5 seconds."""
-        rules = request.stand_in is not None
-        answer = await (OfflineModel().answer(request) if rules else super().answer(request))
+        """Return its answer after 1 to 5 seconds."""
+        answer = await self._model.answer(request)
         await self._clock.sleep_until(self._clock.now() + 1 + zlib.crc32(request.agent.encode()) % 40 / 10)
         return answer
 
@@ -93,17 +92,14 @@ class Recipe:
     Attributes:
         texts: The number of texts of the example that are read.
         characters: The length of each.
-        further: Inputs of the runs after it, each with the texts of the first; the last run is kept.
     """
 
     texts: int = 3
     characters: int = 1000
-    further: tuple[dict[str, Any], ...] = ()
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "content_queue": Recipe(1, 800),
-    "content_shifts": Recipe(further=({"stage": "write"}, {"stage": "edit"}, {"stage": "list"})),
     "event_bus": Recipe(1),
     "line": Recipe(1),
     "orchestrator": Recipe(1),
@@ -118,16 +114,13 @@ async def recorded(name: str) -> Exported:
     state = shortened(module.example(), recipe.texts, recipe.characters)
     store, clock = MemoryStore(), FakeClock(BEGAN)
     run_id = name
-    async with Runner(store, clock=clock, models={"*": Unhurried(clock)}) as runner:
+    models = {who: Unhurried(clock, MODELS[model]()) for who, model in module.MODELS["default"].items()}
+    async with Runner(store, clock=clock, models=models) as runner:
         result = await runner.start(graph, state, run_id=run_id).result()
         while result.status == "waiting":
             clock.move(THINKS_SECONDS)
             await runner.answer(run_id, json.loads(ANSWERS[name]))
             result = await runner.resume(graph, run_id).result()
-        for number, update in enumerate(recipe.further, 2):
-            clock.move(THINKS_SECONDS)
-            run_id = f"{name}_{number}"
-            result = await runner.start(graph, update, run_id=run_id).result()
         assert result.status == "finished", result
         return clean(await export_run(store, run_id))
 
