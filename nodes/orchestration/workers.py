@@ -13,7 +13,8 @@ from nodes.citing import Passage, check_brief, lines_of, located
 from nodes.review.agents import research
 
 DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worker of itself
-    "researcher": "finds statements on its step, each with its place; several can search at the same time",
+    "researcher": "finds statements on its step, each with its place; a step that names sources by their paths is for "
+    "these alone; several can search at the same time",
     "coder": "writes code, as short as it can be, in fenced blocks, each with a sentence on what it does",
     "writer": "writes a text of short sections in Markdown, with a title after #, from the findings it needs; given a "
     "text and its review too, it mends that text. A sentence that rests on a finding ends with its place, as "
@@ -31,7 +32,8 @@ async def look_up(task: str, sources: Sequence[TextFile]) -> str:
     Raises:
         ValueError: Nothing is found.
     """
-    found = await research(task, sources, findings=[], reviews=[])
+    read = [source for source in sources if source.path in task] or sources
+    found = await research(task, read, findings=[], reviews=[])
     if not found.quotations:
         message = f"nothing was found on {task!r}"
         raise ValueError(message)

@@ -111,6 +111,16 @@ async def test_steps_that_do_not_need_each_other_are_done_at_the_same_time() -> 
     assert played.state.results["sun"].text == "[tides.md:3] The sun raises smaller tides."
 
 
+async def test_a_step_that_names_sources_has_only_these_read() -> None:
+    """So several researchers do not each pay for all of them."""
+    wind = {"path": "wind.md", "text": "The wind raises waves."}
+    step = FIND.model_copy(update={"input": "What tides.md says."})
+    played = await play(graph, {**GIVEN, "sources": [SOURCE, wind]}, team(planner=[[step, WRITE]]))
+    (asked,) = played.asked("researcher")
+    assert SOURCE.text.strip() in asked
+    assert wind["text"] not in asked
+
+
 def test_the_plans_schema_has_the_workers() -> None:
     """So a model whose provider keeps to schemas cannot name another."""
     planner: Any = orchestrator({"cook": lambda task: task}).compile().nodes["attempt"].call
