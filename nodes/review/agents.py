@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import Agent, TextFile
-from graphengine.agents.prompts import DATA_NOTE, block, labelled
+from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.errors import BadRequest
 from graphengine.models import web_search
 from nodes.citing import KNOWLEDGE, Passage, Quotations, check_brief, check_quotations, lines_of, uncited
@@ -42,8 +42,9 @@ def ask_researcher(
     task: str, sources: Sequence[TextFile], findings: Sequence[Passage], reviews: Sequence[Review]
 ) -> str:
     """Return the researcher's question: the sources, what was found before, and what the review misses."""
-    shown = labelled({"task": task} | {source.path: source.text for source in sources})
-    return "\n\n".join([shown, *_found(findings, reviews), "What do these sources say on the task?"])
+    shown = [f"File {block('file', source.path)}:\n{block('source', source.text)}" for source in sources]
+    asked = "What do these sources say on the task?"
+    return "\n\n".join([f"Task: {block('task', task)}", *shown, *_found(findings, reviews), asked])
 
 
 def ask_searcher(task: str, findings: Sequence[Passage], reviews: Sequence[Review]) -> str:

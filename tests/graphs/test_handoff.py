@@ -31,6 +31,7 @@ async def test_each_result_is_what_the_next_one_reads() -> None:
     assert (played.output, played.state.errors, played.calls.total()) == (EDITED.text, [], 3)
     assert f"[tides.md:3] {MOON.text}" in played.asked("writer")[0]
     assert '"text"' not in played.asked("writer")[0]
+    assert "File <file>tides.md</file>:\n<source>\n# Tides of the North Sea" in played.asked("researcher")[0]
     (to_editor,) = played.asked("editor")
     assert TEXT.strip() in to_editor
     assert MOON.text not in to_editor
