@@ -1,13 +1,10 @@
 """Specialists at a shared board: each runs when a field that it watches changes, until nothing changes any more.
 
 `graphengine run blackboard --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md` on
-your own, without sources on the web or what the model knows. Without a model it is a dry run: the sources are quoted,
-and placeholders answer for the others.
+your own, without sources on the web or what the model knows. Without a model it is a dry run: placeholders answer.
 
-No agent decides which one is next, and none knows of another: a scout looks for findings, a surveyor for gaps (which
-send the scout out again), a writer writes, a reviewer reviews, an editor decides whether to ask for more. The table
-`SPECIALISTS` has who watches what; one more specialist is one more row. In `graphs/event_bus.py` events carry data.
-
+`SPECIALISTS` has who watches what; nobody decides who is next. A scout looks for findings, a surveyor for gaps (which
+send the scout out again), a writer writes, a reviewer reviews, an editor decides whether to ask for more.
 `board.entries` has the author, the time and the round of every write. A specialist that fails writes nothing, the
 others continue, and the report names it; a board without a draft fails the run.
 """
@@ -22,41 +19,38 @@ from graphengine.errors import ModelTransient
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, extend, merge
 from nodes.board.agents import scout, surveyor, wishes
-from nodes.citing import located, marked, sample
-from nodes.passages import Passage
+from nodes.citing import Passage, located, marked, sample
 from nodes.review.agents import Review, reviewer, writer
 
 ROUNDS = 20  # stops specialists that trigger each other for ever
 
 MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "placeholder", "researcher": "offline"},
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
 
 
-class Assignment(BaseModel):
-    """The input, which every specialist can read."""
+class Research(Board):
+    """The board: the input, and what the specialists write. None means that nobody has looked yet."""
+
+    task: str
+    sources: list[TextFile]
+    word_budget: int
+    findings: Annotated[list[Passage], extend] = Field(default=[])
+    gaps: list[str] | None = None
+    draft: str = ""
+    reviews: Annotated[list[Review], append] = Field(default=[])
+    wishes: Annotated[list[str], extend] = Field(default=[])
+    notes: Annotated[dict[str, str], merge] = Field(default={})  # for specialists of your own: "notes[title]"
+
+
+class Commission(BaseModel):
+    """The state of the workflow: the input, the board in the end, and the report."""
 
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = []  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default=350, ge=100)
-
-
-class Research(Board, Assignment):
-    """The board: the input, and what the specialists write. None means that nobody has looked yet."""
-
-    findings: Annotated[list[Passage], extend] = []
-    gaps: list[str] | None = None
-    draft: str = ""
-    reviews: Annotated[list[Review], append] = []
-    wishes: Annotated[list[str], extend] = []
-    notes: Annotated[dict[str, str], merge] = {}  # for specialists of your own: "notes[title]"
-
-
-class Commission(Assignment):
-    """The state of the workflow: the input, the board in the end, and the report."""
-
     board: Research | None = None
     report: str = ""
 

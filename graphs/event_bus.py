@@ -1,16 +1,12 @@
 """Agents that know events and not each other: each has an inbox, works on what arrives, and sends an event.
 
 `graphengine run event_bus --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md` on
-your own, without sources on the web or what the model knows. Without a model it is a dry run: the sources are quoted,
-and placeholders answer for the others.
+your own, without sources on the web or what the model knows. Without a model it is a dry run: placeholders answer.
 
-The researcher works on `task_given` and sends `research_complete`, to which the writer and the reviewer subscribe; the
-writer's `draft_ready` goes to the reviewer, which sends the writer a direct message, `please_mend`, or everyone
-`closed`. The subscriptions are in `MEMBERS`; one more member is one more row.
-
-An inbox is a topic of `ctx.send` and `ctx.receive`: a letter is delivered with the step that sends it and received
-exactly once, even if the process dies in between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` adds one.
-An agent that fails, or gets too many letters, sends everyone `closed`, and the run ends.
+`MEMBERS` has who subscribes to what: `research_complete` wakes the writer, `draft_ready` the reviewer, which sends the
+writer a direct message, `please_mend`, or everyone `closed`. An agent that fails, or gets too many letters, sends
+`closed` too. A letter is delivered with the step that sends it and received exactly once, even if the process dies in
+between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` adds one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +32,7 @@ from graphengine import (
 from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
 from nodes.board.agents import wishes
-from nodes.citing import located, marked, sample
-from nodes.passages import Passage
+from nodes.citing import Passage, located, marked, sample
 from nodes.review.agents import Review, research, reviewer, writer
 
 CLOSED = "closed"  # the event that everyone gets, and that ends their work
@@ -45,7 +40,7 @@ LETTERS = 20  # more letters mean that the agents go in circles
 AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
 
 MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "placeholder", "researcher": "offline"},
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
@@ -60,7 +55,7 @@ class Letter(BaseModel):
     to: str = ""
     findings: list[Passage] = []
     draft: str = ""
-    reviews: list[Review] = []
+    review: Review | None = None
 
 
 class Desk(BaseModel):
@@ -72,13 +67,14 @@ class Desk(BaseModel):
     letter: Letter | None = None  # the one that an agent works on
     findings: Annotated[list[Passage], extend] = []
     draft: str = ""
-    reviews: Annotated[list[Review], extend] = []
+    reviews: Annotated[list[Review], append] = []
     errors: Annotated[list[Failure], append] = []
 
 
 class Office(Desk):
     """The state of the workflow: what its agents have at their desks in the end, and all their failures."""
 
+    reviews: list[Review] = []
     errors: Annotated[list[Failure], extend] = []
 
 
@@ -93,31 +89,26 @@ class Member:
     keeps: Sequence[str] = ()
 
 
-def found(desk: Desk) -> Letter:
-    """Return the researcher's letter; without findings nobody else needs to begin."""
-    return Letter(event="research_complete" if desk.findings else CLOSED, findings=desk.findings)
-
-
-def written(desk: Desk) -> Letter:
-    """Return the writer's letter."""
-    return Letter(event="draft_ready", draft=desk.draft)
-
-
-def listed(result: Review) -> list[Review]:
-    """Return a review in the form in which it extends the others."""
-    return [result]
-
-
 def reviewed(desk: Desk) -> Letter:
     """Return the reviewer's letter: to the writer alone, or to everybody if there is nothing more to ask for."""
     is_over = not wishes(desk.reviews)
-    return Letter(event=CLOSED) if is_over else Letter(event="please_mend", to="writer", reviews=desk.reviews[-1:])
+    return Letter(event=CLOSED) if is_over else Letter(event="please_mend", to="writer", review=desk.reviews[-1])
 
 
 MEMBERS: Mapping[str, Member] = {
-    "researcher": Member(research, {"findings": located}, ["task_given"], found),
-    "writer": Member(writer, {"draft": "."}, ["research_complete", "please_mend"], written),
-    "reviewer": Member(reviewer, {"reviews": listed}, ["draft_ready"], reviewed, keeps=["research_complete"]),
+    "researcher": Member(
+        research,
+        {"findings": located},
+        on=["task_given"],
+        tells=lambda desk: Letter(event="research_complete" if desk.findings else CLOSED, findings=desk.findings),
+    ),
+    "writer": Member(
+        writer,
+        {"draft": "."},
+        on=["research_complete", "please_mend"],
+        tells=lambda desk: Letter(event="draft_ready", draft=desk.draft),
+    ),
+    "reviewer": Member(reviewer, {"reviews": "."}, on=["draft_ready"], tells=reviewed, keeps=["research_complete"]),
 }
 
 
@@ -126,8 +117,8 @@ def desk_of(name: str, member: Member, post: Callable[[Context, Letter], None]) 
 
     async def open_letter(ctx: Context, draft: str) -> dict[str, object]:
         letter = await ctx.receive(name, Letter)
-        known = {"findings": letter.findings, "draft": letter.draft or draft, "reviews": letter.reviews}
-        return {"letter": letter, **known}
+        known: dict[str, object] = {"letter": letter, "findings": letter.findings, "draft": letter.draft or draft}
+        return known | ({"reviews": letter.review} if letter.review else {})
 
     def tell(state: Desk, ctx: Context) -> None:
         post(ctx, member.tells(state))

@@ -1,8 +1,8 @@
 """A line of workers: each works on the results of those before it, in an order that is known beforehand.
 
 `graphengine run line --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md` on your
-own. Without a model it is a dry run: the sources are quoted, and placeholders answer for the others. A planner that
-chooses workers and order is in `graphs/orchestrator.py`.
+own. Without a model it is a dry run: placeholders answer. A planner that chooses workers and order is in
+`graphs/orchestrator.py`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from nodes.orchestration.workers import WORKERS
 STAGES = {"research": "researcher", "write": "writer", "review": "reviewer", "mend": "writer"}
 
 MODELS = {  # a strong model writes
-    "default": {"*": "placeholder", "researcher": "offline"},
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

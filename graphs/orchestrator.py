@@ -1,8 +1,8 @@
 """Plan a task, have workers do the steps in parallel, judge the results, and plan again until they are an answer.
 
 `graphengine run orchestrator --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md`
-on your own, without sources on the web or what the model knows. Without a model it is a dry run: the sources are
-quoted, and placeholders answer for the others. `graphs/line.py` has the same workers in a fixed order.
+on your own, without sources on the web or what the model knows. Without a model it is a dry run: placeholders
+answer. `graphs/line.py` has the same workers in a fixed order.
 
 An invalid plan goes back to the planner with its problems. A step that fails does not stop the others. Results that do
 not answer the task are planned again, with the reasons; those that count are kept. If the synthesis fails, the accepted
@@ -27,7 +27,7 @@ MOST_STEPS = 24  # of a plan, including steps of earlier attempts that still cou
 
 OPUS, SOL = "anthropic:claude-opus-5-5", "openai:gpt-6.1-sol"
 MODELS = {  # strong models plan and synthesise, cheap ones work and judge
-    "default": {"*": "placeholder", "researcher": "offline"},
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "planner": OPUS, "synthesiser": OPUS},
     "openai": {"*": "openai:gpt-5-mini", "planner": SOL, "synthesiser": SOL},
 }

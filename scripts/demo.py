@@ -1,4 +1,4 @@
-"""Run every bundled workflow on its example, by rules and without a model, and leave results and pictures in a folder.
+"""Run every bundled workflow on its example, without a model, and leave results and pictures in a folder.
 
     python scripts/demo.py [FOLDER [NAME ...]]
 
@@ -56,14 +56,14 @@ class Shown:
 
     @property
     def answered(self) -> str:
-        """How many calls models and rules answered, and the cost."""
+        """How many calls models answered, and what stood in for them; the cost."""
         usage = self.run["usage"]
         calls, offline = usage["calls"], usage["offline_calls"]
         if calls == offline:
-            return f"{offline} by rules, no model asked"
+            return f"{offline} by rules or placeholders, no model asked"
         cost = usage["cost_usd"]
         paid = "unknown cost" if cost is None else f"{dollars(cost)} USD"
-        return f"{calls - offline} by models, {offline} by rules, {paid}"
+        return f"{calls - offline} by models, {offline} by rules or placeholders, {paid}"
 
 
 class Failed(Exception):
@@ -139,7 +139,7 @@ def graphengine(folder: Path, *words: str) -> str:
 def page(shown: list[Shown]) -> str:
     """Return the list of the folder's contents, as Markdown."""
     lines = ["# What the bundled workflows made of their examples", ""]
-    lines += ["No language model was asked: the agents answered by rules. `--model` gives them models.", ""]
+    lines += ["No language model was asked: `review_loop` extracts, the others are dry runs with placeholders.", ""]
     for one in shown:
         links = ", ".join(f"[{what}]({file.name})" for what, file in one.files.items())
         lines += [f"## {one.name}", "", one.about, "", f"{one.ended}; answers: {one.answered}. {links}"]

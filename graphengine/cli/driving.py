@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
 """A function that starts, resumes or branches a run on a runner."""
 
+GRACE_SECONDS: Final = 8.0
+"""How long nodes in flight may take to finish after SIGTERM: systems that send it kill after 10 s or more."""
 _STOPPING: Final = "stopping after the node in flight"
 _BEGINNING: Final = "interrupted while the run was being started"
 _LOOK: Final = "check with `graphengine runs` whether it was recorded"
@@ -277,9 +279,15 @@ class _Watch:
         """Stop the run after the node in flight; release it on SIGTERM, or if it waits with nothing in flight."""
         is_waiting = not self._runner.drives(self._run.id) and await self._status() == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
+            cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut)
             await self._runner.release(self._run.id)
+            cutting.cancel()
         else:
             await self._runner.stop(self._run.id)
+
+    def _cut(self) -> None:
+        """Cancel what is still in flight."""
+        self._cutting = asyncio.get_running_loop().create_task(self._runner.release(self._run.id, now=True))
 
     async def _status(self) -> str:
         return (await self._runner.store.info(self._run.id)).status

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from graphengine import Agent, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block
-from nodes.citing import Quotations, lines_of
-from nodes.passages import Passage
-from nodes.review.agents import Review, research
+from nodes.citing import Passage, Quotations, lines_of
+from nodes.review.agents import Review, listed, research
 
 THRESHOLD = 7.0  # a review with at least this score asks for nothing more
 MOST_DRAFTS = 3
@@ -14,20 +13,17 @@ MOST_DRAFTS = 3
 
 def ask_surveyor(task: str, findings: Sequence[Passage], gaps: Sequence[str] | None) -> str:
     """Return the surveyor's question: the task, the findings, and the gaps it named before."""
-    before = f"\n\nGaps named before:\n{block('gaps', chr(10).join(gaps))}" if gaps else ""
+    before = f"\n\nGaps named before:\n{block('gaps', listed(gaps))}" if gaps else ""
     return f"{block('task', task)}\n\nFindings:\n{block('findings', lines_of(findings))}{before}\n\nWhat is missing?"
 
 
 async def scout(
-    task: str, sources: Sequence[TextFile], word_budget: int, findings: Sequence[Passage], gaps: list[str] | None
+    task: str, sources: Sequence[TextFile], findings: Sequence[Passage], gaps: list[str] | None
 ) -> Quotations:
     """Look for what the task asks, later for the gaps; without gaps there is nothing to look for, and no call."""
     if gaps == []:
-        return Quotations()
-    missing = [Review(score=0, missing=gaps)] if gaps else []
-    return await research(
-        task=task, sources=sources, findings=findings, draft="", word_budget=word_budget, reviews=missing
-    )
+        return Quotations(quotations=[])
+    return await research(task, sources, findings, [Review(score=0, missing=gaps)] if gaps else [])
 
 
 def wishes(reviews: Sequence[Review]) -> list[str]:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphengine import Agent, Node, Retry, TextFile
 from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.errors import ModelTransient
-from nodes.citing import check_brief, lines_of, located
-from nodes.passages import Passage
+from nodes.citing import Passage, check_brief, lines_of, located
 from nodes.review.agents import research
 
 DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worker of itself
-    "researcher": "finds statements on its step, each with its place; several can search at the same time",
+    "researcher": "finds statements on its step, each with its place; a step that names sources by their paths is for "
+    "these alone; several can search at the same time",
     "coder": "writes code, as short as it can be, in fenced blocks, each with a sentence on what it does",
     "writer": "writes a text of short sections in Markdown, with a title after #, from the findings it needs; given a "
     "text and its review too, it mends that text. A sentence that rests on a finding ends with its place, as "
@@ -26,13 +26,14 @@ DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worke
 _FINDING = re.compile(r"^\[([^\[\]]+?)(?::(\d+))?\] (.+)$", re.MULTILINE)
 
 
-async def look_up(task: str, sources: Sequence[TextFile], word_budget: int) -> str:
+async def look_up(task: str, sources: Sequence[TextFile]) -> str:
     """Return what is found on a step, as lines: in the sources, on the web, or in what the model knows.
 
     Raises:
         ValueError: Nothing is found.
     """
-    found = await research(task=task, sources=sources, findings=[], draft="", word_budget=word_budget, reviews=[])
+    read = [source for source in sources if source.path in task] or sources
+    found = await research(task, read, findings=[], reviews=[])
     if not found.quotations:
         message = f"nothing was found on {task!r}"
         raise ValueError(message)

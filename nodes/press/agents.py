@@ -24,8 +24,8 @@ SLACK_WORDS: Final = 20  # but a short text can need another sentence
 SHORTER: Final = 0.4  # an editor that keeps less than this has lost something
 KEPT: Final = 0.5  # of the places cited before; a cut can remove the others
 AGAIN: Final = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
-MODELS = {  # cheap ones for the work, a strong one for the text; the researcher can quote sources without a model
-    "default": {"*": "placeholder", "researcher": "offline", "searcher": "offline"},
+MODELS = {  # cheap ones for the work, a strong one for the text
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

@@ -6,6 +6,7 @@ model, the researcher reads of long sources the passages that match best, and th
 words found.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -14,10 +15,11 @@ from graphengine import TextFile
 from graphengine.agents.prompts import block
 from nodes.citing import Passage, Quotations, check_quotations, claims, size
 from nodes.comparing import doubtful
-from nodes.passages import extract, read, words
+from nodes.passages import extract, read
 from nodes.points import Points
 from nodes.review import agents
 from nodes.review.agents import Review, listed
+from nodes.words import words
 
 SHOWN_WORDS: Final = 60_000  # of the sources in one question
 
@@ -62,7 +64,8 @@ def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
     score = round(10 * sum(shares) / len(shares) * (1 - min(1.0, len(issues) / total if total else 1.0)), 1)
     by_point = {text: round(share, 2) for text, share in zip(points.texts, shares, strict=True)}
     rows = [f"{share:4.0%}  {text}" for text, share in by_point.items()]
-    print(f"In the draft of what the sources hold, by words, not a judgement: {score:g} of 10", *rows, sep="\n")  # noqa: T201 - a reader of the run sees why it goes on
+    title = f"In the draft of what the sources hold, by words, not a judgement: {score:g} of 10"
+    print(title, *rows, sep="\n", file=sys.stderr)  # noqa: T201 - a reader of the run sees why it goes on
     return Review(
         score=score,
         missing=[points.texts[at] for at in points.weak(cited)],

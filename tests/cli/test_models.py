@@ -12,12 +12,10 @@ import pytest
 
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
 from nodes.citing import Passage, Quotations
 from tests.cli.programs import ROOT, Invoke, call, document, launch, start
-from tests.conformance.model_scenes import Babbles, Counted, Fails, Received, Says
-from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE
+from tests.conformance.model_scenes import Babbles, Counted, Fails, Says
 from tests.kit.extras import skip_without
 from tests.kit.review_team import QUESTIONS, Team, answers
 from tests.models.aimock_server import Aimock
@@ -457,35 +455,23 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-LINE: Final = f"{ROOT / 'graphs' / 'orchestrator.py'}:line"
+OTHER: Final = """
+other = Graph("other", Talk, result="first")
+other.add_node("judge", Agent("judge", prompt="{text}"), writes="first")
+other.add_path(START, "judge", END)
+"""
 
 
-def a_line(received: Received) -> Says:
-    """Return the answer of each worker of the chain, by its instructions."""
-    written = {
-        "You gather what is known": FOUND.model_dump_json(),
-        "You write briefs": "The moon raises tides twice a day.",
-        "You judge the draft": REVIEW.model_dump_json(),
-        "You sum up": "- The moon raises tides.",
-    }
-    return Says(
-        next((text for opening, text in written.items() if opening in received.system), "The moon."), counted=COUNTED
-    )
-
-
-@pytest.mark.parametrize("provider", ["anthropic", "openai"])
-def test_a_set_of_models_serves_every_graph_of_its_file(
-    folder: Path, edge: EdgeServer, invoke: Invoke, provider: str
-) -> None:
-    """The chain of workers has no planner, which its file's sets name for the orchestrator in the same file."""
-    (folder / "tides.md").write_text(SOURCE.text)
-    edge.answer(a_line)
-    given = ["--input", "task=What makes tides?", "--input", "sources=@tides.md"]
-    found = invoke("run", LINE, *given, "--model", provider, "--run-id", "r", "--db", "runs.db")
-    assert (found.exit_code, "5 model calls," in found.stderr) == (0, True)
-    models = {model.partition(":")[2] for model in ORCHESTRATED[provider].values()}
-    assert {each.body["model"] for each in edge.received()} <= models
-    assert "- The moon raises tides." in invoke("show", "r", "--db", "runs.db").stdout
+def test_a_set_of_models_serves_every_graph_of_its_file(folder: Path, edge: EdgeServer, invoke: Invoke) -> None:
+    """Each graph takes what the set has for its own agents; those of the other graph are no error."""
+    text = ASKER.replace('"answerer": "anthropic', '"judge": "openai-chat:judging", "answerer": "anthropic')
+    (folder / "flows" / "asking.py").write_text(text + OTHER)
+    edge.play(*says("Fine."))
+    found = invoke("run", "other", "--model", "cheap", "--db", "runs.db")
+    assert (found.exit_code, found.stdout) == (0, "Fine.\n"), found.stderr
+    assert [each.body["model"] for each in edge.received()] == ["judging"]
+    edge.play(*says("A cloud.", "Water."))
+    assert invoke("run", "asking", "--model", "cheap", "--db", "runs.db").exit_code == 0
 
 
 def test_a_set_that_names_an_agent_of_no_graph_is_refused(folder: Path, invoke: Invoke) -> None:

@@ -108,9 +108,11 @@ def test_a_new_project_is_clean(made: Path, tmp_path: Path) -> None:
 def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path, tmp_path: Path) -> None:
     """It has the modules that its graph imports, and no other workflow; its own checks find nothing."""
     made = document(invoke("new", "copied", "--from", "handoff", "--json").stdout)
-    assert {"graphs/handoff.py", "nodes/press/agents.py", "nodes/press/publishing.py"} <= set(made["files"])
+    assert {"graphs/handoff.py", "nodes/press/agents.py", "nodes/citing.py"} <= set(made["files"])
     assert not [
-        file for file in made["files"] if file.startswith(("graphs/review", "nodes/room", "tests/test_writing"))
+        file
+        for file in made["files"]
+        if file.startswith(("graphs/review", "nodes/room", "nodes/passages", "tests/test_writing"))
     ]
     assert made["next"][-3:-1] == [
         "graphengine run handoff",

@@ -5,9 +5,8 @@ from typing import Any, Final
 
 from graphengine import TextFile
 from graphengine.patterns import Step
-from nodes.citing import Quotations
+from nodes.citing import Passage, Quotations
 from nodes.orchestration.agents import Verdict
-from nodes.passages import Passage
 
 SOURCE: Final = TextFile(path="tides.md", text="The moon raises tides twice a day.\n\nThe sun raises smaller tides.\n")
 GIVEN: Final[Mapping[str, object]] = {"task": "What makes tides?", "sources": [SOURCE]}

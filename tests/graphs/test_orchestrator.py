@@ -57,13 +57,11 @@ def test_it_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
 
 
 async def test_without_a_model_it_is_a_dry_run() -> None:
-    """The researcher quotes the sources; placeholders answer for the others, and the run goes through all nodes."""
+    """Placeholders plan one step, do it, judge it, and answer."""
     async with Runner(models=MODELS["default"]) as runner:
         result = await runner.start(graph, example()).result()
     assert result.output == "[placeholder: synthesiser, call 1]"
-    (found,) = result.state.results.values()
-    assert found.text.startswith("[")
-    assert ".md:" in found.text
+    assert [step.role for step in result.state.plan] == ["researcher"]
 
 
 # -- the plan
@@ -111,6 +109,16 @@ async def test_steps_that_do_not_need_each_other_are_done_at_the_same_time() -> 
     played = await run(planner=[both], researcher=[FOUND, found])
     assert [request.agent for request in played.requests][1:4] == ["researcher", "researcher", "writer"]
     assert played.state.results["sun"].text == "[tides.md:3] The sun raises smaller tides."
+
+
+async def test_a_step_that_names_sources_has_only_these_read() -> None:
+    """So several researchers do not each pay for all of them."""
+    wind = {"path": "wind.md", "text": "The wind raises waves."}
+    step = FIND.model_copy(update={"input": "What tides.md says."})
+    played = await play(graph, {**GIVEN, "sources": [SOURCE, wind]}, team(planner=[[step, WRITE]]))
+    (asked,) = played.asked("researcher")
+    assert SOURCE.text.strip() in asked
+    assert wind["text"] not in asked
 
 
 def test_the_plans_schema_has_the_workers() -> None:

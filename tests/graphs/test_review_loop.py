@@ -42,7 +42,7 @@ async def test_the_example_loops_for_a_reason(capsys: pytest.CaptureFixture[str]
     first, second = result.state.reviews[:2]
     weakest = first.missing[0]
     assert second.shares[weakest] > first.shares[weakest] == min(first.shares.values())
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().err
     assert "by words, not a judgement" in printed
     assert f"{first.shares[weakest]:4.0%}  {weakest}" in printed
     assert "By words, not a judgement" in first.summary

@@ -64,8 +64,8 @@ class Unhurried(OfflineModel):
 
 def graph_of(name: str) -> Graph[Any]:
     """Return a bundled workflow."""
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
-    graph = getattr(module, "line" if name == "line" else "graph")
+    module = importlib.import_module(f"graphs.{name}")
+    graph = module.graph
     assert isinstance(graph, Graph)
     return graph
 
@@ -101,13 +101,14 @@ class Recipe:
 
 
 def _asked(task: str) -> Callable[[Any], Any]:
-    return lambda state: {**state, "task": task}
+    return lambda state: state.model_copy(update={"task": task})
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "content_queue": Recipe(1, 800),
     "event_bus": Recipe(1),
     "line": Recipe(1, 1000, _asked("What does a commit cost?")),
+    "review_loop": Recipe(characters=100_000),  # whole, or the first draft would have all there is
     "orchestrator": Recipe(2, 800, _asked("How does a database recover after a crash?")),
 }
 
@@ -116,7 +117,7 @@ async def recorded(name: str) -> Exported:
     """Record a run of a workflow."""
     recipe = RECIPES.get(name, Recipe())
     graph = graph_of(name)
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
+    module = importlib.import_module(f"graphs.{name}")
     state = recipe.state(shortened(module.example(), recipe.texts, recipe.characters))
     store, clock = MemoryStore(), FakeClock(BEGAN)
     run_id = name

@@ -10,7 +10,8 @@ import pytest
 
 from graphengine import TextFile
 from nodes.citing import Passage, size
-from nodes.passages import alike, extract, read, words
+from nodes.passages import extract, read
+from nodes.words import alike, words
 
 HELD: Final = Path(__file__).parent / "held"
 CASES: Final = tomllib.loads((HELD / "cases.toml").read_text("utf-8"))["case"]
