@@ -61,9 +61,9 @@ async def time_saved(settings: Settings) -> Outcome:
 async def cost_saved(settings: Settings) -> Outcome:
     """Dollars for 1,000 runs of `parallel_research`: tokens as the server counts them, prices as genai-prices has them.
 
-    8 pages of this project's manual are read, at 4 bytes a token: about 600 tokens a page, 450 of instructions and schema
-    for each reader, 175 of quotations from it, 1,400 that the merger reads, and its report of 485. All use the strong model of
-    the workflow's set for Anthropic, or the readers its cheap one.
+    8 pages of this project's manual are read, at 4 bytes a token: about 600 tokens a page, 450 of instructions and
+    schema for each reader, 175 of quotations from it, 1,400 that the merger reads, and its report of 485. All use the
+    strong model of the workflow's set for Anthropic, or the readers its cheap one.
     """
     count = settings.count(SOURCES, 3)
     teams = {"strong model for all": STRONG, "cheap readers, strong merger": CHEAP}
