@@ -47,12 +47,11 @@ def arranged(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
     """Put together a brief of what was found, as much of each point as the budget allows."""
     points = points_of(task, sources)
     chosen = points.sorted_by_point(points.chosen(points.at(findings), word_budget))
-    rows = [f"# {points.title}"]
+    rows = [f"# {points.title}", *(f"\n> The sources do not answer: {point}" for point in points.unanswered)]
     for point, passages in chosen.items():
-        rows += ["", f"## {point or 'Also in the sources'}", ""] if len(chosen) > 1 else [""]
+        rows += ["", f"## {point or 'Also in the sources'}", ""] if len(chosen) > 1 or not point else [""]
         rows += [f"- {' '.join(passage.text.split())} [{passage.place}]" for passage in passages]
-    unanswered = [f"> The sources do not answer: {point}" for point in points.unanswered]
-    return "\n".join([*rows, *([""] if unanswered else []), *unanswered, ""])
+    return "\n".join([*rows, ""])
 
 
 def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str) -> Review:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from graphengine.cli import driving
 from graphengine.cli.main import main
 from graphs.review_loop import example
+from nodes.citing import KNOWLEDGE, Passage, Quotations
 from tests.cli.programs import ROOT, call, document, start
 from tests.conformance.model_scenes import Babbles, Fails, Received, Says, Scene
 from tests.kit.extras import skip_without
@@ -63,6 +64,27 @@ def test_bad_answers_are_sent_back_and_a_refusal_is_never_the_brief(
     assert brief.startswith("# ")
     assert REFUSAL not in brief
     assert team.asked.count("writer") > 2
+
+
+@pytest.mark.parametrize(
+    ("model", "place", "note"),
+    [(WIRES[0], "https://tides.example", ""), (WIRES[2], KNOWLEDGE, "Written from what the model knows")],
+)
+def test_a_key_and_a_task_are_enough(provider: EdgeServer, tmp_path: Path, model: str, place: str, note: str) -> None:
+    """With a provider that searches its pages are cited; without a search the brief says what it rests on."""
+    found = Quotations(quotations=[Passage(text="The moon pulls the sea.", file="https://tides.example")])
+
+    def answer(received: Received) -> Scene:
+        question = received.turns[0].text
+        if "At most 350 words." in question:
+            return Says(f"# Tides\n\nThe moon does it [{place}].")
+        return Says(TEXTS["reviewer"][1] if "Draft:" in question else found.model_dump_json())
+
+    provider.answer(answer)
+    done = run(tmp_path, "run", LOOP, "--model", model, "--input", "task=Tides")
+    assert done.exit_code == 0, done.stderr
+    assert f"The moon does it [{place}]" in done.stdout
+    assert note in done.stdout
 
 
 def test_a_refusal_for_ever_fails_the_run_and_says_what_is_wrong(provider: EdgeServer, tmp_path: Path) -> None:
