@@ -339,10 +339,8 @@ class Session:
             except Died:
                 self.crash()
                 return None
-        if isinstance(event, NodeFinished):
+        if isinstance(event, (NodeFinished, NodeFailed)):
             event.chance = chance
-        elif isinstance(event, NodeFailed):
-            event = event._replace(chance=chance)
         return self.send(event)
 
     def enter(self, of: str | None = None, *, chance: float = 0.5) -> Step:
