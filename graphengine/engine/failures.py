@@ -143,7 +143,7 @@ def _foreign(result: object, node: NodePlan, error: NodeError) -> str | None:
     for part in parts:
         if type(part).__name__ in RESULTS and not isinstance(part, BaseModel):
             return RESULTS[type(part).__name__]
-    field = node.writer.whole.field if node.writer.whole is not None else None
+    field = next((target.field for target in node.writer.whole), None)
     if isinstance(result, Mapping) and field in result and error.where.startswith("field "):
         return f"return the value of {field} alone, or remove writes={field!r}: the keys of a mapping name fields then"
     return None

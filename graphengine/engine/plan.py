@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.errors import Problem
-    from graphengine.graph.conditions import Condition
+    from graphengine.graph.definition import AnyEdge, Edge
     from graphengine.graph.options import Limits, Migration, Retry
     from graphengine.graph.runnable import Body
     from graphengine.state.amounts import LimitsRecord
@@ -171,15 +171,13 @@ class Writer:
     """How a result becomes updates.
 
     Attributes:
-        whole: The one target of the whole result, if it is written that way.
+        parts: Targets with the part of the result that each gets: a path below it, a function of it, or None for all.
         keys: The fields that the result's keys may name, if it is written that way.
-        parts: Targets with the part of the result that each gets: a path below it, or a function of it.
         memory: Where the conversation is kept.
     """
 
-    whole: Target | None = None
-    keys: frozenset[str] | None = None
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
+    keys: frozenset[str] | None = None
     memory: Target | None = None
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
@@ -192,12 +190,12 @@ class Writer:
             messages = result.said if self.memory.adds else [*result.before, *result.said]
             rest = replace(self, memory=None).updates(result.value, view, node, ending)
             return [*rest, self.memory.update(list(messages), view)]
-        whole = self.whole
-        if whole is not None:
-            return [(whole.field, result) if whole.key is None else whole.update(result, view)]
         if self.keys is not None:
             return self._by_keys(result, node)
-        return [target.update(self._part(result, source, view, ending), view) for target, source in self.parts]
+        return [
+            target.update(result if source is None else self._part(result, source, view, ending), view)
+            for target, source in self.parts
+        ]
 
     def _by_keys(self, result: object, node: str) -> Updates:
         if result is None:
@@ -228,12 +226,15 @@ class Writer:
         return list(given.items())
 
     @staticmethod
-    def _part(result: object, source: Reading | Injected | None, view: View, ending: object) -> object:
-        if source is None:
-            return result
+    def _part(result: object, source: Reading | Injected, view: View, ending: object) -> object:
         if isinstance(source, Injected):
             return source.call(view, {"result": result, "ending": ending})
         return source.path.walk(result) if source.path is not None else None
+
+    @property
+    def whole(self) -> Sequence[Target]:
+        """The places that get the whole result."""
+        return [target for target, source in self.parts if source is None]
 
     @property
     def places(self) -> Sequence[str]:
@@ -253,14 +254,13 @@ class Writer:
     def _of_result(self) -> Sequence[str]:
         if self.keys is not None:
             return sorted(self.keys)
-        targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
-        return [target.place for target in targets]
+        return [target.place for target, _ in self.parts]
 
     @property
     def roots(self) -> frozenset[str]:
         """The fields and items that its keys and functions read."""
-        targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
-        keys = {root for t in targets for piece in t.pieces if not isinstance(piece, str) for root in piece.roots}
+        pieces = [piece for target, _ in self.parts for piece in target.pieces if not isinstance(piece, str)]
+        keys = {root for piece in pieces for root in piece.roots}
         read = {name for _, made in self.parts if isinstance(made, Injected) for name in made.names}
         return frozenset(keys | read)
 
@@ -268,8 +268,6 @@ class Writer:
     def fields(self) -> frozenset[str]:
         """Every field that it may write."""
         kept = () if self.memory is None else (self.memory.field,)
-        if self.whole is not None:
-            return frozenset((self.whole.field, *kept))
         written = self.keys if self.keys is not None else (t.field for t, _ in self.parts)
         return frozenset((*written, *kept))
 
@@ -279,54 +277,6 @@ def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
     if given is None and any(call.body.kind in ("agent", "function") for call in calls):
         return MODEL_RETRY
     return given
-
-
-@dataclass(frozen=True, slots=True)
-class EdgePlan:
-    """An outgoing edge; without a condition it always holds."""
-
-    target: str
-    label: str
-    condition: Condition | None
-
-    @property
-    def targets(self) -> Sequence[str]:
-        """Every node that it can lead to."""
-        return [self.target]
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchPlan:
-    """A switch as an outgoing edge: it holds if it has a case for the value, or an `otherwise`."""
-
-    reading: Reading
-    cases: Mapping[object, str]
-    otherwise: str | None
-
-    @property
-    def targets(self) -> Sequence[str]:
-        """Every node that it can lead to."""
-        return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
-
-
-@dataclass(frozen=True, slots=True)
-class ForkPlan:
-    """A fork as an outgoing edge: its arms as (target, condition), and the node at which they join."""
-
-    arms: tuple[tuple[str, Condition | None], ...]
-    join: str
-    label: str
-    condition: Condition | None
-    need: int | None
-
-    @property
-    def targets(self) -> Sequence[str]:
-        """Every node that it can lead to; the join too, if every arm has a condition, so that possibly no arm runs."""
-        straight = [self.join] if all(condition is not None for _, condition in self.arms) else []
-        return [*(target for target, _ in self.arms), *straight]
-
-
-Outgoing: TypeAlias = "EdgePlan | SwitchPlan | ForkPlan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,8 +324,8 @@ class NodePlan:
     selector: Reading | None
     choices: Mapping[object, Call]
     writer: Writer
-    edges: tuple[Outgoing, ...]
-    failure_edges: tuple[EdgePlan, ...]
+    edges: tuple[AnyEdge, ...]
+    failure_edges: tuple[Edge, ...]
     retry: Retry | None
     timeout_seconds: float | None
     fallback: Fallback | None
@@ -444,7 +394,7 @@ class Plan(Generic[S]):
     version: int
     state: StateType[S]
     nodes: Mapping[str, NodePlan]
-    start: tuple[Outgoing, ...]
+    start: tuple[AnyEdge, ...]
     samples: Mapping[str, tuple[Tracker, ...]]
     epochs: Mapping[str, tuple[Tracker, ...]]
     limits: Limits

@@ -50,9 +50,17 @@ class Condition(ABC):
     def __str__(self) -> str:
         """Return the condition in words, as drawn on an edge."""
 
-    def parts(self) -> Iterable[Condition]:
+    def parts(self) -> Sequence[Condition]:
         """Return the conditions that it is composed of."""
         return ()
+
+    def leaves(self) -> Iterator[Condition]:
+        """Yield the simple conditions that it is made of, from left to right: itself if it has no parts."""
+        parts = self.parts()
+        if not parts:
+            yield self
+        for part in parts:
+            yield from part.leaves()
 
     def trackers(self, source: str) -> Iterable[Tracker]:
         """Yield the trackers that it needs on an edge from `source`."""
@@ -100,7 +108,7 @@ class Composed(Condition):
         return second, f"{why} {self.word} {more}"
 
     @override
-    def parts(self) -> Iterable[Condition]:
+    def parts(self) -> Sequence[Condition]:
         return (self.left, self.right)
 
     @override
@@ -125,7 +133,7 @@ class Negated(Condition):
         return not held, f"not ({why}): {_word(not held)}"
 
     @override
-    def parts(self) -> Iterable[Condition]:
+    def parts(self) -> Sequence[Condition]:
         return (self.of,)
 
     @override
@@ -573,7 +581,7 @@ def is_on_failure(condition: Condition) -> bool:
 
 def mentions_failure(condition: Condition) -> bool:
     """Return whether `failed(…)` occurs anywhere in a condition."""
-    return isinstance(condition, Failed) or any(mentions_failure(part) for part in condition.parts())
+    return any(isinstance(leaf, Failed) for leaf in condition.leaves())
 
 
 def _like(value: object, other: object) -> object:

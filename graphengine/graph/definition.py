@@ -22,6 +22,7 @@ from graphengine.state.declared import declared_of, model_of
 from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.json_values import WITHOUT_NUL, is_name
 from graphengine.state.path import parse, type_at
+from graphengine.state.selector import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -130,37 +131,56 @@ def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A declared edge."""
+    """An edge to one node; without a condition it always holds."""
 
     source: str
     target: str
     condition: Condition | None
-    label: str | None
+    label: str
     origin: Origin | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node that it can lead to."""
+        return [self.target]
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A declared switch."""
+    """A switch: it holds if it has a case for the value that it reads, or an `otherwise`."""
 
     source: str
-    on: str | Callable[..., object]
+    reading: Reading
     cases: Mapping[object, str]
     otherwise: str | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node that it can lead to."""
+        return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
+
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A declared fork."""
+    """A fork: its arms as (target, condition), and the node at which they join."""
 
     source: str
-    targets: tuple[tuple[str, Condition | None], ...]
+    arms: tuple[tuple[str, Condition | None], ...]
     join: str
     condition: Condition | None
-    label: str | None
+    label: str
     need: int | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node that it can lead to; the join too, if every arm has a condition, so that possibly no arm runs."""
+        straight = [self.join] if all(condition is not None for _, condition in self.arms) else []
+        return [*(target for target, _ in self.arms), *straight]
+
+
+AnyEdge: TypeAlias = "Edge | Switch | Fork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +247,7 @@ class GraphDefinition(Generic[S]):
         self.secret_key = secret_key
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
-        self.edges: list[Edge | Switch | Fork] = []
+        self.edges: list[AnyEdge] = []
         self.compiled: Compiled | None = None
         self._edits = 0
 
@@ -335,7 +355,7 @@ class GraphDefinition(Generic[S]):
         named_node(target, "target", str(source))
         self._edited()
         condition = None if when is None else as_condition(when)
-        self.edges.append(Edge(source, target, condition, label, origin_of_call()))
+        self.edges.append(Edge(source, target, condition, label or "", origin_of_call()))
 
     def add_path(self, *nodes: str) -> None:
         """Add an edge without a condition from each node to the next.
@@ -376,7 +396,7 @@ class GraphDefinition(Generic[S]):
             (10, 2)
         """
         self._edited()
-        self.edges.append(Switch(source, on, dict(cases), otherwise, origin_of_call()))
+        self.edges.append(Switch(source, Reading.of(on), dict(cases), otherwise, origin_of_call()))
 
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
@@ -415,7 +435,7 @@ class GraphDefinition(Generic[S]):
         self._edited()
         arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
         condition = None if when is None else as_condition(when)
-        self.edges.append(Fork(source, tuple(arms), join, condition, label, need, origin_of_call()))
+        self.edges.append(Fork(source, tuple(arms), join, condition, label or "", need, origin_of_call()))
 
     def body(self) -> Body:
         """Return the graph as the body of a node in another one."""
@@ -548,6 +568,7 @@ __all__ = [
     "END",
     "FAIL",
     "START",
+    "AnyEdge",
     "Choose",
     "Declared",
     "Edge",

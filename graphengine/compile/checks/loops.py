@@ -20,8 +20,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from graphengine.compile.checks.reachability import components, reachable_from
-from graphengine.engine.plan import EdgePlan, ForkPlan
 from graphengine.graph.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
+from graphengine.graph.definition import Fork, Switch
 from graphengine.graph.options import END, START
 from graphengine.reducers import Replace
 from graphengine.state.path import members
@@ -29,8 +29,9 @@ from graphengine.state.path import members
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import Call, NodePlan, Outgoing, Plan
+    from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.graph.conditions import Condition
+    from graphengine.graph.definition import AnyEdge
     from graphengine.state.schema import StateType
 
 _RISES: Final = (">=", ">", "!=")
@@ -158,17 +159,17 @@ def _graph_waits(plan: Plan[Any]) -> bool:
     return END not in reachable_from(START, {START: _targets(plan.start), **out})
 
 
-def _targets(edges: Iterable[Outgoing]) -> list[str]:
+def _targets(edges: Iterable[AnyEdge]) -> list[str]:
     return [target for edge in edges for target in edge.targets]
 
 
-def _arrows(source: str, edges: Iterable[Outgoing], state: StateType[Any]) -> Iterator[_Arrow]:
+def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Iterator[_Arrow]:
     """Yield the edges that leave a node, in the order in which they are tried, each with the needs that end its use."""
     before: _Needs = []
     for edge in edges:
-        condition = edge.condition if isinstance(edge, (EdgePlan, ForkPlan)) else None
+        condition = None if isinstance(edge, Switch) else edge.condition
         ends = [*before, *(_falls(condition, state) if condition is not None else [])]
-        arms = {target: arm for target, arm in edge.arms if arm is not None} if isinstance(edge, ForkPlan) else {}
+        arms = {target: arm for target, arm in edge.arms if arm is not None} if isinstance(edge, Fork) else {}
         for target in edge.targets:
             arm = arms.get(target)
             yield _Arrow(source, target, [*ends, *(_falls(arm, state) if arm is not None else [])])
@@ -225,8 +226,8 @@ def _measured(quantity: Value, state: StateType[Any]) -> str:
 
 def _appends(node: NodePlan, field: str) -> bool:
     """Return whether each visit of a node writes to a field as a whole, even if it failed or has no items."""
-    whole = node.writer.whole
-    return whole is not None and whole.field == field and node.each is None and not node.failure_edges
+    written = [target.field for target in node.writer.whole]
+    return written == [field] and node.each is None and not node.failure_edges
 
 
 def _may_replace(node: NodePlan, field: str) -> bool:
@@ -236,10 +237,9 @@ def _may_replace(node: NodePlan, field: str) -> bool:
         return False
     if writer.memory is not None and writer.memory.field == field:
         return True
-    if writer.whole is not None:
-        return writer.whole.key is not None or any(_may_be_replacement(kind) for kind in returns)
     if writer.keys is None:
-        return True
+        whole = [target for target, source in writer.parts if source is None and target.key is None]
+        return len(whole) < len(writer.parts) or any(_may_be_replacement(kind) for kind in returns)
     kinds = [kind for each in returns for kind in members(each) if kind not in (None, type(None))]
     return any(get_origin(kind) is not dict or _may_be_replacement(get_args(kind)[1]) for kind in kinds)
 

@@ -115,8 +115,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
 def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
     """Return the fields that become the list of a map's results: those it writes whole, without a reducer."""
     writer = plan.nodes[frame.at].writer
-    targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
-    whole = [target.field for target in targets if target.key is None]
+    whole = [target.field for target, _ in writer.parts if target.key is None]
     if writer.keys is not None and len(writer.keys) < len(plan.state.fields):
         whole = sorted(writer.keys)
     return [name for name in whole if plan.state.fields[name].reducer is None]
