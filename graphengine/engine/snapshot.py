@@ -82,7 +82,6 @@ class Frame(Struct, eq=False):
         entered: The run's driven time when a subgraph was entered.
         spent: What was spent on models in a subgraph, including everything inside it.
         journal: An arm's operations, to be applied again at the join.
-        made: Typed values that the first of these operations added or set, by index; None after one was changed.
         samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.
     """
 
@@ -120,7 +119,6 @@ class Frame(Struct, eq=False):
     entered: Number = 0.0
     spent: Usage = {}
     journal: list[Op] = field(default_factory=list)
-    made: dict[int, object] | None = None
     samples: list[Sequence[Any]] = field(default_factory=list)
 
     @property

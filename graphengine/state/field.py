@@ -356,18 +356,12 @@ class FieldType:
             view.weight += len(body) + _AROUND
         return record
 
-    def joined(self, op: Op, typed: object, view: View) -> object:
-        """Return the update of an arm's operation, to be reduced at the join.
-
-        Args:
-            op: The operation.
-            typed: The typed value that it added or set in the arm, if the arm still has it; else None.
-            view: The view of the join.
-        """
+    def joined(self, op: Op, view: View) -> object:
+        """Return the update of an arm's operation, to be reduced at the join."""
         if self.exact is not None and not self.constrained:
             kind = op[0]
             if kind == "set" if self.reducer is None else kind in ("extend", "merge") and kind == self.operation:
-                return RecordedUpdate(op, typed)
+                return RecordedUpdate(op)
         return self.again(op, view)
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
@@ -455,7 +449,7 @@ class FieldType:
             return self._put(view, update)
         if isinstance(update, RecordedUpdate):
             view.weight += len(encode(update.op[-1])) + _AROUND
-            return update.op, self.build(update.op[-1], view) if update.typed is None else update.typed
+            return update.op, self.build(update.op[-1], view)
         if not self.constrained:
             part = list(update.values) if isinstance(update, Items) else dict(update.keys)
             record, typed = self.take(part, view)

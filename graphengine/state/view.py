@@ -72,7 +72,6 @@ class FrameFacts(Protocol):
     values: dict[str, Any]
     typed: dict[str, object]
     growing: set[str]
-    made: dict[int, object] | None
     marks: dict[str, Mark]
 
     @property
@@ -97,7 +96,6 @@ class Held:
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
-    made: dict[int, object] | None = None
     marks: dict[str, Mark] = field(default_factory=dict)
     base: None = None
     kind: str = "root"
@@ -201,9 +199,7 @@ class View(Struct, eq=False):
     def forget(self, names: Iterable[str]) -> None:
         """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""
         for name in names:
-            holder = self.holder(name)
-            holder.typed.clear()
-            holder.made = None
+            self.holder(name).typed.clear()
 
     def has(self, name: str) -> bool:
         """Return whether the state has this field."""
