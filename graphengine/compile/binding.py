@@ -260,7 +260,7 @@ class Binder:
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
         """Return the body of a runnable that is not a choice, None if its problem was reported."""
         if runnable is None:
-            return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
+            return FunctionBody.of(_nothing, thread=False, kind="pass")
         if runnable is ask or runnable is choose or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
             name = str(getattr(runnable, "__name__", runnable))
             self.report("not_runnable", where, f"{name} itself cannot be run", f"call it: {name}(…)")

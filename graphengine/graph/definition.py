@@ -11,8 +11,6 @@ from itertools import pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypedDict, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.elsewhere import missing, named_node, with_our_keywords
@@ -438,8 +436,16 @@ class GraphDefinition(Generic[S]):
         self.edges.append(Fork(source, tuple(arms), join, condition, label or "", need, origin_of_call()))
 
     def body(self) -> Body:
-        """Return the graph as the body of a node in another one."""
-        return GraphBody(self)
+        """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
+        fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
+        parameters = [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
+        returns: object = declared_of(self.state) if fields else Any
+        if self.result is not None and fields:
+            path = parse(self.result)
+            info = fields.get(path.root)
+            types = type_at(info.annotation, path)[0] if info is not None else ()
+            returns = types[0] if len(types) == 1 else Any
+        return GraphBody(self, self.name, parameters, returns)
 
     def but(
         self, *, name: str | None = None, result: str | EllipsisType | None = ..., limits: Limits | None = None
@@ -483,40 +489,22 @@ class GraphDefinition(Generic[S]):
         self._edits += 1
 
 
+def _not_called(**_: object) -> object:
+    message = "a graph cannot be called as a function; run it, or add it as a node"
+    raise TypeError(message)
+
+
 @dataclass(frozen=True, slots=True)
 class GraphBody:
-    """A graph as a node's body: its parameters are the fields of its state. The engine runs its nodes one by one."""
+    """A graph as a node's body, which the engine runs node by node. It returns its result, or its whole state."""
 
     graph: GraphDefinition[Any]
+    name: str
+    parameters: Sequence[Parameter]
+    returns: object
     kind: Kind = "graph"
     thread: bool = False
-
-    @property
-    def name(self) -> str:
-        """The graph's name."""
-        return self.graph.name
-
-    @property
-    def parameters(self) -> Sequence[Parameter]:
-        """The fields of its state; those with a default are optional."""
-        fields = getattr(self.graph.state, "model_fields", {})
-        return [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
-
-    @property
-    def returns(self) -> object:
-        """The type of its result, or of its state if it declares no result."""
-        state: object = self.graph.state
-        if self.graph.result is None or not (isinstance(state, type) and issubclass(state, BaseModel)):
-            return declared_of(self.graph.state)
-        path = parse(self.graph.result)
-        info = state.model_fields.get(path.root)
-        types = type_at(info.annotation, path)[0] if info is not None else ()
-        return types[0] if len(types) == 1 else Any
-
-    @property
-    def call(self) -> Callable[..., object]:
-        """A function that raises: the engine runs the nodes of the graph and calls nothing here."""
-        return _not_called
+    call: Callable[..., object] = _not_called
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return no problems: compiling the graph reports its own."""
@@ -547,11 +535,6 @@ def _model(state: type[Any]) -> type[Any]:
 
 def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
     return NO_DEFAULT if info.is_required() else info.default
-
-
-def _not_called(**_: object) -> object:
-    message = "a graph cannot be called as a function; run it, or add it as a node"
-    raise TypeError(message)
 
 
 def _merged(inner: Options, outer: Options) -> Options:

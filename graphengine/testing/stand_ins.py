@@ -22,7 +22,6 @@ from graphengine.graph.conditions import value
 from graphengine.graph.options import END, START
 from graphengine.graph.runnable import FunctionBody
 from graphengine.runner.context import Context  # noqa: TC001 - compile reads the annotation of `end`
-from graphengine.state.injection import Injected
 from graphengine.state.path import did_you_mean
 from graphengine.state.selector import Reading
 from graphengine.testing.scripts import Script
@@ -146,7 +145,7 @@ def _not_called() -> None:
     """Do nothing."""
 
 
-_NOTHING: Final = Call(FunctionBody(Injected.of(_not_called), thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
+_NOTHING: Final = Call(FunctionBody.of(_not_called, thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
 
 
 # Stand-ins for graphs.
