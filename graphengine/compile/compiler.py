@@ -196,7 +196,6 @@ class _Compiler:
             graph_spec=graph_spec,
             fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
             warnings=tuple(self.problems),
-            secret=bool(state.secrets) or any(graph.secret for graph in _graphs(nodes.values())),
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
@@ -577,12 +576,6 @@ class _Compiler:
             elif field.operation != "append" or Failure not in get_args(field.info.annotation):
                 text = f"{graph.collect_errors} must be Annotated[list[Failure], append]"
                 self.report("bad_errors", "collect_errors=", text, "change the field's type")
-
-
-def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:
-    """Return the plans of the nodes that are graphs."""
-    calls = [call for node in nodes for call in (node.call, *node.choices.values()) if call is not None]
-    return [call.graph for call in calls if call.graph is not None]
 
 
 def _by_trigger(

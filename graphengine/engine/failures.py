@@ -19,7 +19,6 @@ from graphengine.graph.conditions import exception_name
 from graphengine.graph.elsewhere import RESULTS
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
-from graphengine.state.failure import Failure
 from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
@@ -101,11 +100,6 @@ def fail_with(facts: Outcome, failure: FailureRecord) -> None:
     facts.error = failure
     facts.status = "failed"
     facts.stop = Ending("failed", explanation=failure.message)
-
-
-def survived(failure: FailureRecord) -> Failure:
-    """Return a failure as nodes, results and the field of `collect_errors=` get it."""
-    return Failure.of(failure)
 
 
 def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:

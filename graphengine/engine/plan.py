@@ -334,6 +334,11 @@ class NodePlan:
     plain: bool = True
     plain_items: bool = False
 
+    @property
+    def calls(self) -> Sequence[Call]:
+        """Everything that it may run, without its fallback."""
+        return [*self.choices.values()] if self.call is None else [self.call, *self.choices.values()]
+
     def chosen(self, choice: str) -> Call:
         """Return the call of a choice that was recorded earlier.
 
@@ -407,15 +412,17 @@ class Plan(Generic[S]):
     graph_spec: GraphSpec
     fingerprint: str
     warnings: tuple[Problem, ...]
-    secret: bool = False
+    secret: bool = dataclass_field(init=False, repr=False, compare=False)
     graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
     heavy: tuple[tuple[str, str, Call], ...] = dataclass_field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out what each start of a run needs."""
-        object.__setattr__(self, "graphs", tuple(call.graph for call in self.calls if call.graph is not None))
-        found = [(n.name, c.on, c) for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c and c.on]
-        object.__setattr__(self, "heavy", tuple(found))
+        calls = [(node.name, call) for node in self.nodes.values() for call in node.calls]
+        graphs = tuple(call.graph for _, call in calls if call.graph is not None)
+        object.__setattr__(self, "graphs", graphs)
+        object.__setattr__(self, "secret", bool(self.state.secrets) or any(graph.secret for graph in graphs))
+        object.__setattr__(self, "heavy", tuple((name, call.on, call) for name, call in calls if call.on))
 
     def __repr__(self) -> str:
         nodes = len(self.nodes)
@@ -425,11 +432,6 @@ class Plan(Generic[S]):
 
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name)
-
-    @property
-    def calls(self) -> Sequence[Call]:
-        """Everything that its nodes may run."""
-        return [c for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
 
     @property
     def nest(self) -> Sequence[Plan[Any]]:
@@ -448,6 +450,6 @@ class Plan(Generic[S]):
         """Return the path of every node, including those of graphs inside it."""
         for name, node in self.nodes.items():
             yield name
-            for call in (node.call, *node.choices.values()):
-                if call is not None and call.graph is not None:
+            for call in node.calls:
+                if call.graph is not None:
                     yield from (f"{name}/{path}" for path in call.graph.paths())

@@ -98,9 +98,7 @@ class Script:
     @property
     def is_graph(self) -> bool:
         """Whether the node is a graph."""
-        return any(
-            call is not None and call.graph is not None for call in (self.node.call, *self.node.choices.values())
-        )
+        return any(call.graph is not None for call in self.node.calls)
 
     @property
     def functions(self) -> Iterator[Callable[..., object]]:
@@ -242,8 +240,7 @@ def _th(number: int) -> str:
 
 def _labels(node: NodePlan) -> Sequence[str]:
     """Return the labels with which the graph at a node can end."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    return sorted({label for call in calls if call.graph is not None for label in ends_of(call.graph)})
+    return sorted({label for call in node.calls if call.graph is not None for label in ends_of(call.graph)})
 
 
 __all__ = ["Ended", "Items", "Script", "StandIn", "Update", "Visits"]

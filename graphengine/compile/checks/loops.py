@@ -140,8 +140,7 @@ class _Rounds:
 
 def _waits(node: NodePlan) -> bool:
     """Return whether every visit of a node needs an answer or a message from outside to finish."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    return bool(calls) and node.each is None and all(_call_waits(call) for call in calls)
+    return bool(node.calls) and node.each is None and all(map(_call_waits, node.calls))
 
 
 def _call_waits(call: Call) -> bool:
@@ -168,26 +167,16 @@ def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Ite
     before: _Needs = []
     for edge in edges:
         condition = None if isinstance(edge, Switch) else edge.condition
-        ends = [*before, *(_falls(condition, state) if condition is not None else [])]
-        arms = {target: arm for target, arm in edge.arms if arm is not None} if isinstance(edge, Fork) else {}
+        ends = [*before, *_settles(condition, state, holds=False)]
+        arms = dict(edge.arms) if isinstance(edge, Fork) else {}
         for target in edge.targets:
-            arm = arms.get(target)
-            yield _Arrow(source, target, [*ends, *(_falls(arm, state) if arm is not None else [])])
+            yield _Arrow(source, target, [*ends, *_settles(arms.get(target), state, holds=False)])
         if condition is not None:
-            before += _rises(condition, state)
+            before += _settles(condition, state, holds=True)
 
 
-def _rises(condition: Condition, state: StateType[Any]) -> _Needs:
-    """Return what must grow for a condition to hold from some round on."""
-    return _settles(condition, state, holds=True)
-
-
-def _falls(condition: Condition, state: StateType[Any]) -> _Needs:
-    """Return what must grow for a condition to no longer hold from some round on."""
-    return _settles(condition, state, holds=False)
-
-
-def _settles(condition: Condition, state: StateType[Any], *, holds: bool) -> _Needs:
+def _settles(condition: Condition | None, state: StateType[Any], *, holds: bool) -> _Needs:
+    """Return what must grow for a condition to hold, or not to hold, from some round on."""
     if isinstance(condition, Negated):
         return _settles(condition.of, state, holds=not holds)
     if isinstance(condition, Composed):
@@ -246,11 +235,11 @@ def _may_replace(node: NodePlan, field: str) -> bool:
 
 def _returns(node: NodePlan) -> Sequence[object]:
     """Return the types that a node or its fallback can return."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    if node.fallback is None:
-        return [call.body.returns for call in calls]
-    given = node.fallback.call
-    return [*(call.body.returns for call in calls), type(node.fallback.value) if given is None else given.body.returns]
+    found = [call.body.returns for call in node.calls]
+    if node.fallback is not None:
+        given = node.fallback.call
+        found.append(type(node.fallback.value) if given is None else given.body.returns)
+    return found
 
 
 def _may_be_replacement(annotation: object) -> bool:

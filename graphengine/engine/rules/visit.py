@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec.structs import replace
 
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
-from graphengine.engine.failures import cause_of, fail_with, failure_record, survived
+from graphengine.engine.failures import cause_of, fail_with, failure_record
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
 from graphengine.engine.phases import Fallback, Inside, Leaving
 from graphengine.engine.redaction import Redactor
@@ -35,6 +35,7 @@ from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
+from graphengine.state.failure import Failure
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
@@ -75,7 +76,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         if cause is not None:  # the result is a fallback's
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
-                updates = [*updates, (inner.collect_errors, survived(cause))]
+                updates = [*updates, (inner.collect_errors, Failure.of(cause))]
         if is_item:
             facts = cast("Item", facts)
             facts.writes = [inner.state.fields[name].part(update, view) for name, update in updates]
@@ -208,7 +209,7 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     view.failure = failure.names
     try:
         change = (
-            plan.state.apply(view, [(plan.collect_errors, survived(failure))]) if plan.collect_errors else NO_CHANGE
+            plan.state.apply(view, [(plan.collect_errors, Failure.of(failure))]) if plan.collect_errors else NO_CHANGE
         )
         track(plan, view, event.node, change.ops)
         find_edge(facts, plan, node.failure_edges, view, frame, run.observer)
