@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from msgspec import Struct
 
-from graphengine.state.encoded import encode
 from graphengine.state.path import walk
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from graphengine.state.amounts import Usage
-    from graphengine.state.encoded import Exact
     from graphengine.state.json_values import JsonValue, Mark
     from graphengine.state.path import Path
 
@@ -39,7 +37,6 @@ class FieldFacts(Protocol):
 
     own: bool
     immutable: bool
-    exact: Exact | None
 
     def build(self, record: JsonValue, view: View) -> object:
         """Return the typed value of a record."""
@@ -185,16 +182,6 @@ class View(Struct, eq=False):
         if frame is None or name not in holder.typed:
             return False
         return self._state.fields[name].is_changed(holder.typed[name], frame.values[name], self)
-
-    def record_held(self, kind: FieldFacts, value: object) -> bytes | None:
-        """Return the JSON of a field of this type whose typed value is this very object; None if there is none."""
-        frame: FrameFacts | None = self._frame if self.checks else None
-        while frame is not None:
-            for name, typed in frame.typed.items():
-                if typed is value and self._state.fields[name].exact is kind.exact:
-                    return encode(_record_in(frame, name))  # not that of a frame above it, which may be newer
-            frame = frame.base
-        return None
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""

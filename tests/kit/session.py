@@ -511,7 +511,7 @@ def places(task: Task) -> Sequence[str]:
 
 
 _OF_KIND: Final = {
-    "arm": ("until", "journal", "made", "samples"),
+    "arm": ("until", "journal", "samples"),
     "sub": ("plan", "limits", "steps", "entered", "spent"),
 }
 """Fields that only frames of one kind use. All frames share a class, since readers treat them alike."""
