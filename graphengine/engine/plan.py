@@ -237,24 +237,12 @@ class Writer:
         return [target for target, source in self.parts if source is None]
 
     @property
-    def places(self) -> Sequence[str]:
-        """Every field, or key of a field, that it may write, as `field` or `field[key]`."""
-        found = self._of_result
-        if self.memory is None or self.memory.place in found:
-            return found
-        return [*found, self.memory.place] if self.keys is None else sorted((*found, self.memory.place))
-
-    @property
-    def added(self) -> Sequence[str]:
-        """The places to which it only adds."""
-        memory = self.memory
-        return () if memory is None or not memory.adds or memory.place in self._of_result else (memory.place,)
-
-    @property
-    def _of_result(self) -> Sequence[str]:
-        if self.keys is not None:
-            return sorted(self.keys)
-        return [target.place for target, _ in self.parts]
+    def places(self) -> Mapping[str, bool]:
+        """Every field, or key of a field, that it may write, as `field` or `field[key]`; True if it only adds there."""
+        found = dict.fromkeys(sorted(self.keys or ()) or [target.place for target, _ in self.parts], False)
+        if self.memory is not None:
+            found.setdefault(self.memory.place, self.memory.adds)
+        return found
 
     @property
     def roots(self) -> frozenset[str]:

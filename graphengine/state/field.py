@@ -117,10 +117,11 @@ class FieldType:
             validator = self.models.single.__pydantic_validator__
             made = validator.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
-            message = explain(error, hide=self.secret)
-            cause = None if self.secret else error
-            raise InvalidUpdate(message, where=f"field {self.name}", repair=self._expected()) from cause
+            raise self._unfit(error) from (None if self.secret else error)
         return made.__dict__[self.name]
+
+    def _unfit(self, error: ValidationError) -> InvalidUpdate:
+        return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expected())
 
     def mismatch(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
         """Return why an update can never fit, whatever the state is; None if it fits, or if the state decides.
@@ -139,7 +140,7 @@ class FieldType:
         try:
             model.__pydantic_validator__.validate_python({self.name: given}, by_name=True, by_alias=True)
         except ValidationError as error:
-            return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expected())
+            return self._unfit(error)
         except Exception:  # noqa: BLE001 - a user's validator, which may need more than this value
             return None
         return None
@@ -340,7 +341,7 @@ class FieldType:
             back = model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
             record = parsed(body)[self.name]
         except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
+            raise self._unfit(error) from error
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from error
         if back != made:

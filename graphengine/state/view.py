@@ -223,7 +223,11 @@ class View(Struct, eq=False):
         return value
 
     def _record(self, name: str) -> object:
-        return _record_in(self._frame, name)
+        """Return the record that a field is read from, which may be that of a frame below this one."""
+        frame = self._frame
+        while frame.base is not None and name not in frame.values:
+            frame = frame.base
+        return frame.values.get(name)
 
     def holder(self, name: str) -> FrameFacts:
         """Return the frame that a field is read from: this one, or the nearest one below that has it."""
@@ -300,24 +304,18 @@ class View(Struct, eq=False):
         """
         fields, new = self._state.fields, self._new
         known = {
-            n for n in fields if n in new or n in self.holder(n).typed or (not fields[n].own and self._is_readable(n))
+            n
+            for n in fields
+            if n in new
+            or n in self.holder(n).typed
+            or (not fields[n].own and (self._pending(n) or n in self.holder(n).values))
         }
         return {n: self.get(n) for n in fields if n != name and n in known}
-
-    def _is_readable(self, name: str) -> bool:
-        return self._pending(name) or name in self.holder(name).values
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """Return the whole state as an instance of its model, sharing the fields' values."""
         values: dict[str, Any] = {name: (read or self.get)(name) for name in self.names}
         return self._state.model.model_construct(**values)
-
-
-def _record_in(frame: FrameFacts, name: str) -> object:
-    """Return the record that a frame reads a field from, which may be that of a frame below it."""
-    while frame.base is not None and name not in frame.values:
-        frame = frame.base
-    return frame.values.get(name)
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists
