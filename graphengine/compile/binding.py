@@ -288,8 +288,8 @@ class Binder:
             own: Mapping[str, object] | None = None
             bare: object = case
             if isinstance(case, Node):
-                own, bare = case.options.inputs, case.runnable
-                if case.options != Options(inputs=case.options.inputs):
+                own, bare = case.inputs, case.runnable
+                if replace(case, inputs=None) != Node(case.runnable):
                     self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
             body = self.body(bare, declared.options, place)  # type: ignore[arg-type]
             if body is not None:

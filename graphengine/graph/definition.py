@@ -6,10 +6,10 @@ Declarations stay in order, since the outgoing edges of a node are tried in the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
@@ -25,8 +25,6 @@ from graphengine.state.selector import Reading
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
-
-    from typing_extensions import Unpack
 
     from graphengine.graph.runnable import Body, HasBody, Kind
     from graphengine.state.json_values import JsonValue
@@ -44,23 +42,7 @@ OnResume: TypeAlias = 'Literal["rerun", "ask"]'
 Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"
 
 
-class NodeOptions(TypedDict, total=False):
-    """The keyword options of a node that `Node(…)` and `add_node` take."""
-
-    title: str
-    inputs: Mapping[str, str | Callable[..., object]]
-    writes: Writes
-    retry: Retry
-    timeout_seconds: float
-    fallback: object
-    thread: bool
-    on: str
-    each: Each
-    concurrency: int
-    on_resume: OnResume
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The options of a node; see `Graph.add_node`."""
 
@@ -77,26 +59,29 @@ class Options:
     on_resume: OnResume | None = None
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Node:
+@dataclass(frozen=True, slots=True)
+class Node(Options):
     """A runnable with node options, so that a pattern can take prepared nodes as arguments.
 
     Args:
         runnable: The runnable, or another Node whose options these override.
-        options: The options of `Graph.add_node`: title, inputs, writes, each, concurrency, retry, timeout_seconds,
-            fallback, on_resume, thread, on.
 
-    >>> Node(len, writes="size").options.writes
+    The other arguments are the options of `Graph.add_node`: title, inputs, writes, each, concurrency, retry,
+    timeout_seconds, fallback, on_resume, thread, on.
+
+    >>> Node(len, writes="size").writes
     'size'
     """
 
     runnable: Runnable
-    options: Options
 
-    def __init__(self, runnable: Runnable, **options: Unpack[NodeOptions]) -> None:
-        inner = runnable.options if isinstance(runnable, Node) else Options()
-        object.__setattr__(self, "runnable", runnable.runnable if isinstance(runnable, Node) else runnable)
-        object.__setattr__(self, "options", replace(inner, **options))
+    def __post_init__(self) -> None:
+        inner = self.runnable
+        if isinstance(inner, Node):
+            for name, option in Options.__dataclass_fields__.items():
+                if getattr(self, name) is option.default:
+                    object.__setattr__(self, name, getattr(inner, name))
+            object.__setattr__(self, "runnable", inner.runnable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,13 +301,22 @@ class GraphDefinition(Generic[S]):
         """
         if not isinstance(name, str):
             name, runnable = _named(name, runnable)
-        seconds = none_for_ever(timeout_seconds)
-        given = Options(title, inputs, writes, retry, seconds, fallback, thread, on, each, concurrency, on_resume)
-        if isinstance(runnable, Node):
-            given = _merged(runnable.options, given)
-            runnable = runnable.runnable
+        node = Node(
+            cast("Runnable", runnable),
+            title=title,
+            inputs=inputs,
+            writes=writes,
+            retry=retry,
+            timeout_seconds=none_for_ever(timeout_seconds),
+            fallback=fallback,
+            thread=thread,
+            on=on,
+            each=each,
+            concurrency=concurrency,
+            on_resume=on_resume,
+        )
         self._edited()
-        self.nodes.append(Declared(name, runnable, given, origin_of_call()))
+        self.nodes.append(Declared(name, node.runnable, node, origin_of_call()))
 
     def add_edge(
         self,
@@ -537,16 +531,6 @@ def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
     return NO_DEFAULT if info.is_required() else info.default
 
 
-def _merged(inner: Options, outer: Options) -> Options:
-    values: dict[str, Any] = {}
-    for name in Options.__dataclass_fields__:
-        given = getattr(outer, name)
-        unset = given is UNSET if name == "fallback" else given is None
-        if not unset:
-            values[name] = given
-    return replace(inner, **values)
-
-
 __all__ = [
     "END",
     "FAIL",
@@ -560,7 +544,6 @@ __all__ = [
     "Limits",
     "Migration",
     "Node",
-    "NodeOptions",
     "Options",
     "Retry",
     "Runnable",
