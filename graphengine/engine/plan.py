@@ -192,10 +192,11 @@ class Writer:
             return [*rest, self.memory.update(list(messages), view)]
         if self.keys is not None:
             return self._by_keys(result, node)
-        return [
-            target.update(result if source is None else self._part(result, source, view, ending), view)
-            for target, source in self.parts
-        ]
+        updates: Updates = []
+        for target, source in self.parts:
+            value = result if source is None else self._part(result, source, view, ending)
+            updates.append((target.field, value) if target.key is None else target.update(value, view))
+        return updates
 
     def _by_keys(self, result: object, node: str) -> Updates:
         if result is None:
