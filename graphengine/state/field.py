@@ -17,7 +17,7 @@ from typing import (
     get_args,
 )
 
-from msgspec import MsgspecError
+from msgspec import MsgspecError, Raw
 from pydantic import (
     BaseModel,
     TypeAdapter,
@@ -31,7 +31,7 @@ from graphengine.state.encoded import encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
 from graphengine.state.secret import HIDDEN
-from graphengine.state.update import Items, Put, Puts
+from graphengine.state.update import Items, Put, Puts, RecordedUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -148,11 +148,18 @@ class FieldType:
     def take(self, value: object, view: View) -> tuple[Any, object]:
         """Validate a value. Return its record, and the typed value read back from that record.
 
+        A value that the node passes on unchanged, the very object that another field of this type holds, keeps its
+        record.
+
         Raises:
             InvalidUpdate: The value does not fit.
             NotRecordable: See `record`.
         """
         if self.exact is not None and type(value) in _CONTAINER_TYPES:
+            held = view.record_held(self, value)
+            if held is not None:
+                view.weight += len(held) + _AROUND
+                return Raw(held), value
             found = self.exact.take(value)
             if found is not None:
                 body, typed = found
@@ -256,7 +263,7 @@ class FieldType:
             InvalidUpdate: The update, or the field after it, does not validate.
             NotRecordable: See `record`.
         """
-        if isinstance(update, (Put, Puts, Items)):
+        if isinstance(update, (Put, Puts, Items, RecordedUpdate)):
             return self._several(view, update)
         replaced = isinstance(update, Replace)
         value = update.value if isinstance(update, Replace) else update
@@ -350,6 +357,14 @@ class FieldType:
             view.weight += len(body) + _AROUND
         return record
 
+    def joined(self, op: Op, view: View) -> object:
+        """Return the update of an arm's operation, to be reduced at the join."""
+        if self.exact is not None and not self.constrained:
+            kind = op[0]
+            if kind == "set" if self.reducer is None else kind in ("extend", "merge") and kind == self.operation:
+                return RecordedUpdate(op)
+        return self.again(op, view)
+
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
         """Return the update that an operation was made from, to be reduced a second time at a join."""
         kind, value = op[0], op[-1]
@@ -430,9 +445,12 @@ class FieldType:
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
         return ("reduce", self.name, self._shown(raw, view), record), typed
 
-    def _several(self, view: View, update: Put | Puts | Items) -> tuple[Op, object]:
+    def _several(self, view: View, update: Put | Puts | Items | RecordedUpdate) -> tuple[Op, object]:
         if isinstance(update, Put):
             return self._put(view, update)
+        if isinstance(update, RecordedUpdate):
+            view.weight += len(encode(update.op[-1])) + _AROUND
+            return update.op, self.build(update.op[-1], view)
         if not self.constrained:
             part = list(update.values) if isinstance(update, Items) else dict(update.keys)
             record, typed = self.take(part, view)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.state.json_values import Op
+
 
 @dataclass(frozen=True, slots=True)
 class Put:
@@ -34,3 +36,10 @@ class Items:
     """An update that appends several items to a field with the `append` reducer."""
 
     values: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedUpdate:
+    """An update that was validated and recorded before: an arm's operation, which the join repeats."""
+
+    op: Op

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from msgspec import Struct
 
+from graphengine.state.encoded import encode
 from graphengine.state.path import walk
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from graphengine.state.amounts import Usage
+    from graphengine.state.encoded import Exact
     from graphengine.state.json_values import JsonValue, Mark
     from graphengine.state.path import Path
 
@@ -37,6 +39,7 @@ class FieldFacts(Protocol):
 
     own: bool
     immutable: bool
+    exact: Exact | None
 
     def build(self, record: JsonValue, view: View) -> object:
         """Return the typed value of a record."""
@@ -183,6 +186,16 @@ class View(Struct, eq=False):
             return False
         return self._state.fields[name].is_changed(holder.typed[name], frame.values[name], self)
 
+    def record_held(self, kind: FieldFacts, value: object) -> bytes | None:
+        """Return the JSON of a field of this type whose typed value is this very object; None if there is none."""
+        frame: FrameFacts | None = self._frame if self.checks else None
+        while frame is not None:
+            for name, typed in frame.typed.items():
+                if typed is value and self._state.fields[name].exact is kind.exact:
+                    return encode(_record_in(frame, name))  # not that of a frame above it, which may be newer
+            frame = frame.base
+        return None
+
     def forget(self, names: Iterable[str]) -> None:
         """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""
         for name in names:
@@ -219,15 +232,8 @@ class View(Struct, eq=False):
         frame = self.holder(name)
         value = frame.typed.get(name, MISSING)
         if value is MISSING:
-            value = frame.typed[name] = self._state.fields[name].build(self._record(name), self)
+            value = frame.typed[name] = self._state.fields[name].build(_record_in(self._frame, name), self)
         return value
-
-    def _record(self, name: str) -> object:
-        """Return the record that a field is read from, which may be that of a frame below this one."""
-        frame = self._frame
-        while frame.base is not None and name not in frame.values:
-            frame = frame.base
-        return frame.values.get(name)
 
     def holder(self, name: str) -> FrameFacts:
         """Return the frame that a field is read from: this one, or the nearest one below that has it."""
@@ -241,7 +247,7 @@ class View(Struct, eq=False):
     def fresh(self, name: str) -> object:
         """Return a field's value that is shared with no other holder."""
         kind = self._state.fields[name]
-        return self.before(name) if kind.immutable else kind.build(self._record(name), self)
+        return self.before(name) if kind.immutable else kind.build(_record_in(self._frame, name), self)
 
     def apart(self, name: str) -> object:
         """Return a field's value with this step's updates, for a function that might change it in place."""
@@ -316,6 +322,13 @@ class View(Struct, eq=False):
         """Return the whole state as an instance of its model, sharing the fields' values."""
         values: dict[str, Any] = {name: (read or self.get)(name) for name in self.names}
         return self._state.model.model_construct(**values)
+
+
+def _record_in(frame: FrameFacts, name: str) -> object:
+    """Return the record that a frame reads a field from, which may be that of a frame below it."""
+    while frame.base is not None and name not in frame.values:
+        frame = frame.base
+    return frame.values.get(name)
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists

@@ -79,7 +79,7 @@ def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[s
     updates: list[tuple[str, object]] = []
     for arm in arms:
         for op in arm.journal:
-            update = plan.state.fields[op[1]].again(op, view)
+            update = plan.state.fields[op[1]].joined(op, view)
             if isinstance(update, Replace) and len(writers[op[1]]) > 1:
                 raise InvalidUpdate(
                     f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",
