@@ -18,17 +18,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from graphengine.engine.step_json import as_stored, encode_step
-from graphengine.errors import (
-    LeaseLost,
-    RunExists,
-    RunIsDriven,
-    StoreError,
-    UnknownRun,
-    UnknownStep,
-)
+from graphengine.errors import RunIsDriven
 from graphengine.stores.base import ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
 from graphengine.stores.dispatch import Candidate, Load, choose
-from graphengine.stores.refusals import lease_lost, not_open
+from graphengine.stores.refusals import lease_lost, not_dense, not_open, run_exists, unknown_run, unknown_step
 from graphengine.stores.snapshots import MIN_ROWS
 
 if TYPE_CHECKING:
@@ -173,14 +166,13 @@ class MemoryStore:
         """Record a new run; see `Store.create`."""
         self._check_open()
         if info.id in self._logs:
-            message = f"a run {info.id} is already recorded"
-            raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+            raise run_exists(info.id)
         parent = None if info.parent is None else self._log(info.parent)
         if parent is None:
             if info.parent_seq:
                 info = replace(info, parent_seq=0)
         elif not 1 <= info.parent_seq < parent.next_seq:
-            raise _unknown_step(parent, info.parent_seq)
+            raise unknown_step(parent.info.id, info.parent_seq, parent.next_seq - 1)
         _check_dense(info.id, steps, info.parent_seq + 1)
         self._writes += 1
         self._logs[info.id] = log = _Log(info, parent, steps)
@@ -213,7 +205,8 @@ class MemoryStore:
         steps, status = batch.steps, batch.status
         log = self._logs.get(batch.run_id)
         if log is None or log.driver_fence != batch.fence:
-            raise self._refusal(batch)
+            self._check_open()
+            raise lease_lost(batch.run_id, batch.fence)
         expected = log.next_seq
         self._writes += 1
         if len(steps) == 1 and steps[0].seq == expected:
@@ -270,7 +263,7 @@ class MemoryStore:
         last = log.next_seq - 1
         if upto is not None:
             if not 1 <= upto <= last:
-                raise _unknown_step(log, upto)
+                raise unknown_step(run_id, upto, last)
             last = upto
         shot = log.shot(last)
         if shot is None:
@@ -529,13 +522,8 @@ class MemoryStore:
         self._check_open()
         log = self._logs.get(run_id)
         if log is None:
-            message = f"there is no run {run_id!r}"
-            raise UnknownRun(message, where=f"run {run_id!r}", repair="a run in memory ends with its process")
+            raise unknown_run(run_id)
         return log
-
-    def _refusal(self, batch: Append) -> LeaseLost:
-        self._check_open()
-        return lease_lost(batch.run_id, batch.fence)
 
     def _info(self, log: _Log) -> RunInfo:
         info = log.info
@@ -558,11 +546,7 @@ class MemoryStore:
 def _check_dense(run_id: str, steps: Sequence[Step], expected: int) -> None:
     for seq, step in enumerate(steps, expected):
         if step.seq != seq:
-            raise StoreError(
-                f"step {step.seq} of run {run_id} cannot be recorded: the next step is {seq}",
-                where=f"run {run_id}",
-                repair="resume the run from its recorded steps",
-            )
+            raise not_dense(run_id, step.seq, seq)
 
 
 def _age(log: _Log) -> tuple[float, str]:
@@ -576,12 +560,3 @@ def _since(at: float, every_seconds: float | None) -> float:
 
 def _due_since(found: tuple[float, _Log]) -> float:
     return found[0]
-
-
-def _unknown_step(log: _Log, seq: int) -> UnknownStep:
-    run_id, last = log.info.id, log.next_seq - 1
-    return UnknownStep(
-        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
-        where=f"run {run_id}",
-        repair=f"choose a step from 1 to {last}",
-    )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
-from graphengine.errors import LeaseLost, RunnerClosed, UnknownRun
+from graphengine.errors import LeaseLost, RunExists, RunnerClosed, StoreCorrupt, StoreError, UnknownRun, UnknownStep
+
+_BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
 
 
 def not_open() -> RunnerClosed:
@@ -36,3 +39,29 @@ def unknown_run(run_id: str) -> UnknownRun:
     """Return the error for an id that no run of the database has."""
     message = f"there is no run {run_id!r}"
     return UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
+
+
+def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
+    """Return the error for a seq that the run does not have."""
+    return UnknownStep(
+        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
+        where=f"run {run_id}",
+        repair=f"choose a step from 1 to {last}; `graphengine show {run_id}` lists those of a run in a database",
+    )
+
+
+def run_exists(run_id: str) -> RunExists:
+    """Return the error for a new run whose id is taken."""
+    message = f"a run {run_id} is already recorded"
+    return RunExists(message, where=f"run {run_id}", repair="choose another id, or resume that run")
+
+
+def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
+    """Return the error for a step that does not follow the log."""
+    message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
+    return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
+
+
+def damaged(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:
+    """Return the error for a row that cannot be read."""
+    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)

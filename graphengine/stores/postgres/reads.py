@@ -6,22 +6,23 @@ import logging
 import math
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from psycopg.adapt import Loader
 from pydantic_core import from_json
 
-from graphengine.engine.step_json import decode_step
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
+from graphengine.stores import checksums
 from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
-from graphengine.stores.checksums import message_place, sum_of
+from graphengine.stores.checksums import CHANGED, message_place, sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import LARGEST, clamped, signed
-from graphengine.stores.postgres.writes import known, unknown_step
-from graphengine.stores.refusals import unknown_run
+from graphengine.stores.postgres.writes import known
+from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.stores")
 
-_CHANGED: Final = "its checksum shows that it was changed since it was written"
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 
 
@@ -291,7 +291,7 @@ class _Log:
             body = join(body, self._texts_of(uses))
         run_id, seq = entry.at
         if signed(sum_of(f"{run_id} {seq}", body)) != entry.sum:
-            raise ValueError(_CHANGED)
+            raise ValueError(CHANGED)
         return body
 
     def _texts_of(self, uses: Sequence[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
@@ -303,29 +303,10 @@ class _Log:
 
     def steps(self, after: int, upto: int) -> list[Step]:
         """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
-        found: list[Step] = []
-        expected = after + 1
-        for part in reversed(self._parts):  # the oldest first
-            for entry in part:
-                seq = entry.at[1]
-                if seq != expected:
-                    break
-                expected += 1
-                what = f"step {seq} of run {self._run_id}"
-                try:
-                    found.append(decode_step(seq, self.whole(entry)))
-                except (ValueError, KeyError, TypeError) as error:
-                    why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-                    raise damaged(what, why) from error
-        if expected <= upto:
-            raise damaged(f"step {expected} of run {self._run_id}", "its row is missing")
-        return found
-
-
-def damaged(what: str, why: str) -> StoreCorrupt:
-    """Return the error for a row that cannot be read."""
-    repair = "restore a backup, or branch the run at a step before this one; other runs are not affected"
-    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
+        entries = (entry for part in reversed(self._parts) for entry in part)  # the oldest first
+        return checksums.read_steps(
+            self._run_id, ((entry.at[1], partial(self.whole, entry)) for entry in entries), after, upto
+        )
 
 
 _FILTERS: Final = {
@@ -399,12 +380,7 @@ def graph_spec(connection: Connection, fingerprint: str) -> GraphSpec | None:
     row = connection.execute(SQL["graph_spec"], (known(fingerprint),)).fetchone()
     if row is None:
         return None
-    body = row[0].encode()
-    what = f"the graph spec {fingerprint}"
-    if signed(sum_of(fingerprint, body)) != row[1]:
-        raise damaged(what, _CHANGED)
-    found: GraphSpec = _json(body, what)
-    return found
+    return checksums.read_graph_spec(fingerprint, row[0].encode(), row[1])
 
 
 def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | None, own: Own) -> list[RunInfo]:
@@ -427,11 +403,9 @@ def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
     """
     found: list[Message] = []
     for number, run_id, kind, payload, checksum, key in connection.execute(SQL["inbox"], (_ids(run_ids),)).fetchall():
-        body = payload.encode()
-        what = f"message {number} of run {run_id}"
-        if signed(sum_of(message_place(run_id, kind, key), body)) != checksum:
-            raise damaged(what, _CHANGED)
-        found.append(Message(number, run_id, kind, _json(body, what)))
+        what = f"message {number} to run {run_id}"
+        value = checksums.read_json(what, message_place(run_id, kind, key), payload.encode(), checksum)
+        found.append(Message(number, run_id, kind, value))
     return found
 
 
@@ -450,10 +424,3 @@ def size_of(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]
 
 def _ids(run_ids: Sequence[str]) -> list[str]:
     return [run_id for run_id in run_ids if is_name(run_id)]
-
-
-def _json(body: bytes, what: str) -> Any:  # noqa: ANN401 - JSON of any shape
-    try:
-        return from_json(body)
-    except ValueError as error:
-        raise damaged(what, str(error)) from error

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import RunExists, RunIsDriven, StoreError, UnknownStep
+from graphengine.errors import RunIsDriven
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import clamped, signed
-from graphengine.stores.refusals import lease_lost, unknown_run
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.sql import Claimed
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
+    from graphengine.errors import StoreError
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, RunInfo, Status
 
@@ -291,8 +292,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
     def read(answer: Sequence[Any]) -> Claimed:
         outcome, key, fence, *tail = answer
         if outcome == "exists":
-            message = f"a run {info.id} is already recorded"
-            raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+            raise run_exists(info.id)
         if outcome == "no_parent":
             raise unknown_run(str(info.parent))
         if outcome == "no_step":
@@ -386,21 +386,6 @@ def new_token() -> int:
 def known(run_id: str) -> str:
     """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
     return run_id if is_name(run_id) else ""
-
-
-def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
-    """Return the error for a step that does not follow the log."""
-    message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
-    return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
-
-
-def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
-    """Return the error for a seq that the run does not have."""
-    return UnknownStep(
-        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
-        where=f"run {run_id}",
-        repair=f"choose a step from 1 to {last}; `graphengine show {run_id}` lists them",
-    )
 
 
 class _Texts:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
-from graphengine.errors import StoreCorrupt, UnknownStep
+from graphengine.errors import StoreCorrupt
 from graphengine.state.json_values import is_name
+from graphengine.stores import checksums
 from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
-from graphengine.stores.checksums import message_place, sum_of
-from graphengine.stores.refusals import unknown_run
+from graphengine.stores.checksums import message_place
+from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.texts import Texts
 
@@ -43,7 +45,6 @@ SEQ_MASK: Final = (1 << KEY_BITS) - 1
 REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` repairs what it can"
 
 _LARGEST_LIMIT: Final = 1 << 62
-_CHANGED: Final = "its checksum shows that it was changed since it was written"
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
@@ -86,12 +87,12 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     if row is None and is_name(run_id):
         row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
         if row is not None:
-            raise _damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
+            raise damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
     if row is None:
         raise unknown_run(run_id)
     (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
     if stored != run_id:  # the index leads to another run's row
-        raise _damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
+        raise damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
     return from_row(connection, row, onlooker)
 
 
@@ -173,15 +174,6 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     return Found(info, key, fence, driver)
 
 
-def unknown_step(info: RunInfo, seq: int) -> UnknownStep:
-    """Return the error for a seq that the run does not have."""
-    return UnknownStep(
-        f"run {info.id} has no step {seq}; its steps are 1 to {info.seq}",
-        where=f"run {info.id}",
-        repair=f"choose a step from 1 to {info.seq}; `graphengine show {info.id}` lists them",
-    )
-
-
 def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker: Onlooker) -> Loaded:
     """Return the newest snapshot at or before `upto` and the steps after it.
 
@@ -194,7 +186,7 @@ def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker
     last = found.info.seq
     if upto is not None:
         if not 1 <= upto <= last:
-            raise unknown_step(found.info, upto)
+            raise unknown_step(run_id, upto, last)
         last = upto
     parts, snapshot = newest_snapshot(connection, found.key, last, run_id)
     for part in parts:
@@ -236,7 +228,7 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
     in_row, in_log = identities(connection, key)
     differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
     if differing:
-        raise _damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
+        raise damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
 
 
 def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
@@ -252,7 +244,7 @@ def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, Json
     in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
     seq = row_id & SEQ_MASK
     try:
-        first = decode_step(seq, Texts(connection).whole(row_id, body, listed, recorded))
+        first = decode_step(seq, Texts(connection).whole(row_id, body, recorded, listed))
     except ValueError:
         return in_row, {}  # reading the steps reports it
     facts = recorded_facts(first)
@@ -324,63 +316,20 @@ def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
     row_id = part.id_of(seq)
     body, recorded, listed = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
     try:
-        return Texts(connection).whole(row_id, body, listed, recorded)
+        return Texts(connection).whole(row_id, body, recorded, listed)
     except ValueError as error:
-        raise _damaged(f"the snapshot of run {run_id} after step {seq}", str(error)) from error
-
-
-def _check_sum(place: int | str, body: bytes | None, recorded: int, what: str) -> None:
-    """Raise unless a graph spec or message is unchanged."""
-    if body is None or sum_of(place, body) != recorded:
-        raise _damaged(what, _CHANGED)
-
-
-def _object(body: bytes, what: str) -> Any:  # noqa: ANN401 - the caller names the type
-    found = _json(body, what)
-    if not isinstance(found, dict):
-        raise _damaged(what, "it is not a JSON object")
-    return found
-
-
-def _json(body: bytes, what: str) -> JsonValue:
-    try:
-        return from_json(body)
-    except ValueError as error:
-        raise _damaged(what, str(error)) from error
+        raise damaged(f"the snapshot of run {run_id} after step {seq}", str(error)) from error
 
 
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
     """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
-    found: list[Step] = []
     texts = Texts(connection)
-    expected = after + 1
-    for part in parts:
-        low = max(part.low, after)
-        rows = connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high)))
-        for row_id, body, recorded, listed in rows:
-            seq = row_id & SEQ_MASK
-            if seq != expected:
-                break
-            expected += 1
-            try:
-                whole = texts.whole(row_id, body, listed, recorded)
-            except ValueError as error:
-                raise _damaged(f"step {seq} of run {run_id}", str(error)) from error
-            try:
-                found.append(decode_step(seq, whole))
-            except (ValueError, KeyError, TypeError) as error:
-                raise _damaged(f"step {seq} of run {run_id}", f"{type(error).__name__}: {error}") from error
-    if expected != upto + 1:
-        raise _damaged(f"step {expected} of run {run_id}", "its row is missing")
-    return found
-
-
-def _damaged(
-    what: str,
-    why: str,
-    repair: str = "restore a backup, or branch the run at a step before this one; other runs are not affected",
-) -> StoreCorrupt:
-    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
+    rows = (
+        row
+        for part in parts
+        for row in connection.execute(SQL["steps"], (part.id_of(max(part.low, after)), part.id_of(part.high)))
+    )
+    return checksums.read_steps(run_id, ((row[0] & SEQ_MASK, partial(texts.whole, *row)) for row in rows), after, upto)
 
 
 def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list[RunInfo]:
@@ -416,13 +365,7 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
 def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:
     """Return the graph spec recorded under this fingerprint, or None."""
     row = connection.execute(SQL["graph_spec"], (fingerprint,)).fetchone()
-    if row is None:
-        return None
-    body, recorded = row
-    what = f"the graph spec of graph {fingerprint}"
-    _check_sum(fingerprint, body, recorded, what)
-    recorded_graph_spec: GraphSpec = _object(body, what)
-    return recorded_graph_spec
+    return None if row is None else checksums.read_graph_spec(fingerprint, *row)
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
@@ -431,8 +374,8 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Messag
     found: list[Message] = []
     for message_id, run_id, kind, payload, recorded, run, key in rows:
         what = f"message {message_id} to run {run_id}"
-        _check_sum(message_place(run, kind, key), payload, recorded, what)
-        found.append(Message(message_id, run_id, kind, _json(payload, what)))
+        value = checksums.read_json(what, message_place(run, kind, key), payload, recorded)
+        found.append(Message(message_id, run_id, kind, value))
     return found
 
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from graphengine.errors import RunExists, RunIsDriven, StoreError
+from graphengine.errors import RunIsDriven
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import LEAST_BYTES
-from graphengine.stores.refusals import lease_lost
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_step
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.sql import Claimed
 from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.queries import SQL
-from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
+from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -91,17 +91,10 @@ class Post(NamedTuple):
     at: float
 
 
-def check_dense(run_id: str, expected: int, rows: Sequence[Row]) -> None:
-    """Check that these steps directly follow the log.
-
-    Raises:
-        StoreError: They do not.
-    """
-    for row in rows:
-        if row.seq != expected:
-            message = f"step {row.seq} of run {run_id} cannot be recorded: the next step is {expected}"
-            raise StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
-        expected += 1
+def _check_dense(run_id: str, expected: int, rows: Sequence[Row]) -> None:
+    for seq, row in enumerate(rows, expected):
+        if row.seq != seq:
+            raise not_dense(run_id, row.seq, seq)
 
 
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
@@ -117,7 +110,7 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
         raise lease_lost(addition.run_id, addition.fence)
     _, _, status, parent_seq, _, last = row
     expected = (parent_seq if last is None else last & SEQ_MASK) + 1
-    check_dense(addition.run_id, expected, addition.rows)
+    _check_dense(addition.run_id, expected, addition.rows)
     _add_rows(connection, key, addition.rows)
     _finish(connection, addition, expected - 1 + len(addition.rows), sets_status=status != "running")
 
@@ -179,13 +172,12 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
         StoreError: The steps do not directly follow the parent's.
     """
     if connection.execute(SQL["has_run"], (info.id,)).fetchone() is not None:
-        message = f"a run {info.id} is already recorded"
-        raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+        raise run_exists(info.id)
     parent = None if info.parent is None else find(connection, info.parent)
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
-        raise unknown_step(parent.info, parent_seq)
-    check_dense(info.id, parent_seq + 1, rows)
+        raise unknown_step(parent.info.id, parent_seq, parent.info.seq)
+    _check_dense(info.id, parent_seq + 1, rows)
     due_at = info.due_at if info.status == "waiting" else None
     facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
     parent_key = None if parent is None else parent.key

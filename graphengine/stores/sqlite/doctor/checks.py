@@ -224,7 +224,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
     def snapshot_after(seq: int) -> bytes:
         shot = key << KEY_BITS | seq
         body, recorded, listed = connection.execute(SQL["snapshot"], (shot,)).fetchone()
-        return Texts(connection).whole(shot, body, listed, recorded)
+        return Texts(connection).whole(shot, body, recorded, listed)
 
     run = StoredRun(info, load, read, () if quick else shots, snapshot_after)
     found, snapshot = refold(run, counted)
