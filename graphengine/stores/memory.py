@@ -15,11 +15,12 @@ import uuid
 from collections import Counter
 from dataclasses import replace
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from graphengine.engine.step_json import as_stored, encode_step
 from graphengine.errors import RunIsDriven
-from graphengine.stores.base import ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
+from graphengine.stores.base import PAGE_LIMIT, ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
 from graphengine.stores.dispatch import Candidate, Load, choose
 from graphengine.stores.refusals import lease_lost, not_dense, not_open, run_exists, unknown_run, unknown_step
 from graphengine.stores.snapshots import MIN_ROWS
@@ -27,10 +28,12 @@ from graphengine.stores.snapshots import MIN_ROWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from typing_extensions import Unpack
+
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimQuery, QueueLimits, Status, StoredSchedule
+    from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Status, StoredSchedule
 
 
 class _Log:
@@ -41,27 +44,6 @@ class _Log:
     posted. `shots` are its snapshots as (seq, JSON), oldest first. `earlier` are the fingerprints that its graph had
     before it changed. `branches` counts its existing branches.
     """
-
-    __slots__ = (
-        "branches",
-        "driver_fence",
-        "due_at",
-        "earlier",
-        "fence",
-        "fingerprint",
-        "freed_at",
-        "inbox",
-        "info",
-        "keys",
-        "next_seq",
-        "parent",
-        "shots",
-        "status",
-        "steps",
-        "summary",
-        "tags",
-        "turn",
-    )  # fmt: skip
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
         self.info = info
@@ -84,6 +66,13 @@ class _Log:
         if parent is not None:
             parent.branches += 1
         self.shots: list[tuple[int, bytes]] = []
+
+    def is_of(self, page: Page) -> bool:
+        """Return whether it is one of the runs of which a page is asked."""
+        tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
+        is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
+        is_of = is_of and (tag is None or tag in self.tags) and (text is None or text in self.info.id)
+        return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
 
     def shot(self, upto: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot at or before a seq, its own or its parents'."""
@@ -224,11 +213,6 @@ class MemoryStore:
         """Return the facts about a run; see `Store.info`."""
         return self._info(self._log(run_id))
 
-    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the last seq of these runs; see `Store.seqs`."""
-        self._check_open()
-        return {run_id: self._logs[run_id].next_seq - 1 for run_id in run_ids if run_id in self._logs}
-
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the facts about these runs; see `Store.infos`."""
         self._check_open()
@@ -244,11 +228,10 @@ class MemoryStore:
     ) -> Sequence[Count]:
         """Return how many runs there are by graph and status; see `Store.counts`."""
         self._check_open()
-        logs = [log for log in self._logs.values() if tag is None or tag in log.tags]
         found: Counter[tuple[str, Status, float]] = Counter(
             (log.info.graph, log.status, _since(log.info.created_at, every_seconds))
-            for log in logs
-            if text is None or text in log.info.id
+            for log in self._logs.values()
+            if log.is_of({"tag": tag, "text": text})
         )
         return [Count(*key, number) for key, number in found.items()]
 
@@ -276,37 +259,21 @@ class MemoryStore:
         last = log.next_seq - 1
         return log.read(max(after, 0), last if upto is None else min(upto, last))
 
-    async def runs(  # noqa: PLR0913 - what a run can be selected by
-        self,
-        *,
-        limit: int = 50,
-        status: Status | None = None,
-        graph: str | None = None,
-        tag: str | None = None,
-        before: str | None = None,
-        text: str | None = None,
-        begun_after: float | None = None,
-        begun_before: float | None = None,
-    ) -> Sequence[RunInfo]:
+    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
         self._check_open()
-        logs = sorted(self._logs.values(), key=_age, reverse=True)
-        if before is not None:
-            last = _age(self._log(before))
-            logs = [log for log in logs if _age(log) < last]
-        wanted = [log for log in logs if status in {None, log.status} and graph in {None, log.info.graph}]
-        wanted = [log for log in wanted if tag is None or tag in log.tags]
-        wanted = [log for log in wanted if text is None or text in log.info.id]
-        first, end = begun_after or -inf, inf if begun_before is None else begun_before
-        wanted = [log for log in wanted if first <= log.info.created_at < end]
-        return [self._info(log) for log in wanted[: max(limit, 0)]]
+        before = page.get("before")
+        last = (inf, "") if before is None else _age(self._log(before))
+        found = [log for log in self._logs.values() if _age(log) < last and log.is_of(page)]
+        found.sort(key=_age, reverse=True)
+        return [self._info(log) for log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are due to be resumed; see `Store.due`."""
         self._check_open()
         wanted = [log for log in self._going.values() if graphs is None or log.info.graph in graphs]
         found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
-        found.sort(key=_due_since)
+        found.sort(key=itemgetter(0))
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
     def _next_turn(self, info: RunInfo) -> int:
@@ -556,7 +523,3 @@ def _age(log: _Log) -> tuple[float, str]:
 def _since(at: float, every_seconds: float | None) -> float:
     """Return the beginning of the interval in which a time is."""
     return at // every_seconds * every_seconds if every_seconds else 0.0
-
-
-def _due_since(found: tuple[float, _Log]) -> float:
-    return found[0]

@@ -19,7 +19,7 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from graphengine.errors import GraphEngineError, StoreReadOnly
-from graphengine.stores.base import Page, QueueCount, StoredSchedule
+from graphengine.stores.base import QueueCount, StoredSchedule
 from graphengine.stores.closing import finish
 from graphengine.stores.dispatch import limits_text, read_limits
 from graphengine.stores.refusals import check_process, lease_lost, not_open
@@ -27,6 +27,8 @@ from graphengine.stores.refusals import check_process, lease_lost, not_open
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from weakref import WeakSet
+
+    from typing_extensions import Unpack
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -39,9 +41,9 @@ if TYPE_CHECKING:
         Loaded,
         Message,
         OwnerInfo,
+        Page,
         QueueLimits,
         RunInfo,
-        Status,
     )
     from graphengine.stores.snapshots import Tail
 
@@ -122,7 +124,6 @@ class Reads(NamedTuple, Generic[ConnectionT, OwnT]):
     rows: Callable[[ConnectionT, str, Sequence[Any]], Sequence[Sequence[Any]]]
     info: Callable[[ConnectionT, str, OwnT], RunInfo]
     infos: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
-    seqs: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
     change_token: Callable[[ConnectionT], str]
     counts: Callable[[ConnectionT, str | None, str | None, float | None], Sequence[Count]]
     ids: Callable[[ConnectionT, str, int], Sequence[str]]
@@ -347,10 +348,6 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Return the facts about a run; see `Store.info`."""
         return await self._read(lambda connection, own: self._reads.info(connection, run_id, own))
 
-    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the last seq of these runs; see `Store.seqs`."""
-        return await self._read(lambda connection, _: self._reads.seqs(connection, run_ids)) if run_ids else {}
-
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the facts about these runs; see `Store.infos`."""
         return await self._read(lambda connection, own: self._reads.infos(connection, run_ids, own)) if run_ids else []
@@ -377,20 +374,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Return a range of the log; see `Store.steps`."""
         return await self._read(lambda connection, _: self._reads.steps(connection, run_id, after, upto))
 
-    async def runs(  # noqa: PLR0913 - what a run can be selected by
-        self,
-        *,
-        limit: int = 50,
-        status: Status | None = None,
-        graph: str | None = None,
-        tag: str | None = None,
-        before: str | None = None,
-        text: str | None = None,
-        begun_after: float | None = None,
-        begun_before: float | None = None,
-    ) -> Sequence[RunInfo]:
+    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
-        page = Page(limit, status, graph, tag, before, text, begun_after, begun_before)
         return await self._read(lambda connection, own: self._reads.runs(connection, page, own))
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:

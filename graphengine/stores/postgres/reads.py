@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
 from graphengine.stores import checksums
-from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
 from graphengine.stores.checksums import CHANGED, message_place, sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.queries import SQL
@@ -118,11 +118,6 @@ def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
     if row is None:
         raise unknown_run(run_id)
     return from_facts(row, own)
-
-
-def seqs(connection: Connection, run_ids: Sequence[str]) -> dict[str, int]:
-    """Return the seq of the last step of each of these runs that exists."""
-    return dict(connection.execute(SQL["seqs"], (_ids(run_ids),)).fetchall())
 
 
 def ids(connection: Connection, prefix: str, limit: int) -> list[str]:
@@ -325,13 +320,14 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     Raises:
         UnknownRun: There is no run `before`.
     """
-    if page.limit <= 0:
+    limit, before = page.get("limit", PAGE_LIMIT), page.get("before")
+    if limit <= 0:
         return []
     created_at, run_id = math.inf, ""
-    if page.before is not None:
-        last = info(connection, page.before, own)
+    if before is not None:
+        last = info(connection, before, own)
         created_at, run_id = last.created_at, last.id
-    given = {name: getattr(page, name) for name in _FILTERS if getattr(page, name) is not None}
+    given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
     if not all(is_name(value) for value in given.values() if isinstance(value, str)):
         return []
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
@@ -343,7 +339,7 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     ]
     order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
     statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
-    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(page.limit)}
+    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
 
 

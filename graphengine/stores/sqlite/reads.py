@@ -18,7 +18,7 @@ from graphengine.engine.steps import Branched, Started
 from graphengine.errors import StoreCorrupt
 from graphengine.state.json_values import is_name
 from graphengine.stores import checksums
-from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
@@ -46,6 +46,7 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
+_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "text": None, "begun_after": -math.inf}
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
     ("status",): "runs_of_status",
@@ -109,12 +110,6 @@ def info(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker) -> Run
 def rows(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[Sequence[Any]]:
     """Return the rows of a statement."""
     return connection.execute(SQL[statement], values).fetchall()
-
-
-def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
-    """Return the seq of the last step of each of these runs that exists."""
-    known = to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
-    return dict(connection.execute(SQL["seqs"], (known,)))
 
 
 def infos(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
@@ -338,28 +333,28 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     Raises:
         UnknownRun: There is no run `before`.
     """
-    if page.limit <= 0:
+    limit = min(page.get("limit", PAGE_LIMIT), _LARGEST_LIMIT)
+    if limit <= 0:
         return []
+    given = {name: value for name, value in page.items() if value is not None}
     created_at, run_id = math.inf, ""
-    if page.before is not None:
-        last = find(connection, page.before).info
+    if "before" in given:
+        last = find(connection, str(given["before"])).info
         created_at, run_id = last.created_at, last.id
-    if page.begun_before is not None and page.begun_before <= created_at:
-        created_at, run_id = page.begun_before, ""
-    limit = min(page.limit, _LARGEST_LIMIT)
-    if not all(is_name(each) for each in (page.tag, page.text, page.graph) if each is not None):
+    end = page.get("begun_before")
+    if end is not None and end <= created_at:
+        created_at, run_id = end, ""
+    if not all(is_name(str(given[name])) for name in ("tag", "text", "graph") if name in given):
         return []
-    if page.tag is not None or page.text is not None or page.begun_after is not None:
-        begun_after = -math.inf if page.begun_after is None else page.begun_after
-        place = {"created_at": created_at, "id": run_id, "limit": limit, "begun_after": begun_after}
-        query = SQL["runs_that_match" if page.tag is None else "runs_of_tag"]
-        rows = connection.execute(query, page._asdict() | place)
-        return [from_row(connection, row, onlooker).info for row in rows]
-    names = {"graph": page.graph, "status": page.status}
-    given = {name: value for name, value in names.items() if value is not None}
-    query = SQL[_LISTINGS[tuple(given)]]
-    values = (*given.values(), created_at, run_id, limit)
-    return [from_row(connection, row, onlooker).info for row in connection.execute(query, values)]
+    listed = {name: given[name] for name in ("graph", "status") if name in given}
+    if given.keys() & {"tag", "text", "begun_after"}:
+        query = SQL["runs_of_tag" if "tag" in given else "runs_that_match"]
+        place = {"created_at": created_at, "id": run_id, "limit": limit}
+        rows = connection.execute(query, _EVERY_RUN | given | place)
+    else:
+        query = SQL[_LISTINGS[tuple(listed)]]
+        rows = connection.execute(query, (*listed.values(), created_at, run_id, limit))
+    return [from_row(connection, row, onlooker).info for row in rows]
 
 
 def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:

@@ -58,7 +58,6 @@ _READS: Final = Reads(
     rows=reads.rows,
     info=reads.info,
     infos=reads.infos,
-    seqs=reads.seqs,
     change_token=reads.change_token,
     counts=reads.counts,
     ids=reads.ids,
