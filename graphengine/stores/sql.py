@@ -1,7 +1,7 @@
 """`SQLStore`: what a store in a database does whatever the database is.
 
 It opens and closes, knows which runs are driven here, releases what a cancelled caller took, and awaits. How a database
-reads is a `Reads`; how it opens, queues its writes and closes is in the store of its dialect, a subclass.
+opens, reads, queues its writes and closes is in the store of its dialect, a subclass.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -26,9 +26,8 @@ from graphengine.stores.refusals import check_process, lease_lost, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import CoroutineType
     from weakref import WeakSet
-
-    from typing_extensions import Unpack
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -37,16 +36,12 @@ if TYPE_CHECKING:
         Append,
         ClaimedRun,
         ClaimQuery,
-        Count,
-        Loaded,
-        Message,
-        OwnerInfo,
-        Page,
         QueueLimits,
         RunInfo,
     )
     from graphengine.stores.snapshots import Tail
 
+P = ParamSpec("P")
 T = TypeVar("T")
 ConnectionT = TypeVar("ConnectionT")
 OwnT = TypeVar("OwnT")
@@ -118,24 +113,28 @@ class Ownership(Protocol):
 LeaseT = TypeVar("LeaseT", bound=Ownership)
 
 
-class Reads(NamedTuple, Generic[ConnectionT, OwnT]):
-    """The reads of a dialect, as functions of a connection; see `Store` for each. `rows` runs a statement by name."""
+def read(
+    function: Callable[Concatenate[ConnectionT, P], T],
+) -> Callable[Concatenate[SQLStore[ConnectionT, Any, Any], P], CoroutineType[Any, Any, T]]:
+    """Return the method of a store that calls a function of a connection; see `Store` for what each returns."""
 
-    rows: Callable[[ConnectionT, str, Sequence[Any]], Sequence[Sequence[Any]]]
-    info: Callable[[ConnectionT, str, OwnT], RunInfo]
-    infos: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
-    change_token: Callable[[ConnectionT], str]
-    counts: Callable[[ConnectionT, str | None, str | None, float | None], Sequence[Count]]
-    ids: Callable[[ConnectionT, str, int], Sequence[str]]
-    load: Callable[[ConnectionT, str, int | None, OwnT], Loaded]
-    steps: Callable[[ConnectionT, str, int, int | None], Sequence[Step]]
-    runs: Callable[[ConnectionT, Page, OwnT], Sequence[RunInfo]]
-    due: Callable[[ConnectionT, float, int, Sequence[str] | None, OwnT], Sequence[RunInfo]]
-    graph_spec: Callable[[ConnectionT, str], GraphSpec | None]
-    inbox: Callable[[ConnectionT, Sequence[str]], Sequence[Message]]
-    branches: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
-    size_of: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
-    owners: Callable[[ConnectionT, OwnT], Sequence[OwnerInfo]]
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda connection, _: function(connection, *args, **kwargs))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
+
+
+def read_as_owner(
+    function: Callable[Concatenate[ConnectionT, OwnT, P], T],
+) -> Callable[Concatenate[SQLStore[ConnectionT, OwnT, Any], P], CoroutineType[Any, Any, T]]:
+    """Return the method of a store that calls a function of a connection and of what the store knows of its runs."""
+
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, OwnT, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda connection, own: function(connection, own, *args, **kwargs))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
 
 
 class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
@@ -143,15 +142,15 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     Args:
         where: The database, for errors.
-        reads: The reads of its dialect.
+        rows: Returns the rows of a statement, by its name.
 
     Attributes:
         lease: This owner's lease, while the store is open and not read-only.
     """
 
-    def __init__(self, where: str, reads: Reads[ConnectionT, OwnT]) -> None:
+    def __init__(self, where: str, rows: Callable[[ConnectionT, str], Sequence[Sequence[Any]]]) -> None:
         self._where = where
-        self._reads = reads
+        self._rows_of = rows
         self._pid = 0
         self._is_open = False
         self._opening: asyncio.Lock | None = None
@@ -344,44 +343,6 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if is_written and self._driven.get(run_id) is driven:
             del self._driven[run_id]
 
-    async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run; see `Store.info`."""
-        return await self._read(lambda connection, own: self._reads.info(connection, run_id, own))
-
-    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about these runs; see `Store.infos`."""
-        return await self._read(lambda connection, own: self._reads.infos(connection, run_ids, own)) if run_ids else []
-
-    async def change_token(self) -> str:
-        """Return a text that differs after every commit; see `Store.change_token`."""
-        return await self._read(lambda connection, _: self._reads.change_token(connection))
-
-    async def counts(
-        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
-    ) -> Sequence[Count]:
-        """Return how many runs there are by graph and status; see `Store.counts`."""
-        return await self._read(lambda connection, _: self._reads.counts(connection, tag, text, every_seconds))
-
-    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
-        """Return the ids that begin with this text; see `Store.ids`."""
-        return await self._read(lambda connection, _: self._reads.ids(connection, prefix, limit))
-
-    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Return a snapshot and the steps after it; see `Store.load`."""
-        return await self._read(lambda connection, own: self._reads.load(connection, run_id, upto, own))
-
-    async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """Return a range of the log; see `Store.steps`."""
-        return await self._read(lambda connection, _: self._reads.steps(connection, run_id, after, upto))
-
-    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
-        """Return a page of the list of runs; see `Store.runs`."""
-        return await self._read(lambda connection, own: self._reads.runs(connection, page, own))
-
-    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """Return the runs that are due to be resumed; see `Store.due`."""
-        return await self._read(lambda connection, own: self._reads.due(connection, now, limit, graphs, own))
-
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Become the driver of due runs that no process drives; see `Store.take`."""
         pending = self._take(pick, self._writing())
@@ -429,36 +390,16 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Record that this owner is a worker; see `Store.set_role`."""
         await self._change("set_role", (to_json(role).decode(), self._writing().id))
 
-    async def owners(self) -> Sequence[OwnerInfo]:
-        """Return the owners that are alive; see `Store.owners`."""
-        return await self._read(self._reads.owners)
-
-    async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
-        """Return the graph spec of this fingerprint; see `Store.graph_spec`."""
-        return await self._read(lambda connection, _: self._reads.graph_spec(connection, fingerprint))
-
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
         is_new = await self._post(run_id, kind, payload, key, self._writing())
         self._announce()
         return is_new
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-        """Return the undelivered messages of these runs; see `Store.inbox`."""
-        return await self._read(lambda connection, _: self._reads.inbox(connection, run_ids)) if run_ids else []
-
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""
         self._writing()
         return await self._tag(run_id, add, remove)
-
-    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the direct branches of these runs; see `Store.branches`."""
-        return await self._read(lambda connection, own: self._reads.branches(connection, run_ids, own))
-
-    async def size_of(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the approximate bytes of these runs; see `Store.size_of`."""
-        return await self._read(lambda connection, _: self._reads.size_of(connection, run_ids))
 
     async def _resume_sweep(self) -> None:
         """Continue the sweep of a process that was interrupted."""
@@ -467,13 +408,14 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         except GraphEngineError as error:
             log.warning("removed runs still take up space in %s: %s", self._where, error)
 
-    async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
-        return await self._read(lambda connection, _: self._reads.rows(connection, statement, ()))
-
-    async def _read(self, read: Callable[[ConnectionT, OwnT], T]) -> T:
+    async def read(self, function: Callable[[ConnectionT, OwnT], T]) -> T:
+        """Call a function of a connection, and of what this store knows of its own runs, on another thread."""
         self._check_open()
         own = self._own()
-        return await self._run(lambda connection: read(connection, own))
+        return await self._run(lambda connection: function(connection, own))
+
+    async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
+        return await self.read(lambda connection, _: self._rows_of(connection, statement))
 
     def _writing(self) -> LeaseT:
         """Return the lease of a store that can be written."""

@@ -92,11 +92,11 @@ def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) 
     except StoreCorrupt as error:
         yield Finding("message_damaged", error.message, run_id, repair=BACKUP)
     try:
-        info = reads.info(connection, run_id, _OWN)
+        info = reads.info(connection, _OWN, run_id)
         shots = () if quick else {row[0] for row in connection.execute(SQL["shots"], (run_id,)).fetchall()}
 
         def load(seq: int) -> tuple[bytes | None, Sequence[Step]]:
-            loaded = reads.load(connection, run_id, seq, _OWN)
+            loaded = reads.load(connection, _OWN, run_id, seq)
             return loaded.snapshot, loaded.steps
 
         read = partial(reads.steps, connection, run_id)

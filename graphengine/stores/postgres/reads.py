@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     import psycopg
     from psycopg.abc import Buffer
+    from typing_extensions import Unpack
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -98,9 +99,9 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     )
 
 
-def rows(connection: Connection, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
     """Return the rows of a statement."""
-    return connection.execute(SQL[statement], values).fetchall()
+    return connection.execute(SQL[statement]).fetchall()
 
 
 def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
@@ -108,7 +109,7 @@ def execute(statement: str, values: Sequence[Any], connection: Connection) -> bo
     return connection.execute(SQL[statement], values).rowcount > 0
 
 
-def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
+def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
     """Return the facts about a run.
 
     Raises:
@@ -120,7 +121,7 @@ def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
     return from_facts(row, own)
 
 
-def ids(connection: Connection, prefix: str, limit: int) -> list[str]:
+def ids(connection: Connection, prefix: str, *, limit: int = 50) -> list[str]:
     """Return the ids that begin with a text, sorted."""
     if not is_name(prefix):
         return []
@@ -128,7 +129,7 @@ def ids(connection: Connection, prefix: str, limit: int) -> list[str]:
     return [row[0] for row in found.fetchall()]
 
 
-def load(connection: Connection, run_id: str, upto: int | None, own: Own) -> Loaded:
+def load(connection: Connection, own: Own, run_id: str, upto: int | None = None) -> Loaded:
     """Return the newest readable snapshot at or before `upto` and the steps after it.
 
     Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
@@ -176,7 +177,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
         raise damaged(what, str(error)) from error
 
 
-def steps(connection: Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
+def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Raises:
@@ -314,7 +315,7 @@ _FILTERS: Final = {
 }
 
 
-def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
+def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo]:
     """Return one page of the list of runs, newest first.
 
     Raises:
@@ -325,7 +326,7 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
         return []
     created_at, run_id = math.inf, ""
     if before is not None:
-        last = info(connection, before, own)
+        last = info(connection, own, before)
         created_at, run_id = last.created_at, last.id
     given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
     if not all(is_name(value) for value in given.values() if isinstance(value, str)):
@@ -343,7 +344,7 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
 
 
-def infos(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
+def infos(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the facts about each of these runs that exists."""
     return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
 
@@ -354,7 +355,9 @@ def change_token(connection: Connection) -> str:
     return "" if row is None else str(row[0])
 
 
-def counts(connection: Connection, tag: str | None, text: str | None, every_seconds: float | None) -> list[Count]:
+def counts(
+    connection: Connection, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+) -> list[Count]:
     """Return how many runs there are by graph, status and interval."""
     if not all(is_name(value) for value in (tag, text) if value is not None):
         return []
@@ -362,7 +365,7 @@ def counts(connection: Connection, tag: str | None, text: str | None, every_seco
     return [Count(*row) for row in found.fetchall()]
 
 
-def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
+def branches(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the direct branches of these runs."""
     return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
 
@@ -379,7 +382,9 @@ def graph_spec(connection: Connection, fingerprint: str) -> GraphSpec | None:
     return checksums.read_graph_spec(fingerprint, row[0].encode(), row[1])
 
 
-def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | None, own: Own) -> list[RunInfo]:
+def due(
+    connection: Connection, own: Own, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None
+) -> list[RunInfo]:
     """Return the runs that are due at `now`, in the order of `Store.due`."""
     if limit <= 0:
         return []
@@ -409,7 +414,7 @@ def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
     """Return the owners that are alive."""
     return [
         OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
-        for owner, host, pid, role, driven, runs in rows(connection, "owners", (own.id,))
+        for owner, host, pid, role, driven, runs in connection.execute(SQL["owners"], (own.id,)).fetchall()
     ]
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
+    from typing_extensions import Unpack
+
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
@@ -97,7 +99,7 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     return from_row(connection, row, onlooker)
 
 
-def info(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker) -> RunInfo:
+def info(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> RunInfo:
     """Return the facts about a run.
 
     Raises:
@@ -107,12 +109,12 @@ def info(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker) -> Run
     return find(connection, run_id, onlooker).info
 
 
-def rows(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[Sequence[Any]]:
+def rows(connection: sqlite3.Connection, statement: str) -> list[Sequence[Any]]:
     """Return the rows of a statement."""
-    return connection.execute(SQL[statement], values).fetchall()
+    return connection.execute(SQL[statement]).fetchall()
 
 
-def infos(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
+def infos(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the facts about each of these runs that exists."""
     known = to_json([run_id for run_id in dict.fromkeys(run_ids) if is_name(run_id)]).decode()
     return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
@@ -124,7 +126,11 @@ def change_token(connection: sqlite3.Connection) -> str:
 
 
 def counts(
-    connection: sqlite3.Connection, tag: str | None, text: str | None, every_seconds: float | None
+    connection: sqlite3.Connection,
+    *,
+    tag: str | None = None,
+    text: str | None = None,
+    every_seconds: float | None = None,
 ) -> list[Count]:
     """Return how many runs there are by graph, status and, if wanted, the time when they began."""
     if not all(is_name(each) for each in (tag, text) if each is not None):
@@ -135,7 +141,7 @@ def counts(
     return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
-def ids(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
+def ids(connection: sqlite3.Connection, prefix: str, *, limit: int = 50) -> list[str]:
     """Return the ids that begin with a text, sorted."""
     if not is_name(prefix):
         return []
@@ -169,7 +175,7 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     return Found(info, key, fence, driver)
 
 
-def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker: Onlooker) -> Loaded:
+def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: int | None = None) -> Loaded:
     """Return the newest snapshot at or before `upto` and the steps after it.
 
     Raises:
@@ -267,7 +273,7 @@ def recorded_facts(step: Step) -> dict[str, JsonValue]:
     return {}
 
 
-def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
+def steps(connection: sqlite3.Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Raises:
@@ -327,7 +333,7 @@ def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part
     return checksums.read_steps(run_id, ((row[0] & SEQ_MASK, partial(texts.whole, *row)) for row in rows), after, upto)
 
 
-def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list[RunInfo]:
+def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page]) -> list[RunInfo]:
     """Return one page of the list of runs, newest first.
 
     Raises:

@@ -47,7 +47,7 @@ _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2
 
 
-def branches(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
+def branches(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the direct branches of these runs."""
     rows = connection.execute(SQL["branches"], (to_json(list(run_ids)).decode(),))
     return [from_row(connection, row, onlooker).info for row in rows]

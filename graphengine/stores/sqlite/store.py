@@ -1,7 +1,7 @@
 """`SQLiteStore`: the store that a Runner uses for a path.
 
-Reading order: `writes.py` and `reads.py` (the operations, as plain functions of a connection), `due.py` (which runs are
-due), `commits.py` (how writes share a transaction), `owners.py` (which process drives a run), then this file, which
+Reading order: `writes.py` and `reads.py` (the operations, as plain functions of a connection), `taking.py` (which runs
+are due), `commits.py` (how writes share a transaction), `owners.py` (which process drives a run), then this file, which
 only encodes, queues and awaits.
 """
 
@@ -22,13 +22,12 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
 from graphengine.stores.base import summary_text
-from graphengine.stores.sql import Reads, SQLStore
+from graphengine.stores.sql import SQLStore, read, read_as_owner
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.announcements import Announcements
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.direct import Direct
-from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.faults import explain
 from graphengine.stores.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.stores.sqlite.readers import Reader
@@ -53,24 +52,6 @@ log = logging.getLogger("graphengine.stores")
 LEASE_SECONDS: Final = 30.0
 BUSY_TIMEOUT_SECONDS: Final = 10.0
 _BRIEF_TIMEOUT: Final = "PRAGMA busy_timeout = 200"
-
-_READS: Final = Reads(
-    rows=reads.rows,
-    info=reads.info,
-    infos=reads.infos,
-    change_token=reads.change_token,
-    counts=reads.counts,
-    ids=reads.ids,
-    load=reads.load,
-    steps=reads.steps,
-    runs=reads.runs,
-    due=due,
-    graph_spec=reads.graph_spec,
-    inbox=reads.inbox,
-    branches=removal.branches,
-    size_of=removal.size_of,
-    owners=taking.owners,
-)
 
 
 class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
@@ -102,6 +83,20 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         StoreLocked: By `open`: another program holds its lock.
     """
 
+    info = read_as_owner(reads.info)
+    infos = read_as_owner(reads.infos)
+    counts = read(reads.counts)
+    ids = read(reads.ids)
+    load = read_as_owner(reads.load)
+    steps = read(reads.steps)
+    runs = read_as_owner(reads.runs)
+    due = read_as_owner(taking.due)
+    graph_spec = read(reads.graph_spec)
+    inbox = read(reads.inbox)
+    branches = read_as_owner(removal.branches)
+    size_of = read(removal.size_of)
+    owners = read_as_owner(taking.owners)
+
     def __init__(  # noqa: PLR0913  # keyword options of a call that people write once
         self,
         path: str | os.PathLike[str],
@@ -114,7 +109,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     ) -> None:
         refuse_address(path)
         self.path: Final = Path(path).absolute()
-        super().__init__(str(self.path), _READS)
+        super().__init__(str(self.path), reads.rows)
         if synchronous not in ("FULL", "NORMAL"):
             raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
         self._synchronous: Synchronous = synchronous
@@ -244,7 +239,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
 
     async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        return await self._read(partial(taking.read, taken=haul.taken, kept=pick.kept))
+        return await self.read(partial(taking.read, taken=haul.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writing()
@@ -255,7 +250,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     async def change_token(self) -> str:
         """Return a text that differs after every commit; see `Store.change_token`."""
-        version = await super().change_token()
+        version = await self.read(lambda connection, _: reads.change_token(connection))
         return f"{self._reader.connections}.{version}"
 
     async def notifications(self, after: int) -> int:
@@ -272,10 +267,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         """Free the space of removed runs in strides; see `Store.sweep`."""
         self._writing()
         await removal.in_strides(
-            lambda: self._read(lambda connection, _: removal.has_trash(connection)),
+            lambda: self.read(lambda connection, _: removal.has_trash(connection)),
             lambda: self._commits.submit(removal.stride),
         )
-        spare = await self._read(lambda connection, _: removal.spare_graph_specs(connection))
+        spare = await self.read(lambda connection, _: removal.spare_graph_specs(connection))
         if spare:
             await self._commits.submit(partial(removal.drop_graph_specs, fingerprints=spare))
 
@@ -290,7 +285,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         try:
             if await writer.run(removal.can_return_pages):
                 await removal.in_strides(
-                    lambda: self._read(lambda connection, _: removal.has_free_pages(connection)),
+                    lambda: self.read(lambda connection, _: removal.has_free_pages(connection)),
                     partial(self._commits.submit, removal.return_pages, removal.RETURNED_BYTES),
                 )
             else:
