@@ -12,17 +12,18 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from pydantic_core import from_json, to_json
 
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreReadOnly
-from graphengine.stores.base import QueueCount, StoredSchedule
+from graphengine.stores.base import QueueCount, StoredSchedule, summary_text
 from graphengine.stores.closing import finish
 from graphengine.stores.dispatch import limits_text, read_limits
-from graphengine.stores.refusals import check_process, lease_lost, not_open
+from graphengine.stores.refusals import check_process, lease_lost, not_dense, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,18 +33,17 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import (
-        Append,
-        ClaimedRun,
-        ClaimQuery,
-        QueueLimits,
-        RunInfo,
-    )
+    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, QueueLimits, RunInfo, Status
     from graphengine.stores.snapshots import Tail
 
 P = ParamSpec("P")
 T = TypeVar("T")
 ConnectionT = TypeVar("ConnectionT")
+RowT = TypeVar("RowT")
+"""A step or snapshot as the database stores it."""
+AdditionT = TypeVar("AdditionT", bound="Addition[Any]")
+RowMaker: TypeAlias = "Callable[[str, int, float, bytes], RowT]"
+"""Returns the stored form of a step or snapshot, given the run's id, its seq, its time and its encoding."""
 OwnT = TypeVar("OwnT")
 """What a read must know of this process to tell which runs are driven."""
 
@@ -56,6 +56,91 @@ class Claimed(Struct, gc=False):
     key: int
     fence: int
     tail: Tail
+
+
+class Addition(Struct, Generic[RowT]):
+    """One batch of steps, encoded.
+
+    Attributes:
+        run_id: The run.
+        key: Its key.
+        fence: The run's fence, as far as the writer knows.
+        owner: The id of the owner that writes.
+        rows: The steps; they follow one another.
+        status: The run's status after them.
+        due_at: When the first timer of a waiting run is due, epoch seconds.
+        consume: Ids of the messages to consume.
+        shot: The snapshot after the steps, if one is due.
+        fingerprint: The new fingerprint, if it changed.
+        graph_spec: The JSON of its graph spec.
+        summary: The JSON of the run's new summary, if it changed.
+    """
+
+    run_id: str
+    key: int
+    fence: int
+    owner: str
+    rows: Sequence[RowT]
+    status: Status
+    due_at: float | None = None
+    consume: Sequence[int] = ()
+    shot: RowT | None = None
+    fingerprint: str | None = None
+    graph_spec: str | None = None
+    summary: str | None = None
+
+
+def encoded(
+    kind: type[AdditionT], row_of: RowMaker[RowT], batch: Append, driven: Claimed, owner: str
+) -> tuple[AdditionT, int]:
+    """Return the stored form of a batch, with a snapshot if one is due, and its size in bytes.
+
+    Raises:
+        StoreError: Its steps do not follow one another.
+    """
+    rows, written_bytes = rows_of(row_of, batch.run_id, batch.steps)
+    shot: RowT | None = None
+    if driven.tail.grow(len(rows), written_bytes) and batch.snapshot is not None and rows:
+        made = batch.snapshot()
+        if driven.tail.settle(len(made)):
+            shot = row_of(batch.run_id, batch.steps[-1].seq, 0.0, made)
+            written_bytes += len(made)
+    addition = kind(
+        batch.run_id,
+        driven.key,
+        batch.fence,
+        owner,
+        rows,
+        batch.status,
+        batch.due_at,
+        batch.consume,
+        shot,
+        batch.fingerprint,
+        None if batch.graph_spec is None else to_json(batch.graph_spec).decode(),
+        None if batch.summary is None else summary_text(batch.summary),
+    )
+    return addition, written_bytes
+
+
+def rows_of(
+    row_of: RowMaker[RowT], run_id: str, steps: Sequence[Step], first: int | None = None
+) -> tuple[list[RowT], int]:
+    """Return steps as they are stored, and their bytes.
+
+    Raises:
+        StoreError: They do not directly follow one another, or the step before `first`.
+    """
+    rows: list[RowT] = []
+    row_bytes = 0
+    for step in steps:
+        expected = step.seq if first is None else first
+        if step.seq != expected:
+            raise not_dense(run_id, step.seq, expected)
+        body = encode_step(step)
+        row_bytes += len(body)
+        rows.append(row_of(run_id, step.seq, step.at, body))
+        first = expected + 1
+    return rows, row_bytes
 
 
 class Haul(NamedTuple):

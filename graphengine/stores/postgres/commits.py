@@ -67,10 +67,9 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
 class GroupCommit:
     """The queue of writes of one owner. Those of one run are written in the order in which they were submitted."""
 
-    def __init__(self, sessions: Sessions, address: Address, owner: str) -> None:
+    def __init__(self, sessions: Sessions, address: Address) -> None:
         self._sessions = sessions
         self._address = address
-        self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._direct = Direct(self._loop)
         self._queue: list[PendingWrite[Any]] = []
@@ -210,7 +209,7 @@ class GroupCommit:
             rows = answer.fetchall()
             if not self._finish(group, rows, again=again):
                 # Nothing was written: this returns why.
-                rows = connection.execute(*many_steps(_additions(group), self._owner)).fetchall()
+                rows = connection.execute(*many_steps(_additions(group))).fetchall()
                 self._finish_many(group, rows)
             if again:
                 _accept_repeated(group, rows, connection)
@@ -223,8 +222,8 @@ class GroupCommit:
             new = [job.write.row for job in group if isinstance(job.write, Call) and job.write.row is not None]
             return many_runs(new) if len(group) > 1 else (write.statement, write.values)
         if _is_one_step(group, again=again):
-            return one_step(write, self._owner)
-        return many_steps(_additions(group), self._owner)
+            return one_step(write)
+        return many_steps(_additions(group))
 
     def _finish(
         self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False
@@ -247,7 +246,7 @@ class GroupCommit:
         refused = {row[0]: row for row in rows}
         for job in group:
             if isinstance(job.write, Addition) and job.write.key in refused:
-                job.error = refusal(job.write, refused[job.write.key], self._owner)
+                job.error = refusal(job.write, refused[job.write.key])
 
 
 def _is_one_step(group: Sequence[PendingWrite[Any]], *, again: bool) -> bool:

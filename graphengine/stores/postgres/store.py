@@ -26,7 +26,7 @@ from graphengine.stores.postgres.owners import Lease
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Connection, Server, Sessions
-from graphengine.stores.sql import SQLStore, read, read_as_owner
+from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +128,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._server, self._readers, self.lease = server, readers, lease
         if lease is not None:
             self._writer = Sessions(server, 1, "graphengine-write")
-            self._commits = GroupCommit(self._writer, self.address, lease.id)
+            self._commits = GroupCommit(self._writer, self.address)
         return has_trash
 
     def _prepare(
@@ -206,8 +206,8 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.submit(writes.release(run_id, fence, lease.id, lease.channel))
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        del lease
-        return self._commits.add(writes.addition_of(batch, driven))
+        addition, _ = encoded(writes.Addition, writes.row_of, batch, driven, lease.id)
+        return self._commits.add(addition)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
         return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.engine.step_json import encode_step
 from graphengine.errors import RunIsDriven
 from graphengine.state.json_values import is_name
+from graphengine.stores import sql
 from graphengine.stores.base import summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.errors import StoreError
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, RunInfo, Status
+    from graphengine.stores.base import RunInfo
 
 T = TypeVar("T")
 
@@ -43,7 +43,6 @@ class Row(NamedTuple):
     sum: int
     body: str
     texts: Sequence[tuple[int, bytes]]
-    size: int
 
 
 @dataclass(slots=True, eq=False)
@@ -85,35 +84,8 @@ class NewRun(NamedTuple):
     columns: tuple[Any, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Addition:
-    """One batch of steps, encoded.
-
-    Attributes:
-        run_id: The run.
-        key: Its key.
-        fence: Its fence.
-        rows: The steps.
-        status: The run's status after them.
-        due_at: When the first timer of a waiting run is due.
-        consume: Ids of the messages to consume.
-        shot: The snapshot after the steps, if one is due.
-        fingerprint: The new fingerprint, if it changed.
-        graph_spec: The JSON of its graph spec.
-        summary: The JSON of the run's new summary, if it changed.
-    """
-
-    run_id: str
-    key: int
-    fence: int
-    rows: Sequence[Row]
-    status: Status
-    due_at: float | None
-    consume: Sequence[int]
-    shot: Row | None
-    fingerprint: str | None
-    graph_spec: str | None
-    summary: str | None = None
+class Addition(sql.Addition[Row]):
+    """One batch of steps."""
 
     @property
     def is_plain(self) -> bool:
@@ -126,60 +98,20 @@ class Addition:
 def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
     """Return the stored form of a step or snapshot."""
     short, texts = cut(body)
-    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts, len(body))
+    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts)
 
 
-def rows_of(run_id: str, steps: Sequence[Step], first: int | None = None) -> list[Row]:
-    """Return steps as they are stored.
-
-    Raises:
-        StoreError: They do not directly follow one another, or the step before `first`.
-    """
-    expected = steps[0].seq if first is None and steps else first or 1
-    rows: list[Row] = []
-    for step in steps:
-        if step.seq != expected:
-            raise not_dense(run_id, step.seq, expected)
-        rows.append(row_of(run_id, step.seq, step.at, encode_step(step)))
-        expected += 1
-    return rows
-
-
-def addition_of(batch: Append, driven: Claimed) -> Addition:
-    """Return the stored form of a batch, with a snapshot if one is due."""
-    rows = rows_of(batch.run_id, batch.steps)
-    shot: Row | None = None
-    if driven.tail.grow(len(rows), sum(row.size for row in rows)) and batch.snapshot is not None and rows:
-        made = batch.snapshot()
-        if driven.tail.settle(len(made)):
-            shot = row_of(batch.run_id, rows[-1].seq, 0.0, made)
-    graph_spec = None if batch.graph_spec is None else to_json(batch.graph_spec).decode()
-    return Addition(
-        batch.run_id,
-        driven.key,
-        clamped(batch.fence),
-        rows,
-        batch.status,
-        batch.due_at,
-        [each for each in batch.consume if abs(each) < 1 << _TOKEN_BITS],
-        shot,
-        batch.fingerprint,
-        graph_spec,
-        None if batch.summary is None else summary_text(batch.summary),
-    )
-
-
-def one_step(addition: Addition, owner: str) -> tuple[bytes, Sequence[Any]]:
+def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for a plain addition, which answers with whether it was written."""
     (row,) = addition.rows
     if addition.summary is None:
-        values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, owner, row.seq
+        values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, addition.owner, row.seq
         return SQL["append_step"], values
-    facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body
+    facts = addition.owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body
     return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
 
 
-def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequence[Any]]:
+def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for additions to different runs, which answers with those that were refused."""
     rows = [(each.key, row) for each in additions for row in each.rows]
     shots = [(each.key, each.shot) for each in additions if each.shot is not None]
@@ -191,7 +123,7 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
     return SQL["append"], (
-        owner,
+        additions[0].owner,
         [each.key for each in additions],
         [each.fence for each in additions],
         [each.rows[0].seq if each.rows else None for each in additions],
@@ -234,10 +166,10 @@ def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
     )  # fmt: skip
 
 
-def refusal(addition: Addition, answer: Sequence[Any], owner: str) -> StoreError:
+def refusal(addition: Addition, answer: Sequence[Any]) -> StoreError:
     """Return why an addition was refused, from its row of the answer."""
     _, fence, driver, last, _ = answer
-    if fence != addition.fence or driver != owner or last is None:
+    if fence != addition.fence or driver != addition.owner or last is None:
         return lease_lost(addition.run_id, addition.fence)
     return not_dense(addition.run_id, addition.rows[0].seq if addition.rows else 0, last + 1)
 
@@ -258,7 +190,7 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
 def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Call[Claimed]:
     """Return the write of a new run; if it is queued, it is announced on the channel."""
     texts = _Texts()
-    rows = rows_of(info.id, steps, info.parent_seq + 1 if info.parent is not None else 1)
+    rows, row_bytes = sql.rows_of(row_of, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
     for row in rows:
         texts.add(0, row)
     body = to_json(graph_spec).decode()
@@ -300,7 +232,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         if info.queued:
             return Claimed(key, 0, Tail())
         if info.parent is None and tail[0] is None:
-            return Claimed(key, fence, Tail(len(rows), sum(row.size for row in rows)))
+            return Claimed(key, fence, Tail(len(rows), row_bytes))
         return Claimed(key, fence, tail_of(tail))
 
     # 1. The call is committed, and its answer lost. 2. A worker takes the run, and its token replaces that of this

@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.engine.step_json import encode_step
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
-from graphengine.stores.base import summary_text
-from graphengine.stores.sql import SQLStore, read, read_as_owner
+from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner, rows_of
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.announcements import Announcements
 from graphengine.stores.sqlite.checkpoints import Checkpoints
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, RunInfo
     from graphengine.stores.sql import Claimed, Haul
     from graphengine.stores.sqlite.files import Synchronous
-    from graphengine.stores.sqlite.writes import Addition
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -210,12 +207,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _create(
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
     ) -> asyncio.Future[Claimed]:
-        rows = [_row(step) for step in steps]
+        rows, row_bytes = rows_of(writes.row_of, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
         body = self._graph_specs.get(info.fingerprint)
         if body is None:
             body = self._graph_specs[info.fingerprint] = _json(graph_spec)
         work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
-        row_bytes = sum(len(row.body) for row in rows)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
@@ -225,7 +221,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, written_bytes = _encode(batch, driven, lease.id)
+        addition, written_bytes = encoded(writes.Addition, writes.row_of, batch, driven, lease.id)
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
@@ -334,33 +330,3 @@ def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: D
 
 def _json(value: JsonValue) -> str:
     return to_json(value).decode()
-
-
-def _row(step: Step) -> writes.Row:
-    return writes.Row(step.seq, step.at, encode_step(step))
-
-
-def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
-    """Return the stored form of a batch, and its size in bytes."""
-    rows = [_row(step) for step in batch.steps]
-    row_bytes = len(rows[0].body) if len(rows) == 1 else sum(len(row.body) for row in rows)
-    snapshot: bytes | None = None
-    due = driven.tail.grow(len(rows), row_bytes)
-    if due and batch.snapshot is not None:
-        made = batch.snapshot()
-        snapshot = made if driven.tail.settle(len(made)) else None
-    addition = writes.Addition(
-        batch.run_id,
-        driven.key,
-        batch.fence,
-        owner,
-        rows,
-        batch.status,
-        batch.consume,
-        snapshot,
-        batch.fingerprint,
-        None if batch.graph_spec is None else _json(batch.graph_spec),
-        batch.due_at,
-        None if batch.summary is None else summary_text(batch.summary),
-    )
-    return addition, row_bytes + len(snapshot or b"")

@@ -1,7 +1,7 @@
 """The runs that are due to be resumed, and taking runs from queues.
 
 Due are waiting runs that can continue, and runs whose driver is gone. They come from three sources, each of which
-yields the longest due first and only as many as needed: an index of timers, an index of runs that need a driver (defined in
+yields the longest due first and only as many as needed: an index of timers, an index of runs that need a driver (in
 `schema/0001_runs.sql`), and the runs of dead owners. The last are returned first: their work was interrupted, and it
 must not queue after all the work that has not begun. A run that a live owner drives is skipped in every source.
 

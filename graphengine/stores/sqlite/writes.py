@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import Struct
 
 from graphengine.errors import RunIsDriven
+from graphengine.stores import sql
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import LEAST_BYTES
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from graphengine.stores.base import RunInfo, Status
+    from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.owners import Lease
 
 _DRIVING: Final = SQL["driving"]
@@ -40,36 +41,8 @@ class Row(Struct, gc=False):
     body: bytes
 
 
-class Addition(Struct, gc=False):
-    """One batch of steps, encoded; called with a connection, it is written by `append`.
-
-    Attributes:
-        run_id: The run, for errors.
-        key: Its key.
-        fence: The run's fence, as far as the writer knows.
-        owner: The id of the owner that writes.
-        rows: The steps.
-        status: The run's status after them.
-        consume: Ids of the messages to consume.
-        snapshot: The JSON of the snapshot after the steps, if one is due.
-        fingerprint: The new fingerprint, if it changed.
-        graph_spec: The JSON of its graph spec.
-        due_at: When the first timer of a waiting run is due, epoch seconds.
-        summary: The JSON of the run's new summary, if it changed.
-    """
-
-    run_id: str
-    key: int
-    fence: int
-    owner: str
-    rows: Sequence[Row]
-    status: Status
-    consume: Sequence[int]
-    snapshot: bytes | None
-    fingerprint: str | None
-    graph_spec: str | None
-    due_at: float | None
-    summary: str | None = None
+class Addition(sql.Addition[Row], gc=False):
+    """One batch of steps; called with a connection, it is written by `append`."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         """Write it; see `append`."""
@@ -91,10 +64,9 @@ class Post(NamedTuple):
     at: float
 
 
-def _check_dense(run_id: str, expected: int, rows: Sequence[Row]) -> None:
-    for seq, row in enumerate(rows, expected):
-        if row.seq != seq:
-            raise not_dense(run_id, row.seq, seq)
+def row_of(_run_id: str, seq: int, at: float, body: bytes) -> Row:
+    """Return the stored form of a step or snapshot."""
+    return Row(seq, at, body)
 
 
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
@@ -110,9 +82,10 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
         raise lease_lost(addition.run_id, addition.fence)
     _, _, status, parent_seq, _, last = row
     expected = (parent_seq if last is None else last & SEQ_MASK) + 1
-    _check_dense(addition.run_id, expected, addition.rows)
+    if addition.rows and addition.rows[0].seq != expected:
+        raise not_dense(addition.run_id, addition.rows[0].seq, expected)
     _add_rows(connection, key, addition.rows)
-    _finish(connection, addition, expected - 1 + len(addition.rows), sets_status=status != "running")
+    _finish(connection, addition, sets_status=status != "running")
 
 
 def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
@@ -134,11 +107,11 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
             rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
     connection.executemany(_ADD_NEXT_STEP, rows)
     for each in additions:
-        if each.changes_status or each.snapshot is not None or each.consume or each.fingerprint is not None:
-            _finish(connection, each, each.rows[-1].seq, sets_status=False)
+        if each.changes_status or each.shot is not None or each.consume or each.fingerprint is not None:
+            _finish(connection, each, sets_status=False)
 
 
-def _finish(connection: sqlite3.Connection, addition: Addition, seq: int, *, sets_status: bool) -> None:
+def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: bool) -> None:
     """Write what is not a step: the run's status if it changed, the messages consumed, a snapshot, a fingerprint."""
     key = addition.key
     for message_id in addition.consume:
@@ -148,10 +121,10 @@ def _finish(connection: sqlite3.Connection, addition: Addition, seq: int, *, set
     elif sets_status or addition.changes_status:
         driver = addition.owner if addition.status == "running" else None
         connection.execute(SQL["set_status"], (addition.status, driver, addition.summary, key))
-    if addition.snapshot is not None:
-        row_id = key << KEY_BITS | seq
-        checksum = sum_of(row_id, addition.snapshot)
-        body, listed = texts.store(connection, -row_id, addition.snapshot)
+    if addition.shot is not None:
+        row_id = key << KEY_BITS | addition.shot.seq
+        checksum = sum_of(row_id, addition.shot.body)
+        body, listed = texts.store(connection, -row_id, addition.shot.body)
         connection.execute(SQL["add_snapshot"], (row_id, body, checksum, listed))
     if addition.fingerprint is not None:
         connection.execute(SQL["keep_earlier_graph_spec"], (key, addition.fingerprint))
@@ -169,7 +142,6 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
         RunExists: The id is taken.
         UnknownRun: No such parent.
         UnknownStep: The parent has no such step.
-        StoreError: The steps do not directly follow the parent's.
     """
     if connection.execute(SQL["has_run"], (info.id,)).fetchone() is not None:
         raise run_exists(info.id)
@@ -177,7 +149,6 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
         raise unknown_step(parent.info.id, parent_seq, parent.info.seq)
-    _check_dense(info.id, parent_seq + 1, rows)
     due_at = info.due_at if info.status == "waiting" else None
     facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
     parent_key = None if parent is None else parent.key
