@@ -22,7 +22,15 @@ from graphengine.engine.step_json import as_stored, encode_step
 from graphengine.errors import RunIsDriven
 from graphengine.stores.base import PAGE_LIMIT, ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
 from graphengine.stores.dispatch import Candidate, Load, choose
-from graphengine.stores.refusals import lease_lost, not_dense, not_open, run_exists, unknown_run, unknown_step
+from graphengine.stores.refusals import (
+    lease_lost,
+    not_dense,
+    not_open,
+    reason_to_stay,
+    run_exists,
+    unknown_run,
+    unknown_step,
+)
 from graphengine.stores.snapshots import MIN_ROWS
 
 if TYPE_CHECKING:
@@ -229,7 +237,7 @@ class MemoryStore:
         """Return how many runs there are by graph and status; see `Store.counts`."""
         self._check_open()
         found: Counter[tuple[str, Status, float]] = Counter(
-            (log.info.graph, log.status, _since(log.info.created_at, every_seconds))
+            (log.info.graph, log.status, log.info.created_at // every_seconds * every_seconds if every_seconds else 0.0)
             for log in self._logs.values()
             if log.is_of({"tag": tag, "text": text})
         )
@@ -414,31 +422,21 @@ class MemoryStore:
         self._check_open()
         kept: dict[str, str] = {}
         for expected in runs:
-            reason = self._reason_to_stay(expected)
+            log = self._logs.get(expected.id)
+            if log is None:
+                kept[expected.id] = "already removed"
+                continue
+            now = self._info(log)
+            branches = (each.info.id for each in (self._logs.values() if log.branches else ()) if each.parent is log)
+            reason = reason_to_stay(now, expected, now.driver, next(branches, None))
             if reason:
                 kept[expected.id] = reason
-            else:
-                self._writes += 1
-                log = self._logs.pop(expected.id)
-                if log.parent is not None:
-                    log.parent.branches -= 1
+                continue
+            self._writes += 1
+            del self._logs[expected.id]
+            if log.parent is not None:
+                log.parent.branches -= 1
         return kept
-
-    def _reason_to_stay(self, expected: RunInfo) -> str:
-        """Return why a run must be kept; "" if it can be removed."""
-        log = self._logs.get(expected.id)
-        if log is None:
-            return "already removed"
-        now = self._info(log)
-        if now.driver is not None:
-            return f"driven by {now.driver}"
-        if now.status in {"running", "waiting"}:
-            return f"it is {now.status}"
-        if (now.status, now.seq, now.tags) != (expected.status, expected.seq, expected.tags):
-            return "changed meanwhile"
-        if log.branches == 0:
-            return ""
-        return f"needed by branch {next(each.info.id for each in self._logs.values() if each.parent is log)}"
 
     async def sweep(self) -> None:
         """Drop the graph specs that no run needs; see `Store.sweep`."""
@@ -518,8 +516,3 @@ def _check_dense(run_id: str, steps: Sequence[Step], expected: int) -> None:
 
 def _age(log: _Log) -> tuple[float, str]:
     return log.info.created_at, log.info.id
-
-
-def _since(at: float, every_seconds: float | None) -> float:
-    """Return the beginning of the interval in which a time is."""
-    return at // every_seconds * every_seconds if every_seconds else 0.0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import LeaseLost, RunExists, RunnerClosed, StoreCorrupt, StoreError, UnknownRun, UnknownStep
+
+if TYPE_CHECKING:
+    from graphengine.stores.base import RunInfo
 
 _BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
 
@@ -13,6 +16,11 @@ _BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before th
 def not_open() -> RunnerClosed:
     """Return the error for a store that is not open."""
     return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
+
+
+def closed() -> RunnerClosed:
+    """Return the error for a store that was closed meanwhile."""
+    return RunnerClosed("the store is closed")
 
 
 def check_process(pid: int, where: str) -> None:
@@ -60,6 +68,24 @@ def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
     """Return the error for a step that does not follow the log."""
     message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
     return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
+
+
+def reason_to_stay(found: RunInfo, expected: RunInfo, driver: object, branch: str | None) -> str:
+    """Return why a run that is to be removed must be kept; "" if it can be removed.
+
+    Args:
+        found: The run.
+        expected: What the caller knows of it.
+        driver: The live owner that drives it; None if there is none.
+        branch: The id of a run that branched off it, if there is one.
+    """
+    if driver is not None:
+        return f"driven by {driver}"
+    if found.status in {"running", "waiting"}:
+        return f"it is {found.status}"
+    if (found.status, found.seq, found.tags) != (expected.status, expected.seq, expected.tags):
+        return "changed meanwhile"
+    return "" if branch is None else f"needed by branch {branch}"
 
 
 def damaged(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:

@@ -272,20 +272,13 @@ def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence
             continue
         if isinstance(write, Addition):
             answer = next(row for row in rows if row[0] == write.key)
-            if _was_written(write, answer, connection):
+            count = connection.execute(*were_written(write)).fetchone() if write.rows else None
+            if count == (len(write.rows),) if write.rows else is_repeated(write, answer):
                 job.error = None
         elif write.confirm is not None and write.confirmed is not None:
             found = connection.execute(SQL["was_created"], write.confirm).fetchone()
             if found is not None:
                 job.result, job.error = write.confirmed(found[0]), None
-
-
-def _was_written(addition: Addition, answer: Sequence[Any], connection: Connection) -> bool:
-    """Return whether a refused addition was written by the call whose answer was lost."""
-    if not addition.rows:
-        return is_repeated(addition, answer)
-    row = connection.execute(*were_written(addition)).fetchone()
-    return row is not None and row[0] == len(addition.rows)
 
 
 def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -233,11 +232,6 @@ def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, 
             start = 0 if log.shot is None else log.shot.at[1]
             found[run_id] = Loaded(log.info, shot, log.steps(start, log.info.seq))
     return found
-
-
-def undriven(info: RunInfo, fence: int) -> RunInfo:
-    """Return a run as it was before this owner took it: the first owner of a queued run gets the fence 1."""
-    return replace(info, driver=None, held=False, queued=fence == 1)
 
 
 class _Log:

@@ -131,7 +131,7 @@ class Lease:
         Raises:
             OSError: The folder cannot be created or written.
         """
-        from filelock import Timeout  # noqa: PLC0415 - readers do not need it
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - readers do not need it
 
         folder = self._options.folder
         path = folder / f"{self.id}.lock"
@@ -144,7 +144,7 @@ class Lease:
                 if folder.is_symlink():
                     raise  # it leads nowhere, however often this is repeated
                 continue
-            lock = _lock_on(path)
+            lock = FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
             try:
                 lock.acquire(blocking=False)
             except OSError as error:
@@ -184,7 +184,12 @@ class Lease:
         """Release and remove the lock file; remove the folder if it is empty."""
         lock, self._lock = self._lock, None
         if lock is not None:
-            _remove(lock)
+            # Remove it while the lock is held or, if the system forbids that, right after.
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
+            lock.release()
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
             with suppress(OSError):  # other owners' files are in it
                 self._options.folder.rmdir()
 
@@ -346,18 +351,3 @@ def _can_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _lock_on(path: Path) -> FileLock:
-    from filelock import FileLock  # noqa: PLC0415 - readers do not need it
-
-    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
-
-
-def _remove(lock: FileLock) -> None:
-    """Release a lock and remove its file: while the lock is held or, if the system forbids that, right after."""
-    with suppress(OSError):
-        Path(lock.lock_file).unlink()
-    lock.release()
-    with suppress(OSError):
-        Path(lock.lock_file).unlink()

@@ -15,7 +15,6 @@ from pydantic_core import to_json
 
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
-from graphengine.errors import StoreCorrupt
 from graphengine.state.json_values import is_name
 from graphengine.stores import checksums
 from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo, read_summary
@@ -209,15 +208,18 @@ def newest_snapshot(
         oldest = parts[0]
         if oldest.shot is None:
             return parts, None
+        row_id = oldest.id_of(oldest.shot)
         try:
-            return parts, _snapshot(connection, oldest, run_id)
-        except StoreCorrupt as error:
+            return parts, snapshot(connection, row_id)
+        except ValueError as error:
             newest = oldest.shot - 1
-            row_id = oldest.id_of(oldest.shot)
             (file,) = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()
             if (file, row_id) not in _warned:
                 _warned.add((file, row_id))
-                log.warning("%s; the run is read from what precedes it. %s", error.message, REPAIR)
+                text = (
+                    "the snapshot of run %s after step %d cannot be read: %s; the run is read from what precedes it. %s"
+                )
+                log.warning(text, run_id, oldest.shot, error, REPAIR)
 
 
 def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
@@ -252,15 +254,14 @@ def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, Json
     if not facts and (parent_seq is None or seq > parent_seq + 1):
         return in_row, {}  # reading the steps reports it
     is_root = first.kind == "started" and parent is None
-    if is_root and facts["run_id"] != run_id and _branched_as(connection, key, run_id):
+    # an imported branch's log begins with its parents' steps, and records the branch later
+    if (
+        is_root
+        and facts["run_id"] != run_id
+        and connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()[0]
+    ):
         return in_row, {}
     return in_row, {"parent_seq": seq - 1, **facts}
-
-
-def _branched_as(connection: sqlite3.Connection, key: int, run_id: str | None) -> bool:
-    """Return whether a log records a branch as this run: an imported branch's log begins with its parents' steps."""
-    (found,) = connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()
-    return bool(found)
 
 
 def recorded_facts(step: Step) -> dict[str, JsonValue]:
@@ -312,14 +313,14 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
     return parts[:1] + [part for part in parts[1:] if part.low < part.high]
 
 
-def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
-    seq = part.shot or 0
-    row_id = part.id_of(seq)
+def snapshot(connection: sqlite3.Connection, row_id: int) -> bytes:
+    """Return the snapshot of a row.
+
+    Raises:
+        ValueError: It is damaged.
+    """
     body, recorded, listed = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
-    try:
-        return Texts(connection).whole(row_id, body, recorded, listed)
-    except ValueError as error:
-        raise damaged(f"the snapshot of run {run_id} after step {seq}", str(error)) from error
+    return Texts(connection).whole(row_id, body, recorded, listed)
 
 
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:

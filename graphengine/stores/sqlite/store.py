@@ -131,19 +131,15 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         )
         has_trash = False
         if self._read_only:
-            await self._try(reader)
+            try:
+                await reader.run(lambda _: None)
+            except BaseException:
+                await reader.close()
+                raise
         else:
             has_trash = await self._open_writer(reader)
         self._reader = reader
         return has_trash
-
-    async def _try(self, reader: Reader) -> None:
-        """Check that the file can be read."""
-        try:
-            await reader.run(lambda _: None)
-        except BaseException:
-            await reader.close()
-            raise
 
     async def _open_writer(self, reader: Reader) -> bool:
         """Open the store for writing. Return whether rows of removed runs are still to be deleted."""
