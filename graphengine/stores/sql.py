@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, QueueLimits, RunInfo, Status
+    from graphengine.stores.leases import LeaseThread
     from graphengine.stores.snapshots import Tail
 
 P = ParamSpec("P")
@@ -180,22 +181,7 @@ class Promise(Struct, Generic[T], eq=False):
             self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
 
 
-class Ownership(Protocol):
-    """This process's lease on a database.
-
-    Attributes:
-        owed: Released runs, with their fences, whose release is not recorded yet. Each renewal tries again.
-    """
-
-    owed: set[tuple[str, int]]
-
-    @property
-    def id(self) -> str:
-        """The owner's id."""
-        ...
-
-
-LeaseT = TypeVar("LeaseT", bound=Ownership)
+LeaseT = TypeVar("LeaseT", bound="LeaseThread")
 
 
 def read(
