@@ -127,7 +127,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._made_owner = ""
+        self._owner = f"this process (owner {uuid.uuid4().hex})"
         self._is_open = False
         self._logs: dict[str, _Log] = {}
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
@@ -138,11 +138,6 @@ class MemoryStore:
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
-
-    @property
-    def _owner(self) -> str:
-        self._made_owner = self._made_owner or f"this process (owner {uuid.uuid4().hex})"
-        return self._made_owner
 
     @property
     def shared(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import LeaseLost, RunExists, RunnerClosed, StoreCorrupt, StoreError, UnknownRun, UnknownStep
 
@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
 
 _BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
+
+
+class Meaning(NamedTuple):
+    """What an error of a database driver means: the kind of error that is raised for it, its message and the repair."""
+
+    error: type[StoreError]
+    message: str
+    repair: str
+
+    def explained(self, words: object, where: str) -> StoreError:
+        """Return the error, with the driver's own words."""
+        return self.error(f"{self.message} ({words})", where=where, repair=self.repair)
 
 
 def not_open() -> RunnerClosed:

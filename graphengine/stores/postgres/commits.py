@@ -199,7 +199,7 @@ class GroupCommit:
         if len(groups) == 1:
             answers = [connection.execute(*statements[0])]
         else:
-            run_ids = {run_id for job in jobs for run_id in _locked(job.write) if is_name(run_id)}
+            run_ids = {run_id for job in jobs for run_id in job.write.run_ids if is_name(run_id)}
             with connection.pipeline():
                 connection.execute("BEGIN")
                 connection.execute(SQL["lock"], (sorted(run_ids),))
@@ -235,7 +235,7 @@ class GroupCommit:
         elif isinstance(write, Call):
             answers = {run_id: answer for run_id, *answer in rows}
             for job in group:
-                job.finish(answers[_first_run(job)])
+                job.finish(answers[job.write.run_ids[0]])
         elif not _is_one_step(group, again=again):
             self._finish_many(group, rows)
         elif not rows or not rows[0][0]:
@@ -315,13 +315,5 @@ def _gathered(
         yield appends
     # In order of their ids: two processes that create the same runs never wait for each other in a circle.
     if creations:
-        yield sorted(creations, key=_first_run)
+        yield sorted(creations, key=lambda job: job.write.run_ids[0])
     yield from ([call] for call in calls)
-
-
-def _first_run(job: PendingWrite[Any]) -> str:
-    return _locked(job.write)[0]
-
-
-def _locked(write: Call[Any] | Addition) -> Sequence[str]:
-    return write.run_ids if isinstance(write, Call) else [write.run_id]

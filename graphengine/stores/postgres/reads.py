@@ -18,9 +18,7 @@ from graphengine.stores import checksums
 from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
 from graphengine.stores.checksums import CHANGED, message_place, sum_of
 from graphengine.stores.long_texts import join
-from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import LARGEST, clamped, signed
-from graphengine.stores.postgres.writes import known
+from graphengine.stores.postgres.queries import LARGEST, SQL, clamped, known, signed
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from graphengine.state.json_values import is_name
 from graphengine.stores.base import ClaimedRun
 from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_key, read_limits
 from graphengine.stores.postgres import reads
-from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import clamped
+from graphengine.stores.postgres.queries import SQL, clamped
 from graphengine.stores.postgres.writes import tail_of
 from graphengine.stores.sql import Claimed, Haul
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from graphengine.errors import RunIsDriven
-from graphengine.state.json_values import is_name
 from graphengine.stores import sql
 from graphengine.stores.base import summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
-from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import clamped, signed
+from graphengine.stores.postgres.queries import SQL, clamped, known, signed
 from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.sql import Claimed
@@ -86,6 +84,11 @@ class NewRun(NamedTuple):
 
 class Addition(sql.Addition[Row]):
     """One batch of steps."""
+
+    @property
+    def run_ids(self) -> Sequence[str]:
+        """The run that it locks."""
+        return [self.run_id]
 
     @property
     def is_plain(self) -> bool:
@@ -305,19 +308,9 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple
     return Call([run_id], SQL["tag"], (known(run_id), list(added), list(removed)), read)
 
 
-def remove(info: RunInfo, owner: str, token: int) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement that removes a run, which answers with why it stays."""
-    return SQL["remove"], (owner, token, known(info.id), info.status, clamped(info.seq), list(info.tags))
-
-
 def new_token() -> int:
     """Return a number by which a repeated call recognises what it has written."""
     return secrets.randbits(_TOKEN_BITS)
-
-
-def known(run_id: str) -> str:
-    """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
-    return run_id if is_name(run_id) else ""
 
 
 class _Texts:

@@ -120,7 +120,6 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._commits: GroupCommit
         self._checkpoints: Checkpoints
         self._direct: Direct | None
-        self._graph_specs: dict[str, str] = {}  # the JSON of graph specs by fingerprint, encoded once
         self._announcements = Announcements(self._options.folder)
 
     async def _connect(self) -> bool:
@@ -204,9 +203,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
     ) -> asyncio.Future[Claimed]:
         rows, row_bytes = rows_of(writes.row_of, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
-        body = self._graph_specs.get(info.fingerprint)
-        if body is None:
-            body = self._graph_specs[info.fingerprint] = _json(graph_spec)
+        body = to_json(graph_spec).decode()
         work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
@@ -221,7 +218,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
-        message = writes.Post(run_id, kind, _json(payload), key, lease.now())
+        message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now())
         return self._commits.submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
@@ -322,7 +319,3 @@ def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: D
         direct.close()
     reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
     writer.abandon(checkpoints.close)
-
-
-def _json(value: JsonValue) -> str:
-    return to_json(value).decode()
