@@ -43,8 +43,8 @@ ConnectionT = TypeVar("ConnectionT")
 RowT = TypeVar("RowT")
 """A step or snapshot as the database stores it."""
 AdditionT = TypeVar("AdditionT", bound="Addition[Any]")
-RowMaker: TypeAlias = "Callable[[str, int, float, bytes], RowT]"
-"""Returns the stored form of a step or snapshot, given the run's id, its seq, its time and its encoding."""
+RowMaker: TypeAlias = "Callable[[int, float, bytes], RowT]"
+"""Returns the stored form of a step or snapshot, given its seq, its time and its encoding."""
 OwnT = TypeVar("OwnT")
 """What a read must know of this process to tell which runs are driven."""
 
@@ -104,7 +104,7 @@ def encoded(
     if driven.tail.grow(len(rows), written_bytes) and batch.snapshot is not None and rows:
         made = batch.snapshot()
         if driven.tail.settle(len(made)):
-            shot = row_of(batch.run_id, batch.steps[-1].seq, 0.0, made)
+            shot = row_of(batch.steps[-1].seq, 0.0, made)
             written_bytes += len(made)
     addition = kind(
         batch.run_id,
@@ -139,7 +139,7 @@ def rows_of(
             raise not_dense(run_id, step.seq, expected)
         body = encode_step(step)
         row_bytes += len(body)
-        rows.append(row_of(run_id, step.seq, step.at, body))
+        rows.append(row_of(step.seq, step.at, body))
         first = expected + 1
     return rows, row_bytes
 

@@ -206,7 +206,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.submit(writes.release(run_id, fence, lease.id, lease.channel))
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, _ = encoded(writes.Addition, writes.row_of, batch, driven, lease.id)
+        addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
         return self._commits.add(addition)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:

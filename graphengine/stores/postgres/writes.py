@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pydantic_core import to_json
@@ -193,7 +194,9 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
 def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Call[Claimed]:
     """Return the write of a new run; if it is queued, it is announced on the channel."""
     texts = _Texts()
-    rows, row_bytes = sql.rows_of(row_of, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
+    rows, row_bytes = sql.rows_of(
+        partial(row_of, info.id), info.id, steps, 1 if info.parent is None else info.parent_seq + 1
+    )
     for row in rows:
         texts.add(0, row)
     body = to_json(graph_spec).decode()

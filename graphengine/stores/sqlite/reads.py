@@ -381,6 +381,11 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Messag
     return found
 
 
+def has_trash(connection: sqlite3.Connection) -> bool:
+    """Return whether rows of removed runs are still to be deleted."""
+    return bool(connection.execute(SQL["has_trash"]).fetchone()[0])
+
+
 def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
     """Call `read` so that all its queries see one state of the database."""
     connection.execute("BEGIN")

@@ -79,11 +79,6 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease
     return kept
 
 
-def has_trash(connection: sqlite3.Connection) -> bool:
-    """Return whether rows of removed runs are still to be deleted."""
-    return bool(connection.execute(SQL["has_trash"]).fetchone()[0])
-
-
 def stride(connection: sqlite3.Connection) -> None:
     """Delete some rows of removed runs, inside the caller's transaction."""
     began = time.perf_counter()

@@ -158,7 +158,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             lease.acquire_lock()
             lease.register(connection)
             lease.connect()
-            has_trash = removal.has_trash(connection)
+            has_trash = reads.has_trash(connection)
             place = files.OpenFiles(path)
             return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
 
@@ -202,7 +202,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _create(
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
     ) -> asyncio.Future[Claimed]:
-        rows, row_bytes = rows_of(writes.row_of, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
+        rows, row_bytes = rows_of(writes.Row, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
         body = to_json(graph_spec).decode()
         work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
@@ -214,7 +214,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, written_bytes = encoded(writes.Addition, writes.row_of, batch, driven, lease.id)
+        addition, written_bytes = encoded(writes.Addition, writes.Row, batch, driven, lease.id)
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
@@ -256,7 +256,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         """Free the space of removed runs in strides; see `Store.sweep`."""
         self._writing()
         await removal.in_strides(
-            lambda: self.read(lambda connection, _: removal.has_trash(connection)),
+            lambda: self.read(lambda connection, _: reads.has_trash(connection)),
             lambda: self._commits.submit(removal.stride),
         )
         spare = await self.read(lambda connection, _: removal.spare_graph_specs(connection))

@@ -64,11 +64,6 @@ class Post(NamedTuple):
     at: float
 
 
-def row_of(_run_id: str, seq: int, at: float, body: bytes) -> Row:
-    """Return the stored form of a step or snapshot."""
-    return Row(seq, at, body)
-
-
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
     """Add steps to a run under its fence.
 
