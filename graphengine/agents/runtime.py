@@ -10,24 +10,22 @@ import functools
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import asdict
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.agents.budget import Budgets
 from graphengine.agents.live_events import Live
+from graphengine.agents.model_routing import AgentsOfRun
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, PriceUnknown
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
-from graphengine.models.limiter import PLAIN_WAITS
+from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.context import Context, NodeScope
-from graphengine.runner.followers import Follower
 from graphengine.runner.scope import CURRENT, FROM_THREAD, StepResult, as_outcome
 from graphengine.runner.threads import queued
 
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.agents.model_routing import Opens
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
@@ -48,52 +46,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MODELS: Final[dict[str, Model]] = {}
-
-
-class Opens(Protocol):
-    """A resource that is opened before use, and closed after it."""
-
-    async def open(self) -> Sequence[Any]:
-        """Open it. Return its content."""
-        ...
-
-    async def close(self) -> None:
-        """Close it."""
-        ...
-
-
-class Routes(Protocol):
-    """The models of a Runner: `graphengine.agents.model_routing.Models`."""
-
-    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """Return the model of an agent at a path in a run of this graph."""
-        ...
-
-    async def tools_of(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner."""
-        ...
-
-
-class AgentsOfRun(Follower):
-    """The agents of one run.
-
-    Args:
-        models: The models of the Runner.
-        clock: The clock of the limiters of models.
-        snapshot: The run.
-    """
-
-    def __init__(self, models: Routes, clock: Clock, snapshot: Snapshot) -> None:
-        self.models, self.clock, self.snapshot = models, clock, snapshot
-
-    @cached_property
-    def budgets(self) -> Budgets:
-        """The reservations of calls."""
-        return Budgets(self.snapshot)
-
-    def ended(self, frame: Frame) -> None:
-        """Let waiting calls look at their limits again."""
-        self.budgets.recorded(frame)
 
 
 def runtime_here() -> RunRuntime | None:
@@ -162,7 +114,7 @@ class RunRuntime(NodeScope):
     @property
     def waits(self) -> Waits:
         """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
-        return RunWaits(self, self._run.clock)
+        return RunWaits(self, self._run.clock or MACHINE_CLOCK)
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002 - nothing is repeated here
         """Return None: the node's `retry=` decides."""
@@ -420,8 +372,6 @@ def _piece(record: dict[str, JsonValue]) -> StepResult:
 
 __all__ = [
     "AgentRuntime",
-    "AgentsOfRun",
-    "Opens",
     "RunRuntime",
     "StandaloneRuntime",
     "batched",

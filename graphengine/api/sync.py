@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="type[Any]")
 S = TypeVar("S")
 
-LEFT_OUT: Final = frozenset({"check_graph", "live", "resume_taken", "take", "tell_polled"})
+LEFT_OUT: Final = frozenset({"check_graph", "hand_over", "live", "resume_taken", "take", "tell_polled"})
 """Public methods for workers, the command line and the inspector."""
 
 _HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result = run.result()")

@@ -19,9 +19,10 @@ from graphengine.engine.redaction import check_secrets, words_for
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
-from graphengine.engine.steps import Branched
+from graphengine.engine.steps import Branched, Shift
 from graphengine.errors import (
     DefinitionError,
+    GraphChanged,
     GraphEngineError,
     InputError,
     InvalidUpdate,
@@ -35,7 +36,6 @@ from graphengine.graph.definition import Limits
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
-from graphengine.runner.migration.compatibility import GraphFit, check_name, field_changes, frame_at, mismatch_error
 from graphengine.runner.result import Result, result_of
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.path import did_you_mean
@@ -196,7 +196,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     store, plan = life.shared.store, life.plan
     await store.open()
     snapshot = await load_snapshot(store, parent, at)
-    check_name(plan, snapshot.graph, parent)
+    _check_name(plan, snapshot.graph, parent)
     check_secrets(plan, snapshot)
     if snapshot.status == "finished":
         raise RunNotResumable(
@@ -204,14 +204,14 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             where=f"run {parent}, step {at}",
             repair=f"branch at step {at - 1} or before",
         )
-    fitted = await _field_changes(store, plan, snapshot)
+    shift, after = await _fitted(store, plan, snapshot)
     driving = await life.claimed(snapshot, parent=parent)
     where = f"branch of {parent} at step {at}"
-    frame = frame_at(fitted.after or snapshot, path if update else "", where)
+    frame = _frame_at(after, path if update else "", where)
     _check_fields(plan_of(plan, frame), update, where)
     wanted = as_limits(limits) if limits is not None else await _limits_of(store, parent, snapshot)
     facts = driving.time.now(), life.id, parent, at, list(update.items()), plan.fingerprint, wanted
-    event = BranchedOff(*facts, frame.id, pause, fitted.shift)
+    event = BranchedOff(*facts, frame.id, pause, shift)
     try:
         await driving.commit([event], partial(_create, life, driving, tags, None))
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
@@ -235,12 +235,14 @@ class Found(NamedTuple):
     """A claimed run, and how it was found.
 
     Attributes:
+        info: Its row.
         fence: The fencing number of the claim.
         held: Whether it was held before it was claimed: the process that held it has died.
         kept: Its snapshot, if it is loaded.
         taken: What a worker took.
     """
 
+    info: RunInfo
     fence: int
     held: bool
     kept: CachedSnapshot | None = None
@@ -278,7 +280,7 @@ async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun 
 async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
     shared, plan, store = life.shared, life.plan, life.shared.store
     info = await store.info(life.id)
-    check_name(plan, info.graph, life.id)
+    _check_name(plan, info.graph, life.id)
     if plan.secret:  # a wrong key must not touch the run
         check_secrets(plan, await shared.kept.read(life.id))
     is_over = info.status == "finished" or (not life.is_asked and info.status not in ("running", "waiting"))
@@ -290,13 +292,13 @@ async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) ->
             return result_of(plan, there)
     _check_free(life)
     if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-        await _field_changes(store, plan, await shared.kept.read(life.id))
+        await _fitted(store, plan, await shared.kept.read(life.id))
     fence = await store.claim(life.id)
     try:
-        seq = (await store.info(life.id)).seq
-        if seq == info.seq:
-            return await _resumed(life, wanted, Found(fence, info.held or was_held))
-        last = await store.steps(life.id, seq - 1, seq)
+        claimed = await store.info(life.id)
+        if claimed.seq == info.seq:
+            return await _resumed(life, wanted, Found(claimed, fence, info.held or was_held))
+        last = await store.steps(life.id, claimed.seq - 1, claimed.seq)
     except BaseException:
         await release(store, life.id, fence)
         raise
@@ -313,7 +315,7 @@ async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | 
     shared, plan, info = life.shared, life.plan, taken.info
     try:
         _check_free(life)
-        check_name(plan, info.graph, life.id)
+        _check_name(plan, info.graph, life.id)
         loaded = taken.loaded
         kept = await shared.kept.take(life.id) if loaded is None else CachedSnapshot(snapshot_of(loaded, life.id))
         if plan.secret:
@@ -323,7 +325,7 @@ async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | 
             await release(shared.store, life.id, fence)
             shared.kept.keep(*kept)
             return result_of(plan, kept.snapshot)
-        return await _resumed(life, _AS_IT_WAS, Found(fence, held=False, kept=kept, taken=taken))
+        return await _resumed(life, _AS_IT_WAS, Found(info, fence, held=False, kept=kept, taken=taken))
     except BaseException:
         await release(shared.store, life.id, fence)
         raise
@@ -338,13 +340,12 @@ async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     shared, plan, store, taken = life.shared, life.plan, life.shared.store, found.taken
     snapshot, size_bytes = found.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
-    fitted = await _field_changes(store, plan, snapshot)
-    info = taken.info if taken is not None else await store.info(life.id) if shared.extensions else None
-    driving = await life.claimed(snapshot, size_bytes, info=info)
+    shift, _ = await _fitted(store, plan, snapshot)
+    driving = await life.claimed(snapshot, size_bytes, info=found.info)
     driving.fence = found.fence
     limits = as_limits(wanted.limits) if wanted.limits is not None else snapshot.limits
     crashed = snapshot.status == "running" and found.held
-    facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, fitted.shift
+    facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, shift
     shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
     inbox = await store.inbox([life.id]) if taken is None else taken.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
@@ -370,17 +371,35 @@ async def _still_waits(life: Opens[Any], info: RunInfo) -> bool:
     return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
 
 
-async def _field_changes(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> GraphFit:
-    """Return how a run continues under this plan.
+def _check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
+    """Check that a run belongs to this graph, changed or not.
+
+    Raises:
+        GraphChanged: The run's graph has another name.
+    """
+    if graph != plan.graph:
+        raise GraphChanged(
+            f"run {run_id} is of graph {graph!r}, not {plan.graph!r}",
+            where=f"run {run_id}",
+            repair=f"give the graph named {graph!r}",
+        )
+
+
+async def _fitted(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
+    """Return the changes with which a run continues under this plan, if it does, and its snapshot after them.
 
     Raises:
         GraphChanged: The run does not fit the plan.
     """
-    same = snapshot.fingerprint == plan.fingerprint
-    found = field_changes(plan, snapshot, None if same else await graph_spec_of(store, snapshot.fingerprint))
+    _check_name(plan, snapshot.graph, snapshot.run_id)
+    if snapshot.fingerprint == plan.fingerprint:
+        return Shift(), snapshot
+    from graphengine.runner.migration import compatibility  # noqa: PLC0415 - few runs need it
+
+    found = compatibility.field_changes(plan, snapshot, await graph_spec_of(store, snapshot.fingerprint))
     if found.mismatches:
-        raise mismatch_error(plan, snapshot, found)
-    return found
+        raise compatibility.mismatch_error(plan, snapshot, found)
+    return found.shift, found.after
 
 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
@@ -451,6 +470,26 @@ def _check_fields(plan: Plan[Any], update: Mapping[str, object], where: str) -> 
         if name not in plan.state.fields:
             near = did_you_mean(name, plan.state.fields)
             raise InputError(f"unknown field {name!r}", where=where, repair=near)
+
+
+def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
+    """Return the frame whose fields a branch writes.
+
+    Raises:
+        InputError: No state is open at this path, or several are open and no path is given.
+    """
+    known = {"": snapshot.root}
+    for frame in snapshot.frames.values():
+        if frame.kind in ("sub", "arm"):
+            known[frame.id.rstrip("/")] = frame
+    listed = ", ".join(repr(key) for key in known)
+    if path is None and len(known) > 1:
+        text = "several states are open there, and no path selects the one to update"
+        raise InputError(text, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
+    found = known.get((path or "").rstrip("/"))
+    if found is None:
+        raise InputError(f"no state is open at {path!r}", where=where, repair=f"the paths are: {listed}")
+    return found
 
 
 def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:

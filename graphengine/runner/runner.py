@@ -26,6 +26,7 @@ from graphengine.runner.arguments import (
     sizes_of,
     store_of,
 )
+from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.import_guard import check_may_run
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
     from graphengine.runner.driving import Driving
@@ -282,6 +284,13 @@ class Runner(Records):
             raise RunIsDriven(run_id, "this Runner", math.inf)
         wanted = opening.Wanted(limits, None if pause_before is None else pauses_of(plan, pause_before))
         return self._handle(self._live(plan, run_id, partial(opening.resume, wanted=wanted), waits_out=wait_out))
+
+    def hand_over(self, snapshot: Snapshot) -> None:
+        """Use the last snapshot of a run that the caller has read, to resume the run without reading it again.
+
+        The steps that others have recorded since are read. The caller must not use the snapshot any more.
+        """
+        self._shared.kept.hand_over(CachedSnapshot(snapshot))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,

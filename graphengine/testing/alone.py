@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.model_routing import ALL
-from graphengine.agents.runtime import AgentsOfRun
+from graphengine.agents.model_routing import ALL, AgentsOfRun
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
@@ -23,7 +22,6 @@ from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
 from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
-from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
@@ -185,7 +183,7 @@ class _Alone:
             self._session,
             host=self,
             resources=await resources.of_nest(stage.plan),
-            following=Following([AgentsOfRun(self._models, MACHINE_CLOCK, stage.snapshot)]),
+            following=Following([AgentsOfRun(self._models, None, stage.snapshot)]),
             threads=self._threads,
             now=self._clock.now,
             wall=self._clock.now,

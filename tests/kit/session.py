@@ -23,8 +23,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.agents.model_routing import Models
-from graphengine.agents.runtime import AgentsOfRun
+from graphengine.agents.model_routing import AgentsOfRun, Models
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
     AnswerArrived,
@@ -54,7 +53,7 @@ from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, next_due, ready, runnable_frame
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Decided, Step, WaitRecord, path_of
+from graphengine.engine.steps import Decided, Shift, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
@@ -448,6 +447,8 @@ class Session:
     def fit(self, graph: Graph[Any]) -> GraphFit:
         """Return what continuing with a graph, changed or not, requires, by the runner's own code."""
         plan = graph.compile()
+        if self.snapshot.fingerprint == plan.fingerprint:
+            return GraphFit(Shift(), self.snapshot, ())
         found = field_changes(plan, self.snapshot, self.plan.graph_spec)
         if found.mismatches:
             raise mismatch_error(plan, self.snapshot, found)
