@@ -63,12 +63,12 @@ class RunRuntime(NodeScope):
 
     def model_for(self, agent: str, own: str | Model) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
-        return self._run.models.of(self.around.graph, self.context.path, agent, own)
+        return self._run.models.of(self.around.run.plan.graph, self.context.path, agent, own)
 
     @property
     def must_stop(self) -> bool:
         """Whether the run must stop, or has reached a limit."""
-        return self.around.host.is_halting or limit_over(self.around.snapshot, self.frame)
+        return self.around.host.is_halting or limit_over(self.around.run.snapshot, self.frame)
 
     async def may_call(self, model: Model) -> None:
         """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
@@ -82,12 +82,12 @@ class RunRuntime(NodeScope):
             StoreError: A step could not be recorded, and the run ends.
         """
         around, frame, work = self.around, self.frame, self.work
-        work.over = work.over or around.snapshot.frames.get(frame.id) is not frame
+        work.over = work.over or around.run.snapshot.frames.get(frame.id) is not frame
         work.check_not_over("an agent")
         around.host.check()
         if self.must_stop and not work.is_inside:
             await work.halt()
-        if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
+        if not limits_costs(around.run.snapshot, frame) or not isinstance(model, KnowsPrices):
             return
         if not await model.knows_price():
             raise PriceUnknown(
@@ -104,8 +104,8 @@ class RunRuntime(NodeScope):
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
-        host, guard, context = self.around.host, self.around.guard, self.context
-        return Live(agent, context.path, context.attempt, host.show, lambda: host.is_watched, host.in_flight, guard)
+        context = self.context
+        return Live(agent, context.path, context.attempt, self.around.host.audience, self.around.guard)
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""

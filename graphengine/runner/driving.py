@@ -94,6 +94,7 @@ class Driving:
     Attributes:
         session: Decides and commits the run's events.
         plan: The graph.
+        audience: Who watches it.
         fence: The fencing number of this claim.
         is_ours: Whether the run is still claimed: until a step that ends or parks it is durable.
         wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
@@ -530,16 +531,6 @@ class Driving:
             await written
         self.wrote_at = began
 
-    @property
-    def is_watched(self) -> bool:
-        """Whether live events have a watcher."""
-        return bool(self.audience.watchers)
-
-    @property
-    def in_flight(self) -> set[Any]:
-        """The calls that show live events."""
-        return self.audience.in_flight
-
     async def halted(self) -> None:
         """Return when no more tasks are started."""
         await self._halted.wait()
@@ -570,21 +561,17 @@ class Driving:
     def emitted(self, path: str, data: object) -> None:
         """Show data that a node emits, from the event loop or from a node's thread."""
         if threading.get_ident() == self._thread:
-            self.show(Emitted(path, data))
+            self.audience.show(Emitted(path, data))
         else:
             with suppress(RuntimeError):  # the event loop is closed, and so are all watchers
-                self.loop.call_soon_threadsafe(self.show, Emitted(path, data))
-
-    def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
-        """Show an event to all watchers."""
-        self.audience.show(event)
+                self.loop.call_soon_threadsafe(self.audience.show, Emitted(path, data))
 
     def _announce(self, task: Task) -> bool:
         """Announce the node of a task to watchers, and return whether there was anything to announce."""
         if not self.audience.watchers or task.mode not in ("run", "fallback"):
             return False
         path, now = path_of(task.frame, task.node), self.time.now()
-        self.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
+        self.audience.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
         return True
 
     def _show(self, steps: Sequence[Step]) -> None:
@@ -593,7 +580,7 @@ class Driving:
         for recorded in self.following.recorded:
             recorded(stored)
         for step in stored:
-            self.show(StepRecorded(step.seq, step))
+            self.audience.show(StepRecorded(step.seq, step))
 
 
 __all__ = ["Driving"]

@@ -17,6 +17,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.context import NodeServices
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience, log_run
@@ -287,8 +288,8 @@ class Life(Generic[S]):
         except ResourceFailed as error:
             await driving.fail(error)
             return
-        attempts = TaskRunner(
-            driving.session,
+        services = NodeServices(
+            run=driving.session,
             host=driving,
             resources=resources,
             threads=shared.threads,
@@ -300,7 +301,7 @@ class Life(Generic[S]):
             loop=driving.loop,
             is_shared=store.shared,
         )
-        await driving.drive(attempts)
+        await driving.drive(TaskRunner(services))
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""

@@ -25,7 +25,8 @@ from graphengine.history.usage import usage_from
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.followers import Following
+from graphengine.runner.context import NodeServices
+from graphengine.runner.followers import Audience, Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
@@ -50,7 +51,6 @@ from graphengine.testing.watched_models import WatchedModels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.agents.live_events import Live
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
@@ -167,6 +167,7 @@ class _Alone:
         self._answers = _Answers(answers)
         self._topics = messages
         self._task = asyncio.current_task()
+        self.audience = Audience()
         self._threads = Threads()
         self._resources: Resources | None = None
         self.work: list[RecordedCall] = []
@@ -179,8 +180,8 @@ class _Alone:
         stage = self._stage
         self._resources = resources
         self._check_names(resources)
-        tasks = _Attempts(
-            self._session,
+        services = NodeServices(
+            run=self._session,
             host=self,
             resources=await resources.of_nest(stage.plan),
             following=Following([AgentsOfRun(self._models, None, stage.snapshot)]),
@@ -189,6 +190,7 @@ class _Alone:
             wall=self._clock.now,
             past=_no_runs,
         )
+        tasks = _Attempts(services)
         for topic, payloads in self._topics.items():
             for payload in payloads:
                 record = as_record(payload, f"the message for {topic}")
@@ -347,14 +349,8 @@ class _Alone:
 
     # The interface that the node's context uses: `graphengine.runner.context.Host`.
 
-    is_watched = False
     is_halting = False
     wrote_at = 0.0
-
-    @property
-    def in_flight(self) -> set[Live]:
-        """Nothing: there are no watchers that could miss it."""
-        return set()
 
     async def halted(self) -> None:
         """Wait forever: nothing stops the run."""
@@ -378,9 +374,6 @@ class _Alone:
         """Keep what a node emits."""
         self.shown.append(data)
 
-    def show(self, event: object) -> None:
-        """Do nothing: there are no watchers."""
-
     async def note(self, event: Event) -> None:
         """Keep a piece of finished work."""
         self._decide(event)
@@ -394,8 +387,8 @@ class _Attempts(TaskRunner):
 
     __slots__ = ("raised",)
 
-    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - TaskRunner's
-        super().__init__(*given, **named)
+    def __init__(self, services: NodeServices) -> None:
+        super().__init__(services)
         self.raised: dict[str, BaseException] = {}
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:

@@ -57,7 +57,8 @@ from graphengine.engine.steps import Decided, Shift, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.followers import Following
+from graphengine.runner.context import NodeServices
+from graphengine.runner.followers import Audience, Following
 from graphengine.runner.migration.compatibility import GraphFit, field_changes, mismatch_error
 from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
@@ -72,17 +73,12 @@ class Alone:
     """The driver of a run that no process watches."""
 
     note: Callable[[Event], Awaitable[None]]
-    is_watched: bool = False
+    audience: Audience = field(default_factory=Audience)
     is_halting: bool = False
     wrote_at: float = 0.0
 
     async def check_owned(self) -> None:
         """Do nothing: no other process drives it."""
-
-    @property
-    def in_flight(self) -> set[Any]:
-        """The calls of agents in flight: none that a watcher could miss."""
-        return set()
 
     async def halted(self) -> None:
         """Wait forever: nothing stops the run."""
@@ -100,9 +96,6 @@ class Alone:
         return asyncio.current_task()
 
     def emitted(self, path: str, data: object) -> None:
-        """Do nothing: the run is not watched."""
-
-    def show(self, event: object) -> None:
         """Do nothing: the run is not watched."""
 
 
@@ -323,11 +316,12 @@ class Session:
                 raise Died
 
         async def attempt() -> Event:
-            tasks = TaskRunner(
-                engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
+            services = NodeServices(
+                run=engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
                 threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
                 following=Following([AgentsOfRun(Models({}), FakeClock(self.now), self.snapshot)]),
             )  # fmt: skip
+            tasks = TaskRunner(services)
             came = await tasks.run(task)
             assert came is not None
             return came
