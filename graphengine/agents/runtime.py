@@ -26,8 +26,8 @@ from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.context import Context, NodeScope
-from graphengine.runner.scope import CURRENT, FROM_THREAD, StepResult, as_outcome
-from graphengine.runner.threads import queued
+from graphengine.runner.scope import CURRENT, StepResult, as_outcome
+from graphengine.runner.threads import FROM_THREAD, queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -21,8 +21,7 @@ from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.recorded_work import StepJournal, answers_of
 from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
-from graphengine.runner.scope import FROM_THREAD
-from graphengine.runner.threads import in_thread
+from graphengine.runner.threads import FROM_THREAD, in_thread
 from graphengine.state.json_values import as_record, checked_name
 from graphengine.state.path import did_you_mean
 
@@ -605,7 +604,7 @@ class NodeScope:
         such threads, which would wait for each other.
         """
         calls = FROM_THREAD.get()
-        own = self.around.threads if calls is None else calls.threads
+        own = self.around.threads if calls is None else calls
         return await in_thread(threads or own(), function)
 
 

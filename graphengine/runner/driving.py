@@ -30,7 +30,7 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
-from graphengine.runner.clock import steady
+from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.stores.base import Append
@@ -94,6 +94,7 @@ class Driving:
     Attributes:
         session: Decides and commits the run's events.
         plan: The graph.
+        snapshot: The run's snapshot.
         audience: Who watches it.
         fence: The fencing number of this claim.
         is_ours: Whether the run is still claimed: until a step that ends or parks it is durable.
@@ -109,10 +110,11 @@ class Driving:
         self, shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot, audience: Audience, context: Context
     ) -> None:
         self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
-        self.plan = plan
+        self.plan, self.snapshot = plan, snapshot
         self.audience = audience
         self.fence, self.is_ours, self.wrote_at = 0, True, shared.clock.now()
-        self.time = steady(shared.clock, snapshot.now)
+        clock = shared.clock  # if the machine's is before the log's last time, that is used instead
+        self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
@@ -135,11 +137,6 @@ class Driving:
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The run's snapshot."""
-        return self.session.snapshot
 
     # --- the loop -------------------------------------------------------------------------------------------------
 

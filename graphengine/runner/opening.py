@@ -10,7 +10,7 @@ import math
 import secrets
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.lookup import plan_of
@@ -21,7 +21,6 @@ from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
 from graphengine.engine.steps import Branched, Shift
 from graphengine.errors import (
-    DefinitionError,
     GraphChanged,
     GraphEngineError,
     InputError,
@@ -32,7 +31,6 @@ from graphengine.errors import (
     StoreError,
     TooLarge,
 )
-from graphengine.graph.definition import Limits
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Decided
     from graphengine.runner.driving import Driving
+    from graphengine.runner.life import Life
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
@@ -67,50 +66,15 @@ class InQueue(NamedTuple):
     key: str | None
 
 
-class Opens(Protocol[S]):
-    """What opens a run: its life."""
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        ...
-
-    @property
-    def plan(self) -> Plan[S]:
-        """The graph."""
-        ...
-
-    @property
-    def shared(self) -> Shared[Any]:
-        """What it shares with other runs."""
-        ...
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether a caller asked for it, so that it is resumed even if it failed or was stopped."""
-        ...
-
-    async def claimed(
-        self,
-        snapshot: Snapshot,
-        size_bytes: int | None = None,
-        *,
-        info: RunInfo | None = None,
-        parent: str | None = None,
-    ) -> Driving:
-        """Return what drives it from a snapshot, before its first step is recorded."""
-        ...
-
-
 # --- a new run ----------------------------------------------------------------------------------------------------
 
 
 async def begin(  # noqa: PLR0913 - what a run begins with
-    life: Opens[S],
+    life: Life[S],
     *,
     initial: Initial | None,
     given: object,
-    limits: Limits,
+    limits: LimitsRecord,
     after: str | None,
     pause: Sequence[str],
     tags: tuple[str, ...],
@@ -132,13 +96,13 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     driving = await life.claimed(Snapshot(), initial.size_bytes)
     now = driving.time.now()
-    event = Begun(now, life.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
+    event = Begun(now, life.id, initial.values, initial.typed, limits, initial.given, after or "", pause)
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return driving if place is None else result_of(plan, driving.snapshot)
 
 
 async def _create(
-    life: Opens[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
+    life: Life[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
 ) -> None:
     """Record a run with its first step, and claim it."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
@@ -178,13 +142,13 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
 
 
 async def branch_off(  # noqa: PLR0913 - what a branch begins with
-    life: Opens[S],
+    life: Life[S],
     *,
     parent: str,
     at: int,
     update: Mapping[str, object],
     path: str | None,
-    limits: Limits | None,
+    limits: LimitsRecord | None,
     pause: Sequence[str] | None,
     tags: tuple[str, ...],
 ) -> Driving:
@@ -209,7 +173,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     where = f"branch of {parent} at step {at}"
     frame = _frame_at(after, path if update else "", where)
     _check_fields(plan_of(plan, frame), update, where)
-    wanted = as_limits(limits) if limits is not None else await _limits_of(store, parent, snapshot)
+    wanted = limits if limits is not None else await _limits_of(store, parent, snapshot)
     facts = driving.time.now(), life.id, parent, at, list(update.items()), plan.fingerprint, wanted
     event = BranchedOff(*facts, frame.id, pause, shift)
     try:
@@ -252,14 +216,14 @@ class Found(NamedTuple):
 class Wanted(NamedTuple):
     """What a run is resumed with."""
 
-    limits: Limits | None = None
+    limits: LimitsRecord | None = None
     pause: Sequence[str] | None = None
 
 
 _AS_IT_WAS: Final = Wanted()
 
 
-async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None) -> Driving | Result[S]:
+async def resume(life: Life[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None) -> Driving | Result[S]:
     """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
 
     A run that failed or was stopped is resumed too, if a caller asked for that.
@@ -277,7 +241,7 @@ async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun 
         life.shared.opening -= 1
 
 
-async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
+async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
     shared, plan, store = life.shared, life.plan, life.shared.store
     info = await store.info(life.id)
     _check_name(plan, info.graph, life.id)
@@ -310,7 +274,7 @@ async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) ->
     return await _claimed(life, wanted, was_held=was_held)
 
 
-async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | Result[S]:
+async def _of_taken(life: Life[S], taken: ClaimedRun, fence: int) -> Driving | Result[S]:
     """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""
     shared, plan, info = life.shared, life.plan, taken.info
     try:
@@ -331,7 +295,7 @@ async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | 
         raise
 
 
-async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
+async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     """Record the resume of a claimed run, and return what drives it.
 
     If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the process
@@ -343,7 +307,7 @@ async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     shift, _ = await _fitted(store, plan, snapshot)
     driving = await life.claimed(snapshot, size_bytes, info=found.info)
     driving.fence = found.fence
-    limits = as_limits(wanted.limits) if wanted.limits is not None else snapshot.limits
+    limits = wanted.limits if wanted.limits is not None else snapshot.limits
     crashed = snapshot.status == "running" and found.held
     facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, shift
     shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
@@ -359,13 +323,13 @@ async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
     return driving
 
 
-def _check_free(life: Opens[Any]) -> None:
+def _check_free(life: Life[Any]) -> None:
     """Raise RunIsDriven if the run is driven here."""
     if life.id in life.shared.driven:
         raise RunIsDriven(life.id, "this Runner", math.inf)
 
 
-async def _still_waits(life: Opens[Any], info: RunInfo) -> bool:
+async def _still_waits(life: Life[Any], info: RunInfo) -> bool:
     """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
     due = info.due_at is not None and info.due_at <= life.shared.clock.now()
     return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
@@ -512,15 +476,3 @@ def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
         if cipher is not None and is_sealed(values[name]):
             values[name] = cipher.seal(name, replace(cipher, graph=left.graph).unseal(name, values[name]))
     return values
-
-
-def as_limits(limits: Limits) -> LimitsRecord:
-    """Return the limits that are set, as the engine keeps them.
-
-    Raises:
-        DefinitionError: The argument is not a Limits object.
-    """
-    given: object = limits
-    if not isinstance(given, Limits):
-        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
-    return limits.given()
