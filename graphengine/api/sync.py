@@ -57,13 +57,19 @@ def _property(name: str, member: property) -> property:
 def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
     """Return the method without an event loop: it has the parameters and the text of the async one."""
 
+    signature = inspect.signature(method)
+
     @functools.wraps(method)
     def forward(self: Any, *args: object, **kwargs: object) -> Any:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:  # Python's own would name the async class
+            message = f"{type(self).__name__}.{method.__name__}() {error}"
+            raise TypeError(message) from None
         # By its name: a handle can be of a class that overrides the method.
         called = functools.partial(getattr(self._async, method.__name__), *args, **kwargs)
         return _given(self._portal, self._portal.call(called))
 
-    signature = inspect.signature(method)
     returns = without_loop(str(signature.return_annotation))
     vars(forward)["__signature__"] = signature.replace(return_annotation=returns)
     forward.__doc__ = inspect.cleandoc(method.__doc__ or "").partition("\n\nExample:\n")[0]  # its examples await
