@@ -17,7 +17,7 @@ from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import Node, WaitRecord, path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
-from graphengine.graph.question import NO_ANSWER
+from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.recorded_work import StepJournal, answers_of
 from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
@@ -315,7 +315,7 @@ class Context:
         if name is not None:
             self._check_name(name, "the name of a question")
         wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
-        self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
+        self._limit(wait, timeout_seconds, answers, default)
         work = self._work("ask")
         return work.track("ask", work.wait(wait, [question, name], answers, name))
 
@@ -362,7 +362,7 @@ class Context:
         wait = WaitRecord(
             kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
         )
-        self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
+        self._limit(wait, timeout_seconds, answers, default)
         work = self._work("receive")
         return work.track("receive", work.wait(wait, topic, answers))
 
@@ -498,7 +498,7 @@ class Context:
                 )
         return self.work if self.work is not None else self.own()
 
-    def _limit(self, wait: WaitRecord, timeout_seconds: float | None, record: JsonValue, default: object) -> None:
+    def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
         where = f"node {self.path}"
         if timeout_seconds is None and default is not NO_ANSWER:
             repair = "set the time after which it applies: timeout_seconds=…"
@@ -510,7 +510,7 @@ class Context:
         if timeout_seconds is not None:
             wait.due = self._services.wall() + timeout_seconds
         if default is not NO_ANSWER:
-            wait.default = record
+            wait.default = answers.record(default)
 
 
 _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)
@@ -545,7 +545,7 @@ class NodeScope:
 
     def place(self, name: str, what: Callable[[], str]) -> str:
         """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self.work.place(name, what())
+        return self.work.key_of(name, what())
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""

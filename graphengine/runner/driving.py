@@ -164,7 +164,7 @@ class Driving:
                     ready = self._ready()
                     continue
                 ready = self._ready(anew=True)
-                if not ready and not self._has_usable_mail():
+                if not ready and (self.is_halting or not any(map(self._can_record, self._mail.values()))):
                     break
         finally:
             if self._jobs:
@@ -389,7 +389,7 @@ class Driving:
             self._cancel_obsolete()
         if status is None:
             status = self._status() if snapshot.waiting or self._jobs else snapshot.status
-        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
+        batch = Append(snapshot.run_id, self.fence, steps, status, consume, lambda: encode_snapshot(self.snapshot))
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
@@ -422,9 +422,6 @@ class Driving:
     async def fail(self, error: NodeError) -> None:
         """Record that the run cannot be driven here."""
         await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
-
-    def _snapshot_record(self) -> bytes:
-        return encode_snapshot(self.snapshot)
 
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
@@ -490,9 +487,6 @@ class Driving:
             or self.snapshot.status == "waiting"
             or waiting_for(self.snapshot, message.payload["wait"], message.payload["id"]) is not None
         )
-
-    def _has_usable_mail(self) -> bool:
-        return not self.is_halting and any(self._can_record(message) for message in self._mail.values())
 
     async def _take_mail(self) -> None:
         """Record messages."""

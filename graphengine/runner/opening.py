@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
-    from graphengine.stores.base import ClaimedRun, RunStore
+    from graphengine.stores.base import ClaimedRun, Message, RunStore
 
 S = TypeVar("S")
 
@@ -203,14 +203,14 @@ class Found(NamedTuple):
         fence: The fencing number of the claim.
         held: Whether it was held before it was claimed: the process that held it has died.
         kept: Its snapshot, if it is loaded.
-        taken: What a worker took.
+        inbox: Its messages, if they are loaded.
     """
 
     info: RunInfo
     fence: int
     held: bool
     kept: CachedSnapshot | None = None
-    taken: ClaimedRun | None = None
+    inbox: Sequence[Message] | None = None
 
 
 class Wanted(NamedTuple):
@@ -289,7 +289,7 @@ async def _of_taken(life: Life[S], taken: ClaimedRun, fence: int) -> Driving | R
             await release(shared.store, life.id, fence)
             shared.kept.keep(*kept)
             return result_of(plan, kept.snapshot)
-        return await _resumed(life, _AS_IT_WAS, Found(info, fence, held=False, kept=kept, taken=taken))
+        return await _resumed(life, _AS_IT_WAS, Found(info, fence, held=False, kept=kept, inbox=taken.inbox))
     except BaseException:
         await release(shared.store, life.id, fence)
         raise
@@ -301,7 +301,7 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the process
     that was to stop it died, or released it, before it saw them.
     """
-    shared, plan, store, taken = life.shared, life.plan, life.shared.store, found.taken
+    shared, plan, store = life.shared, life.plan, life.shared.store
     snapshot, size_bytes = found.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
     shift, _ = await _fitted(store, plan, snapshot)
@@ -311,7 +311,7 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     crashed = snapshot.status == "running" and found.held
     facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, shift
     shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
-    inbox = await store.inbox([life.id]) if taken is None else taken.inbox
+    inbox = await store.inbox([life.id]) if found.inbox is None else found.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
