@@ -95,8 +95,16 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         repair = "give less, or raise Sizes(state_bytes=…)"
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     driving = await life.claimed(Snapshot(), initial.size_bytes)
-    now = driving.time.now()
-    event = Begun(now, life.id, initial.values, initial.typed, limits, initial.given, after or "", pause)
+    event = Begun(
+        now=driving.time.now(),
+        run_id=life.id,
+        values=initial.values,
+        typed=initial.typed,
+        limits=limits,
+        given=initial.given,
+        after=after or "",
+        pause=pause,
+    )
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return driving if place is None else result_of(plan, driving.snapshot)
 
@@ -107,12 +115,20 @@ async def _create(
     """Record a run with its first step, and claim it."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
     first.typed = None  # as in `Driving.append`
-    facts = life.id, plan.graph, plan.fingerprint, snapshot.status, first.seq, first.at, first.at
-    info = RunInfo(*facts, due_at=next_due(snapshot) if snapshot.waiting else None, tags=tags)
+    info = RunInfo(
+        id=life.id,
+        graph=plan.graph,
+        fingerprint=plan.fingerprint,
+        status=snapshot.status,
+        seq=first.seq,
+        created_at=first.at,
+        updated_at=first.at,
+        due_at=next_due(snapshot) if snapshot.waiting else None,
+        tags=tags,
+        summary=summary_of(snapshot) if snapshot.status != "running" else None,
+    )
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
-    if snapshot.status != "running":
-        info = replace(info, summary=summary_of(snapshot))
     if place is not None:
         info = replace(info, queue=place.queue, priority=place.priority, key=place.key, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
@@ -173,9 +189,18 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     where = f"branch of {parent} at step {at}"
     frame = _frame_at(after, path if update else "", where)
     _check_fields(plan_of(plan, frame), update, where)
-    wanted = limits if limits is not None else await _limits_of(store, parent, snapshot)
-    facts = driving.time.now(), life.id, parent, at, list(update.items()), plan.fingerprint, wanted
-    event = BranchedOff(*facts, frame.id, pause, shift)
+    event = BranchedOff(
+        now=driving.time.now(),
+        run_id=life.id,
+        parent=parent,
+        seq=at,
+        updates=list(update.items()),
+        fingerprint=plan.fingerprint,
+        limits=limits if limits is not None else await _limits_of(store, parent, snapshot),
+        frame=frame.id,
+        pause=pause,
+        change=shift,
+    )
     try:
         await driving.commit([event], partial(_create, life, driving, tags, None))
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
@@ -309,7 +334,6 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     driving.fence = found.fence
     limits = wanted.limits if wanted.limits is not None else snapshot.limits
     crashed = snapshot.status == "running" and found.held
-    facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, shift
     shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
     inbox = await store.inbox([life.id]) if found.inbox is None else found.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
@@ -317,7 +341,16 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
-    event = Resumed(*facts, shared_process=shared_process, asked=is_idle and life.is_asked)
+    event = Resumed(
+        now=driving.time.now(),
+        crashed=crashed,
+        limits=limits,
+        fingerprint=plan.fingerprint,
+        pause=wanted.pause,
+        change=shift,
+        shared_process=shared_process,
+        asked=is_idle and life.is_asked,
+    )
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
     return driving
