@@ -56,7 +56,6 @@ def _property(name: str, member: property) -> property:
 
 def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
     """Return the method without an event loop: it has the parameters and the text of the async one."""
-
     signature = inspect.signature(method)
 
     @functools.wraps(method)
