@@ -1,7 +1,6 @@
 """OpenAI's models through its Responses API. The provider stores no part of a conversation (`store=False`).
 
-`_Call` writes a `Request` for this API and reads the response; `openai_calls.py` sends it, and `openai_errors.py`
-explains failures. A model that thinks encrypts its reasoning and must get it back with the next question; it is kept
+`sdk.Server` makes the calls, and explains failures. A model that thinks encrypts its reasoning and must get it back with the next question; it is kept
 in `Message.native`.
 """
 
@@ -15,7 +14,6 @@ from graphengine.errors import ModelError, ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel
-from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
     CHOICES,
     arguments,
@@ -26,16 +24,14 @@ from graphengine.models.openai_parts import (
     file_name,
     form_of_answer,
     form_of_tool,
-    inside,
     instructions,
-    listed,
     location,
     sendable,
-    text,
     thinks,
     tool_result,
     unknown,
 )
+from graphengine.models.received import NotThisApi, inside, listed, text
 from graphengine.models.sdk import sound_json
 from graphengine.models.settings import merged, refuse_lacking
 from graphengine.state.json_values import DEEPEST, utf8_text
@@ -47,9 +43,9 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool, Kind
-    from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_parts import JsonObject
+    from graphengine.models.openai_calls import OpenAIServer
     from graphengine.models.prices import Spent
+    from graphengine.models.received import JsonObject
 
 _PATH: Final = "/responses"
 _SEALED: Final = "reasoning.encrypted_content"
@@ -121,7 +117,7 @@ class OpenAIModel(ServedModel):
             unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, headers, events.take)
             whole = events.whole() if unstreamed is None else unstreamed
         try:
-            with self._server.reading():
+            with self._server.failing():
                 return await self._counted(self._response(whole), whole)
         except ModelError as error:
             error.usage = await self._usage_of_failure(whole)
@@ -146,7 +142,7 @@ class OpenAIModel(ServedModel):
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
             body["text"] = {"format": {**wanted, "strict": form.strict}}
-        return merged(body | self._settings(request), request.settings.extra)
+        return sound_json(merged(body | self._settings(request), request.settings.extra))
 
     def _settings(self, request: Request) -> JsonObject:
         """Return the settings. Some are only for OpenAI's own server, as others may refuse fields they do not know."""
@@ -220,12 +216,12 @@ class OpenAIModel(ServedModel):
         """Return the items of the answer."""
         error, status = whole.get("error"), whole.get("status", "completed")
         if error:
-            raise failed(complaint(error), self._server.failures)
+            raise self._server.refused(error)
         if not isinstance(whole.get("output"), list):
-            raise not_this_api(self._server.failures, "is not at this address: the server there has no Responses API")
+            raise NotThisApi("the server there has no Responses API")
         items = listed(whole, "output")
         if status == "failed":
-            raise self._server.failures.of(ModelOverloaded, "failed without an explanation")
+            raise self._server.error(ModelOverloaded, "failed without an explanation")
         if status not in {"completed", "incomplete"}:
             raise self._server.torn("returned an incomplete answer", f"its status is {status}")
         return items
@@ -234,13 +230,14 @@ class OpenAIModel(ServedModel):
         """Return the answer's items for the next question, if they hold more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
         more = more or any(part.get("annotations") for item in items for part in listed(item, "content"))
-        return {"provider": self._provider, "content": sound_json([*items], levels=DEEPEST)} if more else None
+        content: list[JsonValue] = [*items]
+        return {"provider": self._provider, "content": sound_json(content, levels=DEEPEST)} if more else None
 
 
 class _Events:
     """Reads a stream: passes its text on, and keeps the complete answer, which the last event holds."""
 
-    def __init__(self, server: Server, request: Request) -> None:
+    def __init__(self, server: OpenAIServer, request: Request) -> None:
         self._server = server
         self._request = request
         self._items: list[JsonValue] = []
@@ -264,7 +261,7 @@ class _Events:
         elif kind in {"response.completed", "response.incomplete", "response.failed"}:
             self._last = inside(event, "response") or None
         elif kind == "error":
-            raise failed(complaint(inside(event, "error") or {**event, "type": ""}), self._server.failures)
+            raise self._server.refused({**event, "type": ""})
         return self._last is not None
 
     def whole(self) -> JsonObject:

@@ -1,11 +1,4 @@
-"""Calls of OpenAI's server and of compatible ones: complete answers and streams of events, as JSON.
-
-`Server` makes the calls; `ServedModel` is the base of the models behind OpenAI's two APIs.
-
-The SDK makes the call (connections, headers, server-sent events, its own errors), but does not read the answer: its
-classes accept any JSON unchecked, so their types promise what a local server may not keep, and native content must be
-kept exactly as it arrived. `openai.py` and `openai_chat.py` therefore get JSON and check it themselves.
-"""
+"""What the models behind OpenAI's two APIs share: their server, prices, usage and batches."""
 
 from __future__ import annotations
 
@@ -13,45 +6,29 @@ import json
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import AnswerTorn, BadRequest, DefinitionError
-from graphengine.graph.options import is_seconds
+from graphengine.errors import AnswerTorn, BadRequest, NoModelServer, NotAuthenticated
 from graphengine.models.batches import SKEW_SECONDS
-from graphengine.models.limiter import limiter_for
-from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
-from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
+from graphengine.models.openai_parts import SAMPLING, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
-from graphengine.models.received import ServerEvents, read_json
-from graphengine.models.sdk import (
-    CALLS_AT_ONCE,
-    Clients,
-    Failures,
-    Key,
-    Translates,
-    http_address,
-    http_client,
-    load,
-    shown_address,
-    sound_json,
-)
+from graphengine.models.received import inside, read_json, text
+from graphengine.models.sdk import Key, Server, http_address, shown_address
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
-    import httpx2
-    from openai import AsyncOpenAI, AsyncStream
-    from openai._types import RequestOptions
+    from openai import AsyncOpenAI
 
     from graphengine.errors import ModelError
     from graphengine.models.base import Request, Response
     from graphengine.models.batches import Batches, Ticket
     from graphengine.models.limiter import RateLimiter
-    from graphengine.models.openai_parts import JsonObject
     from graphengine.models.prices import Price, Spent
+    from graphengine.models.received import JsonObject
     from graphengine.models.settings import Settings
     from graphengine.state.amounts import Usage
 
@@ -60,12 +37,10 @@ OWN_HOST: Final = "api.openai.com"
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
-_DONE: Final = "[DONE]"
-"""What these APIs send after the last event of a stream."""
 
 
-class Server:
-    """One model's server: its address, its key, and the errors of its calls.
+class OpenAIServer(Server):
+    """OpenAI, or a compatible server.
 
     The environment's key is sent only to OpenAI and to the server that `OPENAI_BASE_URL` names. A server named in code
     gets the key given in code, or none, so that no other company sees the environment's key.
@@ -80,8 +55,6 @@ class Server:
     Attributes:
         is_own: Whether this is OpenAI itself.
         knows_new_names: Whether it knows fields that OpenAI has renamed; other servers may know only the old name.
-        address: The API's address.
-        shown_address: The same without credentials.
     """
 
     def __init__(
@@ -93,173 +66,46 @@ class Server:
         timeout_seconds: float,
         limiter: RateLimiter | None = None,
     ) -> None:
-        if not model.partition(":")[2].strip():
-            raise DefinitionError(f"{model!r} names no model", repair="give a model's name, as 'gpt-5-mini'")
-        if not is_seconds(timeout_seconds):
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
-        self.address = http_address(base_url or os.environ.get(URL) or OWN_URL)
-        self.shown_address = shown_address(self.address)
-        host = urlsplit(self.address).hostname or ""
+        address = http_address(base_url or os.environ.get(URL) or OWN_URL)
+        host = urlsplit(address).hostname or ""
         self.is_own = host == OWN_HOST or host.endswith(f".{OWN_HOST}")
         self.knows_new_names = self.is_own or host.endswith(AZURE_HOSTS)
         from_code = bool(base_url) and not self.is_own
         given = "" if from_code and api_key is None else api_key
-        self._key = Key(given, KEY, unless=None if self.is_own else "not-needed")
-        self._model = model
-        self._clients: Clients[AsyncOpenAI] = Clients(self._make)
-        self.limiter = limiter or limiter_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
-        self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
-        self._guards = Translates(self._too_deep)
+        super().__init__(
+            model,
+            address,
+            Key(given, KEY, unless=None if self.is_own else "not-needed"),
+            timeout_seconds=timeout_seconds,
+            limiter=limiter,
+            make=self._make,
+            needs=[("openai", "openai")],
+        )
 
-    async def whole(self, path: str, body: JsonObject, headers: Mapping[str, str]) -> JsonObject:
-        """Return the answer to one call, a JSON object.
-
-        Args:
-            path: The path of the API's endpoint.
-            body: The request.
-            headers: Its headers, besides those of the SDK.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        client = await self.client()
-        try:
-            import httpx2  # noqa: PLC0415 - loaded by now
-
-            options: RequestOptions = {"headers": dict(headers)}
-            return self._object(
-                await client.post(path, body=sound_json(body), cast_to=httpx2.Response, options=options)
-            )
-        except self._errors as error:
-            raise raised(error, self.failures) from None
-
-    async def stream(
-        self, path: str, body: JsonObject, headers: Mapping[str, str], take: Callable[[JsonObject], bool]
-    ) -> JsonObject | None:
-        """Read the answer to one call event by event.
-
-        Args:
-            path: The path of the API's endpoint.
-            body: The request.
-            headers: Its headers, besides those of the SDK.
-            take: Gets each event. Returns whether it completes the answer, so that no further event is awaited.
-
-        Returns:
-            The complete answer if the server does not stream; None once the stream has ended.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        client = await self.client()
-        from openai import AsyncStream  # noqa: PLC0415 - loaded by now
-
-        try:
-            options: RequestOptions = {"headers": dict(headers)}
-            stream = await client.post(
-                path,
-                body=sound_json(body),
-                cast_to=object,
-                options=options,
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-        except self._errors as error:
-            raise raised(error, self.failures) from None
-        kind = stream.response.headers.get("content-type", "")
-        if "json" in kind or "html" in kind:
-            async with stream:
-                return await self._unstreamed(stream)
-        async with ServerEvents(stream.response) as events:
-            await self._follow(events, take)
-        return None
-
-    async def close(self) -> None:
-        """Close the running event loop's connections."""
-        await self._clients.close()
-
-    async def _follow(self, events: ServerEvents, take: Callable[[JsonObject], bool]) -> None:
-        began = False
-        while True:
-            try:
-                received = await events.next()
-                event = None if received is None or received.data.startswith(_DONE) else read_json(received.data)
-            except self._errors as error:
-                raise raised(error, self.failures, began=began) from None
-            if event is None:
-                break
-            if isinstance(event, dict):
-                if event.get("error") and event.get("type") != "error":
-                    raise failed(complaint(event["error"]), self.failures)
-                if take(event):
-                    break
-            began = True
-        await events.rest()
-
-    async def _unstreamed(self, stream: AsyncStream[object]) -> JsonObject:
-        try:
-            await stream.response.aread()
-            return self._object(stream.response)
-        except self._errors as error:
-            raise raised(error, self.failures) from None
-
-    def _object(self, response: httpx2.Response) -> JsonObject:
-        """Return the JSON object of a response that was read."""
-        is_json = "json" in response.headers.get("content-type", "")
-        answer = read_json(response.content) if is_json else response.content.decode("utf-8", "replace")
-        if isinstance(answer, dict):
-            return answer
-        if isinstance(answer, str) and answer.strip():
-            what = "is not at this address: the server there answers with text, not JSON"
-            raise not_this_api(self.failures, what, answer)
-        if answer is None or answer == "":
-            raise self.torn("returned an empty answer")
-        kind = type(answer).__name__
-        raise not_this_api(self.failures, f"is not at this address: the server there answers with JSON of type {kind}")
+    def error(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
+        """Return an error to raise, with a repair that is specific to these servers."""
+        error = super().error(kind, what, text)
+        if kind is NoModelServer:
+            more = "it must be the address of the API itself, which usually ends in /v1, as http://localhost:11434/v1"
+            error.repair = f"{error.repair}; {more}"
+        if kind is NotAuthenticated and not self.key.known():
+            variable = self.key.variable
+            error.repair = f"pass api_key=…; {variable} is sent only to OpenAI and to the server of OPENAI_BASE_URL"
+        return error
 
     def torn(self, what: str, text: object = "") -> ModelError:
         """Return the error for an answer that is incomplete or unreadable."""
-        return self.failures.of(AnswerTorn, what, text)
+        return self.error(AnswerTorn, what, text)
 
-    def failing(self) -> AbstractContextManager[None]:
-        """Return a block that raises the SDK's errors as `ModelError`s."""
-        return Translates(lambda error: raised(error, self.failures) if isinstance(error, self._errors) else None)
-
-    def reading(self) -> AbstractContextManager[None]:
-        """Return a block that guards the reading of an answer: it raises `AnswerTorn` for one nested too deeply."""
-        return self._guards
-
-    def _too_deep(self, error: Exception) -> ModelError | None:
-        return self.torn("returned an answer that is nested too deeply") if isinstance(error, RecursionError) else None
-
-    async def client(self) -> AsyncOpenAI:
-        """Return the SDK's client."""
-        self._key.value(self._model)
-        await load("openai", "openai")
-        return await self._clients.get()
-
-    @property
-    def _errors(self) -> tuple[type[Exception], ...]:
-        """The exceptions of the SDK, of its HTTP client during a stream, and of reading JSON."""
-        import httpx2  # noqa: PLC0415 - as openai
-        import openai  # noqa: PLC0415 - loaded by then
-
-        return openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError, RecursionError
-
-    def _make(self) -> AsyncOpenAI:
-        import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
-
-        http = http_client(openai, self.failures.timeout_seconds, self.limiter.calls_at_once)
-        key = self._key.value(self._model)
-        return openai.AsyncOpenAI(
-            api_key=key, base_url=self.address, timeout=http.timeout, max_retries=0, http_client=http
-        )
+    def _make(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client
+        return sdk.AsyncOpenAI(**common)
 
 
 class ServedModel(PricedModel, ABC):
     """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
 
     _api: ClassVar[str]
-    _server_type: ClassVar[type[Server]] = Server
+    _server_type: ClassVar[type[OpenAIServer]] = OpenAIServer
     _path: ClassVar[str]
     _tokens: ClassVar[tuple[str, str]]
     """The API's names for the question's and the answer's tokens."""
@@ -283,7 +129,7 @@ class ServedModel(PricedModel, ABC):
         )
         self._server = server
         self.limiter = server.limiter
-        self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"
+        self._provider = self._api if server.is_own else f"{self._api} {shown_address(server.address)}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
 
     @property
@@ -305,7 +151,7 @@ class ServedModel(PricedModel, ABC):
 
     async def _of_batch(self, whole: JsonObject) -> Response:
         """Return an answer of a batch as a response, at the price of batches."""
-        with self._server.reading():
+        with self._server.failing():
             return await self._counted(self._response(whole), whole, is_batch=True)
 
     @abstractmethod
@@ -395,7 +241,7 @@ class OpenAIBatches:
         client = await self.client()
         url = f"/v1{self.path}"
         lines = [
-            {"custom_id": item, "method": "POST", "url": url, "body": sound_json(self.body(request))}
+            {"custom_id": item, "method": "POST", "url": url, "body": self.body(request)}
             for item, request in requests.items()
         ]
         rows = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
@@ -442,4 +288,4 @@ class OpenAIBatches:
         }
 
 
-__all__ = ["OpenAIBatches", "ServedModel", "Server"]
+__all__ = ["OpenAIBatches", "OpenAIServer", "ServedModel"]

@@ -2,7 +2,7 @@
 
 Most servers implement this API, each a little differently. So a request holds only the settings that are set, and an
 answer may lack ids, indexes, usage, reasons and contents. `_body` writes a `Request` for this API, `_Chunks` assembles
-a stream, `_response` reads the answer; `openai_calls.py` makes the call.
+a stream, `_response` reads the answer; `sdk.Server` makes the call.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverload
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel
-from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
     CHOICES,
     arguments,
@@ -26,15 +25,13 @@ from graphengine.models.openai_parts import (
     file_name,
     form_of_answer,
     form_of_tool,
-    inside,
     instructions,
-    listed,
     location,
     sendable,
-    text,
     tool_result,
     unknown,
 )
+from graphengine.models.received import NotThisApi, inside, listed, text
 from graphengine.models.sdk import sound_json
 from graphengine.models.settings import merged, refuse_lacking
 from graphengine.state.json_values import DEEPEST, utf8_text
@@ -47,9 +44,9 @@ if TYPE_CHECKING:
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool
     from graphengine.models.limiter import RateLimiter
-    from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_parts import JsonObject
+    from graphengine.models.openai_calls import OpenAIServer
     from graphengine.models.prices import Price, Spent
+    from graphengine.models.received import JsonObject
 
 _PATH: Final = "/chat/completions"
 _SEARCHES: Final = "gpt-4o-search-preview"
@@ -147,7 +144,7 @@ class OpenAIChatModel(ServedModel):
         try:
             whole = await self._whole(body, request, chunks)
             chunks.head = whole
-            with self._server.reading():
+            with self._server.failing():
                 heard = any(one.type in _SOUNDS for message in request.messages for one in message.media)
                 return await self._counted(self._response(whole), whole, heard=heard)
         except ModelError as error:
@@ -197,7 +194,7 @@ class OpenAIChatModel(ServedModel):
         if form is not None:
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        return merged(body | self._settings(request), request.settings.extra)
+        return sound_json(merged(body | self._settings(request), request.settings.extra))
 
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
         """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
@@ -284,10 +281,10 @@ class OpenAIChatModel(ServedModel):
         choices = listed(whole, "choices")
         error = whole.get("error") or (choices[0].get("error") if choices else None)
         if error:
-            raise failed(complaint(error), self._server.failures)
+            raise self._server.refused(error)
         if "choices" not in whole:
-            what = "is not at this address: the server there has no Chat Completions API"
-            raise not_this_api(self._server.failures, what, text(whole, "message") or text(whole, "detail"))
+            words = text(whole, "message") or text(whole, "detail")
+            raise NotThisApi(f"the server there has no Chat Completions API: {words}".removesuffix(": "))
         if not choices:
             raise self._server.torn("returned an answer without choices")
         return choices[0]
@@ -300,7 +297,7 @@ class OpenAIChatModel(ServedModel):
         """
         reason = text(choice, "finish_reason")
         if reason in _FAILED:
-            raise self._server.failures.of(_FAILED[reason], f"broke off its answer ({reason})")
+            raise self._server.error(_FAILED[reason], f"broke off its answer ({reason})")
         refusal = text(inside(choice, "message"), "refusal")
         if refusal:
             return "refused", refusal
@@ -311,7 +308,7 @@ class OpenAIChatModel(ServedModel):
 class _Chunks:
     """Assembles a stream into the form of an answer that was not streamed."""
 
-    def __init__(self, server: Server, request: Request) -> None:
+    def __init__(self, server: OpenAIServer, request: Request) -> None:
         self._server = server
         self._request = request
         self.head: JsonObject = {}
@@ -329,11 +326,11 @@ class _Chunks:
             ModelError: The chunk is an error.
         """
         if chunk.get("type") == "error" or ("choices" not in chunk and text(chunk, "message")):
-            raise failed(complaint({**chunk, "type": ""}), self._server.failures)
+            raise self._server.refused({**chunk, "type": ""})
         self.head |= {key: chunk[key] for key in _HEAD if chunk.get(key)}
         for choice in listed(chunk, "choices")[:1]:
             if choice.get("error"):
-                raise failed(complaint(choice["error"]), self._server.failures)
+                raise self._server.refused(choice["error"])
             self._reason = text(choice, "finish_reason") or self._reason
             self._request.began()
             self._add(inside(choice, "delta"))

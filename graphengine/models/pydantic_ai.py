@@ -29,7 +29,8 @@ from graphengine.errors import (
 from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
-from graphengine.models.sdk import WHAT, advised, kind_of_status, load, schema_in_words, shown, sound_json
+from graphengine.models.refusals import WHAT, advised, kind_of_status, shown
+from graphengine.models.sdk import load, schema_in_words, sound_json
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def _parameters(model: PydanticModel, request: Request) -> ModelRequestParameter
 
 
 def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return cast("dict[str, Any]", sound_json(dict(schema)))
+    return sound_json(dict(schema))
 
 
 def _settings(request: Request) -> ModelSettings:

@@ -4,15 +4,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, JsonValue
 
-from graphengine.models.anthropic_forms import (
-    NoMessage,
-    Unreadable,
-    body,
-    can_be_held_to,
-    conversation,
-    read,
-)
+from graphengine.models.anthropic_forms import Unreadable, body, can_be_held_to, conversation, read
 from graphengine.models.base import Message, Request, ToolCall, ToolSpec
+from graphengine.models.received import NotThisApi
 from graphengine.models.settings import Settings
 
 ADD = ToolCall(id="toolu_1", name="add", arguments='{"a": 2}')
@@ -233,7 +227,7 @@ class TestReading:
     @pytest.mark.parametrize("found", [{}, {"type": "list"}, {"choices": []}])
     def test_other_objects_are_not_messages(self, found: dict[str, JsonValue]) -> None:
         """Another API answers with other objects."""
-        with pytest.raises(NoMessage):
+        with pytest.raises(NotThisApi):
             read(found)
 
     @pytest.mark.parametrize("bad", [{"content": None}, {"content": "yes"}, {"content": [1]}, {"stop_reason": None}])

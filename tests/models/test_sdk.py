@@ -17,17 +17,14 @@ from graphengine.errors import (
     ModelUnavailable,
     ModelUnreachable,
 )
+from graphengine.models.refusals import LONGEST_WAIT_SECONDS, SHOWN_CHARACTERS, retry_after, shown
 from graphengine.models.sdk import (
-    LONGEST_WAIT_SECONDS,
-    SHOWN_CHARACTERS,
     Clients,
-    Failures,
     Key,
+    Server,
     http_address,
     kept_by_schema,
     load,
-    retry_after,
-    shown,
     sound_json,
 )
 from graphengine.state.hiding import hidden
@@ -227,8 +224,11 @@ class TestWaiting:
 class TestFailures:
     def test_an_error_has_the_event_the_providers_message_and_a_repair(self) -> None:
         """It contains neither the key nor a password of the address."""
-        failures = Failures("anthropic:x", f"http://me:{MY_KEY}@host:1/a?token={MY_KEY}", Key(MY_KEY, "A_KEY"), 60.0)
-        error = failures.of(ModelUnreachable, "cannot be reached", f"refused {MY_KEY}")
+        address, key = f"http://me:{MY_KEY}@host:1/a?token={MY_KEY}", Key(MY_KEY, "A_KEY")
+        server = Server(
+            "anthropic:x", address, key, timeout_seconds=60, limiter=None, make=lambda *_: None, needs=[("json", "x")]
+        )
+        error = server.error(ModelUnreachable, "cannot be reached", f"refused {MY_KEY}")
         assert isinstance(error, ModelUnreachable)
         assert error.message == "anthropic:x cannot be reached: refused [secret]"
         assert error.where == "model anthropic:x"
