@@ -1,7 +1,7 @@
 """OpenAI's models through its Responses API. The provider stores no part of a conversation (`store=False`).
 
-`sdk.Server` makes the calls, and explains failures. A model that thinks encrypts its reasoning and must get it back with the next question; it is kept
-in `Message.native`.
+`sdk.Server` makes the calls, and explains failures. A model that thinks encrypts its reasoning and must get it back
+with the next question; it is kept in `Message.native`.
 """
 
 from __future__ import annotations

@@ -271,12 +271,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     Args:
         headers: A response's headers. The mapping decides whether names are case-sensitive.
     """
-    seconds = number_in(headers.get("retry-after-ms"))
+    seconds = _number(headers.get("retry-after-ms"))
     if seconds is not None:
         seconds /= 1000
     else:
         text = headers.get("retry-after")
-        seconds = number_in(text)
+        seconds = _number(text)
         if seconds is None:
             seconds = _seconds_until(text)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
@@ -302,8 +302,7 @@ def advised(error: ModelError, headers: Mapping[str, str]) -> ModelError:
     return found
 
 
-def number_in(text: str | None) -> float | None:
-    """Return the finite number that a text is, None if it is none."""
+def _number(text: str | None) -> float | None:
     try:
         number = float(text or "")
     except ValueError:
@@ -329,7 +328,6 @@ __all__ = [
     "complaint",
     "kind_of",
     "kind_of_status",
-    "number_in",
     "retry_after",
     "shown",
 ]

@@ -18,11 +18,9 @@ import hashlib
 import importlib
 import json
 import os
-import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
@@ -39,16 +37,14 @@ from graphengine.errors import (
     install_command,
 )
 from graphengine.graph.options import is_seconds
-from graphengine.models.limiter import LEFT, limiter_for
+from graphengine.models.limiter import limiter_for
 from graphengine.models.received import NotThisApi, ServerEvents, object_in, read_json
 from graphengine.models.refusals import (
-    LONGEST_WAIT_SECONDS,
     REPAIRS,
     WHAT,
     advised,
     complaint,
     kind_of,
-    number_in,
     shown,
 )
 from graphengine.state.hiding import struck
@@ -62,7 +58,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request
-    from graphengine.models.limiter import Left, RateLimiter
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.received import JsonObject
 
 CALLS_AT_ONCE: Final = 100
@@ -125,16 +121,8 @@ def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None
     client: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
         limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=KEPT_OPEN, keepalive_expiry=30),
         timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS), pool=None),
-        event_hooks={"response": [_note_limits]},
     )
     return client
-
-
-async def _note_limits(response: httpx2.Response) -> None:
-    """Pass a response's headers on to the limiter of the call, for the limits that they state."""
-    note = LEFT.get()
-    if note is not None:
-        note(*limits_stated(response.headers))
 
 
 def http_address(given: str) -> str:
@@ -342,48 +330,6 @@ def sound_json(value: J, *, levels: int | None = None) -> J:
     elif isinstance(value, list):
         found = [sound_json(item, levels=less) for item in value]
     return cast("J", found)
-
-
-_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
-_STATED: Final = {  # what is left, and when it is whole again; of Anthropic, and of OpenAI and servers like it
-    what: (
-        (f"anthropic-ratelimit-{what}-remaining", f"anthropic-ratelimit-{what}-reset"),
-        (f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}"),
-    )
-    for what in ("requests", "tokens")
-}
-
-
-def limits_stated(headers: Mapping[str, str]) -> tuple[Left, Left]:
-    """Return how many requests and tokens a server still allows, each with the seconds until it allows more.
-
-    None for what its headers do not state.
-    """
-    return _stated(headers, "requests"), _stated(headers, "tokens")
-
-
-def _stated(headers: Mapping[str, str], what: str) -> Left:
-    for left_name, reset_name in _STATED[what]:
-        left = headers.get(left_name)
-        number = None if left is None else number_in(left)
-        seconds = None if number is None else _until_reset(headers.get(reset_name))
-        if number is not None and seconds is not None:
-            return int(number), min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
-    return None
-
-
-def _until_reset(text: str | None) -> float | None:
-    """Return the seconds until a time such as `2026-11-21T17:05:00Z`, or those of a duration such as `6m0s`."""
-    given = (text or "").strip()
-    found = _DURATION.fullmatch(given)
-    if found is not None and given:
-        hours, minutes, seconds, milliseconds = (float(part or 0) for part in found.groups())
-        return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        return None
-    return (moment - datetime.now(UTC)).total_seconds() if moment.tzinfo is not None else None
 
 
 _DONE: Final = "[DONE]"
@@ -636,7 +582,6 @@ __all__ = [
     "http_address",
     "http_client",
     "kept_by_schema",
-    "limits_stated",
     "load",
     "schema_in_words",
     "shown_address",
