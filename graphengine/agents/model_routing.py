@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.runtime import Opens
+    from graphengine.agents.tools import ToolSource
     from graphengine.engine.plan import Plan
     from graphengine.graph.runnable import Body
     from graphengine.models.base import Model
@@ -54,7 +54,7 @@ class Models(Extension):
         self._clock = MACHINE_CLOCK if clock is None or isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
-        self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
+        self._sources: dict[int, tuple[ToolSource, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
         self._checked: Plan[Any] | None = None  # the last one: many runs of one graph often start one after the other
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
@@ -102,7 +102,7 @@ class Models(Extension):
         """Follow a run."""
         return AgentsOfRun(self, self._clock, run.snapshot)
 
-    async def tools_of(self, source: Opens) -> Sequence[Any]:
+    async def tools_of(self, source: ToolSource) -> Sequence[Any]:
         """Return the tools of a source, which is opened when first needed."""
         if id(source) not in self._sources:
             async with self._opening.setdefault(

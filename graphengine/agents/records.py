@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -20,6 +21,7 @@ from graphengine.engine.user_frames import user_traceback
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
+from graphengine.models.sdk import sound_json
 from graphengine.state.json_values import check_depth, utf8_text
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native")
 _STOPS: Final = get_args(Stop)
+_UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
 
 def checked(response: object, model: Model, agent: str, known: set[str]) -> Response:
@@ -67,15 +70,13 @@ def _native(response: Response, model: Model, agent: str) -> dict[str, Any] | No
     native = response.native
     if native is None:
         return None
-    try:
+    with suppress(*_UNWRITABLE):
         check_depth(to_json(native))
-    except (PydanticSerializationError, ValueError, RecursionError):
-        repaired: dict[str, Any] = _utf8(native)
-    else:
         return native
     try:
+        repaired = sound_json(native)
         check_depth(to_json(repaired))
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
+    except _UNWRITABLE as error:
         raise _invalid(model, agent, f"an answer whose native form cannot be written as JSON: {error}") from error
     return repaired
 
@@ -181,17 +182,6 @@ def _make_ids_unique(calls: list[dict[str, str]], known: set[str]) -> None:
         taken.add(identity)
 
 
-def _utf8(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """Return the value with texts that UTF-8 can encode; values without a JSON form are kept."""
-    if isinstance(value, str):
-        return utf8_text(value)
-    if isinstance(value, dict):
-        return {_utf8(key): _utf8(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_utf8(item) for item in value]
-    return value
-
-
 MAX_RESULT_CHARACTERS: Final = 200_000
 """The longest result that is passed on to a model; a longer one is an error with its size and its beginning."""
 
@@ -251,16 +241,10 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
 
 def failed(error: Exception) -> ToolOutcome:
     """Return the outcome for a function's exception: its type and text, or those of the only one in its group."""
-    error = single(error)
-    name, message = type(error).__name__, text_of(error)
-    return ToolOutcome(_cut(f"{name}: {message}" if message else name), is_error=True, error=error)
-
-
-def single(error: Exception) -> Exception:
-    """Return the error itself, or the only one of a group."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error
+    name, message = type(error).__name__, text_of(error)
+    return ToolOutcome(_cut(f"{name}: {message}" if message else name), is_error=True, error=error)
 
 
 def leaves(error: Exception) -> Iterator[Exception]:
@@ -334,6 +318,5 @@ __all__ = [
     "response_of",
     "result_message",
     "result_record",
-    "single",
     "traceback_text",
 ]

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pydantic_core import to_json
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    from graphengine.agents.model_routing import Models
+    from graphengine.agents.tools import ToolSource
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request, Response, Waits
@@ -50,30 +52,6 @@ T = TypeVar("T")
 _MODELS: Final[dict[str, Model]] = {}
 
 
-class Opens(Protocol):
-    """A resource that is opened before use, and closed after it."""
-
-    async def open(self) -> Sequence[Any]:
-        """Open it. Return its content."""
-        ...
-
-    async def close(self) -> None:
-        """Close it."""
-        ...
-
-
-class Routes(Protocol):
-    """The models of a Runner: `graphengine.agents.model_routing.Models`."""
-
-    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """Return the model of an agent at a path in a run of this graph."""
-        ...
-
-    async def tools_of(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner."""
-        ...
-
-
 class AgentsOfRun(Follower):
     """The agents of one run.
 
@@ -83,7 +61,7 @@ class AgentsOfRun(Follower):
         snapshot: The run.
     """
 
-    def __init__(self, models: Routes, clock: Clock, snapshot: Snapshot) -> None:
+    def __init__(self, models: Models, clock: Clock, snapshot: Snapshot) -> None:
         self.models, self.clock, self.snapshot = models, clock, snapshot
 
     @cached_property
@@ -155,7 +133,7 @@ class RunRuntime(NodeScope):
         host, guard, context = self.around.host, self.around.guard, self.context
         return Live(agent, context.path, context.attempt, host.show, lambda: host.is_watched, host.in_flight, guard)
 
-    async def opened(self, source: Opens) -> Sequence[Any]:
+    async def opened(self, source: ToolSource) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""
         return await self._run.models.tools_of(source)
 
@@ -236,11 +214,6 @@ class StandaloneRuntime:
             _MODELS[own] = model_of(own)
         return _MODELS[own]
 
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt, always 1."""
-        return 1
-
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a function in a thread."""
         with queued(function) as wanted:
@@ -288,17 +261,6 @@ class StandaloneRuntime:
     async def may_call(self, model: Model) -> None:
         """Return at once: no limit applies."""
 
-    def may_sleep(self) -> bool:
-        """Return False: no run is stored."""
-        return False
-
-    def has_slept(self, what: str) -> bool:  # noqa: ARG002
-        """Return False, as nothing is recorded."""
-        return False
-
-    async def sleep_for(self, seconds: float, what: str) -> None:
-        """Do nothing, as `may_sleep` is False."""
-
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> None:  # noqa: ARG002
         """Raise an error if a person is to be asked, which is possible only in a run.
 
@@ -317,7 +279,7 @@ class StandaloneRuntime:
         """Return None: there are no watchers."""
         return None
 
-    async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
+    async def opened(self, source: ToolSource) -> Sequence[Any] | None:  # noqa: ARG002
         """Return None: sources of tools are opened for each call."""
         return None
 
@@ -373,7 +335,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
         return None
     if isinstance(model, ChecksSettings):
         refuse_lacking(model, request.settings, request.agent)
-    if not runtime.may_sleep():
+    if not isinstance(runtime, RunRuntime) or not runtime.may_sleep():
         raise DefinitionError(
             f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
             where=f"agent {request.agent}",
@@ -382,9 +344,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
     return await _collected(runtime, model, request, collector_of(model, batches))
 
 
-async def _collected(
-    runtime: AgentRuntime, model: Model, request: Request, collector: BatchCollector
-) -> Response | None:
+async def _collected(runtime: RunRuntime, model: Model, request: Request, collector: BatchCollector) -> Response | None:
     joined: list[Ticket] = []
 
     async def join() -> StepResult:
@@ -421,7 +381,6 @@ def _piece(record: dict[str, JsonValue]) -> StepResult:
 __all__ = [
     "AgentRuntime",
     "AgentsOfRun",
-    "Opens",
     "RunRuntime",
     "StandaloneRuntime",
     "batched",

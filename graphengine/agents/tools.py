@@ -404,39 +404,25 @@ def tool(function: Callable[..., object] | None = None, **options: Unpack[ToolOp
     return replace(function, **options) if isinstance(function, Tool) else Tool(function, **options)
 
 
-def as_tools(items: Iterable[object]) -> tuple[Tool | ToolSource, ...]:
-    """Return an agent's tools: functions become Tools, Tools and sources are unchanged.
+def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...], tuple[HostedTool, ...]]:
+    """Return an agent's tools, and those that its model's provider runs.
+
+    Functions become Tools; Tools and sources are unchanged.
 
     Raises:
         DefinitionError: An item is neither of these, or a model could not call it, or two tools have one name.
     """
     if isinstance(items, (str, bytes, Tool, ToolSource)) or callable(items) or not hasattr(items, "__iter__"):
         raise DefinitionError(f"tools={items!r}", where="tools", repair="give a list: tools=[…]")
-    found = tuple(_as_tool(item) for item in items)
-    by_name(each for each in found if isinstance(each, Tool))
-    return found
-
-
-def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...], tuple[HostedTool, ...]]:
-    """Return an agent's tools, and those that its model's provider runs.
-
-    Raises:
-        DefinitionError: An item is neither, or two have one name.
-    """
-    given = [*items] if isinstance(items, (list, tuple)) else items
-    if not isinstance(given, list):
-        return as_tools(given), ()
-    hosted = tuple(item for item in given if isinstance(item, HostedTool))
-    kit = as_tools([item for item in given if not isinstance(item, HostedTool)])
-    names = [each.name for each in (*kit, *hosted) if not isinstance(each, ToolSource)]
+    found = tuple(item if isinstance(item, HostedTool) else _as_tool(item) for item in items)
+    hosted = tuple(each for each in found if isinstance(each, HostedTool))
+    kit = tuple(each for each in found if not isinstance(each, HostedTool))
+    own = by_name(each for each in kit if isinstance(each, Tool))
+    names = [*own, *(each.name for each in hosted)]
     for name in {each.name for each in hosted if names.count(each.name) > 1}:
-        repair = "rename the function: tool(function, name=…)" if name in by_name(_own(kit)) else "give it once"
+        repair = "rename the function: tool(function, name=…)" if name in own else "give it once"
         raise DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
     return kit, hosted
-
-
-def _own(kit: Iterable[Tool | ToolSource]) -> list[Tool]:
-    return [each for each in kit if isinstance(each, Tool)]
 
 
 def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
@@ -575,7 +561,6 @@ __all__ = [
     "ToolOutcome",
     "ToolSource",
     "ToolsUnavailable",
-    "as_tools",
     "by_name",
     "check_choice",
     "split_tools",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
-from graphengine.models.received import NoCount, NotThisApi, count, is_count
+from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count
 from graphengine.models.sdk import schema_in_words, sound_json
 from graphengine.models.settings import merged
 from graphengine.state.json_values import utf8_text
@@ -336,7 +336,6 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
     wanted = tuple(_call(block) for block in blocks if block.get("type") == "tool_use")
     stop = _STOPS.get(reason, "tools" if wanted else "end")
     spent = _spent(message.get("usage"))
-    counted = spent or Spent()
     model = message.get("model")
     response = Response(
         content="".join(utf8_text(str(block.get("text") or "")) for block in blocks if block.get("type") == "text"),
@@ -344,14 +343,9 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
         stop=stop,
         why=_why(message.get("stop_details")) if stop == "refused" else "",
         model=f"{PROVIDER}:{utf8_text(model)}" if isinstance(model, str) and model else "",
-        input_tokens=counted.input_tokens,
-        cache_read_tokens=counted.cache_read_tokens,
-        cache_write_tokens=counted.cache_write_tokens,
-        output_tokens=counted.output_tokens,
-        reasoning_tokens=min(counted.reasoning_tokens, counted.output_tokens),
         native=_native(blocks, message.get("container")),
     )
-    return Answer(response, spent)
+    return Answer((spent or Spent()).on(response), spent)
 
 
 @dataclass(slots=True)
@@ -378,11 +372,10 @@ def paused(message: Mapping[str, JsonValue]) -> bool:
     return message.get("stop_reason") == "pause_turn"
 
 
-def joined(first: Mapping[str, JsonValue], then: Mapping[str, JsonValue]) -> JsonObject:
+def joined(first: JsonObject, then: JsonObject) -> JsonObject:
     """Join a message that paused and its continuation."""
-    usage = [one if isinstance(one, dict) else {} for one in (first.get("usage"), then.get("usage"))]
     content: list[JsonValue] = [*_blocks(first), *_blocks(then)]
-    return {**then, "content": content, "usage": _sum(*usage)}
+    return {**then, "content": content, "usage": _sum(inside(first, "usage"), inside(then, "usage"))}
 
 
 def _sum(one: JsonObject, other: JsonObject) -> JsonObject:
@@ -390,7 +383,7 @@ def _sum(one: JsonObject, other: JsonObject) -> JsonObject:
     for name in (*one, *(name for name in other if name not in one)):
         a, b = one.get(name), other.get(name)
         if isinstance(a, dict) or isinstance(b, dict):
-            summed[name] = _sum(_object(a), _object(b))
+            summed[name] = _sum(inside(one, name), inside(other, name))
         elif isinstance(a, list) and isinstance(b, list):
             summed[name] = [*a, *b]
         elif name in _STANDARD:  # a text, as the class of service: the one with its own price
@@ -484,10 +477,6 @@ _PIECES: Final = {
 """For each type of delta: its field with the piece of text, and the field of the block that the piece belongs to."""
 
 
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, dict) else {}
-
-
 def _place(event: JsonObject) -> int:
     """Return the index of the block that an event is about."""
     index = event["index"]
@@ -528,13 +517,13 @@ class Gathered:
                 raise Unreadable(f"an event's delta is {delta!r}")
             return self._delta(_place(event), delta)
         if kind == "message_start":
-            self._message = _object(event.get("message"))
+            self._message = inside(event, "message")
         elif kind == "content_block_start":
-            self._blocks[_place(event)] = _object(event.get("content_block"))
+            self._blocks[_place(event)] = inside(event, "content_block")
         elif kind == "message_delta":
-            self._message |= _object(event.get("delta"))
-            usage = {name: value for name, value in _object(event.get("usage")).items() if value is not None}
-            self._message["usage"] = {**_object(self._message.get("usage")), **usage}
+            self._message |= inside(event, "delta")
+            usage = {name: value for name, value in inside(event, "usage").items() if value is not None}
+            self._message["usage"] = {**inside(self._message, "usage"), **usage}
         return "", ""
 
     def _delta(self, index: int, delta: JsonObject) -> tuple[str, str]:

@@ -201,13 +201,8 @@ class ServedModel(PricedModel, ABC):
         spent = self._spent(whole, is_batch=is_batch, heard=heard)
         answered = utf8_text(text(whole, "model"))
         return replace(
-            response,
+            spent.on(response),
             model=f"{self._api}:{answered}" if answered else "",
-            input_tokens=spent.input_tokens,
-            cache_read_tokens=spent.cache_read_tokens,
-            cache_write_tokens=spent.cache_write_tokens,
-            output_tokens=spent.output_tokens,
-            reasoning_tokens=spent.reasoning_tokens,
             cost_usd=await self._prices.cost(spent, answered) if spent.input_tokens else None,
         )
 

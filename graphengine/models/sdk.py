@@ -20,10 +20,8 @@ import json
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
-from weakref import WeakKeyDictionary
 
 from graphengine.errors import (
     AnswerTorn,
@@ -187,19 +185,7 @@ def kept_by_schema(make: Callable[P, R]) -> Callable[P, R]:
     return made
 
 
-class _Client(Protocol):
-    async def close(self) -> None: ...
-
-
-C = TypeVar("C", bound=_Client)
-
-
-@dataclass(slots=True)
-class _LoopClient(Generic[C]):
-    """One event loop's client, if made."""
-
-    making: asyncio.Lock = field(default_factory=asyncio.Lock)
-    client: C | None = None
+C = TypeVar("C")
 
 
 class Clients(Generic[C]):
@@ -218,36 +204,31 @@ class Clients(Generic[C]):
 
     def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
-        self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient[C]] = WeakKeyDictionary()
+        self._making: dict[asyncio.AbstractEventLoop, asyncio.Task[C]] = {}
         self._guard = threading.Lock()
 
     async def get(self) -> C:
-        """Return the running loop's client."""
-        place = self._place()
-        return place.client if place.client is not None else await self._made(place)
+        """Return the running loop's client. A caller that gives up leaves it to the others."""
+        loop = asyncio.get_running_loop()
+        making = self._making.get(loop)
+        if making is None or (making.done() and not _is_made(making)):
+            with self._guard:
+                for ended in [other for other in self._making if other.is_closed()]:
+                    del self._making[ended]
+                making = self._making[loop] = asyncio.ensure_future(asyncio.to_thread(self._make))
+        return making.result() if making.done() else await asyncio.shield(making)
 
     async def close(self) -> None:
         """Close the running loop's client, if there is one. The next `get` makes another."""
         with self._guard:
-            place = self._places.pop(asyncio.get_running_loop(), None)
-        if place is not None and place.client is not None:
-            await place.client.close()
+            making = self._making.pop(asyncio.get_running_loop(), None)
+        if making is not None and _is_made(making):
+            client: Any = making.result()
+            await client.close()
 
-    async def _made(self, place: _LoopClient[C]) -> C:
-        async with place.making:
-            if place.client is None:
-                place.client = await asyncio.to_thread(self._make)
-            return place.client
 
-    def _place(self) -> _LoopClient[C]:
-        loop = asyncio.get_running_loop()
-        with self._guard:
-            place = self._places.get(loop)
-            if place is None:
-                for ended in [other for other in self._places if other.is_closed()]:
-                    del self._places[ended]  # its client references the loop, so its weak key would never expire
-                place = self._places[loop] = _LoopClient()
-            return place
+def _is_made(making: asyncio.Task[Any]) -> bool:
+    return making.done() and not making.cancelled() and making.exception() is None
 
 
 class Key:
@@ -327,7 +308,7 @@ def sound_json(value: J, *, levels: int | None = None) -> J:
         found = utf8_text(value)
     elif isinstance(value, dict):
         found = {utf8_text(key): sound_json(item, levels=less) for key, item in value.items()}
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         found = [sound_json(item, levels=less) for item in value]
     return cast("J", found)
 
