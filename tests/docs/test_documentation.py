@@ -8,11 +8,11 @@ import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
 
-from benchmarks.joins import BEGIN, FINISH
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.options import Command
 
@@ -24,12 +24,12 @@ PAGES = [
 ]
 ELSEWHERE = {
     "docs/use/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
-    "docs/explain/compared.md": "test_compared.py: every block is the source of a program that is run there",
     "docs/use/from_langgraph.md": "test_from_langgraph.py: both sides run there",
     "docs/use/postgres.md": "test_postgres_page.py: its Python runs over a server of the tests",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
     "docs/use/machines.md": "test_machines_page.py: the service and a worker run over PostgreSQL",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",
+    "docs/use/json.md": "test_cli_page.py: the page is made of the documents' models",
     "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
     "docs/use/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
 }
@@ -53,13 +53,8 @@ def is_elsewhere(page: Path) -> bool:
     return any(page.match(str(ROOT / pattern)) for pattern in ELSEWHERE)
 
 
-HERE = [page for page in PAGES if blocks(page, "python") and not is_elsewhere(page)]
-
-
-@pytest.mark.parametrize("page", HERE, ids=named)
-def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All blocks of a page run in order, and the tests among them pass."""
-    monkeypatch.chdir(tmp_path)
+def run_blocks(page: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run the Python blocks of a page in order, and the tests among them; return the names they define."""
     main = ModuleType("__main__")  # the code below `if __name__ == "__main__"` runs too
     monkeypatch.setitem(sys.modules, "__main__", main)
     names = vars(main)
@@ -69,6 +64,17 @@ def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.M
         takes_fixtures = callable(made) and name.startswith("test_") and bool(inspect.signature(made).parameters)
         if name.startswith("test_") and inspect.iscoroutinefunction(made) and not takes_fixtures:
             asyncio.run(made())  # pytest runs those with fixtures: tests/testing/test_testing_page.py
+    return names
+
+
+HERE = [page for page in PAGES if blocks(page, "python") and not is_elsewhere(page)]
+
+
+@pytest.mark.parametrize("page", HERE, ids=named)
+def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks of a page run in order, and the tests among them pass."""
+    monkeypatch.chdir(tmp_path)
+    run_blocks(page, monkeypatch)
 
 
 def test_the_readme_is_typed() -> None:
@@ -82,14 +88,6 @@ def test_the_pages_were_found() -> None:
     assert {"README.md", "docs/use/guide.md", "docs/use/agents.md"} <= {named(page) for page in HERE}
     for pattern in ELSEWHERE:
         assert [page for page in PAGES if page.match(str(ROOT / pattern))], pattern
-
-
-def test_all_python_of_the_comparison_is_generated() -> None:
-    """It is between the markers, where test_compared.py compares it with the programs."""
-    text = (ROOT / "docs" / "explain" / "compared.md").read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(FINISH)
-    assert "```python" not in before + after
 
 
 def is_python(text: str) -> bool:
