@@ -79,7 +79,6 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
         return text
     shown = {hole: _shown(_at(hole, values), media=media) for hole in holes(text)}
     tags = _Tags([value.text for value in shown.values()])
-    pieces = {hole: tags.around(hole, _tag(hole), value) for hole, value in shown.items()}
     out = ""
     position = 0
     after_lines = False
@@ -89,7 +88,11 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
         if match.group(1) is None:
             out, after_lines = out + match.group()[0], False
             continue
-        piece, after_lines = pieces[match.group(1).strip()]
+        hole = match.group(1).strip()
+        value = shown[hole]
+        piece, after_lines = value.text, False
+        if not value.bare:
+            piece, after_lines = tags.block(hole, _tag(hole), value), value.lines
         if after_lines:
             out = out.rstrip(" \t")
             out += "\n" if out and not out.endswith("\n") else ""
@@ -161,10 +164,6 @@ class _Tags:
                 name = f"{wanted}-{number}"
             self._names[key] = name
         return self._names[key]
-
-    def around(self, key: str, wanted: str, value: _Shown) -> tuple[str, bool]:
-        """Return the text of a value in a prompt, and whether it takes separate lines."""
-        return (value.text, False) if value.bare else (self.block(key, wanted, value), value.lines)
 
     def block(self, key: str, wanted: str, value: _Shown) -> str:
         """Return a value between its tags."""

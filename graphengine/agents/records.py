@@ -52,13 +52,10 @@ def checked(response: object, model: Model, agent: str, known: set[str]) -> Resp
     problem = _problem(response)
     if problem or not isinstance(response, Response):
         raise _invalid(model, agent, problem)
-    calls = [_call(call) for call in response.calls]
-    if response.native is None:
-        _make_ids_unique(calls, known)
     return replace(
         response,
         content=utf8_text(response.content if isinstance(response.content, str) else as_text(response.content)),
-        calls=tuple(ToolCall(**call) for call in calls),
+        calls=tuple(_calls(response, known)),
         why=utf8_text(response.why or ""),
         model=utf8_text(response.model or ""),
         native=_native(response, model, agent),
@@ -166,20 +163,17 @@ def result_message(call: ToolCall, record: JsonObject) -> Message:
     return Message(role="tool", text=text, media=media, call_id=call.id, is_error=record.get("error", False))
 
 
-def _call(call: ToolCall) -> dict[str, str]:
-    return {"id": utf8_text(call.id), "name": utf8_text(call.name), "arguments": utf8_text(call.arguments)}
-
-
-def _make_ids_unique(calls: list[dict[str, str]], known: set[str]) -> None:
-    """Give each call a unique id."""
+def _calls(response: Response, known: set[str]) -> Iterator[ToolCall]:
+    """Yield the calls of an answer, each with a unique id if the provider does not get the original ids back."""
     taken = set(known)
-    for call in calls:
-        identity, number = call["id"], 0
-        while not identity or identity in taken:
+    for call in response.calls:
+        given = identity = utf8_text(call.id)
+        number = 0
+        while response.native is None and (not identity or identity in taken):
             number += 1
-            identity = f"{call['id'] or 'call'}_{len(taken) + number}"
-        call["id"] = identity
+            identity = f"{given or 'call'}_{len(taken) + number}"
         taken.add(identity)
+        yield ToolCall(id=identity, name=utf8_text(call.name), arguments=utf8_text(call.arguments))
 
 
 MAX_RESULT_CHARACTERS: Final = 200_000

@@ -124,13 +124,13 @@ class AnthropicModel(PricedModel):
             with self._server.failing():
                 if message.get("type") == "error":  # with status 200, as some proxies make of every status
                     raise self._server.refused(message)
-                answer = read(message)
+                response, spent = read(message)
         except ModelError as error:
             if isinstance(error, BadRequest) and "temperature" in error.message:
                 error.repair = "leave temperature out: newer models have no such setting"
             error.usage = await self._prices.usage(reported(parts), is_torn=parts.is_torn) or error.usage
             raise
-        return answer.response if answer.spent is None else await self._priced(answer.response, answer.spent)
+        return await self._priced(response, spent)
 
     @property
     def batches(self) -> Batches:
@@ -179,11 +179,12 @@ class AnthropicModel(PricedModel):
     async def _of_batch(self, message: JsonObject) -> Response:
         """Return a message of a batch as a response, at the price of batches."""
         with self._server.failing():
-            answer = read(message)
-        spent = answer.spent
-        return answer.response if spent is None else await self._priced(answer.response, replace(spent, is_batch=True))
+            response, spent = read(message)
+        return await self._priced(response, spent and replace(spent, is_batch=True))
 
-    async def _priced(self, response: Response, spent: Spent) -> Response:
+    async def _priced(self, response: Response, spent: Spent | None) -> Response:
+        if spent is None:
+            return response
         cost_usd = await self._prices.cost(spent, response.model.removeprefix(f"{PROVIDER}:"))
         return replace(response, cost_usd=cost_usd)
 

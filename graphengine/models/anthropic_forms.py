@@ -312,16 +312,8 @@ def _contains_itself(schema: Mapping[str, JsonValue]) -> bool:
 # -- answers
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A message that was read: the response, still without its cost, and the tokens that the cost depends on."""
-
-    response: Response
-    spent: Spent | None
-
-
-def read(message: Mapping[str, JsonValue]) -> Answer:
-    """Return a message as a response.
+def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
+    """Return a message as a response, still without its cost, and the tokens that the cost depends on.
 
     Raises:
         NotThisApi: It is not a message.
@@ -345,7 +337,7 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
         model=f"{PROVIDER}:{utf8_text(model)}" if isinstance(model, str) and model else "",
         native=_native(blocks, message.get("container")),
     )
-    return Answer((spent or Spent()).on(response), spent)
+    return (spent or Spent()).on(response), spent
 
 
 @dataclass(slots=True)
@@ -574,7 +566,6 @@ def _as_json(text: str) -> JsonValue:
 __all__ = [
     "PROVIDER",
     "STREAM_FROM_TOKENS",
-    "Answer",
     "Gathered",
     "Parts",
     "Unreadable",

@@ -105,24 +105,6 @@ def _load(module: str, extra: str) -> ModuleType:
         return _loaded[module]
 
 
-def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None) -> httpx2.AsyncClient:
-    """Return an HTTP client for an SDK's client. Making it takes about 50 ms.
-
-    Args:
-        sdk: The SDK's module, whose defaults apply otherwise (proxies, keep-alive).
-        timeout_seconds: How long a server may send nothing.
-        connections: As many as there are calls at a time, None for no limit; a call that waits for one does not time
-            out.
-    """
-    import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
-
-    client: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=KEPT_OPEN, keepalive_expiry=30),
-        timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS), pool=None),
-    )
-    return client
-
-
 def http_address(given: str) -> str:
     """Return an address that a user gave as `base_url`, without a slash at its end.
 
@@ -443,17 +425,18 @@ class Server:
             return event
 
     def _made(self) -> Any:  # noqa: ANN401 - of any SDK
-        http = http_client(self._sdk, self._timeout_seconds, self.limiter.calls_at_once)
-        return self._new(
-            self._sdk,
-            {
-                "api_key": self.key.value(self.model),
-                "base_url": self.address,
-                "timeout": http.timeout,
-                "max_retries": 0,
-                "http_client": http,
-            },
-        )
+        """Return a client, with the SDK's own defaults (proxies, keep-alive). Making it takes about 50 ms.
+
+        A call that waits for a connection does not time out.
+        """
+        import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
+
+        sdk, seconds, most = self._sdk, self._timeout_seconds, self.limiter.calls_at_once
+        timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
+        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=KEPT_OPEN, keepalive_expiry=30)
+        http = sdk.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)
+        common = {"base_url": self.address, "timeout": timeout, "max_retries": 0, "http_client": http}
+        return self._new(sdk, {"api_key": self.key.value(self.model), **common})
 
     @property
     def _sdk(self) -> Any:  # noqa: ANN401 - a module
@@ -561,7 +544,6 @@ __all__ = [
     "Key",
     "Server",
     "http_address",
-    "http_client",
     "kept_by_schema",
     "load",
     "schema_in_words",
