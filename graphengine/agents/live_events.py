@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.redaction import Redactor
     from graphengine.models.base import ToolCall
+    from graphengine.runner.context import Host
 
 MOST_KEPT: Final = 100_000
 """The most characters of a text in flight that a late watcher gets; of a longer one, its end."""
@@ -157,9 +158,7 @@ class Live:
         agent: The agent's name.
         path: The node's path.
         attempt: The node's attempt.
-        show: Shows an event to the watchers.
-        is_watched: Returns whether there are any.
-        in_flight: The calls in flight in this run.
+        host: The run: it shows events to its watchers, and lists the calls in flight.
         guard: Hides secrets; None if the run has none.
 
     Attributes:
@@ -169,22 +168,12 @@ class Live:
         key: The key under which its value is, "" for none.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of an event, and where it goes
-        self,
-        agent: str,
-        path: str,
-        attempt: int,
-        show: Callable[[AgentEvent], None],
-        is_watched: Callable[[], bool],
-        in_flight: set[Live],
-        guard: Redactor | None,
-    ) -> None:
+    def __init__(self, agent: str, path: str, attempt: int, host: Host, guard: Redactor | None) -> None:
         self._agent = agent
         self._path = path
         self._attempt = attempt
-        self._show = show
-        self._is_watched = is_watched
-        self._in_flight = in_flight
+        self._host = host
+        self._show = host.show
         self._guard = guard
         self._hide: Callable[[Any], Any] = _unchanged if guard is None else guard.hide
         self._tools: dict[str, ToolCall] = {}
@@ -194,13 +183,13 @@ class Live:
         self._clear()
 
     def __enter__(self) -> Self:
-        self._in_flight.add(self)
+        self._host.in_flight.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._in_flight.discard(self)
+        self._host.in_flight.discard(self)
 
     def begin(self, turn: int) -> None:
         """Begin a turn of the model."""
@@ -210,7 +199,7 @@ class Live:
     def text(self, piece: str) -> None:
         """Show a piece of the answer."""
         self._text.add(piece)
-        if self._is_watched():
+        if self._host.is_watched:
             self._show_piece(TextDelta, self._text, piece)
             if self.structured and self._text.length >= self._next_partial:
                 self._partial()
@@ -218,7 +207,7 @@ class Live:
     def thinking(self, piece: str) -> None:
         """Show a piece of the thinking."""
         self._thinking.add(piece)
-        if self._is_watched():
+        if self._host.is_watched:
             self._show_piece(ThinkingDelta, self._thinking, piece)
 
     def _show_piece(self, kind: type[TextDelta | ThinkingDelta], kept: Kept, piece: str) -> None:
@@ -230,11 +219,11 @@ class Live:
 
     def end(self) -> None:
         """End the turn: the answer is recorded. Its last partial answer is shown, and what was held back."""
-        if self._is_watched():
+        if self._host.is_watched:
             for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
                 if kept.held_back:
                     self._show(kind(self._path, self._agent, kept.held_back, **self._place))
-        if self.structured and self._text.length and self._is_watched():
+        if self.structured and self._text.length and self._host.is_watched:
             self._partial()
         self._clear()
 

@@ -130,8 +130,7 @@ class RunRuntime(NodeScope):
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
-        host, guard, context = self.around.host, self.around.guard, self.context
-        return Live(agent, context.path, context.attempt, host.show, lambda: host.is_watched, host.in_flight, guard)
+        return Live(agent, self.context.path, self.context.attempt, self.around.host, self.around.guard)
 
     async def opened(self, source: ToolSource) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""
