@@ -555,7 +555,7 @@ class Conversation(Generic[T]):
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
         request = Request(self._agent.name, DATA_NOTE, [asked], settings=settings)
         response = await self._ask(model, request, "summary", extra)
-        self.messages.append(window.with_summary(messages, str(response.content), count))
+        self.messages.append(window.with_summary(str(response.content), count))
 
     def _place(self) -> str:
         """Return the key below which this call is recorded.

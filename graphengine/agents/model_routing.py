@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.tools import ToolSource
+    from graphengine.agents.runtime import Opens
     from graphengine.engine.plan import Plan
-    from graphengine.graph.runnable import Body
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
@@ -54,7 +53,7 @@ class Models(Extension):
         self._clock = MACHINE_CLOCK if clock is None or isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
-        self._sources: dict[int, tuple[ToolSource, Sequence[Any]]] = {}
+        self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
         self._checked: Plan[Any] | None = None  # the last one: many runs of one graph often start one after the other
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
@@ -102,7 +101,7 @@ class Models(Extension):
         """Follow a run."""
         return AgentsOfRun(self, self._clock, run.snapshot)
 
-    async def tools_of(self, source: ToolSource) -> Sequence[Any]:
+    async def tools_of(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which is opened when first needed."""
         if id(source) not in self._sources:
             async with self._opening.setdefault(
@@ -169,15 +168,8 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
         for node in here.nodes.values():
             fallback = node.fallback.call if node.fallback is not None else None
             for call in (node.call, *node.choices.values(), fallback):
-                if call is not None:
-                    yield from _names_in(call.body)
-
-
-def _names_in(body: Body) -> Iterator[str]:
-    if body.kind == "agent":
-        yield from _agents_below(getattr(body, "agent", None), 0, set())
-    if body.kind == "function":
-        yield from _agents_below(body.call, 0, set())
+                if call is not None and call.body.kind in ("agent", "function"):
+                    yield from _agents_below(getattr(call.body, "agent", call.body.call), 0, set())
 
 
 def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from pydantic_core import to_json
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
-    from graphengine.agents.model_routing import Models
-    from graphengine.agents.tools import ToolSource
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request, Response, Waits
@@ -52,6 +50,30 @@ T = TypeVar("T")
 _MODELS: Final[dict[str, Model]] = {}
 
 
+class Opens(Protocol):
+    """A resource that is opened before use, and closed after it."""
+
+    async def open(self) -> Sequence[Any]:
+        """Open it. Return its content."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Routes(Protocol):
+    """The models of a Runner: `graphengine.agents.model_routing.Models`."""
+
+    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+        """Return the model of an agent at a path in a run of this graph."""
+        ...
+
+    async def tools_of(self, source: Opens) -> Sequence[Any]:
+        """Return the tools of a source, which stays open as long as the Runner."""
+        ...
+
+
 class AgentsOfRun(Follower):
     """The agents of one run.
 
@@ -61,7 +83,7 @@ class AgentsOfRun(Follower):
         snapshot: The run.
     """
 
-    def __init__(self, models: Models, clock: Clock, snapshot: Snapshot) -> None:
+    def __init__(self, models: Routes, clock: Clock, snapshot: Snapshot) -> None:
         self.models, self.clock, self.snapshot = models, clock, snapshot
 
     @cached_property
@@ -132,7 +154,7 @@ class RunRuntime(NodeScope):
         """Return what shows the live events of a call of an agent."""
         return Live(agent, self.context.path, self.context.attempt, self.around.host, self.around.guard)
 
-    async def opened(self, source: ToolSource) -> Sequence[Any]:
+    async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""
         return await self._run.models.tools_of(source)
 
@@ -278,7 +300,7 @@ class StandaloneRuntime:
         """Return None: there are no watchers."""
         return None
 
-    async def opened(self, source: ToolSource) -> Sequence[Any] | None:  # noqa: ARG002
+    async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
         """Return None: sources of tools are opened for each call."""
         return None
 
@@ -380,6 +402,7 @@ def _piece(record: dict[str, JsonValue]) -> StepResult:
 __all__ = [
     "AgentRuntime",
     "AgentsOfRun",
+    "Opens",
     "RunRuntime",
     "StandaloneRuntime",
     "batched",

@@ -238,10 +238,7 @@ def _id(given: str) -> str:
 
 def _input(arguments: str) -> JsonValue:
     """Return a tool's arguments as an object, which the API requires."""
-    try:
-        found: JsonValue = json.loads(arguments, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        found = None
+    found = _as_json(arguments)
     return sound_json(found) if isinstance(found, dict) else {"unreadable": utf8_text(arguments)}
 
 

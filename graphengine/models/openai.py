@@ -199,7 +199,8 @@ class OpenAIModel(ServedModel):
             return []
         if [call.id for call in _calls(items)] != [call.id for call in message.calls]:
             return []
-        return [*items] if all(text(item, "encrypted_content") for item in _thoughts(items)) else []
+        thoughts = [item for item in items if item.get("type") == "reasoning"]
+        return [*items] if all(text(item, "encrypted_content") for item in thoughts) else []
 
     def _response(self, whole: JsonObject) -> Response:
         items = self._checked(whole)
@@ -335,10 +336,6 @@ def _text(items: list[JsonObject]) -> str:
     final = [item for item in messages if item.get("phase") == "final_answer"]
     parts = [part for item in final or messages for part in listed(item, "content")]
     return "".join(text(part, "text") for part in parts if part.get("type") == "output_text")
-
-
-def _thoughts(items: list[JsonObject]) -> list[JsonObject]:
-    return [item for item in items if item.get("type") == "reasoning"]
 
 
 def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.errors import (
     AnswerRefused,
@@ -213,11 +213,6 @@ class PydanticAIModel:
         return {"provider": self.name, "content": sound_json(content)}
 
 
-class _Failed(Protocol):
-    status_code: int
-    headers: Mapping[str, str] | None
-
-
 def translated(error: Exception, model: str, *, began: bool = False, key: str = "") -> ModelError:
     """Return the error of graphengine for one of pydantic-ai.
 
@@ -231,7 +226,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
     kind = next((found for name, found in _KINDS.items() if name in names), ModelError)
     headers = None
     if "ModelHTTPError" in names:
-        failed = cast("_Failed", error)
+        failed: Any = error
         headers = failed.headers
         kind = kind_of_status(failed.status_code) if kind is ModelError else kind
     elif kind is ModelError and "ModelAPIError" in names:

@@ -186,8 +186,9 @@ class _Watched:
 
     async def call(self, model: Model, call: Call | None, request: Request) -> Response:
         """Return the model's answer. Pass on its text if no earlier model streamed any, until the call ends."""
+        made = model.answer if call is None else call.once  # through its limiter if it has one
         if self._on_text is None or self._streamed:
-            return await _answer(model, call, replace(request, on_text=None, on_thinking=None))
+            return await made(replace(request, on_text=None, on_thinking=None))
         on_text, over = self._on_text, False
 
         def passed_on(text: str) -> None:
@@ -196,14 +197,9 @@ class _Watched:
                 on_text(text)
 
         try:
-            return await _answer(model, call, replace(request, on_text=passed_on))
+            return await made(replace(request, on_text=passed_on))
         finally:
             over = True
-
-
-async def _answer(model: Model, call: Call | None, request: Request) -> Response:
-    """Call a model once, through its limiter if it has one."""
-    return await (model.answer(request) if call is None else call.once(request))
 
 
 def _may_call(call: Call, *, waits: bool) -> bool:
