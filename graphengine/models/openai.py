@@ -10,10 +10,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from graphengine.errors import ModelError, ModelOverloaded
+from graphengine.errors import ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.hosted import HOSTS, unsupported
-from graphengine.models.openai_calls import ServedModel
+from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (
     CHOICES,
     arguments,
@@ -33,7 +33,7 @@ from graphengine.models.openai_parts import (
 )
 from graphengine.models.received import NotThisApi, inside, listed, text
 from graphengine.models.sdk import sound_json
-from graphengine.models.settings import merged, refuse_lacking
+from graphengine.models.settings import merged
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
@@ -97,35 +97,18 @@ class OpenAIModel(ServedModel):
     _api = "openai"
     _path = _PATH
     _tokens = "input_tokens", "output_tokens"
+    _streaming: ClassVar[JsonObject] = {"stream": True}
     _lacking: ClassVar[Mapping[str, str]] = {
         "stop": "leave it out, or use the Chat Completions API: openai-chat:MODEL",
         "thinking": "give effort= instead; effort='none' for none",
     }
 
-    async def answer(self, request: Request) -> Response:
-        """Return the answer to one request.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        refuse_lacking(self, request.settings, request.agent)
-        body, headers = self._body(request), request.settings.headers
-        if not request.streams:
-            whole = await self._server.whole(_PATH, body, headers)
-        else:
-            events = _Events(self._server, request)
-            unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, headers, events.take)
-            whole = events.whole() if unstreamed is None else unstreamed
-        try:
-            with self._server.failing():
-                return await self._counted(self._response(whole), whole)
-        except ModelError as error:
-            error.usage = await self._usage_of_failure(whole)
-            raise
-
     def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - from any number on
         """Return whether the provider compacts conversations itself: OpenAI's own server does."""
         return self._server.is_own
+
+    def _reads(self, request: Request) -> _Events:
+        return _Events(self._server, request)
 
     def _body(self, request: Request) -> JsonObject:
         """Return the request. It omits settings that are not set, so that the provider's defaults apply."""
@@ -235,12 +218,11 @@ class OpenAIModel(ServedModel):
         return {"provider": self._provider, "content": sound_json(content, levels=DEEPEST)} if more else None
 
 
-class _Events:
+class _Events(StreamReader):
     """Reads a stream: passes its text on, and keeps the complete answer, which the last event holds."""
 
     def __init__(self, server: OpenAIServer, request: Request) -> None:
-        self._server = server
-        self._request = request
+        super().__init__(server, request)
         self._items: list[JsonValue] = []
         self._last: JsonObject | None = None
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import AnswerTorn, BadRequest, NoModelServer, NotAuthenticated
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated
 from graphengine.models.batches import SKEW_SECONDS
 from graphengine.models.openai_parts import SAMPLING, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text
 from graphengine.models.sdk import Key, Server, http_address, shown_address
+from graphengine.models.settings import refuse_lacking
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -23,14 +24,12 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI
 
-    from graphengine.errors import ModelError
     from graphengine.models.base import Request, Response
     from graphengine.models.batches import Batches, Ticket
     from graphengine.models.limiter import RateLimiter
     from graphengine.models.prices import Price, Spent
     from graphengine.models.received import JsonObject
     from graphengine.models.settings import Settings
-    from graphengine.state.amounts import Usage
 
 OWN_URL: Final = "https://api.openai.com/v1"
 OWN_HOST: Final = "api.openai.com"
@@ -101,6 +100,35 @@ class OpenAIServer(Server):
         return sdk.AsyncOpenAI(**common)
 
 
+class StreamReader(ABC):
+    """Reads the stream of one answer.
+
+    Attributes:
+        head: What is known about the whole answer so far, such as its usage.
+    """
+
+    def __init__(self, server: OpenAIServer, request: Request) -> None:
+        self._server = server
+        self._request = request
+        self.head: JsonObject = {}
+
+    @abstractmethod
+    def take(self, event: JsonObject) -> bool:
+        """Read an event. Return whether it completes the answer.
+
+        Raises:
+            ModelError: The event is an error.
+        """
+
+    @abstractmethod
+    def whole(self) -> JsonObject:
+        """Return the complete answer.
+
+        Raises:
+            AnswerTorn: The stream ended before the answer was complete.
+        """
+
+
 class ServedModel(PricedModel, ABC):
     """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
 
@@ -109,6 +137,8 @@ class ServedModel(PricedModel, ABC):
     _path: ClassVar[str]
     _tokens: ClassVar[tuple[str, str]]
     """The API's names for the question's and the answer's tokens."""
+    _streaming: ClassVar[JsonObject]
+    """The fields of a request whose answer is streamed."""
     _lacking: ClassVar[Mapping[str, str]]
     """The settings that the API does not have, each with the repair."""
 
@@ -132,6 +162,33 @@ class ServedModel(PricedModel, ABC):
         self._provider = self._api if server.is_own else f"{self._api} {shown_address(server.address)}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
 
+    async def answer(self, request: Request) -> Response:
+        """Return the answer to one request.
+
+        Raises:
+            ModelError: The call failed; the class states how.
+        """
+        refuse_lacking(self, request.settings, request.agent)
+        body, headers = self._body(request), request.settings.headers
+        reader = self._reads(request)
+        whole: JsonObject | None = None
+        try:
+            if not request.streams:
+                whole = await self._server.whole(self._path, body, headers)
+            else:
+                unstreamed = await self._server.stream(self._path, {**body, **self._streaming}, headers, reader.take)
+                whole = reader.whole() if unstreamed is None else unstreamed
+            reader.head = whole
+            with self._server.failing():
+                return await self._counted(self._response(whole), whole, heard=self._hears(request))
+        except ModelError as error:
+            if isinstance(error, BadRequest):
+                error.repair = self._repair(request, error.repair)
+            if reader.head.get("usage"):
+                spent = self._spent(reader.head)
+                error.usage = await self._prices.usage(spent if spent.input_tokens else None, is_torn=whole is None)
+            raise
+
     @property
     def batches(self) -> Batches:
         """Its batches."""
@@ -153,6 +210,18 @@ class ServedModel(PricedModel, ABC):
         """Return an answer of a batch as a response, at the price of batches."""
         with self._server.failing():
             return await self._counted(self._response(whole), whole, is_batch=True)
+
+    def _hears(self, request: Request) -> bool:  # noqa: ARG002 - of an API that takes sound
+        """Return whether the question has sound."""
+        return False
+
+    def _repair(self, request: Request, repair: str) -> str:  # noqa: ARG002 - of an API with more causes
+        """Return the repair for a refused request."""
+        return repair
+
+    @abstractmethod
+    def _reads(self, request: Request) -> StreamReader:
+        """Return the reader of a streamed answer."""
 
     @abstractmethod
     def _body(self, request: Request) -> JsonObject:
@@ -176,10 +245,6 @@ class ServedModel(PricedModel, ABC):
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - of an answer with hosted tools
         """Return what was spent, with the tools that the provider ran."""
         return spent
-
-    async def _usage_of_failure(self, whole: JsonObject, *, is_torn: bool = False) -> Usage | None:
-        spent = self._spent(whole)
-        return await self._prices.usage(spent if spent.input_tokens else None, is_torn=is_torn)
 
     def _spent(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
         """Return the tokens of an answer, and what else its cost depends on."""
@@ -283,4 +348,4 @@ class OpenAIBatches:
         }
 
 
-__all__ = ["OpenAIBatches", "OpenAIServer", "ServedModel"]
+__all__ = ["OpenAIBatches", "OpenAIServer", "ServedModel", "StreamReader"]

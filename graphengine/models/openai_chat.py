@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
+from graphengine.errors import AnswerTorn, ModelError, ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.hosted import HOSTS, unsupported
-from graphengine.models.openai_calls import ServedModel
+from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (
     CHOICES,
     arguments,
@@ -33,7 +33,7 @@ from graphengine.models.openai_parts import (
 )
 from graphengine.models.received import NotThisApi, inside, listed, text
 from graphengine.models.sdk import sound_json
-from graphengine.models.settings import merged, refuse_lacking
+from graphengine.models.settings import merged
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class OpenAIChatModel(ServedModel):
     _api = "openai-chat"
     _path = _PATH
     _tokens = "prompt_tokens", "completion_tokens"
+    _streaming: ClassVar[JsonObject] = {"stream": True, "stream_options": {"include_usage": True}}
     _lacking: ClassVar[Mapping[str, str]] = {
         "thinking": "give effort=, or in extra={…} the field that this server has for it",
     }
@@ -131,37 +132,6 @@ class OpenAIChatModel(ServedModel):
         )
         self._native_schema = native_schema
 
-    async def answer(self, request: Request) -> Response:
-        """Return the answer to one request.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        refuse_lacking(self, request.settings, request.agent)
-        body = self._body(request)
-        chunks = _Chunks(self._server, request)
-        whole: JsonObject | None = None
-        try:
-            whole = await self._whole(body, request, chunks)
-            chunks.head = whole
-            with self._server.failing():
-                heard = any(one.type in _SOUNDS for message in request.messages for one in message.media)
-                return await self._counted(self._response(whole), whole, heard=heard)
-        except ModelError as error:
-            if isinstance(error, BadRequest):
-                error.repair = self._repair(request, error.repair)
-            if chunks.head.get("usage"):
-                error.usage = await self._usage_of_failure(chunks.head, is_torn=whole is None)
-            raise
-
-    async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
-        headers = request.settings.headers
-        if not request.streams:
-            return await self._server.whole(_PATH, body, headers)
-        body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        unstreamed = await self._server.stream(_PATH, body, headers, chunks.take)
-        return chunks.whole() if unstreamed is None else unstreamed
-
     def _repair(self, request: Request, repair: str) -> str:
         """Return the repair for a refused request, as some servers support no schemas, and some no tools."""
         if request.schema is not None and self._native_schema:
@@ -181,6 +151,12 @@ class OpenAIChatModel(ServedModel):
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - says nothing of searches
         """Notice a model that searches: each search has a fee, and the answer does not have their number."""
         return replace(spent, is_special=True) if _SEARCHES_WEB in self.model else spent
+
+    def _hears(self, request: Request) -> bool:
+        return any(one.type in _SOUNDS for message in request.messages for one in message.media)
+
+    def _reads(self, request: Request) -> _Chunks:
+        return _Chunks(self._server, request)
 
     # -- the request
 
@@ -305,13 +281,11 @@ class OpenAIChatModel(ServedModel):
         return _STOPS.get(reason, ends), "the provider's content filter" if _STOPS.get(reason) == "refused" else ""
 
 
-class _Chunks:
+class _Chunks(StreamReader):
     """Assembles a stream into the form of an answer that was not streamed."""
 
     def __init__(self, server: OpenAIServer, request: Request) -> None:
-        self._server = server
-        self._request = request
-        self.head: JsonObject = {}
+        super().__init__(server, request)
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[_Begun] = []
