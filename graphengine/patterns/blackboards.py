@@ -109,7 +109,7 @@ def blackboard(
     due = {name: _due(name, agents) for name in agents}
     for name, agent in agents.items():
         node = part(agent.runnable, board, _OWN)
-        own = node.options.writes if isinstance(node.options.writes, Mapping) else {agent.writes: "."}
+        own = node.writes if isinstance(node.writes, Mapping) else {agent.writes: "."}
         graph.add_node(name, node, writes={**own, f"written[{name}]": _always(agent.writes)})
         graph.add_edge(name, "note", when=SURVIVED, label="nothing written")
         graph.add_edge(name, "note")
