@@ -1,9 +1,9 @@
 """Read many sources in parallel with a cheap model, and let a strong one merge what was found into one report.
 
-`graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md` (once per
-file) on your own texts, with a reader for each, or `--input specialists=…` (once per field) with a reader for each
-point of view. `--model anthropic` or `--model openai` selects a set of `MODELS` below: readers on a cheap model with
-short answers, one merger on a strong one; a task is then enough. Without a model it is a dry run: placeholders answer.
+`graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md`, once a file,
+on your own texts, or `--input specialists=…`, once a field, with a reader for each point of view. `--model` takes
+`anthropic` or `openai`, a set of `MODELS` below: readers on a cheap model with short answers, one merger on a strong
+one; a task is then enough. Without a model it is a dry run: placeholders answer.
 
 A reading that still fails after its retries does not stop the others; the report names it and the reason. With fewer
 than `need` successes the run fails. `python -m benchmarks research` measures the savings in time and money.
@@ -65,8 +65,8 @@ def parallel_research(
     async def report(task: str, items: Sequence[str], outcomes: Sequence[Outcome], word_budget: int) -> str:
         """Merge what was found, and name every reading that failed, whatever the merger wrote."""
         text = await merger.run(task=task, items=items, outcomes=outcomes, word_budget=word_budget)
-        failures = [(item, each.failure) for item, each in zip(items, outcomes, strict=True) if each.failure]
-        missing = [f"- {item}: {failure.message or failure.kind}" for item, failure in failures]
+        pairs = zip(items, outcomes, strict=True)
+        missing = [f"- {item}: {each.failure.message or each.failure.kind}" for item, each in pairs if each.failure]
         text = marked(text, [passage for found in team.found_in(outcomes) for passage in found])
         return "\n".join([text.rstrip(), "", "## Not read", "", *missing, ""]) if missing else text
 

@@ -15,8 +15,7 @@ from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node, Writes
 from nodes.citing import Passage, claims, located, marked, size
 from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
-from nodes.review.agents import Review
-from nodes.review.agents import writer as brief_writer
+from nodes.review import agents as review
 from nodes.review.offline import research
 
 LONGER: Final = 1.1  # an editor that adds more than a tenth is writing
@@ -39,7 +38,7 @@ class Piece(BaseModel):
     word_budget: int = Field(default=400, ge=100)
     findings: list[Passage] = []
     draft: str = ""  # first the writer's, then the editor's
-    reviews: list[Review] = []  # what a person wants to be changed
+    reviews: list[review.Review] = []  # what a person wants to be changed
     changes: list[str] = []  # by the editor
     output: str = ""  # the draft with a note on what rests on no source
     posts: list[str] = []  # the files of those that are there already
@@ -90,7 +89,7 @@ def _places(text: str) -> set[str]:
     return {place for claim in claims(text) for place in claim.places}
 
 
-writer = brief_writer.but(
+writer = review.writer.but(
     system=(
         "You write for engineers who are short of time and hard to persuade.\n"
         "- Markdown: a title after #; two or three sentences on why the task matters to them; a section after ## for "
