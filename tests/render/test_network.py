@@ -40,8 +40,8 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
 
 
 def test_the_critical_path_of_a_run() -> None:
-    """The critical path is the longest chain by time: of the two researchers, the slower one."""
-    run = read_file(GALLERY / "review_loop.json")
+    """The critical path is the longest chain by time: of two nodes side by side, the slower one."""
+    run = read_file(GALLERY / "content_pipeline.json")
     found = to_networkx(run.graph_specs[run.info.fingerprint], run.steps)
     once: nx.DiGraph[str] = nx.DiGraph(
         (source, target, {"seconds": found.nodes[target]["seconds"]})
