@@ -49,8 +49,8 @@ def test_the_critical_path_of_a_run() -> None:
         if edge.get("taken") and not edge["back"]
     )
     path = nx.dag_longest_path(once, weight="seconds")
-    assert path == ["START", "recall", "research", "merge", "write", "review"]
-    assert found.nodes["research"]["seconds"] > found.nodes["doubt"]["seconds"]
+    assert path == ["START", "research", "write", "edit", "list"]
+    assert found.nodes["research"]["seconds"] > found.nodes["survey"]["seconds"]
 
 
 def test_nodes_that_every_run_passes() -> None:
