@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -186,7 +186,7 @@ class Interposed(SQLiteStore):
 
     meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:  # type: ignore[override]  # as `read` in stores/sql.py
         """Read the inbox, and let it happen."""
         found = await super().inbox(run_ids)
         status = (await self.info(run_ids[0])).status
@@ -219,16 +219,16 @@ class Counting(SQLiteStore):
         self.polls: list[int] = []
         self.may_poll, self.three_looks = asyncio.Event(), asyncio.Event()
 
-    async def info(self, run_id: str) -> RunInfo:
+    async def info(self, run_id: str) -> RunInfo:  # type: ignore[override]  # as `read` in stores/sql.py
         self.lookups += 1
         return await super().info(run_id)
 
-    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:  # type: ignore[override]  # as `read` in stores/sql.py
         self.polls.append(len(run_ids))
         if self.polls[-3:] == [20, 20, 20]:
             self.three_looks.set()
         await self.may_poll.wait()
-        return await super().seqs(run_ids)
+        return await super().infos(run_ids)
 
 
 @pytest.mark.usefixtures("quick_polls")
