@@ -52,7 +52,16 @@ class OfTurn(LiveEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta(OfTurn):
+class _Grows(OfTurn):
+    """A live event that is joined to those before it while a watcher does not read."""
+
+    def growth(self) -> Growing:
+        """Return what it grows in."""
+        return Growing(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(_Grows):
     """A piece of a model's answer, as it is streamed. Only the whole answer is recorded.
 
     Attributes:
@@ -64,13 +73,9 @@ class TextDelta(OfTurn):
     text: str
     skipped: int = 0
 
-    def growth(self) -> Growing:
-        """Return what its text grows in."""
-        return Growing(self)
-
 
 @dataclass(frozen=True, slots=True)
-class ThinkingDelta(OfTurn):
+class ThinkingDelta(_Grows):
     """A piece of a model's thinking, if the provider shows it.
 
     Attributes:
@@ -82,13 +87,9 @@ class ThinkingDelta(OfTurn):
     text: str
     skipped: int = 0
 
-    def growth(self) -> Growing:
-        """Return what its text grows in."""
-        return Growing(self)
-
 
 @dataclass(frozen=True, slots=True)
-class PartialAnswer(OfTurn):
+class PartialAnswer(_Grows):
     """A structured answer as far as it was streamed: JSON, not validated, with the fields that have arrived.
 
     Attributes:
@@ -97,10 +98,6 @@ class PartialAnswer(OfTurn):
 
     event: ClassVar[str] = "partial"
     value: Any
-
-    def growth(self) -> Growing:
-        """Return what keeps the newest one."""
-        return Growing(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +331,7 @@ class Growing:
 
     __slots__ = ("_event", "_kept")
 
-    def __init__(self, event: TextDelta | ThinkingDelta | PartialAnswer) -> None:
+    def __init__(self, event: _Grows) -> None:
         self._event, self._kept = event, Kept()
         self.add(event)
 
@@ -344,19 +341,20 @@ class Growing:
         event = self._event
         return type(event), event.path, event.agent, event.call, event.turn, event.attempt
 
-    def add(self, event: TextDelta | ThinkingDelta | PartialAnswer) -> None:
+    def add(self, event: _Grows) -> None:
         """Add a piece, or replace the partial answer."""
-        if isinstance(event, PartialAnswer):
-            self._event = event
-        else:
+        if isinstance(event, (TextDelta, ThinkingDelta)):
             self._kept.add(event.text)
+        else:
+            self._event = event
 
-    def whole(self) -> TextDelta | ThinkingDelta | PartialAnswer:
+    def whole(self) -> _Grows:
         """Return it as one event."""
-        if isinstance(self._event, PartialAnswer):
-            return self._event
+        event = self._event
+        if not isinstance(event, (TextDelta, ThinkingDelta)):
+            return event
         text, skipped = self._kept.end()
-        return replace(self._event, text=text, skipped=self._event.skipped + skipped)
+        return replace(event, text=text, skipped=event.skipped + skipped)
 
 
 _NONE: Final[Any] = object()

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from graphengine.agents.of_run import Opens
     from graphengine.engine.plan import Plan
-    from graphengine.graph.runnable import Body
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
@@ -172,15 +171,8 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
         for node in here.nodes.values():
             fallback = node.fallback.call if node.fallback is not None else None
             for call in (node.call, *node.choices.values(), fallback):
-                if call is not None:
-                    yield from _names_in(call.body)
-
-
-def _names_in(body: Body) -> Iterator[str]:
-    if body.kind == "agent":
-        yield from _agents_below(getattr(body, "agent", None), 0, set())
-    if body.kind == "function":
-        yield from _agents_below(body.call, 0, set())
+                if call is not None and call.body.kind in ("agent", "function"):
+                    yield from _agents_below(getattr(call.body, "agent", call.body.call), 0, set())
 
 
 def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:

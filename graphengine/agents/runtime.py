@@ -188,11 +188,6 @@ class StandaloneRuntime:
             _MODELS[own] = model_of(own)
         return _MODELS[own]
 
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt, always 1."""
-        return 1
-
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a function in a thread."""
         with queued(function) as wanted:
@@ -239,17 +234,6 @@ class StandaloneRuntime:
 
     async def may_call(self, model: Model) -> None:
         """Return at once: no limit applies."""
-
-    def may_sleep(self) -> bool:
-        """Return False: no run is stored."""
-        return False
-
-    def has_slept(self, what: str) -> bool:  # noqa: ARG002
-        """Return False, as nothing is recorded."""
-        return False
-
-    async def sleep_for(self, seconds: float, what: str) -> None:
-        """Do nothing, as `may_sleep` is False."""
 
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> None:  # noqa: ARG002
         """Raise an error if a person is to be asked, which is possible only in a run.
@@ -325,7 +309,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
         return None
     if isinstance(model, ChecksSettings):
         refuse_lacking(model, request.settings, request.agent)
-    if not runtime.may_sleep():
+    if not isinstance(runtime, RunRuntime) or not runtime.may_sleep():
         raise DefinitionError(
             f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
             where=f"agent {request.agent}",
@@ -334,9 +318,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
     return await _collected(runtime, model, request, collector_of(model, batches))
 
 
-async def _collected(
-    runtime: AgentRuntime, model: Model, request: Request, collector: BatchCollector
-) -> Response | None:
+async def _collected(runtime: RunRuntime, model: Model, request: Request, collector: BatchCollector) -> Response | None:
     joined: list[Ticket] = []
 
     async def join() -> StepResult:

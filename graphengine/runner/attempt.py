@@ -30,7 +30,7 @@ from graphengine.engine.events import (
     Settled,
     WaitOver,
 )
-from graphengine.engine.failures import failure_record, survived
+from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.steps import WaitRecord, path_of
@@ -40,6 +40,7 @@ from graphengine.runner.context import Context
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
+from graphengine.state.failure import Failure
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
@@ -245,8 +246,7 @@ class TaskRunner:
         plan = plan_of(self._plan, frame)
         view = View(plan.state, frame)
         node = plan.nodes[task.node]
-        calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-        names = sorted({name for call in calls for name in call.watched if name in plan.state.fields})
+        names = sorted({name for call in node.calls for name in call.watched if name in plan.state.fields})
         changed = view.changed(names)
         if not changed:
             return None
@@ -343,7 +343,7 @@ class TaskRunner:
             return context
         if name == "error":
             failure = frame.cause or frame.error
-            return survived(failure) if failure else None
+            return Failure.of(failure) if failure else None
         if name == "state":
             return view.instance()
         return self._services.resources[id(plan_of(self._plan, frame))][name]

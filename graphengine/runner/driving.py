@@ -152,7 +152,7 @@ class Driving:
             while self.is_ours:
                 if self._mail:
                     had_waited = snapshot.status == "waiting"
-                    self.session.recheck(task.frame for task in ready)
+                    self.session.changed += [task.frame for task in ready]  # they were taken, and not started
                     await self._take_mail()
                     ready = self._ready(anew=had_waited)
                 if len(ready) == 1 and not (self._jobs or snapshot.waiting or ready[0].due):
@@ -180,8 +180,8 @@ class Driving:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
         session = self.session
         if self.snapshot.status != "waiting" and not self.is_halting:
-            return session.take_all_tasks() if anew else session.take_tasks()
-        session.forget_changes()
+            return session.take_tasks(anew=anew)
+        session.changed = []
         return self._due_tasks()
 
     def _due_tasks(self) -> list[Task]:

@@ -359,11 +359,8 @@ class StepJournal:
                 if piece.usage:
                     self._count(piece.usage)
                 raise
-            done = WorkDone(*self._visit, began, self._services.now(), place, name, piece.record)
-            outputs = self._outputs.get(place)
-            await self._services.host.note(
-                done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, outputs=outputs)
-            )
+            work = (*self._visit, began, self._services.now(), place, name, piece.record, piece.size_bytes)
+            await self._services.host.note(WorkDone(*work, piece.usage, piece.by, self._outputs.get(place)))
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:

@@ -333,10 +333,8 @@ class Session:
             except Died:
                 self.crash()
                 return None
-        if isinstance(event, NodeFinished):
+        if isinstance(event, (NodeFinished, NodeFailed)):
             event.chance = chance
-        elif isinstance(event, NodeFailed):
-            event = event._replace(chance=chance)
         return self.send(event)
 
     def enter(self, of: str | None = None, *, chance: float = 0.5) -> Step:
@@ -509,7 +507,7 @@ def places(task: Task) -> Sequence[str]:
 
 
 _OF_KIND: Final = {
-    "arm": ("until", "journal", "made", "samples"),
+    "arm": ("until", "journal", "samples"),
     "sub": ("plan", "limits", "steps", "entered", "spent"),
 }
 """Fields that only frames of one kind use. All frames share a class, since readers treat them alike."""
