@@ -16,7 +16,7 @@ import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.of_run import AgentsOfRun
+from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.runner.clock import SystemClock
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.of_run import Opens
+    from graphengine.agents.budget import Opens
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
