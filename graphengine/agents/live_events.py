@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.redaction import Redactor
     from graphengine.models.base import ToolCall
-    from graphengine.runner.context import Host
+    from graphengine.runner.followers import Audience
 
 MOST_KEPT: Final = 100_000
 """The most characters of a text in flight that a late watcher gets; of a longer one, its end."""
@@ -158,7 +158,7 @@ class Live:
         agent: The agent's name.
         path: The node's path.
         attempt: The node's attempt.
-        host: The run: it shows events to its watchers, and lists the calls in flight.
+        audience: The watchers of the run.
         guard: Hides secrets; None if the run has none.
 
     Attributes:
@@ -168,12 +168,12 @@ class Live:
         key: The key under which its value is, "" for none.
     """
 
-    def __init__(self, agent: str, path: str, attempt: int, host: Host, guard: Redactor | None) -> None:
+    def __init__(self, agent: str, path: str, attempt: int, audience: Audience, guard: Redactor | None) -> None:
         self._agent = agent
         self._path = path
         self._attempt = attempt
-        self._host = host
-        self._show = host.show
+        self._audience = audience
+        self._show = audience.show
         self._guard = guard
         self._hide: Callable[[Any], Any] = _unchanged if guard is None else guard.hide
         self._tools: dict[str, ToolCall] = {}
@@ -183,13 +183,13 @@ class Live:
         self._clear()
 
     def __enter__(self) -> Self:
-        self._host.in_flight.add(self)
+        self._audience.in_flight.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._host.in_flight.discard(self)
+        self._audience.in_flight.discard(self)
 
     def begin(self, turn: int) -> None:
         """Begin a turn of the model."""
@@ -199,7 +199,7 @@ class Live:
     def text(self, piece: str) -> None:
         """Show a piece of the answer."""
         self._text.add(piece)
-        if self._host.is_watched:
+        if self._audience.watchers:
             self._show_piece(TextDelta, self._text, piece)
             if self.structured and self._text.length >= self._next_partial:
                 self._partial()
@@ -207,7 +207,7 @@ class Live:
     def thinking(self, piece: str) -> None:
         """Show a piece of the thinking."""
         self._thinking.add(piece)
-        if self._host.is_watched:
+        if self._audience.watchers:
             self._show_piece(ThinkingDelta, self._thinking, piece)
 
     def _show_piece(self, kind: type[TextDelta | ThinkingDelta], kept: Kept, piece: str) -> None:
@@ -219,11 +219,11 @@ class Live:
 
     def end(self) -> None:
         """End the turn: the answer is recorded. Its last partial answer is shown, and what was held back."""
-        if self._host.is_watched:
+        if self._audience.watchers:
             for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
                 if kept.held_back:
                     self._show(kind(self._path, self._agent, kept.held_back, **self._place))
-        if self.structured and self._text.length and self._host.is_watched:
+        if self.structured and self._text.length and self._audience.watchers:
             self._partial()
         self._clear()
 

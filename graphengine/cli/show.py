@@ -66,25 +66,18 @@ def show(  # noqa: PLR0913 - one for each option
     them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
-    from graphengine.history.json_document import run_document
-    from graphengine.history.step_document import OneStep, step_document
-
     _check_options(click.get_current_context().params)
     meant = context.find(run_id).id
     is_all = step is None and (is_usage or context.json or is_whole)
     recorded = _read(
         context, meant, step if step is not None else at, None if is_all else 1 if step is not None else _STEPS
     )
-    if is_usage and context.json:
-        context.document(_usage_document(recorded))
+    if context.json:
+        context.document(_document(recorded, is_usage=is_usage, is_step=step is not None))
     elif is_usage:
         _show_usage(context.out, recorded)
-    elif step is not None and context.json:
-        context.document(OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1])))
     elif step is not None:
         _show_step(context.out, recorded)
-    elif context.json:
-        context.document(run_document(recorded.info, recorded.snapshot, recorded.steps))
     else:
         _show(context, recorded, is_state=is_state)
     return 0
@@ -105,6 +98,18 @@ class _Recorded:
     snapshot: Snapshot
     steps: Sequence[Step]
     start: Snapshot | None = None
+
+
+def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
+    """Return what is shown as a document."""
+    from graphengine.history.json_document import run_document, spending_of_run
+    from graphengine.history.step_document import OneStep, step_document
+
+    if is_usage:
+        return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
+    if is_step:
+        return OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
+    return run_document(recorded.info, recorded.snapshot, recorded.steps)
 
 
 def _read(context: CommandContext, run_id: str, at: int | None, count: int | None) -> _Recorded:
@@ -397,10 +402,3 @@ def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callabl
     ]
     headings = (heading, "part", *(title for title, _ in figures), "cost")
     out.table(headings, cells, expendable=[title for title, _ in reversed(figures) if title != "calls"])
-
-
-def _usage_document(recorded: _Recorded) -> Document:
-    """Return the same as a document."""
-    from graphengine.history.json_document import spending_of_run
-
-    return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)

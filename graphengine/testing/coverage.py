@@ -22,17 +22,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from typing_extensions import override
 
 from graphengine.api.graph import Graph
-from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.engine.session import Session
 from graphengine.graph.conditions import Composed, Condition, Negated
-from graphengine.testing.coverage_units import WHOLE, Shape, Unit, leaves, shape_of
+from graphengine.graph.definition import Edge, Switch
+from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.plan import Outgoing, Plan
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.definition import AnyEdge
     from graphengine.state.selector import Tracker
     from graphengine.state.view import View
     from graphengine.testing.coverage_units import Place
@@ -206,7 +207,7 @@ class _Fan:
         self.watching: list[EdgeCoverage] = []
         self._shapes: dict[str, Shape] = {}
         self._introduced: set[str] = set()
-        self._noted: dict[int, tuple[Sequence[Outgoing], Sequence[Outgoing]]] = {}
+        self._noted: dict[int, tuple[Sequence[AnyEdge], Sequence[AnyEdge]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
         """Add a coverage, to which no graph was introduced yet."""
@@ -235,7 +236,7 @@ class _Fan:
                 for coverage in self.watching:
                     coverage.knows(self.shape(inner))
 
-    def watched(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing]) -> Sequence[Outgoing]:
+    def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
         """Return the same edges, whose conditions note their results."""
         if not plan.fingerprint:  # a stand-in for a graph
             return edges
@@ -247,32 +248,32 @@ class _Fan:
             found = self._noted.setdefault(id(edges), (edges, noted))  # another thread can do the same
         return found[1]
 
-    def took(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing], edge: Outgoing, label: str) -> None:
+    def took(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge], edge: AnyEdge, label: str) -> None:
         """Note that an edge was taken."""
         if not plan.fingerprint:
             return
         _, noted = self._noted.get(id(edges), ((), ()))
         for at in (at for at, each in enumerate(noted) if each is edge):
-            part = f"case {label}" if isinstance(edge, SwitchPlan) else ""
+            part = f"case {label}" if isinstance(edge, Switch) else ""
             self._saw(self.shape(plan), (node, self._after(plan, node, edges), at, part), held=True)
 
     @staticmethod
-    def _after(plan: Plan[Any], node: str, edges: Sequence[Outgoing]) -> bool:
+    def _after(plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> bool:
         return node in plan.nodes and edges is plan.nodes[node].failure_edges and bool(edges)
 
     def _saw(self, shape: Shape, place: Place, *, held: bool) -> None:
         for coverage in self.watching:
             coverage.saw(shape, place, held=held)
 
-    def _note(self, shape: Shape, place: Place, edge: Outgoing) -> Outgoing:
-        if isinstance(edge, SwitchPlan):
+    def _note(self, shape: Shape, place: Place, edge: AnyEdge) -> AnyEdge:
+        if isinstance(edge, Switch):
             return edge
         condition = edge.condition
         if condition is not None:
-            number = iter(range(len(list(leaves(condition)))))
+            number = iter(range(len(list(condition.leaves()))))
             parts = self._tree(shape, place, condition, number)
             condition = _Noted(parts, self._noting(shape, (*place[:3], WHOLE)))
-        if isinstance(edge, EdgePlan):
+        if isinstance(edge, Edge):
             return replace(edge, condition=condition)
         arms = tuple(
             (target, None if at is None else _Noted(at, self._noting(shape, (*place[:3], f"arm {number}"))))

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.engine.plan import EdgePlan, ForkPlan, SwitchPlan
-from graphengine.graph.conditions import Composed, Condition, Failed, Negated
+from graphengine.graph.conditions import Condition, Failed
+from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    from graphengine.engine.plan import Outgoing, Plan
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.definition import AnyEdge
 
     Place: TypeAlias = tuple[str, bool, int, str]
     """The place of a unit: the node, whether it is after a failure, the number of the edge, its part ("" for all)."""
@@ -72,10 +73,10 @@ def _units(plan: Plan[Any]) -> Iterator[Unit]:
         yield from _of_edges(name, node.failure_edges, after=True)
 
 
-def _of_edges(node: str, edges: Sequence[Outgoing], *, after: bool) -> Iterator[Unit]:
+def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[Unit]:
     for at, edge in enumerate(edges):
         place: Place = (node, after, at, "")
-        if isinstance(edge, SwitchPlan):
+        if isinstance(edge, Switch):
             cases = [(str(getattr(value, "value", value)), target) for value, target in edge.cases.items()]
             for label, target in cases:
                 text = f"{node} -> {target} ({edge.reading.text} == {label!r})"
@@ -85,15 +86,11 @@ def _of_edges(node: str, edges: Sequence[Outgoing], *, after: bool) -> Iterator[
                 yield Unit((node, after, at, "case "), edge.otherwise, text, conditional=False)
             continue
         label = f" {edge.label!r}" if edge.label else ""
-        to = (
-            edge.target
-            if isinstance(edge, EdgePlan)
-            else f"[{' | '.join(target for target, _ in edge.arms)}] {edge.join}"
-        )
+        to = edge.target if isinstance(edge, Edge) else f"[{' | '.join(target for target, _ in edge.arms)}] {edge.join}"
         text = f"{node} -> {to}{label} ({'otherwise' if edge.condition is None else edge.condition})"
         yield Unit(place, to, text, conditional=edge.condition is not None)
         yield from _parts(edge.condition, place, to, text)
-        for number, (target, condition) in enumerate(edge.arms if isinstance(edge, ForkPlan) else ()):
+        for number, (target, condition) in enumerate(edge.arms if isinstance(edge, Fork) else ()):
             if condition is not None:
                 yield Unit(
                     (node, after, at, f"arm {number}"), target, f"{node} -> {to}{label}, arm {target} ({condition})"
@@ -102,23 +99,12 @@ def _of_edges(node: str, edges: Sequence[Outgoing], *, after: bool) -> Iterator[
 
 def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
     """Yield the units of a composed condition's parts."""
-    found = list(leaves(condition)) if condition is not None else []
+    found = list(condition.leaves()) if condition is not None else []
     for number, leaf in enumerate(found if len(found) > 1 else ()):
         part: Place = (*place[:3], f"part {number}")
         yield Unit(part, to, text, str(leaf))
         if not (isinstance(leaf, Failed) and any(issubclass(Exception, kind) for kind in leaf.types)):
             yield Unit(part, to, text, str(leaf), held=False)
-
-
-def leaves(condition: Condition) -> Iterator[Condition]:
-    """Yield the simple conditions that make up a condition, from left to right."""
-    parts = list(condition.parts()) if isinstance(condition, Composed) else []
-    if isinstance(condition, Negated):
-        parts = [condition.of]
-    if not parts:
-        yield condition
-    for part in parts:
-        yield from leaves(part)
 
 
 def _file_of(plan: Plan[Any]) -> str:
@@ -129,4 +115,4 @@ def _file_of(plan: Plan[Any]) -> str:
     return file.relative_to(here).as_posix() if file.is_relative_to(here) else file.name
 
 
-__all__ = ["WHOLE", "Place", "Shape", "Unit", "leaves", "shape_of"]
+__all__ = ["WHOLE", "Place", "Shape", "Unit", "shape_of"]
