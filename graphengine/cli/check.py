@@ -133,7 +133,7 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
 
 
 def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
-    from graphengine.cli.graph_documents import BrokenLine, Checked, CheckedGraph
+    from graphengine.cli.documents import BrokenLine, Checked, CheckedGraph
     from graphengine.history.step_document import refusal_of
 
     graphs = [
@@ -256,7 +256,7 @@ def first_sentence(text: str) -> str:
 
 
 def _list_document(found: Sequence[Listed]) -> Document:
-    from graphengine.cli.graph_documents import Broken, Graphs, ListedGraph
+    from graphengine.cli.documents import Broken, Graphs, ListedGraph
     from graphengine.history.step_document import refusal_of
 
     broken = [Broken(file=str(each.file), error=refusal_of(each.error)) for each in found if each.error]

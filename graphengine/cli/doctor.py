@@ -59,7 +59,7 @@ def doctor(context: CommandContext, *, repair: bool, quick: bool) -> int:
 def _document(report: Report, repaired: Repaired | None) -> Document:
     from msgspec import UNSET, convert
 
-    from graphengine.cli.run_documents import Examined, Finding
+    from graphengine.cli.documents import Examined, Finding
 
     copy = UNSET if repaired is None else None if repaired.copy is None else str(repaired.copy)
     return Examined(

@@ -195,7 +195,7 @@ def _in_short(pruned: Pruned) -> str:
 
 
 def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
-    from graphengine.cli import run_documents as documents
+    from graphengine.cli import documents
 
     if pruned is None:
         return documents.Pruned(pruned=None, vacuumed=vacuumed)

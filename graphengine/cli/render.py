@@ -123,7 +123,7 @@ def render(  # noqa: PLR0913 - one for each option
     else:
         _draw_chart(context, chart, output)
     if context.json:
-        from graphengine.cli.graph_documents import Drawn
+        from graphengine.cli.documents import Drawn
 
         context.document(Drawn(file=str(output)))
     else:

@@ -70,7 +70,7 @@ def _read(context: CommandContext, name: str) -> Exported:
 def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
     from msgspec import UNSET, convert
 
-    from graphengine.cli.run_documents import Otherwise, Replay, Replays, Unchecked
+    from graphengine.cli.documents import Otherwise, Replay, Replays, Unchecked
 
     def listed(differences: Sequence[Difference]) -> list[Otherwise]:
         return [convert(one, Otherwise, from_attributes=True) for one in differences]

@@ -119,7 +119,7 @@ def _show(context: CommandContext, settings: Settings, token: str | None, url: s
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
     if context.json:
-        from graphengine.cli.graph_documents import Serving
+        from graphengine.cli.documents import Serving
 
         context.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
         return

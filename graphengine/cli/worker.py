@@ -196,7 +196,7 @@ def _show_refusal(context: CommandContext, event: Refused) -> None:
 def _document(event: WorkerEvent) -> Document:
     from msgspec import UNSET
 
-    from graphengine.cli import run_documents as documents
+    from graphengine.cli import documents
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
     from graphengine.history.step_document import failure_document, refusal_of
@@ -239,14 +239,14 @@ def workers(context: CommandContext) -> int:
 
     A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
     """
-    from graphengine.cli.run_documents import OneWorker, Workers
+    from graphengine.cli.documents import Workers
 
     async def listed(store: QueueStore) -> Sequence[OwnerInfo]:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
     if context.json:
-        context.document(Workers(workers=[OneWorker(**each._asdict()) for each in found]))
+        context.document(Workers(workers=found))
     elif found:
         _show_workers(context, found)
     else:
@@ -318,7 +318,7 @@ def queues(
     `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
     QUEUE and limits, these replace the limits it had; they hold over all workers.
     """
-    from graphengine.cli.run_documents import OneQueue, Queues
+    from graphengine.cli.documents import OneQueue, Queues
     from graphengine.stores.base import QueueLimits
 
     is_set = no_limits or any(value is not None for value in given.values())
