@@ -14,7 +14,7 @@ from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted, as_json
 from graphengine.cli.models import models_for_all
 from graphengine.cli.observing import line_of, observed
-from graphengine.cli.progress import Progress, fallbacks_of
+from graphengine.cli.progress import Progress
 from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, with_executors
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
@@ -245,8 +245,7 @@ class _Watch:
         before = self._job.snapshot
         if before is None or (before.run_id, before.seq) != (self._run.id, event.seq - 1):
             before = await load_snapshot(self._runner.store, self._run.id, event.seq - 1)
-        fallbacks = await fallbacks_of(self._runner.store, before)
-        self._progress.continues(Visits(before, keeps=False), fallbacks)
+        self._progress.continues(Visits(before, keeps=False))
 
     def _begun(self) -> None:
         if self._is_begun:
