@@ -80,6 +80,8 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
     Raises:
         GraphNotFound: No such file or graph exists, or there is no project.
     """
+    from pathlib import Path
+
     from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, list_graphs, listed_file
 
     if not references:
@@ -95,7 +97,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
         try:
             found = find(reference)
         except GraphFileBroken as error:
-            files.append(Listed(file or _file_in(error), error=error))
+            files.append(Listed(file or Path(_split(error)[0]), error=error))
             continue
         files.append(Listed(found.file, found.module, [found.graph]))
     return files
@@ -116,14 +118,6 @@ def _check(listed: Listed) -> Iterator[_Checked]:
         yield _Checked(listed.file, broken=listed.error)
     for graph in listed.graphs:
         yield _Checked(listed.file, graph, graph.check())
-
-
-def _file_in(error: GraphFileBroken) -> Path:
-    """Return the file in an error's location."""
-    from pathlib import Path
-
-    file, line = _split(error)
-    return Path(file if line is not None else error.where)
 
 
 def _split(error: GraphFileBroken) -> tuple[str, int | None]:

@@ -112,13 +112,12 @@ def may_find(name: str) -> bool:
     root = project_of(Path.cwd())
     try:
         files = graph_files(root) if root is not None else []
-        return any(file.stem == name or _quotes(file.read_text(encoding="utf-8"), name) for file in files)
+        quoted = f'"{name}"', f"'{name}'"
+        return any(
+            file.stem == name or any(each in file.read_text(encoding="utf-8") for each in quoted) for file in files
+        )
     except (GraphEngineError, OSError, UnicodeDecodeError):
         return False
-
-
-def _quotes(text: str, name: str) -> bool:
-    return f'"{name}"' in text or f"'{name}'" in text
 
 
 @dataclass(frozen=True, slots=True)

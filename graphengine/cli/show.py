@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.history.step_document import Document
     from graphengine.history.usage import Spent
     from graphengine.history.visit_tree import DrivenTime, Entry, Track
     from graphengine.state.amounts import CountName, Usage
@@ -66,7 +65,7 @@ def show(  # noqa: PLR0913 - one for each option
     them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
-    from graphengine.history.json_document import run_document
+    from graphengine.history.json_document import run_document, spending_of_run
     from graphengine.history.step_document import OneStep, step_document
 
     _check_options(click.get_current_context().params)
@@ -76,7 +75,7 @@ def show(  # noqa: PLR0913 - one for each option
         context, meant, step if step is not None else at, None if is_all else 1 if step is not None else _STEPS
     )
     if is_usage and context.json:
-        context.document(_usage_document(recorded))
+        context.document(spending_of_run(recorded.info, recorded.snapshot, recorded.steps))
     elif is_usage:
         _show_usage(context.out, recorded)
     elif step is not None and context.json:
@@ -397,10 +396,3 @@ def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callabl
     ]
     headings = (heading, "part", *(title for title, _ in figures), "cost")
     out.table(headings, cells, expendable=[title for title, _ in reversed(figures) if title != "calls"])
-
-
-def _usage_document(recorded: _Recorded) -> Document:
-    """Return the same as a document."""
-    from graphengine.history.json_document import spending_of_run
-
-    return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
