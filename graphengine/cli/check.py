@@ -154,19 +154,14 @@ def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: in
         for problem in each.problems:
             _show_problem(context, problem)
         if each.graph is not None:
-            _show_graph(context, each, each.graph)
+            size = f"{counted(len(each.graph.nodes), 'node')}, {counted(len(each.graph.edges), 'edge')}"
+            summary = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
+            styled = (summary, _style(each.errors, each.warnings))
+            context.out.line((each.graph.name, "bold"), f" ({size}): ", styled)
     if len(checked) != 1:
         graphs = counted(sum(each.graph is not None for each in checked), "graph")
         summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
         context.out.line(f"{graphs}: ", (summary, _style(errors, warnings)))
-
-
-def _show_graph(context: CommandContext, each: _Checked, graph: Graph[Any]) -> None:
-    from graphengine.cli.steps import counted
-
-    size = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.edges), 'edge')}"
-    summary = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
-    context.out.line((graph.name, "bold"), f" ({size}): ", (summary, _style(each.errors, each.warnings)))
 
 
 def _style(errors: int, warnings: int) -> str:

@@ -70,6 +70,8 @@ def prune(
     the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless --vacuum
     shrinks the file.
     """
+    from graphengine.api.runner import Runner
+
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
     prunes = not vacuum or any(value not in (None, ()) for value in given.values())  # --vacuum alone removes none
@@ -81,7 +83,11 @@ def prune(
     _check_words(context, given)
     pruned = context.run(_prune(context, rule, consents, dry_run=dry_run)) if prunes else None
     is_kept = dry_run or (pruned is not None and pruned.dry_run)
-    vacuumed = context.run(_vacuum(context)) if vacuum and not is_kept else None
+    vacuumed = None
+    if vacuum and not is_kept:
+        if not context.json:
+            context.err.line("shrinking the database")
+        vacuumed = context.run(Runner(context.store).vacuum())
     if context.json:
         context.document(_document(pruned, vacuumed))
         return 0
@@ -131,14 +137,6 @@ async def _prune(
         if not found.runs or consents is None or not consents(found):
             return found
     return await runner.prune(**rule)
-
-
-async def _vacuum(context: CommandContext) -> Vacuumed:
-    from graphengine.api.runner import Runner
-
-    if not context.json:
-        context.err.line("shrinking the database")
-    return await Runner(context.store).vacuum()
 
 
 def is_person() -> bool:

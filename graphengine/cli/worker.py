@@ -318,6 +318,7 @@ def queues(
     `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
     QUEUE and limits, these replace the limits it had; they hold over all workers.
     """
+    from graphengine.api.runner import Runner
     from graphengine.cli.documents import OneQueue, Queues
     from graphengine.stores.base import QueueLimits
 
@@ -326,7 +327,8 @@ def queues(
         raise click.UsageError("name the queue: graphengine queues QUEUE --concurrency 20")
     if is_set:
         context.use(writes=True)
-        context.run(_limit(context, str(queue), None if no_limits else QueueLimits(**given)))
+        limits_given = None if no_limits else QueueLimits(**given)
+        context.run(Runner(context.store).limit_queue(str(queue), limits_given))
     counts, limits = context.read(_counted)
     here = {count.queue: (count.queued, count.driven) for count in counts}
     names = sorted({*here, *limits})
@@ -339,12 +341,6 @@ def queues(
     else:
         context.err.line("no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits")
     return 0
-
-
-async def _limit(context: CommandContext, queue: str, limits: QueueLimits | None) -> None:
-    from graphengine.api.runner import Runner
-
-    await Runner(context.store).limit_queue(queue, limits)
 
 
 async def _counted(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:

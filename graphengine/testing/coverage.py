@@ -160,14 +160,11 @@ class EdgeCoverage:
                 continue
             if not unit.part:
                 count = seen[unit.place, False] if unit.place[3] else checked
-                never = f"checked {_times(count)}, never held" if count else "never checked"
+                times = "once" if count == 1 else f"{count} times"
+                never = f"checked {times}, never held" if count else "never checked"
                 yield f"{unit.edge}: {never if unit.conditional else 'never taken'}"
             elif checked:  # otherwise the edge itself is reported already
                 yield f"{unit.edge}: {unit.part!r} {'never' if unit.held else 'always'} held"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def _percent(seen: int, count: int) -> float:

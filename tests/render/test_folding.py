@@ -8,7 +8,7 @@ from graphengine import Runner
 from graphengine.render import RenderError, to_dot, to_mermaid
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Drawing
-from tests.render.nested import Job, asking_run, graph_spec_of, newsroom, shared_process, tree
+from tests.render.nested import Job, asking_run, graph_spec_of, newsroom, company, tree
 
 
 def box(drawing: Drawing, name: str) -> Box:
@@ -56,7 +56,7 @@ def test_a_path_folds_one_graph() -> None:
     """Others stay open; a node that chooses between graphs is one box, too."""
     deep = drawing_of(graph_spec_of(tree(3, 2)), fold=["inner/inner"])
     assert [cluster.name for cluster in deep.clusters] == ["inner"]
-    several = drawing_of(graph_spec_of(shared_process()), fold="team")
+    several = drawing_of(graph_spec_of(company()), fold="team")
     assert not several.clusters
     assert words(several, "team")[:5] == [
         "team",
@@ -99,7 +99,7 @@ async def test_a_run_in_a_folded_graph_is_shown_at_its_box() -> None:
 
 async def test_a_folded_graph_that_a_run_went_through_is_done() -> None:
     """It is drawn like any node that was visited."""
-    graph = shared_process()
+    graph = company()
     async with Runner() as runner:
         run = runner.start(graph, Job(task="write code"))
         await run.result()
