@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.measure import Settings
 from benchmarks.programs import PROGRAMS
-from benchmarks.report import report
+from benchmarks.report import page, report
 
 PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai", "pydantic_graph", "burr", "dbos")
 
@@ -33,17 +33,16 @@ def main() -> None:
         began = time.monotonic()
         outcomes[name] = asyncio.run(PROGRAMS[name](settings))
         print(f"{name}: {time.monotonic() - began:.1f} s", file=sys.stderr)
-    text = report(outcomes)
-    print(text)
+    print(report(outcomes))
     if arguments.write is not None:
-        arguments.write.write_text(text, encoding="utf-8")
+        arguments.write.write_text(page(outcomes), encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=inspect.cleandoc(main.__doc__ or ""))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(PROGRAMS)}")
     parser.add_argument("--quick", action="store_true", help="only a few steps, to check that everything works")
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the report to this file too")
+    parser.add_argument("--write", type=Path, metavar="PATH", help="write the page of results to this file")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in PROGRAMS]
     if unknown:

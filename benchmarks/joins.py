@@ -1,8 +1,8 @@
 """Joins with surprising results: the same small graphs in LangGraph and in graphengine, run, and shown on a page.
 
-`python -m benchmarks.joins` runs every program and prints what happened; `--write docs/explain/compared.md` puts that,
-with the source of the programs, between the two marker comments of the page. It needs the packages of `.[bench]`; our
-own programs do not, and tests/docs/test_compared.py runs them. Each case is a class: its docstring describes the case
+`python -m benchmarks.joins` runs every program and prints what happened; `--write docs/explain/joins.md` puts that
+between the two marker comments of the page. It needs the packages of `.[bench]`; our own programs do not, and
+tests/docs/test_joins.py runs them. Each case is a class: its docstring describes the case
 and the lesson, its methods are the programs, in the order of the page, and their return types show the library. Both
 libraries call their start START, and one file has both sides, so LangGraph's programs use `set_entry_point("a")` for
 `add_edge(START, "a")`; they end at nodes without an outgoing edge.
@@ -537,11 +537,6 @@ def programs(case: type[Nodes], returned: str) -> list[str]:
     return [name for name, it in members if inspect.isfunction(it) and it.__annotations__["return"] == returned]
 
 
-def source(case: type[Nodes], name: str) -> str:
-    """Return the source of a program."""
-    return textwrap.dedent(inspect.getsource(getattr(case, name)))
-
-
 async def run_ours(case: type[Nodes], name: str) -> Outcome:
     """Run one of our programs, in memory; if the run fails, resume it."""
     nodes = case()
@@ -604,9 +599,6 @@ def section(number: int, case: type[Nodes], found: Mapping[str, Outcome]) -> str
     lines = [f"## {number}. {title}", "", shape, "", learned, ""]
     lines += [f"| program | what happened | {case.join} ran | at the end |", "| --- | --- | --- | --- |"]
     lines += [row(program, outcome, case.join) for program, outcome in found.items()]
-    for library, returned in (("LangGraph", "StateGraph"), ("graphengine", "Graph[Log]")):
-        code = "\n\n".join(source(case, name) for name in programs(case, returned))
-        lines += ["", f"{library}:", "", "```python", f"{code}```"]
     return "\n".join(lines) + "\n"
 
 

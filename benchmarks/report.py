@@ -1,4 +1,4 @@
-"""The report: one text for the terminal and for docs/explain/benchmarks.md."""
+"""The report: everything for the terminal, and the results for docs/explain/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -33,19 +33,35 @@ _LIBRARIES: Final = (
 )
 _HEAD: Final = """# Benchmarks
 
-The cost of a step, a run and a start. `make bench` measures and prints this page, `make bench ARGS="--write
-docs/explain/benchmarks.md"` writes it; the programs are in `benchmarks/`. The sides of a comparison run in one process
-and take turns, round by round. A figure is the median of its rounds, shown with the smallest and the largest; a ratio
-is the median of the ratios of neighbouring rounds.
+The cost of a step, a run and a start, and how that compares with other libraries. The sides of a comparison run in one
+process and take turns, round by round. A figure is the median of its rounds, shown with the smallest and the largest; a
+ratio is the median of the ratios of neighbouring rounds.
+
+- `make bench` measures everything; `make bench ARGS="step short"` runs some programs, by the names below. It prints
+  what each program does and the figures of each side. The programs are in `benchmarks/`.
+- `make bench ARGS="--write docs/explain/benchmarks.md"` writes this page.
 """
 
 
-def report(outcomes: Mapping[str, Outcome]) -> str:
-    """Return the whole page, in Markdown."""
+def page(outcomes: Mapping[str, Outcome]) -> str:
+    """Return the results in Markdown: all targets, and the figures of the programs that compare libraries."""
     parts = [_HEAD, machine(), "\n## Targets\n", targets(outcomes)]
     for name, outcome in outcomes.items():
-        parts += [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", figures(outcome)]
+        if outcome.compared:
+            parts += _section(name, outcome)
     return "\n".join(parts) + "\n"
+
+
+def report(outcomes: Mapping[str, Outcome]) -> str:
+    """Return everything in Markdown: what each program does, and all figures."""
+    parts = [machine(), "\n## Targets\n", targets(outcomes)]
+    for name, outcome in outcomes.items():
+        parts += _section(name, outcome)
+    return "\n".join(parts) + "\n"
+
+
+def _section(name: str, outcome: Outcome) -> list[str]:
+    return [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", figures(outcome)]
 
 
 def machine() -> str:

@@ -66,21 +66,21 @@ def cross_reflection(
         >>> graph.run_sync({"task": "Rain. "}).output
         'Rain. Rain. '
     """
-    check_names("cross_reflection(critics", critics, {"write", "round", "size_of", "revise"})
+    check_names("cross_reflection(critics", critics, {"write", "round", "weigh", "revise"})
     graph = Graph("cross_reflection", state, result="draft", collect_errors="errors")
     graph.add_node("write", part(write, state, _OWN), writes="draft")
     graph.add_node("round", _anew, writes="critiques", thread=False)
     for name, critic in critics.items():
         graph.add_node(name, part(critic, state, _OWN), writes=f"critiques[{name}]")
-        graph.add_edge(name, "size_of", when=SURVIVED, label="without")
-        graph.add_edge(name, "size_of")
-    graph.add_node("size_of")
+        graph.add_edge(name, "weigh", when=SURVIVED, label="without")
+        graph.add_edge(name, "weigh")
+    graph.add_node("weigh")
     graph.add_node("revise", part(revise or write, state, _OWN), writes="draft")
     graph.add_path(START, "write", "round")
-    graph.add_fork("round", list(critics), join="size_of")
-    graph.add_edge("size_of", END, when=value("critiques").length() == 0, label="unreviewed")
-    graph.add_edge("size_of", END, when=value(all_accept).is_true(), label="accepted")
-    graph.add_edge("size_of", "revise")
+    graph.add_fork("round", list(critics), join="weigh")
+    graph.add_edge("weigh", END, when=value("critiques").length() == 0, label="unreviewed")
+    graph.add_edge("weigh", END, when=value(all_accept).is_true(), label="accepted")
+    graph.add_edge("weigh", "revise")
     graph.add_edge("revise", END, when=iterations("revise") >= rounds, label="out of rounds")
     graph.add_edge("revise", "round")
     return graph

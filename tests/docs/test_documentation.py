@@ -12,7 +12,6 @@ from types import ModuleType
 import click
 import pytest
 
-from benchmarks.joins import BEGIN, FINISH
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.options import Command
 
@@ -24,12 +23,12 @@ PAGES = [
 ]
 ELSEWHERE = {
     "docs/use/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
-    "docs/explain/compared.md": "test_compared.py: every block is the source of a program that is run there",
     "docs/use/from_langgraph.md": "test_from_langgraph.py: both sides run there",
     "docs/use/postgres.md": "test_postgres_page.py: its Python runs over a server of the tests",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
     "docs/use/machines.md": "test_machines_page.py: the service and a worker run over PostgreSQL",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",
+    "docs/use/json.md": "test_cli_page.py: the page is made of the documents' models",
     "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
     "docs/use/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
 }
@@ -82,14 +81,6 @@ def test_the_pages_were_found() -> None:
     assert {"README.md", "docs/use/guide.md", "docs/use/agents.md"} <= {named(page) for page in HERE}
     for pattern in ELSEWHERE:
         assert [page for page in PAGES if page.match(str(ROOT / pattern))], pattern
-
-
-def test_all_python_of_the_comparison_is_generated() -> None:
-    """It is between the markers, where test_compared.py compares it with the programs."""
-    text = (ROOT / "docs" / "explain" / "compared.md").read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(FINISH)
-    assert "```python" not in before + after
 
 
 def is_python(text: str) -> bool:

@@ -304,7 +304,8 @@ async def test_a_notebook_shows_what_a_run_waits_for() -> None:
 def test_one_input_makes_the_same_bytes_in_every_process(tmp_path: Path) -> None:
     """Whatever the order of sets is in a process, no file differs."""
     code = (
-        "import sys; from tests.render.samples import hostile, chain; from graphengine.render import render_graph_spec\n"
+        "import sys; from tests.render.samples import hostile, chain\n"
+        "from graphengine.render import render_graph_spec\n"
         "for name in ('a.svg', 'a.html', 'a.dot', 'a.mmd', 'a.txt'):\n"
         "    render_graph_spec(hostile(), sys.argv[1] + name)\n"
         "render_graph_spec(chain(60), sys.argv[1] + 'b.svg')"

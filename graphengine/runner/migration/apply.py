@@ -1,8 +1,8 @@
 """Migrations: what `Graph(version=…, migrate=…)` does to a run that was recorded under an older version.
 
 Each graph that a run is in, the outermost and those inside it, has its own version in the recorded graph spec, and its
-own chain of migrations from there to today's version. Nothing here changes the run: the calling resume or branch records
-the result.
+own chain of migrations from there to today's version. Nothing here changes the run: the calling resume or branch
+records the result.
 """
 
 from __future__ import annotations

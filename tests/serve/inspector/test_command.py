@@ -15,7 +15,7 @@ from graphengine.stores.base import RunInfo
 from tests.kit import forks
 from tests.serve.inspector.conftest import ROOT
 
-DRIVEN = str(ROOT / "tests" / "inspector" / "driven.py")
+DRIVEN = str(ROOT / "tests" / "serve" / "inspector" / "driven.py")
 
 
 def invoke(*words: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ import jsonschema
 from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[3]
-FLOWS = str(ROOT / "tests" / "service" / "flows.py")
+FLOWS = str(ROOT / "tests" / "serve" / "service" / "flows.py")
 TOKEN = "the-token-of-these-tests"  # noqa: S105 - of no real service
 SECRET = "the secret of a webhook"  # noqa: S105
 
