@@ -101,14 +101,3 @@ def test_a_driven_run_and_an_interrupt_have_exit_codes_of_their_own(tmp_path: Pa
     read_until(process, "again ends at once")
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == Exit.INTERRUPTED
-
-
-@pytest.mark.parametrize("line", ["run flows/broken.py", "check flows/broken.py", "run review --input task=@missing"])
-def test_only_debug_shows_tracebacks(tried: Path, line: str) -> None:
-    """Only --debug shows tracebacks; otherwise an error shows its code, message, location and repair."""
-    (tried / "flows" / "broken.py").write_text("def f():\n    return 1 / 0\nf()\n")
-    plain = CliRunner().invoke(main, line.split())
-    assert "Traceback" not in plain.output
-    assert len(plain.output.splitlines()) < 10
-    if not line.startswith("check"):
-        assert "Traceback" in CliRunner().invoke(main, [*line.split(), "--debug"]).stderr

@@ -66,13 +66,6 @@ def test_the_end_of_a_models_text_is_on_one_line() -> None:
     assert max(map(len, screen.getvalue().split(WIPE))) < 40
 
 
-def test_wide_characters_take_two_columns() -> None:
-    """A line of them is cut so that it does not break."""
-    screen = Screen()
-    shown(screen).show(TextDelta("write", "writer", "水" * 50))
-    assert screen.getvalue() == "writes    write: …" + "水" * 10
-
-
 def test_a_recorded_step_replaces_a_models_text() -> None:
     """The line is erased, and the next attempt starts empty."""
     screen = Screen()

@@ -120,14 +120,6 @@ def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> N
     assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
 
 
-def test_an_unknown_run_is_reported_with_the_nearest(invoke: Invoke) -> None:
-    """`watch` reports an unknown run with the nearest and exit code 2, as every command about a run does."""
-    invoke("run", "counter", "--run-id", "monday")
-    found = invoke("watch", "mondya")
-    assert found.exit_code == 2
-    assert "did you mean 'monday'?" in found.stderr
-
-
 class Held(SQLiteStore):
     """A database to read from, whose runs are not looked up while `free` is cleared."""
 

@@ -12,7 +12,7 @@ from graphengine.render.metrics import text_width
 from graphengine.render.parts import Drawing
 from tests.kit.gallery import GALLERY
 from tests.render.fonts import config, giant, installed
-from tests.render.nested import graph_spec_of, company
+from tests.render.nested import company, graph_spec_of
 from tests.render.samples import hostile
 
 

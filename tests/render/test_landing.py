@@ -8,7 +8,7 @@ import pytest
 from graphengine.engine.graph_spec import EdgeSpec, GraphSpec
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import image_of, svg_of
-from tests.render.nested import graph_spec_of, company
+from tests.render.nested import company, graph_spec_of
 from tests.render.samples import edge, graph_spec, node, own_id, read_xml
 
 SVG = "{http://www.w3.org/2000/svg}"

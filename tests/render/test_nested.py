@@ -13,7 +13,7 @@ from graphengine.render import render_graph_spec
 from graphengine.render.drawing import drawing_of, signs_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing
 from tests.kit.facts import made_step
-from tests.render.nested import Job, Paper, asking_run, graph_spec_of, newsroom, company, tree, waiting_run
+from tests.render.nested import Job, Paper, asking_run, company, graph_spec_of, newsroom, tree, waiting_run
 from tests.render.samples import edge, graph_spec, node, read_xml
 
 

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, failed, iterations, value
-from graphengine.engine.session import Session
 from graphengine.engine.step_json import encode_step
 from graphengine.history.export import export_run
 from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
@@ -92,18 +90,6 @@ async def test_coverage_is_complete_once_every_edge_was_taken() -> None:
     assert [*coverage.graphs.values()] == [100.0]
 
 
-async def test_nothing_is_recorded_outside_the_context() -> None:
-    """A run outside it is not recorded, and costs nothing extra."""
-    plain = Session.__init__
-    with EdgeCoverage() as coverage, EdgeCoverage():
-        assert Session.__init__ is not plain
-    await loop().run()
-
-    assert coverage.report() == "no graph was run"
-    assert coverage.percent == 100.0
-    assert Session.__init__ is plain
-
-
 def test_runs_count_in_any_context_and_thread() -> None:
     """An event loop that was made before, and a thread of the test's own, see no context variable of the test's."""
     with asyncio.Runner() as loop_before:
@@ -142,16 +128,6 @@ async def test_a_node_alone_in_another_thread_does_not_stop_recording() -> None:
         done.set()
         thread.join()
     assert coverage.report().splitlines()[0] == f"{HERE}: talk: 2 of 4 seen"
-
-
-async def test_two_coverages_record_the_same() -> None:
-    """Coverages can be nested, such as a test's own within the session's."""
-    with EdgeCoverage() as outer:
-        await loop().run({"n": -1})
-        with EdgeCoverage() as inner:
-            await loop().run({"n": 0})
-    assert inner.percent == pytest.approx(600 / 11)
-    assert outer.percent > inner.percent
 
 
 async def test_coverage_does_not_change_what_a_run_records() -> None:

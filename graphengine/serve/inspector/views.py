@@ -139,8 +139,7 @@ class Views:
     async def lines(self, query: Query) -> dict[str, Any]:
         """Return the status of runs and its reason, for the visible part of the list.
 
-        A run's row has its summary as of the last change of its status. A run that is driven, or whose row an earlier
-        version wrote, is read from its snapshot.
+        A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot.
         """
         found: dict[str, Any] = {}
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
