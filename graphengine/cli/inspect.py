@@ -164,8 +164,8 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
 
     if not context.place.exists:
         context.run(create())
-    graphs = {name: _drivable(each) for name, each in fleet.found.found.items()}
-    return Drives(graphs, fleet.models, fleet.found.unread, fleet.executors)
+    graphs = {name: _drivable(each) for name, each in fleet.found.items()}
+    return Drives(graphs, fleet.models, fleet.unread, fleet.executors)
 
 
 def _drivable(found: Found) -> Drivable:

@@ -439,12 +439,8 @@ class Progress:
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
         """Show a line, wrapped between words on a terminal."""
-        self._channel.prose(*_begun(verb, first), *rest, indent=_INDENT)
-
-
-def _begun(verb: str, first: Part) -> tuple[Part, Part]:
-    path: Part = (first, "bold") if isinstance(first, str) and verb else first
-    return (f"{verb:<9}", _VERBS.get(verb, "dim")), path
+        path: Part = (first, "bold") if isinstance(first, str) and verb else first
+        self._channel.prose((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest, indent=_INDENT)
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:

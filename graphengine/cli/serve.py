@@ -100,9 +100,7 @@ def serve(
     given |= {"models": fleet.models, "executors": fleet.executors}
     given["on_event"] = lambda event: show_event(context, event)
     with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
-        settings = Settings(
-            context.place.database, fleet.found.graphs, access, __version__, **given, telemetry=telemetry
-        )
+        settings = Settings(context.place.database, fleet.graphs, access, __version__, **given, telemetry=telemetry)
         serving = Serving(settings)
 
         async def run() -> None:

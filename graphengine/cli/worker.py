@@ -89,7 +89,7 @@ def worker(
     from graphengine.cli.steps import counted
 
     fleet = fleet_of(context, references, writes=True, only_able=True)
-    graphs = fleet.found.graphs
+    graphs = fleet.graphs
     with until_stopped(context, "start another worker") as (stopper, telemetry):
         names, where = ", ".join(graphs), shown(context.place.database)
         context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
