@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from graphengine.cli.project import executors_of, graphs_to_drive
+from graphengine.cli.project import executors_of, graphs_to_drive, lacking_executors
 from tests.cli.programs import Invoke
 from tests.serve.service.client import Service
 
