@@ -173,10 +173,8 @@ def fleet_of(
     (found, unread), executors = graphs_to_drive(references), executors_of(file)
     if only_able and not references:
         lacking = lacking_executors(found, executors)
-        found, unread = (
-            {name: each for name, each in found.items() if name not in lacking},
-            [*unread, *lacking.values()],
-        )
+        found = {name: each for name, each in found.items() if name not in lacking}
+        unread += lacking.values()
     for problem in unread:
         context.err.prose(("warning ", "bold yellow"), problem)
     context.use(file, writes=writes)
