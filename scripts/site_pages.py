@@ -2,7 +2,8 @@
 
 The pages of the repository are copied to the same relative paths, so that their links hold unchanged, together with the
 other files that they link to. The pages of the API reference are written here: one for each public module, with a
-directive for each public name, which mkdocstrings replaces by the signature and the docstring.
+directive for each public name, which mkdocstrings replaces by the signature and the docstring. `llms.txt` lists the
+pages for language models, and `llms-full.txt` has the texts of all of them.
 """
 
 from __future__ import annotations
@@ -92,6 +93,25 @@ def overview() -> str:
     return f"# API reference\n\n{text}\n\n{rows}\n"
 
 
+def index_for_models() -> str:
+    """Return `llms.txt`: what the project is, and each page of docs/README.md with its address on the site."""
+    about = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1]
+    pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n\n")[2]
+    address = re.sub(r"\]\((?:\.\./([A-Z]+)|([\w/]+?))(?:/README)?\.md\)", _address, pages)
+    return f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)\n\n{address}"
+
+
+def _address(link: re.Match[str]) -> str:
+    return f"]({link[1]}/)" if link[1] else f"](docs/{link[2]}/)"
+
+
+def text_for_models() -> str:
+    """Return `llms-full.txt`: the texts of the pages that docs/README.md links to, in its order."""
+    pages = [ROOT / "README.md", *(page for page in linked(ROOT / "docs" / "README.md") if page.suffix == ".md")]
+    texts = (f"<!-- {page.relative_to(ROOT).as_posix()} -->\n\n{page.read_text(encoding='utf-8')}" for page in pages)
+    return "\n\n".join(texts)
+
+
 def linked(page: Path) -> Iterator[Path]:
     """Yield the files that a page of the repository links to."""
     for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
@@ -120,6 +140,8 @@ def write(folder: Path = PAGES) -> None:
             copy.write_text(for_site(path.read_text(encoding="utf-8")), encoding="utf-8")
         else:
             shutil.copyfile(path, copy)
+    (folder / "llms.txt").write_text(index_for_models(), encoding="utf-8")
+    (folder / "llms-full.txt").write_text(text_for_models(), encoding="utf-8")
     (folder / "api").mkdir()
     (folder / "api" / "index.md").write_text(overview(), encoding="utf-8")
     for module in API:

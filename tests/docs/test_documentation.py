@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -52,13 +53,8 @@ def is_elsewhere(page: Path) -> bool:
     return any(page.match(str(ROOT / pattern)) for pattern in ELSEWHERE)
 
 
-HERE = [page for page in PAGES if blocks(page, "python") and not is_elsewhere(page)]
-
-
-@pytest.mark.parametrize("page", HERE, ids=named)
-def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All blocks of a page run in order, and the tests among them pass."""
-    monkeypatch.chdir(tmp_path)
+def run_blocks(page: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run the Python blocks of a page in order, and the tests among them; return the names they define."""
     main = ModuleType("__main__")  # the code below `if __name__ == "__main__"` runs too
     monkeypatch.setitem(sys.modules, "__main__", main)
     names = vars(main)
@@ -68,6 +64,17 @@ def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.M
         takes_fixtures = callable(made) and name.startswith("test_") and bool(inspect.signature(made).parameters)
         if name.startswith("test_") and inspect.iscoroutinefunction(made) and not takes_fixtures:
             asyncio.run(made())  # pytest runs those with fixtures: tests/testing/test_testing_page.py
+    return names
+
+
+HERE = [page for page in PAGES if blocks(page, "python") and not is_elsewhere(page)]
+
+
+@pytest.mark.parametrize("page", HERE, ids=named)
+def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks of a page run in order, and the tests among them pass."""
+    monkeypatch.chdir(tmp_path)
+    run_blocks(page, monkeypatch)
 
 
 def test_the_readme_is_typed() -> None:

@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, and every internal link in it leads somewhere."""
+"""The documentation site builds without a warning, every internal link leads somewhere, and models find all pages."""
 
 import importlib
 import importlib.util
@@ -43,6 +43,16 @@ def test_a_bar_in_code_has_no_backslash_on_the_site() -> None:
     """GitHub needs the backslash in tables, and Python-Markdown would show it."""
     page = "| `a \\| b` | c \\| d |\n`e \\| f`\n"
     assert site_pages.for_site(page) == "| `a | b` | c \\| d |\n`e \\| f`\n"
+
+
+def test_models_find_every_page() -> None:
+    """`llms.txt` links to each page of the documentation, and `llms-full.txt` has its text."""
+    index, full = site_pages.index_for_models(), site_pages.text_for_models()
+    for page in site_pages.linked(ROOT / "docs" / "README.md"):
+        name = page.relative_to(ROOT).with_suffix("").as_posix().removesuffix("/README")
+        assert f"]({name}/)" in index
+        assert page.read_text(encoding="utf-8") in full
+    assert ".md)" not in index
 
 
 def site(folder: Path) -> Path:
