@@ -29,17 +29,15 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
-    from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.graph.options import Limits
     from graphengine.history.step_document import Document
-    from graphengine.models.base import Model
     from graphengine.runner import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
-OFFLINE: Final = "offline: rule-based agents, no language model"
+_OFFLINE: Final = "offline: rule-based agents, no language model"
 
 CODES: Final = {
     "finished": Exit.FINISHED,
@@ -83,7 +81,6 @@ class DriveJob:
     notes: list[str] = field(default_factory=list)
     is_in_file: bool = True
     chosen: Chosen = field(default_factory=dict)
-    is_known_offline: bool = False
     is_announced: bool = False
 
     def __post_init__(self) -> None:
@@ -123,9 +120,6 @@ class DriveJob:
         err = self.context.err
         plan = self.found.graph.compile()
         err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.context.place.database)}")
-        self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
-        if self.is_known_offline:
-            err.line((OFFLINE, "yellow"))
         for note in self.notes:
             err.prose(note)
         for problem in () if self.run_id else plan.warnings:  # shown when the run was started
@@ -173,8 +167,6 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot)
-        if not job.is_known_offline and is_offline(ended.snapshot.usage):
-            context.err.line((OFFLINE, "yellow"))
         if is_cut:
             whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
             context.err.line(("whole:  ", "dim"), whole)
@@ -260,13 +252,15 @@ def place_in_user_code(traceback_text: str) -> str:
 
 
 def show_cost(err: Channel, snapshot: Snapshot) -> None:
-    """Show the number of steps, the duration, and the usage of models."""
+    """Show the number of steps, the duration, and the usage of models; whether rules gave all answers."""
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if snapshot.inherited and any(snapshot.inherited.values()):
         err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
+    if is_offline(snapshot.usage):
+        err.line((_OFFLINE, "yellow"))
 
 
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:
@@ -359,20 +353,6 @@ def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
 
 def _as_text(output: object) -> str:
     return to_json(output, indent=2, by_alias=False, fallback=str).decode() + "\n"
-
-
-def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
-    """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
-    from graphengine.agents.model_routing import Models
-
-    models = Models(chosen)
-    found: list[Model] = []
-    for name, node in plan.nodes.items():
-        for call in (node.call, *node.choices.values(), node.fallback and node.fallback.call):
-            agent = getattr(call.body, "agent", None) if call else None
-            if agent is not None:
-                found.append(models.of(plan.graph, name, agent.name, agent.model))
-    return bool(found) and all(model.name == "offline" for model in found)
 
 
 def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool = False) -> bool:
