@@ -293,17 +293,13 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
 
 def _again(context: CommandContext) -> list[str]:
     """Return the words that this command was called with, without `--run-id`."""
-    given = click.get_current_context()
-    words = [str(given.params["reference"])]
-    for param in given.command.params:
-        name = str(param.name)
-        is_given = given.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if not isinstance(param, click.Option) or not is_given or name in ("run_id", "database"):
-            continue
-        value = given.params[name] if name in given.params else getattr(context, name, None)
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [max(param.opts, key=len), str(one)] if not param.is_flag else []
-    return [*words, *context.place.words]
+    words, kept = iter(context.words[1:]), list[str]()
+    for word in words:
+        if word == "--run-id":
+            next(words, None)
+        elif not word.startswith("--run-id="):
+            kept.append(word)
+    return kept
 
 
 # --- the report ---

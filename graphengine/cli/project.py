@@ -22,13 +22,14 @@ import os
 import sys
 import traceback
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine.cli.places import ProjectBroken, graph_files, project_of
+from graphengine.cli.places import ProjectBroken, graph_files, project_of, setting
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
 from graphengine.runner.import_guard import RunAtImport, importing
 from graphengine.state.path import did_you_mean
@@ -451,15 +452,10 @@ def executors_of(file: Path | None = None) -> Mapping[str, Callable[[], Executor
     root = project_of(Path.cwd() if file is None else file.parent)
     if root is None:
         return {}
-    place = root / "pyproject.toml"
-    text = place.read_text(encoding="utf-8", errors="replace")
-    if "executors" not in text:
-        return {}
-    import tomllib
-
-    try:
-        found: object = tomllib.loads(text)["tool"]["graphengine"]["executors"]
-    except (LookupError, ValueError, TypeError):  # commands that need the settings report other errors
+    place, found = root / "pyproject.toml", None
+    with suppress(ProjectBroken):  # commands that need the settings report it
+        found = setting(root, "executors")
+    if found is None:
         return {}
     if not isinstance(found, dict):
         repair = 'write [tool.graphengine.executors] and below it gpu = "module:name"'
