@@ -162,7 +162,8 @@ def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | N
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
     if not found:
         return None, []
-    severest: How = min((each.how for _, _, each in found), key=SEVEREST.index)
+    present = {each.how for _, _, each in found}
+    severest: How = next(how for how in SEVEREST if how in present)
     notes = [
         f"{path_at(place[len(spot[0]) + 1 :], name)}: {note}"
         for place, name, each in found

@@ -88,7 +88,8 @@ def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
 
 def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> Standing:
     """Combine the states of several frames at one node; equal notes are counted."""
-    severest: How = min((how for how, _ in said), key=SEVEREST.index)
+    present = {how for how, _ in said}
+    severest: How = next(how for how in SEVEREST if how in present)
     one, several = _POSITIONS.get(snapshot.status, ("", ""))
     notes = [note for _, note in said if note]
     same = notes.count(one)

@@ -63,14 +63,6 @@ def test_a_tag_or_a_graph_that_no_run_has_gives_a_hint_and_no_error(tried: Path)
     assert kept.exit_code == 0
 
 
-def test_a_word_without_a_close_match_gets_the_valid_choices(tried: Path) -> None:
-    """A word without a close match gets the valid choices instead of a suggestion."""
-    assert "steps, tokens, cost_usd" in CliRunner().invoke(main, ["run", "review", "--limit", "x=1"]).stderr
-    assert "did you mean" not in CliRunner().invoke(main, ["runs", "--status", "xyz"]).stderr.lower()
-    assert "did you mean" not in CliRunner().invoke(main, ["show", "tides", "--zzz"]).stderr.lower()
-    assert "give the Python file of a graph" in CliRunner().invoke(main, ["run", "flows/zzz.py"]).stderr
-
-
 CODES = [
     ("run review", Exit.FINISHED),
     ("run flows/failing.py", Exit.FAILED),

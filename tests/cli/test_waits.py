@@ -329,15 +329,6 @@ def test_an_answer_to_a_run_that_no_longer_fits_shows_the_repair(project: Path, 
     assert "resume: graphengine resume a --graph asking.py" in " ".join(found.stderr.split())
 
 
-def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke) -> None:
-    """Its document has the error that kept the run from being resumed."""
-    asked(project, invoke, "bool")
-    (project / "asking.py").write_text("1 / 0")
-    found = invoke("answer", "a", "yes", "--graph", "asking.py", "--json")
-    made = document(found.stdout)
-    assert (found.exit_code, made["answer"], made["error"]["code"]) == (3, "recorded", "graph_file_broken")
-
-
 def test_an_answer_can_be_recorded_without_a_resume(waiting: Invoke) -> None:
     """--no-resume leaves the run to another process: exit code 0, and the run is unchanged."""
     before = document(waiting("show", "r", "--json").stdout)
