@@ -101,28 +101,23 @@ def prune(
 
 
 def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Check the tags and the graph for misspellings.
+    """Check the tags and the graph for misspellings: words that no run has, and that are similar to one that a run has.
 
     Raises:
-        click.UsageError: No run has a tag, and a similar one exists: runs that should be kept would be removed.
+        click.UsageError: It is a tag: runs that should be kept would be removed.
     """
-    for tag in given["tags"]:
-        near = _near_word(context, tag, "tag")
-        if near:
-            raise click.UsageError(f"no run has the tag {tag!r}; did you mean {near!r}? Nothing was removed")
-    near = _near_word(context, given["graph"], "graph") if given["graph"] else ""
-    if near:
-        context.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
-
-
-def _near_word(context: CommandContext, given: str, what: Literal["graph", "tag"]) -> str:
-    """Return the graph or tag of one of the newest runs that is most similar to a word that no run has, else ""."""
     from difflib import get_close_matches
 
     from graphengine.history.selection import other_words
 
-    near = get_close_matches(given, context.read(lambda store: other_words(store, given, what)), n=1)
-    return near[0] if near else ""
+    words: list[tuple[Literal["graph", "tag"], str]] = [("tag", tag) for tag in given["tags"]]
+    words += [("graph", given["graph"])] if given["graph"] else []
+    for what, word in words:
+        near = get_close_matches(word, context.read(lambda store: other_words(store, word, what)), n=1)  # noqa: B023
+        if near and what == "tag":
+            raise click.UsageError(f"no run has the tag {word!r}; did you mean {near[0]!r}? Nothing was removed")
+        if near:
+            context.err.line(f"no run has the graph {word!r}; did you mean {near[0]!r}?")
 
 
 async def _prune(
