@@ -21,7 +21,6 @@ from graphengine.history.selection import status_of
 from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.feed import Feed
-from graphengine.serve.inspector.pictures import Pictures
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
@@ -128,9 +127,7 @@ def application(settings: Settings) -> Starlette:
         from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
 
         driver = driving.Driver(settings.drives, settings.database, store, books, feed)
-    views = Views(
-        store, books, Pictures(), settings.command, _about(settings), {} if driver is None else driver.fingerprints
-    )
+    views = Views(store, books, settings.command, _about(settings), {} if driver is None else driver.fingerprints)
     acts = Commands(settings.database, store, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager

@@ -13,7 +13,6 @@ from graphengine import END, START, Agent, Graph, Runner
 from graphengine.history.export import import_run, parse
 from graphengine.models.scripted import ScriptedModel
 from graphengine.serve.inspector.feed import Feed
-from graphengine.serve.inspector.pictures import Pictures
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
@@ -235,7 +234,7 @@ async def test_a_call_has_its_prompt_filled_again() -> None:
     async with Runner() as runner:
         await runner.start(graph, State(text="hello"), run_id="r").result()
         store = runner.store
-        views = Views(store, RunCache(store), Pictures(), lambda *_: "", {})
+        views = Views(store, RunCache(store), lambda *_: "", {})
         found = await views.step(Query(QueryParams({"id": "r", "seq": "3"})))
     assert found["agents"][0]["system"] == "Be loud."
     assert found["agents"][0]["filled"] == "Shout: <text>hello</text>"
