@@ -57,7 +57,7 @@ class Settings:
         command: Returns a command line to paste, given a run or None, the command and its further words.
         version: This package's version.
         port: The port; 0 for a free one.
-        is_read_only: Whether nothing can be answered, sent, stopped or tagged.
+        is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
         drives: The graphs whose runs the page can start, resume and branch; None for none.
     """
 
@@ -68,12 +68,6 @@ class Settings:
     port: int = 0
     is_read_only: bool = False
     drives: Drives | None = None
-
-    def __post_init__(self) -> None:
-        if self.is_read_only and self.drives is not None:
-            raise InputError(
-                "a read-only inspector drives no run", where="--drive", repair="leave out --read-only or --drive"
-            )
 
 
 class _Server(Server):
