@@ -127,7 +127,7 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
 
 
 def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
-    from graphengine.cli.documents import BrokenLine, Checked, CheckedGraph
+    from graphengine.cli.documents import Broken, Checked, CheckedGraph
     from graphengine.history.step_document import refusal_of
 
     graphs = [
@@ -136,7 +136,7 @@ def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> 
         if each.graph is not None
     ]
     broken = [
-        BrokenLine(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
+        Broken(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
         for each in checked
         if each.broken is not None
     ]
@@ -248,7 +248,11 @@ def _list_document(found: Sequence[Listed]) -> Document:
     from graphengine.cli.documents import Broken, Graphs, ListedGraph
     from graphengine.history.step_document import refusal_of
 
-    broken = [Broken(file=str(each.file), error=refusal_of(each.error)) for each in found if each.error]
+    broken = [
+        Broken(file=str(each.file), line=_split(each.error)[1], error=refusal_of(each.error))
+        for each in found
+        if each.error
+    ]
     graphs = [
         ListedGraph(
             name=graph.name,

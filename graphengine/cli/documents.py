@@ -433,10 +433,12 @@ class Broken(Part):
 
     Attributes:
         file: The file.
+        line: The line of the error, from 1; null if unknown.
         error: The reason.
     """
 
     file: str
+    line: int | None
     error: Error
 
 
@@ -466,16 +468,6 @@ class CheckedGraph(Part):
     problems: Sequence[Problem]
 
 
-class BrokenLine(Broken):
-    """A file that cannot be run, and the line.
-
-    Attributes:
-        line: The line of the error, from 1; null if unknown.
-    """
-
-    line: int | None
-
-
 class Checked(Document):
     """The problems of graphs.
 
@@ -489,7 +481,7 @@ class Checked(Document):
     errors: int
     warnings: int
     graphs: Sequence[CheckedGraph]
-    broken: Sequence[BrokenLine]
+    broken: Sequence[Broken]
 
 
 class Drawn(Document):
