@@ -235,8 +235,8 @@ def _add_run(connection: sqlite3.Connection, number: int, size: Size, templates:
     )  # fmt: skip
     template = templates["finished" if is_old else "branch" if is_branch else _kind(number)]
     created = writes.create(connection, info, _named(template.rows, info), template.graph_spec, _BUILDER)
-    end = template.status, (), None, None, None, template.due_at
-    writes.append(connection, writes.Addition(info.id, created.key, created.fence, _BUILDER, (), *end))
+    facts = info.id, created.key, created.fence, _BUILDER, (), template.status, template.due_at
+    writes.append(connection, writes.Addition(*facts))
 
 
 def _kind(number: int) -> str:

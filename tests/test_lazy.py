@@ -7,6 +7,7 @@ import pytest
 PACKAGES = [
     "graphengine",
     "graphengine.agents",
+    "graphengine.executors",
     "graphengine.models",
     "graphengine.patterns",
     "graphengine.runner",
@@ -46,3 +47,34 @@ def test_a_name_loads_once() -> None:
     assert "graphengine.models.router" not in loaded_by("from graphengine.models import Message")
     import_module("graphengine.patterns").voting  # noqa: B018 - the first use
     assert "voting" in vars(import_module("graphengine.patterns"))
+
+
+CALLS_AN_AGENT = """
+import asyncio, sys
+from pydantic import BaseModel
+from graphengine import END, START, Graph, Runner
+
+class Note(BaseModel):
+    text: str = ""
+
+async def write() -> str:
+    print([name for name in ("graphengine.agents.runtime", "graphengine.models.base") if name in sys.modules])
+    from graphengine import Agent
+    return await Agent("writer", "offline", prompt="Write.", offline=lambda: "Done.").run()
+
+async def main() -> None:
+    graph = Graph("notes", Note)
+    graph.add_node(write, writes="text")
+    graph.add_path(START, "write", END)
+    async with Runner() as runner:
+        result = await runner.start(graph, run_id="one").result()
+        print(result.state.text, result.usage.offline_calls)
+
+asyncio.run(main())
+"""
+
+
+def test_agents_are_imported_when_one_is_called() -> None:
+    """A Runner imports neither agents nor models; an agent in a node finds its run, which counts its calls."""
+    ran = subprocess.run([sys.executable, "-c", CALLS_AN_AGENT], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["[]", "Done. 1"]

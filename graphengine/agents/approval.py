@@ -12,7 +12,7 @@ import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
@@ -268,9 +268,8 @@ _ANSWER: Final[TypeAdapter[bool | Refuse | Edit]] = TypeAdapter(Annotated[bool |
 
 def _object(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of an object with one member."""
-    kind: Literal["object"] = "object"
     members = {"properties": {name: schema}, "required": [name], "additionalProperties": False}
-    return {"type": kind, "title": title, **members}
+    return {"type": "object", "title": title, **members}
 
 
 def _table(values: Mapping[str, JsonValue]) -> str:

@@ -25,7 +25,7 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
-from graphengine.agents.guards import apply_to_value, around_model, around_tool, check_text
+from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
 from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
@@ -173,7 +173,12 @@ class Conversation(Generic[T]):
             self._end_turn(response)
             if response.calls:
                 tool_turns += 1
-                self._check_turns(tool_turns)
+                if tool_turns > agent.turns + 1:
+                    raise TooManyTurns(
+                        f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
+                        where=f"agent {agent.name}",
+                        repair="raise turns=…, or state in the instructions when it has enough",
+                    )
                 if tool_turns > agent.turns:
                     self._is_last = True
                     self.messages += [
@@ -206,20 +211,6 @@ class Conversation(Generic[T]):
         except errors as error:
             self._runtime.refuse(error, name, str(self._turn))
             raise
-
-    def _check_turns(self, tool_turns: int) -> None:
-        """Limit the turns in which the model calls tools.
-
-        Raises:
-            TooManyTurns: The model calls tools even after it was asked for its final answer.
-        """
-        agent = self._agent
-        if tool_turns > agent.turns + 1:
-            raise TooManyTurns(
-                f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
-                where=f"agent {agent.name}",
-                repair="raise turns=…, or state in the instructions when it has enough",
-            )
 
     # One turn of the model.
 
@@ -259,7 +250,8 @@ class Conversation(Generic[T]):
             used = reserved.enter_context(await self._runtime.reserved(model, request))
             answered: list[Response] = []
             with self._counting(answered):
-                given = await around_model(self._agent.watch, functools.partial(self._called, model, answered))(request)
+                call = functools.partial(self._called, model, answered)
+                given = await around(self._agent.watch, "around_model", call)(request)
             fresh.append(checked(given, model, request.agent, self._ids()))
             used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
@@ -280,7 +272,9 @@ class Conversation(Generic[T]):
         if request.settings != NO_SETTINGS:
             found["settings"] = request.settings.recorded()
         if self._turn == 1:
-            found |= {name: text for name, text in self._made_texts() if self._runtime.may_record(text)}
+            made = {"question": self.messages[0].text} if self._makes_question else {}
+            made |= {"system": self._system} if callable(self._agent.system) else {}
+            found |= {name: text for name, text in made.items() if self._runtime.may_record(text)}
             if "question" in found and self.messages[0].media:
                 found["media"] = [one.model_dump() for one in self.messages[0].media]
         return found
@@ -338,13 +332,6 @@ class Conversation(Generic[T]):
     def _makes_question(self) -> bool:
         """Whether the question can differ each time: a function makes it, or a guard may change it."""
         return callable(self._agent.prompt) or any(guard.on == "input" for guard in self._agent.checks)
-
-    def _made_texts(self) -> Iterator[tuple[str, str]]:
-        """Yield the texts that functions made, by the names of their records."""
-        if self._makes_question:
-            yield "question", self.messages[0].text
-        if callable(self._agent.system):
-            yield "system", self._system
 
     def _ids(self) -> set[str]:
         """Return the ids of the tool calls of this conversation."""
@@ -463,7 +450,8 @@ class Conversation(Generic[T]):
 
         try:
             for index, call in enumerate(calls):
-                if tasks and any(self._is_serial(each) for each in calls[index - 1 : index + 1]):
+                beside = [self._tools.get(each.name) for each in calls[index - 1 : index + 1]]
+                if tasks and any(each is not None and each.serial for each in beside):
                     await asyncio.wait(tasks)
                 await room.acquire()
                 if failed:
@@ -476,10 +464,6 @@ class Conversation(Generic[T]):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _is_serial(self, call: ToolCall) -> bool:
-        tool = self._tools.get(call.name)
-        return tool is not None and tool.serial
 
     def _key_of(self, call: ToolCall) -> str:
         """Return the call's key, from the conversation, the call, and its number among equal calls.
@@ -532,7 +516,7 @@ class Conversation(Generic[T]):
             return await tool.call(call.arguments, given, self._runtime.blocking)
 
         try:
-            return await around_tool(self._agent.watch, made)(call)
+            return await around(self._agent.watch, "around_tool", made)(call)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
@@ -571,7 +555,7 @@ class Conversation(Generic[T]):
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
         request = Request(self._agent.name, DATA_NOTE, [asked], settings=settings)
         response = await self._ask(model, request, "summary", extra)
-        self.messages.append(window.with_summary(messages, str(response.content), count))
+        self.messages.append(window.with_summary(str(response.content), count))
 
     def _place(self) -> str:
         """Return the key below which this call is recorded.

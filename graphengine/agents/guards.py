@@ -263,24 +263,14 @@ def _replaced(value: object, new: Mapping[str, object]) -> object:
     return made
 
 
-def around_model(
-    hooks: Sequence[Hooks], call: Callable[[Request], Awaitable[Response]]
-) -> Callable[[Request], Awaitable[Response]]:
-    """Return a function that calls a model with all hooks around the call."""
+def around(
+    hooks: Sequence[Hooks], what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]]
+) -> Callable[[A], Awaitable[R]]:
+    """Return a function that calls a model, or a tool, with all hooks around the call."""
     for hook in reversed(hooks):
-        if type(hook).around_model is not Hooks.around_model:
-            call = functools.partial(_outside, hook.around_model, call)
+        if getattr(type(hook), what) is not getattr(Hooks, what):
+            call = functools.partial(_outside, getattr(hook, what), call)
     return call
-
-
-def around_tool(
-    hooks: Sequence[Hooks], make: Callable[[ToolCall], Awaitable[ToolOutcome]]
-) -> Callable[[ToolCall], Awaitable[ToolOutcome]]:
-    """Return a function that calls a tool with all hooks around the call."""
-    for hook in reversed(hooks):
-        if type(hook).around_tool is not Hooks.around_tool:
-            make = functools.partial(_outside, hook.around_tool, make)
-    return make
 
 
 def _outside(
@@ -295,8 +285,7 @@ __all__ = [
     "On",
     "Then",
     "apply_to_value",
-    "around_model",
-    "around_tool",
+    "around",
     "as_guards",
     "check_text",
     "guard",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.redaction import Redactor
     from graphengine.models.base import ToolCall
+    from graphengine.runner.followers import Audience
 
 MOST_KEPT: Final = 100_000
 """The most characters of a text in flight that a late watcher gets; of a longer one, its end."""
@@ -51,7 +52,16 @@ class OfTurn(LiveEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta(OfTurn):
+class _Grows(OfTurn):
+    """A live event that is joined to those before it while a watcher does not read."""
+
+    def growth(self) -> Growing:
+        """Return what it grows in."""
+        return Growing(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(_Grows):
     """A piece of a model's answer, as it is streamed. Only the whole answer is recorded.
 
     Attributes:
@@ -63,13 +73,9 @@ class TextDelta(OfTurn):
     text: str
     skipped: int = 0
 
-    def growth(self) -> Growing:
-        """Return what its text grows in."""
-        return Growing(self)
-
 
 @dataclass(frozen=True, slots=True)
-class ThinkingDelta(OfTurn):
+class ThinkingDelta(_Grows):
     """A piece of a model's thinking, if the provider shows it.
 
     Attributes:
@@ -81,13 +87,9 @@ class ThinkingDelta(OfTurn):
     text: str
     skipped: int = 0
 
-    def growth(self) -> Growing:
-        """Return what its text grows in."""
-        return Growing(self)
-
 
 @dataclass(frozen=True, slots=True)
-class PartialAnswer(OfTurn):
+class PartialAnswer(_Grows):
     """A structured answer as far as it was streamed: JSON, not validated, with the fields that have arrived.
 
     Attributes:
@@ -96,10 +98,6 @@ class PartialAnswer(OfTurn):
 
     event: ClassVar[str] = "partial"
     value: Any
-
-    def growth(self) -> Growing:
-        """Return what keeps the newest one."""
-        return Growing(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +158,7 @@ class Live:
         agent: The agent's name.
         path: The node's path.
         attempt: The node's attempt.
-        show: Shows an event to the watchers.
-        is_watched: Returns whether there are any.
-        in_flight: The calls in flight in this run.
+        audience: The watchers of the run.
         guard: Hides secrets; None if the run has none.
 
     Attributes:
@@ -172,22 +168,12 @@ class Live:
         key: The key under which its value is, "" for none.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of an event, and where it goes
-        self,
-        agent: str,
-        path: str,
-        attempt: int,
-        show: Callable[[AgentEvent], None],
-        is_watched: Callable[[], bool],
-        in_flight: set[Live],
-        guard: Redactor | None,
-    ) -> None:
+    def __init__(self, agent: str, path: str, attempt: int, audience: Audience, guard: Redactor | None) -> None:
         self._agent = agent
         self._path = path
         self._attempt = attempt
-        self._show = show
-        self._is_watched = is_watched
-        self._in_flight = in_flight
+        self._audience = audience
+        self._show = audience.show
         self._guard = guard
         self._hide: Callable[[Any], Any] = _unchanged if guard is None else guard.hide
         self._tools: dict[str, ToolCall] = {}
@@ -197,13 +183,13 @@ class Live:
         self._clear()
 
     def __enter__(self) -> Self:
-        self._in_flight.add(self)
+        self._audience.in_flight.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._in_flight.discard(self)
+        self._audience.in_flight.discard(self)
 
     def begin(self, turn: int) -> None:
         """Begin a turn of the model."""
@@ -213,7 +199,7 @@ class Live:
     def text(self, piece: str) -> None:
         """Show a piece of the answer."""
         self._text.add(piece)
-        if self._is_watched():
+        if self._audience.watchers:
             self._show_piece(TextDelta, self._text, piece)
             if self.structured and self._text.length >= self._next_partial:
                 self._partial()
@@ -221,7 +207,7 @@ class Live:
     def thinking(self, piece: str) -> None:
         """Show a piece of the thinking."""
         self._thinking.add(piece)
-        if self._is_watched():
+        if self._audience.watchers:
             self._show_piece(ThinkingDelta, self._thinking, piece)
 
     def _show_piece(self, kind: type[TextDelta | ThinkingDelta], kept: Kept, piece: str) -> None:
@@ -233,11 +219,11 @@ class Live:
 
     def end(self) -> None:
         """End the turn: the answer is recorded. Its last partial answer is shown, and what was held back."""
-        if self._is_watched():
+        if self._audience.watchers:
             for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
                 if kept.held_back:
                     self._show(kind(self._path, self._agent, kept.held_back, **self._place))
-        if self.structured and self._text.length and self._is_watched():
+        if self.structured and self._text.length and self._audience.watchers:
             self._partial()
         self._clear()
 
@@ -345,7 +331,7 @@ class Growing:
 
     __slots__ = ("_event", "_kept")
 
-    def __init__(self, event: TextDelta | ThinkingDelta | PartialAnswer) -> None:
+    def __init__(self, event: _Grows) -> None:
         self._event, self._kept = event, Kept()
         self.add(event)
 
@@ -355,19 +341,20 @@ class Growing:
         event = self._event
         return type(event), event.path, event.agent, event.call, event.turn, event.attempt
 
-    def add(self, event: TextDelta | ThinkingDelta | PartialAnswer) -> None:
+    def add(self, event: _Grows) -> None:
         """Add a piece, or replace the partial answer."""
-        if isinstance(event, PartialAnswer):
-            self._event = event
-        else:
+        if isinstance(event, (TextDelta, ThinkingDelta)):
             self._kept.add(event.text)
+        else:
+            self._event = event
 
-    def whole(self) -> TextDelta | ThinkingDelta | PartialAnswer:
+    def whole(self) -> _Grows:
         """Return it as one event."""
-        if isinstance(self._event, PartialAnswer):
-            return self._event
+        event = self._event
+        if not isinstance(event, (TextDelta, ThinkingDelta)):
+            return event
         text, skipped = self._kept.end()
-        return replace(self._event, text=text, skipped=self._event.skipped + skipped)
+        return replace(event, text=text, skipped=event.skipped + skipped)
 
 
 _NONE: Final[Any] = object()

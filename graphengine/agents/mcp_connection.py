@@ -177,7 +177,7 @@ class Connection:
                     await self._over.wait()
         finally:
             if self._errors is not None:
-                self._errors.close_ours()
+                self._errors.ours.close()  # this process's copy of the end that the server writes to
 
     async def _transport(self, stack: AsyncExitStack) -> Transport:
         from mcp import StdioServerParameters, stdio_client  # noqa: PLC0415
@@ -241,10 +241,6 @@ class _Errors:
         self._struck = struck
         self._thread = threading.Thread(target=self._read, args=(theirs,), daemon=True, name="mcp stderr")
         self._thread.start()
-
-    def close_ours(self) -> None:
-        """Close this process's copy of the end that the server writes to."""
-        self.ours.close()
 
     def join(self) -> None:
         """Wait briefly until all output of an ended server is read."""

@@ -163,7 +163,8 @@ class McpServer:
             await shared.end()
 
     def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
-        found = [each for each in found if not _is_long_work(each)]
+        # What can only be called as a task, to be polled later, is not supported here.
+        found = [each for each in found if each.execution is None or each.execution.task_support != "required"]
         known = [each.name for each in found]
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         named += self.serial if isinstance(self.serial, tuple) else ()
@@ -298,11 +299,6 @@ async def _all_tools(client: Client) -> Sequence[types.Tool]:
             break
         seen.add(cursor)
     return found
-
-
-def _is_long_work(spec: types.Tool) -> bool:
-    """Return whether it can only be called as a task, to be polled later, which is not supported here."""
-    return spec.execution is not None and spec.execution.task_support == "required"
 
 
 def text_of_result(result: types.CallToolResult, media: list[Media] | None = None) -> str:

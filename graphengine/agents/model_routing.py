@@ -3,6 +3,9 @@
 The Runner's models replace an agent's own, and a more specific key wins: `article/write` (a node's path) over
 `article/writer` (an agent anywhere below that path), over `article/*` (all agents below it), over `writer` (an agent
 anywhere), over `*` (all). A key such as `review_loop:writer` applies only in runs of that graph.
+
+Every Runner has this extension, since any function can call an agent. What an agent needs is therefore imported when
+the first one is called: these imports would take most of the time of a short command.
 """
 
 from __future__ import annotations
@@ -11,24 +14,23 @@ import asyncio
 import contextlib
 import inspect
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from graphengine.agents.runtime import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
-from graphengine.models.base import Closes
-from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.extensions import Extension
+from graphengine.runner.followers import Follower
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.runtime import Opens
+    from graphengine.agents.budget import Budgets
     from graphengine.engine.plan import Plan
-    from graphengine.graph.runnable import Body
+    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
@@ -41,6 +43,18 @@ _DEEPEST: Final = 3
 one; deeper, the search would walk through unrelated objects."""
 
 
+class Opens(Protocol):
+    """A resource that is opened before use, and closed after it."""
+
+    async def open(self) -> Sequence[Any]:
+        """Open it. Return its content."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
 class Models(Extension):
     """The models of one Runner, and the tool sources that its agents opened.
 
@@ -51,7 +65,7 @@ class Models(Extension):
 
     def __init__(self, given: Mapping[str, Model | str], clock: Clock | None = None) -> None:
         self._given = dict(given)
-        self._clock = MACHINE_CLOCK if clock is None or isinstance(clock, SystemClock) else clock
+        self._clock = None if isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
@@ -126,13 +140,15 @@ class Models(Extension):
                 _USERS[_user(model)] -= 1
                 if not _USERS[_user(model)]:
                     del _USERS[_user(model)]
+                    from graphengine.models.base import Closes  # noqa: PLC0415 - see above
+
                     if isinstance(model, Closes):
                         stack.push_async_callback(model.close)
         self._sources.clear()
         self._used.clear()
 
     def _model(self, model: Model | str, where: str) -> Model:
-        from graphengine.models.names import as_model  # noqa: PLC0415 - imported only if models are used
+        from graphengine.models.names import as_model  # noqa: PLC0415 - see above
 
         if isinstance(model, str) and model in self._made:
             return self._made[model]
@@ -144,6 +160,31 @@ class Models(Extension):
         if isinstance(model, str):
             self._made[model] = made
         return made
+
+
+class AgentsOfRun(Follower):
+    """The agents of one run.
+
+    Args:
+        models: The models of the Runner.
+        clock: The clock of the limiters of models; None for that of the machine.
+        snapshot: The run.
+    """
+
+    def __init__(self, models: Models, clock: Clock | None, snapshot: Snapshot) -> None:
+        self.models, self.clock, self.snapshot = models, clock, snapshot
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """The reservations of calls."""
+        from graphengine.agents.budget import Budgets  # noqa: PLC0415 - see above
+
+        return Budgets(self.snapshot)
+
+    def ended(self, frame: Frame) -> None:
+        """Let waiting calls look at their limits again."""
+        if "budgets" in vars(self):
+            self.budgets.recorded(frame)
 
 
 def _user(model: Model) -> tuple[int, int]:
@@ -169,20 +210,13 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
         for node in here.nodes.values():
             fallback = node.fallback.call if node.fallback is not None else None
             for call in (node.call, *node.choices.values(), fallback):
-                if call is not None:
-                    yield from _names_in(call.body)
-
-
-def _names_in(body: Body) -> Iterator[str]:
-    if body.kind == "agent":
-        yield from _agents_below(getattr(body, "agent", None), 0, set())
-    if body.kind == "function":
-        yield from _agents_below(body.call, 0, set())
+                if call is not None and call.body.kind in ("agent", "function"):
+                    yield from _agents_below(getattr(call.body, "agent", call.body.call), 0, set())
 
 
 def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
     """Return the names of agents that a function refers to, with their summaries and the agents of their tools."""
-    from graphengine.agents.agent import Agent  # noqa: PLC0415 - imported only if models are replaced
+    from graphengine.agents.agent import Agent  # noqa: PLC0415 - see above
 
     if id(thing) in seen or depth > _DEEPEST:
         return
@@ -231,4 +265,4 @@ def _globals_of(function: FunctionType) -> Iterator[object]:
             yield value
 
 
-__all__ = ["ALL", "Models"]
+__all__ = ["ALL", "AgentsOfRun", "Models", "Opens"]

@@ -18,7 +18,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, TypeGuard
+from typing import Final, Literal
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -26,6 +26,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from graphengine.errors import DefinitionError
 from graphengine.graph.question import HOLE, holes
 from graphengine.media import Media, mark
+from graphengine.models.base import Message
 from graphengine.state.json_values import utf8_text
 from graphengine.state.path import parse, walk
 
@@ -42,7 +43,6 @@ _UNSEEN: Final = re.compile(  # blanks, control characters and invisible charact
     "[\\s\x00-\x20\x7f-\xa0\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]+"
 )
 _OPENING: Final = ("<", "\ufe64", "\uff1c")  # every character that NFKC turns into <
-_MESSAGE_FIELDS: Final = {"role", "text", "calls", "call_id", "is_error", "agent"}
 _WORDLESS: Final = (
     bool,
     int,
@@ -79,7 +79,6 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
         return text
     shown = {hole: _shown(_at(hole, values), media=media) for hole in holes(text)}
     tags = _Tags([value.text for value in shown.values()])
-    pieces = {hole: tags.around(hole, _tag(hole), value) for hole, value in shown.items()}
     out = ""
     position = 0
     after_lines = False
@@ -89,7 +88,11 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
         if match.group(1) is None:
             out, after_lines = out + match.group()[0], False
             continue
-        piece, after_lines = pieces[match.group(1).strip()]
+        hole = match.group(1).strip()
+        value = shown[hole]
+        piece, after_lines = value.text, False
+        if not value.bare:
+            piece, after_lines = tags.block(hole, _tag(hole), value), value.lines
         if after_lines:
             out = out.rstrip(" \t")
             out += "\n" if out and not out.endswith("\n") else ""
@@ -118,41 +121,7 @@ def block(name: str, value: object) -> str:
     return labelled({name: value})
 
 
-class MessageLike(Protocol):
-    """A message of a conversation, such as `graphengine.models.Message`."""
-
-    @property
-    def role(self) -> str:
-        """Its author: `user`, `assistant`, `tool` or `summary`."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """Its text."""
-        ...
-
-    @property
-    def calls(self) -> Sequence[Any]:
-        """The tool calls that it requests, each with a name and arguments."""
-        ...
-
-    @property
-    def call_id(self) -> str:
-        """The id of the call whose result a tool's message is."""
-        ...
-
-    @property
-    def is_error(self) -> bool:
-        """Whether the tool failed."""
-        ...
-
-    @property
-    def agent(self) -> str:
-        """The agent that wrote it, or that it was sent to."""
-        ...
-
-
-def conversation(messages: Sequence[MessageLike]) -> str:
+def conversation(messages: Sequence[Message]) -> str:
     """Return messages as text: one block each, tagged with its author. Tool calls and results are tagged by name."""
     called = {call.id: call.name for message in messages for call in message.calls}
     parts = [part for message in messages for part in _parts(message, called)]
@@ -195,10 +164,6 @@ class _Tags:
                 name = f"{wanted}-{number}"
             self._names[key] = name
         return self._names[key]
-
-    def around(self, key: str, wanted: str, value: _Shown) -> tuple[str, bool]:
-        """Return the text of a value in a prompt, and whether it takes separate lines."""
-        return (value.text, False) if value.bare else (self.block(key, wanted, value), value.lines)
 
     def block(self, key: str, wanted: str, value: _Shown) -> str:
         """Return a value between its tags."""
@@ -279,18 +244,14 @@ def _shown_media(several: Sequence[Media], media: list[Media] | None, *, lenient
     raise DefinitionError("a text cannot show media", repair=repair)
 
 
-def _messages(value: object) -> Sequence[MessageLike]:
+def _messages(value: object) -> Sequence[Message]:
     """Return the messages of a value that is a message or a list of them; nothing for other values."""
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
-    messages = [item for item in items if _is_message(item)]
+    messages = [item for item in items if isinstance(item, Message)]
     return messages if len(messages) == len(items) else []
 
 
-def _is_message(value: object) -> TypeGuard[MessageLike]:
-    return isinstance(value, BaseModel) and type(value).model_fields.keys() >= _MESSAGE_FIELDS
-
-
-def _parts(message: MessageLike, called: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _parts(message: Message, called: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return a message as blocks: tag, attributes of the tag, and text."""
     if message.role == "tool":
         name = called.get(message.call_id, "")
@@ -306,7 +267,7 @@ def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
         if bytes_mode == "utf8" and has_media(value):
             repair = "name the media themselves in the prompt, as {report.picture}, or give the model its other fields"
             raise DefinitionError(f"a prompt cannot show media inside {type(value).__name__}", repair=repair)
-        value = _sorted(value) if _has_set(value) else value
+        value = _sorted(value) if _has(value, _SETS) else value
         try:
             return to_json(value, indent=2, fallback=str).decode()
         except PydanticSerializationError:  # it contains a lone surrogate, or bytes that are not text
@@ -317,6 +278,9 @@ def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
             f"a prompt cannot show this {type(value).__name__}: {error}",
             repair="give it a value that JSON can represent",
         ) from error
+
+
+_SETS: Final = (set, frozenset)
 
 
 def _inside(value: object) -> Sequence[object]:
@@ -330,17 +294,16 @@ def _inside(value: object) -> Sequence[object]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def _has_set(value: object) -> bool:
-    if value is None or isinstance(value, (str, int, float)):
-        return False  # the most frequent types first, which skips the other checks
-    return isinstance(value, (set, frozenset)) or any(_has_set(item) for item in _inside(value))
-
-
 def has_media(value: object) -> bool:
     """Return whether a value is a medium, or has one inside."""
+    return _has(value, (Media,))
+
+
+def _has(value: object, kinds: tuple[type, ...]) -> bool:
+    """Return whether a value is of one of these kinds, or has such a value inside."""
     if value is None or isinstance(value, (str, int, float)):
-        return False
-    return isinstance(value, Media) or any(has_media(item) for item in _inside(value))
+        return False  # the most frequent types first, which skips the other checks
+    return isinstance(value, kinds) or any(_has(item, kinds) for item in _inside(value))
 
 
 def marked(value: object, media: list[Media]) -> object:
@@ -363,7 +326,7 @@ def _sorted(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted((_sorted(item) for item in value), key=lambda item: to_json(item, fallback=str))
     if isinstance(value, BaseModel):
-        return _sorted(value.model_dump()) if _has_set(value) else value
+        return _sorted(value.model_dump()) if _has(value, _SETS) else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _sorted(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -374,7 +337,6 @@ def _sorted(value: object) -> object:
 __all__ = [
     "DATA_NOTE",
     "SYSTEM_DATA_NOTE",
-    "MessageLike",
     "as_text",
     "block",
     "conversation",

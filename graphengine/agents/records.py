@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -20,6 +21,7 @@ from graphengine.engine.user_frames import user_traceback
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
+from graphengine.models.sdk import sound_json
 from graphengine.state.json_values import check_depth, utf8_text
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native")
 _STOPS: Final = get_args(Stop)
+_UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
 
 def checked(response: object, model: Model, agent: str, known: set[str]) -> Response:
@@ -49,13 +52,10 @@ def checked(response: object, model: Model, agent: str, known: set[str]) -> Resp
     problem = _problem(response)
     if problem or not isinstance(response, Response):
         raise _invalid(model, agent, problem)
-    calls = [_call(call) for call in response.calls]
-    if response.native is None:
-        _make_ids_unique(calls, known)
     return replace(
         response,
         content=utf8_text(response.content if isinstance(response.content, str) else as_text(response.content)),
-        calls=tuple(ToolCall(**call) for call in calls),
+        calls=tuple(_calls(response, known)),
         why=utf8_text(response.why or ""),
         model=utf8_text(response.model or ""),
         native=_native(response, model, agent),
@@ -67,15 +67,13 @@ def _native(response: Response, model: Model, agent: str) -> dict[str, Any] | No
     native = response.native
     if native is None:
         return None
-    try:
+    with suppress(*_UNWRITABLE):
         check_depth(to_json(native))
-    except (PydanticSerializationError, ValueError, RecursionError):
-        repaired: dict[str, Any] = _utf8(native)
-    else:
         return native
     try:
+        repaired = sound_json(native)
         check_depth(to_json(repaired))
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
+    except _UNWRITABLE as error:
         raise _invalid(model, agent, f"an answer whose native form cannot be written as JSON: {error}") from error
     return repaired
 
@@ -165,31 +163,17 @@ def result_message(call: ToolCall, record: JsonObject) -> Message:
     return Message(role="tool", text=text, media=media, call_id=call.id, is_error=record.get("error", False))
 
 
-def _call(call: ToolCall) -> dict[str, str]:
-    return {"id": utf8_text(call.id), "name": utf8_text(call.name), "arguments": utf8_text(call.arguments)}
-
-
-def _make_ids_unique(calls: list[dict[str, str]], known: set[str]) -> None:
-    """Give each call a unique id."""
+def _calls(response: Response, known: set[str]) -> Iterator[ToolCall]:
+    """Yield the calls of an answer, each with a unique id if the provider does not get the original ids back."""
     taken = set(known)
-    for call in calls:
-        identity, number = call["id"], 0
-        while not identity or identity in taken:
+    for call in response.calls:
+        given = identity = utf8_text(call.id)
+        number = 0
+        while response.native is None and (not identity or identity in taken):
             number += 1
-            identity = f"{call['id'] or 'call'}_{len(taken) + number}"
-        call["id"] = identity
+            identity = f"{given or 'call'}_{len(taken) + number}"
         taken.add(identity)
-
-
-def _utf8(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """Return the value with texts that UTF-8 can encode; values without a JSON form are kept."""
-    if isinstance(value, str):
-        return utf8_text(value)
-    if isinstance(value, dict):
-        return {_utf8(key): _utf8(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_utf8(item) for item in value]
-    return value
+        yield ToolCall(id=identity, name=utf8_text(call.name), arguments=utf8_text(call.arguments))
 
 
 MAX_RESULT_CHARACTERS: Final = 200_000
@@ -251,16 +235,10 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
 
 def failed(error: Exception) -> ToolOutcome:
     """Return the outcome for a function's exception: its type and text, or those of the only one in its group."""
-    error = single(error)
-    name, message = type(error).__name__, text_of(error)
-    return ToolOutcome(_cut(f"{name}: {message}" if message else name), is_error=True, error=error)
-
-
-def single(error: Exception) -> Exception:
-    """Return the error itself, or the only one of a group."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error
+    name, message = type(error).__name__, text_of(error)
+    return ToolOutcome(_cut(f"{name}: {message}" if message else name), is_error=True, error=error)
 
 
 def leaves(error: Exception) -> Iterator[Exception]:
@@ -334,6 +312,5 @@ __all__ = [
     "response_of",
     "result_message",
     "result_record",
-    "single",
     "traceback_text",
 ]

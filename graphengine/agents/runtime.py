@@ -10,33 +10,31 @@ import functools
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import asdict
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.agents.budget import Budgets
 from graphengine.agents.live_events import Live
+from graphengine.agents.model_routing import AgentsOfRun
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, PriceUnknown
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
-from graphengine.models.limiter import PLAIN_WAITS
+from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.context import Context, NodeScope
-from graphengine.runner.followers import Follower
-from graphengine.runner.scope import CURRENT, FROM_THREAD, StepResult, as_outcome
-from graphengine.runner.threads import queued
+from graphengine.runner.scope import CURRENT, StepResult, as_outcome
+from graphengine.runner.threads import FROM_THREAD, queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.agents.model_routing import Opens
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
@@ -48,52 +46,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MODELS: Final[dict[str, Model]] = {}
-
-
-class Opens(Protocol):
-    """A resource that is opened before use, and closed after it."""
-
-    async def open(self) -> Sequence[Any]:
-        """Open it. Return its content."""
-        ...
-
-    async def close(self) -> None:
-        """Close it."""
-        ...
-
-
-class Routes(Protocol):
-    """The models of a Runner: `graphengine.agents.model_routing.Models`."""
-
-    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """Return the model of an agent at a path in a run of this graph."""
-        ...
-
-    async def tools_of(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner."""
-        ...
-
-
-class AgentsOfRun(Follower):
-    """The agents of one run.
-
-    Args:
-        models: The models of the Runner.
-        clock: The clock of the limiters of models.
-        snapshot: The run.
-    """
-
-    def __init__(self, models: Routes, clock: Clock, snapshot: Snapshot) -> None:
-        self.models, self.clock, self.snapshot = models, clock, snapshot
-
-    @cached_property
-    def budgets(self) -> Budgets:
-        """The reservations of calls."""
-        return Budgets(self.snapshot)
-
-    def ended(self, frame: Frame) -> None:
-        """Let waiting calls look at their limits again."""
-        self.budgets.recorded(frame)
 
 
 def runtime_here() -> RunRuntime | None:
@@ -111,12 +63,12 @@ class RunRuntime(NodeScope):
 
     def model_for(self, agent: str, own: str | Model) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
-        return self._run.models.of(self.around.graph, self.context.path, agent, own)
+        return self._run.models.of(self.around.run.plan.graph, self.context.path, agent, own)
 
     @property
     def must_stop(self) -> bool:
         """Whether the run must stop, or has reached a limit."""
-        return self.around.host.is_halting or limit_over(self.around.snapshot, self.frame)
+        return self.around.host.is_halting or limit_over(self.around.run.snapshot, self.frame)
 
     async def may_call(self, model: Model) -> None:
         """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
@@ -130,12 +82,12 @@ class RunRuntime(NodeScope):
             StoreError: A step could not be recorded, and the run ends.
         """
         around, frame, work = self.around, self.frame, self.work
-        work.over = work.over or around.snapshot.frames.get(frame.id) is not frame
+        work.over = work.over or around.run.snapshot.frames.get(frame.id) is not frame
         work.check_not_over("an agent")
         around.host.check()
         if self.must_stop and not work.is_inside:
             await work.halt()
-        if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
+        if not limits_costs(around.run.snapshot, frame) or not isinstance(model, KnowsPrices):
             return
         if not await model.knows_price():
             raise PriceUnknown(
@@ -152,8 +104,8 @@ class RunRuntime(NodeScope):
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
-        host, guard, context = self.around.host, self.around.guard, self.context
-        return Live(agent, context.path, context.attempt, host.show, lambda: host.is_watched, host.in_flight, guard)
+        context = self.context
+        return Live(agent, context.path, context.attempt, self.around.host.audience, self.around.guard)
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""
@@ -162,7 +114,7 @@ class RunRuntime(NodeScope):
     @property
     def waits(self) -> Waits:
         """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
-        return RunWaits(self, self._run.clock)
+        return RunWaits(self, self._run.clock or MACHINE_CLOCK)
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002 - nothing is repeated here
         """Return None: the node's `retry=` decides."""
@@ -236,11 +188,6 @@ class StandaloneRuntime:
             _MODELS[own] = model_of(own)
         return _MODELS[own]
 
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt, always 1."""
-        return 1
-
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a function in a thread."""
         with queued(function) as wanted:
@@ -287,17 +234,6 @@ class StandaloneRuntime:
 
     async def may_call(self, model: Model) -> None:
         """Return at once: no limit applies."""
-
-    def may_sleep(self) -> bool:
-        """Return False: no run is stored."""
-        return False
-
-    def has_slept(self, what: str) -> bool:  # noqa: ARG002
-        """Return False, as nothing is recorded."""
-        return False
-
-    async def sleep_for(self, seconds: float, what: str) -> None:
-        """Do nothing, as `may_sleep` is False."""
 
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> None:  # noqa: ARG002
         """Raise an error if a person is to be asked, which is possible only in a run.
@@ -373,7 +309,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
         return None
     if isinstance(model, ChecksSettings):
         refuse_lacking(model, request.settings, request.agent)
-    if not runtime.may_sleep():
+    if not isinstance(runtime, RunRuntime) or not runtime.may_sleep():
         raise DefinitionError(
             f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
             where=f"agent {request.agent}",
@@ -382,9 +318,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
     return await _collected(runtime, model, request, collector_of(model, batches))
 
 
-async def _collected(
-    runtime: AgentRuntime, model: Model, request: Request, collector: BatchCollector
-) -> Response | None:
+async def _collected(runtime: RunRuntime, model: Model, request: Request, collector: BatchCollector) -> Response | None:
     joined: list[Ticket] = []
 
     async def join() -> StepResult:
@@ -420,8 +354,6 @@ def _piece(record: dict[str, JsonValue]) -> StepResult:
 
 __all__ = [
     "AgentRuntime",
-    "AgentsOfRun",
-    "Opens",
     "RunRuntime",
     "StandaloneRuntime",
     "batched",

@@ -16,7 +16,20 @@ import logging
 import reprlib
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, cast, overload, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    Unpack,
+    cast,
+    overload,
+    runtime_checkable,
+)
 
 from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
@@ -343,57 +356,32 @@ class ToolsUnavailable(ModelError):
     code = "tools_unavailable"
 
 
-@overload
-def tool(
-    function: Callable[P, R_co],
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    approve: Approve = False,
-    timeout_seconds: float | None = None,
-    serial: bool = False,
-    on_error: OnError | None = None,
-    inputs: Mapping[str, str] | Sequence[str] = (),
-) -> Tool[P, R_co]: ...
+class ToolOptions(TypedDict, total=False):
+    """The options of a tool; see `Tool`."""
+
+    name: str
+    description: str
+    approve: Approve
+    timeout_seconds: float | None
+    serial: bool
+    on_error: OnError
+    inputs: Mapping[str, str] | Sequence[str]
 
 
 @overload
-def tool(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    approve: Approve = False,
-    timeout_seconds: float | None = None,
-    serial: bool = False,
-    on_error: OnError | None = None,
-    inputs: Mapping[str, str] | Sequence[str] = (),
-) -> Callable[[Callable[P, R_co]], Tool[P, R_co]]: ...
+def tool(function: Callable[P, R_co], **options: Unpack[ToolOptions]) -> Tool[P, R_co]: ...
 
 
-def tool(  # noqa: PLR0913 - the options of a tool
-    function: Callable[..., object] | None = None,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    approve: Approve = False,
-    timeout_seconds: float | None = None,
-    serial: bool = False,
-    on_error: OnError | None = None,
-    inputs: Mapping[str, str] | Sequence[str] = (),
-) -> object:
+@overload
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[P, R_co]], Tool[P, R_co]]: ...
+
+
+def tool(function: Callable[..., object] | None = None, **options: Unpack[ToolOptions]) -> object:
     """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 
     Args:
         function: Does the work, sync or async; see `Tool`. For a Tool, a changed copy is returned.
-        name: Its name for models; the function's own name if not given.
-        description: Its purpose; the docstring's text if not given.
-        approve: Whether a person has to approve each call, or a function of its arguments that returns whether; see
-            `Approval` for more.
-        timeout_seconds: How long a call may take; see `Tool` for the effect on a sync function.
-        serial: Whether a call never runs at the same time as another call of the same turn.
-        on_error: What an exception of the function does: `"report"`, the default, gives its text to the model,
-            `"raise"` raises it from the agent.
-        inputs: The parameters that are read from the state, by name, or a dict of parameter to path.
+        options: As for `Tool`: `name`, `description`, `approve`, `timeout_seconds`, `serial`, `on_error`, `inputs`.
 
     Returns:
         A Tool, or a decorator.
@@ -412,72 +400,29 @@ def tool(  # noqa: PLR0913 - the options of a tool
         ['a']
     """
     if function is None:
-        return functools.partial(
-            tool,
-            name=name,
-            description=description,
-            approve=approve,
-            timeout_seconds=timeout_seconds,
-            serial=serial,
-            on_error=on_error,
-            inputs=inputs,
-        )
-    if isinstance(function, Tool):
-        return replace(
-            function,
-            name=function.name if name is None else name,
-            description=function.description if description is None else description,
-            approve=approve or function.approve,
-            timeout_seconds=function.timeout_seconds if timeout_seconds is None else timeout_seconds,
-            serial=serial or function.serial,
-            on_error=on_error or function.on_error,
-            inputs=inputs or function.inputs,
-        )
-    return Tool(
-        function,
-        name=name or "",
-        description=description or "",
-        approve=approve,
-        timeout_seconds=timeout_seconds,
-        serial=serial,
-        on_error=on_error or "report",
-        inputs=inputs,
-    )
+        return functools.partial(tool, **options)
+    return replace(function, **options) if isinstance(function, Tool) else Tool(function, **options)
 
 
-def as_tools(items: Iterable[object]) -> tuple[Tool | ToolSource, ...]:
-    """Return an agent's tools: functions become Tools, Tools and sources are unchanged.
+def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...], tuple[HostedTool, ...]]:
+    """Return an agent's tools, and those that its model's provider runs.
+
+    Functions become Tools; Tools and sources are unchanged.
 
     Raises:
         DefinitionError: An item is neither of these, or a model could not call it, or two tools have one name.
     """
     if isinstance(items, (str, bytes, Tool, ToolSource)) or callable(items) or not hasattr(items, "__iter__"):
         raise DefinitionError(f"tools={items!r}", where="tools", repair="give a list: tools=[…]")
-    found = tuple(_as_tool(item) for item in items)
-    by_name(each for each in found if isinstance(each, Tool))
-    return found
-
-
-def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...], tuple[HostedTool, ...]]:
-    """Return an agent's tools, and those that its model's provider runs.
-
-    Raises:
-        DefinitionError: An item is neither, or two have one name.
-    """
-    given = [*items] if isinstance(items, (list, tuple)) else items
-    if not isinstance(given, list):
-        return as_tools(given), ()
-    hosted = tuple(item for item in given if isinstance(item, HostedTool))
-    kit = as_tools([item for item in given if not isinstance(item, HostedTool)])
-    names = [each.name for each in (*kit, *hosted) if not isinstance(each, ToolSource)]
+    found = tuple(item if isinstance(item, HostedTool) else _as_tool(item) for item in items)
+    hosted = tuple(each for each in found if isinstance(each, HostedTool))
+    kit = tuple(each for each in found if not isinstance(each, HostedTool))
+    own = by_name(each for each in kit if isinstance(each, Tool))
+    names = [*own, *(each.name for each in hosted)]
     for name in {each.name for each in hosted if names.count(each.name) > 1}:
-        repair = "rename the function: tool(function, name=…)" if name in by_name(_own(kit)) else "give it once"
+        repair = "rename the function: tool(function, name=…)" if name in own else "give it once"
         raise DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
     return kit, hosted
-
-
-def _own(kit: Iterable[Tool | ToolSource]) -> list[Tool]:
-    return [each for each in kit if isinstance(each, Tool)]
 
 
 def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
@@ -616,7 +561,6 @@ __all__ = [
     "ToolOutcome",
     "ToolSource",
     "ToolsUnavailable",
-    "as_tools",
     "by_name",
     "check_choice",
     "split_tools",

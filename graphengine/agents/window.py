@@ -156,20 +156,16 @@ def summary_request_text(messages: Sequence[Message]) -> str:
     )
 
 
-def with_summary(messages: Sequence[Message], text: str, covers: int) -> Message:
+def with_summary(text: str, covers: int) -> Message:
     """Return the summary as a message to append to the conversation.
 
     Args:
-        messages: The conversation.
         text: The model's answer.
         covers: How many of the first messages it replaces, as returned by `cut`.
 
     Raises:
         BadAnswer: The text is blank.
-        ValueError: There are fewer messages.
     """
-    if not 0 < covers <= len(messages):
-        raise ValueError(f"a summary of {covers} of {len(messages)} messages")
     if not text.strip():
         raise BadAnswer(
             "the summary of the conversation is empty", repair="let another model write it: Window(model=…)"

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,10 +94,10 @@ class Portal:
         if self._stopped:
             raise _closed()
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            target, arguments = _run, (self._loop,)
-            self._thread = threading.Thread(target=target, args=arguments, name="graphengine loop", daemon=True)
+            begun: Future[asyncio.AbstractEventLoop] = Future()
+            self._thread = threading.Thread(target=_run, args=(begun,), name="graphengine loop", daemon=True)
             self._thread.start()
+            self._loop = begun.result()
         return self._loop
 
 
@@ -105,17 +105,9 @@ def _closed() -> RunnerClosed:
     return RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path)")
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop until it is stopped, then end its tasks, as `asyncio.run` does."""
-    asyncio.set_event_loop(loop)
-    try:
+def _run(begun: Future[asyncio.AbstractEventLoop]) -> None:
+    """Run an event loop until it is stopped, then end its tasks, as `asyncio.run` does."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        begun.set_result(loop)
         loop.run_forever()
-        left: set[asyncio.Task[Any]] = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="type[Any]")
 S = TypeVar("S")
 
-LEFT_OUT: Final = frozenset({"check_graph", "live", "resume_taken", "take", "tell_polled"})
+LEFT_OUT: Final = frozenset({"check_graph", "hand_over", "live", "resume_taken", "take", "tell_polled"})
 """Public methods for workers, the command line and the inspector."""
 
 _HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result = run.result()")
@@ -56,14 +56,19 @@ def _property(name: str, member: property) -> property:
 
 def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
     """Return the method without an event loop: it has the parameters and the text of the async one."""
+    signature = inspect.signature(method)
 
     @functools.wraps(method)
     def forward(self: Any, *args: object, **kwargs: object) -> Any:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:  # Python's own would name the async class
+            message = f"{type(self).__name__}.{method.__name__}() {error}"
+            raise TypeError(message) from None
         # By its name: a handle can be of a class that overrides the method.
         called = functools.partial(getattr(self._async, method.__name__), *args, **kwargs)
         return _given(self._portal, self._portal.call(called))
 
-    signature = inspect.signature(method)
     returns = without_loop(str(signature.return_annotation))
     vars(forward)["__signature__"] = signature.replace(return_annotation=returns)
     forward.__doc__ = inspect.cleandoc(method.__doc__ or "").partition("\n\nExample:\n")[0]  # its examples await

@@ -18,6 +18,7 @@ from graphengine.cli.progress import Progress
 from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, lacking_executors
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
+from graphengine.engine.stored import copy_of
 from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import Limits
 from graphengine.history.load import load_snapshot
@@ -93,6 +94,8 @@ def resume(job: DriveJob) -> int:
 
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # else it keeps its own
+        if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
+            runner.hand_over(copy_of(job.snapshot))
         return runner.resume(job.found.graph, job.run_id, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
 
     return drive(job, begin)

@@ -206,8 +206,8 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
     """Return the graph whose fields a path names; an invalid path is reported by the branch itself."""
     for part in path.split("/"):
         node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
-        calls = () if node is None else (node.call, *node.choices.values())
-        plan = next((call.graph for call in calls if call is not None and call.graph is not None), plan)
+        calls = () if node is None else node.calls
+        plan = next((call.graph for call in calls if call.graph is not None), plan)
     return plan
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
+    from graphengine.history.step_document import Document
     from graphengine.history.usage import Spent
     from graphengine.history.visit_tree import DrivenTime, Entry, Track
     from graphengine.state.amounts import CountName, Usage
@@ -65,25 +66,18 @@ def show(  # noqa: PLR0913 - one for each option
     them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
-    from graphengine.history.json_document import run_document, spending_of_run
-    from graphengine.history.step_document import OneStep, step_document
-
     _check_options(click.get_current_context().params)
     meant = context.find(run_id).id
     is_all = step is None and (is_usage or context.json or is_whole)
     recorded = _read(
         context, meant, step if step is not None else at, None if is_all else 1 if step is not None else _STEPS
     )
-    if is_usage and context.json:
-        context.document(spending_of_run(recorded.info, recorded.snapshot, recorded.steps))
+    if context.json:
+        context.document(_document(recorded, is_usage=is_usage, is_step=step is not None))
     elif is_usage:
         _show_usage(context.out, recorded)
-    elif step is not None and context.json:
-        context.document(OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1])))
     elif step is not None:
         _show_step(context.out, recorded)
-    elif context.json:
-        context.document(run_document(recorded.info, recorded.snapshot, recorded.steps))
     else:
         _show(context, recorded, is_state=is_state)
     return 0
@@ -104,6 +98,18 @@ class _Recorded:
     snapshot: Snapshot
     steps: Sequence[Step]
     start: Snapshot | None = None
+
+
+def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
+    """Return what is shown as a document."""
+    from graphengine.history.json_document import run_document, spending_of_run
+    from graphengine.history.step_document import OneStep, step_document
+
+    if is_usage:
+        return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
+    if is_step:
+        return OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
+    return run_document(recorded.info, recorded.snapshot, recorded.steps)
 
 
 def _read(context: CommandContext, run_id: str, at: int | None, count: int | None) -> _Recorded:

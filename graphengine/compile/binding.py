@@ -94,6 +94,10 @@ class Binder:
         except DefinitionError as error:
             self.report("bad_path", where, error.message, error.repair)
             return None
+        return self.checked(reading, where)
+
+    def checked(self, reading: Reading, where: str) -> Reading | None:
+        """Return a reading, None if a problem of it was reported."""
         if reading.path is not None:
             return reading if self.types_at(reading.path, where) else None
         if reading.function is not None:
@@ -256,7 +260,7 @@ class Binder:
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
         """Return the body of a runnable that is not a choice, None if its problem was reported."""
         if runnable is None:
-            return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
+            return FunctionBody.of(_nothing, thread=False, kind="pass")
         if runnable is ask or runnable is choose or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
             name = str(getattr(runnable, "__name__", runnable))
             self.report("not_runnable", where, f"{name} itself cannot be run", f"call it: {name}(…)")
@@ -284,8 +288,8 @@ class Binder:
             own: Mapping[str, object] | None = None
             bare: object = case
             if isinstance(case, Node):
-                own, bare = case.options.inputs, case.runnable
-                if case.options != Options(inputs=case.options.inputs):
+                own, bare = case.inputs, case.runnable
+                if replace(case, inputs=None) != Node(case.runnable):
                     self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
             body = self.body(bare, declared.options, place)  # type: ignore[arg-type]
             if body is not None:
@@ -389,8 +393,7 @@ class Binder:
 
     def substitute(self, value: object, writer: Writer, where: str, *, each: bool) -> None:
         """Check that a fallback's value fits each field that gets it unchanged."""
-        whole = [writer.whole] if writer.whole is not None else [t for t, source in writer.parts if source is None]
-        found = [(target.field, value) for target in whole if target.key is None]
+        found = [(target.field, value) for target in writer.whole if target.key is None]
         if writer.keys is not None and isinstance(value, Mapping):
             found += [(name, part) for name, part in value.items() if name in writer.keys]
         for name, part in found:
@@ -403,8 +406,7 @@ class Binder:
         """Bind the target of a node's result, or with `each` of its items' results."""
         writer = self._writer(writes, where, calls, each=each is not None)
         asks = any(call.body.kind == "ask" for call in calls)
-        targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
-        keyed = {target.field for target in targets if target.key is not None}
+        keyed = {target.field for target, _ in writer.parts if target.key is not None}
         for name in sorted(writer.fields & self.state.secrets if writes is not None else ()):
             if each is not None or asks or name in keyed:
                 what = "an answer" if asks else "a single key or item"
@@ -451,8 +453,7 @@ class Binder:
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
         """Check that a field without a reducer can hold the list of the items' results."""
         found = self.state.fields.get(name)
-        targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
-        keys = [target for target in targets if target.field == name and target.key is not None]
+        keys = [target for target, _ in writer.parts if target.field == name and target.key is not None]
         for target in keys:
             if not target.pieces:
                 text = f"all items would write the same key {name}[{target.key}]"
@@ -472,14 +473,14 @@ class Binder:
             target = self.target(writes, where)
             for call in calls:
                 self._returns(call, target, where, each=each)
-            return Writer(whole=target)
+            return Writer(((target, None),))
         if writes is None:
             for call in calls:
                 self._keyed(call, where)
             return Writer(keys=frozenset(self.state.fields))
         if isinstance(writes, Mapping):
             parts = [(self.target(t, where), self._result_part(s, where, calls)) for t, s in writes.items()]
-            return Writer(parts=tuple(parts))
+            return Writer(tuple(parts))
         for name in writes:
             self.target(name, where)
         return Writer(keys=frozenset(writes))

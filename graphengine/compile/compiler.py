@@ -18,10 +18,10 @@ from graphengine.compile.binding import Binder, returns_of
 from graphengine.compile.checks.forks import fork_problems
 from graphengine.compile.checks.loops import unbounded_loops
 from graphengine.compile.checks.options import graph_problems, migration_problems, node_problems
-from graphengine.compile.checks.shape import MeantShape, targets_of
+from graphengine.compile.checks.shape import MeantShape
 from graphengine.compile.checks.state import state_of
 from graphengine.compile.graph_spec import ends_of, graph_spec_of
-from graphengine.engine.plan import EdgePlan, ForkPlan, NodePlan, Outgoing, Plan, SwitchPlan, Writer, retry_of
+from graphengine.engine.plan import NodePlan, Plan, Writer, retry_of
 from graphengine.errors import CompileError, Problem
 from graphengine.graph.conditions import (
     Changed,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.engine.plan import Call
-    from graphengine.graph.definition import Declared
+    from graphengine.graph.definition import AnyEdge, Declared
     from graphengine.graph.source_location import Origin
     from graphengine.state.schema import StateType
     from graphengine.state.selector import Reading, Tracker
@@ -196,7 +196,6 @@ class _Compiler:
             graph_spec=graph_spec,
             fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
             warnings=tuple(self.problems),
-            secret=bool(state.secrets) or any(graph.secret for graph in _graphs(nodes.values())),
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
@@ -246,32 +245,32 @@ class _Compiler:
             seen.setdefault(name, declared.origin)
             place(self.problems, begin, declared.origin)
 
-    def _edges(self) -> dict[str, list[Outgoing]]:
-        found: dict[str, list[Outgoing]] = defaultdict(list)
+    def _edges(self) -> dict[str, list[AnyEdge]]:
+        found: dict[str, list[AnyEdge]] = defaultdict(list)
         for declared in self.graph.edges:
             begin = len(self.problems)
             self._ends(declared)
-            where = f"edge from {declared.source}"
+            where, known = f"edge from {declared.source}", True
             if isinstance(declared, Edge):
                 if declared.condition is not None:
                     self._condition(declared.condition, declared.source, where)
-                found[declared.source].append(EdgePlan(declared.target, declared.label or "", declared.condition))
             elif isinstance(declared, Fork):
-                found[declared.source].append(self._fork(declared, where))
+                self._fork(declared, where)
             else:
-                reading = self.binder.reading(declared.on, where)
-                self.binder.open(reading, where)
-                if reading is not None:
-                    self._cases(declared, reading, where)
-                    found[declared.source].append(SwitchPlan(reading, declared.cases, declared.otherwise))
+                known = self.binder.checked(declared.reading, where) is not None
+                if known:
+                    self.binder.open(declared.reading, where)
+                    self._cases(declared, where)
+            if known:
+                found[declared.source].append(declared)
             if any(not p.warning for p in self.problems[begin:]):
                 self.doubtful.add(declared.source)
                 self.unclear |= {declared.source} if isinstance(declared, Switch) else set()
             place(self.problems, begin, declared.origin)
         return found
 
-    def _fork(self, declared: Fork, where: str) -> ForkPlan:
-        conditions = [declared.condition, *(condition for _, condition in declared.targets)]
+    def _fork(self, declared: Fork, where: str) -> None:
+        conditions = [declared.condition, *(condition for _, condition in declared.arms)]
         for condition in conditions:
             if condition is None:
                 continue
@@ -279,24 +278,23 @@ class _Compiler:
             if mentions_failure(condition):
                 text = f"'{condition}' tests for a failure, and a fork cannot follow one"
                 self.report("mixed_failure", where, text, "lead an edge with failed(…) to a node, and fork from there")
-        arms = len(declared.targets)
+        arms = len(declared.arms)
         if not arms:
             self.report("bad_fork", where, "the fork has no arms", "name at least one target")
         if declared.need is not None and not 1 <= declared.need <= arms:
             text = f"need={declared.need} is out of range for {arms} arms"
             self.report("bad_fork", where, text, f"give a number from 1 to {arms}")
-        return ForkPlan(declared.targets, declared.join, declared.label or "", declared.condition, declared.need)
 
-    def _ends(self, declared: Edge | Switch | Fork) -> None:
+    def _ends(self, declared: AnyEdge) -> None:
         where = f"edge from {declared.source}"
         if declared.source in (END, FAIL):
             if declared.source not in self.names:
                 self.report("bad_edge", where, f"{declared.source} cannot have outgoing edges", "remove the edge")
         elif declared.source != START and declared.source not in self.names:
             self._unknown_node(declared.source, where)
-        targets = targets_of(declared)
+        targets = declared.targets
         if isinstance(declared, Fork):
-            targets = [*(target for target, _ in declared.targets), declared.join]
+            targets = [*(target for target, _ in declared.arms), declared.join]
             if declared.join == FAIL or FAIL in targets:
                 text = "an arm cannot begin at FAIL, and a fork cannot join there"
                 self.report("bad_fork", where, text, "add an edge to FAIL from a node of an arm")
@@ -306,7 +304,8 @@ class _Compiler:
             elif target not in (END, FAIL) and target not in self.names:
                 self._unknown_node(target, where, END, FAIL)
 
-    def _cases(self, declared: Switch, reading: Reading, where: str) -> None:
+    def _cases(self, declared: Switch, where: str) -> None:
+        reading = declared.reading
         values = closed_values(self._types(reading))
         if values is None:
             return
@@ -333,7 +332,7 @@ class _Compiler:
                 f"'{condition}' mixes failure and success",
                 "use failed(…) alone or with &; write a second edge for the other case",
             )
-        for leaf in _leaves(condition):
+        for leaf in condition.leaves():
             self._leaf(leaf, where)
         for tracker in condition.trackers(source):
             known = self.trackers.setdefault(tracker.key, tracker)
@@ -356,7 +355,7 @@ class _Compiler:
                 repair = f"to choose a node: add_switch({where.rsplit(' ', 1)[-1]!r}, {name}, {{…}}); else compare it"
                 self.report("wrong_comparison", where, text, repair)
         elif isinstance(leaf, (Plateau, Changed)):
-            reading = self.binder.reading(_source(leaf.reading), where)
+            reading = self.binder.checked(leaf.reading, where)
             self.binder.open(reading, where)
             if isinstance(leaf, Plateau) and reading is not None:
                 self._numeric(reading, where)
@@ -371,7 +370,7 @@ class _Compiler:
         reading = quantity.reading
         if leaf.operator != "is none" or quantity.measure:
             self.binder.open(reading, where, "test .is_none(), or use a function: when=lambda token: …")
-        if self.binder.reading(_source(reading), where) is not None and not quantity.measure:
+        if self.binder.checked(reading, where) is not None and not quantity.measure:
             self._comparable(leaf, self._types(reading), where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
@@ -400,7 +399,7 @@ class _Compiler:
                 text = f"'{leaf}' compares {have} with {type(leaf.other).__name__}"
                 self.report("wrong_comparison", where, text, "compare with a value of the field's type")
 
-    def _node(self, declared: Declared, edges: list[Outgoing]) -> NodePlan:
+    def _node(self, declared: Declared, edges: list[AnyEdge]) -> NodePlan:
         where, begin = f"node {declared.name}", len(self.problems)
         each = self.binder.each(declared.options, where) if declared.name not in self.unsound else None
         if declared.name in self.unsound or (declared.options.each is not None and each is None):
@@ -426,7 +425,7 @@ class _Compiler:
                 self.report("unused_item", where, text, repair, warning=True)
         plain = options.on_resume != "ask" and all(c.body.kind in _PLAIN for c in every)
         success = [w for w in edges if not _on_failure(w)]
-        failure = tuple(w for w in edges if isinstance(w, EdgePlan) and _on_failure(w))
+        failure = tuple(w for w in edges if isinstance(w, Edge) and _on_failure(w))
         return NodePlan(
             name=declared.name,
             title=options.title or "",
@@ -464,7 +463,7 @@ class _Compiler:
         if any(call.body.kind == "graph" and call.graph is None for call in calls):
             return  # its ends are not known
         for condition in self._conditions_from(declared.name):
-            for leaf in _leaves(condition):
+            for leaf in condition.leaves():
                 if isinstance(leaf, EndedWith):
                     self._labels(leaf, graphs, labels, f"edge from {declared.name}")
 
@@ -483,9 +482,9 @@ class _Compiler:
             if edge.source == source and not isinstance(edge, Switch) and edge.condition is not None:
                 yield edge.condition
             if edge.source == source and isinstance(edge, Fork):
-                yield from (condition for _, condition in edge.targets if condition is not None)
+                yield from (condition for _, condition in edge.arms if condition is not None)
 
-    def _ordered(self, edges: list[Outgoing], where: str) -> tuple[Outgoing, ...]:
+    def _ordered(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
         closed = [i for i, edge in enumerate(edges) if _always(edge)]
         if len(closed) > 1 or (closed and closed[0] < len(edges) - 1):
             self.doubtful.add(where.removeprefix("node "))
@@ -504,7 +503,7 @@ class _Compiler:
             )
         return tuple(edges)
 
-    def _only_success(self, edges: list[Outgoing], where: str) -> tuple[Outgoing, ...]:
+    def _only_success(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
         if not edges and not any(edge.source in NODES for edge in self.graph.edges):
             self.report("no_start", where, "START has no outgoing edge", "add_edge(START, 'first node')")
         for edge in edges:
@@ -579,12 +578,6 @@ class _Compiler:
                 self.report("bad_errors", "collect_errors=", text, "change the field's type")
 
 
-def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:
-    """Return the plans of the nodes that are graphs."""
-    calls = [call for node in nodes for call in (node.call, *node.choices.values()) if call is not None]
-    return [call.graph for call in calls if call.graph is not None]
-
-
 def _by_trigger(
     trackers: Iterable[Tracker],
 ) -> tuple[dict[str, tuple[Tracker, ...]], dict[str, tuple[Tracker, ...]]]:
@@ -599,28 +592,16 @@ def _by_trigger(
     return samples, epochs
 
 
-def _on_failure(edge: Outgoing) -> bool:
-    return isinstance(edge, EdgePlan) and edge.condition is not None and is_on_failure(edge.condition)
+def _on_failure(edge: AnyEdge) -> bool:
+    return isinstance(edge, Edge) and edge.condition is not None and is_on_failure(edge.condition)
 
 
-def _always(edge: Outgoing) -> bool:
-    return edge.otherwise is not None if isinstance(edge, SwitchPlan) else edge.condition is None
+def _always(edge: AnyEdge) -> bool:
+    return edge.otherwise is not None if isinstance(edge, Switch) else edge.condition is None
 
 
-def _exhaustive(edge: Outgoing, types: Any) -> bool:  # noqa: ANN401 - a bound method
-    if not isinstance(edge, SwitchPlan):
+def _exhaustive(edge: AnyEdge, types: Any) -> bool:  # noqa: ANN401 - a bound method
+    if not isinstance(edge, Switch):
         return False
     values = closed_values(types(edge.reading))
     return values is not None and all(v in edge.cases for v in values)
-
-
-def _leaves(condition: Condition) -> Iterable[Condition]:
-    parts = list(condition.parts())
-    if not parts:
-        yield condition
-    for part in parts:
-        yield from _leaves(part)
-
-
-def _source(reading: Reading) -> Any:  # noqa: ANN401 - a path's text or a function
-    return reading.text if reading.path is not None else reading.function and reading.function.function

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.graph.conditions import is_on_failure
-from graphengine.graph.definition import END, Edge, Fork, Switch
-from graphengine.graph.options import MODEL_RETRY
+from graphengine.graph.definition import Edge, Fork, Switch
+from graphengine.graph.options import END, MODEL_RETRY
 from graphengine.graph.question import AskBody
 from graphengine.state.field import type_name
 from graphengine.state.field_from_model import reducers_of
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import AgentSpec, ArmSpec, EdgeSpec, GraphSpec, NodeSpec
     from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.graph.definition import AnyEdge, GraphDefinition
     from graphengine.state.selector import Reading
 
 
@@ -59,9 +58,9 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
 def ends_of(plan: Plan[Any]) -> Iterable[str]:
     """Yield the labels with which a graph can end, which `ended_with(…)` around it can test."""
     for edge in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.edges, *n.failure_edges))):
-        if isinstance(edge, SwitchPlan):
+        if isinstance(edge, Switch):
             yield from (_choice(v) for v, target in edge.cases.items() if target == END)
-        elif edge.label and (edge.target if isinstance(edge, EdgePlan) else edge.join) == END:
+        elif edge.label and (edge.target if isinstance(edge, Edge) else edge.join) == END:
             yield edge.label
 
 
@@ -104,10 +103,11 @@ def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
     reads = sorted({text for _, call in _calls(node) for text in _reads(call)})
     if reads:
         facts["reads"] = reads
-    sources = {target.place: _source(source) for target, source in node.writer.parts}
-    whole = node.writer.whole
-    if whole is not None and whole.key is not None:
-        sources[f"{whole.field}[{whole.key}]"] = "."
+    sources = {
+        target.field if target.key is None else f"{target.field}[{target.key}]": _source(source)
+        for target, source in node.writer.parts
+        if source is not None or target.key is not None
+    }
     if sources:
         facts["sources"] = sources
     agents = {choice: _agent(call.body) for choice, call in _calls(node) if call.body.kind == "agent"}
@@ -164,13 +164,12 @@ def _choice(value: object) -> str:
     return str(enum_value(value))
 
 
-def _edge(edge: Edge | Switch | Fork) -> EdgeSpec:
+def _edge(edge: AnyEdge) -> EdgeSpec:
     if isinstance(edge, Fork):
         return _fork(edge)
     if isinstance(edge, Switch):
-        on = edge.on if isinstance(edge.on, str) else getattr(edge.on, "__name__", "function")
         cases = {_choice(value): target for value, target in edge.cases.items()}
-        return {"from": edge.source, "on": on, "cases": cases, "otherwise": edge.otherwise}
+        return {"from": edge.source, "on": edge.reading.text, "cases": cases, "otherwise": edge.otherwise}
     facts: EdgeSpec = {"from": edge.source, "to": edge.target}
     if edge.condition is not None:
         facts["when"] = str(edge.condition)
@@ -182,7 +181,7 @@ def _edge(edge: Edge | Switch | Fork) -> EdgeSpec:
 
 
 def _fork(edge: Fork) -> EdgeSpec:
-    arms: list[ArmSpec] = [{"to": to} if c is None else {"to": to, "when": str(c)} for to, c in edge.targets]
+    arms: list[ArmSpec] = [{"to": to} if c is None else {"to": to, "when": str(c)} for to, c in edge.arms]
     facts: EdgeSpec = {"from": edge.source, "arms": arms, "join": edge.join}
     if edge.condition is not None:
         facts["when"] = str(edge.condition)

@@ -40,19 +40,29 @@ class Begun(NamedTuple):
     pause: Sequence[str] = ()
 
 
-class NodeFinished(Struct, gc=False):
+class Attempted(Struct, gc=False):
+    """What happened in an attempt."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+
+
+class Worked(Attempted):
+    """What an attempt did since its work began."""
+
+    began: float
+    now: float
+
+
+class NodeFinished(Worked):
     """An attempt (or a fallback) ended with a result.
 
     `more` has further facts for its step. `answer` is the key of the recorded answer that the result is, if it is one:
     if the update is refused, that answer is.
     """
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
-    began: float
-    now: float
     result: object
     usage: Usage | None = None
     choice: str = ""
@@ -61,19 +71,13 @@ class NodeFinished(Struct, gc=False):
     answer: str = ""
 
 
-class NodeFailed(NamedTuple):
+class NodeFailed(Worked):
     """An attempt (or a fallback) failed.
 
     `chance` is a random number from 0 to 1 for the jitter of a retry. `refused` are the keys of the recorded work that
     caused it: answers that cannot be used, and questions that nobody answered in time.
     """
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
-    began: float
-    now: float
     error: FailureRecord
     usage: Usage | None = None
     choice: str = ""
@@ -91,40 +95,26 @@ class Written(NamedTuple):
     updates: Sequence[tuple[str, object]]
 
 
-class NodeEntered(NamedTuple):
+class NodeEntered(Attempted):
     """A node that is a map or a graph begins."""
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
     now: float
     chance: float = 0.5
 
 
-class NodeBegun(NamedTuple):
+class NodeBegun(Attempted):
     """An attempt begins that must not be repeated without consent."""
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
     now: float
 
 
-class WorkDone(NamedTuple):
+class WorkDone(Worked):
     """A piece of a node's work is done; its result is recorded under this key.
 
     `usage` is what it spent on a model, and `by` the agent and the model. `outputs` is what it sent and emitted for the
     node's step: an attempt that uses the record instead of doing the work sends and emits the same.
     """
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
-    began: float
-    now: float
     key: str
     name: str
     value: JsonValue
@@ -134,15 +124,9 @@ class WorkDone(NamedTuple):
     outputs: Outputs | None = None
 
 
-class NodeWaits(NamedTuple):
+class NodeWaits(Worked):
     """A node cannot continue until one of these waits is over. They are keyed by name, as in `Frame.waits`."""
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
-    began: float
-    now: float
     waits: Mapping[str, WaitRecord]
     usage: Usage | None = None
 
@@ -156,13 +140,9 @@ class AnswerArrived(NamedTuple):
     value: JsonValue
 
 
-class AnswerRefused(NamedTuple):
+class AnswerRefused(Attempted):
     """A node could not validate an answer or message as the type it expects."""
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
     now: float
     key: str
     message: str

@@ -19,7 +19,6 @@ from graphengine.graph.conditions import exception_name
 from graphengine.graph.elsewhere import RESULTS
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
-from graphengine.state.failure import Failure
 from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
@@ -103,11 +102,6 @@ def fail_with(facts: Outcome, failure: FailureRecord) -> None:
     facts.stop = Ending("failed", explanation=failure.message)
 
 
-def survived(failure: FailureRecord) -> Failure:
-    """Return a failure as nodes, results and the field of `collect_errors=` get it."""
-    return Failure.of(failure)
-
-
 def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:
     """Return the error of a refused update, or one that names its cause."""
     if not isinstance(error, NodeError):
@@ -143,7 +137,7 @@ def _foreign(result: object, node: NodePlan, error: NodeError) -> str | None:
     for part in parts:
         if type(part).__name__ in RESULTS and not isinstance(part, BaseModel):
             return RESULTS[type(part).__name__]
-    field = node.writer.whole.field if node.writer.whole is not None else None
+    field = next((target.field for target in node.writer.whole), None)
     if isinstance(result, Mapping) and field in result and error.where.startswith("field "):
         return f"return the value of {field} alone, or remove writes={field!r}: the keys of a mapping name fields then"
     return None

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
     """Apply operations to a frame's records and typed values."""
     if frame.kind == "arm":
-        if typed is not None:
-            _keep_made(frame, ops, typed)
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
@@ -47,22 +45,13 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
 
 def replay(frame: Frame) -> None:
     """Apply an arm's operations again, after the fields below it were changed."""
-    ops, frame.journal, frame.made = frame.journal, [], None
+    ops, frame.journal = frame.journal, []
     for name in {op[1] for op in ops}:
         frame.values.pop(name, None)
         frame.typed.pop(name, None)
         frame.owned.discard(name)
         frame.growing.discard(name)
     apply_ops(frame, ops, None)
-
-
-def _keep_made(frame: Frame, ops: Sequence[Op], typed: Sequence[object]) -> None:
-    """Keep the typed lists and dicts of an arm's operations, so that the join need not build them again."""
-    for index, op in enumerate(ops):
-        if type(op[-1]) is Raw:
-            frame.made = frame.made or {}
-            if len(frame.made) < _MOST_MADE:
-                frame.made[len(frame.journal) + index] = typed[index]
 
 
 def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
@@ -173,9 +162,6 @@ def _dict(frame: Frame, name: str) -> dict[str, Any]:
     mine: dict[str, Any] = frame.values[name]
     return mine
 
-
-_MOST_MADE: Final = 16
-"""Of how many operations an arm keeps the typed values for the join: they take ten times the memory of the records."""
 
 _GROWING: Final = frozenset(("append", "extend", "merge", "put", "grow"))
 """Operations that add to a field's value; the others replace it."""

@@ -127,7 +127,7 @@ def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
     return snapshot
 
 
-def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one case for each kind
+def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each kind
     facts = step.data
     match facts:
         case steps.Item():
@@ -143,11 +143,13 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one 
         case steps.Joined():
             _joined(snapshot, step, facts)
         case steps.Mapped():
-            _mapped(snapshot, step, facts)
+            open_map(snapshot, snapshot.frames[step.frame], step.at, facts)
         case steps.Entered():
-            _entered(snapshot, step, facts)
+            _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
         case steps.Begun():
-            _begun(snapshot, step)
+            frame = snapshot.frames[step.frame]
+            frame.begun = True
+            touch(snapshot, frame)
         case steps.Waiting():
             _waiting(snapshot, step, facts)
         case steps.Answered():
@@ -155,7 +157,7 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one 
         case steps.Refused():
             _refused(snapshot, step, facts)
         case steps.Message():
-            _message(snapshot, facts)
+            _keep_messages(snapshot, [(facts.topic, facts.payload)])
         case steps.Left():
             _left(snapshot, step, facts)
         case steps.Started():
@@ -301,7 +303,9 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
         apply_ops(frame, step.update, step.typed if type(step) is Decided else None)
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
-    frame.counts[step.node] = frame.counts.get(step.node, 0) + 1
+    frame.counts[step.node] = (
+        frame.counts.get(step.node, 0) + 1
+    )  # as in `_count_visit`: a call takes a percent of a step
     snapshot.steps += 1
     if frame.sub is not None:
         _count_in_graphs(frame.sub)
@@ -416,11 +420,6 @@ def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
 # --- Maps ------------------------------------------------------------------------------------------------------------
 
 
-def _mapped(snapshot: Snapshot, step: Step, facts: steps.Mapped) -> None:
-    """Begin the items of a map."""
-    open_map(snapshot, snapshot.frames[step.frame], step.at, facts)
-
-
 def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
     """Complete an item of a map, and begin the next one."""
     frame = snapshot.frames[step.frame]
@@ -430,22 +429,7 @@ def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
     end_item(snapshot, frame, facts.writes, facts.sent)
 
 
-# --- Graphs that are nodes -------------------------------------------------------------------------------------------
-
-
-def _entered(snapshot: Snapshot, step: Step, facts: steps.Entered) -> None:
-    """Begin a subgraph in a frame of its own."""
-    _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
-
-
 # --- Recorded work ---------------------------------------------------------------------------------------------------
-
-
-def _begun(snapshot: Snapshot, step: Step) -> None:
-    """Record the start of an attempt."""
-    frame = snapshot.frames[step.frame]
-    frame.begun = True
-    touch(snapshot, frame)
 
 
 def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
@@ -500,11 +484,6 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
         if snapshot.open is not None:
             snapshot.open.remove({facts.wait: asked})
             snapshot.open.add(frame.id, {facts.wait: again})
-
-
-def _message(snapshot: Snapshot, facts: steps.Message) -> None:
-    """Keep a message."""
-    _keep_messages(snapshot, [(facts.topic, facts.payload)])
 
 
 # --- Shared by several kinds -----------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@ that a recorded graph spec has these types.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import msgspec
-from msgspec import Struct
 
-from graphengine.state.json_values import JsonValue
+if TYPE_CHECKING:
+    from graphengine.state.json_values import JsonValue
 
 
 class AgentSpec(TypedDict, total=False):
@@ -118,61 +118,14 @@ class GraphSpec(TypedDict, total=False):
     ways: Sequence[EdgeSpec]
 
 
-class _Node(Struct):
-    name: str
-    kind: str = ""
-    title: str = ""
-    on: str = ""
-    question: str = ""
-    answer: str = ""
-    on_resume: str = ""
-    writes: Sequence[str] = ()
-    reads: Sequence[str] = ()
-    choices: Sequence[str] = ()
-    each: Mapping[str, str] = {}
-    sources: Mapping[str, str] = {}
-    kinds: Mapping[str, str] = {}
-    agents: Mapping[str, Mapping[str, JsonValue]] = {}
-    graphs: Mapping[str, Mapping[str, JsonValue]] = {}
-
-
-class _Arm(Struct):
-    to: str
-    when: str = ""
-
-
-class _Edge(Struct):
-    source: str = msgspec.field(name="from")
-    to: str = ""
-    when: str = ""
-    label: str = ""
-    on: str = ""
-    join: str = ""
-    cases: Mapping[str, str] = {}
-    otherwise: str | None = None
-    arms: Sequence[_Arm] = ()
-
-
-class _GraphSpec(Struct):
-    graph: str = ""
-    version: int = 0
-    state: Mapping[str, JsonValue] = {}
-    reducers: Mapping[str, JsonValue] = {}
-    nodes: Sequence[_Node] = ()
-    ways: Sequence[_Edge] = ()
-
-
 def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
     """Check a graph spec, and those of the graphs inside it.
 
     Raises:
         ValueError: A value has another type, or is missing.
     """
-    unread = [graph_spec]
-    while unread:
-        try:
-            found = msgspec.convert(unread.pop(), _GraphSpec)
-        except ValueError as error:
-            message = f"a node or an edge in it has a value of another type: {error}"
-            raise ValueError(message) from error
-        unread += [inner for node in found.nodes for inner in node.graphs.values()]
+    try:
+        msgspec.convert(graph_spec, GraphSpec)
+    except ValueError as error:
+        message = f"a node or an edge in it has a value of another type: {error}"
+        raise ValueError(message) from error

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import NodeFailed, NodeFinished
-    from graphengine.engine.plan import Outgoing, Plan
+    from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.graph.definition import AnyEdge
     from graphengine.graph.options import Sizes
     from graphengine.state.amounts import Usage
 
@@ -96,11 +97,11 @@ STEP_BYTES: Final = 1024
 class Observer(Protocol):
     """Observes which edges are evaluated and taken, for the coverage report of a test run. It must not change them."""
 
-    def watched(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing]) -> Sequence[Outgoing]:
+    def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
         """Return the same edges in the same order, with conditions that may record their results."""
         ...
 
-    def took(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing], edge: Outgoing, label: str) -> None:
+    def took(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge], edge: AnyEdge, label: str) -> None:
         """Record that this one of the watched edges was taken; of a switch, the case with this label."""
         ...
 
@@ -115,9 +116,10 @@ class RunState:
         sizes: The size limits of an update and of the state; None for no limits.
         size_bytes: An upper bound of the state's size as JSON after the step `measured_at`; -1 if it was not measured.
         observer: The observer of taken edges, if any.
+        changed: The frames that were changed by commits since tasks were last taken.
     """
 
-    __slots__ = ("checks", "has_plan", "measured_at", "observer", "plan", "size_bytes", "sizes", "snapshot")
+    __slots__ = ("changed", "checks", "has_plan", "measured_at", "observer", "plan", "size_bytes", "sizes", "snapshot")
 
     def __init__(
         self,
@@ -136,6 +138,7 @@ class RunState:
         self.sizes = sizes
         self.size_bytes = -1 if snapshot.frames else 0
         self.measured_at = snapshot.seq
+        self.changed: list[str] = []
 
     @property
     def size_bound(self) -> int:

@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from graphengine.engine import events, steps
-from graphengine.engine.events import CAUSES, AttemptEvent, FrameEvent, with_cause
+from graphengine.engine.events import CAUSES, Attempted, FrameEvent, with_cause
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import (
     Collecting,
@@ -191,7 +191,7 @@ def _frame(snapshot: Snapshot, event: FrameEvent) -> Frame:
     frame = snapshot.frames.get(event.frame)
     if frame is None or type(frame.phase) not in _LEGAL[type(event)]:  # `isinstance` is slow for these classes
         raise StaleEvent(event)
-    if type(event) is events.NodeFinished or isinstance(event, AttemptEvent):
+    if type(event) is events.NodeFinished or isinstance(event, Attempted):
         if frame.visit != event.visit or frame.attempt != event.attempt or frame.at != event.node:
             raise StaleEvent(event)
     elif isinstance(event, events.Settled) and frame.failing is not None:

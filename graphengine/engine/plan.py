@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.errors import Problem
-    from graphengine.graph.conditions import Condition
+    from graphengine.graph.definition import AnyEdge, Edge
     from graphengine.graph.options import Limits, Migration, Retry
     from graphengine.graph.runnable import Body
     from graphengine.state.amounts import LimitsRecord
@@ -171,15 +171,13 @@ class Writer:
     """How a result becomes updates.
 
     Attributes:
-        whole: The one target of the whole result, if it is written that way.
+        parts: Targets with the part of the result that each gets: a path below it, a function of it, or None for all.
         keys: The fields that the result's keys may name, if it is written that way.
-        parts: Targets with the part of the result that each gets: a path below it, or a function of it.
         memory: Where the conversation is kept.
     """
 
-    whole: Target | None = None
-    keys: frozenset[str] | None = None
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
+    keys: frozenset[str] | None = None
     memory: Target | None = None
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
@@ -192,12 +190,13 @@ class Writer:
             messages = result.said if self.memory.adds else [*result.before, *result.said]
             rest = replace(self, memory=None).updates(result.value, view, node, ending)
             return [*rest, self.memory.update(list(messages), view)]
-        whole = self.whole
-        if whole is not None:
-            return [(whole.field, result) if whole.key is None else whole.update(result, view)]
         if self.keys is not None:
             return self._by_keys(result, node)
-        return [target.update(self._part(result, source, view, ending), view) for target, source in self.parts]
+        updates: Updates = []
+        for target, source in self.parts:
+            value = result if source is None else self._part(result, source, view, ending)
+            updates.append((target.field, value) if target.key is None else target.update(value, view))
+        return updates
 
     def _by_keys(self, result: object, node: str) -> Updates:
         if result is None:
@@ -228,39 +227,29 @@ class Writer:
         return list(given.items())
 
     @staticmethod
-    def _part(result: object, source: Reading | Injected | None, view: View, ending: object) -> object:
-        if source is None:
-            return result
+    def _part(result: object, source: Reading | Injected, view: View, ending: object) -> object:
         if isinstance(source, Injected):
             return source.call(view, {"result": result, "ending": ending})
         return source.path.walk(result) if source.path is not None else None
 
     @property
-    def places(self) -> Sequence[str]:
-        """Every field, or key of a field, that it may write, as `field` or `field[key]`."""
-        found = self._of_result
-        if self.memory is None or self.memory.place in found:
-            return found
-        return [*found, self.memory.place] if self.keys is None else sorted((*found, self.memory.place))
+    def whole(self) -> Sequence[Target]:
+        """The places that get the whole result."""
+        return [target for target, source in self.parts if source is None]
 
     @property
-    def added(self) -> Sequence[str]:
-        """The places to which it only adds."""
-        memory = self.memory
-        return () if memory is None or not memory.adds or memory.place in self._of_result else (memory.place,)
-
-    @property
-    def _of_result(self) -> Sequence[str]:
-        if self.keys is not None:
-            return sorted(self.keys)
-        targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
-        return [target.place for target in targets]
+    def places(self) -> Mapping[str, bool]:
+        """Every field, or key of a field, that it may write, as `field` or `field[key]`; True if it only adds there."""
+        found = dict.fromkeys(sorted(self.keys or ()) or [target.place for target, _ in self.parts], False)
+        if self.memory is not None:
+            found.setdefault(self.memory.place, self.memory.adds)
+        return found
 
     @property
     def roots(self) -> frozenset[str]:
         """The fields and items that its keys and functions read."""
-        targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
-        keys = {root for t in targets for piece in t.pieces if not isinstance(piece, str) for root in piece.roots}
+        pieces = [piece for target, _ in self.parts for piece in target.pieces if not isinstance(piece, str)]
+        keys = {root for piece in pieces for root in piece.roots}
         read = {name for _, made in self.parts if isinstance(made, Injected) for name in made.names}
         return frozenset(keys | read)
 
@@ -268,8 +257,6 @@ class Writer:
     def fields(self) -> frozenset[str]:
         """Every field that it may write."""
         kept = () if self.memory is None else (self.memory.field,)
-        if self.whole is not None:
-            return frozenset((self.whole.field, *kept))
         written = self.keys if self.keys is not None else (t.field for t, _ in self.parts)
         return frozenset((*written, *kept))
 
@@ -279,54 +266,6 @@ def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
     if given is None and any(call.body.kind in ("agent", "function") for call in calls):
         return MODEL_RETRY
     return given
-
-
-@dataclass(frozen=True, slots=True)
-class EdgePlan:
-    """An outgoing edge; without a condition it always holds."""
-
-    target: str
-    label: str
-    condition: Condition | None
-
-    @property
-    def targets(self) -> Sequence[str]:
-        """Every node that it can lead to."""
-        return [self.target]
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchPlan:
-    """A switch as an outgoing edge: it holds if it has a case for the value, or an `otherwise`."""
-
-    reading: Reading
-    cases: Mapping[object, str]
-    otherwise: str | None
-
-    @property
-    def targets(self) -> Sequence[str]:
-        """Every node that it can lead to."""
-        return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
-
-
-@dataclass(frozen=True, slots=True)
-class ForkPlan:
-    """A fork as an outgoing edge: its arms as (target, condition), and the node at which they join."""
-
-    arms: tuple[tuple[str, Condition | None], ...]
-    join: str
-    label: str
-    condition: Condition | None
-    need: int | None
-
-    @property
-    def targets(self) -> Sequence[str]:
-        """Every node that it can lead to; the join too, if every arm has a condition, so that possibly no arm runs."""
-        straight = [self.join] if all(condition is not None for _, condition in self.arms) else []
-        return [*(target for target, _ in self.arms), *straight]
-
-
-Outgoing: TypeAlias = "EdgePlan | SwitchPlan | ForkPlan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,8 +313,8 @@ class NodePlan:
     selector: Reading | None
     choices: Mapping[object, Call]
     writer: Writer
-    edges: tuple[Outgoing, ...]
-    failure_edges: tuple[EdgePlan, ...]
+    edges: tuple[AnyEdge, ...]
+    failure_edges: tuple[Edge, ...]
     retry: Retry | None
     timeout_seconds: float | None
     fallback: Fallback | None
@@ -383,6 +322,11 @@ class NodePlan:
     asks: bool = False
     plain: bool = True
     plain_items: bool = False
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """Everything that it may run, without its fallback."""
+        return [*self.choices.values()] if self.call is None else [self.call, *self.choices.values()]
 
     def chosen(self, choice: str) -> Call:
         """Return the call of a choice that was recorded earlier.
@@ -444,7 +388,7 @@ class Plan(Generic[S]):
     version: int
     state: StateType[S]
     nodes: Mapping[str, NodePlan]
-    start: tuple[Outgoing, ...]
+    start: tuple[AnyEdge, ...]
     samples: Mapping[str, tuple[Tracker, ...]]
     epochs: Mapping[str, tuple[Tracker, ...]]
     limits: Limits
@@ -457,15 +401,17 @@ class Plan(Generic[S]):
     graph_spec: GraphSpec
     fingerprint: str
     warnings: tuple[Problem, ...]
-    secret: bool = False
+    secret: bool = dataclass_field(init=False, repr=False, compare=False)
     graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
     heavy: tuple[tuple[str, str, Call], ...] = dataclass_field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out what each start of a run needs."""
-        object.__setattr__(self, "graphs", tuple(call.graph for call in self.calls if call.graph is not None))
-        found = [(n.name, c.on, c) for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c and c.on]
-        object.__setattr__(self, "heavy", tuple(found))
+        calls = [(node.name, call) for node in self.nodes.values() for call in node.calls]
+        graphs = tuple(call.graph for _, call in calls if call.graph is not None)
+        object.__setattr__(self, "graphs", graphs)
+        object.__setattr__(self, "secret", bool(self.state.secrets) or any(graph.secret for graph in graphs))
+        object.__setattr__(self, "heavy", tuple((name, call.on, call) for name, call in calls if call.on))
 
     def __repr__(self) -> str:
         nodes = len(self.nodes)
@@ -475,11 +421,6 @@ class Plan(Generic[S]):
 
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name)
-
-    @property
-    def calls(self) -> Sequence[Call]:
-        """Everything that its nodes may run."""
-        return [c for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
 
     @property
     def nest(self) -> Sequence[Plan[Any]]:
@@ -498,6 +439,6 @@ class Plan(Generic[S]):
         """Return the path of every node, including those of graphs inside it."""
         for name, node in self.nodes.items():
             yield name
-            for call in (node.call, *node.choices.values()):
-                if call is not None and call.graph is not None:
+            for call in node.calls:
+                if call.graph is not None:
                     yield from (f"{name}/{path}" for path in call.graph.paths())

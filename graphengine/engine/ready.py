@@ -172,13 +172,8 @@ def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
 
 def limits_costs(snapshot: Snapshot, frame: Frame) -> bool:
     """Return whether a limit on costs is in force here that does not allow calls of unknown cost."""
-    given = (snapshot.limits, *(sub.limits for sub in _around(frame) if sub.limits))
-    return any(_limits_costs(limits) for limits in given)
-
-
-def _limits_costs(limits: LimitsRecord) -> bool:
-    most: float | None = limits.get("cost_usd")
-    return most is not None and not allows_unknown_cost(limits)
+    given = [limits for _, limits, _ in budgets(snapshot, frame)]
+    return any(limits.get("cost_usd") is not None and not allows_unknown_cost(limits) for limits in given)
 
 
 def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:

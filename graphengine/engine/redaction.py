@@ -82,8 +82,7 @@ def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
     Without the plan the secrets cannot be decrypted, so if the run has any, the text is withheld.
     """
     if plan is not None:
-        texts = (text for frame, inner in _frames(plan, snapshot) for text in _texts_in(inner.state, frame))
-        return str(scrubbed(words, worth_scrubbing(texts))) if plan.secret else words
+        return str(scrubbed(words, worth_scrubbing(_held(plan, snapshot)))) if plan.secret else words
     has_secrets = any(is_sealed(record) for frame in snapshot.frames.values() for record in frame.values.values())
     return WITHHELD if has_secrets else words
 
@@ -97,11 +96,11 @@ class Redactor:
 
     def hide(self, shown: Any) -> Any:  # noqa: ANN401 - any data that a node emits
         """Return live data with clear texts hidden."""
-        return concealed(shown, worth_scrubbing(self._texts()))
+        return concealed(shown, worth_scrubbing(_held(self.plan, self.snapshot)))
 
     def screened(self, text: str) -> tuple[str, str]:
         """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
-        secrets = worth_scrubbing(self._texts())
+        secrets = worth_scrubbing(_held(self.plan, self.snapshot))
         safe = str(scrubbed(text, secrets))
         longest = max((begun_at_end(secret, safe) for secret in secrets), default=0)
         return safe[: len(safe) - longest], safe[len(safe) - longest :]
@@ -112,7 +111,7 @@ class Redactor:
         Raises:
             NotRecordable: It contains one.
         """
-        texts = [text for text in (*self._texts(), *more) if len(text) >= _LEAST_REFUSED]
+        texts = [text for text in (*_held(self.plan, self.snapshot), *more) if len(text) >= _LEAST_REFUSED]
         if holds(record, texts):
             raise NotRecordable(
                 f"{what} contains the clear text of a secret field, which would be recorded",
@@ -131,10 +130,6 @@ class Redactor:
         for op in ops:
             if op[1] not in state.secrets:
                 self.refuse([opened(part) for part in op[2:]], f"what is written to {op[1]!r}", where, written)
-
-    def _texts(self) -> Iterator[str]:
-        for frame, inner in _frames(self.plan, self.snapshot):
-            yield from _texts_in(inner.state, frame)
 
 
 def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
@@ -201,11 +196,16 @@ def _frames(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Frame, Plan[A
 
 def _texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
     """Return the clear texts of all secrets: those that the run holds, and those that the step writes."""
-    for frame, inner in _frames(plan, snapshot):
-        yield from _texts_in(inner.state, frame)
+    yield from _held(plan, snapshot)
     state = _written_state(plan, snapshot, step)
     if state is not None:
         yield from _texts_in(state, Frame(values={op[1]: op[2] for op in step.update if op[0] == "set"}))
+
+
+def _held(plan: Plan[Any], snapshot: Snapshot) -> Iterator[str]:
+    """Return the clear texts of the secrets that a run holds."""
+    for frame, inner in _frames(plan, snapshot):
+        yield from _texts_in(inner.state, frame)
 
 
 def _texts_in(state: StateType[Any], frame: Frame) -> Iterator[str]:

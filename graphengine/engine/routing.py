@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.failures import attempt_of, fail_with, failure_record
-from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
 from graphengine.engine.trackers import note_changes
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge
 from graphengine.graph.conditions import exception_name
+from graphengine.graph.definition import Edge, Switch
 from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.lookup import Observer
-    from graphengine.engine.plan import ForkPlan, Outgoing, Plan
+    from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Outcome
     from graphengine.graph.conditions import Condition
+    from graphengine.graph.definition import AnyEdge, Fork
     from graphengine.state.view import View
 
 _OTHERWISE: Final = (True, "otherwise")
@@ -34,7 +35,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
     facts: Outcome,
     plan: Plan[Any],
     view: View,
-    edges: Sequence[Outgoing],
+    edges: Sequence[AnyEdge],
     frame: Frame,
     attempt: int = 1,
     observer: Observer | None = None,
@@ -55,7 +56,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
 def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind of edge
     facts: Outcome,
     plan: Plan[Any],
-    edges: Sequence[Outgoing],
+    edges: Sequence[AnyEdge],
     view: View,
     frame: Frame,
     observer: Observer | None,
@@ -70,10 +71,10 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
     condition: Condition | str | None
     for edge in edges if observer is None else observer.watched(plan, view.node, edges):
         try:
-            if isinstance(edge, EdgePlan):
+            if isinstance(edge, Edge):
                 target, label, condition = edge.target, edge.label, edge.condition
                 held, why = condition.evaluate(view) if condition is not None else _OTHERWISE
-            elif isinstance(edge, SwitchPlan):
+            elif isinstance(edge, Switch):
                 held, target, label, condition, why = _case(edge, view)
             else:
                 held, why, targets = _arms(edge, view)
@@ -88,7 +89,7 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
         except BaseException as error:
             reraise_interrupt(error)
             raise ConditionFailed(
-                f"{edge.reading.text if isinstance(edge, SwitchPlan) else edge.condition} raised "
+                f"{edge.reading.text if isinstance(edge, Switch) else edge.condition} raised "
                 f"{type(error).__name__}: {error}",
                 where=f"edge out of {view.node}",
                 repair="fix the function and resume; the node's work is recorded and is not done again",
@@ -108,7 +109,7 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
     )
 
 
-def _case(edge: SwitchPlan, view: View) -> tuple[bool, str, str, str, str]:
+def _case(edge: Switch, view: View) -> tuple[bool, str, str, str, str]:
     """Return whether a switch holds, with its target, label, condition and explanation."""
     value = edge.reading.read(view)
     target = edge.cases.get(value)
@@ -121,7 +122,7 @@ def _case(edge: SwitchPlan, view: View) -> tuple[bool, str, str, str, str]:
     return False, "", "", "", why
 
 
-def _arms(edge: ForkPlan, view: View) -> tuple[bool, str, list[str]]:
+def _arms(edge: Fork, view: View) -> tuple[bool, str, list[str]]:
     """Return whether a fork holds, the explanation, and the targets of the arms to run."""
     held, why = edge.condition.evaluate(view) if edge.condition is not None else _OTHERWISE
     targets: list[str] = []
@@ -143,7 +144,7 @@ def _arms(edge: ForkPlan, view: View) -> tuple[bool, str, list[str]]:
     return held, "; ".join(reasons), targets
 
 
-def _fork(facts: Outcome, edge: ForkPlan, targets: Sequence[str], why: str) -> None:
+def _fork(facts: Outcome, edge: Fork, targets: Sequence[str], why: str) -> None:
     facts.to, facts.why, facts.edge = targets, why, edge.label
     facts.fork = ForkRecord(
         edge.join,

@@ -10,7 +10,7 @@ All callers use it: the loop, start, resume, branch and stop, nodes that run alo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from graphengine.engine.events import Event
-    from graphengine.engine.lookup import Observer
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot, Task
+    from graphengine.engine.snapshot import Task
     from graphengine.engine.steps import Decided
-    from graphengine.graph.options import Sizes
 
 Appender: TypeAlias = "Callable[[Sequence[Decided]], Awaitable[None] | None]"
 """Appends steps to a store. Returns an awaitable that completes when they are durable, or None if they already are."""
@@ -49,19 +46,7 @@ class Commit(Struct):
 class Session(RunState):
     """A run that is being driven."""
 
-    __slots__ = ("_changed",)
-
-    def __init__(
-        self,
-        plan: Plan[Any] | None,
-        snapshot: Snapshot,
-        *,
-        sizes: Sizes | None = None,
-        checks: bool = True,
-        observer: Observer | None = None,
-    ) -> None:
-        super().__init__(plan, snapshot, sizes=sizes, checks=checks, observer=observer)
-        self._changed: list[str] = []
+    __slots__ = ()
 
     def decide(self, event: Event) -> Decided:
         """Return the step that an event becomes, and change nothing but caches; see `engine.machine.decide`."""
@@ -80,7 +65,7 @@ class Session(RunState):
             InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
         """
         steps: list[Decided] = []
-        snapshot, changed = self.snapshot, self._changed
+        snapshot, changed = self.snapshot, self.changed
         for event in events:
             try:
                 step = decide(self, event)
@@ -97,29 +82,10 @@ class Session(RunState):
         """Return all tasks that are ready."""
         return ready(self.snapshot)
 
-    def take_tasks(self) -> list[Task]:
-        """Return the tasks that became ready by what was committed since this was last called."""
-        changed = self._changed
-        self._changed = []
-        return ready(self.snapshot, changed)
-
-    def recheck(self, frames: Iterable[str]) -> None:
-        """Let the next `take_tasks` return the tasks of these frames too: they were taken, and not started."""
-        self._changed += frames
-
-    def forget_changes(self) -> None:
-        """Let the next `take_tasks` return only what later commits make ready."""
-        self._changed = []
-
-    def take_all_tasks(self) -> list[Task]:
-        """Return all tasks that are ready; `take_tasks` then does not return them again."""
-        self._changed = []
-        return ready(self.snapshot)
-
-    @property
-    def changed(self) -> Sequence[str]:
-        """The frames that were changed by commits since tasks were last taken."""
-        return self._changed
+    def take_tasks(self, *, anew: bool = False) -> list[Task]:
+        """Return the tasks that became ready by what was committed since this was last called; with `anew`, all."""
+        changed, self.changed = self.changed, []
+        return ready(self.snapshot, None if anew else changed)
 
 
 def in_memory(steps: Sequence[Decided]) -> None:

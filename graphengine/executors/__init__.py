@@ -4,10 +4,6 @@ graph.add_node("embed", embed, writes="vectors", on="gpu")
 Runner("runs.db", executors={"gpu": RayExecutor(num_gpus=1)})
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from graphengine.executors.base import NodeExecutor
-from graphengine.executors.processes import ProcessExecutor
-from graphengine.executors.ray_tasks import RayExecutor
-
-__all__ = ["NodeExecutor", "ProcessExecutor", "RayExecutor"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.executors.base import NodeExecutor
     from graphengine.runner.context import Context
 
-# `graphengine.executors` is imported when a graph with heavy nodes is first run: most programs have none.
+# The other modules of this package are imported when a graph with heavy nodes is first run: most programs have none.
 
 
 class ExecutorsByName(Extension):

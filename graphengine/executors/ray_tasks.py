@@ -86,10 +86,6 @@ class RayExecutor(ThreadedExecutor["_Call"]):
             return ""
         return (str(error) or type(error).__name__).strip().splitlines()[0]
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Accept nothing more. The connection to the cluster stays: the program may use it too."""
-        super().shutdown(wait, cancel_futures=cancel_futures)
-
     def _new(self) -> _Call:
         return _Call(self._ray, self._options)
 

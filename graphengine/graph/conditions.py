@@ -50,9 +50,17 @@ class Condition(ABC):
     def __str__(self) -> str:
         """Return the condition in words, as drawn on an edge."""
 
-    def parts(self) -> Iterable[Condition]:
+    def parts(self) -> Sequence[Condition]:
         """Return the conditions that it is composed of."""
         return ()
+
+    def leaves(self) -> Iterator[Condition]:
+        """Yield the simple conditions that it is made of, from left to right: itself if it has no parts."""
+        parts = self.parts()
+        if not parts:
+            yield self
+        for part in parts:
+            yield from part.leaves()
 
     def trackers(self, source: str) -> Iterable[Tracker]:
         """Yield the trackers that it needs on an edge from `source`."""
@@ -100,7 +108,7 @@ class Composed(Condition):
         return second, f"{why} {self.word} {more}"
 
     @override
-    def parts(self) -> Iterable[Condition]:
+    def parts(self) -> Sequence[Condition]:
         return (self.left, self.right)
 
     @override
@@ -125,7 +133,7 @@ class Negated(Condition):
         return not held, f"not ({why}): {_word(not held)}"
 
     @override
-    def parts(self) -> Iterable[Condition]:
+    def parts(self) -> Sequence[Condition]:
         return (self.of,)
 
     @override
@@ -381,13 +389,12 @@ class Plateau(Condition):
         return f"{self.reading.text} no longer improves{patience}"
 
 
+@dataclass(frozen=True, slots=True)
 class Changed(Condition):
     """A condition that holds if the value differs from when a node was last left."""
 
-    __slots__ = ("reading", "since")
-
-    def __init__(self, source: Source, since: str | None) -> None:
-        self.reading, self.since = Reading.of(source), since
+    reading: Reading
+    since: str | None
 
     def _key(self, source: str) -> str:
         return f"change:{self.reading.text}:{self.since or source}"
@@ -406,13 +413,11 @@ class Changed(Condition):
         return f"{self.reading.text} changed" + (f" since {self.since}" if self.since else "")
 
 
+@dataclass(frozen=True, slots=True)
 class Failed(Condition):
     """A condition that holds if the node failed with one of these exceptions."""
 
-    __slots__ = ("types",)
-
-    def __init__(self, types: tuple[type[BaseException], ...]) -> None:
-        self.types = types
+    types: tuple[type[BaseException], ...]
 
     @override
     def evaluate(self, view: View) -> tuple[bool, str]:
@@ -425,13 +430,11 @@ class Failed(Condition):
         return "failed with " + " or ".join(kind.__name__ for kind in self.types)
 
 
+@dataclass(frozen=True, slots=True)
 class Function(Condition):
     """A condition that is a function of fields, written by the user."""
 
-    __slots__ = ("injected",)
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        self.injected = Injected.of(function)
+    injected: Injected
 
     @override
     def evaluate(self, view: View) -> tuple[bool, str]:
@@ -522,7 +525,7 @@ def changed(source: Source, since: str | None = None) -> Condition:
     >>> str(changed("draft", since="review"))
     'draft changed since review'
     """
-    return Changed(source, since)
+    return Changed(Reading.of(source), since)
 
 
 def failed(*types: type[BaseException]) -> Condition:
@@ -550,7 +553,7 @@ def as_condition(given: object) -> Condition:
     if isinstance(given, Quantity):
         raise DefinitionError(f"{given} is not compared with anything", repair="compare it, or use .is_true()")
     if callable(given):
-        return Function(given)
+        return Function(Injected.of(given))
     raise DefinitionError(
         f"{given!r} is not a condition", repair="use value(…) >= …, failed(…), or a function of fields"
     )
@@ -573,7 +576,7 @@ def is_on_failure(condition: Condition) -> bool:
 
 def mentions_failure(condition: Condition) -> bool:
     """Return whether `failed(…)` occurs anywhere in a condition."""
-    return isinstance(condition, Failed) or any(mentions_failure(part) for part in condition.parts())
+    return any(isinstance(leaf, Failed) for leaf in condition.leaves())
 
 
 def _like(value: object, other: object) -> object:

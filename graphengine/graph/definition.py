@@ -6,12 +6,10 @@ Declarations stay in order, since the outgoing edges of a node are tried in the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypedDict, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
@@ -22,12 +20,11 @@ from graphengine.state.declared import declared_of, model_of
 from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.json_values import WITHOUT_NUL, is_name
 from graphengine.state.path import parse, type_at
+from graphengine.state.selector import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
-
-    from typing_extensions import Unpack
 
     from graphengine.graph.runnable import Body, HasBody, Kind
     from graphengine.state.json_values import JsonValue
@@ -45,23 +42,7 @@ OnResume: TypeAlias = 'Literal["rerun", "ask"]'
 Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"
 
 
-class NodeOptions(TypedDict, total=False):
-    """The keyword options of a node that `Node(…)` and `add_node` take."""
-
-    title: str
-    inputs: Mapping[str, str | Callable[..., object]]
-    writes: Writes
-    retry: Retry
-    timeout_seconds: float
-    fallback: object
-    thread: bool
-    on: str
-    each: Each
-    concurrency: int
-    on_resume: OnResume
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The options of a node; see `Graph.add_node`."""
 
@@ -78,26 +59,29 @@ class Options:
     on_resume: OnResume | None = None
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Node:
+@dataclass(frozen=True, slots=True)
+class Node(Options):
     """A runnable with node options, so that a pattern can take prepared nodes as arguments.
 
     Args:
         runnable: The runnable, or another Node whose options these override.
-        options: The options of `Graph.add_node`: title, inputs, writes, each, concurrency, retry, timeout_seconds,
-            fallback, on_resume, thread, on.
 
-    >>> Node(len, writes="size").options.writes
+    The other arguments are the options of `Graph.add_node`: title, inputs, writes, each, concurrency, retry,
+    timeout_seconds, fallback, on_resume, thread, on.
+
+    >>> Node(len, writes="size").writes
     'size'
     """
 
     runnable: Runnable
-    options: Options
 
-    def __init__(self, runnable: Runnable, **options: Unpack[NodeOptions]) -> None:
-        inner = runnable.options if isinstance(runnable, Node) else Options()
-        object.__setattr__(self, "runnable", runnable.runnable if isinstance(runnable, Node) else runnable)
-        object.__setattr__(self, "options", replace(inner, **options))
+    def __post_init__(self) -> None:
+        inner = self.runnable
+        if isinstance(inner, Node):
+            for name, option in Options.__dataclass_fields__.items():
+                if getattr(self, name) is option.default:
+                    object.__setattr__(self, name, getattr(inner, name))
+            object.__setattr__(self, "runnable", inner.runnable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,37 +114,56 @@ def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A declared edge."""
+    """An edge to one node; without a condition it always holds."""
 
     source: str
     target: str
     condition: Condition | None
-    label: str | None
+    label: str
     origin: Origin | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node that it can lead to."""
+        return [self.target]
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A declared switch."""
+    """A switch: it holds if it has a case for the value that it reads, or an `otherwise`."""
 
     source: str
-    on: str | Callable[..., object]
+    reading: Reading
     cases: Mapping[object, str]
     otherwise: str | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node that it can lead to."""
+        return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
+
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A declared fork."""
+    """A fork: its arms as (target, condition), and the node at which they join."""
 
     source: str
-    targets: tuple[tuple[str, Condition | None], ...]
+    arms: tuple[tuple[str, Condition | None], ...]
     join: str
     condition: Condition | None
-    label: str | None
+    label: str
     need: int | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node that it can lead to; the join too, if every arm has a condition, so that possibly no arm runs."""
+        straight = [self.join] if all(condition is not None for _, condition in self.arms) else []
+        return [*(target for target, _ in self.arms), *straight]
+
+
+AnyEdge: TypeAlias = "Edge | Switch | Fork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ class GraphDefinition(Generic[S]):
         self.secret_key = secret_key
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
-        self.edges: list[Edge | Switch | Fork] = []
+        self.edges: list[AnyEdge] = []
         self.compiled: Compiled | None = None
         self._edits = 0
 
@@ -298,13 +301,22 @@ class GraphDefinition(Generic[S]):
         """
         if not isinstance(name, str):
             name, runnable = _named(name, runnable)
-        seconds = none_for_ever(timeout_seconds)
-        given = Options(title, inputs, writes, retry, seconds, fallback, thread, on, each, concurrency, on_resume)
-        if isinstance(runnable, Node):
-            given = _merged(runnable.options, given)
-            runnable = runnable.runnable
+        node = Node(
+            cast("Runnable", runnable),
+            title=title,
+            inputs=inputs,
+            writes=writes,
+            retry=retry,
+            timeout_seconds=none_for_ever(timeout_seconds),
+            fallback=fallback,
+            thread=thread,
+            on=on,
+            each=each,
+            concurrency=concurrency,
+            on_resume=on_resume,
+        )
         self._edited()
-        self.nodes.append(Declared(name, runnable, given, origin_of_call()))
+        self.nodes.append(Declared(name, node.runnable, node, origin_of_call()))
 
     def add_edge(
         self,
@@ -335,7 +347,7 @@ class GraphDefinition(Generic[S]):
         named_node(target, "target", str(source))
         self._edited()
         condition = None if when is None else as_condition(when)
-        self.edges.append(Edge(source, target, condition, label, origin_of_call()))
+        self.edges.append(Edge(source, target, condition, label or "", origin_of_call()))
 
     def add_path(self, *nodes: str) -> None:
         """Add an edge without a condition from each node to the next.
@@ -376,7 +388,7 @@ class GraphDefinition(Generic[S]):
             (10, 2)
         """
         self._edited()
-        self.edges.append(Switch(source, on, dict(cases), otherwise, origin_of_call()))
+        self.edges.append(Switch(source, Reading.of(on), dict(cases), otherwise, origin_of_call()))
 
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
@@ -415,11 +427,19 @@ class GraphDefinition(Generic[S]):
         self._edited()
         arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
         condition = None if when is None else as_condition(when)
-        self.edges.append(Fork(source, tuple(arms), join, condition, label, need, origin_of_call()))
+        self.edges.append(Fork(source, tuple(arms), join, condition, label or "", need, origin_of_call()))
 
     def body(self) -> Body:
-        """Return the graph as the body of a node in another one."""
-        return GraphBody(self)
+        """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
+        fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
+        parameters = [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
+        returns: object = declared_of(self.state) if fields else Any
+        if self.result is not None and fields:
+            path = parse(self.result)
+            info = fields.get(path.root)
+            types = type_at(info.annotation, path)[0] if info is not None else ()
+            returns = types[0] if len(types) == 1 else Any
+        return GraphBody(self, self.name, parameters, returns)
 
     def but(
         self, *, name: str | None = None, result: str | EllipsisType | None = ..., limits: Limits | None = None
@@ -463,40 +483,22 @@ class GraphDefinition(Generic[S]):
         self._edits += 1
 
 
+def _not_called(**_: object) -> object:
+    message = "a graph cannot be called as a function; run it, or add it as a node"
+    raise TypeError(message)
+
+
 @dataclass(frozen=True, slots=True)
 class GraphBody:
-    """A graph as a node's body: its parameters are the fields of its state. The engine runs its nodes one by one."""
+    """A graph as a node's body, which the engine runs node by node. It returns its result, or its whole state."""
 
     graph: GraphDefinition[Any]
+    name: str
+    parameters: Sequence[Parameter]
+    returns: object
     kind: Kind = "graph"
     thread: bool = False
-
-    @property
-    def name(self) -> str:
-        """The graph's name."""
-        return self.graph.name
-
-    @property
-    def parameters(self) -> Sequence[Parameter]:
-        """The fields of its state; those with a default are optional."""
-        fields = getattr(self.graph.state, "model_fields", {})
-        return [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
-
-    @property
-    def returns(self) -> object:
-        """The type of its result, or of its state if it declares no result."""
-        state: object = self.graph.state
-        if self.graph.result is None or not (isinstance(state, type) and issubclass(state, BaseModel)):
-            return declared_of(self.graph.state)
-        path = parse(self.graph.result)
-        info = state.model_fields.get(path.root)
-        types = type_at(info.annotation, path)[0] if info is not None else ()
-        return types[0] if len(types) == 1 else Any
-
-    @property
-    def call(self) -> Callable[..., object]:
-        """A function that raises: the engine runs the nodes of the graph and calls nothing here."""
-        return _not_called
+    call: Callable[..., object] = _not_called
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return no problems: compiling the graph reports its own."""
@@ -529,25 +531,11 @@ def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
     return NO_DEFAULT if info.is_required() else info.default
 
 
-def _not_called(**_: object) -> object:
-    message = "a graph cannot be called as a function; run it, or add it as a node"
-    raise TypeError(message)
-
-
-def _merged(inner: Options, outer: Options) -> Options:
-    values: dict[str, Any] = {}
-    for name in Options.__dataclass_fields__:
-        given = getattr(outer, name)
-        unset = given is UNSET if name == "fallback" else given is None
-        if not unset:
-            values[name] = given
-    return replace(inner, **values)
-
-
 __all__ = [
     "END",
     "FAIL",
     "START",
+    "AnyEdge",
     "Choose",
     "Declared",
     "Edge",
@@ -556,7 +544,6 @@ __all__ = [
     "Limits",
     "Migration",
     "Node",
-    "NodeOptions",
     "Options",
     "Retry",
     "Runnable",

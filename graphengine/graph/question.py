@@ -84,8 +84,11 @@ class Ask:
     default: object
 
     def body(self) -> AskBody:
-        """Return the body that the engine runs."""
-        return AskBody(self)
+        """Return the body that the engine runs: called with the values that it reads, it returns the question."""
+        if isinstance(self.question, str):
+            parameters = [Parameter(hole, shown=True) for hole in holes(self.question) if is_path(hole)]
+            return AskBody(self, parameters, self.answers.type, functools.partial(_asked, self.question))
+        return AskBody(self, Injected.of(self.question).parameters, self.answers.type, self.question)
 
 
 def ask(
@@ -124,33 +127,15 @@ def ask(
 
 @dataclass(frozen=True, slots=True)
 class AskBody:
-    """A question as a node's body: called with the values that it reads, it returns its text."""
+    """A question as a node's body. It returns the answer."""
 
     ask: Ask
+    parameters: Sequence[Parameter]
+    returns: object
+    call: Callable[..., object]
+    name: str = "ask"
     kind: Kind = "ask"
     thread: bool = False
-
-    @property
-    def name(self) -> str:
-        """Its name in messages."""
-        return "ask"
-
-    @property
-    def returns(self) -> object:
-        """The type of the answer."""
-        return self.ask.answers.type
-
-    @property
-    def parameters(self) -> Sequence[Parameter]:
-        """The fields and paths that the question reads."""
-        if isinstance(self.ask.question, str):
-            return [Parameter(hole, shown=True) for hole in holes(self.ask.question) if is_path(hole)]
-        return Injected.of(self.ask.question).parameters
-
-    def call(self, **values: object) -> object:
-        """Return the question's text."""
-        question = self.ask.question
-        return filled(question, values) if isinstance(question, str) else question(**values)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return the placeholders of the question that are not paths."""
@@ -162,6 +147,10 @@ class AskBody:
             for hole in holes(self.ask.question)
             if not is_path(hole)
         ]
+
+
+def _asked(question: str, /, **values: object) -> str:
+    return filled(question, values)
 
 
 @functools.lru_cache(256)  # an agent has one or two prompts, and asks for the paths of each several times a call

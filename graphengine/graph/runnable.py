@@ -75,40 +75,25 @@ class HasBody(Protocol):
 class FunctionBody:
     """A plain function as a node's body."""
 
-    injected: Injected
+    name: str
+    parameters: Sequence[Parameter]
+    returns: object
+    call: Callable[..., object]
     thread: bool
+    variadic: Sequence[str]
     kind: Kind = "function"
 
     @classmethod
-    def of(cls, function: Callable[..., object], *, thread: bool | None) -> FunctionBody:
+    def of(cls, function: Callable[..., object], *, thread: bool | None, kind: Kind = "function") -> FunctionBody:
         """Wrap a function. A sync one runs in a thread unless `thread` is False."""
-        return cls(Injected.of(function), thread is not False and not is_async(function))
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return self.injected.name
-
-    @property
-    def parameters(self) -> Sequence[Parameter]:
-        """The parameters that it reads."""
-        return self.injected.parameters
-
-    @property
-    def returns(self) -> object:
-        """The annotation of its result."""
-        return self.injected.returns
-
-    @property
-    def call(self) -> Callable[..., object]:
-        """The function."""
-        return self.injected.function
+        found, blocks = Injected.of(function), thread is not False and not is_async(function)
+        return cls(found.name, found.parameters, found.returns, function, blocks, found.variadic, kind)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return the parameters that cannot be injected."""
         return [
             ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
-            for text in self.injected.variadic
+            for text in self.variadic
         ]
 
 

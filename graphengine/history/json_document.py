@@ -130,18 +130,25 @@ class Run(RunHead, kw_only=True):
     steps: Sequence[Step]
 
 
-def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
-    """Return the fields of a run's `RunHead` at a snapshot."""
+def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the fields that all documents about where a run is have."""
     return {
         "run_id": info.id,
         "graph": info.graph,
         "status": snapshot.status,
-        "parent": _parent(info),
-        "tags": info.tags,
         "stop": snapshot.stop,
         "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
         "waits": waits_of(snapshot),
         "usage": usage_from(snapshot.usage),
+    }
+
+
+def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the fields of a run's `RunHead` at a snapshot."""
+    return {
+        **_where(info, snapshot),
+        "parent": _parent(info),
+        "tags": info.tags,
         "inherited": usage_from(snapshot.inherited),
         "deaths": snapshot.deaths,
     }
@@ -306,14 +313,8 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
 
 def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
     """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
-    return RunNow(
-        **{**_listed(info, snapshot), "status": snapshot.status, "seq": snapshot.seq},
-        stop=snapshot.stop,
-        error=failure_document(snapshot.failure) if snapshot.failure is not None else None,
-        state=snapshot.root.values,
-        output=output,
-        usage=usage_from(snapshot.usage),
-    )
+    facts = {**_listed(info, snapshot), **_where(info, snapshot), "seq": snapshot.seq}
+    return RunNow(**facts, state=snapshot.root.values, output=output)
 
 
 def tree_document(
@@ -498,14 +499,4 @@ class WatchEnded(WatchLine, kw_only=True):
 
 def ended_document(info: RunInfo, snapshot: Snapshot) -> WatchEnded:
     """Return how a run ended, or where it is when it is no longer watched."""
-    return WatchEnded(
-        run_id=info.id,
-        graph=info.graph,
-        status=snapshot.status,
-        seq=snapshot.seq,
-        stop=snapshot.stop,
-        error=failure_document(snapshot.failure) if snapshot.failure is not None else None,
-        waits=waits_of(snapshot),
-        state=snapshot.root.values,
-        usage=usage_from(snapshot.usage),
-    )
+    return WatchEnded(**_where(info, snapshot), seq=snapshot.seq, state=snapshot.root.values)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import AnyFacts, Step
+    from graphengine.engine.steps import Step
 
 _NO_NODES: Final = frozenset(("", START, END, FAIL))
 _PUT_BY_THE_ENGINE: Final = ("pause", "crash")
@@ -158,7 +158,8 @@ class Visits:
         if self._keeps:
             self.entries.append(entry)
         if kind in _TURNS and isinstance(facts, (Started, Branched, Resumed, Stopped)):
-            self.turns.append(Milestone(facts.kind, step.seq, step.at, since, status, snapshot.run_id, _crashed(facts)))
+            crashed = isinstance(facts, Resumed) and facts.crashed
+            self.turns.append(Milestone(facts.kind, step.seq, step.at, since, status, snapshot.run_id, crashed))
         return entry
 
     def _sync(self, step: Step) -> None:
@@ -301,10 +302,6 @@ class Visits:
             edge.to = [names.get(target, target) for target in edge.to]
         for visit, names in visits:
             visit.node = names.get(visit.node, visit.node)
-
-
-def _crashed(facts: AnyFacts) -> bool:
-    return isinstance(facts, Resumed) and facts.crashed
 
 
 __all__ = ["Visits"]

@@ -11,12 +11,12 @@ import functools
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
-from graphengine.models.received import NoCount, count, is_count
+from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count
 from graphengine.models.sdk import schema_in_words, sound_json
 from graphengine.models.settings import merged
 from graphengine.state.json_values import utf8_text
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop
+    from graphengine.models.received import JsonObject
     from graphengine.models.settings import Settings
-
-Json: TypeAlias = "dict[str, JsonValue]"
 
 PROVIDER: Final = "anthropic"
 """The provider's name in `Message.native`."""
@@ -50,7 +49,7 @@ _NO_END: Final = "it has no stop reason, so its end is missing"
 _IN_MESSAGES: Final = {"type", "text", "id", "name", "input"}
 """Fields of blocks of text and calls that a message's text and calls contain too."""
 
-_CACHED: Final[Json] = {"type": "ephemeral"}
+_CACHED: Final[JsonObject] = {"type": "ephemeral"}
 _STANDARD: Final = {
     "service_tier": ("standard", "batch"),
     "inference_geo": ("global", "not_available"),
@@ -73,15 +72,11 @@ class Unreadable(ValueError):
     """The received JSON is not a complete message; the text states why."""
 
 
-class NoMessage(Unreadable):
-    """The received JSON is not a message."""
-
-
 # -- requests
 
 
-def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
-    """Return the arguments of `messages.create`.
+def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, Any]:
+    """Return the body of a call.
 
     Args:
         model: The provider's name of the model.
@@ -106,9 +101,21 @@ def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
         made["thinking"] = _thinking(settings)
     if settings.stop:
         made["stop_sequences"] = list(settings.stop)
-    if settings.service_tier is not None:
-        made["service_tier"] = settings.service_tier
-    return made | _more(made, settings, request.compact_from)
+    given = settings.given()
+    made |= {name: given[name] for name in ("service_tier", "temperature", "top_p") if name in given}
+    if request.compact_from is not None:
+        trigger = {"type": "input_tokens", "value": request.compact_from}
+        made["context_management"] = {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
+    return merged(made, settings.extra)
+
+
+def headers(request: Request) -> dict[str, str]:
+    """Return the headers of a call, besides those of the SDK."""
+    found = dict(request.settings.headers)
+    if request.compact_from is not None:
+        given = next((name for name in found if name.lower() == _BETA), _BETA)
+        found[given] = ",".join(filter(None, (found.get(given), _COMPACTS)))
+    return found
 
 
 def _of_tools(request: Request, *, cites: bool) -> dict[str, Any]:
@@ -131,34 +138,18 @@ def _most_tokens(settings: Settings) -> int:
     )
 
 
-def _thinking(settings: Settings) -> Json:
+def _thinking(settings: Settings) -> JsonObject:
     if isinstance(settings.thinking, bool):
         return {"type": "adaptive" if settings.thinking else "disabled"}
     return {"type": "enabled", "budget_tokens": settings.thinking}
 
 
-def _tool_choice(choice: str) -> Json:
+def _tool_choice(choice: str) -> JsonObject:
     kind = {"auto": "auto", "required": "any", "none": "none"}.get(choice)
     return {"type": "tool", "name": choice} if kind is None else {"type": kind}
 
 
-def _more(made: Mapping[str, Any], settings: Settings, compact_from: int | None) -> dict[str, Any]:
-    """Return the arguments for what the SDK has no arguments for. Newer models refuse `temperature` and `top_p`."""
-    sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
-    extra: dict[str, Any] = {name: value for name, value in sampling.items() if value is not None}
-    headers = dict(settings.headers)
-    if compact_from is not None:
-        trigger = {"type": "input_tokens", "value": compact_from}
-        extra["context_management"] = {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
-        given = next((name for name in headers if name.lower() == _BETA), _BETA)
-        headers[given] = ",".join(filter(None, (headers.get(given), _COMPACTS)))
-    whole = merged({**made, **extra}, settings.extra)
-    extra |= {name: whole[name] for name in settings.extra}
-    more: dict[str, Any] = {"extra_body": extra} if extra else {}
-    return more | ({"extra_headers": headers} if headers else {})
-
-
-def _cache_ends(messages: Sequence[Json]) -> None:
+def _cache_ends(messages: Sequence[JsonObject]) -> None:
     """Mark the ends of the last two questions: what the next call finds in the cache, and what this one finds there.
 
     The provider looks for the second only 20 blocks before the first, and one turn can have more tool calls than that.
@@ -166,11 +157,11 @@ def _cache_ends(messages: Sequence[Json]) -> None:
     ends = [message["content"] for message in messages if message["role"] == "user"]
     for content in ends[-2:]:
         if isinstance(content, list) and isinstance(content[-1], dict):
-            marked: Json = {**content[-1], "cache_control": _CACHED}
+            marked: JsonObject = {**content[-1], "cache_control": _CACHED}
             content[-1] = marked
 
 
-def conversation(messages: Iterable[Message]) -> list[Json]:
+def conversation(messages: Iterable[Message]) -> list[JsonObject]:
     """Return messages in the API's form. Neighbours of one role are joined, and empty messages are left out."""
     made: list[tuple[str, list[JsonValue]]] = []
     for message in messages:
@@ -188,7 +179,7 @@ def conversation(messages: Iterable[Message]) -> list[Json]:
 
 def _content(message: Message) -> list[JsonValue]:
     if message.role == "tool":
-        result: Json = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
+        result: JsonObject = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
         if message.media:
             texts = [_text(utf8_text(message.text))] if message.text.strip() else []
             result["content"] = [*texts, *_media(message)]
@@ -206,7 +197,7 @@ def _content(message: Message) -> list[JsonValue]:
     ]
 
 
-def _text(text: str) -> Json:
+def _text(text: str) -> JsonObject:
     return {"type": "text", "text": text}
 
 
@@ -217,7 +208,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
         BadRequest: The API has no form for one.
     """
     for text, one in message.labelled_media():
-        source: Json = {"type": "base64", "media_type": one.type, "data": one.data}
+        source: JsonObject = {"type": "base64", "media_type": one.type, "data": one.data}
         if one.kind == "image":
             yield _text(text)
             yield {"type": "image", "source": source}
@@ -247,10 +238,7 @@ def _id(given: str) -> str:
 
 def _input(arguments: str) -> JsonValue:
     """Return a tool's arguments as an object, which the API requires."""
-    try:
-        found: JsonValue = json.loads(arguments, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        found = None
+    found = _as_json(arguments)
     return sound_json(found) if isinstance(found, dict) else {"unreadable": utf8_text(arguments)}
 
 
@@ -258,12 +246,12 @@ def _no_constant(name: str) -> None:
     raise Unreadable(f"{name} is not JSON")
 
 
-def _cached(request: Request) -> Json:
+def _cached(request: Request) -> JsonObject:
     return {"cache_control": _CACHED} if request.settings.cache else {}
 
 
-def _tools(request: Request, *, cites: bool) -> list[Json]:
-    made: list[Json] = [
+def _tools(request: Request, *, cites: bool) -> list[JsonObject]:
+    made: list[JsonObject] = [
         {
             "name": tool.name,
             "description": utf8_text(tool.description),
@@ -321,23 +309,15 @@ def _contains_itself(schema: Mapping[str, JsonValue]) -> bool:
 # -- answers
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A message that was read: the response, still without its cost, and the tokens that the cost depends on."""
-
-    response: Response
-    spent: Spent | None
-
-
-def read(message: Mapping[str, JsonValue]) -> Answer:
-    """Return a message as a response.
+def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
+    """Return a message as a response, still without its cost, and the tokens that the cost depends on.
 
     Raises:
-        NoMessage: It is not a message.
+        NotThisApi: It is not a message.
         Unreadable: It is incomplete.
     """
     if message.get("type") != "message":
-        raise NoMessage(f"a JSON object of type {message.get('type')!r}")
+        raise NotThisApi(f"a JSON object of type {message.get('type')!r}")
     blocks = _blocks(message)
     reason = message.get("stop_reason")
     if not isinstance(reason, str):
@@ -345,7 +325,6 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
     wanted = tuple(_call(block) for block in blocks if block.get("type") == "tool_use")
     stop = _STOPS.get(reason, "tools" if wanted else "end")
     spent = _spent(message.get("usage"))
-    counted = spent or Spent()
     model = message.get("model")
     response = Response(
         content="".join(utf8_text(str(block.get("text") or "")) for block in blocks if block.get("type") == "text"),
@@ -353,14 +332,9 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
         stop=stop,
         why=_why(message.get("stop_details")) if stop == "refused" else "",
         model=f"{PROVIDER}:{utf8_text(model)}" if isinstance(model, str) and model else "",
-        input_tokens=counted.input_tokens,
-        cache_read_tokens=counted.cache_read_tokens,
-        cache_write_tokens=counted.cache_write_tokens,
-        output_tokens=counted.output_tokens,
-        reasoning_tokens=min(counted.reasoning_tokens, counted.output_tokens),
         native=_native(blocks, message.get("container")),
     )
-    return Answer(response, spent)
+    return (spent or Spent()).on(response), spent
 
 
 @dataclass(slots=True)
@@ -387,19 +361,18 @@ def paused(message: Mapping[str, JsonValue]) -> bool:
     return message.get("stop_reason") == "pause_turn"
 
 
-def joined(first: Mapping[str, JsonValue], then: Mapping[str, JsonValue]) -> Json:
+def joined(first: JsonObject, then: JsonObject) -> JsonObject:
     """Join a message that paused and its continuation."""
-    usage = [one if isinstance(one, dict) else {} for one in (first.get("usage"), then.get("usage"))]
     content: list[JsonValue] = [*_blocks(first), *_blocks(then)]
-    return {**then, "content": content, "usage": _sum(*usage)}
+    return {**then, "content": content, "usage": _sum(inside(first, "usage"), inside(then, "usage"))}
 
 
-def _sum(one: Json, other: Json) -> Json:
-    summed: Json = {}
+def _sum(one: JsonObject, other: JsonObject) -> JsonObject:
+    summed: JsonObject = {}
     for name in (*one, *(name for name in other if name not in one)):
         a, b = one.get(name), other.get(name)
         if isinstance(a, dict) or isinstance(b, dict):
-            summed[name] = _sum(_object(a), _object(b))
+            summed[name] = _sum(inside(one, name), inside(other, name))
         elif isinstance(a, list) and isinstance(b, list):
             summed[name] = [*a, *b]
         elif name in _STANDARD:  # a text, as the class of service: the one with its own price
@@ -411,14 +384,14 @@ def _sum(one: Json, other: Json) -> Json:
     return summed
 
 
-def _blocks(message: Mapping[str, JsonValue]) -> list[Json]:
+def _blocks(message: Mapping[str, JsonValue]) -> list[JsonObject]:
     content = message.get("content")
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
         raise Unreadable("it has no content")
-    return cast("list[Json]", content)
+    return cast("list[JsonObject]", content)
 
 
-def _call(block: Json) -> ToolCall:
+def _call(block: JsonObject) -> ToolCall:
     given = block.get("input")
     written = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     return ToolCall(
@@ -433,7 +406,7 @@ def _why(details: JsonValue) -> str:
     return utf8_text(str(found.get("explanation") or found.get("category") or ""))
 
 
-def _native(blocks: Sequence[Json], used: JsonValue) -> dict[str, JsonValue] | None:
+def _native(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValue] | None:
     """Return the blocks as they arrived, with the used container, or None if text and calls contain all of it."""
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
@@ -476,7 +449,7 @@ def _counted(usage: JsonValue) -> Spent | None:
     )
 
 
-def _is_special(usage: Json) -> bool:
+def _is_special(usage: JsonObject) -> bool:
     """Return whether the call has another price than the standard one, or was partly another model's."""
     passes = usage.get("iterations")
     kinds = [one.get("type") for one in passes if isinstance(one, dict)] if isinstance(passes, list) else []
@@ -493,11 +466,7 @@ _PIECES: Final = {
 """For each type of delta: its field with the piece of text, and the field of the block that the piece belongs to."""
 
 
-def _object(value: JsonValue) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
-def _place(event: Json) -> int:
+def _place(event: JsonObject) -> int:
     """Return the index of the block that an event is about."""
     index = event["index"]
     if not isinstance(index, int):
@@ -509,8 +478,8 @@ class Gathered:
     """A message as far as it was received in a stream."""
 
     def __init__(self) -> None:
-        self._message: Json = {}
-        self._blocks: dict[int, Json] = {}
+        self._message: JsonObject = {}
+        self._blocks: dict[int, JsonObject] = {}
         self._pieces: dict[tuple[int, str], list[str]] = {}
 
     @property
@@ -528,7 +497,7 @@ class Gathered:
         """Whether a part of the answer has arrived."""
         return bool(self._blocks)
 
-    def add(self, event: Json) -> tuple[str, str]:
+    def add(self, event: JsonObject) -> tuple[str, str]:
         """Add one event, and return the text and the thinking that it adds to the answer."""
         kind = event.get("type")
         if kind == "content_block_delta":
@@ -537,16 +506,16 @@ class Gathered:
                 raise Unreadable(f"an event's delta is {delta!r}")
             return self._delta(_place(event), delta)
         if kind == "message_start":
-            self._message = _object(event.get("message"))
+            self._message = inside(event, "message")
         elif kind == "content_block_start":
-            self._blocks[_place(event)] = _object(event.get("content_block"))
+            self._blocks[_place(event)] = inside(event, "content_block")
         elif kind == "message_delta":
-            self._message |= _object(event.get("delta"))
-            usage = {name: value for name, value in _object(event.get("usage")).items() if value is not None}
-            self._message["usage"] = {**_object(self._message.get("usage")), **usage}
+            self._message |= inside(event, "delta")
+            usage = {name: value for name, value in inside(event, "usage").items() if value is not None}
+            self._message["usage"] = {**inside(self._message, "usage"), **usage}
         return "", ""
 
-    def _delta(self, index: int, delta: Json) -> tuple[str, str]:
+    def _delta(self, index: int, delta: JsonObject) -> tuple[str, str]:
         kind = delta.get("type")
         if kind == "citations_delta":
             quoted = self._blocks[index].get("citations")
@@ -561,7 +530,7 @@ class Gathered:
             return piece if part == "text" else "", piece if part == "thinking" else ""
         return "", ""
 
-    def whole(self) -> Json:
+    def whole(self) -> JsonObject:
         """Return the message.
 
         Raises:
@@ -594,14 +563,13 @@ def _as_json(text: str) -> JsonValue:
 __all__ = [
     "PROVIDER",
     "STREAM_FROM_TOKENS",
-    "Answer",
     "Gathered",
-    "NoMessage",
     "Parts",
     "Unreadable",
     "body",
     "can_be_held_to",
     "conversation",
+    "headers",
     "joined",
     "paused",
     "read",

@@ -6,30 +6,27 @@ Credentials are the cloud's own: the SDK finds those of AWS and Google as their 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar, Final, TypedDict, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
 
 from graphengine.errors import ModelUnavailable
-from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.anthropic import PATH, AnthropicModel
 from graphengine.models.hosted import HOSTS
-from graphengine.models.openai_calls import Server
+from graphengine.models.openai_calls import OpenAIServer
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.prices import Prices
-from graphengine.models.sdk import Failures, Key, http_client, load
-from graphengine.state.json_values import utf8_text
+from graphengine.models.sdk import Key, http_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Unpack
 
-    from anthropic import AsyncAnthropic
-    from openai import AsyncOpenAI
-
-    from graphengine.models.anthropic_forms import Gathered, Json
+    from graphengine.models.anthropic_forms import Gathered
     from graphengine.models.base import Request
     from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
     from graphengine.models.limiter import RateLimiter
     from graphengine.models.prices import Price
+    from graphengine.models.received import JsonObject
     from graphengine.models.settings import Settings
 
 _OWN: Final = "credentials-of-the-cloud"
@@ -68,20 +65,19 @@ class _CloudModel(_NoBatches, AnthropicModel):
 
     Attributes:
         _client: The name of the SDK's client.
-        _needs: The module that it needs, of the extra with the name of the API.
+        _module: The module that it needs, of the extra with the name of the API.
         _hosted: The tools that the cloud runs.
     """
 
     _client: ClassVar[str]
-    _needs: ClassVar[str]
+    _module: ClassVar[str]
     _hosted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, model: str, key: Key, base_url: str, place: dict[str, str | None], others: _Others) -> None:
-        super().__init__(model, api_key=key.value(f"{self._api}:{model}"), base_url=base_url, **others)
-        self._base_url = base_url
+        self._model = model
         self._place = place
-        self._key = key
-        self._failures = Failures(self.name, self._address, key, self._failures.timeout_seconds)
+        seconds, limiter = others.get("timeout_seconds", 600.0), others.get("limiter")
+        self._set_up(http_address(base_url), key, seconds, others.get("price"), limiter)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the cloud does not have, by name."""
@@ -94,19 +90,13 @@ class _CloudModel(_NoBatches, AnthropicModel):
         """Return the repair if the cloud does not run this tool, "" if it does."""
         return super().lacks_tool(tool) if tool.name in self._hosted else HOSTS[tool.name]
 
-    async def _load(self) -> None:
-        await load("anthropic", "anthropic")
-        if self._place.get("access_token") is None:
-            await load(self._needs, self._api)
+    def _needs(self) -> list[tuple[str, str]]:
+        own = self._place.get("access_token") is None
+        return [*super()._needs(), *([(self._module, self._api)] if own else [])]
 
-    def _make_client(self) -> AsyncAnthropic:
-        import anthropic  # noqa: PLC0415 - `answer` has loaded it
-
-        http = http_client(anthropic, self._failures.timeout_seconds, self.limiter.calls_at_once)
-        made = getattr(anthropic, self._client)(
-            **self._place, base_url=self._base_url, timeout=http.timeout, max_retries=0, http_client=http
-        )
-        return cast("AsyncAnthropic", made)
+    def _make_client(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client
+        del common["api_key"]  # the cloud's own credentials are among the place's arguments
+        return getattr(sdk, self._client)(**common, **self._place)
 
 
 class BedrockModel(_CloudModel):
@@ -125,7 +115,7 @@ class BedrockModel(_CloudModel):
 
     _api = "bedrock"
     _client = "AsyncAnthropicBedrock"
-    _needs = "botocore.eventstream"
+    _module = "botocore.eventstream"
 
     def __init__(
         self,
@@ -140,25 +130,28 @@ class BedrockModel(_CloudModel):
         address = base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
         key = Key(api_key, "AWS_BEARER_TOKEN_BEDROCK", unless=_OWN)
         super().__init__(model, key, address, {"aws_region": region, "api_key": api_key}, others)
-        self._prices = Prices("aws", model, given=others.get("price"), address=self._address)
+        self._prices = Prices("aws", model, given=others.get("price"), address=self._server.address)
 
-    async def _streamed(self, client: AsyncAnthropic, sent: Json, request: Request, gathered: Gathered) -> Json:
+    async def _streamed(
+        self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
+    ) -> JsonObject:
         """Read a stream through the SDK: it has the form of AWS, not that of server-sent events."""
-        with self._failing():
-            stream = await client.messages.create(**sent, stream=True)  # type: ignore[call-overload]
+        client = await self._server.client()
+        from anthropic import AsyncStream  # noqa: PLC0415 - loaded by now
+        from anthropic.types import Message, RawMessageStreamEvent  # noqa: PLC0415
+
+        kind: Any = AsyncStream[RawMessageStreamEvent]
+        body, options = {**sent, "stream": True}, {"headers": dict(named)}
+        with self._server.failing():
+            stream = await client.post(PATH, cast_to=Message, body=body, options=options, stream=True, stream_cls=kind)
         async with stream:
             while True:
-                with self._failing():
+                with self._server.failing():
                     event = await anext(stream, None)
                     if event is None:
                         return gathered.whole()
-                    text, thought = gathered.add(event.to_dict(mode="json"))
-                if gathered.has_begun:
-                    request.began()
-                if text:
-                    request.emit_text(utf8_text(text))
-                if thought:
-                    request.emit_thinking(utf8_text(thought))
+                    read = event.to_dict(mode="json")
+                self._take(read, request, gathered)
 
 
 class VertexModel(_CloudModel):
@@ -178,7 +171,7 @@ class VertexModel(_CloudModel):
 
     _api = "vertex"
     _client = "AsyncAnthropicVertex"
-    _needs = "google.auth"
+    _module = "google.auth"
     _hosted = ("web_search",)
 
     def __init__(
@@ -200,35 +193,17 @@ class VertexModel(_CloudModel):
         self._prices = Prices("", model, given=others.get("price"))
 
 
-class _AzureServer(Server):
+class _AzureServer(OpenAIServer):
     """A resource on Azure."""
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        api_key: str | None,
-        base_url: str | None,
-        timeout_seconds: float,
-        limiter: RateLimiter | None = None,
-    ) -> None:
+    def __init__(self, model: str, *, api_key: str | None, base_url: str | None, **more: Any) -> None:  # noqa: ANN401 - the base's
         endpoint = _needed(model, base_url, "AZURE_OPENAI_ENDPOINT")
-        key = _needed(model, api_key, "AZURE_OPENAI_API_KEY")
-        super().__init__(model, api_key=key, base_url=endpoint, timeout_seconds=timeout_seconds, limiter=limiter)
+        super().__init__(model, api_key=_needed(model, api_key, "AZURE_OPENAI_API_KEY"), base_url=endpoint, **more)
         self.knows_new_names = True
 
-    def _make(self) -> AsyncOpenAI:
-        import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
-
-        http = http_client(openai, self.failures.timeout_seconds, self.limiter.calls_at_once)
-        return openai.AsyncAzureOpenAI(
-            azure_endpoint=self.address,
-            api_version=os.environ.get("OPENAI_API_VERSION", API_VERSION),
-            api_key=self._key.value(self._model),
-            timeout=http.timeout,
-            max_retries=0,
-            http_client=http,
-        )
+    def _make(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client
+        endpoint, version = common.pop("base_url"), os.environ.get("OPENAI_API_VERSION", API_VERSION)
+        return sdk.AsyncAzureOpenAI(azure_endpoint=endpoint, api_version=version, **common)
 
 
 class AzureModel(_NoBatches, OpenAIChatModel):
@@ -239,7 +214,7 @@ class AzureModel(_NoBatches, OpenAIChatModel):
     """
 
     _api = "azure"
-    _server_type: ClassVar[type[Server]] = _AzureServer
+    _server_type: ClassVar[type[OpenAIServer]] = _AzureServer
 
 
 __all__ = ["AzureModel", "BedrockModel", "VertexModel"]

@@ -149,7 +149,8 @@ def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, s
         repair = model.lacks_tool(tool) if isinstance(model, HostsTools) else HOSTS[tool.name]
         if repair:
             name = getattr(model, "name", type(model).__name__)
-            yield f"{name} does not run {_shown(tool)}", repair
+            options = ", ".join(f"{option}={value!r}" for option, value in tool.options.items())
+            yield f"{name} does not run {tool.name}({options})", repair
 
 
 def refuse_lacking_tools(model: object, tools: Iterable[HostedTool], agent: str) -> None:
@@ -166,10 +167,6 @@ def unsupported(tool: HostedTool, supported: Sequence[str], api: str) -> str:
     """Return the repair if a tool has options that an API does not have, "" if not."""
     missing = [option for option in tool.options if option not in supported]
     return f"leave out {', '.join(missing)}: {api} has no such option" if missing else ""
-
-
-def _shown(tool: HostedTool) -> str:
-    return f"{tool.name}({', '.join(f'{name}={value!r}' for name, value in tool.options.items())})"
 
 
 __all__ = [

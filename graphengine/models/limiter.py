@@ -22,9 +22,8 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from graphengine.errors import (
@@ -40,7 +39,7 @@ from graphengine.models.base import UNKNOWN_USAGE, estimated_tokens, usage_of_fa
 from graphengine.models.rates import PAUSES, RateController
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Hashable, Iterator
 
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.rates import Permit
@@ -56,12 +55,6 @@ _MOST_BEGINNINGS: Final = 1000
 """The number of beginnings from which expired ones are removed."""
 _LONG_WAIT_SECONDS: Final = 5.0
 """Pauses from this length on are logged."""
-
-Left: TypeAlias = "tuple[int, float] | None"
-"""How many a server still allows, and the seconds until it allows more; None if it does not state it."""
-
-LEFT: Final[ContextVar[Callable[[Left, Left], None] | None]] = ContextVar("graphengine_left", default=None)
-"""Gets the limits on requests and tokens that a response to the call being made states; adapters' clients call it."""
 
 
 class _MachineClock:
@@ -107,8 +100,8 @@ class RateLimiter:
         requests_per_minute: The most calls that begin in any minute; None if it is unknown.
         tokens_per_minute: The most tokens in any minute, of questions and answers; None if it is unknown.
         patience_seconds: How long a call that the server refuses is made again before it fails with `ModelBusy`: the
-            time in which no call of the limiter was answered, or the sum of the waits of this call. Calls also wait no
-            longer than this for a time in a server's rate-limit headers. `math.inf` for ever.
+            time in which no call of the limiter was answered, or the sum of the waits of this call. `math.inf` for
+            ever.
         failures: The number of failures in a row after which calls are tried one at a time; a Router calls other models
             meanwhile.
         pause_seconds: The longest pause between such tries; the first is 1 s, and each further one twice as long.
@@ -182,15 +175,12 @@ class WaitQueue:
     """The calls of a limiter that wait or are in flight, by one clock. Any thread and event loop may use it.
 
     Args:
-        limits: The limiter. Limits that the server states in headers are obeyed for as long as it is patient: they are
-            advice, and a server that means them refuses the next call.
+        limits: The limiter.
         clock: The clock.
     """
 
     def __init__(self, limits: RateLimiter, clock: Clock) -> None:
         self._rates = RateController(limits)
-        self._most_held_seconds = limits.patience_seconds
-        self._told_until = -math.inf
         self._lock = threading.RLock()
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
@@ -265,24 +255,6 @@ class WaitQueue:
                 for waiter in self._waiting:
                     waiter.shared = error
                     waiter.wake()
-
-    def note_limits(self, requests: Left, tokens: Left) -> None:
-        """Note the limits on requests and tokens that a response states."""
-        with self.rates() as (rates, now):
-            if requests is not None:
-                rates.limit_calls(now, requests[0], min(requests[1], self._most_held_seconds))
-            if tokens is not None and tokens[0] <= 0:
-                rates.limit_tokens(now, min(tokens[1], self._most_held_seconds))
-
-    def held_seconds(self, least: float) -> float:
-        """Return for how long stated limits hold calls back, if for at least so long and if not returned before."""
-        with self._lock:
-            now = self._now()
-            held = self._rates.held_until(now)
-            if held - now < least or now < self._told_until:
-                return 0.0
-            self._told_until = held
-            return held - now
 
     # Beginnings of questions that the provider caches.
 
@@ -365,7 +337,6 @@ class Call:
         queue, self.pause = self.queue, None
         permit = await queue.begin(self)
         asked = self._watched(request or self._request, permit, writes)
-        token = LEFT.set(queue.note_limits)
         try:
             with reset_if_failed(self._model, asked):
                 response = await self._model.answer(asked)
@@ -381,7 +352,6 @@ class Call:
                 rates.answered(permit, now, _tokens_of(response))
             return response
         finally:
-            LEFT.reset(token)
             with queue.rates() as (rates, _):
                 rates.end(permit)
 
@@ -441,16 +411,11 @@ class Call:
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
 
     def check(self, closed_until: float, last_answer: float) -> None:
-        """Check that the server may be waited for until a time. Log a long wait that its headers ask for.
+        """Check that the server may be waited for until a time.
 
         Raises:
             ModelBusy: That is too long.
         """
-        held = self.queue.held_seconds(_LONG_WAIT_SECONDS)
-        if held:
-            log.warning(
-                "%s: calls wait %s, as the server's headers leave none until then", self._model.name, _seconds(held)
-            )
         if closed_until - max(self._entered, last_answer) > self._patience_seconds:
             now = self.waits.clock.now()
             since = now - max(self._entered, last_answer)
@@ -609,11 +574,9 @@ def _seconds(seconds: float) -> str:
 
 
 __all__ = [
-    "LEFT",
     "MACHINE_CLOCK",
     "PLAIN_WAITS",
     "Call",
-    "Left",
     "PlainWaits",
     "RateLimiter",
     "WaitQueue",

@@ -1,8 +1,7 @@
 """OpenAI's models through its Responses API. The provider stores no part of a conversation (`store=False`).
 
-`_Call` writes a `Request` for this API and reads the response; `openai_calls.py` sends it, and `openai_errors.py`
-explains failures. A model that thinks encrypts its reasoning and must get it back with the next question; it is kept
-in `Message.native`.
+`sdk.Server` makes the calls, and explains failures. A model that thinks encrypts its reasoning and must get it back
+with the next question; it is kept in `Message.native`.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from graphengine.errors import ModelError, ModelOverloaded
+from graphengine.errors import ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.hosted import HOSTS, unsupported
-from graphengine.models.openai_calls import ServedModel
-from graphengine.models.openai_errors import complaint, failed, not_this_api
+from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (
     CHOICES,
     arguments,
@@ -26,18 +24,16 @@ from graphengine.models.openai_parts import (
     file_name,
     form_of_answer,
     form_of_tool,
-    inside,
     instructions,
-    listed,
     location,
     sendable,
-    text,
     thinks,
     tool_result,
     unknown,
 )
+from graphengine.models.received import NotThisApi, inside, listed, text
 from graphengine.models.sdk import sound_json
-from graphengine.models.settings import merged, refuse_lacking
+from graphengine.models.settings import merged
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
@@ -47,9 +43,9 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool, Kind
-    from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_parts import JsonObject
+    from graphengine.models.openai_calls import OpenAIServer
     from graphengine.models.prices import Spent
+    from graphengine.models.received import JsonObject
 
 _PATH: Final = "/responses"
 _SEALED: Final = "reasoning.encrypted_content"
@@ -101,35 +97,18 @@ class OpenAIModel(ServedModel):
     _api = "openai"
     _path = _PATH
     _tokens = "input_tokens", "output_tokens"
+    _streaming: ClassVar[JsonObject] = {"stream": True}
     _lacking: ClassVar[Mapping[str, str]] = {
         "stop": "leave it out, or use the Chat Completions API: openai-chat:MODEL",
         "thinking": "give effort= instead; effort='none' for none",
     }
 
-    async def answer(self, request: Request) -> Response:
-        """Return the answer to one request.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        refuse_lacking(self, request.settings, request.agent)
-        body, headers = self._body(request), request.settings.headers
-        if not request.streams:
-            whole = await self._server.whole(_PATH, body, headers)
-        else:
-            events = _Events(self._server, request)
-            unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, headers, events.take)
-            whole = events.whole() if unstreamed is None else unstreamed
-        try:
-            with self._server.reading():
-                return await self._counted(self._response(whole), whole)
-        except ModelError as error:
-            error.usage = await self._usage_of_failure(whole)
-            raise
-
     def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - from any number on
         """Return whether the provider compacts conversations itself: OpenAI's own server does."""
         return self._server.is_own
+
+    def _reads(self, request: Request) -> _Events:
+        return _Events(self._server, request)
 
     def _body(self, request: Request) -> JsonObject:
         """Return the request. It omits settings that are not set, so that the provider's defaults apply."""
@@ -146,7 +125,7 @@ class OpenAIModel(ServedModel):
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
             body["text"] = {"format": {**wanted, "strict": form.strict}}
-        return merged(body | self._settings(request), request.settings.extra)
+        return sound_json(merged(body | self._settings(request), request.settings.extra))
 
     def _settings(self, request: Request) -> JsonObject:
         """Return the settings. Some are only for OpenAI's own server, as others may refuse fields they do not know."""
@@ -203,7 +182,8 @@ class OpenAIModel(ServedModel):
             return []
         if [call.id for call in _calls(items)] != [call.id for call in message.calls]:
             return []
-        return [*items] if all(text(item, "encrypted_content") for item in _thoughts(items)) else []
+        thoughts = [item for item in items if item.get("type") == "reasoning"]
+        return [*items] if all(text(item, "encrypted_content") for item in thoughts) else []
 
     def _response(self, whole: JsonObject) -> Response:
         items = self._checked(whole)
@@ -220,12 +200,12 @@ class OpenAIModel(ServedModel):
         """Return the items of the answer."""
         error, status = whole.get("error"), whole.get("status", "completed")
         if error:
-            raise failed(complaint(error), self._server.failures)
+            raise self._server.refused(error)
         if not isinstance(whole.get("output"), list):
-            raise not_this_api(self._server.failures, "is not at this address: the server there has no Responses API")
+            raise NotThisApi("the server there has no Responses API")
         items = listed(whole, "output")
         if status == "failed":
-            raise self._server.failures.of(ModelOverloaded, "failed without an explanation")
+            raise self._server.error(ModelOverloaded, "failed without an explanation")
         if status not in {"completed", "incomplete"}:
             raise self._server.torn("returned an incomplete answer", f"its status is {status}")
         return items
@@ -234,15 +214,15 @@ class OpenAIModel(ServedModel):
         """Return the answer's items for the next question, if they hold more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
         more = more or any(part.get("annotations") for item in items for part in listed(item, "content"))
-        return {"provider": self._provider, "content": sound_json([*items], levels=DEEPEST)} if more else None
+        content: list[JsonValue] = [*items]
+        return {"provider": self._provider, "content": sound_json(content, levels=DEEPEST)} if more else None
 
 
-class _Events:
+class _Events(StreamReader):
     """Reads a stream: passes its text on, and keeps the complete answer, which the last event holds."""
 
-    def __init__(self, server: Server, request: Request) -> None:
-        self._server = server
-        self._request = request
+    def __init__(self, server: OpenAIServer, request: Request) -> None:
+        super().__init__(server, request)
         self._items: list[JsonValue] = []
         self._last: JsonObject | None = None
 
@@ -264,7 +244,7 @@ class _Events:
         elif kind in {"response.completed", "response.incomplete", "response.failed"}:
             self._last = inside(event, "response") or None
         elif kind == "error":
-            raise failed(complaint(inside(event, "error") or {**event, "type": ""}), self._server.failures)
+            raise self._server.refused({**event, "type": ""})
         return self._last is not None
 
     def whole(self) -> JsonObject:
@@ -338,10 +318,6 @@ def _text(items: list[JsonObject]) -> str:
     final = [item for item in messages if item.get("phase") == "final_answer"]
     parts = [part for item in final or messages for part in listed(item, "content")]
     return "".join(text(part, "text") for part in parts if part.get("type") == "output_text")
-
-
-def _thoughts(items: list[JsonObject]) -> list[JsonObject]:
-    return [item for item in items if item.get("type") == "reasoning"]
 
 
 def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:

@@ -1,11 +1,4 @@
-"""Calls of OpenAI's server and of compatible ones: complete answers and streams of events, as JSON.
-
-`Server` makes the calls; `ServedModel` is the base of the models behind OpenAI's two APIs.
-
-The SDK makes the call (connections, headers, server-sent events, its own errors), but does not read the answer: its
-classes accept any JSON unchecked, so their types promise what a local server may not keep, and native content must be
-kept exactly as it arrived. `openai.py` and `openai_chat.py` therefore get JSON and check it themselves.
-"""
+"""What the models behind OpenAI's two APIs share: their server, prices, usage and batches."""
 
 from __future__ import annotations
 
@@ -13,59 +6,40 @@ import json
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import AnswerTorn, BadRequest, DefinitionError
-from graphengine.graph.options import is_seconds
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated
 from graphengine.models.batches import SKEW_SECONDS
-from graphengine.models.limiter import limiter_for
-from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
-from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
+from graphengine.models.openai_parts import SAMPLING, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
-from graphengine.models.received import ServerEvents, read_json
-from graphengine.models.sdk import (
-    CALLS_AT_ONCE,
-    Clients,
-    Failures,
-    Key,
-    Translates,
-    http_address,
-    http_client,
-    load,
-    shown_address,
-    sound_json,
-)
+from graphengine.models.received import inside, read_json, text
+from graphengine.models.sdk import Key, Server, http_address, shown_address
+from graphengine.models.settings import refuse_lacking
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
-    import httpx2
-    from openai import AsyncOpenAI, AsyncStream
-    from openai._types import RequestOptions
+    from openai import AsyncOpenAI
 
-    from graphengine.errors import ModelError
     from graphengine.models.base import Request, Response
     from graphengine.models.batches import Batches, Ticket
     from graphengine.models.limiter import RateLimiter
-    from graphengine.models.openai_parts import JsonObject
     from graphengine.models.prices import Price, Spent
+    from graphengine.models.received import JsonObject
     from graphengine.models.settings import Settings
-    from graphengine.state.amounts import Usage
 
 OWN_URL: Final = "https://api.openai.com/v1"
 OWN_HOST: Final = "api.openai.com"
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
-_DONE: Final = "[DONE]"
-"""What these APIs send after the last event of a stream."""
 
 
-class Server:
-    """One model's server: its address, its key, and the errors of its calls.
+class OpenAIServer(Server):
+    """OpenAI, or a compatible server.
 
     The environment's key is sent only to OpenAI and to the server that `OPENAI_BASE_URL` names. A server named in code
     gets the key given in code, or none, so that no other company sees the environment's key.
@@ -80,8 +54,6 @@ class Server:
     Attributes:
         is_own: Whether this is OpenAI itself.
         knows_new_names: Whether it knows fields that OpenAI has renamed; other servers may know only the old name.
-        address: The API's address.
-        shown_address: The same without credentials.
     """
 
     def __init__(
@@ -93,176 +65,80 @@ class Server:
         timeout_seconds: float,
         limiter: RateLimiter | None = None,
     ) -> None:
-        if not model.partition(":")[2].strip():
-            raise DefinitionError(f"{model!r} names no model", repair="give a model's name, as 'gpt-5-mini'")
-        if not is_seconds(timeout_seconds):
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
-        self.address = http_address(base_url or os.environ.get(URL) or OWN_URL)
-        self.shown_address = shown_address(self.address)
-        host = urlsplit(self.address).hostname or ""
+        address = http_address(base_url or os.environ.get(URL) or OWN_URL)
+        host = urlsplit(address).hostname or ""
         self.is_own = host == OWN_HOST or host.endswith(f".{OWN_HOST}")
         self.knows_new_names = self.is_own or host.endswith(AZURE_HOSTS)
         from_code = bool(base_url) and not self.is_own
         given = "" if from_code and api_key is None else api_key
-        self._key = Key(given, KEY, unless=None if self.is_own else "not-needed")
-        self._model = model
-        self._clients: Clients[AsyncOpenAI] = Clients(self._make)
-        self.limiter = limiter or limiter_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
-        self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
-        self._guards = Translates(self._too_deep)
+        super().__init__(
+            model,
+            address,
+            Key(given, KEY, unless=None if self.is_own else "not-needed"),
+            timeout_seconds=timeout_seconds,
+            limiter=limiter,
+            make=self._make,
+            needs=[("openai", "openai")],
+        )
 
-    async def whole(self, path: str, body: JsonObject, headers: Mapping[str, str]) -> JsonObject:
-        """Return the answer to one call, a JSON object.
-
-        Args:
-            path: The path of the API's endpoint.
-            body: The request.
-            headers: Its headers, besides those of the SDK.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        client = await self.client()
-        try:
-            import httpx2  # noqa: PLC0415 - loaded by now
-
-            options: RequestOptions = {"headers": dict(headers)}
-            return self._object(
-                await client.post(path, body=sound_json(body), cast_to=httpx2.Response, options=options)
-            )
-        except self._errors as error:
-            raise raised(error, self.failures) from None
-
-    async def stream(
-        self, path: str, body: JsonObject, headers: Mapping[str, str], take: Callable[[JsonObject], bool]
-    ) -> JsonObject | None:
-        """Read the answer to one call event by event.
-
-        Args:
-            path: The path of the API's endpoint.
-            body: The request.
-            headers: Its headers, besides those of the SDK.
-            take: Gets each event. Returns whether it completes the answer, so that no further event is awaited.
-
-        Returns:
-            The complete answer if the server does not stream; None once the stream has ended.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        client = await self.client()
-        from openai import AsyncStream  # noqa: PLC0415 - loaded by now
-
-        try:
-            options: RequestOptions = {"headers": dict(headers)}
-            stream = await client.post(
-                path,
-                body=sound_json(body),
-                cast_to=object,
-                options=options,
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-        except self._errors as error:
-            raise raised(error, self.failures) from None
-        kind = stream.response.headers.get("content-type", "")
-        if "json" in kind or "html" in kind:
-            async with stream:
-                return await self._unstreamed(stream)
-        async with ServerEvents(stream.response) as events:
-            await self._follow(events, take)
-        return None
-
-    async def close(self) -> None:
-        """Close the running event loop's connections."""
-        await self._clients.close()
-
-    async def _follow(self, events: ServerEvents, take: Callable[[JsonObject], bool]) -> None:
-        began = False
-        while True:
-            try:
-                received = await events.next()
-                event = None if received is None or received.data.startswith(_DONE) else read_json(received.data)
-            except self._errors as error:
-                raise raised(error, self.failures, began=began) from None
-            if event is None:
-                break
-            if isinstance(event, dict):
-                if event.get("error") and event.get("type") != "error":
-                    raise failed(complaint(event["error"]), self.failures)
-                if take(event):
-                    break
-            began = True
-        await events.rest()
-
-    async def _unstreamed(self, stream: AsyncStream[object]) -> JsonObject:
-        try:
-            await stream.response.aread()
-            return self._object(stream.response)
-        except self._errors as error:
-            raise raised(error, self.failures) from None
-
-    def _object(self, response: httpx2.Response) -> JsonObject:
-        """Return the JSON object of a response that was read."""
-        is_json = "json" in response.headers.get("content-type", "")
-        answer = read_json(response.content) if is_json else response.content.decode("utf-8", "replace")
-        if isinstance(answer, dict):
-            return answer
-        if isinstance(answer, str) and answer.strip():
-            what = "is not at this address: the server there answers with text, not JSON"
-            raise not_this_api(self.failures, what, answer)
-        if answer is None or answer == "":
-            raise self.torn("returned an empty answer")
-        kind = type(answer).__name__
-        raise not_this_api(self.failures, f"is not at this address: the server there answers with JSON of type {kind}")
+    def error(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
+        """Return an error to raise, with a repair that is specific to these servers."""
+        error = super().error(kind, what, text)
+        if kind is NoModelServer:
+            more = "it must be the address of the API itself, which usually ends in /v1, as http://localhost:11434/v1"
+            error.repair = f"{error.repair}; {more}"
+        if kind is NotAuthenticated and not self.key.known():
+            variable = self.key.variable
+            error.repair = f"pass api_key=…; {variable} is sent only to OpenAI and to the server of OPENAI_BASE_URL"
+        return error
 
     def torn(self, what: str, text: object = "") -> ModelError:
         """Return the error for an answer that is incomplete or unreadable."""
-        return self.failures.of(AnswerTorn, what, text)
+        return self.error(AnswerTorn, what, text)
 
-    def failing(self) -> AbstractContextManager[None]:
-        """Return a block that raises the SDK's errors as `ModelError`s."""
-        return Translates(lambda error: raised(error, self.failures) if isinstance(error, self._errors) else None)
+    def _make(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client
+        return sdk.AsyncOpenAI(**common)
 
-    def reading(self) -> AbstractContextManager[None]:
-        """Return a block that guards the reading of an answer: it raises `AnswerTorn` for one nested too deeply."""
-        return self._guards
 
-    def _too_deep(self, error: Exception) -> ModelError | None:
-        return self.torn("returned an answer that is nested too deeply") if isinstance(error, RecursionError) else None
+class StreamReader(ABC):
+    """Reads the stream of one answer.
 
-    async def client(self) -> AsyncOpenAI:
-        """Return the SDK's client."""
-        self._key.value(self._model)
-        await load("openai", "openai")
-        return await self._clients.get()
+    Attributes:
+        head: What is known about the whole answer so far, such as its usage.
+    """
 
-    @property
-    def _errors(self) -> tuple[type[Exception], ...]:
-        """The exceptions of the SDK, of its HTTP client during a stream, and of reading JSON."""
-        import httpx2  # noqa: PLC0415 - as openai
-        import openai  # noqa: PLC0415 - loaded by then
+    def __init__(self, server: OpenAIServer, request: Request) -> None:
+        self._server = server
+        self._request = request
+        self.head: JsonObject = {}
 
-        return openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError, RecursionError
+    @abstractmethod
+    def take(self, event: JsonObject) -> bool:
+        """Read an event. Return whether it completes the answer.
 
-    def _make(self) -> AsyncOpenAI:
-        import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
+        Raises:
+            ModelError: The event is an error.
+        """
 
-        http = http_client(openai, self.failures.timeout_seconds, self.limiter.calls_at_once)
-        key = self._key.value(self._model)
-        return openai.AsyncOpenAI(
-            api_key=key, base_url=self.address, timeout=http.timeout, max_retries=0, http_client=http
-        )
+    @abstractmethod
+    def whole(self) -> JsonObject:
+        """Return the complete answer.
+
+        Raises:
+            AnswerTorn: The stream ended before the answer was complete.
+        """
 
 
 class ServedModel(PricedModel, ABC):
     """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
 
     _api: ClassVar[str]
-    _server_type: ClassVar[type[Server]] = Server
+    _server_type: ClassVar[type[OpenAIServer]] = OpenAIServer
     _path: ClassVar[str]
     _tokens: ClassVar[tuple[str, str]]
     """The API's names for the question's and the answer's tokens."""
+    _streaming: ClassVar[JsonObject]
+    """The fields of a request whose answer is streamed."""
     _lacking: ClassVar[Mapping[str, str]]
     """The settings that the API does not have, each with the repair."""
 
@@ -283,8 +159,35 @@ class ServedModel(PricedModel, ABC):
         )
         self._server = server
         self.limiter = server.limiter
-        self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"
+        self._provider = self._api if server.is_own else f"{self._api} {shown_address(server.address)}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
+
+    async def answer(self, request: Request) -> Response:
+        """Return the answer to one request.
+
+        Raises:
+            ModelError: The call failed; the class states how.
+        """
+        refuse_lacking(self, request.settings, request.agent)
+        body, headers = self._body(request), request.settings.headers
+        reader = self._reads(request)
+        whole: JsonObject | None = None
+        try:
+            if not request.streams:
+                whole = await self._server.whole(self._path, body, headers)
+            else:
+                unstreamed = await self._server.stream(self._path, {**body, **self._streaming}, headers, reader.take)
+                whole = reader.whole() if unstreamed is None else unstreamed
+            reader.head = whole
+            with self._server.failing():
+                return await self._counted(self._response(whole), whole, heard=self._hears(request))
+        except ModelError as error:
+            if isinstance(error, BadRequest):
+                error.repair = self._repair(request, error.repair)
+            if reader.head.get("usage"):
+                spent = self._spent(reader.head)
+                error.usage = await self._prices.usage(spent if spent.input_tokens else None, is_torn=whole is None)
+            raise
 
     @property
     def batches(self) -> Batches:
@@ -305,8 +208,20 @@ class ServedModel(PricedModel, ABC):
 
     async def _of_batch(self, whole: JsonObject) -> Response:
         """Return an answer of a batch as a response, at the price of batches."""
-        with self._server.reading():
+        with self._server.failing():
             return await self._counted(self._response(whole), whole, is_batch=True)
+
+    def _hears(self, request: Request) -> bool:  # noqa: ARG002 - of an API that takes sound
+        """Return whether the question has sound."""
+        return False
+
+    def _repair(self, request: Request, repair: str) -> str:  # noqa: ARG002 - of an API with more causes
+        """Return the repair for a refused request."""
+        return repair
+
+    @abstractmethod
+    def _reads(self, request: Request) -> StreamReader:
+        """Return the reader of a streamed answer."""
 
     @abstractmethod
     def _body(self, request: Request) -> JsonObject:
@@ -331,10 +246,6 @@ class ServedModel(PricedModel, ABC):
         """Return what was spent, with the tools that the provider ran."""
         return spent
 
-    async def _usage_of_failure(self, whole: JsonObject, *, is_torn: bool = False) -> Usage | None:
-        spent = self._spent(whole)
-        return await self._prices.usage(spent if spent.input_tokens else None, is_torn=is_torn)
-
     def _spent(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
         """Return the tokens of an answer, and what else its cost depends on."""
         spent = used(inside(whole, "usage"), *self._tokens)
@@ -355,13 +266,8 @@ class ServedModel(PricedModel, ABC):
         spent = self._spent(whole, is_batch=is_batch, heard=heard)
         answered = utf8_text(text(whole, "model"))
         return replace(
-            response,
+            spent.on(response),
             model=f"{self._api}:{answered}" if answered else "",
-            input_tokens=spent.input_tokens,
-            cache_read_tokens=spent.cache_read_tokens,
-            cache_write_tokens=spent.cache_write_tokens,
-            output_tokens=spent.output_tokens,
-            reasoning_tokens=spent.reasoning_tokens,
             cost_usd=await self._prices.cost(spent, answered) if spent.input_tokens else None,
         )
 
@@ -395,7 +301,7 @@ class OpenAIBatches:
         client = await self.client()
         url = f"/v1{self.path}"
         lines = [
-            {"custom_id": item, "method": "POST", "url": url, "body": sound_json(self.body(request))}
+            {"custom_id": item, "method": "POST", "url": url, "body": self.body(request)}
             for item, request in requests.items()
         ]
         rows = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
@@ -442,4 +348,4 @@ class OpenAIBatches:
         }
 
 
-__all__ = ["OpenAIBatches", "ServedModel", "Server"]
+__all__ = ["OpenAIBatches", "OpenAIServer", "ServedModel", "StreamReader"]

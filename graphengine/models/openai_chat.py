@@ -2,7 +2,7 @@
 
 Most servers implement this API, each a little differently. So a request holds only the settings that are set, and an
 answer may lack ids, indexes, usage, reasons and contents. `_body` writes a `Request` for this API, `_Chunks` assembles
-a stream, `_response` reads the answer; `openai_calls.py` makes the call.
+a stream, `_response` reads the answer; `sdk.Server` makes the call.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
+from graphengine.errors import AnswerTorn, ModelError, ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.hosted import HOSTS, unsupported
-from graphengine.models.openai_calls import ServedModel
-from graphengine.models.openai_errors import complaint, failed, not_this_api
+from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (
     CHOICES,
     arguments,
@@ -26,17 +25,15 @@ from graphengine.models.openai_parts import (
     file_name,
     form_of_answer,
     form_of_tool,
-    inside,
     instructions,
-    listed,
     location,
     sendable,
-    text,
     tool_result,
     unknown,
 )
+from graphengine.models.received import NotThisApi, inside, listed, text
 from graphengine.models.sdk import sound_json
-from graphengine.models.settings import merged, refuse_lacking
+from graphengine.models.settings import merged
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
@@ -47,9 +44,9 @@ if TYPE_CHECKING:
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool
     from graphengine.models.limiter import RateLimiter
-    from graphengine.models.openai_calls import Server
-    from graphengine.models.openai_parts import JsonObject
+    from graphengine.models.openai_calls import OpenAIServer
     from graphengine.models.prices import Price, Spent
+    from graphengine.models.received import JsonObject
 
 _PATH: Final = "/chat/completions"
 _SEARCHES: Final = "gpt-4o-search-preview"
@@ -114,6 +111,7 @@ class OpenAIChatModel(ServedModel):
     _api = "openai-chat"
     _path = _PATH
     _tokens = "prompt_tokens", "completion_tokens"
+    _streaming: ClassVar[JsonObject] = {"stream": True, "stream_options": {"include_usage": True}}
     _lacking: ClassVar[Mapping[str, str]] = {
         "thinking": "give effort=, or in extra={…} the field that this server has for it",
     }
@@ -133,37 +131,6 @@ class OpenAIChatModel(ServedModel):
             model, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, price=price, limiter=limiter
         )
         self._native_schema = native_schema
-
-    async def answer(self, request: Request) -> Response:
-        """Return the answer to one request.
-
-        Raises:
-            ModelError: The call failed; the class states how.
-        """
-        refuse_lacking(self, request.settings, request.agent)
-        body = self._body(request)
-        chunks = _Chunks(self._server, request)
-        whole: JsonObject | None = None
-        try:
-            whole = await self._whole(body, request, chunks)
-            chunks.head = whole
-            with self._server.reading():
-                heard = any(one.type in _SOUNDS for message in request.messages for one in message.media)
-                return await self._counted(self._response(whole), whole, heard=heard)
-        except ModelError as error:
-            if isinstance(error, BadRequest):
-                error.repair = self._repair(request, error.repair)
-            if chunks.head.get("usage"):
-                error.usage = await self._usage_of_failure(chunks.head, is_torn=whole is None)
-            raise
-
-    async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
-        headers = request.settings.headers
-        if not request.streams:
-            return await self._server.whole(_PATH, body, headers)
-        body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        unstreamed = await self._server.stream(_PATH, body, headers, chunks.take)
-        return chunks.whole() if unstreamed is None else unstreamed
 
     def _repair(self, request: Request, repair: str) -> str:
         """Return the repair for a refused request, as some servers support no schemas, and some no tools."""
@@ -185,6 +152,12 @@ class OpenAIChatModel(ServedModel):
         """Notice a model that searches: each search has a fee, and the answer does not have their number."""
         return replace(spent, is_special=True) if _SEARCHES_WEB in self.model else spent
 
+    def _hears(self, request: Request) -> bool:
+        return any(one.type in _SOUNDS for message in request.messages for one in message.media)
+
+    def _reads(self, request: Request) -> _Chunks:
+        return _Chunks(self._server, request)
+
     # -- the request
 
     def _body(self, request: Request) -> JsonObject:
@@ -197,7 +170,7 @@ class OpenAIChatModel(ServedModel):
         if form is not None:
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        return merged(body | self._settings(request), request.settings.extra)
+        return sound_json(merged(body | self._settings(request), request.settings.extra))
 
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
         """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
@@ -284,10 +257,10 @@ class OpenAIChatModel(ServedModel):
         choices = listed(whole, "choices")
         error = whole.get("error") or (choices[0].get("error") if choices else None)
         if error:
-            raise failed(complaint(error), self._server.failures)
+            raise self._server.refused(error)
         if "choices" not in whole:
-            what = "is not at this address: the server there has no Chat Completions API"
-            raise not_this_api(self._server.failures, what, text(whole, "message") or text(whole, "detail"))
+            words = text(whole, "message") or text(whole, "detail")
+            raise NotThisApi(f"the server there has no Chat Completions API: {words}".removesuffix(": "))
         if not choices:
             raise self._server.torn("returned an answer without choices")
         return choices[0]
@@ -300,7 +273,7 @@ class OpenAIChatModel(ServedModel):
         """
         reason = text(choice, "finish_reason")
         if reason in _FAILED:
-            raise self._server.failures.of(_FAILED[reason], f"broke off its answer ({reason})")
+            raise self._server.error(_FAILED[reason], f"broke off its answer ({reason})")
         refusal = text(inside(choice, "message"), "refusal")
         if refusal:
             return "refused", refusal
@@ -308,13 +281,11 @@ class OpenAIChatModel(ServedModel):
         return _STOPS.get(reason, ends), "the provider's content filter" if _STOPS.get(reason) == "refused" else ""
 
 
-class _Chunks:
+class _Chunks(StreamReader):
     """Assembles a stream into the form of an answer that was not streamed."""
 
-    def __init__(self, server: Server, request: Request) -> None:
-        self._server = server
-        self._request = request
-        self.head: JsonObject = {}
+    def __init__(self, server: OpenAIServer, request: Request) -> None:
+        super().__init__(server, request)
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[_Begun] = []
@@ -329,11 +300,11 @@ class _Chunks:
             ModelError: The chunk is an error.
         """
         if chunk.get("type") == "error" or ("choices" not in chunk and text(chunk, "message")):
-            raise failed(complaint({**chunk, "type": ""}), self._server.failures)
+            raise self._server.refused({**chunk, "type": ""})
         self.head |= {key: chunk[key] for key in _HEAD if chunk.get(key)}
         for choice in listed(chunk, "choices")[:1]:
             if choice.get("error"):
-                raise failed(complaint(choice["error"]), self._server.failures)
+                raise self._server.refused(choice["error"])
             self._reason = text(choice, "finish_reason") or self._reason
             self._request.began()
             self._add(inside(choice, "delta"))

@@ -10,10 +10,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from graphengine.models.prices import Spent
-from graphengine.models.received import NoCount, count
+from graphengine.models.received import NoCount, count, inside
 from graphengine.models.sdk import kept_by_schema, schema_in_words
 from graphengine.state.json_values import utf8_text
 
@@ -25,30 +25,13 @@ if TYPE_CHECKING:
     from graphengine.media import Media
     from graphengine.models.base import Request, ToolSpec
     from graphengine.models.hosted import HostedTool
+    from graphengine.models.received import JsonObject
 
 LONGEST_ID: Final = 64
 """The longest id of a tool call; other providers write longer ones."""
 
 LONGEST_NAME: Final = 64
 """The longest name of an answer's schema."""
-
-
-def inside(value: JsonValue, key: str) -> JsonObject:
-    """Return the object at this key, or {} if there is none."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def listed(value: JsonValue, key: str) -> list[JsonObject]:
-    """Return the objects in the list at this key, or [] if there is none."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def text(value: JsonValue, key: str) -> str:
-    """Return the text at this key, or "" if there is none. Integers count as text: some servers' codes are numbers."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
 
 
 def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
@@ -188,8 +171,6 @@ def thinks(model: str) -> bool:
     return _THINKS.match(model) is not None
 
 
-JsonObject: TypeAlias = "dict[str, JsonValue]"
-
 DEEPEST: Final = 10
 """How deeply objects and lists may be nested in strict mode."""
 
@@ -319,7 +300,6 @@ __all__ = [
     "LONGEST_NAME",
     "SAMPLING",
     "Form",
-    "JsonObject",
     "arguments",
     "cache_key",
     "call_id",
@@ -328,13 +308,10 @@ __all__ = [
     "file_name",
     "form_of_answer",
     "form_of_tool",
-    "inside",
     "instructions",
-    "listed",
     "location",
     "sendable",
     "strict_schema",
-    "text",
     "thinks",
     "tool_result",
     "unknown",

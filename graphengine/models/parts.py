@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from graphengine.media import Media
 from graphengine.models.base import Message, ToolCall
+from graphengine.models.received import inside, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    JsonObject: TypeAlias = dict[str, JsonValue]
+    from graphengine.models.received import JsonObject
 
 C = TypeVar("C", bound="Cited")
 
@@ -147,7 +148,7 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     native = message.native or {}
     read = _FORMS.get(str(native.get("provider", "")).partition(" ")[0])
     if message.role == "assistant" and read is not None:
-        return tuple(read(message, native.get("content")))
+        return tuple(read(message, native))
     return (*_text(message.text), *message.media, *message.calls)
 
 
@@ -162,24 +163,18 @@ def _str(value: JsonObject, *keys: str) -> str:
     return next((text for text in found if isinstance(text, str) and text), "")
 
 
-def _objects(value: object) -> list[JsonObject]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
 def _citation(value: JsonObject, start: int | None = None, end: int | None = None) -> Citation:
     """Return a citation, with its place in the answer."""
-    inner = value.get(_str(value, "type"))
-    value = inner if isinstance(inner, dict) else value  # Chat Completions
+    value = inside(value, _str(value, "type")) or value  # Chat Completions
     text, title = _str(value, "cited_text", "quote"), _str(value, "title", "document_title", "filename")
     url = _str(value, "url", "source")
     return Citation(text=text, title=title, url=url, start=start, end=end, native=value)
 
 
-def _annotations(values: JsonValue, offset: int | None) -> Iterator[Citation]:
+def _annotations(values: list[JsonObject], offset: int | None) -> Iterator[Citation]:
     """Yield the citations of OpenAI's forms, which count characters from the beginning of their part of the text."""
-    for value in _objects(values):
-        inner = value.get(_str(value, "type"))
-        place = inner if isinstance(inner, dict) else value
+    for value in values:
+        place = inside(value, _str(value, "type")) or value
         start, end = place.get("start_index"), place.get("end_index")
         if offset is None or not isinstance(start, int) or not isinstance(end, int):
             yield _citation(value)
@@ -193,16 +188,16 @@ def _calls(message: Message) -> Callable[[str], ToolCall | None]:
     return by_id.get
 
 
-def _of_messages(message: Message, content: JsonValue) -> Iterator[Part]:
+def _of_messages(message: Message, native: JsonObject) -> Iterator[Part]:
     """Read the blocks of Anthropic's Messages."""
     call_of, at = _calls(message), 0
-    for block in _objects(content):
+    for block in listed(native, "content"):
         kind = _str(block, "type")
         call = call_of(_str(block, "id")) if kind == "tool_use" else None
         if kind == "text":
             text = _str(block, "text")
             yield from _text(text)
-            for value in _objects(block.get("citations")):
+            for value in listed(block, "citations"):
                 yield _citation(value, at, at + len(text))
             at += len(text)
         elif kind in {"thinking", "redacted_thinking"}:
@@ -218,36 +213,34 @@ def _of_messages(message: Message, content: JsonValue) -> Iterator[Part]:
 
 def _hosted_result(block: JsonObject) -> HostedResult:
     """Read the result of a tool that Anthropic ran."""
-    content = block.get("content")
-    found = content if isinstance(content, dict) else {}
-    document = found.get("content")
-    document = document if isinstance(document, dict) else {}
-    source = document.get("source")
+    found = inside(block, "content")
+    document = inside(found, "content")
+    source = inside(document, "source")
     texts = [_str(found, "stdout"), _str(found, "stderr"), _str(found, "content"), _str(found, "error_code")]
-    if isinstance(source, dict) and source.get("type") == "text":
+    if source.get("type") == "text":
         texts.append(_str(source, "data"))
-    pages = [(_str(page, "url"), _str(page, "title")) for page in _objects(content)]
+    pages = [(_str(page, "url"), _str(page, "title")) for page in listed(block, "content")]
     if url := _str(found, "url"):
         pages = [(url, _str(document, "title"))]
     text = "\n".join(text for text in texts if text)
     return HostedResult(_str(block, "tool_use_id"), text, tuple(pages), is_error="error_code" in found, native=block)
 
 
-def _of_responses(message: Message, content: JsonValue) -> Iterator[Part]:
+def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
     """Read the items of OpenAI's Responses."""
-    call_of, at, items = _calls(message), 0, _objects(content)
+    call_of, at, items = _calls(message), 0, listed(native, "content")
     has_final = any(item.get("phase") == "final_answer" for item in items if item.get("type") == "message")
     for item in items:
         kind = _str(item, "type")
         call = call_of(_str(item, "call_id", "id")) if kind == "function_call" else None
         if kind == "message":
             is_answer = not has_final or item.get("phase") == "final_answer"  # others comment on the work
-            for part in _objects(item.get("content")):
+            for part in listed(item, "content"):
                 yield from _text(_str(part, "text", "refusal"))
-                yield from _annotations(part.get("annotations"), at if is_answer else None)
+                yield from _annotations(listed(part, "annotations"), at if is_answer else None)
                 at += len(_str(part, "text")) if is_answer else 0
         elif kind == "reasoning":
-            shown = _objects(item.get("content")) or _objects(item.get("summary"))
+            shown = listed(item, "content") or listed(item, "summary")
             yield Thinking("\n\n".join(_str(part, "text") for part in shown))
         elif kind in _HOSTED:
             yield from _hosted(item)
@@ -257,25 +250,25 @@ def _of_responses(message: Message, content: JsonValue) -> Iterator[Part]:
 
 def _hosted(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
     """Read a search or a run of code of OpenAI: the call and its result are one item."""
-    call_id, action = _str(item, "id"), item.get("action")
-    action = action if isinstance(action, dict) else {"code": item["code"]} if item.get("code") else {}
+    call_id, action = _str(item, "id"), inside(item, "action")
+    action = action or ({"code": item["code"]} if item.get("code") else {})
     yield HostedCall(call_id, _HOSTED[_str(item, "type")], {k: v for k, v in action.items() if k != "sources"})
-    pages = tuple((_str(page, "url"), _str(page, "title")) for page in _objects(action.get("sources")))
-    outputs = _objects(item.get("outputs"))
+    pages = tuple((_str(page, "url"), _str(page, "title")) for page in listed(action, "sources"))
+    outputs = listed(item, "outputs")
     failed = item.get("status") in {"failed", "incomplete"}
     if pages or outputs or failed:
         text = "\n".join(_str(output, "logs", "url") for output in outputs)
         yield HostedResult(call_id, text, pages, is_error=failed, native=item)
 
 
-def _of_chat(message: Message, content: JsonValue) -> Iterator[Part]:
+def _of_chat(message: Message, native: JsonObject) -> Iterator[Part]:
     """Read the fields that servers add to Chat Completions."""
-    more = content.get("message") if isinstance(content, dict) else None
-    found = dict(more) if isinstance(more, dict) else {}
+    content = inside(native, "content")
+    found = dict(inside(content, "message"))
     thinking = [found.pop(key) for key in _THINKING if isinstance(found.get(key), str)]
     yield from (Thinking(str(text)) for text in thinking[:1])
     yield from _text(message.text)
-    yield from _annotations(content.get("annotations") if isinstance(content, dict) else None, 0)
+    yield from _annotations(listed(content, "annotations"), 0)
     yield from message.calls
     yield from (Native(name, value) for name, value in found.items())
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import DefinitionError, ModelUnavailable
-from graphengine.models.base import at_least
+from graphengine.models.base import Response, at_least, usage_of
 from graphengine.models.sdk import load
 
 if TYPE_CHECKING:
@@ -117,6 +117,17 @@ class Spent:
     input_audio_tokens: int = 0
     output_audio_tokens: int = 0
 
+    def on(self, response: Response) -> Response:
+        """Return a response with these tokens."""
+        return replace(
+            response,
+            input_tokens=self.input_tokens,
+            cache_read_tokens=self.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            output_tokens=self.output_tokens,
+            reasoning_tokens=min(self.reasoning_tokens, self.output_tokens),
+        )
+
     @property
     def adds_up(self) -> bool:
         """Whether no part is larger than its total."""
@@ -190,16 +201,7 @@ class Prices:
         """
         if spent is None:
             return None
-        used: Usage = {
-            "calls": 1,
-            "offline_calls": 0,
-            "input_tokens": spent.input_tokens,
-            "output_tokens": spent.output_tokens,
-        }
-        for name in ("cache_read_tokens", "cache_write_tokens"):
-            if getattr(spent, name):
-                used[name] = getattr(spent, name)
-        used["cost_usd"] = await self.cost(spent)
+        used = usage_of(spent.on(Response("", cost_usd=await self.cost(spent))))
         return at_least(used) if is_torn else used
 
     def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:

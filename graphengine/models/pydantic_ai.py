@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.errors import (
     AnswerRefused,
@@ -29,7 +29,8 @@ from graphengine.errors import (
 from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
-from graphengine.models.sdk import WHAT, advised, kind_of_status, load, schema_in_words, shown, sound_json
+from graphengine.models.refusals import WHAT, advised, kind_of_status, shown
+from graphengine.models.sdk import load, schema_in_words, sound_json
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -212,11 +213,6 @@ class PydanticAIModel:
         return {"provider": self.name, "content": sound_json(content)}
 
 
-class _Failed(Protocol):
-    status_code: int
-    headers: Mapping[str, str] | None
-
-
 def translated(error: Exception, model: str, *, began: bool = False, key: str = "") -> ModelError:
     """Return the error of graphengine for one of pydantic-ai.
 
@@ -230,7 +226,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
     kind = next((found for name, found in _KINDS.items() if name in names), ModelError)
     headers = None
     if "ModelHTTPError" in names:
-        failed = cast("_Failed", error)
+        failed: Any = error
         headers = failed.headers
         kind = kind_of_status(failed.status_code) if kind is ModelError else kind
     elif kind is ModelError and "ModelAPIError" in names:
@@ -278,7 +274,7 @@ def _parameters(model: PydanticModel, request: Request) -> ModelRequestParameter
 
 
 def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return cast("dict[str, Any]", sound_json(dict(schema)))
+    return sound_json(dict(schema))
 
 
 def _settings(request: Request) -> ModelSettings:

@@ -82,9 +82,6 @@ class RateController:
         self._requests = _Span(limits.requests_per_minute, MINUTE_SECONDS)
         self._tokens = _Span(limits.tokens_per_minute, MINUTE_SECONDS, counts_tokens=True)
         self._learned = _Span(None, 0.0)
-        self._left = math.inf  # how many calls the server's headers allow until `_left_until`
-        self._left_until = -math.inf
-        self._tokens_until = -math.inf  # until when its headers allow no tokens
         self.last_answer = -math.inf
         self.last_failure: Exception | None = None
 
@@ -102,12 +99,7 @@ class RateController:
         if self._recent and now - self._recent[-1].began > _FORGOTTEN_SPANS * self._learned.seconds:
             self._learned = _Span(None, 0.0)
         spans = self._requests.free_at(now, 1), self._tokens.free_at(now, tokens), self._learned.free_at(now, 1)
-        return max(self.closed_until(now), self.held_until(now), *spans)
-
-    def held_until(self, now: float) -> float:
-        """Return until when the server's headers allow no call; minus infinity if they allow one now."""
-        until = max(self._left_until if self._left < 1 else -math.inf, self._tokens_until)
-        return until if until > now else -math.inf
+        return max(self.closed_until(now), *spans)
 
     def begin(self, now: float, tokens: int) -> Permit:
         """Begin a call."""
@@ -115,7 +107,6 @@ class RateController:
         if permit.is_trial:
             self._trial = permit
         self._in_flight += 1
-        self._left -= 1
         self._recent.append(permit)
         for span in (self._requests, self._tokens, self._learned):
             span.add(permit)
@@ -192,15 +183,6 @@ class RateController:
         self._in_flight -= 1
         if self._trial is permit:
             self._trial = None
-
-    def limit_calls(self, now: float, left: int, seconds: float) -> None:
-        """Note that the server allows this many more calls for this many seconds."""
-        self._left = min(self._left, left) if now < self._left_until else left
-        self._left_until = max(self._left_until, now + seconds)
-
-    def limit_tokens(self, now: float, seconds: float) -> None:
-        """Note that the server allows no more tokens for this many seconds."""
-        self._tokens_until = max(self._tokens_until, now + seconds)
 
     def _learn(self, permit: Permit, now: float, seconds: float) -> None:
         """Learn how many calls the server allows in a span of this many seconds, or of a longer one known before."""

@@ -16,12 +16,13 @@ import asyncio
 import json
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from typing import Protocol, Self
 
+    import httpx2
     from pydantic import JsonValue
 
     class Body(Protocol):
@@ -36,8 +37,32 @@ if TYPE_CHECKING:
             ...
 
 
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+
 MOST_TOKENS: Final = 2**53
 """The largest number that any JSON reader keeps exactly."""
+
+
+def inside(value: JsonValue, key: str) -> JsonObject:
+    """Return the object at this key, or {} if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def listed(value: JsonValue, key: str) -> list[JsonObject]:
+    """Return the objects in the list at this key, or [] if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def text(value: JsonValue, key: str) -> str:
+    """Return the text at this key, or "" if there is none. Integers count as text: some servers' codes are numbers."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
+
+
+class NotThisApi(ValueError):
+    """What a server sent with status 200 is no answer of this API; the text states why."""
 
 
 class NoCount(ValueError):
@@ -65,6 +90,25 @@ def _integer(digits: str) -> int | str:
         return int(digits)
     except ValueError:
         return digits
+
+
+def object_in(response: httpx2.Response) -> JsonObject:
+    """Return the JSON object in a response with status 200.
+
+    Raises:
+        NotThisApi: It is something else.
+        ValueError: It is empty, or incomplete JSON.
+    """
+    kind = response.headers.get("content-type", "")
+    try:
+        found = read_json(response.content)
+    except ValueError:
+        if response.content.strip() and "json" not in kind:
+            raise NotThisApi(f"{kind or 'no content type'}: {response.text}") from None
+        raise ValueError("the body is empty" if not response.content else "the body is incomplete JSON") from None
+    if not isinstance(found, dict):
+        raise NotThisApi(f"JSON, but not an object: {response.text}")
+    return found
 
 
 def is_count(value: JsonValue) -> bool:
@@ -201,4 +245,19 @@ async def _ended(task: asyncio.Task[None]) -> None:
         raise cancelled
 
 
-__all__ = ["REST_SECONDS", "Event", "EventReader", "NoCount", "ServerEvents", "count", "is_count", "read_json"]
+__all__ = [
+    "REST_SECONDS",
+    "Event",
+    "EventReader",
+    "JsonObject",
+    "NoCount",
+    "NotThisApi",
+    "ServerEvents",
+    "count",
+    "inside",
+    "is_count",
+    "listed",
+    "object_in",
+    "read_json",
+    "text",
+]

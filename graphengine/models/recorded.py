@@ -20,25 +20,21 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.errors import ModelError, ModelUnavailable
-from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices, KnowsWindow, Message, Response
-from graphengine.models.hosted import lacking
+from graphengine.models.base import Message, Response
 from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model
+from graphengine.models.router import OverModels
 from graphengine.models.scripted import shown, stream
-from graphengine.models.settings import ChecksSettings
 from graphengine.output_file import write_file
 from graphengine.state.field import explain
 from graphengine.state.hiding import hidden
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
 
     from graphengine.models.base import Model, Request
     from graphengine.models.batches import Batches
-    from graphengine.models.hosted import HostedTool
     from graphengine.models.limiter import RateLimiter
-    from graphengine.models.settings import Settings
 
 
 class BadRecording(ModelUnavailable):
@@ -53,7 +49,7 @@ class NotRecorded(ModelError):
     code = "not_recorded"
 
 
-class RecordedModel:
+class RecordedModel(OverModels):
     """Answers from a file of recorded answers. Calls another model, if it has one, for the rest, and records it.
 
     A request is identified by its agent, instructions, messages, schema, tools and settings. If equal requests were
@@ -76,6 +72,7 @@ class RecordedModel:
     def __init__(self, file: str | os.PathLike[str], model: Model | str | None = None) -> None:
         self._file = Path(file).expanduser()
         self._model = None if model is None else as_model(model)
+        self._models = [] if self._model is None else [self._model]  # replayed answers have all, and cost nothing
         self._left: dict[str, deque[Response]] | None = None
         self._repair = f"record it with RecordedModel({str(self._file)!r}, model='anthropic:MODEL')"
 
@@ -110,46 +107,15 @@ class RecordedModel:
         """The limiter of the underlying model; None without one, as replayed answers need not wait."""
         return None if self._model is None else limiter_of(self._model)
 
-    def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that the underlying model does not have, by name."""
-        model: object = self._model
-        return model.lacks(settings) if isinstance(model, ChecksSettings) else {}
-
     @property
     def batches(self) -> Batches | None:
         """None: answers are replayed at once, and recorded by calls."""
         return None
 
-    def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the underlying model does not have this tool, "" if it has it, or there is none."""
-        return "" if self._model is None else next((repair for _, repair in lacking(self._model, [tool])), "")
-
     @property
     def reports_usage(self) -> bool:
         """Whether the underlying model reports what its calls used."""
         return getattr(self._model, "reports_usage", False)
-
-    async def knows_price(self) -> bool:
-        """Return whether the underlying model knows its price; True without one, as replayed answers cost nothing."""
-        model: object = self._model
-        return await model.knows_price() if isinstance(model, KnowsPrices) else True
-
-    async def window_tokens(self) -> int | None:
-        """Return the underlying model's window; None if it is unknown, or there is no model."""
-        model: object = self._model
-        return await model.window_tokens() if isinstance(model, KnowsWindow) else None
-
-    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the underlying model's estimate; 0.0 without one, as replayed answers cost nothing."""
-        model: object = self._model
-        if model is None:
-            return 0.0
-        return await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
-
-    async def close(self) -> None:
-        """Close the underlying model's connections."""
-        if isinstance(self._model, Closes):
-            await self._model.close()
 
     def _read(self) -> dict[str, deque[Response]]:
         """Return the answers of the file by the key of their request, each list in the order of the file."""

@@ -23,14 +23,59 @@ from graphengine.models.names import as_model
 from graphengine.models.settings import ChecksSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from graphengine.models.base import Model, Request, Response
     from graphengine.models.hosted import HostedTool
     from graphengine.models.settings import Settings
 
 
-class Router:
+class OverModels:
+    """What a model over others says of itself: what is true of all of them."""
+
+    _models: Sequence[Model]
+
+    async def knows_price(self) -> bool:
+        """Return whether every model that implements `KnowsPrices` knows its price."""
+        return all([await model.knows_price() for model in self._models if isinstance(model, KnowsPrices)])
+
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that some of the models does not have, by name."""
+        found: dict[str, str] = {}
+        for model in self._models:
+            if isinstance(model, ChecksSettings):
+                found |= {name: f"for {model.name}, {repair}" for name, repair in model.lacks(settings).items()}
+        return found
+
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if some of the models does not have this tool, "" if all have it."""
+        found = (f"{message}: {repair}" for model in self._models for message, repair in lacking(model, [tool]))
+        return next(found, "")
+
+    async def window_tokens(self) -> int | None:
+        """Return the smallest window of its models that is known; None if none is."""
+        known = [await model.window_tokens() for model in self._models if isinstance(model, KnowsWindow)]
+        return min((window for window in known if window), default=None)
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Return the cost of this many tokens at the dearest model; None if it is unknown for one of them."""
+        prices = [
+            await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
+            for model in self._models
+        ]
+        known = [price for price in prices if price is not None]
+        return max(known, default=0.0) if len(known) == len(prices) else None
+
+    async def close(self) -> None:
+        """Close every model's connections, also if closing another one fails."""
+        closing = [model.close() for model in self._models if isinstance(model, Closes)]
+        results = await asyncio.gather(*closing, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+
+class Router(OverModels):
     """Calls several models in order until one answers.
 
     The answer's `model` names the one that answered. If none answers, the error is that of the model that can be called
@@ -103,48 +148,9 @@ class Router:
                     return replace(response, model=response.model or model.name)
         raise self._no_answer(failed, request)
 
-    async def knows_price(self) -> bool:
-        """Return whether every model that implements `KnowsPrices` knows its price."""
-        return all([await model.knows_price() for model in self._models if isinstance(model, KnowsPrices)])
-
-    def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that some of the models does not have, by name."""
-        found: dict[str, str] = {}
-        for model in self._models:
-            if isinstance(model, ChecksSettings):
-                found |= {name: f"for {model.name}, {repair}" for name, repair in model.lacks(settings).items()}
-        return found
-
-    def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if some of the models does not have this tool, "" if all have it."""
-        found = (f"{message}: {repair}" for model in self._models for message, repair in lacking(model, [tool]))
-        return next(found, "")
-
     def compacts(self, tokens: int) -> bool:
         """Return whether the provider of each of the models compacts conversations itself."""
         return all(isinstance(model, Compacts) and model.compacts(tokens) for model in self._models)
-
-    async def window_tokens(self) -> int | None:
-        """Return the smallest window of its models that is known; None if none is."""
-        known = [await model.window_tokens() for model in self._models if isinstance(model, KnowsWindow)]
-        return min((window for window in known if window), default=None)
-
-    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of this many tokens at the dearest model; None if it is unknown for one of them."""
-        prices = [
-            await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
-            for model in self._models
-        ]
-        known = [price for price in prices if price is not None]
-        return max(known) if len(known) == len(prices) else None
-
-    async def close(self) -> None:
-        """Close every model's connections, also if closing another one fails."""
-        closing = [model.close() for model in self._models if isinstance(model, Closes)]
-        results = await asyncio.gather(*closing, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
 
     def _no_answer(self, failed: Mapping[int, Exception], request: Request) -> Exception:
         """Return the error of a call that no model answered."""
@@ -180,8 +186,9 @@ class _Watched:
 
     async def call(self, model: Model, call: Call | None, request: Request) -> Response:
         """Return the model's answer. Pass on its text if no earlier model streamed any, until the call ends."""
+        made = model.answer if call is None else call.once  # through its limiter if it has one
         if self._on_text is None or self._streamed:
-            return await _answer(model, call, replace(request, on_text=None, on_thinking=None))
+            return await made(replace(request, on_text=None, on_thinking=None))
         on_text, over = self._on_text, False
 
         def passed_on(text: str) -> None:
@@ -190,14 +197,9 @@ class _Watched:
                 on_text(text)
 
         try:
-            return await _answer(model, call, replace(request, on_text=passed_on))
+            return await made(replace(request, on_text=passed_on))
         finally:
             over = True
-
-
-async def _answer(model: Model, call: Call | None, request: Request) -> Response:
-    """Call a model once, through its limiter if it has one."""
-    return await (model.answer(request) if call is None else call.once(request))
 
 
 def _may_call(call: Call, *, waits: bool) -> bool:
@@ -212,4 +214,4 @@ def _outcome(error: Exception | None, back_in_seconds: float, *, called: bool) -
     return f"{text}{later}" if called else f"skipped after: {text}{later or '; another call is trying it'}"
 
 
-__all__ = ["Router"]
+__all__ = ["OverModels", "Router"]

@@ -1,9 +1,13 @@
-"""Code that the adapters over providers' SDKs share.
+"""One provider's server, called through its SDK: the SDK, its clients, the key, the calls and their errors.
 
 An SDK is loaded on first use, in a thread (`load`). Its client is made there too, one for each model object and running
 event loop (`Clients`), with as many connections as its limiter allows calls. `Key` holds the API key and does not
-show it. `Failures` puts texts from outside into errors, with keys hidden, and shortened. `sound_json` makes JSON
-that is sent or recorded encodable as UTF-8.
+show it. `Server` makes the calls.
+
+The SDK makes the call (connections, headers, its own errors), but does not read the answer: its classes accept any JSON
+unchecked, so their types promise what a local server may not keep, native content must be kept exactly as it arrived,
+and making its objects would take a quarter of the CPU time of a call. The adapters therefore get JSON and check it
+themselves.
 """
 
 from __future__ import annotations
@@ -14,50 +18,46 @@ import hashlib
 import importlib
 import json
 import os
-import re
 import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from math import isfinite
-from typing import TYPE_CHECKING, Final, Generic, ParamSpec, Protocol, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
-from weakref import WeakKeyDictionary
 
 from graphengine.errors import (
-    AnswerRefused,
     AnswerTorn,
     BadRequest,
-    ContextFull,
     DefinitionError,
-    ModelBusy,
     ModelError,
-    ModelOverloaded,
     ModelTimeout,
-    ModelTransient,
     ModelUnavailable,
     ModelUnreachable,
     NoModelServer,
-    NotAuthenticated,
-    QuotaExceeded,
-    RateLimited,
-    UnknownModel,
     install_command,
 )
-from graphengine.models.base import usage_of_failure
-from graphengine.models.limiter import LEFT
-from graphengine.state.hiding import hidden, struck
-from graphengine.state.json_values import clipped, utf8_text
+from graphengine.graph.options import is_seconds
+from graphengine.models.limiter import limiter_for
+from graphengine.models.received import NotThisApi, ServerEvents, object_in, read_json
+from graphengine.models.refusals import (
+    REPAIRS,
+    WHAT,
+    advised,
+    complaint,
+    kind_of,
+    shown,
+)
+from graphengine.state.hiding import struck
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import ModuleType, TracebackType
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import ModuleType
 
     import httpx2
     from pydantic import JsonValue
 
     from graphengine.models.base import Request
-    from graphengine.models.limiter import Left
+    from graphengine.models.limiter import RateLimiter
+    from graphengine.models.received import JsonObject
 
 CALLS_AT_ONCE: Final = 100
 """The most calls that a limiter of these models has in flight if none is given; further calls wait."""
@@ -68,19 +68,11 @@ KEPT_OPEN: Final = 100
 CONNECT_SECONDS: Final = 10.0
 """The longest time to connect to a server."""
 
-LONGEST_WAIT_SECONDS: Final = 3600.0
-"""The limit of `retry-after`; a longer time is the result of a wrong clock."""
-
-SHOWN_CHARACTERS: Final = 600
-"""The most characters of a text from outside that an error shows."""
-
-LONGEST_KEY: Final = 400
-"""How many characters at the end of a cut text may be the first part of a key."""
-
 _MOST_SCHEMAS: Final = 256
 
 P = ParamSpec("P")
 R = TypeVar("R")
+J = TypeVar("J")
 
 _loaded: dict[str, ModuleType] = {}
 _loading = threading.Lock()  # SDKs share packages: two concurrent imports could each see a half-loaded module
@@ -111,32 +103,6 @@ def _load(module: str, extra: str) -> ModuleType:
         except ImportError as error:
             raise ModelUnavailable(f"the package {module} cannot be loaded: {error}", repair=install) from error
         return _loaded[module]
-
-
-def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None) -> httpx2.AsyncClient:
-    """Return an HTTP client for an SDK's client. Making it takes about 50 ms.
-
-    Args:
-        sdk: The SDK's module, whose defaults apply otherwise (proxies, keep-alive).
-        timeout_seconds: How long a server may send nothing.
-        connections: As many as there are calls at a time, None for no limit; a call that waits for one does not time
-            out.
-    """
-    import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
-
-    client: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=KEPT_OPEN, keepalive_expiry=30),
-        timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS), pool=None),
-        event_hooks={"response": [_note_limits]},
-    )
-    return client
-
-
-async def _note_limits(response: httpx2.Response) -> None:
-    """Pass a response's headers on to the limiter of the call, for the limits that they state."""
-    note = LEFT.get()
-    if note is not None:
-        note(*limits_stated(response.headers))
 
 
 def http_address(given: str) -> str:
@@ -201,19 +167,7 @@ def kept_by_schema(make: Callable[P, R]) -> Callable[P, R]:
     return made
 
 
-class _Client(Protocol):
-    async def close(self) -> None: ...
-
-
-C = TypeVar("C", bound=_Client)
-
-
-@dataclass(slots=True)
-class _LoopClient(Generic[C]):
-    """One event loop's client, if made."""
-
-    making: asyncio.Lock = field(default_factory=asyncio.Lock)
-    client: C | None = None
+C = TypeVar("C")
 
 
 class Clients(Generic[C]):
@@ -232,61 +186,31 @@ class Clients(Generic[C]):
 
     def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
-        self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient[C]] = WeakKeyDictionary()
+        self._making: dict[asyncio.AbstractEventLoop, asyncio.Task[C]] = {}
         self._guard = threading.Lock()
 
     async def get(self) -> C:
-        """Return the running loop's client."""
-        place = self._place()
-        return place.client if place.client is not None else await self._made(place)
+        """Return the running loop's client. A caller that gives up leaves it to the others."""
+        loop = asyncio.get_running_loop()
+        making = self._making.get(loop)
+        if making is None or (making.done() and not _is_made(making)):
+            with self._guard:
+                for ended in [other for other in self._making if other.is_closed()]:
+                    del self._making[ended]
+                making = self._making[loop] = asyncio.ensure_future(asyncio.to_thread(self._make))
+        return making.result() if making.done() else await asyncio.shield(making)
 
     async def close(self) -> None:
         """Close the running loop's client, if there is one. The next `get` makes another."""
         with self._guard:
-            place = self._places.pop(asyncio.get_running_loop(), None)
-        if place is not None and place.client is not None:
-            await place.client.close()
-
-    async def _made(self, place: _LoopClient[C]) -> C:
-        async with place.making:
-            if place.client is None:
-                place.client = await asyncio.to_thread(self._make)
-            return place.client
-
-    def _place(self) -> _LoopClient[C]:
-        loop = asyncio.get_running_loop()
-        with self._guard:
-            place = self._places.get(loop)
-            if place is None:
-                for ended in [other for other in self._places if other.is_closed()]:
-                    del self._places[ended]  # its client references the loop, so its weak key would never expire
-                place = self._places[loop] = _LoopClient()
-            return place
+            making = self._making.pop(asyncio.get_running_loop(), None)
+        if making is not None and _is_made(making):
+            client: Any = making.result()
+            await client.close()
 
 
-class Translates:
-    """A block that raises exceptions of an SDK as `ModelError`s; it may be entered any number of times at once.
-
-    The errors do not have the originals as their cause: those hold the request with its key.
-
-    Args:
-        translated: Returns the error for an exception, None for one that is raised unchanged.
-    """
-
-    __slots__ = ("_translated",)
-
-    def __init__(self, translated: Callable[[Exception], ModelError | None]) -> None:
-        self._translated = translated
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, ModelError):
-            found = self._translated(error)
-            if found is not None:
-                raise found from None
+def _is_made(making: asyncio.Task[Any]) -> bool:
+    return making.done() and not making.cancelled() and making.exception() is None
 
 
 class Key:
@@ -348,24 +272,7 @@ class Key:
         return (self._given if self._given is not None else os.environ.get(self.variable, "")).strip()
 
 
-_READ_CHARACTERS: Final = 10 * SHOWN_CHARACTERS
-
-
-def shown(text: object, *keys: str) -> str:
-    """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8.
-
-    Example:
-        >>> shown("Incorrect API key provided: sk-ant-12345678")
-        'Incorrect API key provided: [secret]'
-    """
-    whole = str(text)
-    start = hidden(utf8_text(whole[:_READ_CHARACTERS]), known=keys)  # cut first: the text may have megabytes
-    if len(whole) > _READ_CHARACTERS:
-        start = start[:-LONGEST_KEY]
-    return clipped(" ".join(start.split()), SHOWN_CHARACTERS)
-
-
-def sound_json(value: JsonValue, *, levels: int | None = None) -> JsonValue:
+def sound_json(value: J, *, levels: int | None = None) -> J:
     """Return a JSON value with every text in it encodable as UTF-8, keys included.
 
     Args:
@@ -378,197 +285,167 @@ def sound_json(value: JsonValue, *, levels: int | None = None) -> JsonValue:
     if levels is not None and levels < 0:
         raise RecursionError
     less = None if levels is None else levels - 1
+    found: Any = value
     if isinstance(value, str):
-        return utf8_text(value)
-    if isinstance(value, dict):
-        return {utf8_text(key): sound_json(item, levels=less) for key, item in value.items()}
-    if isinstance(value, list):
-        return [sound_json(item, levels=less) for item in value]
-    return value
+        found = utf8_text(value)
+    elif isinstance(value, dict):
+        found = {utf8_text(key): sound_json(item, levels=less) for key, item in value.items()}
+    elif isinstance(value, (list, tuple)):
+        found = [sound_json(item, levels=less) for item in value]
+    return cast("J", found)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a server asks to wait, by `retry-after-ms` or `retry-after`; None if neither is set.
-
-    Args:
-        headers: A response's headers. The mapping decides whether names are case-sensitive.
-    """
-    seconds = _number(headers.get("retry-after-ms"))
-    if seconds is not None:
-        seconds /= 1000
-    else:
-        text = headers.get("retry-after")
-        seconds = _number(text)
-        if seconds is None:
-            seconds = _seconds_until(text)
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+_DONE: Final = "[DONE]"
+"""What some APIs send after the last event of a stream."""
+_MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What the SDK or our reading raise for a malformed answer."""
 
 
-def advised(error: ModelError, headers: Mapping[str, str]) -> ModelError:
-    """Return the error for a refusal with these headers: how long the server asks to wait, and whether to try again.
-
-    `x-should-retry` decides, also against the status, unless the error's class says why another try cannot help.
-    """
-    error.retry_after_seconds = retry_after(headers)
-    advice = headers.get("x-should-retry")
-    kind: type[ModelError] | None = None
-    if advice == "false" and isinstance(error, ModelTransient):
-        kind = ModelBusy
-    elif advice == "true" and type(error) in {BadRequest, ModelError}:
-        kind = ModelTransient
-    if kind is None:
-        return error
-    asks = f"; the server asks {'' if advice == 'true' else 'not '}to try again"
-    found = kind(error.message + asks, where=error.where, repair=error.repair)
-    found.retry_after_seconds, found.usage = error.retry_after_seconds, usage_of_failure(error)
-    return found
-
-
-_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
-_STATED: Final = {  # what is left, and when it is whole again; of Anthropic, and of OpenAI and servers like it
-    what: (
-        (f"anthropic-ratelimit-{what}-remaining", f"anthropic-ratelimit-{what}-reset"),
-        (f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}"),
-    )
-    for what in ("requests", "tokens")
-}
-
-
-def limits_stated(headers: Mapping[str, str]) -> tuple[Left, Left]:
-    """Return how many requests and tokens a server still allows, each with the seconds until it allows more.
-
-    None for what its headers do not state.
-    """
-    return _stated(headers, "requests"), _stated(headers, "tokens")
-
-
-def _stated(headers: Mapping[str, str], what: str) -> Left:
-    for left_name, reset_name in _STATED[what]:
-        left = headers.get(left_name)
-        number = None if left is None else _number(left)
-        seconds = None if number is None else _until_reset(headers.get(reset_name))
-        if number is not None and seconds is not None:
-            return int(number), min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
-    return None
-
-
-def _until_reset(text: str | None) -> float | None:
-    """Return the seconds until a time such as `2026-11-21T17:05:00Z`, or those of a duration such as `6m0s`."""
-    given = (text or "").strip()
-    found = _DURATION.fullmatch(given)
-    if found is not None and given:
-        hours, minutes, seconds, milliseconds = (float(part or 0) for part in found.groups())
-        return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        return None
-    return (moment - datetime.now(UTC)).total_seconds() if moment.tzinfo is not None else None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
-
-
-def _seconds_until(date: str | None) -> float | None:
-    try:
-        moment = parsedate_to_datetime(date or "")
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - datetime.now(UTC)).total_seconds()
-
-
-_BY_STATUS: Final[dict[int, type[ModelError]]] = {
-    401: NotAuthenticated,
-    402: QuotaExceeded,
-    403: NotAuthenticated,
-    404: UnknownModel,
-    405: NoModelServer,
-    408: ModelTimeout,
-    409: ModelOverloaded,
-    425: ModelOverloaded,
-    429: RateLimited,
-    501: BadRequest,
-    504: ModelTimeout,
-}
-
-
-def kind_of_status(status: int) -> type[ModelError]:
-    """Return the error class for an HTTP status, if nothing more is known."""
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return ModelOverloaded if status >= 500 else BadRequest  # noqa: PLR2004 - HTTP's own border
-
-
-_TOO_LONG = re.compile(
-    r"prompt is too long|context[ _-]*(?:length|window|size|limit)|maximum context|too many (?:input )?tokens"
-    r"|input (?:is )?too long|exceeds? .{0,40}\bcontext\b",
-    re.IGNORECASE,
-)
-
-
-def says_too_long(text: str) -> bool:
-    """Return whether a provider's error message means that the question is larger than the context window."""
-    return _TOO_LONG.search(text) is not None
-
-
-WHAT: Final[dict[type[ModelError], str]] = {
-    AnswerRefused: "refused to answer",
-    AnswerTorn: "returned an answer that is incomplete or unreadable",
-    BadRequest: "does not accept the request",
-    ContextFull: "has no room for a question of this length",
-    ModelOverloaded: "is overloaded, or has an internal error",
-    ModelTimeout: "did not answer in time",
-    ModelUnreachable: "cannot be reached, or the connection broke",
-    NoModelServer: "is not at this address: another server answers there",
-    NotAuthenticated: "does not accept the API key, or not for this request",
-    QuotaExceeded: "refuses the request, since the account has no credit or quota left",
-    RateLimited: "limits the rate of calls",
-    UnknownModel: "is not a model that the server knows",
-}
-"""What happened, by the error's class; for `Failures.of`."""
-
-_REPAIR: Final[dict[type[ModelError], str]] = {
-    AnswerRefused: "change the prompt, or use another model",
-    AnswerTorn: "try again; if it happens again, check the proxies between this machine and {address}",
-    BadRequest: "change what the provider names; the agent's settings and output type are in the request",
-    ContextFull: "send less: a shorter prompt, fewer messages in memory, smaller results of tools; or use a model "
-    "with a larger window",
-    ModelOverloaded: "try again later, or add another model: Router([...])",
-    ModelTimeout: "try again, increase timeout_seconds=, or ask for less",
-    ModelUnreachable: "check that the server runs and can be reached from here; the address is {address}",
-    NoModelServer: "check base_url=; the address is {address}",
-    NotAuthenticated: "check the API key in {variable} or api_key=, and its permissions",
-    QuotaExceeded: "check the account's credit and limits; trying again does not help",
-    RateLimited: "make fewer calls at a time, or add another model: Router([...])",
-    UnknownModel: "check the model's name, and whether this account may use it",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Failures:
-    """Makes the errors of one model object: what happened, the provider's message, a repair, and never a key.
+class Server:
+    """The server of one model object.
 
     Args:
-        model: The model's name, as `anthropic:claude-…`.
+        model: The model's name in errors, as `anthropic:claude-…`.
         address: The server's address.
-        key: The key to hide.
-        timeout_seconds: How long the server may send nothing.
+        key: The API key.
+        timeout_seconds: How long the server may send nothing before a call fails with `ModelTimeout`.
+        limiter: The rate limiter; None for the one that all models with this name, address and key share.
+        make: Makes a client of the SDK, from its module and the arguments that all clients have. It runs in a thread.
+        needs: The modules to load, the SDK's first, each with the extra of graphengine that installs it.
+
+    Raises:
+        DefinitionError: An argument is invalid.
     """
 
-    model: str
-    address: str
-    key: Key
-    timeout_seconds: float
+    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
+        self,
+        model: str,
+        address: str,
+        key: Key,
+        *,
+        timeout_seconds: float,
+        limiter: RateLimiter | None,
+        make: Callable[[Any, dict[str, Any]], Any],
+        needs: Sequence[tuple[str, str]],
+    ) -> None:
+        if not model.partition(":")[2].strip():
+            raise DefinitionError(f"{model!r} names no model", repair="give a model's name after the colon")
+        if not is_seconds(timeout_seconds):
+            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
+        self.model, self.address, self.key = model, address, key
+        self.limiter = limiter or limiter_for((model, address, key.identity), CALLS_AT_ONCE)
+        self._timeout_seconds = float(timeout_seconds)
+        self._new = make
+        self._needs = needs
+        self._clients: Clients[Any] = Clients(self._made)
 
-    def of(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
-        """Return an error to raise.
+    async def client(self) -> Any:  # noqa: ANN401 - of any SDK
+        """Return the SDK's client."""
+        self.key.value(self.model)
+        for module, extra in self._needs:
+            await load(module, extra)
+        return await self._clients.get()
+
+    async def close(self) -> None:
+        """Close the running event loop's connections."""
+        await self._clients.close()
+
+    async def whole(self, path: str, body: JsonObject, headers: Mapping[str, str]) -> JsonObject:
+        """Return the answer to one call, a JSON object.
+
+        Args:
+            path: The path of the API's endpoint.
+            body: The request.
+            headers: Its headers, besides those of the SDK.
+
+        Raises:
+            ModelError: The call failed; the class states how.
+        """
+        client = await self.client()
+        import httpx2  # noqa: PLC0415 - loaded by now
+
+        with self.failing():
+            response = await client.post(path, cast_to=httpx2.Response, body=body, options={"headers": dict(headers)})
+            return object_in(response)
+
+    async def stream(
+        self, path: str, body: JsonObject, headers: Mapping[str, str], take: Callable[[JsonObject], bool]
+    ) -> JsonObject | None:
+        """Read the answer to one call event by event.
+
+        Args:
+            path: The path of the API's endpoint.
+            body: The request.
+            headers: Its headers, besides those of the SDK.
+            take: Gets each event. Returns whether it completes the answer, so that no further event is awaited.
+
+        Returns:
+            The complete answer if the server does not stream; None once the stream has ended.
+
+        Raises:
+            ModelError: The call failed; the class states how.
+        """
+        client = await self.client()
+        import httpx2  # noqa: PLC0415 - loaded by now
+
+        kind: Any = self._sdk.AsyncStream[object]
+        options = {"headers": dict(headers)}
+        with self.failing():
+            response: httpx2.Response = await client.post(
+                path, cast_to=httpx2.Response, body=body, options=options, stream=True, stream_cls=kind
+            )
+        content = response.headers.get("content-type", "")
+        if "json" in content or "html" in content:  # the server does not stream, or is not a model's server
+            try:
+                with self.failing():
+                    await response.aread()
+                    return object_in(response)
+            finally:
+                await response.aclose()
+        async with ServerEvents(response) as events:
+            began = False
+            while (event := await self._next(events, response.headers, began=began)) is not None:
+                if take(event):
+                    break
+                began = True
+            await events.rest()
+        return None
+
+    async def _next(self, events: ServerEvents, headers: Mapping[str, str], *, began: bool) -> JsonObject | None:
+        """Return the next event of a stream; None at its end."""
+        with self.failing(began=began):
+            received = await events.next()
+            if received is None or received.data.startswith(_DONE):
+                return None
+            event = read_json(received.data)
+            if not isinstance(event, dict):
+                raise ValueError(f"an event is not a JSON object: {received.data}")
+            if event.get("error"):
+                raise self.refused(event["error"], headers=headers)
+            return event
+
+    def _made(self) -> Any:  # noqa: ANN401 - of any SDK
+        """Return a client, with the SDK's own defaults (proxies, keep-alive). Making it takes about 50 ms.
+
+        A call that waits for a connection does not time out.
+        """
+        import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
+
+        sdk, seconds, most = self._sdk, self._timeout_seconds, self.limiter.calls_at_once
+        timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
+        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=KEPT_OPEN, keepalive_expiry=30)
+        http = sdk.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)
+        common = {"base_url": self.address, "timeout": timeout, "max_retries": 0, "http_client": http}
+        return self._new(sdk, {"api_key": self.key.value(self.model), **common})
+
+    @property
+    def _sdk(self) -> Any:  # noqa: ANN401 - a module
+        return _loaded[self._needs[0][0]]
+
+    # -- errors
+
+    def error(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
+        """Return an error to raise: what happened, the provider's message, a repair, and never a key.
 
         Args:
             kind: Its class.
@@ -578,49 +455,98 @@ class Failures:
         keys = (*self.key.known(), *filter(None, (urlsplit(self.address).password,)))
         words = shown(text, *keys)
         address = shown(shown_address(self.address), *keys)
-        repair = _REPAIR.get(kind, "").format(address=address, variable=self.key.variable)
+        repair = REPAIRS.get(kind, "").format(address=address, variable=self.key.variable)
         message = f"{self.model} {what}" + (f": {words}" if words else "")
         return kind(message, where=f"model {self.model}", repair=repair)
 
-    def lost(self, cause: BaseException | None, *, began: bool = False) -> ModelError:
-        """Return the error for a connection that failed or broke.
+    def refused(self, body: object, status: int = 0, headers: Mapping[str, str] | None = None) -> ModelError:
+        """Return the error for an error object of the provider.
 
         Args:
-            cause: The HTTP client's exception.
+            body: The object, or one that has it at `error`.
+            status: The HTTP status; 0 if it was inside an answer.
+            headers: The response's headers.
+        """
+        report = complaint(_error_in(body), status)
+        kind = kind_of(report)
+        request_id = (headers or {}).get("request-id") or (headers or {}).get("x-request-id")
+        how = [f"HTTP {report.status}"] if report.status else []
+        how += [f"request {request_id}"] if request_id else []
+        what = WHAT[kind] + (f" ({', '.join(how)})" if how else "")
+        return advised(self.error(kind, what, "a page of HTML" if report.is_page else report.message), headers or {})
+
+    @contextmanager
+    def failing(self, *, began: bool = False) -> Iterator[None]:
+        """Raise the SDK's errors, and those of reading, as `ModelError`s.
+
+        They do not have the originals as their cause: those hold the request with its key.
+
+        Args:
             began: Whether a part of the answer had arrived.
         """
+        try:
+            yield
+        except ModelError:
+            raise
+        except Exception as error:
+            found = self._translated(error, began=began)
+            if found is None:
+                raise
+            raise found from None
+
+    def _translated(self, error: Exception, *, began: bool) -> ModelError | None:
+        """Return the `ModelError` for an exception of the SDK or of our reading, None if it is neither."""
+        import httpx2  # noqa: PLC0415 - loaded with the SDK
+
+        sdk = self._sdk
+        if isinstance(error, sdk.APIStatusError):
+            failed: Any = error
+            return self.refused(failed.body, failed.status_code, failed.response.headers)
+        if isinstance(error, (sdk.APIConnectionError, httpx2.HTTPError)):
+            # The SDK's own message is general; its cause has the details. During a stream it does not wrap errors.
+            return self._lost(error if isinstance(error, httpx2.HTTPError) else error.__cause__, began=began)
+        if isinstance(error, UnicodeEncodeError):
+            what = "cannot be called: a name or schema has a lone surrogate, which UTF-8 cannot encode"
+            return self.error(BadRequest, what, repr(error.object[error.start : error.end]))
+        if isinstance(error, NotThisApi):
+            return self.error(NoModelServer, "is not the server at this address", error)
+        if isinstance(error, (sdk.APIError, *_MALFORMED)):
+            return self.error(AnswerTorn, WHAT[AnswerTorn], f"{type(error).__name__}: {error}")
+        is_sdks = isinstance(error, sdk.APIError.__base__)
+        return self.error(ModelError, "failed in the provider's SDK", error) if is_sdks else None
+
+    def _lost(self, cause: BaseException | None, *, began: bool) -> ModelError:
+        """Return the error for a connection that failed or broke."""
         import httpx2  # noqa: PLC0415 - loaded with the SDK whose call failed
 
         if isinstance(cause, httpx2.TimeoutException) and not isinstance(cause, httpx2.ConnectTimeout):
-            return self.of(ModelTimeout, f"sent nothing for {self.timeout_seconds:g} s")
+            return self.error(ModelTimeout, f"sent nothing for {self._timeout_seconds:g} s")
         words = "" if cause is None else f"{type(cause).__name__}: {cause}".removesuffix(": ")
         if began:
-            return self.of(AnswerTorn, "broke off its answer", words)
-        error = self.of(ModelUnreachable, WHAT[ModelUnreachable], words)
+            return self.error(AnswerTorn, "broke off its answer", words)
+        error = self.error(ModelUnreachable, WHAT[ModelUnreachable], words)
         if isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)):
             error.usage = {}  # no request was sent
         return error
 
 
+def _error_in(body: object) -> JsonValue:
+    """Return the error object of a body that the SDK read as JSON, or kept as text; None for any other value."""
+    inner = body.get("error") if isinstance(body, dict) else None
+    found = inner if isinstance(inner, dict) else body
+    return cast("JsonValue", found) if isinstance(found, (dict, list, str, int, float)) else None
+
+
 __all__ = [
     "CALLS_AT_ONCE",
     "CONNECT_SECONDS",
-    "WHAT",
     "Clients",
-    "Failures",
     "Key",
-    "Translates",
-    "advised",
+    "Server",
     "http_address",
-    "http_client",
     "kept_by_schema",
-    "kind_of_status",
-    "limits_stated",
     "load",
-    "retry_after",
-    "says_too_long",
     "schema_in_words",
-    "shown",
     "shown_address",
     "sound_json",
 ]

@@ -41,7 +41,7 @@ class Outcome(BaseModel):
 
 def surviving(node: Node) -> Node:
     """Return the node with its failure as a result; a fallback of its own takes precedence."""
-    return Node(node, fallback=_failure) if node.options.fallback is UNSET else node
+    return Node(node, fallback=_failure) if node.fallback is UNSET else node
 
 
 def outcome(result: object) -> Outcome:

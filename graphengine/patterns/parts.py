@@ -7,15 +7,15 @@ pattern inside a pattern would so inherit the outer one's bookkeeping, which `pa
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter
 
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
-from graphengine.graph.definition import UNSET, Choose, Node, Writes
+from graphengine.graph.definition import Choose, Node, Writes
 from graphengine.graph.runnable import FunctionBody, HasBody
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from graphengine.graph.definition import NodeOptions, Options, Runnable
+    from graphengine.graph.definition import Runnable
 
 Source: TypeAlias = "str | Callable[..., object]"
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -47,10 +47,10 @@ def part(
     node = Node(runnable)
     inner = node.runnable
     given: dict[str, Source] = {name: source for name, source in (inputs or {}).items() if _takes(inner, name)}
-    if isinstance(inner, Graph) and node.options.inputs is None:
+    if isinstance(inner, Graph) and node.inputs is None:
         shared = [name for name in state.model_fields if name not in own and name in inner.state.model_fields]
         return Node(node, inputs={**{name: name for name in shared}, **given})
-    return Node(node, inputs={**given, **(node.options.inputs or {})}) if given else node
+    return Node(node, inputs={**given, **(node.inputs or {})}) if given else node
 
 
 def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
@@ -65,7 +65,7 @@ def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
         return runnable
     own = inner.check
     agent: Agent[object] = inner.but(check=check if own is None else _both(check, own))
-    return with_options(agent, runnable.options) if isinstance(runnable, Node) else agent
+    return replace(runnable, runnable=agent) if isinstance(runnable, Node) else agent
 
 
 def check_names(call: str, names: Collection[str], own: Collection[str], *, fewest: int = 1) -> None:
@@ -99,20 +99,13 @@ def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., obj
 def writing(runnable: Runnable, where: Writes) -> Node:
     """Return a runnable that writes to these fields, unless its own Node names others."""
     node = Node(runnable)
-    return Node(node, writes=where) if node.options.writes is None else node
+    return Node(node, writes=where) if node.writes is None else node
 
 
 def called(name: str, function: F) -> F:
     """Name a function for pictures and explanations."""
     function.__name__ = name
     return function
-
-
-def with_options(runnable: Runnable, options: Options) -> Node:
-    """Return another runnable with a node's options."""
-    values = {each.name: getattr(options, each.name) for each in fields(options)}
-    given = {name: value for name, value in values.items() if value is not (UNSET if name == "fallback" else None)}
-    return Node(runnable, **cast("NodeOptions", given))
 
 
 def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[..., object]:
@@ -143,4 +136,4 @@ def _takes(runnable: Runnable, name: str) -> bool:
     return name in roots or bool(getattr(body, "takes_all", False))
 
 
-__all__ = ["Source", "called", "check_names", "checked", "part", "validating", "with_options", "writing"]
+__all__ = ["Source", "called", "check_names", "checked", "part", "validating", "writing"]

@@ -127,7 +127,7 @@ def react(
     graph.add_edge("no_such_tool", "think")
     for name, tool in tools.items():
         node = part(tool, state, _OWN, {**shared, "task": "thought.task"})
-        fallback = what_went_wrong if node.options.fallback is UNSET else node.options.fallback
+        fallback = what_went_wrong if node.fallback is UNSET else node.fallback
         graph.add_node(name, node, writes={"trail": observed}, fallback=fallback)
         graph.add_edge(name, "think")
     return graph

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
-from graphengine.graph.definition import GraphDefinition
+from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
-from graphengine.runner.opening import InQueue, as_limits
+from graphengine.runner.opening import InQueue
 from graphengine.state.path import did_you_mean
 from graphengine.stores.base import LARGEST_PRIORITY
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from graphengine.engine.plan import Plan
-    from graphengine.graph.definition import Limits
+    from graphengine.state.amounts import LimitsRecord
     from graphengine.stores.base import Store
 
 _SIZES: Final = Sizes()
@@ -113,18 +113,28 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
 S = TypeVar("S")
 
 
-def plan_of(graph: GraphDefinition[S], limits: Limits | None) -> Plan[S]:
+def plan_of(graph: GraphDefinition[S]) -> Plan[S]:
     """Return the plan of a graph to run.
 
     Raises:
-        DefinitionError: The argument is not a Graph, or the limits are not Limits; CompileError.
+        DefinitionError: The argument is not a Graph; CompileError.
     """
     given: object = graph
     if not isinstance(given, GraphDefinition):
         raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
-    if limits is not None:
-        as_limits(limits)
     return compiled(graph)
+
+
+def as_limits(limits: Limits) -> LimitsRecord:
+    """Return the limits that are set, as the engine keeps them.
+
+    Raises:
+        DefinitionError: The argument is not a Limits object.
+    """
+    given: object = limits
+    if not isinstance(given, Limits):
+        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
+    return limits.given()
 
 
 def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:

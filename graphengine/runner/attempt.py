@@ -30,19 +30,17 @@ from graphengine.engine.events import (
     Settled,
     WaitOver,
 )
-from graphengine.engine.failures import failure_record, survived
+from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
-from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
-from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
-from graphengine.runner.context import Context, NodeServices
-from graphengine.runner.followers import NOBODY, Following
+from graphengine.runner.context import Context
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
+from graphengine.state.failure import Failure
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
@@ -50,17 +48,13 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Generator, Mapping
-    from concurrent.futures import Executor
 
     from graphengine.engine.events import Event
-    from graphengine.engine.lookup import RunState
-    from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.engine.plan import Call, NodePlan
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import FailureRecord
-    from graphengine.runner.context import Host
-    from graphengine.runner.extensions import Executors
+    from graphengine.runner.context import NodeServices
     from graphengine.runner.recorded_work import StepJournal
-    from graphengine.runner.result import Past
 
 
 _RECENT_SECONDS: Final = 1.0
@@ -78,76 +72,14 @@ class TaskRunner:
     """Runs the tasks of one run.
 
     Args:
-        run: The run.
-        host: The driver of the run.
-        resources: The resources of nodes, by the id of their plan.
-        threads: Returns the thread pool of blocking functions.
-        now: The clock of the run's log.
-        wall: The machine's clock, by which waits end.
-        past: Finds earlier runs.
-        executors: Where nodes with `on=` run; None to run them in place.
-        following: Who follows the run.
-        loop: The event loop, if the caller has it.
-        is_shared: Whether other processes can take the run if this one is suspended.
+        services: The run, and what its attempts share.
     """
 
-    __slots__ = (
-        "_checks",
-        "_entered",
-        "_executors",
-        "_is_shared",
-        "_now",
-        "_plan",
-        "_resources",
-        "_snapshot",
-        "_surroundings",
-        "_threads",
-        "_wall",
-    )
+    __slots__ = ("_checks", "_plan", "_services", "_snapshot")
 
-    def __init__(  # noqa: PLR0913 - all that a node can use
-        self,
-        run: RunState,
-        *,
-        host: Host,
-        resources: Mapping[int, Mapping[str, object]],
-        threads: Callable[[], Executor],
-        now: Callable[[], float],
-        wall: Callable[[], float],
-        past: Past,
-        executors: Executors | None = None,
-        following: Following = NOBODY,
-        loop: asyncio.AbstractEventLoop | None = None,
-        is_shared: bool = False,
-    ) -> None:
-        self._is_shared = is_shared
-        self._executors = executors
-        self._entered = following.entered
-        self._resources = resources
-        self._threads = threads
-        self._now = now
-        self._wall = wall
-        plan, snapshot, sizes = run.plan, run.snapshot, run.sizes or Sizes()
-        self._plan = plan
-        self._snapshot = snapshot
-        guard = Redactor(plan, snapshot) if plan.secret else None
-        given = functools.partial(_given, plan, resources)
-        self._surroundings = NodeServices(
-            run_id=snapshot.run_id,
-            graph=plan.graph,
-            host=host,
-            now=now,
-            wall=wall,
-            threads=threads,
-            loop=loop or asyncio.get_running_loop(),
-            past=past,
-            snapshot=snapshot,
-            resources=given,
-            following=following,
-            sizes=sizes,
-            guard=guard,
-        )
-        self._checks = run.checks
+    def __init__(self, services: NodeServices) -> None:
+        self._services = services
+        self._plan, self._snapshot, self._checks = services.run.plan, services.run.snapshot, services.run.checks
 
     @coroutine
     def run_in(self, context: contextvars.Context, task: Task) -> Generator[Any, Any, Event | None]:
@@ -183,19 +115,20 @@ class TaskRunner:
 
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
-        now = self._now
+        services = self._services
+        now = services.now
         began = now()
         mode = task.mode
         if mode != "run" and mode not in ("fallback", "crash_loop"):
             return self._moved(task, began)
-        if self._is_shared and abs(self._wall() - self._surroundings.host.wrote_at) > _RECENT_SECONDS:
-            await self._surroundings.host.check_owned()  # a clock that was set counts as time that has passed
+        if services.is_shared and abs(services.wall() - services.host.wrote_at) > _RECENT_SECONDS:
+            await services.host.check_owned()  # a clock that was set counts as time that has passed
             began = now()
         frame = self._snapshot.frames[task.frame]
-        context = Context(task, frame, self._surroundings)
+        context = Context(task, frame, services)
         choice = ""
         _SET_CURRENT(context)  # never reset: each task has its own asyncio task
-        for entered in self._entered:
+        for entered in services.following.entered:
             entered(frame)
         try:
             if mode == "crash_loop":
@@ -224,9 +157,8 @@ class TaskRunner:
             current = asyncio.current_task()
             if context.work is not None and context.work.ending and current is not None and not current.uncancel():
                 return self._waits(task, began, context)
-            host = self._surroundings.host
             cancelled = current is not None and current.cancelling()
-            if cancelled and host.note_cut_off(task.frame, context.path, context.usage):
+            if cancelled and services.host.note_cut_off(task.frame, context.path, context.usage):
                 raise
             if cancelled:
                 text = f"the code of {task.node} cancelled the asyncio task in which it ran"
@@ -258,7 +190,7 @@ class TaskRunner:
         if task.due or mode in ("fallback", "crash_loop"):
             return None
         if mode != "run":
-            return self._moved(task, self._now())
+            return self._moved(task, self._services.now())
         frame = self._snapshot.frames[task.frame]
         try:
             plan = self._plan if frame.up is None else plan_of(self._plan, frame)
@@ -284,21 +216,21 @@ class TaskRunner:
         """Return the event that precedes or replaces running the node's call; None to run the call."""
         if node.plain:
             return None
-        visit = (task.frame, task.node, task.visit, task.attempt, self._now())
+        visit = (task.frame, task.node, task.visit, task.attempt, self._services.now())
         if (node.each is not None and frame.kind != "item") or node.pick(view)[0].graph is not None:
             return NodeEntered(*visit, random.random())  # noqa: S311 - jitter
         return NodeBegun(*visit) if node.asks and not frame.begun else None
 
     def _asks(self, task: Task, body: AskBody, question: object, choice: str, began: float) -> NodeWaits:
-        ask, now = body.ask, self._now()
+        ask, now = body.ask, self._services.now()
         wait = WaitRecord(kind="ask", question=str(question), schema=ask.answers.schema, choice=choice)
         if ask.timeout_seconds is not None:
-            wait.due = self._wall() + ask.timeout_seconds
+            wait.due = self._services.wall() + ask.timeout_seconds
         if ask.default is not NO_ANSWER:
             wait.default = ask.answers.record(ask.default)
         name = path_of(task.frame, task.node)
-        if self._surroundings.guard is not None:
-            self._surroundings.guard.refuse([wait.question, wait.schema, wait.default], "the question", f"node {name}")
+        if self._services.guard is not None:
+            self._services.guard.refuse([wait.question, wait.schema, wait.default], "the question", f"node {name}")
         return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
 
     def _waits(self, task: Task, began: float, context: Context) -> NodeWaits | None:
@@ -306,7 +238,7 @@ class TaskRunner:
         if not waits:
             return None
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeWaits(*visit, began, self._now(), waits, context.usage)
+        return NodeWaits(*visit, began, self._services.now(), waits, context.usage)
 
     def _changed_by_items(self, task: Task) -> FailureRecord | None:
         """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
@@ -314,8 +246,7 @@ class TaskRunner:
         plan = plan_of(self._plan, frame)
         view = View(plan.state, frame)
         node = plan.nodes[task.node]
-        calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-        names = sorted({name for call in calls for name in call.watched if name in plan.state.fields})
+        names = sorted({name for call in node.calls for name in call.watched if name in plan.state.fields})
         changed = view.changed(names)
         if not changed:
             return None
@@ -327,7 +258,7 @@ class TaskRunner:
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter
-        ended = self._now()
+        ended = self._services.now()
         raised = failure_record(error, path_of(task.frame, task.node), task.attempt)
         refused = context.work.refused(error) if context.work is not None else ()
         visit = (task.frame, task.node, task.visit, task.attempt)
@@ -383,9 +314,9 @@ class TaskRunner:
         self, call: Call, values: dict[str, object], context: Context, timeout_seconds: float | None
     ) -> object:
         """Call the body under a timeout, on its executor, or in a thread if it blocks."""
-        executors = self._executors if call.on else None
+        executors = self._services.executors if call.on else None
         if call.thread and executors is None and timeout_seconds is None:
-            result = await in_thread(self._threads(), functools.partial(call.function, **values))
+            result = await in_thread(self._services.threads(), functools.partial(call.function, **values))
             return await result if inspect.isawaitable(result) else result
         limit = TimeLimit(None if executors is not None and executors.counts_time(call.on) else timeout_seconds)
         function = functools.partial(call.function, **values)
@@ -393,7 +324,7 @@ class TaskRunner:
             async with limit:
                 if executors is not None:
                     return await executors.call(call, values, context, timeout_seconds)
-                result = await in_thread(self._threads(), function) if call.thread else function()
+                result = await in_thread(self._services.threads(), function) if call.thread else function()
                 if inspect.isawaitable(result):
                     result = await result
                 return result
@@ -412,18 +343,13 @@ class TaskRunner:
             return context
         if name == "error":
             failure = frame.cause or frame.error
-            return survived(failure) if failure else None
+            return Failure.of(failure) if failure else None
         if name == "state":
             return view.instance()
-        return self._resources[id(plan_of(self._plan, frame))][name]
+        return self._services.resources[id(plan_of(self._plan, frame))][name]
 
 
 _SET_CURRENT: Final = CURRENT.set
-
-
-def _given(plan: Plan[Any], resources: Mapping[int, Mapping[str, object]], frame: Frame) -> Mapping[str, object]:
-    """Return the resources of a frame's graph."""
-    return resources.get(id(plan_of(plan, frame)), {})
 
 
 def _answer_in(result: object, work: StepJournal | None) -> str:

@@ -49,9 +49,13 @@ class CachedSnapshots:
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
         """Keep a snapshot whose steps are all recorded, if that is worth it. Its caller must not change it any more."""
         if snapshot.status == "waiting" and snapshot.open_waits.count >= _MANY:
-            self._kept[snapshot.run_id] = CachedSnapshot(snapshot, size_bytes)
-            if len(self._kept) > _RUNS:
-                del self._kept[next(iter(self._kept))]
+            self.hand_over(CachedSnapshot(snapshot, size_bytes))
+
+    def hand_over(self, loaded: CachedSnapshot) -> None:
+        """Keep a snapshot that was just loaded for a run that is about to be resumed. Its caller must not use it."""
+        self._kept[loaded.snapshot.run_id] = loaded
+        if len(self._kept) > _RUNS:
+            del self._kept[next(iter(self._kept))]
 
     async def read(self, run_id: str) -> Snapshot:
         """Return the last snapshot of a run, to be read before the next `await`.
@@ -59,9 +63,13 @@ class CachedSnapshots:
         Raises:
             UnknownRun, StoreCorrupt: As `load_snapshot`.
         """
-        kept = await self._current(run_id)
-        self.keep(*kept)
-        return kept.snapshot
+        was_kept = run_id in self._kept
+        loaded = await self._current(run_id)
+        if was_kept:
+            self.hand_over(loaded)
+        else:
+            self.keep(*loaded)
+        return loaded.snapshot
 
     async def take(self, run_id: str) -> CachedSnapshot:
         """Return the last snapshot of a run for the caller alone, which may change it.

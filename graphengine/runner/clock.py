@@ -46,28 +46,23 @@ class SystemClock:
         await _until(self.now, when)
 
 
-class _SteadyClock:
-    """A clock that counts passing time."""
+class SteadyClock:
+    """The clock by which a driven run counts time: one that cannot be set.
+
+    Args:
+        start: The time, epoch seconds, when a process begins to drive the run.
+    """
 
     def __init__(self, start: float) -> None:
         self._offset = start - _passed()
 
     def now(self) -> float:
-        """Return the time, epoch seconds, provided the machine's clock was right at the start."""
+        """Return the time, epoch seconds, provided that `start` was right."""
         return self._offset + _passed()
 
     async def sleep_until(self, when: float) -> None:
         """Return at that time."""
         await _until(self.now, when)
-
-
-def steady(clock: Clock, last: float) -> Clock:
-    """Return the clock by which a driven run counts time: one that cannot be set.
-
-    The machine's clock is read when a process begins to drive a run; if it is before the `last` time in the run's log,
-    `last` is used instead. A clock that the caller passed is used unchanged.
-    """
-    return _SteadyClock(max(clock.now(), last)) if isinstance(clock, SystemClock) else clock
 
 
 async def _until(now: Callable[[], float], when: float) -> None:

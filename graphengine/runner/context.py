@@ -9,18 +9,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from graphengine.engine.frame_tree import add_usage, place_of
+from graphengine.engine.lookup import plan_of
+from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import Node, WaitRecord, path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
-from graphengine.graph.question import NO_ANSWER
+from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.recorded_work import StepJournal, answers_of
 from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
-from graphengine.runner.scope import FROM_THREAD
-from graphengine.runner.threads import in_thread
+from graphengine.runner.threads import FROM_THREAD, in_thread
 from graphengine.state.json_values import as_record, checked_name
 from graphengine.state.path import did_you_mean
 
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from graphengine.engine.events import Event
-    from graphengine.engine.redaction import Redactor
-    from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.engine.lookup import RunState
+    from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.definition import GraphDefinition
+    from graphengine.runner.extensions import Executors
+    from graphengine.runner.followers import Audience
     from graphengine.runner.scope import AsksPerson, StepResult
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
@@ -49,13 +52,8 @@ class Host(Protocol):
     """The driver of the run, as nodes use it."""
 
     @property
-    def is_watched(self) -> bool:
-        """Whether live events have a watcher."""
-        ...
-
-    @property
-    def in_flight(self) -> set[Any]:
-        """The calls of agents that are in flight."""
+    def audience(self) -> Audience:
+        """The watchers of live events, and the calls of agents that show some."""
         ...
 
     @property
@@ -96,10 +94,6 @@ class Host(Protocol):
         """Show data that a node emits, from any thread."""
         ...
 
-    def show(self, event: object) -> None:
-        """Show a live event."""
-        ...
-
     async def halted(self) -> None:
         """Return when the run will stop, or be released, at the next safe point."""
         ...
@@ -110,25 +104,45 @@ class Host(Protocol):
         ...
 
 
-class NodeServices(Struct, frozen=True):
-    """What the contexts of a run share.
+class NodeServices(Struct, kw_only=True):
+    """What the attempts of a run share.
 
-    `now` is the clock of its log, `wall` the clock by which waits end.
+    Attributes:
+        run: The run.
+        host: The driver of the run.
+        resources: The resources of nodes, by the id of their plan.
+        threads: Returns the thread pool of blocking functions.
+        now: The clock of the run's log.
+        wall: The machine's clock, by which waits end.
+        past: Finds earlier runs.
+        executors: Where nodes with `on=` run; None to run them in place.
+        following: Who follows the run.
+        loop: The event loop of the run.
+        is_shared: Whether other processes can take the run if this one is suspended.
+        guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
     """
 
-    run_id: str
-    graph: str
+    run: RunState
     host: Host
+    resources: Mapping[int, Mapping[str, object]]
+    threads: Callable[[], Executor]
     now: Callable[[], float]
     wall: Callable[[], float]
-    threads: Callable[[], Executor]
-    loop: asyncio.AbstractEventLoop
     past: Past
-    snapshot: Snapshot
-    resources: Callable[[Frame], Mapping[str, object]]
+    executors: Executors | None = None
     following: Following = NOBODY
-    sizes: Sizes = _SIZES
-    guard: Redactor | None = None  # where the graph has secrets
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    is_shared: bool = False
+    guard: Redactor | None = None
+
+    def __post_init__(self) -> None:
+        if self.run.plan.secret:
+            self.guard = Redactor(self.run.plan, self.run.snapshot)
+
+    @property
+    def sizes(self) -> Sizes:
+        """The limits of what is recorded."""
+        return self.run.sizes or _SIZES
 
 
 class Context:
@@ -157,22 +171,22 @@ class Context:
         7
     """
 
-    __slots__ = ("_frame", "_random", "_surroundings", "_task", "outputs", "over", "usage", "work")
+    __slots__ = ("_frame", "_random", "_services", "_task", "outputs", "over", "usage", "work")
 
-    def __init__(self, task: Task, frame: Frame, surroundings: NodeServices) -> None:
+    def __init__(self, task: Task, frame: Frame, services: NodeServices) -> None:
         self.usage: Usage | None = None
         self.work: StepJournal | None = None
         self.over = False
         self._task = task
         self._frame = frame
-        self._surroundings = surroundings
+        self._services = services
         self._random: random.Random | None = None
         self.outputs: Outputs | None = None
 
     @property
     def run_id(self) -> str:
         """The run's id."""
-        return self._surroundings.run_id
+        return self._services.run.snapshot.run_id
 
     @property
     def node(self) -> str:
@@ -301,7 +315,7 @@ class Context:
         if name is not None:
             self._check_name(name, "the name of a question")
         wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
-        self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
+        self._limit(wait, timeout_seconds, answers, default)
         work = self._work("ask")
         return work.track("ask", work.wait(wait, [question, name], answers, name))
 
@@ -348,7 +362,7 @@ class Context:
         wait = WaitRecord(
             kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
         )
-        self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
+        self._limit(wait, timeout_seconds, answers, default)
         work = self._work("receive")
         return work.track("receive", work.wait(wait, topic, answers))
 
@@ -360,7 +374,7 @@ class Context:
         Raises:
             DefinitionError: It is not a valid number of seconds.
         """
-        return self._sleep("sleep", f"{seconds} s", seconds, self._surroundings.wall())
+        return self._sleep("sleep", f"{seconds} s", seconds, self._services.wall())
 
     def sleep_until(self, when: float) -> Coroutine[Any, Any, None]:
         """Wait until a time, epoch seconds. `math.inf` waits for ever.
@@ -399,7 +413,7 @@ class Context:
         Raises:
             InputError: The graph has no such field.
         """
-        past = self._surroundings.past
+        past = self._services.past
         name = graph if isinstance(graph, str) else graph.name
         wanted = None if fields is None else sorted(set(fields))
         if wanted is not None and not isinstance(graph, str):
@@ -419,12 +433,12 @@ class Context:
         """
         if record:
             self._say("emitted", self._record(data, "what is shown"))
-        guard = self._surroundings.guard
-        self._surroundings.host.emitted(self.path, data if guard is None else guard.hide(data))
+        guard = self._services.guard
+        self._services.host.emitted(self.path, data if guard is None else guard.hide(data))
 
     def _record(self, value: object, what: str) -> JsonValue:
         try:
-            return as_record(value, what, self._surroundings.sizes.message_bytes)
+            return as_record(value, what, self._services.sizes.message_bytes)
         except InputError as error:
             kind = TooLarge if error.code == TooLarge.code else NotRecordable
             raise kind(error.message, where=f"node {self.path}", repair=error.repair) from error
@@ -433,8 +447,8 @@ class Context:
         checked_name(given, what, f"node {self.path}")
 
     def _say(self, what: OutputKind, record: JsonValue) -> None:
-        if self._surroundings.guard is not None:
-            self._surroundings.guard.refuse(record, f"what is {what}", f"node {self.path}")
+        if self._services.guard is not None:
+            self._services.guard.refuse(record, f"what is {what}", f"node {self.path}")
         self.outputs = self.outputs or {}
         self.outputs.setdefault(what, []).append(record)
         if self.work is not None:
@@ -457,7 +471,7 @@ class Context:
             self.work.over = True
             if self.work.is_left:
                 await self.work.end()
-            for ended in self._surroundings.following.ended:
+            for ended in self._services.following.ended:
                 ended(self._frame)
 
     def _count(self, usage: Usage) -> None:
@@ -466,7 +480,7 @@ class Context:
 
     def own(self) -> StepJournal:
         """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
-        self.work = StepJournal(self._task, self._frame, self._surroundings, self._say, self._count)
+        self.work = StepJournal(self._task, self._frame, self._services, self._say, self._count)
         self.work.over = self.over
         return self.work
 
@@ -476,7 +490,7 @@ class Context:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
                 loop = None
-            if loop is not self._surroundings.loop:
+            if loop is not self._services.loop:
                 raise DefinitionError(
                     f"ctx.{what} was called outside the event loop of the run",
                     where=f"node {self.path}",
@@ -484,7 +498,7 @@ class Context:
                 )
         return self.work if self.work is not None else self.own()
 
-    def _limit(self, wait: WaitRecord, timeout_seconds: float | None, record: JsonValue, default: object) -> None:
+    def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
         where = f"node {self.path}"
         if timeout_seconds is None and default is not NO_ANSWER:
             repair = "set the time after which it applies: timeout_seconds=…"
@@ -494,9 +508,9 @@ class Context:
             repair = "give seconds above 0, or None for no limit"
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
         if timeout_seconds is not None:
-            wait.due = self._surroundings.wall() + timeout_seconds
+            wait.due = self._services.wall() + timeout_seconds
         if default is not NO_ANSWER:
-            wait.default = record
+            wait.default = answers.record(default)
 
 
 _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)
@@ -512,7 +526,7 @@ class NodeScope:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.around, self.frame = context._surroundings, context._frame  # noqa: SLF001 - this is a part of it
+        self.around, self.frame = context._services, context._frame  # noqa: SLF001 - this is a part of it
 
     @property
     def work(self) -> StepJournal:
@@ -526,11 +540,12 @@ class NodeScope:
 
     def given(self) -> Mapping[str, object]:
         """Return what tools can take by name: `ctx`, and the resources of the graph."""
-        return {**self.around.resources(self.frame), "ctx": self.context}
+        plan = plan_of(self.around.run.plan, self.frame)
+        return {**self.around.resources.get(id(plan), {}), "ctx": self.context}
 
     def place(self, name: str, what: Callable[[], str]) -> str:
         """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self.work.place(name, what())
+        return self.work.key_of(name, what())
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""
@@ -589,7 +604,7 @@ class NodeScope:
         such threads, which would wait for each other.
         """
         calls = FROM_THREAD.get()
-        own = self.around.threads if calls is None else calls.threads
+        own = self.around.threads if calls is None else calls
         return await in_thread(threads or own(), function)
 
 

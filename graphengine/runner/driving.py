@@ -30,7 +30,7 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
-from graphengine.runner.clock import steady
+from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.stores.base import Append
@@ -94,6 +94,8 @@ class Driving:
     Attributes:
         session: Decides and commits the run's events.
         plan: The graph.
+        snapshot: The run's snapshot.
+        audience: Who watches it.
         fence: The fencing number of this claim.
         is_ours: Whether the run is still claimed: until a step that ends or parks it is durable.
         wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
@@ -108,10 +110,11 @@ class Driving:
         self, shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot, audience: Audience, context: Context
     ) -> None:
         self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
-        self.plan = plan
+        self.plan, self.snapshot = plan, snapshot
         self.audience = audience
         self.fence, self.is_ours, self.wrote_at = 0, True, shared.clock.now()
-        self.time = steady(shared.clock, snapshot.now)
+        clock = shared.clock  # if the machine's is before the log's last time, that is used instead
+        self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
@@ -135,11 +138,6 @@ class Driving:
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """The run's snapshot."""
-        return self.session.snapshot
-
     # --- the loop -------------------------------------------------------------------------------------------------
 
     async def drive(self, attempts: TaskRunner) -> None:
@@ -154,7 +152,7 @@ class Driving:
             while self.is_ours:
                 if self._mail:
                     had_waited = snapshot.status == "waiting"
-                    self.session.recheck(task.frame for task in ready)
+                    self.session.changed += [task.frame for task in ready]  # they were taken, and not started
                     await self._take_mail()
                     ready = self._ready(anew=had_waited)
                 if len(ready) == 1 and not (self._jobs or snapshot.waiting or ready[0].due):
@@ -166,7 +164,7 @@ class Driving:
                     ready = self._ready()
                     continue
                 ready = self._ready(anew=True)
-                if not ready and not self._has_usable_mail():
+                if not ready and (self.is_halting or not any(map(self._can_record, self._mail.values()))):
                     break
         finally:
             if self._jobs:
@@ -182,8 +180,8 @@ class Driving:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
         session = self.session
         if self.snapshot.status != "waiting" and not self.is_halting:
-            return session.take_all_tasks() if anew else session.take_tasks()
-        session.forget_changes()
+            return session.take_tasks(anew=anew)
+        session.changed = []
         return self._due_tasks()
 
     def _due_tasks(self) -> list[Task]:
@@ -391,7 +389,7 @@ class Driving:
             self._cancel_obsolete()
         if status is None:
             status = self._status() if snapshot.waiting or self._jobs else snapshot.status
-        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
+        batch = Append(snapshot.run_id, self.fence, steps, status, consume, lambda: encode_snapshot(self.snapshot))
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
@@ -424,9 +422,6 @@ class Driving:
     async def fail(self, error: NodeError) -> None:
         """Record that the run cannot be driven here."""
         await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
-
-    def _snapshot_record(self) -> bytes:
-        return encode_snapshot(self.snapshot)
 
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
@@ -493,9 +488,6 @@ class Driving:
             or waiting_for(self.snapshot, message.payload["wait"], message.payload["id"]) is not None
         )
 
-    def _has_usable_mail(self) -> bool:
-        return not self.is_halting and any(self._can_record(message) for message in self._mail.values())
-
     async def _take_mail(self) -> None:
         """Record messages."""
         for message in list(self._mail.values()):
@@ -530,16 +522,6 @@ class Driving:
             await written
         self.wrote_at = began
 
-    @property
-    def is_watched(self) -> bool:
-        """Whether live events have a watcher."""
-        return bool(self.audience.watchers)
-
-    @property
-    def in_flight(self) -> set[Any]:
-        """The calls that show live events."""
-        return self.audience.in_flight
-
     async def halted(self) -> None:
         """Return when no more tasks are started."""
         await self._halted.wait()
@@ -570,21 +552,17 @@ class Driving:
     def emitted(self, path: str, data: object) -> None:
         """Show data that a node emits, from the event loop or from a node's thread."""
         if threading.get_ident() == self._thread:
-            self.show(Emitted(path, data))
+            self.audience.show(Emitted(path, data))
         else:
             with suppress(RuntimeError):  # the event loop is closed, and so are all watchers
-                self.loop.call_soon_threadsafe(self.show, Emitted(path, data))
-
-    def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
-        """Show an event to all watchers."""
-        self.audience.show(event)
+                self.loop.call_soon_threadsafe(self.audience.show, Emitted(path, data))
 
     def _announce(self, task: Task) -> bool:
         """Announce the node of a task to watchers, and return whether there was anything to announce."""
         if not self.audience.watchers or task.mode not in ("run", "fallback"):
             return False
         path, now = path_of(task.frame, task.node), self.time.now()
-        self.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
+        self.audience.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
         return True
 
     def _show(self, steps: Sequence[Step]) -> None:
@@ -593,7 +571,7 @@ class Driving:
         for recorded in self.following.recorded:
             recorded(stored)
         for step in stored:
-            self.show(StepRecorded(step.seq, step))
+            self.audience.show(StepRecorded(step.seq, step))
 
 
 __all__ = ["Driving"]

@@ -11,7 +11,8 @@ from graphengine.errors import GraphEngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IS_IMPORTING: Final = ContextVar("graphengine is importing a file for its graphs", default=False)
+IS_IMPORTING: Final = ContextVar("graphengine is importing a file for its graphs", default=False)
+"""Whether a file is being imported for its graphs, so that no run may start."""
 
 
 class RunAtImport(GraphEngineError):
@@ -19,25 +20,18 @@ class RunAtImport(GraphEngineError):
 
     code = "run_at_import"
 
+    def __init__(self) -> None:
+        super().__init__(
+            "the file starts a run when it is imported",
+            repair='move the code that starts it below if __name__ == "__main__":',
+        )
+
 
 @contextmanager
 def importing() -> Iterator[None]:
     """Refuse runs started inside the block, including in its tasks and threads."""
-    token = _IS_IMPORTING.set(True)
+    token = IS_IMPORTING.set(True)
     try:
         yield
     finally:
-        _IS_IMPORTING.reset(token)
-
-
-def check_may_run() -> None:
-    """Check that no file is being imported for its graphs.
-
-    Raises:
-        RunAtImport: A file is being imported for its graphs.
-    """
-    if _IS_IMPORTING.get():
-        raise RunAtImport(
-            "the file starts a run when it is imported",
-            repair='move the code that starts it below if __name__ == "__main__":',
-        )
+        IS_IMPORTING.reset(token)

@@ -17,12 +17,14 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.context import NodeServices
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience, log_run
 from graphengine.runner.result import Result, result_of
-from graphengine.runner.scope import CURRENT, FROM_THREAD
+from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import INBOX_SECONDS
+from graphengine.runner.threads import FROM_THREAD
 from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
@@ -268,7 +270,8 @@ class Life(Generic[S]):
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
         if result.status == "waiting":
             shared.kept.keep(driving.snapshot, driving.session.size_bound)
-        driving.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the claim
+        # Frees it: the store's last append may still refer to the claim.
+        driving.session.snapshot = driving.snapshot = Snapshot()
         if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
             await opening.stop(shared, self.id, *missed)
             return await self._current_result()
@@ -276,19 +279,19 @@ class Life(Generic[S]):
 
     async def _move(self, driving: Driving) -> None:
         """Drive it until it ends, waits, or is released."""
-        shared, store = self.shared, self.shared.store
+        shared, store, plan = self.shared, self.shared.store, self.plan
         if store.shared:
             shared.poll_inbox()
         elif self.seq:  # else every caller waits until it is recorded
             driving.deliver(await store.inbox([self.id]))
         self.note_seq(driving.snapshot.seq)
         try:
-            resources = await shared.resources.of_nest(self.plan)
+            resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
         except ResourceFailed as error:
             await driving.fail(error)
             return
-        attempts = TaskRunner(
-            driving.session,
+        services = NodeServices(
+            run=driving.session,
             host=driving,
             resources=resources,
             threads=shared.threads,
@@ -300,7 +303,7 @@ class Life(Generic[S]):
             loop=driving.loop,
             is_shared=store.shared,
         )
-        await driving.drive(attempts)
+        await driving.drive(TaskRunner(services))
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""

@@ -10,7 +10,7 @@ import math
 import secrets
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.lookup import plan_of
@@ -19,9 +19,9 @@ from graphengine.engine.redaction import check_secrets, words_for
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
-from graphengine.engine.steps import Branched
+from graphengine.engine.steps import Branched, Shift
 from graphengine.errors import (
-    DefinitionError,
+    GraphChanged,
     GraphEngineError,
     InputError,
     InvalidUpdate,
@@ -31,11 +31,9 @@ from graphengine.errors import (
     StoreError,
     TooLarge,
 )
-from graphengine.graph.definition import Limits
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
-from graphengine.runner.migration.compatibility import GraphFit, check_name, field_changes, frame_at, mismatch_error
 from graphengine.runner.result import Result, result_of
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.path import did_you_mean
@@ -50,11 +48,12 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Decided
     from graphengine.runner.driving import Driving
+    from graphengine.runner.life import Life
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
-    from graphengine.stores.base import ClaimedRun, RunStore
+    from graphengine.stores.base import ClaimedRun, Message, RunStore
 
 S = TypeVar("S")
 
@@ -67,50 +66,15 @@ class InQueue(NamedTuple):
     key: str | None
 
 
-class Opens(Protocol[S]):
-    """What opens a run: its life."""
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        ...
-
-    @property
-    def plan(self) -> Plan[S]:
-        """The graph."""
-        ...
-
-    @property
-    def shared(self) -> Shared[Any]:
-        """What it shares with other runs."""
-        ...
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether a caller asked for it, so that it is resumed even if it failed or was stopped."""
-        ...
-
-    async def claimed(
-        self,
-        snapshot: Snapshot,
-        size_bytes: int | None = None,
-        *,
-        info: RunInfo | None = None,
-        parent: str | None = None,
-    ) -> Driving:
-        """Return what drives it from a snapshot, before its first step is recorded."""
-        ...
-
-
 # --- a new run ----------------------------------------------------------------------------------------------------
 
 
 async def begin(  # noqa: PLR0913 - what a run begins with
-    life: Opens[S],
+    life: Life[S],
     *,
     initial: Initial | None,
     given: object,
-    limits: Limits,
+    limits: LimitsRecord,
     after: str | None,
     pause: Sequence[str],
     tags: tuple[str, ...],
@@ -131,24 +95,40 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         repair = "give less, or raise Sizes(state_bytes=…)"
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     driving = await life.claimed(Snapshot(), initial.size_bytes)
-    now = driving.time.now()
-    event = Begun(now, life.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
+    event = Begun(
+        now=driving.time.now(),
+        run_id=life.id,
+        values=initial.values,
+        typed=initial.typed,
+        limits=limits,
+        given=initial.given,
+        after=after or "",
+        pause=pause,
+    )
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return driving if place is None else result_of(plan, driving.snapshot)
 
 
 async def _create(
-    life: Opens[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
+    life: Life[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
 ) -> None:
     """Record a run with its first step, and claim it."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
     first.typed = None  # as in `Driving.append`
-    facts = life.id, plan.graph, plan.fingerprint, snapshot.status, first.seq, first.at, first.at
-    info = RunInfo(*facts, due_at=next_due(snapshot) if snapshot.waiting else None, tags=tags)
+    info = RunInfo(
+        id=life.id,
+        graph=plan.graph,
+        fingerprint=plan.fingerprint,
+        status=snapshot.status,
+        seq=first.seq,
+        created_at=first.at,
+        updated_at=first.at,
+        due_at=next_due(snapshot) if snapshot.waiting else None,
+        tags=tags,
+        summary=summary_of(snapshot) if snapshot.status != "running" else None,
+    )
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
-    if snapshot.status != "running":
-        info = replace(info, summary=summary_of(snapshot))
     if place is not None:
         info = replace(info, queue=place.queue, priority=place.priority, key=place.key, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
@@ -178,13 +158,13 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
 
 
 async def branch_off(  # noqa: PLR0913 - what a branch begins with
-    life: Opens[S],
+    life: Life[S],
     *,
     parent: str,
     at: int,
     update: Mapping[str, object],
     path: str | None,
-    limits: Limits | None,
+    limits: LimitsRecord | None,
     pause: Sequence[str] | None,
     tags: tuple[str, ...],
 ) -> Driving:
@@ -196,7 +176,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     store, plan = life.shared.store, life.plan
     await store.open()
     snapshot = await load_snapshot(store, parent, at)
-    check_name(plan, snapshot.graph, parent)
+    _check_name(plan, snapshot.graph, parent)
     check_secrets(plan, snapshot)
     if snapshot.status == "finished":
         raise RunNotResumable(
@@ -204,14 +184,23 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             where=f"run {parent}, step {at}",
             repair=f"branch at step {at - 1} or before",
         )
-    fitted = await _field_changes(store, plan, snapshot)
+    shift, after = await _fitted(store, plan, snapshot)
     driving = await life.claimed(snapshot, parent=parent)
     where = f"branch of {parent} at step {at}"
-    frame = frame_at(fitted.after or snapshot, path if update else "", where)
+    frame = _frame_at(after, path if update else "", where)
     _check_fields(plan_of(plan, frame), update, where)
-    wanted = as_limits(limits) if limits is not None else await _limits_of(store, parent, snapshot)
-    facts = driving.time.now(), life.id, parent, at, list(update.items()), plan.fingerprint, wanted
-    event = BranchedOff(*facts, frame.id, pause, fitted.shift)
+    event = BranchedOff(
+        now=driving.time.now(),
+        run_id=life.id,
+        parent=parent,
+        seq=at,
+        updates=list(update.items()),
+        fingerprint=plan.fingerprint,
+        limits=limits if limits is not None else await _limits_of(store, parent, snapshot),
+        frame=frame.id,
+        pause=pause,
+        change=shift,
+    )
     try:
         await driving.commit([event], partial(_create, life, driving, tags, None))
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
@@ -235,29 +224,31 @@ class Found(NamedTuple):
     """A claimed run, and how it was found.
 
     Attributes:
+        info: Its row.
         fence: The fencing number of the claim.
         held: Whether it was held before it was claimed: the process that held it has died.
         kept: Its snapshot, if it is loaded.
-        taken: What a worker took.
+        inbox: Its messages, if they are loaded.
     """
 
+    info: RunInfo
     fence: int
     held: bool
     kept: CachedSnapshot | None = None
-    taken: ClaimedRun | None = None
+    inbox: Sequence[Message] | None = None
 
 
 class Wanted(NamedTuple):
     """What a run is resumed with."""
 
-    limits: Limits | None = None
+    limits: LimitsRecord | None = None
     pause: Sequence[str] | None = None
 
 
 _AS_IT_WAS: Final = Wanted()
 
 
-async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None) -> Driving | Result[S]:
+async def resume(life: Life[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None) -> Driving | Result[S]:
     """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
 
     A run that failed or was stopped is resumed too, if a caller asked for that.
@@ -275,10 +266,10 @@ async def resume(life: Opens[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun 
         life.shared.opening -= 1
 
 
-async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
+async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
     shared, plan, store = life.shared, life.plan, life.shared.store
     info = await store.info(life.id)
-    check_name(plan, info.graph, life.id)
+    _check_name(plan, info.graph, life.id)
     if plan.secret:  # a wrong key must not touch the run
         check_secrets(plan, await shared.kept.read(life.id))
     is_over = info.status == "finished" or (not life.is_asked and info.status not in ("running", "waiting"))
@@ -290,13 +281,13 @@ async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) ->
             return result_of(plan, there)
     _check_free(life)
     if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-        await _field_changes(store, plan, await shared.kept.read(life.id))
+        await _fitted(store, plan, await shared.kept.read(life.id))
     fence = await store.claim(life.id)
     try:
-        seq = (await store.info(life.id)).seq
-        if seq == info.seq:
-            return await _resumed(life, wanted, Found(fence, info.held or was_held))
-        last = await store.steps(life.id, seq - 1, seq)
+        claimed = await store.info(life.id)
+        if claimed.seq == info.seq:
+            return await _resumed(life, wanted, Found(claimed, fence, info.held or was_held))
+        last = await store.steps(life.id, claimed.seq - 1, claimed.seq)
     except BaseException:
         await release(store, life.id, fence)
         raise
@@ -308,12 +299,12 @@ async def _claimed(life: Opens[S], wanted: Wanted, *, was_held: bool = False) ->
     return await _claimed(life, wanted, was_held=was_held)
 
 
-async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | Result[S]:
+async def _of_taken(life: Life[S], taken: ClaimedRun, fence: int) -> Driving | Result[S]:
     """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""
     shared, plan, info = life.shared, life.plan, taken.info
     try:
         _check_free(life)
-        check_name(plan, info.graph, life.id)
+        _check_name(plan, info.graph, life.id)
         loaded = taken.loaded
         kept = await shared.kept.take(life.id) if loaded is None else CachedSnapshot(snapshot_of(loaded, life.id))
         if plan.secret:
@@ -323,64 +314,89 @@ async def _of_taken(life: Opens[S], taken: ClaimedRun, fence: int) -> Driving | 
             await release(shared.store, life.id, fence)
             shared.kept.keep(*kept)
             return result_of(plan, kept.snapshot)
-        return await _resumed(life, _AS_IT_WAS, Found(fence, held=False, kept=kept, taken=taken))
+        return await _resumed(life, _AS_IT_WAS, Found(info, fence, held=False, kept=kept, inbox=taken.inbox))
     except BaseException:
         await release(shared.store, life.id, fence)
         raise
 
 
-async def _resumed(life: Opens[S], wanted: Wanted, found: Found) -> Driving:
+async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     """Record the resume of a claimed run, and return what drives it.
 
     If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the process
     that was to stop it died, or released it, before it saw them.
     """
-    shared, plan, store, taken = life.shared, life.plan, life.shared.store, found.taken
+    shared, plan, store = life.shared, life.plan, life.shared.store
     snapshot, size_bytes = found.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
-    fitted = await _field_changes(store, plan, snapshot)
-    info = taken.info if taken is not None else await store.info(life.id) if shared.extensions else None
-    driving = await life.claimed(snapshot, size_bytes, info=info)
+    shift, _ = await _fitted(store, plan, snapshot)
+    driving = await life.claimed(snapshot, size_bytes, info=found.info)
     driving.fence = found.fence
-    limits = as_limits(wanted.limits) if wanted.limits is not None else snapshot.limits
+    limits = wanted.limits if wanted.limits is not None else snapshot.limits
     crashed = snapshot.status == "running" and found.held
-    facts = driving.time.now(), crashed, limits, plan.fingerprint, wanted.pause, fitted.shift
     shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
-    inbox = await store.inbox([life.id]) if taken is None else taken.inbox
+    inbox = await store.inbox([life.id]) if found.inbox is None else found.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
-    event = Resumed(*facts, shared_process=shared_process, asked=is_idle and life.is_asked)
+    event = Resumed(
+        now=driving.time.now(),
+        crashed=crashed,
+        limits=limits,
+        fingerprint=plan.fingerprint,
+        pause=wanted.pause,
+        change=shift,
+        shared_process=shared_process,
+        asked=is_idle and life.is_asked,
+    )
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
     return driving
 
 
-def _check_free(life: Opens[Any]) -> None:
+def _check_free(life: Life[Any]) -> None:
     """Raise RunIsDriven if the run is driven here."""
     if life.id in life.shared.driven:
         raise RunIsDriven(life.id, "this Runner", math.inf)
 
 
-async def _still_waits(life: Opens[Any], info: RunInfo) -> bool:
+async def _still_waits(life: Life[Any], info: RunInfo) -> bool:
     """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
     due = info.due_at is not None and info.due_at <= life.shared.clock.now()
     return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
 
 
-async def _field_changes(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> GraphFit:
-    """Return how a run continues under this plan.
+def _check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
+    """Check that a run belongs to this graph, changed or not.
+
+    Raises:
+        GraphChanged: The run's graph has another name.
+    """
+    if graph != plan.graph:
+        raise GraphChanged(
+            f"run {run_id} is of graph {graph!r}, not {plan.graph!r}",
+            where=f"run {run_id}",
+            repair=f"give the graph named {graph!r}",
+        )
+
+
+async def _fitted(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
+    """Return the changes with which a run continues under this plan, if it does, and its snapshot after them.
 
     Raises:
         GraphChanged: The run does not fit the plan.
     """
-    same = snapshot.fingerprint == plan.fingerprint
-    found = field_changes(plan, snapshot, None if same else await graph_spec_of(store, snapshot.fingerprint))
+    _check_name(plan, snapshot.graph, snapshot.run_id)
+    if snapshot.fingerprint == plan.fingerprint:
+        return Shift(), snapshot
+    from graphengine.runner.migration import compatibility  # noqa: PLC0415 - few runs need it
+
+    found = compatibility.field_changes(plan, snapshot, await graph_spec_of(store, snapshot.fingerprint))
     if found.mismatches:
-        raise mismatch_error(plan, snapshot, found)
-    return found
+        raise compatibility.mismatch_error(plan, snapshot, found)
+    return found.shift, found.after
 
 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
@@ -453,6 +469,26 @@ def _check_fields(plan: Plan[Any], update: Mapping[str, object], where: str) -> 
             raise InputError(f"unknown field {name!r}", where=where, repair=near)
 
 
+def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
+    """Return the frame whose fields a branch writes.
+
+    Raises:
+        InputError: No state is open at this path, or several are open and no path is given.
+    """
+    known = {"": snapshot.root}
+    for frame in snapshot.frames.values():
+        if frame.kind in ("sub", "arm"):
+            known[frame.id.rstrip("/")] = frame
+    listed = ", ".join(repr(key) for key in known)
+    if path is None and len(known) > 1:
+        text = "several states are open there, and no path selects the one to update"
+        raise InputError(text, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
+    found = known.get((path or "").rstrip("/"))
+    if found is None:
+        raise InputError(f"no state is open at {path!r}", where=where, repair=f"the paths are: {listed}")
+    return found
+
+
 def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:
     _check_fields(plan, update, where)
     try:
@@ -473,15 +509,3 @@ def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
         if cipher is not None and is_sealed(values[name]):
             values[name] = cipher.seal(name, replace(cipher, graph=left.graph).unseal(name, values[name]))
     return values
-
-
-def as_limits(limits: Limits) -> LimitsRecord:
-    """Return the limits that are set, as the engine keeps them.
-
-    Raises:
-        DefinitionError: The argument is not a Limits object.
-    """
-    given: object = limits
-    if not isinstance(given, Limits):
-        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
-    return limits.given()

@@ -92,7 +92,7 @@ class StepJournal:
     Args:
         task: The attempt.
         frame: Its frame, which has the records.
-        around: What it shares with the other attempts of the run.
+        services: What it shares with the other attempts of the run.
         say: Repeats the messages and live data of a recorded call.
         count: Counts what a model's call used whose answer cannot be recorded.
 
@@ -105,51 +105,14 @@ class StepJournal:
         cut_short: The names of the calls that were in flight when it ended.
     """
 
-    __slots__ = (
-        "_busy",
-        "_count",
-        "_counts",
-        "_frame",
-        "_functions",
-        "_given",
-        "_guard",
-        "_held",
-        "_idle",
-        "_note",
-        "_now",
-        "_outputs",
-        "_owner",
-        "_parked",
-        "_refused",
-        "_say",
-        "_sizes",
-        "_task",
-        "_threads",
-        "_time",
-        "_tracked",
-        "_used",
-        "_wall",
-        "answer",
-        "cut_short",
-        "ending",
-        "halts",
-        "over",
-        "waits",
-    )  # fmt: skip
-
     def __init__(
-        self, task: Task, frame: Frame, around: NodeServices, say: _Say, count: Callable[[Usage], None]
+        self, task: Task, frame: Frame, services: NodeServices, say: _Say, count: Callable[[Usage], None]
     ) -> None:
         self._count = count
-        self._guard = around.guard
         self._task = task
         self._frame = frame
-        self._note = around.host.note
-        self._now = around.now
-        self._threads = around.threads
-        self._wall = around.wall
-        self._sizes = around.sizes
-        self._owner = around.host.task_of(frame.id)
+        self._services, self._guard = services, services.guard
+        self._owner = services.host.task_of(frame.id)
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
         self._used: set[str] = set()
@@ -254,7 +217,7 @@ class StepJournal:
 
         async def make() -> StepResult:
             made = functools.partial(function, *args, **kwargs)
-            result = made() if is_async(function) else await in_thread(self._threads(), made)
+            result = made() if is_async(function) else await in_thread(self._services.threads(), made)
             if inspect.isawaitable(result):
                 result = await result
             record, back, size_bytes = kind.record(result, own_name(name))
@@ -263,7 +226,7 @@ class StepJournal:
 
         if key is None:
             self._one_function(name, what, identity)
-        place = self._key(name, checked_name(what, "the key of a call", where))
+        place = self.key_of(name, checked_name(what, "the key of a call", where))
         self.check_not_over(where)
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
@@ -282,14 +245,10 @@ class StepJournal:
             TooLarge: The record takes too many bytes. Also raises whatever `make` raises.
         """
         self.check_not_over(f"the {name} of an agent")
-        place = self._key(name, what)
+        place = self.key_of(name, what)
         if place in self._frame.recorded_results:
             return self._known(place)
         return await self._done(place, name, make, f"the {name} of an agent", is_call=self.is_inside)
-
-    def place(self, name: str, what: str) -> str:
-        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self._key(name, what)
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""
@@ -390,7 +349,7 @@ class StepJournal:
         _INSIDE.set(_Inside(self, place, is_call, (*self._here.around, place)))
         self._busy[place] = (name, asyncio.current_task())
         try:
-            began = self._now()
+            began = self._services.now()
             piece = await make()
             try:
                 self._fits(name, piece.size_bytes, where)
@@ -400,11 +359,8 @@ class StepJournal:
                 if piece.usage:
                     self._count(piece.usage)
                 raise
-            done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
-            outputs = self._outputs.get(place)
-            await self._note(
-                done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, outputs=outputs)
-            )
+            work = (*self._visit, began, self._services.now(), place, name, piece.record, piece.size_bytes)
+            await self._services.host.note(WorkDone(*work, piece.usage, piece.by, self._outputs.get(place)))
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:
@@ -425,7 +381,7 @@ class StepJournal:
         Raises:
             TooLarge: It takes too many bytes.
         """
-        most = self._sizes.work_bytes
+        most = self._services.sizes.work_bytes
         if most is not None and size_bytes > most:
             text = f"the result of {own_name(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
             repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
@@ -482,7 +438,7 @@ class StepJournal:
             text, schema = self._guard.hide(text), self._guard.hide(schema)
         wait = WaitRecord(kind="ask", question=text, schema=schema)
         if question.timeout_seconds is not None:
-            wait.due, wait.default = self._wall() + question.timeout_seconds, question.default
+            wait.due, wait.default = self._services.wall() + question.timeout_seconds, question.default
         return await self._wait_at(place, wait, question)
 
     async def _wait_at(
@@ -506,7 +462,7 @@ class StepJournal:
             try:
                 return answers.read(found.value) if answers is not None else None
             except ValidationError as error:
-                await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
+                await self._services.host.note(AnswerRefused(*self._visit, self._services.now(), place, explain(error)))
         earlier = self._frame.recorded_results.get(f"{_ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
         wait.question = str(wait.question)  # whatever the node gave
@@ -540,13 +496,14 @@ class StepJournal:
         return task.frame, task.node, task.visit, task.attempt
 
     def _wait_key(self, kind: str, what: object) -> str:
-        return self._key(kind, digest_of_call(kind, (what,), {}))
+        return self.key_of(kind, digest_of_call(kind, (what,), {}))
 
     def _stem(self, name: str, what: str) -> str:
         here = self._here
         return f"{here.key}/{name}|{what}" if here.work is self else f"{name}|{what}"
 
-    def _key(self, name: str, what: str) -> str:
+    def key_of(self, name: str, what: str) -> str:
+        """Return the key of the next piece of work, or group of work, of this name and text."""
         stem = self._stem(name, what)
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
         key = f"{stem}|{number}"

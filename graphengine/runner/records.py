@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import asyncio
+import os
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from graphengine.errors import InputError
+from graphengine.errors import DefinitionError, InputError, RunnerClosed
 from graphengine.history.load import Difference, Wait, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
 from graphengine.runner.arguments import checked_tags, plan_of
+from graphengine.runner.import_guard import IS_IMPORTING, RunAtImport
 from graphengine.runner.run import Reading, Run
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
     from datetime import timedelta
+    from weakref import WeakValueDictionary
 
     from graphengine.engine.steps import Step
     from graphengine.graph.definition import GraphDefinition
     from graphengine.history.usage import Spent
     from graphengine.runner.clock import Clock
+    from graphengine.runner.life import Life
     from graphengine.runner.run_events import Event
+    from graphengine.runner.shared import Shared
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
 
 
-class Records(ABC):
-    """The recorded runs of a store, as a Runner offers them.
+class Records:
+    """The recorded runs of a store, as a Runner offers them, and handles on those that live here.
 
     Attributes:
         store: The store.
@@ -38,25 +43,54 @@ class Records(ABC):
 
     store: Store
     _clock: Clock
+    _shared: Shared[Life[Any]]
+    _handles: WeakValueDictionary[Life[Any], Run[Any]]
+    _pid: int
+    _loop: asyncio.AbstractEventLoop | None
 
-    @abstractmethod
     def _usable(self) -> None:
-        """Check that the Runner is open. Raises: RunnerClosed."""
-
-    @abstractmethod
-    def _here(self, run_id: str) -> Run[Any] | None:
-        """Return the handle of a run that is driven here, is about to be, or sleeps here."""
-
-    @property
-    @abstractmethod
-    def _reading(self) -> Reading:
-        """How handles read runs."""
+        if IS_IMPORTING.get():
+            raise RunAtImport
+        if self._shared.closed or self._pid != os.getpid():
+            forked = "" if self._shared.closed else ", in a process that was forked from the one that created it"
+            raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is None:
+            raise DefinitionError(
+                "a Runner was used where no event loop is running",
+                repair="in a script: SyncRunner(path) or graph.run_sync(state); in async code: async with Runner(path)",
+            )
+        if self._loop is not None and self._loop is not loop:
+            raise RunnerClosed(
+                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
+            )
+        self._loop = loop
 
     async def _known(self, run_id: str) -> None:
-        """Open the store. A run that is just being started here is recorded when this returns."""
-        del run_id
+        """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
         self._usable()
         await self.store.open()
+        while (life := self._life_of(run_id)) is not None and not (life.seq or life.is_held_back):
+            await life.begun.wait()
+            self._usable()
+
+    def _life_of(self, run_id: str) -> Life[Any] | None:
+        driven = self._shared.driven.get(run_id)
+        if driven is not None:
+            return driven
+        lives = (life for life in self._shared.lives if life.id == run_id and not life.task.done())
+        return min(lives, key=lambda life: (life.is_parked, not life.seq), default=None)
+
+    @property
+    def _reading(self) -> Reading:
+        return Reading(self.store, self._life_of, self._shared.plans.get, self._known)  # not kept: no reference cycle
+
+    def _handle(self, life: Life[S]) -> Run[S]:
+        """Return the one handle on a life."""
+        return self._handles.get(life) or self._handles.setdefault(life, Run(life.id, self._reading, life))
 
     @overload
     def get(self, run_id: str, graph: None = None) -> Run[Any]: ...
@@ -90,8 +124,9 @@ class Records(ABC):
             n=3
         """
         self._usable()
-        plan = None if graph is None else plan_of(graph, None)
-        return self._here(run_id) or Run(run_id, self._reading, plan=plan)
+        plan = None if graph is None else plan_of(graph)
+        life = self._life_of(run_id)
+        return Run(run_id, self._reading, plan=plan) if life is None else self._handle(life)
 
     def watch(
         self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True

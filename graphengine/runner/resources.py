@@ -77,9 +77,7 @@ class Resources:
         Raises:
             ResourceFailed: A resource could not be built.
         """
-        found: dict[int, Mapping[str, object]] = {id(plan): {}}
-        if not (plan.resources or plan.graphs):
-            return found
+        found: dict[int, Mapping[str, object]] = {}
         await self._gather(plan, {}, found)
         return found
 

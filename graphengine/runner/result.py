@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 
 from pydantic import BaseModel, ConfigDict
 
-from graphengine.engine.failures import survived
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
+from graphengine.state.failure import Failure
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
     from graphengine.state.ending import Ending
-    from graphengine.state.failure import Failure
     from graphengine.stores.base import Store
 
 Draws: TypeAlias = "Callable[[Result[Any], Snapshot | None], str]"
@@ -171,7 +170,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         state=state,
         output=output,
         ending=snapshot.stop,
-        error=survived(failure) if failure else None,
+        error=Failure.of(failure) if failure else None,
         usage=usage_from(snapshot.usage) if snapshot.usage else NO_USAGE,
         inherited=usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE,
         deaths=snapshot.deaths,

@@ -12,11 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed
+from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
 from graphengine.runner.arguments import (
+    as_limits,
     checked_id,
     checked_tags,
     new_id,
@@ -26,14 +27,13 @@ from graphengine.runner.arguments import (
     sizes_of,
     store_of,
 )
+from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
-from graphengine.runner.import_guard import check_may_run
 from graphengine.runner.life import Life
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
-from graphengine.runner.run import Reading, Run
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
@@ -46,12 +46,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
     from graphengine.runner.driving import Driving
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Opening
     from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
     from graphengine.stores.base import Store
 
 S = TypeVar("S")
@@ -230,18 +232,19 @@ class Runner(Records):
             3 3
         """
         place = place_in(queue, priority, key) if queue is not None or priority or key is not None else None
-        plan = self._usable_plan(graph, limits, is_queued=queue is not None)
+        plan = self._usable_plan(graph, is_queued=queue is not None)
         begin = partial(
             opening.begin,
             initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
             given={} if state is None else state,
-            limits=limits or graph.limits,
+            limits=as_limits(graph.limits if limits is None else limits),
             after=after,
             pause=pauses_of(plan, pause_before) if pause_before != () else (),
             tags=checked_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
-        return self._handle(self._live(plan, run_id or new_id(self._clock.now()), begin, waits_out=wait_out))
+        run_id = checked_id(run_id) if run_id else new_id(self._clock.now())
+        return self._handle(self._live(plan, run_id, begin, waits_out=wait_out))
 
     def resume(
         self,
@@ -277,11 +280,19 @@ class Runner(Records):
             >>> asyncio.run(main())
             stopped finished 3
         """
-        plan = self._usable_plan(graph, limits)
-        if self.drives(run_id):
+        plan = self._usable_plan(graph)
+        if self.drives(checked_id(run_id)):
             raise RunIsDriven(run_id, "this Runner", math.inf)
-        wanted = opening.Wanted(limits, None if pause_before is None else pauses_of(plan, pause_before))
+        pause = None if pause_before is None else pauses_of(plan, pause_before)
+        wanted = opening.Wanted(None if limits is None else as_limits(limits), pause)
         return self._handle(self._live(plan, run_id, partial(opening.resume, wanted=wanted), waits_out=wait_out))
+
+    def hand_over(self, snapshot: Snapshot) -> None:
+        """Use the last snapshot of a run that the caller has read, to resume the run without reading it again.
+
+        The steps that others have recorded since are read. The caller must not use the snapshot any more.
+        """
+        self._shared.kept.hand_over(CachedSnapshot(snapshot))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -322,7 +333,7 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 8
         """
-        plan = self._usable_plan(graph, limits)
+        plan = self._usable_plan(graph)
         if run_id == parent:
             text = f"a branch of run {parent!r} cannot have the same id"
             raise InputError(text, where=f"run {parent}", repair="choose another run_id, or omit it")
@@ -332,7 +343,7 @@ class Runner(Records):
             at=at,
             update=update or {},
             path=path,
-            limits=limits,
+            limits=None if limits is None else as_limits(limits),
             pause=None if pause_before is None else pauses_of(plan, pause_before),
             tags=checked_tags(tags, "tags=") if tags != () else (),
         )
@@ -344,7 +355,9 @@ class Runner(Records):
                 await each.begun.wait()
             return await branch_off(life)
 
-        return self._handle(self._live(plan, run_id or new_id(self._clock.now()), when_recorded))
+        return self._handle(
+            self._live(plan, checked_id(run_id) if run_id else new_id(self._clock.now()), when_recorded)
+        )
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
@@ -414,7 +427,7 @@ class Runner(Records):
             >>> asyncio.run(main())
         """
         self._usable()
-        known = {plan_of(graph, None).graph: graph for graph in graphs}
+        known = {plan_of(graph).graph: graph for graph in graphs}
         if len(known) < len(graphs):
             raise DefinitionError(
                 "two graphs have the same name", where="recover", repair="name each graph differently"
@@ -432,7 +445,7 @@ class Runner(Records):
         return [self._handle(life) for life in kept]
 
     def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:
-        plan, shared = self._usable_plan(graph, None), self._shared
+        plan, shared = self._usable_plan(graph), self._shared
 
         async def when_idle(life: Life[S]) -> Driving | Result[S]:
             async with shared.one_at_a_time:
@@ -558,68 +571,20 @@ class Runner(Records):
             life.deliver(await self.store.inbox([run_id]))
         self._shared.wake(run_id)
 
-    @property
-    def _reading(self) -> Reading:
-        return Reading(self.store, self._life_of, self._shared.plans.get, self._known)  # not kept: no reference cycle
-
-    def _here(self, run_id: str) -> Run[Any] | None:
-        """Return the handle of a run that is driven here, is about to be, or sleeps here."""
-        life = self._life_of(run_id)
-        return None if life is None else self._handle(life)
-
-    def _life_of(self, run_id: str) -> Life[Any] | None:
-        driven = self._shared.driven.get(run_id)
-        if driven is not None:
-            return driven
-        lives = (life for life in self._shared.lives if life.id == run_id and not life.task.done())
-        return min(lives, key=lambda life: (life.is_parked, not life.seq), default=None)
-
-    def _handle(self, life: Life[S]) -> Run[S]:
-        """Return the one handle on a life."""
-        return self._handles.get(life) or self._handles.setdefault(life, Run(life.id, self._reading, life))
-
-    async def _known(self, run_id: str) -> None:
-        """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
-        self._usable()
-        await self.store.open()
-        while (life := self._life_of(run_id)) is not None and not (life.seq or life.is_held_back):
-            await life.begun.wait()
-            self._usable()
-
     def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
         """Let a run live here, from its opening to its result."""
-        return Life(self._shared, checked_id(run_id), plan, open_, **how)
+        return Life(self._shared, run_id, plan, open_, **how)
 
-    def _usable_plan(self, graph: GraphDefinition[S], limits: Limits | None, *, is_queued: bool = False) -> Plan[S]:
+    def _usable_plan(self, graph: GraphDefinition[S], *, is_queued: bool = False) -> Plan[S]:
         """Return the plan of a graph that is about to be run, if it has what it needs here. Raises: as `start`."""
         self._usable()
-        plan = plan_of(graph, limits)
+        plan = plan_of(graph)
         resources = self._shared.resources
         if resources.replaced:
             resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
         for each in self._shared.extensions:
             each.checked(plan, is_queued=is_queued)
         return plan
-
-    def _usable(self) -> None:
-        check_may_run()
-        if self._shared.closed or self._pid != os.getpid():
-            forked = "" if self._shared.closed else ", in a process that was forked from the one that created it"
-            raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is None:
-            raise DefinitionError(
-                "a Runner was used where no event loop is running",
-                repair="in a script: SyncRunner(path) or graph.run_sync(state); in async code: async with Runner(path)",
-            )
-        if self._loop is not None and self._loop is not loop:
-            raise RunnerClosed(
-                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
-            )
-        self._loop = loop
 
 
 def _is_inside(run_id: str) -> bool:

@@ -1,9 +1,8 @@
-"""What runs in a node: its context, the calls of its threads, and what recorded work of libraries is made of."""
+"""What runs in a node: its context, and what recorded work of libraries is made of."""
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
@@ -93,54 +92,6 @@ class AsksPerson(Protocol):
         """Return the question; None if none is to be asked, which cannot be if it was asked already."""
         ...
 
-
-class Calls:
-    """The calls of agents that one thread waits for. They end with the attempt, as a waiting thread cannot be ended.
-
-    Functions that they call in threads run in a separate pool, since the waiting threads could occupy the run's pool.
-    """
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._is_over = False
-        self._threads: ThreadPoolExecutor | None = None
-
-    async def make(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call, in the run's event loop.
-
-        Raises:
-            asyncio.CancelledError: The calls were cancelled.
-        """
-        task = asyncio.current_task()
-        if self._is_over or task is None:
-            raise asyncio.CancelledError
-        self._tasks.add(task)
-        try:
-            return await call()
-        finally:
-            self._tasks.discard(task)
-
-    def threads(self) -> ThreadPoolExecutor:
-        """Return the thread pool for functions that these calls call."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-call")
-        return self._threads
-
-    def cancel(self) -> None:
-        """Cancel the calls, and any later ones."""
-        self._is_over = True
-        for task in tuple(self._tasks):
-            task.cancel()
-
-    def close(self) -> None:
-        """Release the thread pool; called when the waiting thread is done."""
-        threads, self._threads = self._threads, None
-        if threads is not None:
-            threads.shutdown(wait=False)
-
-
-FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)
-"""The calls that the current thread of the run's pool waits for; None outside such a thread."""
 
 CURRENT: Final[ContextVar[Any]] = ContextVar("graphengine_scope", default=None)
 """The Context of the running node, None outside a run."""

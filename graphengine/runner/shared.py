@@ -146,7 +146,7 @@ class Shared(Generic[L]):
                 await asyncio.sleep(LOOK_SECONDS)
                 asleep = self._seen.copy()
                 with contextlib.suppress(StoreError):  # the next poll may succeed, and a run's own time comes anyway
-                    seqs = await self.store.seqs(list(asleep))
+                    seqs = {info.id: info.seq for info in await self.store.infos(list(asleep))}
                     for run_id, seen in asleep.items():
                         # 1. A run sleeps at seq 5, and the query begins. 2. The run wakes, moves, and sleeps at seq 7.
                         # 3. The query returns 5 or 7. Neither means that another process moved it: `_seen` is 7 now.

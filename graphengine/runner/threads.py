@@ -17,15 +17,17 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
-from graphengine.runner.scope import FROM_THREAD, Calls, Outcome
+from graphengine.runner.scope import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from concurrent.futures import Executor
     from contextvars import Token
     from types import TracebackType
+
+T = TypeVar("T")
 
 
 class Threads:
@@ -36,6 +38,7 @@ class Threads:
     """
 
     __slots__ = ("_count", "pool")
+    _prefix: ClassVar = "graphengine-node"
 
     def __init__(self, count: int | None = None) -> None:
         self._count = count
@@ -44,13 +47,53 @@ class Threads:
     def __call__(self) -> ThreadPoolExecutor:
         """Return the pool."""
         if self.pool is None:
-            self.pool = ThreadPoolExecutor(self._count, thread_name_prefix="graphengine-node")
+            self.pool = ThreadPoolExecutor(self._count, thread_name_prefix=self._prefix)
         return self.pool
 
     def shutdown(self) -> None:
         """Let its threads end, without waiting for them."""
         if self.pool is not None:
             self.pool.shutdown(wait=False)
+
+
+class Calls(Threads):
+    """The calls of agents that one thread waits for. They end with the attempt, as a waiting thread cannot be ended.
+
+    It is also the pool of the functions that they call in threads: the waiting threads could occupy the run's pool.
+    """
+
+    __slots__ = ("_is_over", "_tasks")
+    _prefix = "graphengine-call"
+
+    def __init__(self) -> None:
+        self._count, self.pool = None, None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_over = False
+
+    async def make(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call, in the run's event loop.
+
+        Raises:
+            asyncio.CancelledError: The calls were cancelled.
+        """
+        task = asyncio.current_task()
+        if self._is_over or task is None:
+            raise asyncio.CancelledError
+        self._tasks.add(task)
+        try:
+            return await call()
+        finally:
+            self._tasks.discard(task)
+
+    def cancel(self) -> None:
+        """Cancel the calls, and any later ones."""
+        self._is_over = True
+        for task in tuple(self._tasks):
+            task.cancel()
+
+
+FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)
+"""The calls that the current thread of the run's pool waits for; None outside such a thread."""
 
 
 async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
@@ -72,11 +115,14 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
                 await _ended(thread)
             raise
         finally:
-            calls.close()
+            if calls.pool is not None:
+                calls.shutdown()
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration outside of an iterator"
         raise RuntimeError(message) from outcome.error
-    return outcome.result()
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
 
 
 async def _ended(thread: asyncio.Future[Outcome[object]]) -> None:

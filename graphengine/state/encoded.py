@@ -7,6 +7,7 @@ JSON value.
 
 from __future__ import annotations
 
+import functools
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -107,27 +108,19 @@ class Exact:
         return (body, back) if back == value else None
 
 
-_codecs: Final[dict[object, Exact | None]] = {}
-
-
 def codec_of(annotation: object) -> Exact | None:
     """Return the codec of a list or dict type; None if other values than JSON's can be of this type."""
     try:
-        known = _codecs.get(annotation)
-    except TypeError:  # not hashable
+        return _codec(annotation)
+    except (TypeError, NameError, RecursionError):  # not hashable, an ambiguous union, an unknown name
         return None
-    if known is None and annotation not in _codecs:
-        known = _codecs[annotation] = _codec(annotation)
-    return known
 
 
+@functools.cache
 def _codec(annotation: object) -> Exact | None:
-    if not any(_is_container(member) for member in _members(annotation)):
-        return None
-    try:
-        return Exact(msgspec.json.Decoder(annotation)) if _is_exact(annotation) else None
-    except (TypeError, NameError, RecursionError):  # an ambiguous union, an unknown name
-        return None
+    if any(_is_container(member) for member in _members(annotation)) and _is_exact(annotation):
+        return Exact(msgspec.json.Decoder(annotation))
+    return None
 
 
 def _members(annotation: object) -> Sequence[object]:

@@ -117,10 +117,11 @@ class FieldType:
             validator = self.models.single.__pydantic_validator__
             made = validator.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
-            message = explain(error, hide=self.secret)
-            cause = None if self.secret else error
-            raise InvalidUpdate(message, where=f"field {self.name}", repair=self._expected()) from cause
+            raise self._unfit(error) from (None if self.secret else error)
         return made.__dict__[self.name]
+
+    def _unfit(self, error: ValidationError) -> InvalidUpdate:
+        return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expected())
 
     def mismatch(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
         """Return why an update can never fit, whatever the state is; None if it fits, or if the state decides.
@@ -139,7 +140,7 @@ class FieldType:
         try:
             model.__pydantic_validator__.validate_python({self.name: given}, by_name=True, by_alias=True)
         except ValidationError as error:
-            return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expected())
+            return self._unfit(error)
         except Exception:  # noqa: BLE001 - a user's validator, which may need more than this value
             return None
         return None
@@ -347,7 +348,7 @@ class FieldType:
             back = model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
             record = parsed(body)[self.name]
         except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
+            raise self._unfit(error) from error
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from error
         if back != made:
@@ -356,18 +357,12 @@ class FieldType:
             view.weight += len(body) + _AROUND
         return record
 
-    def joined(self, op: Op, typed: object, view: View) -> object:
-        """Return the update of an arm's operation, to be reduced at the join.
-
-        Args:
-            op: The operation.
-            typed: The typed value that it added or set in the arm, if the arm still has it; else None.
-            view: The view of the join.
-        """
+    def joined(self, op: Op, view: View) -> object:
+        """Return the update of an arm's operation, to be reduced at the join."""
         if self.exact is not None and not self.constrained:
             kind = op[0]
             if kind == "set" if self.reducer is None else kind in ("extend", "merge") and kind == self.operation:
-                return RecordedUpdate(op, typed)
+                return RecordedUpdate(op)
         return self.again(op, view)
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
@@ -455,7 +450,7 @@ class FieldType:
             return self._put(view, update)
         if isinstance(update, RecordedUpdate):
             view.weight += len(encode(update.op[-1])) + _AROUND
-            return update.op, self.build(update.op[-1], view) if update.typed is None else update.typed
+            return update.op, self.build(update.op[-1], view)
         if not self.constrained:
             part = list(update.values) if isinstance(update, Items) else dict(update.keys)
             record, typed = self.take(part, view)

@@ -40,11 +40,6 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class RecordedUpdate:
-    """An update that was validated and recorded before: an arm's operation, which the join repeats.
-
-    Attributes:
-        typed: The typed value that it adds or sets, if the arm still has it; else None.
-    """
+    """An update that was validated and recorded before: an arm's operation, which the join repeats."""
 
     op: Op
-    typed: object = None

@@ -72,7 +72,6 @@ class FrameFacts(Protocol):
     values: dict[str, Any]
     typed: dict[str, object]
     growing: set[str]
-    made: dict[int, object] | None
     marks: dict[str, Mark]
 
     @property
@@ -97,7 +96,6 @@ class Held:
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
-    made: dict[int, object] | None = None
     marks: dict[str, Mark] = field(default_factory=dict)
     base: None = None
     kind: str = "root"
@@ -201,9 +199,7 @@ class View(Struct, eq=False):
     def forget(self, names: Iterable[str]) -> None:
         """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""
         for name in names:
-            holder = self.holder(name)
-            holder.typed.clear()
-            holder.made = None
+            self.holder(name).typed.clear()
 
     def has(self, name: str) -> bool:
         """Return whether the state has this field."""
@@ -236,11 +232,8 @@ class View(Struct, eq=False):
         frame = self.holder(name)
         value = frame.typed.get(name, MISSING)
         if value is MISSING:
-            value = frame.typed[name] = self._state.fields[name].build(self._record(name), self)
+            value = frame.typed[name] = self._state.fields[name].build(_record_in(self._frame, name), self)
         return value
-
-    def _record(self, name: str) -> object:
-        return _record_in(self._frame, name)
 
     def holder(self, name: str) -> FrameFacts:
         """Return the frame that a field is read from: this one, or the nearest one below that has it."""
@@ -254,7 +247,7 @@ class View(Struct, eq=False):
     def fresh(self, name: str) -> object:
         """Return a field's value that is shared with no other holder."""
         kind = self._state.fields[name]
-        return self.before(name) if kind.immutable else kind.build(self._record(name), self)
+        return self.before(name) if kind.immutable else kind.build(_record_in(self._frame, name), self)
 
     def apart(self, name: str) -> object:
         """Return a field's value with this step's updates, for a function that might change it in place."""
@@ -317,12 +310,13 @@ class View(Struct, eq=False):
         """
         fields, new = self._state.fields, self._new
         known = {
-            n for n in fields if n in new or n in self.holder(n).typed or (not fields[n].own and self._is_readable(n))
+            n
+            for n in fields
+            if n in new
+            or n in self.holder(n).typed
+            or (not fields[n].own and (self._pending(n) or n in self.holder(n).values))
         }
         return {n: self.get(n) for n in fields if n != name and n in known}
-
-    def _is_readable(self, name: str) -> bool:
-        return self._pending(name) or name in self.holder(name).values
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """Return the whole state as an instance of its model, sharing the fields' values."""

@@ -28,8 +28,7 @@ _LIKE_ADDRESS: Final = re.compile(r"^postgres(ql)?:|[^\s/\\:@]{2,}:[^/\\@]*@|\bp
 """What no path has, as far as anyone knows, but an address with a typo, or libpq's other form: `host=… password=…`."""
 _EXAMPLE: Final = "postgresql://user@host:5432/database"
 
-_HOST: Final = re.compile(r"[A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.%]+\]|(?:%2[Ff])[^@/?#:\s]*")
-_PORT: Final = re.compile(r"(:\d{0,5})?")
+_HOST: Final = re.compile(r"([A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.%]+\]|(?:%2[Ff])[^@/?#:\s]*)(:\d{0,5})?")
 _USER: Final = re.compile(r"[^:@/?#\[\]\s]*")
 _NAME: Final = re.compile(r"[^@/?#:\s]*")
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,49}")
@@ -174,7 +173,7 @@ def parse(given: str) -> Address:
     parts = {
         "the user": bool(_USER.fullmatch(user)),
         "the password": "@" not in password,
-        "the host": all(_is_host(host) for host in hosts.split(",")),
+        "the host": all(_HOST.fullmatch(host) for host in hosts.split(",")),
         "the database": bool(_NAME.fullmatch(name)),
         "a percent sign": not _BAD_PERCENT.search(rest),
     }
@@ -184,7 +183,12 @@ def parse(given: str) -> Address:
     if unknown or (mark and "#" in query):
         wrong.append("an option after the question mark")
     if wrong:
-        raise _unreadable(wrong)
+        repair = (
+            f"write {_EXAMPLE}, with %40 for @, %2F for /, %3A for :, %23 for # and %3F for ? in a password; "
+            "or leave the password out and set PGPASSWORD"
+        )
+        message = f"the address of the database cannot be read: {', '.join(wrong)}"
+        raise StoreNotSupported(message, where="postgresql://…", repair=repair)
     given_options = dict(options)
     schema = given_options.pop("schema", SCHEMA)
     if not _SCHEMA_NAME.fullmatch(schema):
@@ -214,22 +218,8 @@ def shown(given: str | PathLike[str]) -> str:
         return "postgresql://…"
 
 
-def _is_host(text: str) -> bool:
-    found = re.fullmatch(rf"({_HOST.pattern}){_PORT.pattern}", text)
-    return found is not None
-
-
 def _query(options: Mapping[str, str]) -> str:
     return f"?{urlencode(options, quote_via=quote)}" if options else ""
-
-
-def _unreadable(wrong: list[str]) -> StoreNotSupported:
-    message = f"the address of the database cannot be read: {', '.join(wrong)}"
-    repair = (
-        f"write {_EXAMPLE}, with %40 for @, %2F for /, %3A for :, %23 for # and %3F for ? in a password; "
-        "or leave the password out and set PGPASSWORD"
-    )
-    return StoreNotSupported(message, where="postgresql://…", repair=repair)
 
 
 def secrets_of(address: Address) -> list[str]:

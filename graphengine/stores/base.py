@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import msgspec
 from msgspec import Struct
@@ -16,13 +16,16 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from typing_extensions import Unpack
+
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
 
-
+PAGE_LIMIT: Final = 50
+"""How many runs a page has unless its limit is given."""
 DEFAULT_QUEUE: Final = "default"
 """The queue of runs that were started without one."""
 LARGEST_PRIORITY: Final = 1_000_000
@@ -263,17 +266,28 @@ class Count(NamedTuple):
     runs: int
 
 
-class Page(NamedTuple):
-    """A page of the list of runs, as `Store.runs` describes it."""
+class Page(TypedDict, total=False):
+    """What `Store.runs` returns a page of; without a key, all runs are meant.
+
+    Attributes:
+        limit: At most how many; 50 unless given.
+        status: Only those with this status.
+        graph: Only those of this graph.
+        tag: Only those with this tag.
+        before: The id of the last one seen, for paging.
+        text: Only those whose id contains this text.
+        begun_after: Only those that began at this time or later, epoch seconds.
+        begun_before: Only those that began before this time.
+    """
 
     limit: int
     status: Status | None
     graph: str | None
     tag: str | None
     before: str | None
-    text: str | None = None
-    begun_after: float | None = None
-    begun_before: float | None = None
+    text: str | None
+    begun_after: float | None
+    begun_before: float | None
 
 
 class RunStore(Protocol):
@@ -336,8 +350,8 @@ class RunStore(Protocol):
         """Return the facts about a run. Raises: UnknownRun."""
         ...
 
-    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the seq of the last step of each of these runs, as `info` has it; unknown ids are left out.
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out.
 
         One query for all of them: a Runner polls it every few seconds for all its sleeping runs.
         """
@@ -441,10 +455,6 @@ class QueueStore(Protocol):
 class Store(RunStore, QueueStore, Protocol):
     """A store of runs: what runs and workers need, lists of runs, and their removal. It belongs to one Runner."""
 
-    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out."""
-        ...
-
     async def change_token(self) -> str:
         """Return a text that differs from the last one if a process, this one included, has written since then.
 
@@ -470,30 +480,8 @@ class Store(RunStore, QueueStore, Protocol):
         """
         ...
 
-    async def runs(  # noqa: PLR0913 - what a run can be selected by
-        self,
-        *,
-        limit: int = 50,
-        status: Status | None = None,
-        graph: str | None = None,
-        tag: str | None = None,
-        before: str | None = None,
-        text: str | None = None,
-        begun_after: float | None = None,
-        begun_before: float | None = None,
-    ) -> Sequence[RunInfo]:
-        """Return runs, newest first by `created_at` then id.
-
-        Args:
-            limit: At most how many.
-            status: Only those with this status.
-            graph: Only those of this graph.
-            tag: Only those with this tag.
-            before: The id of the last one seen, for paging.
-            text: Only those whose id contains this text.
-            begun_after: Only those that began at this time or later, epoch seconds.
-            begun_before: Only those that began before this time.
-        """
+    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
+        """Return a page of the list of runs, newest first by `created_at` then id."""
         ...
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Checksums of rows, to detect rows that a disk, a program or a person changed after they were recorded.
+"""Checksums of rows, which show what a disk, a program or a person changed after it was recorded; reading such rows.
 
 A CRC-32 detects every single damaged byte and nearly every other accident. It does not protect against deliberate
 changes, since a program that changes a row can also write a new checksum. It covers the row's place too, so that a
@@ -7,9 +7,22 @@ row that moved to another place is detected.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
+from pydantic_core import from_json
+
+from graphengine.engine.step_json import decode_step
+from graphengine.stores.refusals import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+
+CHANGED: Final = "its checksum shows that it was changed since it was written"
+_LARGEST: Final = (1 << 32) - 1
 _PRIME: Final = 4_294_967_291  # the largest below 2**32
 
 
@@ -27,3 +40,52 @@ def sum_of(place: int | str, body: bytes) -> int:
     """
     seed = crc32(place.encode()) if isinstance(place, str) else place % _PRIME
     return crc32(body, seed)
+
+
+def read_steps(run_id: str, rows: Iterable[tuple[int, Callable[[], bytes]]], after: int, upto: int) -> list[Step]:
+    """Return the steps with `after < seq <= upto`.
+
+    Args:
+        run_id: The run.
+        rows: Of each row its seq, and a function that returns its body, or raises ValueError if that is damaged.
+        after: The last step before them.
+        upto: The last of them.
+
+    Raises:
+        StoreCorrupt: One is missing or damaged.
+    """
+    found: list[Step] = []
+    for seq, body in rows:
+        if seq != after + len(found) + 1:
+            break
+        try:
+            found.append(decode_step(seq, body()))
+        except (ValueError, KeyError, TypeError) as error:
+            why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            raise damaged(f"step {seq} of run {run_id}", why) from error
+    if after + len(found) < upto:
+        raise damaged(f"step {after + len(found) + 1} of run {run_id}", "its row is missing")
+    return found
+
+
+def read_json(what: str, place: int | str, body: bytes | None, recorded: int) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Return the value of a row, given its place and its recorded checksum, which can be stored as a signed number.
+
+    Raises:
+        StoreCorrupt: It was changed since it was written, or is not JSON.
+    """
+    if body is None or sum_of(place, body) != recorded & _LARGEST:
+        raise damaged(what, CHANGED)
+    try:
+        return from_json(body)
+    except ValueError as error:
+        raise damaged(what, str(error)) from error
+
+
+def read_graph_spec(fingerprint: str, body: bytes | None, recorded: int) -> GraphSpec:
+    """Return a recorded graph spec; see `read_json`."""
+    what = f"the graph spec of graph {fingerprint}"
+    found: GraphSpec = read_json(what, fingerprint, body, recorded)
+    if not isinstance(found, dict):
+        raise damaged(what, "it is not a JSON object")
+    return found

@@ -15,29 +15,33 @@ import uuid
 from collections import Counter
 from dataclasses import replace
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from graphengine.engine.step_json import as_stored, encode_step
-from graphengine.errors import (
-    LeaseLost,
-    RunExists,
-    RunIsDriven,
-    StoreError,
-    UnknownRun,
-    UnknownStep,
-)
-from graphengine.stores.base import ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
+from graphengine.errors import RunIsDriven
+from graphengine.stores.base import PAGE_LIMIT, ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
 from graphengine.stores.dispatch import Candidate, Load, choose
-from graphengine.stores.refusals import lease_lost, not_open
+from graphengine.stores.refusals import (
+    lease_lost,
+    not_dense,
+    not_open,
+    reason_to_stay,
+    run_exists,
+    unknown_run,
+    unknown_step,
+)
 from graphengine.stores.snapshots import MIN_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from typing_extensions import Unpack
+
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimQuery, QueueLimits, Status, StoredSchedule
+    from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Status, StoredSchedule
 
 
 class _Log:
@@ -48,27 +52,6 @@ class _Log:
     posted. `shots` are its snapshots as (seq, JSON), oldest first. `earlier` are the fingerprints that its graph had
     before it changed. `branches` counts its existing branches.
     """
-
-    __slots__ = (
-        "branches",
-        "driver_fence",
-        "due_at",
-        "earlier",
-        "fence",
-        "fingerprint",
-        "freed_at",
-        "inbox",
-        "info",
-        "keys",
-        "next_seq",
-        "parent",
-        "shots",
-        "status",
-        "steps",
-        "summary",
-        "tags",
-        "turn",
-    )  # fmt: skip
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
         self.info = info
@@ -91,6 +74,13 @@ class _Log:
         if parent is not None:
             parent.branches += 1
         self.shots: list[tuple[int, bytes]] = []
+
+    def is_of(self, page: Page) -> bool:
+        """Return whether it is one of the runs of which a page is asked."""
+        tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
+        is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
+        is_of = is_of and (tag is None or tag in self.tags) and (text is None or text in self.info.id)
+        return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
 
     def shot(self, upto: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot at or before a seq, its own or its parents'."""
@@ -137,7 +127,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._made_owner = ""
+        self._owner = f"this process (owner {uuid.uuid4().hex})"
         self._is_open = False
         self._logs: dict[str, _Log] = {}
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
@@ -148,11 +138,6 @@ class MemoryStore:
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
-
-    @property
-    def _owner(self) -> str:
-        self._made_owner = self._made_owner or f"this process (owner {uuid.uuid4().hex})"
-        return self._made_owner
 
     @property
     def shared(self) -> bool:
@@ -173,14 +158,13 @@ class MemoryStore:
         """Record a new run; see `Store.create`."""
         self._check_open()
         if info.id in self._logs:
-            message = f"a run {info.id} is already recorded"
-            raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+            raise run_exists(info.id)
         parent = None if info.parent is None else self._log(info.parent)
         if parent is None:
             if info.parent_seq:
                 info = replace(info, parent_seq=0)
         elif not 1 <= info.parent_seq < parent.next_seq:
-            raise _unknown_step(parent, info.parent_seq)
+            raise unknown_step(parent.info.id, info.parent_seq, parent.next_seq - 1)
         _check_dense(info.id, steps, info.parent_seq + 1)
         self._writes += 1
         self._logs[info.id] = log = _Log(info, parent, steps)
@@ -213,7 +197,8 @@ class MemoryStore:
         steps, status = batch.steps, batch.status
         log = self._logs.get(batch.run_id)
         if log is None or log.driver_fence != batch.fence:
-            raise self._refusal(batch)
+            self._check_open()
+            raise lease_lost(batch.run_id, batch.fence)
         expected = log.next_seq
         self._writes += 1
         if len(steps) == 1 and steps[0].seq == expected:
@@ -231,11 +216,6 @@ class MemoryStore:
         """Return the facts about a run; see `Store.info`."""
         return self._info(self._log(run_id))
 
-    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the last seq of these runs; see `Store.seqs`."""
-        self._check_open()
-        return {run_id: self._logs[run_id].next_seq - 1 for run_id in run_ids if run_id in self._logs}
-
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the facts about these runs; see `Store.infos`."""
         self._check_open()
@@ -251,11 +231,10 @@ class MemoryStore:
     ) -> Sequence[Count]:
         """Return how many runs there are by graph and status; see `Store.counts`."""
         self._check_open()
-        logs = [log for log in self._logs.values() if tag is None or tag in log.tags]
         found: Counter[tuple[str, Status, float]] = Counter(
-            (log.info.graph, log.status, _since(log.info.created_at, every_seconds))
-            for log in logs
-            if text is None or text in log.info.id
+            (log.info.graph, log.status, log.info.created_at // every_seconds * every_seconds if every_seconds else 0.0)
+            for log in self._logs.values()
+            if log.is_of({"tag": tag, "text": text})
         )
         return [Count(*key, number) for key, number in found.items()]
 
@@ -270,7 +249,7 @@ class MemoryStore:
         last = log.next_seq - 1
         if upto is not None:
             if not 1 <= upto <= last:
-                raise _unknown_step(log, upto)
+                raise unknown_step(run_id, upto, last)
             last = upto
         shot = log.shot(last)
         if shot is None:
@@ -283,37 +262,21 @@ class MemoryStore:
         last = log.next_seq - 1
         return log.read(max(after, 0), last if upto is None else min(upto, last))
 
-    async def runs(  # noqa: PLR0913 - what a run can be selected by
-        self,
-        *,
-        limit: int = 50,
-        status: Status | None = None,
-        graph: str | None = None,
-        tag: str | None = None,
-        before: str | None = None,
-        text: str | None = None,
-        begun_after: float | None = None,
-        begun_before: float | None = None,
-    ) -> Sequence[RunInfo]:
+    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
         self._check_open()
-        logs = sorted(self._logs.values(), key=_age, reverse=True)
-        if before is not None:
-            last = _age(self._log(before))
-            logs = [log for log in logs if _age(log) < last]
-        wanted = [log for log in logs if status in {None, log.status} and graph in {None, log.info.graph}]
-        wanted = [log for log in wanted if tag is None or tag in log.tags]
-        wanted = [log for log in wanted if text is None or text in log.info.id]
-        first, end = begun_after or -inf, inf if begun_before is None else begun_before
-        wanted = [log for log in wanted if first <= log.info.created_at < end]
-        return [self._info(log) for log in wanted[: max(limit, 0)]]
+        before = page.get("before")
+        last = (inf, "") if before is None else _age(self._log(before))
+        found = [log for log in self._logs.values() if _age(log) < last and log.is_of(page)]
+        found.sort(key=_age, reverse=True)
+        return [self._info(log) for log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are due to be resumed; see `Store.due`."""
         self._check_open()
         wanted = [log for log in self._going.values() if graphs is None or log.info.graph in graphs]
         found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
-        found.sort(key=_due_since)
+        found.sort(key=itemgetter(0))
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
     def _next_turn(self, info: RunInfo) -> int:
@@ -454,31 +417,21 @@ class MemoryStore:
         self._check_open()
         kept: dict[str, str] = {}
         for expected in runs:
-            reason = self._reason_to_stay(expected)
+            log = self._logs.get(expected.id)
+            if log is None:
+                kept[expected.id] = "already removed"
+                continue
+            now = self._info(log)
+            branches = (each.info.id for each in (self._logs.values() if log.branches else ()) if each.parent is log)
+            reason = reason_to_stay(now, expected, now.driver, next(branches, None))
             if reason:
                 kept[expected.id] = reason
-            else:
-                self._writes += 1
-                log = self._logs.pop(expected.id)
-                if log.parent is not None:
-                    log.parent.branches -= 1
+                continue
+            self._writes += 1
+            del self._logs[expected.id]
+            if log.parent is not None:
+                log.parent.branches -= 1
         return kept
-
-    def _reason_to_stay(self, expected: RunInfo) -> str:
-        """Return why a run must be kept; "" if it can be removed."""
-        log = self._logs.get(expected.id)
-        if log is None:
-            return "already removed"
-        now = self._info(log)
-        if now.driver is not None:
-            return f"driven by {now.driver}"
-        if now.status in {"running", "waiting"}:
-            return f"it is {now.status}"
-        if (now.status, now.seq, now.tags) != (expected.status, expected.seq, expected.tags):
-            return "changed meanwhile"
-        if log.branches == 0:
-            return ""
-        return f"needed by branch {next(each.info.id for each in self._logs.values() if each.parent is log)}"
 
     async def sweep(self) -> None:
         """Drop the graph specs that no run needs; see `Store.sweep`."""
@@ -529,13 +482,8 @@ class MemoryStore:
         self._check_open()
         log = self._logs.get(run_id)
         if log is None:
-            message = f"there is no run {run_id!r}"
-            raise UnknownRun(message, where=f"run {run_id!r}", repair="a run in memory ends with its process")
+            raise unknown_run(run_id)
         return log
-
-    def _refusal(self, batch: Append) -> LeaseLost:
-        self._check_open()
-        return lease_lost(batch.run_id, batch.fence)
 
     def _info(self, log: _Log) -> RunInfo:
         info = log.info
@@ -558,30 +506,8 @@ class MemoryStore:
 def _check_dense(run_id: str, steps: Sequence[Step], expected: int) -> None:
     for seq, step in enumerate(steps, expected):
         if step.seq != seq:
-            raise StoreError(
-                f"step {step.seq} of run {run_id} cannot be recorded: the next step is {seq}",
-                where=f"run {run_id}",
-                repair="resume the run from its recorded steps",
-            )
+            raise not_dense(run_id, step.seq, seq)
 
 
 def _age(log: _Log) -> tuple[float, str]:
     return log.info.created_at, log.info.id
-
-
-def _since(at: float, every_seconds: float | None) -> float:
-    """Return the beginning of the interval in which a time is."""
-    return at // every_seconds * every_seconds if every_seconds else 0.0
-
-
-def _due_since(found: tuple[float, _Log]) -> float:
-    return found[0]
-
-
-def _unknown_step(log: _Log, seq: int) -> UnknownStep:
-    run_id, last = log.info.id, log.next_seq - 1
-    return UnknownStep(
-        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
-        where=f"run {run_id}",
-        repair=f"choose a step from 1 to {last}",
-    )

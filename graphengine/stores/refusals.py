@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.errors import LeaseLost, RunnerClosed, UnknownRun
+from graphengine.errors import LeaseLost, RunExists, RunnerClosed, StoreCorrupt, StoreError, UnknownRun, UnknownStep
+
+if TYPE_CHECKING:
+    from graphengine.stores.base import RunInfo
+
+_BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
+
+
+class Meaning(NamedTuple):
+    """What an error of a database driver means: the kind of error that is raised for it, its message and the repair."""
+
+    error: type[StoreError]
+    message: str
+    repair: str
+
+    def explained(self, words: object, where: str) -> StoreError:
+        """Return the error, with the driver's own words."""
+        return self.error(f"{self.message} ({words})", where=where, repair=self.repair)
 
 
 def not_open() -> RunnerClosed:
     """Return the error for a store that is not open."""
     return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
+
+
+def closed() -> RunnerClosed:
+    """Return the error for a store that was closed meanwhile."""
+    return RunnerClosed("the store is closed")
 
 
 def check_process(pid: int, where: str) -> None:
@@ -36,3 +59,47 @@ def unknown_run(run_id: str) -> UnknownRun:
     """Return the error for an id that no run of the database has."""
     message = f"there is no run {run_id!r}"
     return UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
+
+
+def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
+    """Return the error for a seq that the run does not have."""
+    return UnknownStep(
+        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
+        where=f"run {run_id}",
+        repair=f"choose a step from 1 to {last}; `graphengine show {run_id}` lists those of a run in a database",
+    )
+
+
+def run_exists(run_id: str) -> RunExists:
+    """Return the error for a new run whose id is taken."""
+    message = f"a run {run_id} is already recorded"
+    return RunExists(message, where=f"run {run_id}", repair="choose another id, or resume that run")
+
+
+def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
+    """Return the error for a step that does not follow the log."""
+    message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
+    return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
+
+
+def reason_to_stay(found: RunInfo, expected: RunInfo, driver: object, branch: str | None) -> str:
+    """Return why a run that is to be removed must be kept; "" if it can be removed.
+
+    Args:
+        found: The run.
+        expected: What the caller knows of it.
+        driver: The live owner that drives it; None if there is none.
+        branch: The id of a run that branched off it, if there is one.
+    """
+    if driver is not None:
+        return f"driven by {driver}"
+    if found.status in {"running", "waiting"}:
+        return f"it is {found.status}"
+    if (found.status, found.seq, found.tags) != (expected.status, expected.seq, expected.tags):
+        return "changed meanwhile"
+    return "" if branch is None else f"needed by branch {branch}"
+
+
+def damaged(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:
+    """Return the error for a row that cannot be read."""
+    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)

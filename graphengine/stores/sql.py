@@ -1,7 +1,7 @@
 """`SQLStore`: what a store in a database does whatever the database is.
 
 It opens and closes, knows which runs are driven here, releases what a cancelled caller took, and awaits. How a database
-reads is a `Reads`; how it opens, queues its writes and closes is in the store of its dialect, a subclass.
+opens, reads, queues its writes and closes is in the store of its dialect, a subclass.
 """
 
 from __future__ import annotations
@@ -11,42 +11,40 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from pydantic_core import from_json, to_json
 
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreReadOnly
-from graphengine.stores.base import Page, QueueCount, StoredSchedule
+from graphengine.stores.base import QueueCount, StoredSchedule, summary_text
 from graphengine.stores.closing import finish
 from graphengine.stores.dispatch import limits_text, read_limits
-from graphengine.stores.refusals import check_process, lease_lost, not_open
+from graphengine.stores.refusals import check_process, lease_lost, not_dense, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import CoroutineType
     from weakref import WeakSet
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import (
-        Append,
-        ClaimedRun,
-        ClaimQuery,
-        Count,
-        Loaded,
-        Message,
-        OwnerInfo,
-        QueueLimits,
-        RunInfo,
-        Status,
-    )
+    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, QueueLimits, RunInfo, Status
+    from graphengine.stores.leases import LeaseThread
     from graphengine.stores.snapshots import Tail
 
+P = ParamSpec("P")
 T = TypeVar("T")
 ConnectionT = TypeVar("ConnectionT")
+RowT = TypeVar("RowT")
+"""A step or snapshot as the database stores it."""
+AdditionT = TypeVar("AdditionT", bound="Addition[Any]")
+RowMaker: TypeAlias = "Callable[[int, float, bytes], RowT]"
+"""Returns the stored form of a step or snapshot, given its seq, its time and its encoding."""
 OwnT = TypeVar("OwnT")
 """What a read must know of this process to tell which runs are driven."""
 
@@ -59,6 +57,91 @@ class Claimed(Struct, gc=False):
     key: int
     fence: int
     tail: Tail
+
+
+class Addition(Struct, Generic[RowT]):
+    """One batch of steps, encoded.
+
+    Attributes:
+        run_id: The run.
+        key: Its key.
+        fence: The run's fence, as far as the writer knows.
+        owner: The id of the owner that writes.
+        rows: The steps; they follow one another.
+        status: The run's status after them.
+        due_at: When the first timer of a waiting run is due, epoch seconds.
+        consume: Ids of the messages to consume.
+        shot: The snapshot after the steps, if one is due.
+        fingerprint: The new fingerprint, if it changed.
+        graph_spec: The JSON of its graph spec.
+        summary: The JSON of the run's new summary, if it changed.
+    """
+
+    run_id: str
+    key: int
+    fence: int
+    owner: str
+    rows: Sequence[RowT]
+    status: Status
+    due_at: float | None = None
+    consume: Sequence[int] = ()
+    shot: RowT | None = None
+    fingerprint: str | None = None
+    graph_spec: str | None = None
+    summary: str | None = None
+
+
+def encoded(
+    kind: type[AdditionT], row_of: RowMaker[RowT], batch: Append, driven: Claimed, owner: str
+) -> tuple[AdditionT, int]:
+    """Return the stored form of a batch, with a snapshot if one is due, and its size in bytes.
+
+    Raises:
+        StoreError: Its steps do not follow one another.
+    """
+    rows, written_bytes = rows_of(row_of, batch.run_id, batch.steps)
+    shot: RowT | None = None
+    if driven.tail.grow(len(rows), written_bytes) and batch.snapshot is not None and rows:
+        made = batch.snapshot()
+        if driven.tail.settle(len(made)):
+            shot = row_of(batch.steps[-1].seq, 0.0, made)
+            written_bytes += len(made)
+    addition = kind(
+        batch.run_id,
+        driven.key,
+        batch.fence,
+        owner,
+        rows,
+        batch.status,
+        batch.due_at,
+        batch.consume,
+        shot,
+        batch.fingerprint,
+        None if batch.graph_spec is None else to_json(batch.graph_spec).decode(),
+        None if batch.summary is None else summary_text(batch.summary),
+    )
+    return addition, written_bytes
+
+
+def rows_of(
+    row_of: RowMaker[RowT], run_id: str, steps: Sequence[Step], first: int | None = None
+) -> tuple[list[RowT], int]:
+    """Return steps as they are stored, and their bytes.
+
+    Raises:
+        StoreError: They do not directly follow one another, or the step before `first`.
+    """
+    rows: list[RowT] = []
+    row_bytes = 0
+    for step in steps:
+        expected = step.seq if first is None else first
+        if step.seq != expected:
+            raise not_dense(run_id, step.seq, expected)
+        body = encode_step(step)
+        row_bytes += len(body)
+        rows.append(row_of(step.seq, step.at, body))
+        first = expected + 1
+    return rows, row_bytes
 
 
 class Haul(NamedTuple):
@@ -98,43 +181,31 @@ class Promise(Struct, Generic[T], eq=False):
             self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
 
 
-class Ownership(Protocol):
-    """This process's lease on a database.
-
-    Attributes:
-        owed: Released runs, with their fences, whose release is not recorded yet. Each renewal tries again.
-    """
-
-    owed: set[tuple[str, int]]
-
-    @property
-    def id(self) -> str:
-        """The owner's id."""
-        ...
+LeaseT = TypeVar("LeaseT", bound="LeaseThread")
 
 
-LeaseT = TypeVar("LeaseT", bound=Ownership)
+def read(
+    function: Callable[Concatenate[ConnectionT, P], T],
+) -> Callable[Concatenate[SQLStore[ConnectionT, Any, Any], P], CoroutineType[Any, Any, T]]:
+    """Return the method of a store that calls a function of a connection; see `Store` for what each returns."""
+
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda connection, _: function(connection, *args, **kwargs))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
 
 
-class Reads(NamedTuple, Generic[ConnectionT, OwnT]):
-    """The reads of a dialect, as functions of a connection; see `Store` for each. `rows` runs a statement by name."""
+def read_as_owner(
+    function: Callable[Concatenate[ConnectionT, OwnT, P], T],
+) -> Callable[Concatenate[SQLStore[ConnectionT, OwnT, Any], P], CoroutineType[Any, Any, T]]:
+    """Return the method of a store that calls a function of a connection and of what the store knows of its runs."""
 
-    rows: Callable[[ConnectionT, str, Sequence[Any]], Sequence[Sequence[Any]]]
-    info: Callable[[ConnectionT, str, OwnT], RunInfo]
-    infos: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
-    seqs: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
-    change_token: Callable[[ConnectionT], str]
-    counts: Callable[[ConnectionT, str | None, str | None, float | None], Sequence[Count]]
-    ids: Callable[[ConnectionT, str, int], Sequence[str]]
-    load: Callable[[ConnectionT, str, int | None, OwnT], Loaded]
-    steps: Callable[[ConnectionT, str, int, int | None], Sequence[Step]]
-    runs: Callable[[ConnectionT, Page, OwnT], Sequence[RunInfo]]
-    due: Callable[[ConnectionT, float, int, Sequence[str] | None, OwnT], Sequence[RunInfo]]
-    graph_spec: Callable[[ConnectionT, str], GraphSpec | None]
-    inbox: Callable[[ConnectionT, Sequence[str]], Sequence[Message]]
-    branches: Callable[[ConnectionT, Sequence[str], OwnT], Sequence[RunInfo]]
-    size_of: Callable[[ConnectionT, Sequence[str]], Mapping[str, int]]
-    owners: Callable[[ConnectionT, OwnT], Sequence[OwnerInfo]]
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, OwnT, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda connection, own: function(connection, own, *args, **kwargs))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
 
 
 class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
@@ -142,15 +213,15 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     Args:
         where: The database, for errors.
-        reads: The reads of its dialect.
+        rows: Returns the rows of a statement, by its name.
 
     Attributes:
         lease: This owner's lease, while the store is open and not read-only.
     """
 
-    def __init__(self, where: str, reads: Reads[ConnectionT, OwnT]) -> None:
+    def __init__(self, where: str, rows: Callable[[ConnectionT, str], Sequence[Sequence[Any]]]) -> None:
         self._where = where
-        self._reads = reads
+        self._rows_of = rows
         self._pid = 0
         self._is_open = False
         self._opening: asyncio.Lock | None = None
@@ -343,60 +414,6 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if is_written and self._driven.get(run_id) is driven:
             del self._driven[run_id]
 
-    async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run; see `Store.info`."""
-        return await self._read(lambda connection, own: self._reads.info(connection, run_id, own))
-
-    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the last seq of these runs; see `Store.seqs`."""
-        return await self._read(lambda connection, _: self._reads.seqs(connection, run_ids)) if run_ids else {}
-
-    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about these runs; see `Store.infos`."""
-        return await self._read(lambda connection, own: self._reads.infos(connection, run_ids, own)) if run_ids else []
-
-    async def change_token(self) -> str:
-        """Return a text that differs after every commit; see `Store.change_token`."""
-        return await self._read(lambda connection, _: self._reads.change_token(connection))
-
-    async def counts(
-        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
-    ) -> Sequence[Count]:
-        """Return how many runs there are by graph and status; see `Store.counts`."""
-        return await self._read(lambda connection, _: self._reads.counts(connection, tag, text, every_seconds))
-
-    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
-        """Return the ids that begin with this text; see `Store.ids`."""
-        return await self._read(lambda connection, _: self._reads.ids(connection, prefix, limit))
-
-    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Return a snapshot and the steps after it; see `Store.load`."""
-        return await self._read(lambda connection, own: self._reads.load(connection, run_id, upto, own))
-
-    async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """Return a range of the log; see `Store.steps`."""
-        return await self._read(lambda connection, _: self._reads.steps(connection, run_id, after, upto))
-
-    async def runs(  # noqa: PLR0913 - what a run can be selected by
-        self,
-        *,
-        limit: int = 50,
-        status: Status | None = None,
-        graph: str | None = None,
-        tag: str | None = None,
-        before: str | None = None,
-        text: str | None = None,
-        begun_after: float | None = None,
-        begun_before: float | None = None,
-    ) -> Sequence[RunInfo]:
-        """Return a page of the list of runs; see `Store.runs`."""
-        page = Page(limit, status, graph, tag, before, text, begun_after, begun_before)
-        return await self._read(lambda connection, own: self._reads.runs(connection, page, own))
-
-    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """Return the runs that are due to be resumed; see `Store.due`."""
-        return await self._read(lambda connection, own: self._reads.due(connection, now, limit, graphs, own))
-
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Become the driver of due runs that no process drives; see `Store.take`."""
         pending = self._take(pick, self._writing())
@@ -444,36 +461,16 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Record that this owner is a worker; see `Store.set_role`."""
         await self._change("set_role", (to_json(role).decode(), self._writing().id))
 
-    async def owners(self) -> Sequence[OwnerInfo]:
-        """Return the owners that are alive; see `Store.owners`."""
-        return await self._read(self._reads.owners)
-
-    async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
-        """Return the graph spec of this fingerprint; see `Store.graph_spec`."""
-        return await self._read(lambda connection, _: self._reads.graph_spec(connection, fingerprint))
-
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
         is_new = await self._post(run_id, kind, payload, key, self._writing())
         self._announce()
         return is_new
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-        """Return the undelivered messages of these runs; see `Store.inbox`."""
-        return await self._read(lambda connection, _: self._reads.inbox(connection, run_ids)) if run_ids else []
-
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""
         self._writing()
         return await self._tag(run_id, add, remove)
-
-    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the direct branches of these runs; see `Store.branches`."""
-        return await self._read(lambda connection, own: self._reads.branches(connection, run_ids, own))
-
-    async def size_of(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the approximate bytes of these runs; see `Store.size_of`."""
-        return await self._read(lambda connection, _: self._reads.size_of(connection, run_ids))
 
     async def _resume_sweep(self) -> None:
         """Continue the sweep of a process that was interrupted."""
@@ -482,13 +479,14 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         except GraphEngineError as error:
             log.warning("removed runs still take up space in %s: %s", self._where, error)
 
-    async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
-        return await self._read(lambda connection, _: self._reads.rows(connection, statement, ()))
-
-    async def _read(self, read: Callable[[ConnectionT, OwnT], T]) -> T:
+    async def read(self, function: Callable[[ConnectionT, OwnT], T]) -> T:
+        """Call a function of a connection, and of what this store knows of its own runs, on another thread."""
         self._check_open()
         own = self._own()
-        return await self._run(lambda connection: read(connection, own))
+        return await self._run(lambda connection: function(connection, own))
+
+    async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
+        return await self.read(lambda connection, _: self._rows_of(connection, statement))
 
     def _writing(self) -> LeaseT:
         """Return the lease of a store that can be written."""

@@ -119,20 +119,17 @@ def nanoseconds(at: float) -> int:
     return int(at * 1e9)
 
 
-def below(root: SpanContext, span_id: int) -> Context:
+def below(root: SpanContext, span_id: int, around: Context | None = None) -> Context:
     """Return the context in which spans are children of a span of the same trace."""
     here = SpanContext(
         root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state
     )
-    return set_span_in_context(NonRecordingSpan(here), contexts.Context())
+    return set_span_in_context(NonRecordingSpan(here), contexts.Context() if around is None else around)
 
 
 def enter(root: SpanContext, span_id: int) -> None:
     """Make a span of a trace the current one, for the spans of other libraries; the next one replaces it."""
-    here = SpanContext(
-        root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state
-    )
-    contexts.attach(set_span_in_context(NonRecordingSpan(here)))
+    contexts.attach(below(root, span_id, contexts.get_current()))
 
 
 def context_of(trace_id: int, span_id: int) -> SpanContext:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.model_routing import ALL
-from graphengine.agents.runtime import AgentsOfRun
+from graphengine.agents.model_routing import ALL, AgentsOfRun
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
@@ -23,11 +22,11 @@ from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
 from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
-from graphengine.models.limiter import MACHINE_CLOCK
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.followers import Following
+from graphengine.runner.context import NodeServices
+from graphengine.runner.followers import Audience, Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
@@ -52,7 +51,6 @@ from graphengine.testing.watched_models import WatchedModels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.agents.live_events import Live
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
@@ -169,6 +167,7 @@ class _Alone:
         self._answers = _Answers(answers)
         self._topics = messages
         self._task = asyncio.current_task()
+        self.audience = Audience()
         self._threads = Threads()
         self._resources: Resources | None = None
         self.work: list[RecordedCall] = []
@@ -181,16 +180,17 @@ class _Alone:
         stage = self._stage
         self._resources = resources
         self._check_names(resources)
-        tasks = _Attempts(
-            self._session,
+        services = NodeServices(
+            run=self._session,
             host=self,
             resources=await resources.of_nest(stage.plan),
-            following=Following([AgentsOfRun(self._models, MACHINE_CLOCK, stage.snapshot)]),
+            following=Following([AgentsOfRun(self._models, None, stage.snapshot)]),
             threads=self._threads,
             now=self._clock.now,
             wall=self._clock.now,
             past=_no_runs,
         )
+        tasks = _Attempts(services)
         for topic, payloads in self._topics.items():
             for payload in payloads:
                 record = as_record(payload, f"the message for {topic}")
@@ -349,14 +349,8 @@ class _Alone:
 
     # The interface that the node's context uses: `graphengine.runner.context.Host`.
 
-    is_watched = False
     is_halting = False
     wrote_at = 0.0
-
-    @property
-    def in_flight(self) -> set[Live]:
-        """Nothing: there are no watchers that could miss it."""
-        return set()
 
     async def halted(self) -> None:
         """Wait forever: nothing stops the run."""
@@ -380,9 +374,6 @@ class _Alone:
         """Keep what a node emits."""
         self.shown.append(data)
 
-    def show(self, event: object) -> None:
-        """Do nothing: there are no watchers."""
-
     async def note(self, event: Event) -> None:
         """Keep a piece of finished work."""
         self._decide(event)
@@ -396,8 +387,8 @@ class _Attempts(TaskRunner):
 
     __slots__ = ("raised",)
 
-    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - TaskRunner's
-        super().__init__(*given, **named)
+    def __init__(self, services: NodeServices) -> None:
+        super().__init__(services)
         self.raised: dict[str, BaseException] = {}
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from typing_extensions import override
 
 from graphengine.api.graph import Graph
-from graphengine.engine.plan import EdgePlan, ForkPlan, SwitchPlan
 from graphengine.engine.session import Session
 from graphengine.graph.conditions import Condition
+from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TypeAlias
 
-    from graphengine.engine.plan import Outgoing, Plan
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.definition import AnyEdge
     from graphengine.state.selector import Tracker
     from graphengine.state.view import View
 
@@ -83,9 +84,9 @@ class Shape:
         return cls(plan.graph, shown, tuple(units))
 
 
-def _units(node: str, edges: Sequence[Outgoing], *, after: bool) -> Iterator[Unit]:
+def _units(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[Unit]:
     for at, edge in enumerate(edges):
-        if isinstance(edge, SwitchPlan):
+        if isinstance(edge, Switch):
             for value, target in edge.cases.items():
                 label = str(getattr(value, "value", value))
                 text = f"{node} -> {target} ({edge.reading.text} == {label!r})"
@@ -94,8 +95,8 @@ def _units(node: str, edges: Sequence[Outgoing], *, after: bool) -> Iterator[Uni
                 text = f"{node} -> {edge.otherwise} ({edge.reading.text} otherwise)"
                 yield Unit((node, after, at, "case "), edge.otherwise, text, conditional=False)
             continue
-        arms = edge.arms if isinstance(edge, ForkPlan) else ()
-        to = edge.target if isinstance(edge, EdgePlan) else f"[{' | '.join(name for name, _ in arms)}] {edge.join}"
+        arms = edge.arms if isinstance(edge, Fork) else ()
+        to = edge.target if isinstance(edge, Edge) else f"[{' | '.join(name for name, _ in arms)}] {edge.join}"
         start = f"{node} -> {to}" + (f" {edge.label!r}" if edge.label else "")
         text = f"{start} ({'otherwise' if edge.condition is None else edge.condition})"
         yield Unit((node, after, at, ""), to, text, conditional=edge.condition is not None)
@@ -266,7 +267,7 @@ class _Fan:
         self.watching: list[EdgeCoverage] = []
         self._shapes: dict[str, Shape] = {}
         self._introduced: set[str] = set()
-        self._noted: dict[int, tuple[Sequence[Outgoing], Sequence[Outgoing]]] = {}
+        self._noted: dict[int, tuple[Sequence[AnyEdge], Sequence[AnyEdge]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
         """Add a coverage, to which no graph was introduced yet."""
@@ -295,7 +296,7 @@ class _Fan:
                 for coverage in self.watching:
                     coverage.knows(self.shape(inner))
 
-    def watched(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing]) -> Sequence[Outgoing]:
+    def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
         """Return the same edges, whose conditions note their results."""
         if not plan.fingerprint:  # a stand-in for a graph
             return edges
@@ -307,30 +308,30 @@ class _Fan:
             found = self._noted.setdefault(id(edges), (edges, noted))  # another thread can do the same
         return found[1]
 
-    def took(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing], edge: Outgoing, label: str) -> None:
+    def took(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge], edge: AnyEdge, label: str) -> None:
         """Note that an edge was taken."""
         if not plan.fingerprint:
             return
         _, noted = self._noted.get(id(edges), ((), ()))
         for at in (at for at, each in enumerate(noted) if each is edge):
-            part = f"case {label}" if isinstance(edge, SwitchPlan) else ""
+            part = f"case {label}" if isinstance(edge, Switch) else ""
             self._saw(self.shape(plan), (node, self._after(plan, node, edges), at, part), held=True)
 
     @staticmethod
-    def _after(plan: Plan[Any], node: str, edges: Sequence[Outgoing]) -> bool:
+    def _after(plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> bool:
         return node in plan.nodes and edges is plan.nodes[node].failure_edges and bool(edges)
 
     def _saw(self, shape: Shape, place: Place, *, held: bool) -> None:
         for coverage in self.watching:
             coverage.saw(shape, place, held=held)
 
-    def _note(self, shape: Shape, place: Place, edge: Outgoing) -> Outgoing:
-        if isinstance(edge, SwitchPlan):
+    def _note(self, shape: Shape, place: Place, edge: AnyEdge) -> AnyEdge:
+        if isinstance(edge, Switch):
             return edge
         condition = edge.condition
         if condition is not None:
             condition = _Noted(condition, self._noting(shape, (*place[:3], _WHOLE)))
-        if isinstance(edge, EdgePlan):
+        if isinstance(edge, Edge):
             return replace(edge, condition=condition)
         arms = tuple(
             (target, None if at is None else _Noted(at, self._noting(shape, (*place[:3], f"arm {number}"))))

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel
 
-from graphengine.engine.plan import EdgePlan, ForkPlan
+from graphengine.compile.graph_spec import ends_of
 from graphengine.errors import InputError, NodeError
-from graphengine.graph.options import END
 from graphengine.models.scripted import is_raised
 from graphengine.state.injection import Injected
 from graphengine.state.path import did_you_mean
@@ -102,9 +101,7 @@ class Script:
     @property
     def is_graph(self) -> bool:
         """Whether the node is a graph."""
-        return any(
-            call is not None and call.graph is not None for call in (self.node.call, *self.node.choices.values())
-        )
+        return any(call.graph is not None for call in self.node.calls)
 
     @property
     def functions(self) -> Iterator[Callable[..., object]]:
@@ -171,7 +168,7 @@ class Script:
     def _parts(self, name: str, given: object) -> Iterator[tuple[str, object]]:
         """Return the updates of a field as the node would write it: as a whole, key by key, or item by item."""
         node = self.node
-        targets = [node.writer.whole] if node.writer.whole is not None else [target for target, _ in node.writer.parts]
+        targets = [target for target, _ in node.writer.parts]
         keyed = any(target.field == name and target.key is not None for target in targets)
         if keyed and isinstance(given, Mapping):
             adds = any(target.field == name and target.adds for target in targets)
@@ -244,24 +241,7 @@ def _each_of(given: object) -> list[object]:
 
 def _labels(node: NodePlan) -> Sequence[str]:
     """Return the labels with which the graph at a node can end."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    outgoing = [
-        edge
-        for call in calls
-        if call.graph is not None
-        for group in (call.graph.start, *(w for n in call.graph.nodes.values() for w in (n.edges, n.failure_edges)))
-        for edge in group
-    ]
-    edges = {edge.label for edge in outgoing if isinstance(edge, EdgePlan) and edge.target == END and edge.label}
-    forks = {edge.label for edge in outgoing if isinstance(edge, ForkPlan) and edge.join == END and edge.label}
-    switched = {
-        str(getattr(case, "value", case))
-        for edge in outgoing
-        if not isinstance(edge, (EdgePlan, ForkPlan))
-        for case, target in edge.cases.items()
-        if target == END
-    }
-    return sorted(edges | forks | switched)
+    return sorted({label for call in node.calls if call.graph is not None for label in ends_of(call.graph)})
 
 
 __all__ = ["Ended", "Items", "Script", "StandIn", "Update", "Visits"]

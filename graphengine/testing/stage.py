@@ -232,8 +232,7 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
 
 def _read(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
     """Return the fields that a node may read or, with a reducer, add to."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    found = {name for call in calls for name in call.roots} | node.writer.roots
+    found = {name for call in node.calls for name in call.roots} | node.writer.roots
     if node.selector is not None:
         found |= node.selector.roots
     if node.each is not None:

@@ -22,7 +22,6 @@ from graphengine.graph.conditions import value
 from graphengine.graph.options import END, START
 from graphengine.graph.runnable import FunctionBody
 from graphengine.runner.context import Context  # noqa: TC001 - compile reads the annotation of `end`
-from graphengine.state.injection import Injected
 from graphengine.state.path import did_you_mean
 from graphengine.state.selector import Reading
 from graphengine.testing.scripts import Script
@@ -58,12 +57,11 @@ def _copy(plan: Plan[Any], given: Mapping[str, Visits], prefix: str, scripts: li
     nodes: dict[str, NodePlan] = {}
     for name, node in plan.nodes.items():
         path = prefix + name
-        calls = [call for call in (node.call, *node.choices.values()) if call is not None]
         named_below = any(other.startswith(f"{path}/") for other in given)
         if path in given:
             scripts.append(Script(path, given[path], node, plan.state))
             nodes[name] = _stood_in(plan, scripts[-1])
-        elif any(call.graph is not None for call in calls) and (node.each is None or named_below):
+        elif any(call.graph is not None for call in node.calls) and (node.each is None or named_below):
             nodes[name] = _walked_into(plan, node, given, path, scripts)
         else:
             nodes[name] = _stood_in(plan, Script(path, None, node, plan.state))
@@ -146,7 +144,7 @@ def _not_called() -> None:
     """Do nothing."""
 
 
-_NOTHING: Final = Call(FunctionBody(Injected.of(_not_called), thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
+_NOTHING: Final = Call(FunctionBody.of(_not_called, thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
 
 
 # Stand-ins for graphs.

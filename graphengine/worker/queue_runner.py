@@ -49,7 +49,7 @@ class QueueRunner(core.Runner):
             {'n': 1}
         """
         self._usable()
-        plan = plan_of(graph, None)
+        plan = plan_of(graph)
         found = checked(replace(schedule, graph=plan.graph), plan, state, self._clock.now())
         await self.store.open()
         await self.store.keep_schedule(as_kept(found))
@@ -102,7 +102,7 @@ class QueueRunner(core.Runner):
 
     def check_graph(self, graph: GraphDefinition[Any]) -> None:
         """Check that this Runner has what a graph needs, for a worker. Raises: as `start`."""
-        self._usable_plan(graph, None)
+        self._usable_plan(graph)
 
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
@@ -118,7 +118,7 @@ class QueueRunner(core.Runner):
         Returns:
             Its handle, and whether it is driven here, once that is clear.
         """
-        plan = self._usable_plan(graph, None)
+        plan = self._usable_plan(graph)
         resume = partial(opening.resume, taken=taken)
         # Not asked: if another worker was faster and the run failed there, it is not retried.
         life = self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)

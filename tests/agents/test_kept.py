@@ -479,17 +479,6 @@ async def test_a_source_of_tools_is_opened_once_for_all_runs_and_keeps_no_other_
     assert (slow.opened, quick.opened) == (0, 0)
 
 
-async def test_an_agent_without_rules_cannot_be_offline() -> None:
-    """The error has a repair; the run can be resumed with a model."""
-    store = MemoryStore()
-    graph = one(Agent("writer", prompt="{task}", model="anthropic:claude-sonnet-5-5"))
-    async with Runner(store, models={"*": "offline"}) as runner:
-        with pytest.raises(RunFailed, match=r"model_unavailable.*no rule-based stand-in[\s\S]*offline=function"):
-            await within(runner.start(graph, run_id="r"))
-    async with Runner(store, models={"writer": ScriptedModel(["x"])}) as runner:
-        assert (await within(runner.resume(graph, "r"))).state.draft == "x"
-
-
 async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
     """Models are given for agents held by tools, resources' factories, another agent's check, and summaries."""
     inner, judge, kept = (Agent(name, prompt="{task}") for name in ("inner", "judge", "kept"))

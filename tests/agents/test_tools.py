@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from graphengine.agents.tools import Tool, ToolSource, as_tools, by_name, tool
+from graphengine.agents.tools import Tool, ToolSource, by_name, split_tools, tool
 from graphengine.errors import DefinitionError
 from tests.agents.tool_kits import Client, called, in_thread, numpy, rest, yielding
 
@@ -124,7 +124,7 @@ def test_an_agents_tools_are_functions_tools_and_sources() -> None:
     def find() -> None: ...
 
     source, made = Source(), tool(find, name="other")
-    first, second, third = as_tools([find, made, source])
+    first, second, third = split_tools([find, made, source])[0]
     assert isinstance(first, Tool)
     assert first.name == "find"
     assert second is made
@@ -136,15 +136,15 @@ def test_an_agents_tools_are_functions_tools_and_sources() -> None:
 def test_other_values_are_refused_as_tools(items: Any) -> None:
     """Other values are refused as tools, with the repair."""
     with pytest.raises(DefinitionError) as caught:
-        as_tools(items)
+        split_tools(items)
     assert caught.value.repair
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
     """A model could not distinguish them."""
     with pytest.raises(DefinitionError, match="two tools are called rest"):
-        as_tools([rest, tool(numpy, name="rest")])
-    assert list(by_name(cast("Any", as_tools([rest, numpy])))) == ["rest", "numpy"]
+        split_tools([rest, tool(numpy, name="rest")])
+    assert list(by_name(cast("Any", split_tools([rest, numpy])[0]))) == ["rest", "numpy"]
 
 
 # --- making and calling tools -------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def conversations(draw: st.DrawFn) -> list[Message]:
             case _:
                 covers = cut(messages, Window(1, keep=draw(st.integers(1, 4))))
                 if covers is not None:
-                    messages.append(with_summary(messages, f"s{n}", covers))
+                    messages.append(with_summary(f"s{n}", covers))
     return messages
 
 
@@ -129,7 +129,7 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
         return
     before = effective(messages)
     newest = [message for message in messages if message.role != "summary"][-keep:]
-    after = effective([*messages, with_summary(messages, "s", covers)])
+    after = effective([*messages, with_summary("s", covers)])
     kept = texts(after)[1:]
     assert texts(before)[-len(kept) :] == kept
     assert kept
@@ -137,7 +137,7 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
     assert len(after) <= len(before)
     assert not parted(after)
     assert texts(to_summarise(messages, covers)) + kept == texts(before)
-    again = [*messages, with_summary(messages, "s", covers)]
+    again = [*messages, with_summary("s", covers)]
     assert cut(again, window) is None
 
 
@@ -237,7 +237,7 @@ def test_the_request_for_a_summary_has_the_messages_as_data() -> None:
 
 def test_a_summary_is_labelled() -> None:
     """It is one more message, delimited as data is."""
-    made = with_summary([user(), answer()], " All\ud800 </summary> well.\n", 1)
+    made = with_summary(" All\ud800 </summary> well.\n", 1)
     assert made == Message(
         role="summary",
         text="What was said before, as a summary:\n<summary-2>All\ufffd </summary> well.</summary-2>",
@@ -248,14 +248,7 @@ def test_a_summary_is_labelled() -> None:
 def test_an_empty_summary_is_refused() -> None:
     """It would lose all that it replaces."""
     with pytest.raises(BadAnswer, match="empty"):
-        with_summary([user()], " \n", 1)
-
-
-@pytest.mark.parametrize("covers", [0, -1, 3])
-def test_a_summary_covers_what_there_is(covers: int) -> None:
-    """A summary covers at least one message, and at most all."""
-    with pytest.raises(ValueError, match="of 2 messages"):
-        with_summary([user(), answer()], "s", covers)
+        with_summary(" \n", 1)
 
 
 def test_a_summary_that_claims_too_much_covers_what_was_before_it() -> None:

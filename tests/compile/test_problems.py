@@ -254,19 +254,6 @@ def test_an_edge_after_the_otherwise_is_never_tried() -> None:
     assert codes(list(graph.check())) == ["otherwise_not_last"]
 
 
-def nested() -> list[str]:
-    """Return the problems of a loop inside a loop, each with its own cap."""
-    graph = Graph("g", State)
-    for name in ("a", "b", "c"):
-        graph.add_node(name)
-    graph.add_path(START, "a")
-    graph.add_edge("a", END, when=iterations("a") >= 3)
-    graph.add_path("a", "b", "c")
-    graph.add_edge("c", "a", when=iterations("c", since="a") >= 3)
-    graph.add_edge("c", "b")
-    return codes(list(graph.check()))
-
-
 class Trail(BaseModel):
     trail: Annotated[list[str], append] = []
     latest: Annotated[list[str], append, AfterValidator(lambda items: items[-3:])] = []

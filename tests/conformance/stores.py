@@ -86,7 +86,6 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             lambda: new_run(store, "other"),
             lambda: store.claim("r"),
             lambda: store.info("r"),
-            lambda: store.seqs(["r"]),
             lambda: store.infos(["r"]),
             store.change_token,
             store.counts,

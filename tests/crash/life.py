@@ -30,11 +30,9 @@ from graphengine.reducers import add, extend
 from graphengine.stores import long_texts, snapshots
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.worker.worker import RunOutcome, Worker, WorkerEvent
 
 RUN = "life"
 TOPICS = [f"t{number}" for number in range(8)]
-POLL_SECONDS = 0.02
 STUCK_SECONDS = 0.02
 
 SNAPSHOT_ROWS = 16
@@ -70,7 +68,7 @@ class Orders(BaseModel):
     database: str
     lines: str
     errors: str
-    what: Literal["start", "resume", "work"]
+    what: Literal["start", "resume"]
     stays: bool = False
     nap_seconds: float = 0.005
     die: Moment = "never"
@@ -362,24 +360,12 @@ async def drive(runner: Runner) -> None:
         await asyncio.get_running_loop().create_future()
 
 
-async def serve(runner: Runner) -> None:
-    """Resume the run whenever it is due, until it is finished."""
-
-    def tell(event: WorkerEvent) -> None:
-        if isinstance(event, RunOutcome) and event.result.status == "finished":
-            worker.stop()
-
-    graph = life()
-    worker = Worker(runner, {graph.name: graph}, poll_seconds=POLL_SECONDS, on_event=tell)
-    await worker.run()
-
-
 async def main(orders: Orders) -> None:
     """Follow the orders."""
     global death  # noqa: PLW0603 - one process, one death
     death = Death(orders)
     async with Runner(MortalStore(death)) as runner:
-        await (serve(runner) if death.orders.what == "work" else drive(runner))
+        await drive(runner)
 
 
 class News(BaseModel):

@@ -24,7 +24,7 @@ from graphengine.engine.step_json import encode_step
 from graphengine.runner.retention import Rule, prune
 from graphengine.stores import long_texts
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore, removal
+from graphengine.stores.sqlite import SQLiteStore, reads, removal
 from graphengine.stores.sqlite.doctor.checks import STRAYS
 from tests.conformance.store_kit import append, batch, branch, new_run, step
 
@@ -112,7 +112,7 @@ async def opened(path: Path) -> None:
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
     assert await new_run(store, "begun meanwhile", count=3) == 1
-    while await store._run(removal.has_trash):  # noqa: ASYNC110, SLF001  # what is waited for happens in a file
+    while await store._run(reads.has_trash):  # noqa: ASYNC110, SLF001  # what is waited for happens in a file
         await asyncio.sleep(0.001)
     await store.close()
 

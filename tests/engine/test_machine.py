@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from graphengine.engine import machine
 from graphengine.engine.events import Event
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.steps import AnyFacts, Continued, Message, Stopped
@@ -28,11 +27,6 @@ def test_every_kind_of_step_comes_from_an_event() -> None:
     assert {kind for row in TABLE for kind in row.steps} == kinds
     of_runs = {kind for kind in kinds if issubclass(kind, (Continued, Stopped, Message))}
     assert set(AFTER) == kinds - of_runs
-
-
-def test_the_machine_is_one_short_file() -> None:
-    """It has at most 200 lines."""
-    assert len(Path(machine.__file__).read_text(encoding="utf-8").splitlines()) <= 200
 
 
 def test_every_kind_of_step_is_on_a_page() -> None:

@@ -121,7 +121,7 @@ def test_tasks_are_taken_once() -> None:
     assert {task.node for task in session.tasks()} == {"left", "right"}
     session.commit([finished("left", "l")], in_memory)
     assert session.changed
-    assert {task.node for task in session.take_all_tasks()} == {"right"}
+    assert {task.node for task in session.take_tasks(anew=True)} == {"right"}
     assert list(session.changed) == []
 
 

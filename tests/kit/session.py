@@ -23,8 +23,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.agents.model_routing import Models
-from graphengine.agents.runtime import AgentsOfRun
+from graphengine.agents.model_routing import AgentsOfRun, Models
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
     AnswerArrived,
@@ -54,11 +53,12 @@ from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, next_due, ready, runnable_frame
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Decided, Step, WaitRecord, path_of
+from graphengine.engine.steps import Decided, Shift, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.followers import Following
+from graphengine.runner.context import NodeServices
+from graphengine.runner.followers import Audience, Following
 from graphengine.runner.migration.compatibility import GraphFit, field_changes, mismatch_error
 from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
@@ -73,17 +73,12 @@ class Alone:
     """The driver of a run that no process watches."""
 
     note: Callable[[Event], Awaitable[None]]
-    is_watched: bool = False
+    audience: Audience = field(default_factory=Audience)
     is_halting: bool = False
     wrote_at: float = 0.0
 
     async def check_owned(self) -> None:
         """Do nothing: no other process drives it."""
-
-    @property
-    def in_flight(self) -> set[Any]:
-        """The calls of agents in flight: none that a watcher could miss."""
-        return set()
 
     async def halted(self) -> None:
         """Wait forever: nothing stops the run."""
@@ -101,9 +96,6 @@ class Alone:
         return asyncio.current_task()
 
     def emitted(self, path: str, data: object) -> None:
-        """Do nothing: the run is not watched."""
-
-    def show(self, event: object) -> None:
         """Do nothing: the run is not watched."""
 
 
@@ -324,11 +316,12 @@ class Session:
                 raise Died
 
         async def attempt() -> Event:
-            tasks = TaskRunner(
-                engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
+            services = NodeServices(
+                run=engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
                 threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
                 following=Following([AgentsOfRun(Models({}), FakeClock(self.now), self.snapshot)]),
             )  # fmt: skip
+            tasks = TaskRunner(services)
             came = await tasks.run(task)
             assert came is not None
             return came
@@ -339,10 +332,8 @@ class Session:
             except Died:
                 self.crash()
                 return None
-        if isinstance(event, NodeFinished):
+        if isinstance(event, (NodeFinished, NodeFailed)):
             event.chance = chance
-        elif isinstance(event, NodeFailed):
-            event = event._replace(chance=chance)
         return self.send(event)
 
     def enter(self, of: str | None = None, *, chance: float = 0.5) -> Step:
@@ -448,6 +439,8 @@ class Session:
     def fit(self, graph: Graph[Any]) -> GraphFit:
         """Return what continuing with a graph, changed or not, requires, by the runner's own code."""
         plan = graph.compile()
+        if self.snapshot.fingerprint == plan.fingerprint:
+            return GraphFit(Shift(), self.snapshot, ())
         found = field_changes(plan, self.snapshot, self.plan.graph_spec)
         if found.mismatches:
             raise mismatch_error(plan, self.snapshot, found)
@@ -513,7 +506,7 @@ def places(task: Task) -> Sequence[str]:
 
 
 _OF_KIND: Final = {
-    "arm": ("until", "journal", "made", "samples"),
+    "arm": ("until", "journal", "samples"),
     "sub": ("plan", "limits", "steps", "entered", "spent"),
 }
 """Fields that only frames of one kind use. All frames share a class, since readers treat them alike."""

@@ -4,15 +4,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, JsonValue
 
-from graphengine.models.anthropic_forms import (
-    NoMessage,
-    Unreadable,
-    body,
-    can_be_held_to,
-    conversation,
-    read,
-)
+from graphengine.models.anthropic_forms import Unreadable, body, can_be_held_to, conversation, read
 from graphengine.models.base import Message, Request, ToolCall, ToolSpec
+from graphengine.models.received import NotThisApi
 from graphengine.models.settings import Settings
 
 ADD = ToolCall(id="toolu_1", name="add", arguments='{"a": 2}')
@@ -178,19 +172,18 @@ class TestReading:
             "output_tokens": 7,
             "output_tokens_details": {"thinking_tokens": 5},
         }
-        answer = read(message(text("yes"), usage=usage))
-        found = answer.response
+        found, spent = read(message(text("yes"), usage=usage))
         assert (found.input_tokens, found.cache_read_tokens, found.cache_write_tokens) == (43, 10, 30)
         assert (found.output_tokens, found.reasoning_tokens) == (7, 5)
-        assert answer.spent is not None
-        assert answer.spent.cache_write_1h_tokens == 20
+        assert spent is not None
+        assert spent.cache_write_1h_tokens == 20
 
     @pytest.mark.parametrize("usage", [None, {}, "many", {"service_tier": "standard"}])
     def test_a_server_that_does_not_count_leaves_the_cost_unknown(self, usage: JsonValue) -> None:
         """Missing usage is not zero usage."""
-        answer = read(message(text("yes"), usage=usage))
-        assert answer.spent is None
-        assert answer.response.input_tokens == 0
+        response, spent = read(message(text("yes"), usage=usage))
+        assert spent is None
+        assert response.input_tokens == 0
 
     @pytest.mark.parametrize(
         ("reason", "stop"),
@@ -206,34 +199,34 @@ class TestReading:
     )
     def test_each_reason_to_stop_is_one_of_ours(self, reason: str, stop: str) -> None:
         """Unknown reasons end an answer as usual."""
-        assert read(message(text("yes"), stop_reason=reason)).response.stop == stop
+        assert read(message(text("yes"), stop_reason=reason))[0].stop == stop
 
     def test_calls_of_an_answer_that_was_cut_are_not_made(self) -> None:
         """Its last arguments may be incomplete."""
         call: JsonValue = use("t", {"a": 1})
-        assert read(message(call, stop_reason="max_tokens")).response.calls == ()
-        assert read(message(call, stop_reason="end_turn")).response.stop == "tools"
+        assert read(message(call, stop_reason="max_tokens"))[0].calls == ()
+        assert read(message(call, stop_reason="end_turn"))[0].stop == "tools"
 
     def test_a_refusal_has_its_explanation(self) -> None:
         """The provider's explanation, or at least its category."""
         explained: JsonValue = {"category": "cyber", "explanation": "That is malware."}
-        assert read(message(stop_reason="refusal", stop_details=explained)).response.why == "That is malware."
-        assert read(message(stop_reason="refusal", stop_details={"category": "bio"})).response.why == "bio"
-        assert read(message(stop_reason="refusal")).response.why == ""
+        assert read(message(stop_reason="refusal", stop_details=explained))[0].why == "That is malware."
+        assert read(message(stop_reason="refusal", stop_details={"category": "bio"}))[0].why == "bio"
+        assert read(message(stop_reason="refusal"))[0].why == ""
 
     def test_the_native_form_is_kept_only_if_it_has_more_than_text_and_calls(self) -> None:
         """A record does not hold every answer twice."""
         call: JsonValue = use("t", {})
         thought: JsonValue = {"type": "thinking", "thinking": "hm", "signature": "s"}
         quoted: JsonValue = {"type": "text", "text": "yes", "citations": [{"type": "page_location"}]}
-        assert read(message(text("yes"), call)).response.native is None
+        assert read(message(text("yes"), call))[0].native is None
         for content in ([thought, text("yes")], [quoted], [call, text("yes")], [text("a"), text("b")]):
-            assert read(message(*content)).response.native == {"provider": "anthropic", "content": content}
+            assert read(message(*content))[0].native == {"provider": "anthropic", "content": content}
 
     @pytest.mark.parametrize("found", [{}, {"type": "list"}, {"choices": []}])
     def test_other_objects_are_not_messages(self, found: dict[str, JsonValue]) -> None:
         """Another API answers with other objects."""
-        with pytest.raises(NoMessage):
+        with pytest.raises(NotThisApi):
             read(found)
 
     @pytest.mark.parametrize("bad", [{"content": None}, {"content": "yes"}, {"content": [1]}, {"stop_reason": None}])

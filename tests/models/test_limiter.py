@@ -22,11 +22,10 @@ from graphengine.errors import (
 )
 from graphengine.models import Message, Model, RateLimiter, Request, Response, ScriptedModel
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.limiter import LEFT, Left, PlainWaits, limited, limiter_of
+from graphengine.models.limiter import PlainWaits, limited, limiter_of
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.recorded import RecordedModel
-from graphengine.models.sdk import limits_stated
 from graphengine.testing import FakeClock
 from tests.kit.runs import SOON
 
@@ -318,71 +317,6 @@ def test_limits_out_of_range_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(DefinitionError) as caught:
         RateLimiter(**options)  # type: ignore[arg-type]
     assert f"RateLimiter({name}={value!r})" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("headers", "found"),
-    [
-        ({}, (None, None)),
-        ({"x-ratelimit-remaining-requests": "4", "x-ratelimit-reset-requests": "6m0s"}, ((4, 360.0), None)),
-        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "120ms"}, (None, (0, 0.12))),
-        ({"x-ratelimit-remaining-requests": "4", "x-ratelimit-reset-requests": "1h2m3.5s"}, ((4, 3600.0), None)),
-        ({"x-ratelimit-remaining-requests": "4", "x-ratelimit-reset-requests": "soon"}, (None, None)),
-        (
-            {
-                "anthropic-ratelimit-requests-remaining": "0",
-                "anthropic-ratelimit-requests-reset": "2001-01-01T00:00:00Z",
-            },
-            ((0, 0.0), None),
-        ),
-        (
-            {"anthropic-ratelimit-tokens-remaining": "7", "anthropic-ratelimit-tokens-reset": "2099-01-01T00:00:00Z"},
-            (None, (7, 3600.0)),
-        ),
-    ],
-)
-def test_the_limits_in_headers_are_read(headers: dict[str, str], found: object) -> None:
-    """The headers' limits of Anthropic and of OpenAI are read; an hour is the longest wait."""
-    assert limits_stated(headers) == found
-
-
-class Stating:
-    """A model whose server states in each answer that nothing is left for an hour."""
-
-    name = "stating"
-
-    def __init__(self, patience_seconds: float, *, requests: Left = None, tokens: Left = None) -> None:
-        self.limiter = RateLimiter(patience_seconds=patience_seconds)
-        self.stated = requests, tokens
-
-    async def answer(self, request: Request) -> Response:
-        note = LEFT.get()
-        assert note is not None
-        for _ in range(9):
-            await asyncio.sleep(0)  # an answer comes after the calls that begin with it
-        note(*self.stated)
-        return Response("ok")
-
-
-@pytest.mark.parametrize("model", [Stating(60, requests=(0, 3600.0)), Stating(60, tokens=(0, 3600.0))])
-async def test_stated_limits_hold_no_longer_than_the_lane_is_patient(
-    clock: FakeClock, model: Stating, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A header is advice, and may be wrong: after that time a call is tried. A long wait is logged once."""
-    caplog.set_level("WARNING")
-    await limited(model, question(clock))
-    await asyncio.gather(*(limited(model, question(clock)) for _ in range(3)))
-    assert clock.now() == 1060.0
-    (line,) = caplog.messages
-    assert line == "stating: calls wait 60 s, as the server's headers leave none until then"
-
-
-async def test_a_stated_limit_on_tokens_does_not_prolong_that_on_requests(clock: FakeClock) -> None:
-    """Each has a time of its own."""
-    model = Stating(60, requests=(50, 30.0), tokens=(0, 2.0))
-    await limited(model, question(clock))
-    await limited(model, question(clock))
-    assert clock.now() == 1002.0
 
 
 class Hall:

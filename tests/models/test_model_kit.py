@@ -2,9 +2,8 @@ import logging
 
 import pytest
 
-from graphengine.errors import DefinitionError, ModelError
+from graphengine.errors import ModelError
 from tests.conformance.model_kit import KEY, failure
-from tests.conformance.models import ModelConformance
 
 
 async def raises(error: BaseException, logged: str = "") -> None:
@@ -43,15 +42,3 @@ async def test_a_key_that_is_shown_is_found(error: ModelError, logged: str, wher
     with pytest.raises(AssertionError, match=f"{where} shows the API key") as found:
         await failure(raises(error, logged), ModelError)
     assert KEY not in str(found.value)
-
-
-async def test_an_error_has_a_repair() -> None:
-    """An error without a repair fails the suite."""
-    with pytest.raises(AssertionError, match="has no repair"):
-        await failure(raises(ModelError("no")), ModelError)
-
-
-def test_a_suite_without_a_model_is_refused() -> None:
-    """Pytest would silently skip an abstract class."""
-    with pytest.raises(DefinitionError, match="TestNothing makes no model to test"):
-        type("TestNothing", (ModelConformance,), {})

@@ -8,7 +8,6 @@ from graphengine.errors import BadRequest, DefinitionError, ModelUnavailable, Mo
 from graphengine.models.base import Message, Request
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.models.prices import Price
 from graphengine.models.settings import Settings
 from tests.conformance.model_scenes import Says
 from tests.models.adapters import Made
@@ -105,27 +104,6 @@ async def test_other_servers_get_only_common_fields(kind: Kind, edge: EdgeServer
     assert not body.keys() & {"prompt_cache_key", "include", "max_completion_tokens"}
     assert body["temperature"] == 0.5
     assert body["max_output_tokens" if kind is OpenAIModel else "max_tokens"] == 9
-
-
-@BOTH
-async def test_only_openais_own_models_have_known_prices(kind: Kind) -> None:
-    """OpenAI's own models have prices; other servers' models have them only if given."""
-    assert await kind("gpt-5-mini").knows_price()
-    assert not await kind("gpt-5-mini", base_url="http://127.0.0.1:1/v1").knows_price()
-    assert await kind("m", base_url="http://127.0.0.1:1/v1", price=Price(1, 2)).knows_price()
-    assert not await kind("no-such-model").knows_price()
-
-
-@BOTH
-async def test_a_given_price_is_used(kind: Kind, edge: EdgeServer) -> None:
-    """A given price is used; without reported tokens the cost is unknown."""
-    model = kind("m", base_url=edge.openai_url, price=Price(1, 2))
-    edge.play(Says("a"), Says("b", counted=None))
-    known, unknown = await model.answer(asked()), await model.answer(asked())
-    await model.close()
-    assert known.cost_usd == pytest.approx((12 + 2 * 5) / 1e6)
-    assert unknown.cost_usd is None
-    assert unknown.input_tokens == unknown.output_tokens == 0
 
 
 @BOTH

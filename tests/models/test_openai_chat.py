@@ -215,12 +215,6 @@ async def test_content_in_parts_is_joined(edge: EdgeServer) -> None:
     assert (await answer(edge, whole({"content": parts}))).content == "ab"
 
 
-async def test_a_lone_surrogate_is_replaced(edge: EdgeServer) -> None:
-    """It is replaced; a pair that is split over two pieces of a stream is joined."""
-    found = await answer(edge, chunks({"content": "a\ud83d"}, {"content": "\ude00b\ud800"}), watched())
-    assert found.content == "a\U0001f600b\ufffd"
-
-
 async def test_usage_is_asked_for_in_streams(edge: EdgeServer) -> None:
     """A stream reports its usage only on request; one without usage is an answer too."""
     found = await answer(edge, Says("a", counted=None), watched())

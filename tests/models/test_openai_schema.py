@@ -4,7 +4,8 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from graphengine.models.openai_parts import DEEPEST, JsonObject, strict_schema
+from graphengine.models.openai_parts import DEEPEST, strict_schema
+from graphengine.models.received import JsonObject
 
 
 class Dog(BaseModel):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 
-import pytest
-
 from graphengine.errors import ModelOverloaded, RateLimited
 from graphengine.models.limiter import RateLimiter
 from graphengine.models.rates import Permit, RateController
@@ -177,15 +175,3 @@ def test_concurrent_failures_count_up_to_the_pause_that_they_begin() -> None:
         rates.failed(permit, 0.5, DOWN, None)
         rates.end(permit)
     assert rates.closed_until(0.5) == 1.5
-
-
-@pytest.mark.parametrize(("left", "at"), [(0, 20.0), (2, -math.inf)])
-def test_what_a_servers_headers_allow_is_kept(left: int, at: float) -> None:
-    """No call begins when none is left, until the time that they name."""
-    rates = RateController(RateLimiter())
-    rates.limit_calls(0.0, left, 20.0)
-    assert rates.free_at(1.0, 1) == at
-    for _ in range(left):
-        rates.begin(1.0, 1)
-    assert rates.free_at(1.0, 1) == 20.0
-    assert rates.free_at(20.0, 1) == -math.inf

@@ -86,7 +86,7 @@ async def test_it_nests_in_a_reflection_of_another_kind() -> None:
     assert played.output == "two"
 
 
-@pytest.mark.parametrize("names", [(), ("write",), ("size_of", "a")])
+@pytest.mark.parametrize("names", [(), ("write",), ("weigh", "a")])
 def test_critics_that_cannot_be_are_refused(names: tuple[str, ...]) -> None:
     """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="cross_reflection"):

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, Runner, value
-from graphengine.runner.clock import SystemClock, steady
+from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import alone
 
@@ -113,7 +113,7 @@ async def test_a_wait_ends_at_a_time_of_the_machines_clock(machine: Machine, jum
 
 
 async def test_a_clock_of_the_caller_is_trusted() -> None:
-    """Only the machine's clock is continued by a steady one."""
+    """Only the machine's clock is replaced by a steady one while a run is driven."""
 
     class Own:
         def now(self) -> float:
@@ -122,13 +122,15 @@ async def test_a_clock_of_the_caller_is_trusted() -> None:
         async def sleep_until(self, when: float) -> None:
             """Return at once."""
 
-    own = Own()
-    assert steady(own, 9.0) is own
+    async with Runner(clock=Own()) as runner:
+        run = runner.start(alone(State, lambda: 1, "n"))
+        await run.result()
+        assert {step.at for step in await runner.history(run.id)} == {5.0}
 
 
 async def test_a_steady_clock_begins_at_the_machines_time(machine: Machine) -> None:
     """It sleeps for the given time, whatever happens to the machine's clock."""
-    clock = steady(SystemClock(machine), 0.0)
+    clock = SteadyClock(machine())
     began = clock.now()
     machine.ahead = -HOUR
     async with asyncio.timeout(MOST):

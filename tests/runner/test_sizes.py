@@ -242,7 +242,6 @@ async def test_an_answer_and_a_message_are_refused_by_the_call(database: Path | 
 
 async def test_recorded_work_and_messages_of_a_node_can_be_too_large() -> None:
     """The call in the node raises `too_large`, and its result is not recorded."""
-    graph = Graph("work", Doc)
 
     async def much() -> str:
         return "x" * 5000

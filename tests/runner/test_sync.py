@@ -207,9 +207,11 @@ def test_run_sync_takes_what_a_script_needs(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_option_of_run_sync_is_refused() -> None:
-    """A misspelt option of run_sync is refused, by type checkers too."""
+    """So is one of SyncRunner, which names itself; type checkers refuse both too."""
     with pytest.raises(TypeError, match="run_idd"):
         adds().run_sync(run_idd="r")  # type: ignore[call-arg]
+    with SyncRunner() as runner, pytest.raises(TypeError, match=r"SyncRunner\.start\(\) .*run_idd"):
+        runner.start(adds(), run_idd="r")  # type: ignore[call-arg]
 
 
 def test_what_the_result_has_is_refused_with_the_call() -> None:

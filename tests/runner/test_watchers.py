@@ -138,9 +138,9 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
             await self._read()
             return await super().inbox(run_ids)
 
-        async def seqs(self, run_ids: Sequence[str]) -> Any:
+        async def infos(self, run_ids: Sequence[str]) -> Any:
             await self._read()
-            return await super().seqs(run_ids)
+            return await super().infos(run_ids)
 
     async def nap(ctx: Context) -> int:
         await ctx.sleep(3600)

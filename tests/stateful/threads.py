@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 20.0
 
 def no_sign_of_life() -> Any:
     """Patch the renewal of leases, so that owners do not renew them by real time, however long an example takes."""
-    return patch("graphengine.stores.sqlite.owners._RENEWALS_PER_LEASE", 1 / NEVER_SECONDS)
+    return patch("graphengine.stores.leases.RENEWALS_PER_LEASE", 1 / NEVER_SECONDS)
 
 
 def lose(worker: Worker) -> None:

@@ -300,7 +300,7 @@ async def test_a_store_that_closes_after_a_call_was_cancelled_does_not_block_the
     ended: list[bool] = []
     readers, close = store._readers, Sessions.close  # noqa: SLF001 - which close last
 
-    def read(*_: object) -> Any:
+    def slow(*_: object) -> Any:
         begun.set()
         ended.append(end.wait(5))
 
@@ -309,9 +309,8 @@ async def test_a_store_that_closes_after_a_call_was_cancelled_does_not_block_the
             asyncio.get_running_loop().call_later(0.01, end.set)
         await close(sessions)
 
-    monkeypatch.setattr(store, "_reads", store._reads._replace(info=read))  # noqa: SLF001 - a read that takes long
     monkeypatch.setattr(Sessions, "close", closed)
-    reading = asyncio.create_task(store.info("r"))
+    reading = asyncio.create_task(store.read(slow))
     assert await asyncio.to_thread(begun.wait, 60)
     reading.cancel()
     await asyncio.wait([reading])

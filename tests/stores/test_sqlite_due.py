@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from graphengine.stores.sqlite import SQLiteStore, owners
-from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.owners import LeaseOptions, Onlooker
+from graphengine.stores.sqlite.taking import due
 from tests.conformance.store_kit import due_ids, new_run, waiting_run
 from tests.stores.support import Clock, OpenStore, OtherProcess
 
@@ -144,7 +144,7 @@ def instructions(store: SQLiteStore) -> int:
     counted: list[None] = []
     with closing(sqlite3.connect(store.path)) as connection:
         connection.set_progress_handler(lambda: counted.append(None), 1)
-        assert [info.id for info in due(connection, 10.0, 100, None, onlooker)] == ["timer", "answered"]
+        assert [info.id for info in due(connection, onlooker, 10.0)] == ["timer", "answered"]
     return len(counted)
 
 

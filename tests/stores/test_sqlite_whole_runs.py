@@ -1,4 +1,4 @@
-"""Faults during whole runs in their own processes: a full disk, a lock held by another process, a read-only folder."""
+"""Faults during whole runs: a lock held by another process, a read-only folder."""
 
 # these tests are alone on their loop
 
@@ -18,10 +18,9 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreLocked, StoreReadOnly
 from graphengine.runner import StepRecorded
 from graphengine.stores.sqlite import SQLiteStore, doctor
-from tests.kit import forks
-from tests.stores.one_run import RUN
 from tests.stores.recorded import State, everything, record
 
+RUN = "whole"
 NOBODY = 65534
 HOLD = """
 import sqlite3, sys
@@ -56,14 +55,6 @@ def holders() -> Iterator[list[Holder]]:
         holder.end()
 
 
-def drive(path: Path, what: str, *, most_bytes: int = 0) -> list[str]:
-    """Drive the run in another process. Return its output."""
-    words = (str(path), what, str(most_bytes), "1")
-    done = forks.run(Path(__file__).with_name("one_run.py"), *words, loads=("tests.stores.recorded",))
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:
     """Return the recorded steps of a run."""
     store = SQLiteStore(path, read_only=True)
@@ -71,24 +62,6 @@ async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:
     steps = [encode_step(step) for step in await store.steps(run_id)]
     await store.close()
     return steps
-
-
-async def test_a_run_that_meets_a_full_disk_continues_when_there_is_space(path: Path) -> None:
-    """It ends with one clear error as long as the disk is full; no recorded step is lost."""
-    output = drive(path, "start", most_bytes=450_000)
-    assert output[0] == "error store_full"
-    assert "resume" in output[1]
-    before = await log_of(path)
-    assert len(before) > 5
-    for most_bytes in (450_000, 500_000, 700_000):
-        output = drive(path, "resume", most_bytes=most_bytes)
-        assert output[0] == "error store_full"
-        after = await log_of(path)
-        assert after[: len(before)] == before
-        before = after
-    assert doctor.examine(path).is_sound
-    assert drive(path, "resume") == ["ended finished"]
-    assert (await log_of(path))[: len(before)] == before
 
 
 async def test_a_lock_that_is_held_for_long_stops_a_run_and_loses_nothing(path: Path, holders: list[Holder]) -> None:

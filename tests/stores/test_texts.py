@@ -183,7 +183,7 @@ async def test_a_reader_keeps_only_some_of_the_texts_that_it_meets(
         found = connection.execute(SQL["steps"], (1 << KEY_BITS, 2 << KEY_BITS)).fetchall()
         connection.set_trace_callback(asked.append)
         for row, body, recorded, listed in [*found, found[0], found[0]]:
-            assert drafts[(row & SEQ_MASK) - 1].encode() in reader.whole(row, body, listed, recorded)
+            assert drafts[(row & SEQ_MASK) - 1].encode() in reader.whole(row, body, recorded, listed)
     assert len(asked) == len(drafts) + 1  # the first was not kept until it was wanted again
 
 

@@ -51,10 +51,9 @@ def _conflicts(
                 text = f"{name}, in the arm to {arm}, does not declare what it writes"
                 yield Problem("unknown_writes", where, text, "give the node writes=…, so that the arms can be joined")
                 continue
-            for place in nodes[name].writer.places:
+            for place, adds in nodes[name].writer.places.items():
                 field = fields.get(place.split("[")[0])
                 if field is not None and field.reducer is None:
-                    adds = place in nodes[name].writer.added
                     writers.setdefault(field.name, []).append(_Write(place, arm, name, adds))
     for written in writers.values():
         yield from _clashes(where, written)

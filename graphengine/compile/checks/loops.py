@@ -20,8 +20,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from graphengine.compile.checks.reachability import components, reachable_from
-from graphengine.engine.plan import EdgePlan, ForkPlan
 from graphengine.graph.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
+from graphengine.graph.definition import Fork, Switch
 from graphengine.graph.options import END, START
 from graphengine.reducers import Replace
 from graphengine.state.path import members
@@ -29,8 +29,9 @@ from graphengine.state.path import members
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import Call, NodePlan, Outgoing, Plan
+    from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.graph.conditions import Condition
+    from graphengine.graph.definition import AnyEdge
     from graphengine.state.schema import StateType
 
 _RISES: Final = (">=", ">", "!=")
@@ -139,8 +140,7 @@ class _Rounds:
 
 def _waits(node: NodePlan) -> bool:
     """Return whether every visit of a node needs an answer or a message from outside to finish."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    return bool(calls) and node.each is None and all(_call_waits(call) for call in calls)
+    return bool(node.calls) and node.each is None and all(map(_call_waits, node.calls))
 
 
 def _call_waits(call: Call) -> bool:
@@ -158,35 +158,25 @@ def _graph_waits(plan: Plan[Any]) -> bool:
     return END not in reachable_from(START, {START: _targets(plan.start), **out})
 
 
-def _targets(edges: Iterable[Outgoing]) -> list[str]:
+def _targets(edges: Iterable[AnyEdge]) -> list[str]:
     return [target for edge in edges for target in edge.targets]
 
 
-def _arrows(source: str, edges: Iterable[Outgoing], state: StateType[Any]) -> Iterator[_Arrow]:
+def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Iterator[_Arrow]:
     """Yield the edges that leave a node, in the order in which they are tried, each with the needs that end its use."""
     before: _Needs = []
     for edge in edges:
-        condition = edge.condition if isinstance(edge, (EdgePlan, ForkPlan)) else None
-        ends = [*before, *(_falls(condition, state) if condition is not None else [])]
-        arms = {target: arm for target, arm in edge.arms if arm is not None} if isinstance(edge, ForkPlan) else {}
+        condition = None if isinstance(edge, Switch) else edge.condition
+        ends = [*before, *_settles(condition, state, holds=False)]
+        arms = dict(edge.arms) if isinstance(edge, Fork) else {}
         for target in edge.targets:
-            arm = arms.get(target)
-            yield _Arrow(source, target, [*ends, *(_falls(arm, state) if arm is not None else [])])
+            yield _Arrow(source, target, [*ends, *_settles(arms.get(target), state, holds=False)])
         if condition is not None:
-            before += _rises(condition, state)
+            before += _settles(condition, state, holds=True)
 
 
-def _rises(condition: Condition, state: StateType[Any]) -> _Needs:
-    """Return what must grow for a condition to hold from some round on."""
-    return _settles(condition, state, holds=True)
-
-
-def _falls(condition: Condition, state: StateType[Any]) -> _Needs:
-    """Return what must grow for a condition to no longer hold from some round on."""
-    return _settles(condition, state, holds=False)
-
-
-def _settles(condition: Condition, state: StateType[Any], *, holds: bool) -> _Needs:
+def _settles(condition: Condition | None, state: StateType[Any], *, holds: bool) -> _Needs:
+    """Return what must grow for a condition to hold, or not to hold, from some round on."""
     if isinstance(condition, Negated):
         return _settles(condition.of, state, holds=not holds)
     if isinstance(condition, Composed):
@@ -225,8 +215,8 @@ def _measured(quantity: Value, state: StateType[Any]) -> str:
 
 def _appends(node: NodePlan, field: str) -> bool:
     """Return whether each visit of a node writes to a field as a whole, even if it failed or has no items."""
-    whole = node.writer.whole
-    return whole is not None and whole.field == field and node.each is None and not node.failure_edges
+    written = [target.field for target in node.writer.whole]
+    return written == [field] and node.each is None and not node.failure_edges
 
 
 def _may_replace(node: NodePlan, field: str) -> bool:
@@ -236,21 +226,20 @@ def _may_replace(node: NodePlan, field: str) -> bool:
         return False
     if writer.memory is not None and writer.memory.field == field:
         return True
-    if writer.whole is not None:
-        return writer.whole.key is not None or any(_may_be_replacement(kind) for kind in returns)
     if writer.keys is None:
-        return True
+        whole = [target for target, source in writer.parts if source is None and target.key is None]
+        return len(whole) < len(writer.parts) or any(_may_be_replacement(kind) for kind in returns)
     kinds = [kind for each in returns for kind in members(each) if kind not in (None, type(None))]
     return any(get_origin(kind) is not dict or _may_be_replacement(get_args(kind)[1]) for kind in kinds)
 
 
 def _returns(node: NodePlan) -> Sequence[object]:
     """Return the types that a node or its fallback can return."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    if node.fallback is None:
-        return [call.body.returns for call in calls]
-    given = node.fallback.call
-    return [*(call.body.returns for call in calls), type(node.fallback.value) if given is None else given.body.returns]
+    found = [call.body.returns for call in node.calls]
+    if node.fallback is not None:
+        given = node.fallback.call
+        found.append(type(node.fallback.value) if given is None else given.body.returns)
+    return found
 
 
 def _may_be_replacement(annotation: object) -> bool:

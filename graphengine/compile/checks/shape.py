@@ -14,14 +14,15 @@ from graphengine.compile.checks.fork_regions import Fork as Shape
 from graphengine.compile.checks.fork_regions import region
 from graphengine.compile.checks.reachability import can_reach, components, reachable_from
 from graphengine.errors import Problem
-from graphengine.graph.definition import END, FAIL, START, Edge, Fork, Switch
+from graphengine.graph.definition import Fork
 from graphengine.graph.elsewhere import NODES
+from graphengine.graph.options import END, FAIL, START
 from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.graph.definition import AnyEdge, GraphDefinition
 
 _ENDS = (END, FAIL)
 
@@ -51,12 +52,10 @@ class MeantShape:
         for edge in graph.edges:
             source = meant.get(edge.source, edge.source)
             if source not in _ENDS:
-                targets = (meant.get(target, target) for target in targets_of(edge))
+                targets = (meant.get(target, target) for target in edge.targets)
                 out.setdefault(source, []).extend(target for target in targets if target != START)
         forks = [
-            Shape(
-                meant.get(d.source, d.source), tuple(meant.get(t, t) for t, _ in d.targets), meant.get(d.join, d.join)
-            )
+            Shape(meant.get(d.source, d.source), tuple(meant.get(t, t) for t, _ in d.arms), meant.get(d.join, d.join))
             for d in graph.edges
             if isinstance(d, Fork)
         ]
@@ -164,17 +163,7 @@ class MeantShape:
         return (region(target, fork.join, self.out) for target in fork.targets)
 
 
-def targets_of(edge: Edge | Switch | Fork) -> Sequence[str]:
-    """Return every node to which a declared edge can lead, including the join of a fork if it can skip all arms."""
-    if isinstance(edge, Edge):
-        return [edge.target]
-    if isinstance(edge, Switch):
-        return [*edge.cases.values(), *([edge.otherwise] if edge.otherwise else [])]
-    straight = [edge.join] if all(condition is not None for _, condition in edge.targets) else []
-    return [*(target for target, _ in edge.targets), *straight]
-
-
-def _meant(names: Sequence[str], edges: Iterable[Edge | Switch | Fork]) -> dict[str, str]:
+def _meant(names: Sequence[str], edges: Iterable[AnyEdge]) -> dict[str, str]:
     """Return the nodes that the misspelt names in edges probably mean.
 
     A name that edges both enter and leave is a forgotten node, unless the node with the similar name has no edge.
@@ -183,7 +172,7 @@ def _meant(names: Sequence[str], edges: Iterable[Edge | Switch | Fork]) -> dict[
     from_: set[str] = set()
     for edge in edges:
         from_.add(edge.source)
-        into |= {*targets_of(edge), *([edge.join] if isinstance(edge, Fork) else [])}
+        into |= {*edge.targets, *([edge.join] if isinstance(edge, Fork) else [])}
     found = {name: {"START": START, "END": END}[meant] for name, meant in NODES.items()}
     for name in sorted((into | from_) - {*names, START, *_ENDS, *NODES}):
         near = nearest(name, [*names, *(_ENDS if name not in from_ else ())])

@@ -78,9 +78,8 @@ def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[s
             writers.setdefault(op[1], set()).add(arm.id)
     updates: list[tuple[str, object]] = []
     for arm in arms:
-        made = (arm.made if view.checks else None) or {}  # without checks, a change in place is not noticed
-        for index, op in enumerate(arm.journal):
-            update = plan.state.fields[op[1]].joined(op, made.get(index), view)
+        for op in arm.journal:
+            update = plan.state.fields[op[1]].joined(op, view)
             if isinstance(update, Replace) and len(writers[op[1]]) > 1:
                 raise InvalidUpdate(
                     f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",

@@ -14,9 +14,9 @@ from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
-from graphengine.engine.rules.visit import give_up, leave
+from graphengine.engine.rules.visit import failed_at_once, give_up, leave, step_of
 from graphengine.engine.size_limits import size_of
-from graphengine.engine.steps import Decided, Mapped, Node, path_of
+from graphengine.engine.steps import Mapped, Node, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
 from graphengine.state.interrupts import reraise_interrupt
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Each, Plan
     from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Decided
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.schema import Change, StateType
 
@@ -43,8 +44,8 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.node), event.attempt)
-        return give_up(run, frame, NodeFailed(*event[:5], event.now, failure))
-    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:4])
+        return give_up(run, frame, failed_at_once(event, failure))
+    return step_of(run.snapshot, event, facts)
 
 
 def _items(each: Each, view: View, node: str) -> Mapped:
@@ -114,8 +115,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
 def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
     """Return the fields that become the list of a map's results: those it writes whole, without a reducer."""
     writer = plan.nodes[frame.at].writer
-    targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
-    whole = [target.field for target in targets if target.key is None]
+    whole = [target.field for target, _ in writer.parts if target.key is None]
     if writer.keys is not None and len(writer.keys) < len(plan.state.fields):
         whole = sorted(writer.keys)
     return [name for name in whole if plan.state.fields[name].reducer is None]

@@ -9,7 +9,7 @@ from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_edge
-from graphengine.engine.rules.visit import node_failed, node_finished
+from graphengine.engine.rules.visit import failed_at_once, node_failed, node_finished, step_of
 from graphengine.engine.size_limits import size_of
 from graphengine.engine.snapshot import Frame, sub_id
 from graphengine.engine.steps import Decided, Entered, Failed, FailureRecord, Node, path_of
@@ -45,12 +45,14 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.node), event.attempt)
-        return node_failed(run, frame, NodeFailed(*event[:5], event.now, failure, chance=event.chance))
+        return node_failed(run, frame, failed_at_once(event, failure))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     first_edge(run, facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
-    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:4], update=update, typed=typed, weight=weight)
+    step = step_of(run.snapshot, event, facts)
+    step.update, step.typed, step.weight = update, typed, weight
+    return step
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:

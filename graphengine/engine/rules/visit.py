@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.structs import replace
 
-from graphengine.engine.events import NodeFailed, NodeFinished, Written
-from graphengine.engine.failures import cause_of, fail_with, failure_record, survived
+from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
+from graphengine.engine.failures import cause_of, fail_with, failure_record
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
 from graphengine.engine.phases import Fallback, Inside, Leaving
 from graphengine.engine.redaction import Redactor
@@ -35,6 +35,7 @@ from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
+from graphengine.state.failure import Failure
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
@@ -42,7 +43,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.events import NodeBegun, NodeLeft, WorkDone
+    from graphengine.engine.events import AttemptEvent, NodeBegun, NodeEntered, NodeLeft, WorkDone
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
@@ -75,7 +76,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         if cause is not None:  # the result is a fallback's
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
-                updates = [*updates, (inner.collect_errors, survived(cause))]
+                updates = [*updates, (inner.collect_errors, Failure.of(cause))]
         if is_item:
             facts = cast("Item", facts)
             facts.writes = [inner.state.fields[name].part(update, view) for name, update in updates]
@@ -192,7 +193,7 @@ def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureReco
     facts = (first.path, first.kind, text, first.attempt, error.where, error.repair, error.traceback)
     worse = FailureRecord(*facts, names=first.names, non_retryable=first.non_retryable, replaced=first)
     worse.raised = error.raised
-    return give_up(run, frame, event._replace(error=worse))
+    return give_up(run, frame, replace(event, error=worse))
 
 
 def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
@@ -208,7 +209,7 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     view.failure = failure.names
     try:
         change = (
-            plan.state.apply(view, [(plan.collect_errors, survived(failure))]) if plan.collect_errors else NO_CHANGE
+            plan.state.apply(view, [(plan.collect_errors, Failure.of(failure))]) if plan.collect_errors else NO_CHANGE
         )
         track(plan, view, event.node, change.ops)
         find_edge(facts, plan, node.failure_edges, view, frame, run.observer)
@@ -244,7 +245,7 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
 
 def node_begun(snapshot: Snapshot, event: NodeBegun) -> Decided:
     """Return the step that records the start of an attempt, before it runs."""
-    return Decided(snapshot.seq + 1, event.now, Begun(), *event[:4])
+    return step_of(snapshot, event, Begun())
 
 
 def work_done(run: RunState, event: WorkDone) -> Decided:
@@ -257,8 +258,9 @@ def work_done(run: RunState, event: WorkDone) -> Decided:
         by=event.by,
         outputs=event.outputs or {},
     )
-    weight = added(run, event.size_bytes)
-    return Decided(run.snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)
+    step = step_of(run.snapshot, event, facts)
+    step.weight = added(run, event.size_bytes)
+    return step
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
@@ -290,7 +292,13 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
     return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), asked)
 
 
-def step_of(snapshot: Snapshot, event: NodeFinished | NodeFailed, facts: AnyFacts) -> Decided:
-    """Return the step of an attempt that ended, without an update."""
-    visit = (event.frame, event.node, event.visit, event.attempt, event.began)
-    return Decided(snapshot.seq + 1, event.now, facts, *visit)
+def failed_at_once(event: NodeEntered, error: FailureRecord) -> NodeFailed:
+    """Return the failure of a node that is a map or a graph and could not begin."""
+    visit = (event.frame, event.node, event.visit, event.attempt)
+    return NodeFailed(*visit, event.now, event.now, error, chance=event.chance)
+
+
+def step_of(snapshot: Snapshot, event: AttemptEvent, facts: AnyFacts) -> Decided:
+    """Return the step of an event of an attempt, without an update."""
+    began = event.began if isinstance(event, Worked) else 0.0
+    return Decided(snapshot.seq + 1, event.now, facts, event.frame, event.node, event.visit, event.attempt, began)

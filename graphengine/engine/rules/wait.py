@@ -18,7 +18,7 @@ from graphengine.engine import steps
 from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of
-from graphengine.engine.rules.visit import node_failed, node_finished
+from graphengine.engine.rules.visit import node_failed, node_finished, step_of
 from graphengine.engine.size_limits import added, bytes_of
 from graphengine.engine.steps import (
     AnswerRecord,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 def node_waits(snapshot: Snapshot, event: NodeWaits) -> Decided:
     """Return the step that parks a frame until one of its waits is over."""
     facts = Waiting(waits=event.waits, usage=event.usage or {})
-    return Decided(snapshot.seq + 1, event.now, facts, *event[:5])
+    return step_of(snapshot, event, facts)
 
 
 def answered(run: RunState, event: AnswerArrived) -> Decided:
@@ -128,7 +128,7 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
 
 def refused(snapshot: Snapshot, event: AnswerRefused) -> Decided:
     """Return the step of an answer or message that a node found to have the wrong type; the node waits again."""
-    return Decided(snapshot.seq + 1, event.now, Refused(key=event.key, message=event.message), *event[:4])
+    return step_of(snapshot, event, Refused(key=event.key, message=event.message))
 
 
 def message_came(run: RunState, event: MessageCame) -> Decided:

@@ -122,8 +122,8 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             return NodeBegun(*visit, at)
         case steps.Recorded():
             _node_at(plan, snapshot, step)
-            done = WorkDone(*visit, step.began, at, facts.key, facts.name, facts.value)
-            return done._replace(usage=facts.usage or None, by=facts.by, outputs=facts.outputs)
+            work = (*visit, step.began, at, facts.key, facts.name, facts.value)
+            return WorkDone(*work, usage=facts.usage or None, by=facts.by, outputs=facts.outputs)
         case steps.Waiting():
             _node_at(plan, snapshot, step)
             return NodeWaits(*visit, step.began, at, facts.waits, facts.usage or None)

@@ -301,8 +301,8 @@ def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
     if len(parts) == 1:
         return new
     node = plan.nodes.get(new)
-    calls = () if node is None else (node.call, *node.choices.values())
-    graph = next((call.graph for call in calls if call is not None and call.graph is not None), None)
+    calls = () if node is None else node.calls
+    graph = next((call.graph for call in calls if call.graph is not None), None)
     inner: GraphSpec = next(iter(_graphs_at(graph_spec, parts[0]).values()), GraphSpec())
     return f"{new}/{'/'.join(parts[1:]) if graph is None else _path(graph, inner, parts[1:])}"
 

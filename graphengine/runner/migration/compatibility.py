@@ -7,7 +7,7 @@ result is a `GraphFit` to record, or a list of mismatches that keep the run from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from graphengine.engine.lookup import plan_of
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift, path_of
 from graphengine.engine.stored import copy_of
-from graphengine.errors import GraphChanged, InputError, InvalidUpdate, NoChoice
+from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
 from graphengine.runner.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
 from graphengine.runner.migration.graph_spec_diff import differences
 from graphengine.runner.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
@@ -45,17 +45,17 @@ class GraphFit:
 
     Attributes:
         shift: The changes, as steps record them.
-        after: The snapshot after the changes; None if the graph is the same.
+        after: The snapshot after the changes.
         mismatches: The reasons why it cannot continue.
     """
 
-    shift: Shift = field(default_factory=Shift)
-    after: Snapshot | None = None
-    mismatches: Sequence[Mismatch] = ()
+    shift: Shift
+    after: Snapshot
+    mismatches: Sequence[Mismatch]
 
 
 def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> GraphFit:
-    """Return the changes with which a run continues under this plan; none if the graph is the same.
+    """Return the changes with which a run of a graph continues under the plan of that graph today.
 
     Args:
         plan: Today's plan.
@@ -63,13 +63,10 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
         graph_spec: The recorded graph spec of its graph.
 
     Raises:
-        GraphChanged: The run is of another graph, of a newer version, or a migration is missing.
+        GraphChanged: The run is of a newer version, or a migration is missing.
         MigrationFailed: A migration raised, or returned fields that do not fit today's state.
         SecretKeyWrong: The graph has another key.
     """
-    check_name(plan, snapshot.graph, snapshot.run_id)
-    if snapshot.fingerprint == plan.fingerprint:
-        return GraphFit()
     graphs = walked(plan, snapshot, graph_spec or {})
     there = copy_of(snapshot)
     shift = shift_of(plan, snapshot, graphs)
@@ -118,40 +115,6 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
     repairs.append("or branch it from a step where it still fits")
     where = f"run {snapshot.run_id} at step {snapshot.seq}"
     return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
-
-
-def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
-    """Return the frame whose fields a branch writes.
-
-    Raises:
-        InputError: No state is open at this path, or several are open and no path is given.
-    """
-    known = {"": snapshot.root}
-    for frame in snapshot.frames.values():
-        if frame.kind in ("sub", "arm"):
-            known[frame.id.rstrip("/")] = frame
-    listed = ", ".join(repr(key) for key in known)
-    if path is None and len(known) > 1:
-        text = "several states are open there, and no path selects the one to update"
-        raise InputError(text, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
-    found = known.get((path or "").rstrip("/"))
-    if found is None:
-        raise InputError(f"no state is open at {path!r}", where=where, repair=f"the paths are: {listed}")
-    return found
-
-
-def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
-    """Check that a run belongs to this graph, changed or not.
-
-    Raises:
-        GraphChanged: The run's graph has another name.
-    """
-    if graph != plan.graph:
-        raise GraphChanged(
-            f"run {run_id} is of graph {graph!r}, not {plan.graph!r}",
-            where=f"run {run_id}",
-            repair=f"give the graph named {graph!r}",
-        )
 
 
 def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:

@@ -42,7 +42,7 @@ def differences(old: GraphSpec, new: GraphSpec, where: str = "") -> list[str]:
 def _fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
     before, after = old.get("state", {}), new.get("state", {})
     lines: list[str] = []
-    for name in (*before, *(name for name in after if name not in before)):
+    for name in {**before, **after}:
         if name not in after:
             lines.append(f"field {where}{name} is gone: {before[name]}")
         elif name not in before:
@@ -76,7 +76,7 @@ def _node(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
     """Return the differences of a node, and of its graphs."""
     if "was" in old:
         yield f"node {path} was called {old['was']}"
-    for key in (*old, *(key for key in new if key not in old)):
+    for key in {**old, **new}:
         one, other = old.get(key), new.get(key)
         if one == other or key == "was":
             continue
@@ -89,7 +89,7 @@ def _node(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
 
 
 def _graphs(old: Mapping[str, GraphSpec], new: Mapping[str, GraphSpec], path: str) -> Iterator[str]:
-    for choice in (*old, *(choice for choice in new if choice not in old)):
+    for choice in {**old, **new}:
         named = f"{path} ({choice})" if choice else path
         if choice not in new:
             yield f"node {named}: graph {old[choice].get('graph')} → none"
@@ -100,11 +100,11 @@ def _graphs(old: Mapping[str, GraphSpec], new: Mapping[str, GraphSpec], path: st
 
 
 def _agents(old: Mapping[str, AgentSpec], new: Mapping[str, AgentSpec], path: str) -> Iterator[str]:
-    for choice in (*old, *(choice for choice in new if choice not in old)):
+    for choice in {**old, **new}:
         named = f"{path} ({choice})" if choice else path
         one: AgentSpec = old.get(choice, {})
         other: AgentSpec = new.get(choice, {})
-        for key in (*one, *(key for key in other if key not in one)):
+        for key in {**one, **other}:
             if one.get(key) != other.get(key):
                 yield f"node {named}: {key} {_texts(one.get(key), other.get(key))}"
 
@@ -119,7 +119,7 @@ def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
             yield f"edge gone: {where}{_edge(edge)}"
             continue
         come.remove(like)
-        for key in (*edge, *(key for key in like if key not in edge)):
+        for key in {**edge, **like}:
             if edge.get(key) != like.get(key):
                 yield f"edge {where}{_ends(edge)}: {key} {_texts(edge.get(key), like.get(key))}"
     yield from (f"edge new: {where}{_edge(edge)}" for edge in come)

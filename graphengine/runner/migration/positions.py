@@ -18,10 +18,10 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.plan import ForkPlan
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import path_of
 from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
+from graphengine.graph.definition import Fork
 from graphengine.graph.options import START
 from graphengine.graph.question import AskBody
 from graphengine.history.replay.step_diff import plain
@@ -31,7 +31,8 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import NodePlan, Outgoing, Plan
+    from graphengine.engine.plan import NodePlan, Plan
+    from graphengine.graph.definition import AnyEdge
     from graphengine.state.json_values import JsonValue, Op
 
 Arm = tuple[str, str, str]
@@ -174,8 +175,7 @@ def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
     edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
     arms = {key.rsplit("~", 1)[-1] for key in forked.arms}
     return any(
-        isinstance(edge, ForkPlan) and edge.join == forked.fork.join and arms <= {t for t, _ in edge.arms}
-        for edge in edges
+        isinstance(edge, Fork) and edge.join == forked.fork.join and arms <= {t for t, _ in edge.arms} for edge in edges
     )
 
 
@@ -200,14 +200,14 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
     """Return the arms of every fork of a graph, with the nodes of each."""
-    edges: dict[str, Sequence[Outgoing]] = {START: plan.start}
+    edges: dict[str, Sequence[AnyEdge]] = {START: plan.start}
     edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
     out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}
     return {
         (source, target, edge.join): region(target, edge.join, out) - {source}
         for source, every in edges.items()
         for edge in every
-        if isinstance(edge, ForkPlan)
+        if isinstance(edge, Fork)
         for target, _ in edge.arms
     }
 

@@ -290,7 +290,7 @@ class Service:
         snapshot = await load_snapshot(self._runner.store, run_id, None)
         graph, output = self._graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":
-            result = result_of(plan_of(graph, None), snapshot)
+            result = result_of(plan_of(graph), snapshot)
             output = to_jsonable_python(result.output, by_alias=False, fallback=str)
         return json_answer(run_now_document(info, snapshot, output), status)
 

@@ -67,10 +67,9 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
 class GroupCommit:
     """The queue of writes of one owner. Those of one run are written in the order in which they were submitted."""
 
-    def __init__(self, sessions: Sessions, address: Address, owner: str) -> None:
+    def __init__(self, sessions: Sessions, address: Address) -> None:
         self._sessions = sessions
         self._address = address
-        self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._direct = Direct(self._loop)
         self._queue: list[PendingWrite[Any]] = []
@@ -200,7 +199,7 @@ class GroupCommit:
         if len(groups) == 1:
             answers = [connection.execute(*statements[0])]
         else:
-            run_ids = {run_id for job in jobs for run_id in _locked(job.write) if is_name(run_id)}
+            run_ids = {run_id for job in jobs for run_id in job.write.run_ids if is_name(run_id)}
             with connection.pipeline():
                 connection.execute("BEGIN")
                 connection.execute(SQL["lock"], (sorted(run_ids),))
@@ -210,7 +209,7 @@ class GroupCommit:
             rows = answer.fetchall()
             if not self._finish(group, rows, again=again):
                 # Nothing was written: this returns why.
-                rows = connection.execute(*many_steps(_additions(group), self._owner)).fetchall()
+                rows = connection.execute(*many_steps(_additions(group))).fetchall()
                 self._finish_many(group, rows)
             if again:
                 _accept_repeated(group, rows, connection)
@@ -223,8 +222,8 @@ class GroupCommit:
             new = [job.write.row for job in group if isinstance(job.write, Call) and job.write.row is not None]
             return many_runs(new) if len(group) > 1 else (write.statement, write.values)
         if _is_one_step(group, again=again):
-            return one_step(write, self._owner)
-        return many_steps(_additions(group), self._owner)
+            return one_step(write)
+        return many_steps(_additions(group))
 
     def _finish(
         self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False
@@ -236,7 +235,7 @@ class GroupCommit:
         elif isinstance(write, Call):
             answers = {run_id: answer for run_id, *answer in rows}
             for job in group:
-                job.finish(answers[_first_run(job)])
+                job.finish(answers[job.write.run_ids[0]])
         elif not _is_one_step(group, again=again):
             self._finish_many(group, rows)
         elif not rows or not rows[0][0]:
@@ -247,7 +246,7 @@ class GroupCommit:
         refused = {row[0]: row for row in rows}
         for job in group:
             if isinstance(job.write, Addition) and job.write.key in refused:
-                job.error = refusal(job.write, refused[job.write.key], self._owner)
+                job.error = refusal(job.write, refused[job.write.key])
 
 
 def _is_one_step(group: Sequence[PendingWrite[Any]], *, again: bool) -> bool:
@@ -273,20 +272,13 @@ def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence
             continue
         if isinstance(write, Addition):
             answer = next(row for row in rows if row[0] == write.key)
-            if _was_written(write, answer, connection):
+            count = connection.execute(*were_written(write)).fetchone() if write.rows else None
+            if count == (len(write.rows),) if write.rows else is_repeated(write, answer):
                 job.error = None
         elif write.confirm is not None and write.confirmed is not None:
             found = connection.execute(SQL["was_created"], write.confirm).fetchone()
             if found is not None:
                 job.result, job.error = write.confirmed(found[0]), None
-
-
-def _was_written(addition: Addition, answer: Sequence[Any], connection: Connection) -> bool:
-    """Return whether a refused addition was written by the call whose answer was lost."""
-    if not addition.rows:
-        return is_repeated(addition, answer)
-    row = connection.execute(*were_written(addition)).fetchone()
-    return row is not None and row[0] == len(addition.rows)
 
 
 def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any]]]:
@@ -323,13 +315,5 @@ def _gathered(
         yield appends
     # In order of their ids: two processes that create the same runs never wait for each other in a circle.
     if creations:
-        yield sorted(creations, key=_first_run)
+        yield sorted(creations, key=lambda job: job.write.run_ids[0])
     yield from ([call] for call in calls)
-
-
-def _first_run(job: PendingWrite[Any]) -> str:
-    return _locked(job.write)[0]
-
-
-def _locked(write: Call[Any] | Addition) -> Sequence[str]:
-    return write.run_ids if isinstance(write, Call) else [write.run_id]

@@ -56,7 +56,7 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
 def _all(connection: Connection, counted: Counted, progress: Progress | None, *, quick: bool) -> Iterator[Finding]:
     yield from _checksums(connection)
     yield from _graph_specs(connection)
-    total = _number(connection, SQL["count_runs"])
+    (total,) = connection.execute(SQL["count_runs"]).fetchone() or (0,)
     last = ""
     while True:
         found = [row[0] for row in connection.execute(SQL["ids_after"], (last, _RUNS_AT_ONCE)).fetchall()]
@@ -92,11 +92,11 @@ def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) 
     except StoreCorrupt as error:
         yield Finding("message_damaged", error.message, run_id, repair=BACKUP)
     try:
-        info = reads.info(connection, run_id, _OWN)
+        info = reads.info(connection, _OWN, run_id)
         shots = () if quick else {row[0] for row in connection.execute(SQL["shots"], (run_id,)).fetchall()}
 
         def load(seq: int) -> tuple[bytes | None, Sequence[Step]]:
-            loaded = reads.load(connection, run_id, seq, _OWN)
+            loaded = reads.load(connection, _OWN, run_id, seq)
             return loaded.snapshot, loaded.steps
 
         read = partial(reads.steps, connection, run_id)
@@ -108,8 +108,3 @@ def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) 
     differing = [] if snapshot is None else differences(info, snapshot)
     if differing:
         yield Finding("run_differs", f"its row has {'; '.join(differing)}", run_id, repair=BACKUP)
-
-
-def _number(connection: Connection, statement: bytes) -> int:
-    row = connection.execute(statement).fetchone()
-    return 0 if row is None else int(row[0])

@@ -6,7 +6,7 @@ Messages of libpq and of the server are quoted without the password.
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
@@ -22,56 +22,51 @@ from graphengine.errors import (
     StoreUnreachable,
 )
 from graphengine.stores.addresses import secrets_of
+from graphengine.stores.refusals import Meaning
 
 if TYPE_CHECKING:
     from graphengine.stores.addresses import Address
 
 
-class _Meaning(NamedTuple):
-    error: type[StoreError]
-    message: str
-    repair: str
-
-
-_UNREACHABLE: Final = _Meaning(
+_UNREACHABLE: Final = Meaning(
     StoreUnreachable,
     "the database server cannot be reached",
     "check that it runs, and the host and port of the address; runs that were interrupted can be resumed",
 )
-_WRONG_PASSWORD: Final = _Meaning(
+_WRONG_PASSWORD: Final = Meaning(
     StoreForbidden,
     "the database server refuses this user",
     "check the user and the password: PGPASSWORD, a passfile, or the address; the server's pg_hba.conf decides",
 )
-_NO_RIGHT: Final = _Meaning(
+_NO_RIGHT: Final = Meaning(
     StoreForbidden,
     "this user has no right to do that in the database",
     "let the owner of the schema do it, or GRANT the rights: CREATE on the database for the first opening, later USAGE "
     "on the schema, all on its tables, and EXECUTE on its functions",
 )
-_NO_DATABASE: Final = _Meaning(
+_NO_DATABASE: Final = Meaning(
     StoreMissing, "there is no such database on the server", "create it with `createdb`, or check the address"
 )
-_READ_ONLY: Final = _Meaning(
+_READ_ONLY: Final = Meaning(
     StoreReadOnly,
     "the database only allows reading: it is a standby, or set to read-only",
     "use the address of the primary server, or name several hosts with ?target_session_attrs=read-write",
 )
-_FULL: Final = _Meaning(
+_FULL: Final = Meaning(
     StoreFull,
     "the disk of the database server is full",
     "free some space, then resume the run; every step recorded so far is safe",
 )
-_LOCKED: Final = _Meaning(
+_LOCKED: Final = Meaning(
     StoreLocked, "another session held a lock in the database for too long", "end that session, then try again"
 )
-_CORRUPT: Final = _Meaning(StoreCorrupt, "the database is damaged", "restore a backup")
-_ALTERED: Final = _Meaning(
+_CORRUPT: Final = Meaning(StoreCorrupt, "the database is damaged", "restore a backup")
+_ALTERED: Final = Meaning(
     StoreAltered,
     "a table or function of graphengine is missing from the schema or was changed",
     "restore a backup, or use another schema: ?schema=NAME",
 )
-_OTHER: Final = _Meaning(StoreError, "the database operation failed", "")
+_OTHER: Final = Meaning(StoreError, "the database operation failed", "")
 
 _MEANINGS: Final = {
     "25006": _READ_ONLY,
@@ -144,7 +139,7 @@ def explain(error: Exception, address: Address) -> StoreError:
     if isinstance(error, StoreError):
         return copy(error)  # it is raised to several callers
     meaning = _meaning_of(error)
-    found = meaning.error(f"{meaning.message} ({words_of(error, address)})", where=address.shown, repair=meaning.repair)
+    found = meaning.explained(words_of(error, address), address.shown)
     # Not as its cause: a traceback would print libpq's own words.
     found.__suppress_context__ = True
     return found
@@ -158,7 +153,7 @@ def words_of(error: Exception, address: Address) -> str:
     return text
 
 
-def _meaning_of(error: Exception) -> _Meaning:
+def _meaning_of(error: Exception) -> Meaning:
     code = getattr(error, "sqlstate", None) or ""
     if code:
         return _MEANINGS.get(code) or _MEANINGS.get(code[:2]) or _OTHER

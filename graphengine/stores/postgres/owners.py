@@ -17,13 +17,13 @@ import secrets
 import socket
 import threading
 import time
-import uuid
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from graphengine.stores.leases import RENEWALS_PER_LEASE, LeaseThread
 from graphengine.stores.postgres.faults import words_of
 from graphengine.stores.postgres.queries import SQL
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.stores")
 
-_RENEWALS_PER_LEASE: Final = 3
 _TICK_SECONDS: Final = 0.2  # how soon the thread notices that an owner died, or that the event loop's thread has ended
 _PAUSE_SECONDS: Final = 0.1
 _DEATH_SECONDS: Final = 1.0
@@ -46,7 +45,7 @@ WAKE: Final = "due"
 """What is announced on the channel if any process may continue the run."""
 
 
-class Lease:
+class Lease(LeaseThread):
     """This process's ownership: its row, its lock, and the thread that renews it.
 
     Args:
@@ -55,22 +54,17 @@ class Lease:
         on_news: Called on the thread when a message was posted to a run that is driven here or waits, or an owner died.
 
     Attributes:
-        id: The owner's id.
         channel: The channel on which it is announced that runs need attention.
-        owed: Released runs, with their fences, whose release is not recorded yet. Each renewal tries again, so that no
-            run stays with a live owner that does not drive it. The loop's thread adds pairs, both threads remove them.
         untold: The tokens of calls that failed, though they may have made this owner the driver of runs. Each renewal
             releases those runs, since no caller knows that it has them.
         dead: The owners with runs that looked dead for long enough: their runs can be taken over.
     """
 
     def __init__(self, server: Server, lease_seconds: float, on_news: Callable[[], None]) -> None:
-        self.id: Final = uuid.uuid4().hex
+        super().__init__(lease_seconds)
         self.channel: Final = f"graphengine {server.address.schema}"
-        self.owed: set[tuple[str, int]] = set()
         self.untold: deque[int] = deque(maxlen=_UNTOLD)
         self._server = server
-        self._seconds = lease_seconds
         self._on_news = on_news
         self._lock: Final = secrets.randbits(_LOCK_BITS)
         self._connection: Connection | None = None
@@ -78,8 +72,6 @@ class Lease:
         self._dead_since: dict[str, float] = {}  # on the monotonic clock
         self._is_retired = False
         self._registering = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def connect(self) -> None:
         """Open the session: register this owner, take its lock, listen.
@@ -91,7 +83,7 @@ class Lease:
         try:
             self._register(connection)
             # The session that broke can hold the lock until the server notices.
-            connection.execute(f"SET lock_timeout = {int(self._seconds * 1000 / _RENEWALS_PER_LEASE)}".encode())
+            connection.execute(f"SET lock_timeout = {int(self._seconds * 1000 / RENEWALS_PER_LEASE)}".encode())
             connection.execute(SQL["lock_owner"], (self._lock,))
             connection.execute("SET lock_timeout = 0")
             connection.execute(SQL["locked"], (self.id,))
@@ -110,64 +102,38 @@ class Lease:
                 raise psycopg.OperationalError(message)
             connection.execute(SQL["register"], facts)
 
-    def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
-        """Start the thread that renews the lease until `stop`.
-
-        If `loop_thread` ends first, the store can no longer be closed: then `abandon` is called.
-        """
-        self._thread = threading.Thread(
-            target=self._run, args=(loop_thread, abandon), name="graphengine-lease", daemon=True
-        )
-        self._thread.start()
-
     def retire(self) -> None:
         """Renew the lease no more, since its row is being deleted, and end the thread at the next notification."""
         with self._registering:  # a row that is inserted later would stay
             self._is_retired = True
         self._stopped.set()
 
-    def stop(self) -> None:
-        """Stop the thread, wait until it has ended, and close the session, which frees the lock."""
-        self._stopped.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-        self._disconnect()
-
-    def _run(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
-        interval = self._seconds / _RENEWALS_PER_LEASE
-        due = time.monotonic() + interval
-        while not self._stopped.is_set():
-            if self._server.stopped.is_set():
-                self._quit()
-                return
-            if not loop_thread.is_alive():
-                abandon()
-                return
-            try:
-                if self._connection is None:
-                    self.connect()
-                    self._on_news()  # notifications may have been missed
-                self._listen(self._connection)
-                self._look(self._connection)
-                if time.monotonic() >= due:
-                    due = time.monotonic() + interval
-                    self._renew(self._connection)
-            except (psycopg.Error, OSError) as error:
-                if self._connection is None:
-                    self._stopped.wait(_PAUSE_SECONDS)
-                    continue
-                address = self._server.address  # only the first time
-                log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
-                self._disconnect()
-                self.dead, self._dead_since = frozenset(), {}  # what cut this connection can have cut theirs
-
-    def _quit(self) -> None:
-        """Delete the owner, whose store was never opened: its caller was cancelled meanwhile."""
-        with suppress(psycopg.Error):
-            if self._connection is not None:
-                self._connection.execute(SQL["retire"], (self.id, self.channel))
-        self._disconnect()
+    def _turn(self, *, is_due: bool) -> bool:
+        if self._server.stopped.is_set():  # the store was never opened: its caller was cancelled meanwhile
+            self._stopped.set()
+            with suppress(psycopg.Error):
+                if self._connection is not None:
+                    self._connection.execute(SQL["retire"], (self.id, self.channel))
+            self._disconnect()
+            return False
+        try:
+            if self._connection is None:
+                self.connect()
+                self._on_news()  # notifications may have been missed
+            self._listen(self._connection)
+            self._look(self._connection)
+            if is_due:
+                self._renew(self._connection)
+        except (psycopg.Error, OSError) as error:
+            if self._connection is None:
+                self._stopped.wait(_PAUSE_SECONDS)
+                return False
+            address = self._server.address  # only the first time
+            log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
+            self._disconnect()
+            self.dead, self._dead_since = frozenset(), {}  # what cut this connection can have cut theirs
+            return False
+        return is_due
 
     def _listen(self, connection: Connection | None) -> None:
         """Wait for notifications, but not for long."""
@@ -181,7 +147,7 @@ class Lease:
         """Look for owners that died with runs since the last time."""
         if connection is None or self._stopped.is_set():
             return
-        seconds, now = min(_DEATH_SECONDS, self._seconds / _RENEWALS_PER_LEASE), time.monotonic()
+        seconds, now = min(_DEATH_SECONDS, self._seconds / RENEWALS_PER_LEASE), time.monotonic()
         found = connection.execute(SQL["dead"], (self.id,)).fetchall()
         self._dead_since = {owner: self._dead_since.get(owner, now) for (owner,) in found}
         known, self.dead = self.dead, frozenset(o for o, since in self._dead_since.items() if now - since >= seconds)

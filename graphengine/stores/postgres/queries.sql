@@ -113,9 +113,6 @@ SELECT * FROM run_facts WHERE id = %s;
 -- A join with a list of keys would read the last step of every run.
 SELECT * FROM run_facts WHERE key = ANY (%s::bigint[]);
 
--- name: seqs
-SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%s::text[]);
-
 -- name: ids
 -- No text sorts between those that begin with the prefix and the prefix followed by the last character.
 SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || chr(1114111) ORDER BY id LIMIT %(limit)s;

@@ -5,29 +5,28 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from psycopg.adapt import Loader
 from pydantic_core import from_json
 
-from graphengine.engine.step_json import decode_step
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
-from graphengine.stores.checksums import message_place, sum_of
+from graphengine.stores import checksums
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
+from graphengine.stores.checksums import CHANGED, message_place, sum_of
 from graphengine.stores.long_texts import join
-from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import LARGEST, clamped, signed
-from graphengine.stores.postgres.writes import known, unknown_step
-from graphengine.stores.refusals import unknown_run
+from graphengine.stores.postgres.queries import LARGEST, SQL, clamped, known, signed
+from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import psycopg
     from psycopg.abc import Buffer
+    from typing_extensions import Unpack
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.stores")
 
-_CHANGED: Final = "its checksum shows that it was changed since it was written"
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 
 
@@ -98,9 +96,9 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     )
 
 
-def rows(connection: Connection, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
     """Return the rows of a statement."""
-    return connection.execute(SQL[statement], values).fetchall()
+    return connection.execute(SQL[statement]).fetchall()
 
 
 def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
@@ -108,7 +106,7 @@ def execute(statement: str, values: Sequence[Any], connection: Connection) -> bo
     return connection.execute(SQL[statement], values).rowcount > 0
 
 
-def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
+def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
     """Return the facts about a run.
 
     Raises:
@@ -120,12 +118,7 @@ def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
     return from_facts(row, own)
 
 
-def seqs(connection: Connection, run_ids: Sequence[str]) -> dict[str, int]:
-    """Return the seq of the last step of each of these runs that exists."""
-    return dict(connection.execute(SQL["seqs"], (_ids(run_ids),)).fetchall())
-
-
-def ids(connection: Connection, prefix: str, limit: int) -> list[str]:
+def ids(connection: Connection, prefix: str, *, limit: int = 50) -> list[str]:
     """Return the ids that begin with a text, sorted."""
     if not is_name(prefix):
         return []
@@ -133,7 +126,7 @@ def ids(connection: Connection, prefix: str, limit: int) -> list[str]:
     return [row[0] for row in found.fetchall()]
 
 
-def load(connection: Connection, run_id: str, upto: int | None, own: Own) -> Loaded:
+def load(connection: Connection, own: Own, run_id: str, upto: int | None = None) -> Loaded:
     """Return the newest readable snapshot at or before `upto` and the steps after it.
 
     Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
@@ -181,7 +174,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
         raise damaged(what, str(error)) from error
 
 
-def steps(connection: Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
+def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Raises:
@@ -239,11 +232,6 @@ def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, 
     return found
 
 
-def undriven(info: RunInfo, fence: int) -> RunInfo:
-    """Return a run as it was before this owner took it: the first owner of a queued run gets the fence 1."""
-    return replace(info, driver=None, held=False, queued=fence == 1)
-
-
 class _Log:
     """The rows of a log that one statement returned.
 
@@ -291,7 +279,7 @@ class _Log:
             body = join(body, self._texts_of(uses))
         run_id, seq = entry.at
         if signed(sum_of(f"{run_id} {seq}", body)) != entry.sum:
-            raise ValueError(_CHANGED)
+            raise ValueError(CHANGED)
         return body
 
     def _texts_of(self, uses: Sequence[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
@@ -303,29 +291,10 @@ class _Log:
 
     def steps(self, after: int, upto: int) -> list[Step]:
         """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
-        found: list[Step] = []
-        expected = after + 1
-        for part in reversed(self._parts):  # the oldest first
-            for entry in part:
-                seq = entry.at[1]
-                if seq != expected:
-                    break
-                expected += 1
-                what = f"step {seq} of run {self._run_id}"
-                try:
-                    found.append(decode_step(seq, self.whole(entry)))
-                except (ValueError, KeyError, TypeError) as error:
-                    why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-                    raise damaged(what, why) from error
-        if expected <= upto:
-            raise damaged(f"step {expected} of run {self._run_id}", "its row is missing")
-        return found
-
-
-def damaged(what: str, why: str) -> StoreCorrupt:
-    """Return the error for a row that cannot be read."""
-    repair = "restore a backup, or branch the run at a step before this one; other runs are not affected"
-    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
+        entries = (entry for part in reversed(self._parts) for entry in part)  # the oldest first
+        return checksums.read_steps(
+            self._run_id, ((entry.at[1], partial(self.whole, entry)) for entry in entries), after, upto
+        )
 
 
 _FILTERS: Final = {
@@ -338,19 +307,20 @@ _FILTERS: Final = {
 }
 
 
-def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
+def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo]:
     """Return one page of the list of runs, newest first.
 
     Raises:
         UnknownRun: There is no run `before`.
     """
-    if page.limit <= 0:
+    limit, before = page.get("limit", PAGE_LIMIT), page.get("before")
+    if limit <= 0:
         return []
     created_at, run_id = math.inf, ""
-    if page.before is not None:
-        last = info(connection, page.before, own)
+    if before is not None:
+        last = info(connection, own, before)
         created_at, run_id = last.created_at, last.id
-    given = {name: getattr(page, name) for name in _FILTERS if getattr(page, name) is not None}
+    given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
     if not all(is_name(value) for value in given.values() if isinstance(value, str)):
         return []
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
@@ -362,11 +332,11 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     ]
     order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
     statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
-    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(page.limit)}
+    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
 
 
-def infos(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
+def infos(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the facts about each of these runs that exists."""
     return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
 
@@ -377,7 +347,9 @@ def change_token(connection: Connection) -> str:
     return "" if row is None else str(row[0])
 
 
-def counts(connection: Connection, tag: str | None, text: str | None, every_seconds: float | None) -> list[Count]:
+def counts(
+    connection: Connection, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+) -> list[Count]:
     """Return how many runs there are by graph, status and interval."""
     if not all(is_name(value) for value in (tag, text) if value is not None):
         return []
@@ -385,7 +357,7 @@ def counts(connection: Connection, tag: str | None, text: str | None, every_seco
     return [Count(*row) for row in found.fetchall()]
 
 
-def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
+def branches(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the direct branches of these runs."""
     return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
 
@@ -399,15 +371,12 @@ def graph_spec(connection: Connection, fingerprint: str) -> GraphSpec | None:
     row = connection.execute(SQL["graph_spec"], (known(fingerprint),)).fetchone()
     if row is None:
         return None
-    body = row[0].encode()
-    what = f"the graph spec {fingerprint}"
-    if signed(sum_of(fingerprint, body)) != row[1]:
-        raise damaged(what, _CHANGED)
-    found: GraphSpec = _json(body, what)
-    return found
+    return checksums.read_graph_spec(fingerprint, row[0].encode(), row[1])
 
 
-def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | None, own: Own) -> list[RunInfo]:
+def due(
+    connection: Connection, own: Own, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None
+) -> list[RunInfo]:
     """Return the runs that are due at `now`, in the order of `Store.due`."""
     if limit <= 0:
         return []
@@ -427,11 +396,9 @@ def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
     """
     found: list[Message] = []
     for number, run_id, kind, payload, checksum, key in connection.execute(SQL["inbox"], (_ids(run_ids),)).fetchall():
-        body = payload.encode()
-        what = f"message {number} of run {run_id}"
-        if signed(sum_of(message_place(run_id, kind, key), body)) != checksum:
-            raise damaged(what, _CHANGED)
-        found.append(Message(number, run_id, kind, _json(body, what)))
+        what = f"message {number} to run {run_id}"
+        value = checksums.read_json(what, message_place(run_id, kind, key), payload.encode(), checksum)
+        found.append(Message(number, run_id, kind, value))
     return found
 
 
@@ -439,7 +406,7 @@ def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
     """Return the owners that are alive."""
     return [
         OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
-        for owner, host, pid, role, driven, runs in rows(connection, "owners", (own.id,))
+        for owner, host, pid, role, driven, runs in connection.execute(SQL["owners"], (own.id,)).fetchall()
     ]
 
 
@@ -450,10 +417,3 @@ def size_of(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]
 
 def _ids(run_ids: Sequence[str]) -> list[str]:
     return [run_id for run_id in run_ids if is_name(run_id)]
-
-
-def _json(body: bytes, what: str) -> Any:  # noqa: ANN401 - JSON of any shape
-    try:
-        return from_json(body)
-    except ValueError as error:
-        raise damaged(what, str(error)) from error

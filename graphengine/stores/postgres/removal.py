@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.stores.postgres import writes
-from graphengine.stores.postgres.queries import SQL
+from graphengine.stores.postgres.queries import SQL, clamped, known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +21,8 @@ def remove(connection: Connection, runs: Sequence[RunInfo], owner: str, token: i
     kept: dict[str, str] = {}
     with connection.transaction():
         for info in runs:
-            row = connection.execute(*writes.remove(info, owner, token)).fetchone()
+            values = owner, token, known(info.id), info.status, clamped(info.seq), list(info.tags)
+            row = connection.execute(SQL["remove"], values).fetchone()
             if row is not None and row[0]:
                 kept[info.id] = row[0]
     return kept

@@ -24,8 +24,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
 
-from graphengine.errors import GraphEngineError, RunnerClosed
+from graphengine.errors import GraphEngineError
 from graphengine.stores.postgres.faults import explain, is_lost, is_starting, is_undone, words_of
+from graphengine.stores.refusals import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,8 +222,7 @@ class Sessions:
         """Call a function on a thread, without a session."""
         threads = self._threads
         if threads is None:
-            message = "the store is closed"
-            raise RunnerClosed(message)
+            raise closed()
         pending = threads.submit(self._called, function)
         self._pending.add(pending)
         pending.add_done_callback(self._pending.discard)

@@ -26,7 +26,7 @@ from graphengine.stores.postgres.owners import Lease
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Connection, Server, Sessions
-from graphengine.stores.sql import Reads, SQLStore
+from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,24 +46,6 @@ LEASE_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 30.0
 _READERS: Final = 4
 _CLOSING_SECONDS: Final = 2.0
-_READS: Final = Reads(
-    rows=reads.rows,
-    info=reads.info,
-    infos=reads.infos,
-    seqs=reads.seqs,
-    change_token=reads.change_token,
-    counts=reads.counts,
-    ids=reads.ids,
-    load=reads.load,
-    steps=reads.steps,
-    runs=reads.runs,
-    due=reads.due,
-    graph_spec=reads.graph_spec,
-    inbox=reads.inbox,
-    branches=reads.branches,
-    size_of=reads.size_of,
-    owners=reads.owners,
-)
 
 
 class PostgresStore(SQLStore[Connection, Own, Lease]):
@@ -91,6 +73,21 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         StoreReadOnly: By `open`: the server is a standby.
     """
 
+    change_token = read(reads.change_token)
+    info = read_as_owner(reads.info)
+    infos = read_as_owner(reads.infos)
+    counts = read(reads.counts)
+    ids = read(reads.ids)
+    load = read_as_owner(reads.load)
+    steps = read(reads.steps)
+    runs = read_as_owner(reads.runs)
+    due = read_as_owner(reads.due)
+    graph_spec = read(reads.graph_spec)
+    inbox = read(reads.inbox)
+    branches = read_as_owner(reads.branches)
+    size_of = read(reads.size_of)
+    owners = read_as_owner(reads.owners)
+
     def __init__(
         self,
         address: str,
@@ -103,7 +100,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             refuse_address(address)
             raise DefinitionError(f"PostgresStore({address!r})", repair='write PostgresStore("postgresql://…")')
         self.address: Final[Address] = parse(address)
-        super().__init__(self.address.shown, _READS)
+        super().__init__(self.address.shown, reads.rows)
         for name, seconds in (("lease_seconds", lease_seconds), ("patience_seconds", patience_seconds)):
             if not is_seconds(seconds, zero=name == "patience_seconds"):
                 raise DefinitionError(f"PostgresStore({name}={seconds!r})", repair="pass seconds above 0")
@@ -131,7 +128,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._server, self._readers, self.lease = server, readers, lease
         if lease is not None:
             self._writer = Sessions(server, 1, "graphengine-write")
-            self._commits = GroupCommit(self._writer, self.address, lease.id)
+            self._commits = GroupCommit(self._writer, self.address)
         return has_trash
 
     def _prepare(
@@ -209,8 +206,8 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.submit(writes.release(run_id, fence, lease.id, lease.channel))
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        del lease
-        return self._commits.add(writes.addition_of(batch, driven))
+        addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
+        return self._commits.add(addition)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
         return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel))

@@ -6,14 +6,14 @@ from a queue with limits one after the other, since its row is locked; from othe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import ClaimedRun
 from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_key, read_limits
 from graphengine.stores.postgres import reads
-from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import clamped
+from graphengine.stores.postgres.queries import SQL, clamped
 from graphengine.stores.postgres.writes import tail_of
 from graphengine.stores.sql import Claimed, Haul
 
@@ -51,7 +51,8 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
     inbox = reads.inbox(connection, list(claimed))
     taken = [
         ClaimedRun(
-            reads.undriven(info, claimed[info.id].fence),
+            # as it was before: the first owner of a queued run gets the fence 1
+            replace(info, driver=None, held=False, queued=claimed[info.id].fence == 1),
             claimed[info.id].fence,
             logs.get(info.id),
             [m for m in inbox if m.run_id == info.id],
@@ -109,7 +110,10 @@ def _taken(
         return orphans, []
     keys = [int(key) for key in chosen.ids]
     got = {row[0] for row in connection.execute(SQL["take"], {**values, "owner": owner, "token": token, "keys": keys})}
-    _keep_rates(connection, chosen.rates, limited, pick.now)
+    if chosen.rates:
+        connection.execute(SQL["drop_rates"], (limited, pick.now))
+    for (queue, key), until in chosen.rates.items():
+        connection.execute(SQL["keep_rate"], (queue, key, until))
     return orphans, [key for key in keys if key in got]
 
 
@@ -128,15 +132,6 @@ def _load(connection: Connection, queues: Sequence[str], values: Mapping[str, An
         {(queue, key): count for queue, key, count in driven},
         {(queue, key): until for queue, key, until in rates},
     )
-
-
-def _keep_rates(
-    connection: Connection, rates: Mapping[tuple[str, str], float], queues: Sequence[str], now: float
-) -> None:
-    if rates:
-        connection.execute(SQL["drop_rates"], (list(queues), now))
-    for (queue, key), until in rates.items():
-        connection.execute(SQL["keep_rate"], (queue, key, until))
 
 
 def _names(texts: Iterable[str]) -> list[str]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.engine.step_json import encode_step
-from graphengine.errors import RunExists, RunIsDriven, StoreError, UnknownStep
-from graphengine.state.json_values import is_name
+from graphengine.errors import RunIsDriven
+from graphengine.stores import sql
 from graphengine.stores.base import summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import cut
-from graphengine.stores.postgres.queries import SQL
-from graphengine.stores.postgres.values import clamped, signed
-from graphengine.stores.refusals import lease_lost, unknown_run
+from graphengine.stores.postgres.queries import SQL, clamped, known, signed
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.sql import Claimed
 
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
+    from graphengine.errors import StoreError
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, RunInfo, Status
+    from graphengine.stores.base import RunInfo
 
 T = TypeVar("T")
 
@@ -42,7 +42,6 @@ class Row(NamedTuple):
     sum: int
     body: str
     texts: Sequence[tuple[int, bytes]]
-    size: int
 
 
 @dataclass(slots=True, eq=False)
@@ -84,35 +83,13 @@ class NewRun(NamedTuple):
     columns: tuple[Any, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Addition:
-    """One batch of steps, encoded.
+class Addition(sql.Addition[Row]):
+    """One batch of steps."""
 
-    Attributes:
-        run_id: The run.
-        key: Its key.
-        fence: Its fence.
-        rows: The steps.
-        status: The run's status after them.
-        due_at: When the first timer of a waiting run is due.
-        consume: Ids of the messages to consume.
-        shot: The snapshot after the steps, if one is due.
-        fingerprint: The new fingerprint, if it changed.
-        graph_spec: The JSON of its graph spec.
-        summary: The JSON of the run's new summary, if it changed.
-    """
-
-    run_id: str
-    key: int
-    fence: int
-    rows: Sequence[Row]
-    status: Status
-    due_at: float | None
-    consume: Sequence[int]
-    shot: Row | None
-    fingerprint: str | None
-    graph_spec: str | None
-    summary: str | None = None
+    @property
+    def run_ids(self) -> Sequence[str]:
+        """The run that it locks."""
+        return [self.run_id]
 
     @property
     def is_plain(self) -> bool:
@@ -125,60 +102,20 @@ class Addition:
 def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
     """Return the stored form of a step or snapshot."""
     short, texts = cut(body)
-    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts, len(body))
+    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts)
 
 
-def rows_of(run_id: str, steps: Sequence[Step], first: int | None = None) -> list[Row]:
-    """Return steps as they are stored.
-
-    Raises:
-        StoreError: They do not directly follow one another, or the step before `first`.
-    """
-    expected = steps[0].seq if first is None and steps else first or 1
-    rows: list[Row] = []
-    for step in steps:
-        if step.seq != expected:
-            raise not_dense(run_id, step.seq, expected)
-        rows.append(row_of(run_id, step.seq, step.at, encode_step(step)))
-        expected += 1
-    return rows
-
-
-def addition_of(batch: Append, driven: Claimed) -> Addition:
-    """Return the stored form of a batch, with a snapshot if one is due."""
-    rows = rows_of(batch.run_id, batch.steps)
-    shot: Row | None = None
-    if driven.tail.grow(len(rows), sum(row.size for row in rows)) and batch.snapshot is not None and rows:
-        made = batch.snapshot()
-        if driven.tail.settle(len(made)):
-            shot = row_of(batch.run_id, rows[-1].seq, 0.0, made)
-    graph_spec = None if batch.graph_spec is None else to_json(batch.graph_spec).decode()
-    return Addition(
-        batch.run_id,
-        driven.key,
-        clamped(batch.fence),
-        rows,
-        batch.status,
-        batch.due_at,
-        [each for each in batch.consume if abs(each) < 1 << _TOKEN_BITS],
-        shot,
-        batch.fingerprint,
-        graph_spec,
-        None if batch.summary is None else summary_text(batch.summary),
-    )
-
-
-def one_step(addition: Addition, owner: str) -> tuple[bytes, Sequence[Any]]:
+def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for a plain addition, which answers with whether it was written."""
     (row,) = addition.rows
     if addition.summary is None:
-        values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, owner, row.seq
+        values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, addition.owner, row.seq
         return SQL["append_step"], values
-    facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body
+    facts = addition.owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body
     return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
 
 
-def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequence[Any]]:
+def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for additions to different runs, which answers with those that were refused."""
     rows = [(each.key, row) for each in additions for row in each.rows]
     shots = [(each.key, each.shot) for each in additions if each.shot is not None]
@@ -190,7 +127,7 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
     return SQL["append"], (
-        owner,
+        additions[0].owner,
         [each.key for each in additions],
         [each.fence for each in additions],
         [each.rows[0].seq if each.rows else None for each in additions],
@@ -233,10 +170,10 @@ def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
     )  # fmt: skip
 
 
-def refusal(addition: Addition, answer: Sequence[Any], owner: str) -> StoreError:
+def refusal(addition: Addition, answer: Sequence[Any]) -> StoreError:
     """Return why an addition was refused, from its row of the answer."""
     _, fence, driver, last, _ = answer
-    if fence != addition.fence or driver != owner or last is None:
+    if fence != addition.fence or driver != addition.owner or last is None:
         return lease_lost(addition.run_id, addition.fence)
     return not_dense(addition.run_id, addition.rows[0].seq if addition.rows else 0, last + 1)
 
@@ -257,7 +194,9 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
 def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Call[Claimed]:
     """Return the write of a new run; if it is queued, it is announced on the channel."""
     texts = _Texts()
-    rows = rows_of(info.id, steps, info.parent_seq + 1 if info.parent is not None else 1)
+    rows, row_bytes = sql.rows_of(
+        partial(row_of, info.id), info.id, steps, 1 if info.parent is None else info.parent_seq + 1
+    )
     for row in rows:
         texts.add(0, row)
     body = to_json(graph_spec).decode()
@@ -291,8 +230,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
     def read(answer: Sequence[Any]) -> Claimed:
         outcome, key, fence, *tail = answer
         if outcome == "exists":
-            message = f"a run {info.id} is already recorded"
-            raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+            raise run_exists(info.id)
         if outcome == "no_parent":
             raise unknown_run(str(info.parent))
         if outcome == "no_step":
@@ -300,7 +238,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         if info.queued:
             return Claimed(key, 0, Tail())
         if info.parent is None and tail[0] is None:
-            return Claimed(key, fence, Tail(len(rows), sum(row.size for row in rows)))
+            return Claimed(key, fence, Tail(len(rows), row_bytes))
         return Claimed(key, fence, tail_of(tail))
 
     # 1. The call is committed, and its answer lost. 2. A worker takes the run, and its token replaces that of this
@@ -373,34 +311,9 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple
     return Call([run_id], SQL["tag"], (known(run_id), list(added), list(removed)), read)
 
 
-def remove(info: RunInfo, owner: str, token: int) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement that removes a run, which answers with why it stays."""
-    return SQL["remove"], (owner, token, known(info.id), info.status, clamped(info.seq), list(info.tags))
-
-
 def new_token() -> int:
     """Return a number by which a repeated call recognises what it has written."""
     return secrets.randbits(_TOKEN_BITS)
-
-
-def known(run_id: str) -> str:
-    """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
-    return run_id if is_name(run_id) else ""
-
-
-def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
-    """Return the error for a step that does not follow the log."""
-    message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
-    return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
-
-
-def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
-    """Return the error for a seq that the run does not have."""
-    return UnknownStep(
-        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
-        where=f"run {run_id}",
-        repair=f"choose a step from 1 to {last}; `graphengine show {run_id}` lists them",
-    )
 
 
 class _Texts:

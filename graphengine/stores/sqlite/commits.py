@@ -103,7 +103,10 @@ class GroupCommit:
         try:
             self._worker.post(self._write)
         except RunnerClosed as error:
-            self._fail(self._queue, error)
+            for job in self._queue:
+                job.error = error
+            self._written.extend(self._queue)
+            self._queue.clear()
             self._settle()
 
     def _write(self, connection: sqlite3.Connection) -> None:
@@ -127,12 +130,6 @@ class GroupCommit:
         elif self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
-
-    def _fail(self, jobs: deque[PendingWrite[object]], error: Exception) -> None:
-        while jobs:
-            job = jobs.popleft()
-            job.error = error if isinstance(error, GraphEngineError) else explain(error, self._place.path)
-            self._written.append(job)
 
     def _write_queued(self, connection: sqlite3.Connection) -> None:
         jobs: list[PendingWrite[object]] = []

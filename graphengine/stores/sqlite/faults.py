@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from copy import copy
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import (
     StoreCorrupt,
@@ -16,49 +16,44 @@ from graphengine.errors import (
     StoreNotADatabase,
     StoreReadOnly,
 )
+from graphengine.stores.refusals import Meaning
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class _Meaning(NamedTuple):
-    error: type[StoreError]
-    message: str
-    repair: str
-
-
-_FULL: Final = _Meaning(
+_FULL: Final = Meaning(
     StoreFull,
     "the disk cannot be written: it is full, over its quota, or failing",
     "free some space, then resume the run; every step recorded so far is safe",
 )
-_READ_ONLY: Final = _Meaning(
+_READ_ONLY: Final = Meaning(
     StoreReadOnly,
     "the database or its folder cannot be written",
     "give this user write access to the file and its folder, or use another path",
 )
-_LOCKED: Final = _Meaning(
+_LOCKED: Final = Meaning(
     StoreLocked,
     "another program held the database's lock for longer than the busy timeout",
     "close the program that has the database open, or raise busy_timeout_seconds",
 )
-_CORRUPT: Final = _Meaning(
+_CORRUPT: Final = Meaning(
     StoreCorrupt,
     "the database file is damaged",
     "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` saves what can be read",
 )
-_NOT_A_DATABASE: Final = _Meaning(
+_NOT_A_DATABASE: Final = Meaning(
     StoreNotADatabase, "the file is not a database", "name another file, or move this one away"
 )
-_MOVED: Final = _Meaning(
+_MOVED: Final = Meaning(
     StoreMoved, "the database file was moved or deleted while open", "put it back, then open it again"
 )
-_CANNOT_OPEN: Final = _Meaning(
+_CANNOT_OPEN: Final = Meaning(
     StoreError,
     "the database file cannot be opened",
     "check that the path is a file this user may read and write",
 )
-_OTHER: Final = _Meaning(StoreError, "the database operation failed", "")
+_OTHER: Final = Meaning(StoreError, "the database operation failed", "")
 
 _MEANINGS: Final = {
     sqlite3.SQLITE_FULL: _FULL,
@@ -94,31 +89,19 @@ def shows_damage(error: Exception) -> bool:
 
 
 def explain(error: Exception, path: Path) -> StoreError:
-    """Return the `StoreError` for an error, which becomes its cause."""
+    """Return the `StoreError` for an error of SQLite or of the files, which becomes its cause."""
     if isinstance(error, StoreError):
         return copy(error)  # several callers get the same error
-    if isinstance(error, OSError):
-        return explain_os(error, path)
-    meaning = _meaning_of(error)
-    found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)
+    found = _meaning_of(error).explained(error, str(path))
     found.__cause__ = error
     return found
 
 
-def _meaning_of(error: Exception) -> _Meaning:
+def _meaning_of(error: Exception) -> Meaning:
+    if isinstance(error, OSError):
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            return _READ_ONLY
+        return _FULL if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else _CANNOT_OPEN
     unknown = 0 if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
     code = getattr(error, "sqlite_errorcode", unknown)
     return _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
-
-
-def explain_os(error: OSError, path: Path) -> StoreError:
-    """Return the `StoreError` for a failed operation on the database file or a file or folder next to it."""
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        meaning = _READ_ONLY
-    elif error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        meaning = _FULL
-    else:
-        meaning = _CANNOT_OPEN
-    found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)
-    found.__cause__ = error
-    return found

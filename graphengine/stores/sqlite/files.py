@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
 from graphengine.stores.sqlite.definitions import harden, refuse_foreign
-from graphengine.stores.sqlite.faults import explain_os
+from graphengine.stores.sqlite.faults import explain
 from graphengine.stores.sqlite.owners import has_live_owner
 from graphengine.stores.sqlite.queries import latest_format, migration
 from graphengine.stores.sqlite.wal_recovery import refuse_damaged_log, sync_log
@@ -64,9 +64,9 @@ def prepare_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError as error:
         if not path.exists():  # a part of the path is a file, or the path is a link to nowhere
-            raise explain_os(error, path) from error
+            raise explain(error, path) from error
     except OSError as error:
-        raise explain_os(error, path) from error
+        raise explain(error, path) from error
 
 
 class FileState(NamedTuple):
@@ -160,7 +160,7 @@ def file_state(path: Path) -> FileState:
         stat = path.stat()
         has_log = bytes_of_log(path) > 0
     except OSError as error:
-        raise explain_os(error, path) from error
+        raise explain(error, path) from error
     return FileState(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
@@ -236,7 +236,7 @@ def _refuse_others(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise explain_os(error, path) from error
+        raise explain(error, path) from error
     message = f"{path} is not a database"
     repair = "name another file, or move this one away"
     if stat.S_ISDIR(found.st_mode):

@@ -18,15 +18,14 @@ import os
 import re
 import socket
 import sqlite3
-import threading
 import time
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import StoreMoved
+from graphengine.stores.leases import RENEWALS_PER_LEASE, LeaseThread
 from graphengine.stores.sqlite.checkpoints import connect_too
 from graphengine.stores.sqlite.queries import SQL
 
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.stores")
 
 _TICK_SECONDS: Final = 0.5  # how soon the lease thread notices that the event loop's thread has ended
-_RENEWALS_PER_LEASE: Final = 3
 _ID: Final = re.compile(r"[0-9a-f]{32}")  # a database can contain anything; only such an id is used as a file name
 _OPEN_ONLY_FILES: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -86,7 +84,7 @@ class LeaseOptions:
         return self.path.with_name(self.path.name + "-owners")
 
 
-class Lease:
+class Lease(LeaseThread):
     """This process's ownership: its row, its lock file and the thread that renews it.
 
     The thread has a connection of its own, which stays open: a process that has no file descriptor left must still
@@ -96,21 +94,15 @@ class Lease:
 
     Attributes:
         place: The files of the open database, once known.
-        owed: Released runs, with their fences, whose release is not recorded yet: the disk was full, or the caller was
-            cancelled. Each renewal tries again, so that no run stays with a live owner that does not drive it. The
-            loop's thread adds pairs, both threads remove them; a pair is never added twice.
     """
 
     def __init__(self, options: LeaseOptions) -> None:
-        self.id: Final = uuid.uuid4().hex
+        super().__init__(options.lease_seconds)
         self._options = options
         self._host = socket.gethostname()
         self._lock: FileLock | None = None
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self.place: OpenFiles | None = None
-        self.owed: set[tuple[str, int]] = set()
         self._is_retired = False
 
     def now(self) -> float:
@@ -131,7 +123,7 @@ class Lease:
         Raises:
             OSError: The folder cannot be created or written.
         """
-        from filelock import Timeout  # noqa: PLC0415 - readers do not need it
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - readers do not need it
 
         folder = self._options.folder
         path = folder / f"{self.id}.lock"
@@ -144,7 +136,7 @@ class Lease:
                 if folder.is_symlink():
                     raise  # it leads nowhere, however often this is repeated
                 continue
-            lock = _lock_on(path)
+            lock = FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
             try:
                 lock.acquire(blocking=False)
             except OSError as error:
@@ -184,7 +176,12 @@ class Lease:
         """Release and remove the lock file; remove the folder if it is empty."""
         lock, self._lock = self._lock, None
         if lock is not None:
-            _remove(lock)
+            # Remove it while the lock is held or, if the system forbids that, right after.
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
+            lock.release()
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
             with suppress(OSError):  # other owners' files are in it
                 self._options.folder.rmdir()
 
@@ -204,41 +201,16 @@ class Lease:
             return None
         return owner if owner.expires_at > self.now() else None
 
-    def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
-        """Start the thread that renews the lease until `stop`.
-
-        If `loop_thread` ends first, the store can no longer be closed: then `abandon` is called, so that the
-        connections' threads do not keep the process from exiting.
-        """
-        self._thread = threading.Thread(
-            target=self._run, args=(loop_thread, abandon), name="graphengine-lease", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the thread, wait until it has ended, and close its connection."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        self._disconnect()
-
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def _run(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
-        interval = self._options.lease_seconds / _RENEWALS_PER_LEASE
-        due = time.monotonic() + interval
-        while not self._stopped.wait(min(interval, _TICK_SECONDS)):
-            if not loop_thread.is_alive():
-                self._disconnect()
-                abandon()
-                return
-            if time.monotonic() >= due:
-                due = time.monotonic() + interval
-                self.renew()
+    def _turn(self, *, is_due: bool) -> bool:
+        if is_due:
+            self.renew()
+        self._stopped.wait(min(self._seconds / RENEWALS_PER_LEASE, _TICK_SECONDS))
+        return is_due
 
     def renew(self) -> None:
         """Renew the lease; log a failure and try again at the next interval."""
@@ -346,18 +318,3 @@ def _can_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _lock_on(path: Path) -> FileLock:
-    from filelock import FileLock  # noqa: PLC0415 - readers do not need it
-
-    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
-
-
-def _remove(lock: FileLock) -> None:
-    """Release a lock and remove its file: while the lock is held or, if the system forbids that, right after."""
-    with suppress(OSError):
-        Path(lock.lock_file).unlink()
-    lock.release()
-    with suppress(OSError):
-        Path(lock.lock_file).unlink()

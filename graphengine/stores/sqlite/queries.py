@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from functools import cache
 from typing import Final
 
 from graphengine.stores.statements import named, text_of
@@ -25,14 +24,9 @@ def latest_format() -> int:
 
 def migration(version: int) -> list[str]:
     """Return the statements that migrate from the previous version to this one, one string each."""
-    return _statements(MIGRATIONS[version - 1])
-
-
-@cache
-def _statements(script: str) -> list[str]:
     statements: list[str] = []
     pending = ""
-    for line in script.splitlines(keepends=True):
+    for line in MIGRATIONS[version - 1].splitlines(keepends=True):
         pending += line
         if sqlite3.complete_statement(pending):
             statements.append(pending.strip())

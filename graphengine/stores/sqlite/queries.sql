@@ -6,15 +6,12 @@ SELECT * FROM run_facts WHERE id = ?;
 -- name: has_run
 SELECT 1 FROM runs WHERE id = ?;
 
--- name: seqs
--- CROSS JOIN: look up each of the ids.
-SELECT f.id, f.seq FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
-
 -- name: ids
 -- No text sorts between those that begin with the prefix and the prefix followed by the last character.
 SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER BY id LIMIT :limit;
 
 -- name: infos
+-- CROSS JOIN: look up each of the ids.
 SELECT f.* FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
 -- name: change_token

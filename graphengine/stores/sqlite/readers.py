@@ -15,7 +15,8 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from graphengine.errors import RunnerClosed, StoreCorrupt, StoreError
+from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.stores.refusals import closed
 from graphengine.stores.sqlite.faults import explain
 from graphengine.stores.sqlite.files import file_state, has_changed, move_idle_log, set_up_reader, uri_to_read
 from graphengine.stores.sqlite.reads import in_snapshot
@@ -60,7 +61,7 @@ class Reader:
             StoreError: The medium failed.
         """
         while True:
-            state = self._file_state()
+            state = file_state(self._path) if self._at_rest else None
             try:
                 async with self._connecting:
                     worker = await self._connected(state)
@@ -74,9 +75,6 @@ class Reader:
             if not self._changed_since(state):
                 return result
 
-    def _file_state(self) -> FileState | None:
-        return file_state(self._path) if self._at_rest else None
-
     def _changed_since(self, state: FileState | None) -> bool:
         return state is not None and has_changed(self._path, state)
 
@@ -85,8 +83,7 @@ class Reader:
         if self._worker is not None and is_right:
             return self._worker
         if self._is_closed:
-            message = "the store is closed"
-            raise RunnerClosed(message)
+            raise closed()
         await self._disconnect()
         uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
         worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds)

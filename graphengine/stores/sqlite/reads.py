@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
-from graphengine.errors import StoreCorrupt, UnknownStep
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import Count, Loaded, Message, RunInfo, read_summary
-from graphengine.stores.checksums import message_place, sum_of
-from graphengine.stores.refusals import unknown_run
+from graphengine.stores import checksums
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.checksums import message_place
+from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.texts import Texts
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
+
+    from typing_extensions import Unpack
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -43,8 +46,8 @@ SEQ_MASK: Final = (1 << KEY_BITS) - 1
 REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` repairs what it can"
 
 _LARGEST_LIMIT: Final = 1 << 62
-_CHANGED: Final = "its checksum shows that it was changed since it was written"
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
+_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "text": None, "begun_after": -math.inf}
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
     ("status",): "runs_of_status",
@@ -86,16 +89,16 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     if row is None and is_name(run_id):
         row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
         if row is not None:
-            raise _damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
+            raise damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
     if row is None:
         raise unknown_run(run_id)
     (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
     if stored != run_id:  # the index leads to another run's row
-        raise _damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
+        raise damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
     return from_row(connection, row, onlooker)
 
 
-def info(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker) -> RunInfo:
+def info(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> RunInfo:
     """Return the facts about a run.
 
     Raises:
@@ -105,18 +108,12 @@ def info(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker) -> Run
     return find(connection, run_id, onlooker).info
 
 
-def rows(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[Sequence[Any]]:
+def rows(connection: sqlite3.Connection, statement: str) -> list[Sequence[Any]]:
     """Return the rows of a statement."""
-    return connection.execute(SQL[statement], values).fetchall()
+    return connection.execute(SQL[statement]).fetchall()
 
 
-def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
-    """Return the seq of the last step of each of these runs that exists."""
-    known = to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
-    return dict(connection.execute(SQL["seqs"], (known,)))
-
-
-def infos(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
+def infos(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the facts about each of these runs that exists."""
     known = to_json([run_id for run_id in dict.fromkeys(run_ids) if is_name(run_id)]).decode()
     return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
@@ -128,7 +125,11 @@ def change_token(connection: sqlite3.Connection) -> str:
 
 
 def counts(
-    connection: sqlite3.Connection, tag: str | None, text: str | None, every_seconds: float | None
+    connection: sqlite3.Connection,
+    *,
+    tag: str | None = None,
+    text: str | None = None,
+    every_seconds: float | None = None,
 ) -> list[Count]:
     """Return how many runs there are by graph, status and, if wanted, the time when they began."""
     if not all(is_name(each) for each in (tag, text) if each is not None):
@@ -139,7 +140,7 @@ def counts(
     return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
-def ids(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
+def ids(connection: sqlite3.Connection, prefix: str, *, limit: int = 50) -> list[str]:
     """Return the ids that begin with a text, sorted."""
     if not is_name(prefix):
         return []
@@ -173,16 +174,7 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     return Found(info, key, fence, driver)
 
 
-def unknown_step(info: RunInfo, seq: int) -> UnknownStep:
-    """Return the error for a seq that the run does not have."""
-    return UnknownStep(
-        f"run {info.id} has no step {seq}; its steps are 1 to {info.seq}",
-        where=f"run {info.id}",
-        repair=f"choose a step from 1 to {info.seq}; `graphengine show {info.id}` lists them",
-    )
-
-
-def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker: Onlooker) -> Loaded:
+def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: int | None = None) -> Loaded:
     """Return the newest snapshot at or before `upto` and the steps after it.
 
     Raises:
@@ -194,7 +186,7 @@ def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker
     last = found.info.seq
     if upto is not None:
         if not 1 <= upto <= last:
-            raise unknown_step(found.info, upto)
+            raise unknown_step(run_id, upto, last)
         last = upto
     parts, snapshot = newest_snapshot(connection, found.key, last, run_id)
     for part in parts:
@@ -216,15 +208,18 @@ def newest_snapshot(
         oldest = parts[0]
         if oldest.shot is None:
             return parts, None
+        row_id = oldest.id_of(oldest.shot)
         try:
-            return parts, _snapshot(connection, oldest, run_id)
-        except StoreCorrupt as error:
+            return parts, snapshot(connection, row_id)
+        except ValueError as error:
             newest = oldest.shot - 1
-            row_id = oldest.id_of(oldest.shot)
             (file,) = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()
             if (file, row_id) not in _warned:
                 _warned.add((file, row_id))
-                log.warning("%s; the run is read from what precedes it. %s", error.message, REPAIR)
+                text = (
+                    "the snapshot of run %s after step %d cannot be read: %s; the run is read from what precedes it. %s"
+                )
+                log.warning(text, run_id, oldest.shot, error, REPAIR)
 
 
 def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
@@ -236,7 +231,7 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
     in_row, in_log = identities(connection, key)
     differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
     if differing:
-        raise _damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
+        raise damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
 
 
 def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
@@ -252,22 +247,21 @@ def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, Json
     in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
     seq = row_id & SEQ_MASK
     try:
-        first = decode_step(seq, Texts(connection).whole(row_id, body, listed, recorded))
+        first = decode_step(seq, Texts(connection).whole(row_id, body, recorded, listed))
     except ValueError:
         return in_row, {}  # reading the steps reports it
     facts = recorded_facts(first)
     if not facts and (parent_seq is None or seq > parent_seq + 1):
         return in_row, {}  # reading the steps reports it
     is_root = first.kind == "started" and parent is None
-    if is_root and facts["run_id"] != run_id and _branched_as(connection, key, run_id):
+    # an imported branch's log begins with its parents' steps, and records the branch later
+    if (
+        is_root
+        and facts["run_id"] != run_id
+        and connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()[0]
+    ):
         return in_row, {}
     return in_row, {"parent_seq": seq - 1, **facts}
-
-
-def _branched_as(connection: sqlite3.Connection, key: int, run_id: str | None) -> bool:
-    """Return whether a log records a branch as this run: an imported branch's log begins with its parents' steps."""
-    (found,) = connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()
-    return bool(found)
 
 
 def recorded_facts(step: Step) -> dict[str, JsonValue]:
@@ -280,7 +274,7 @@ def recorded_facts(step: Step) -> dict[str, JsonValue]:
     return {}
 
 
-def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
+def steps(connection: sqlite3.Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Raises:
@@ -319,110 +313,61 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
     return parts[:1] + [part for part in parts[1:] if part.low < part.high]
 
 
-def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
-    seq = part.shot or 0
-    row_id = part.id_of(seq)
+def snapshot(connection: sqlite3.Connection, row_id: int) -> bytes:
+    """Return the snapshot of a row.
+
+    Raises:
+        ValueError: It is damaged.
+    """
     body, recorded, listed = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
-    try:
-        return Texts(connection).whole(row_id, body, listed, recorded)
-    except ValueError as error:
-        raise _damaged(f"the snapshot of run {run_id} after step {seq}", str(error)) from error
-
-
-def _check_sum(place: int | str, body: bytes | None, recorded: int, what: str) -> None:
-    """Raise unless a graph spec or message is unchanged."""
-    if body is None or sum_of(place, body) != recorded:
-        raise _damaged(what, _CHANGED)
-
-
-def _object(body: bytes, what: str) -> Any:  # noqa: ANN401 - the caller names the type
-    found = _json(body, what)
-    if not isinstance(found, dict):
-        raise _damaged(what, "it is not a JSON object")
-    return found
-
-
-def _json(body: bytes, what: str) -> JsonValue:
-    try:
-        return from_json(body)
-    except ValueError as error:
-        raise _damaged(what, str(error)) from error
+    return Texts(connection).whole(row_id, body, recorded, listed)
 
 
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
     """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
-    found: list[Step] = []
     texts = Texts(connection)
-    expected = after + 1
-    for part in parts:
-        low = max(part.low, after)
-        rows = connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high)))
-        for row_id, body, recorded, listed in rows:
-            seq = row_id & SEQ_MASK
-            if seq != expected:
-                break
-            expected += 1
-            try:
-                whole = texts.whole(row_id, body, listed, recorded)
-            except ValueError as error:
-                raise _damaged(f"step {seq} of run {run_id}", str(error)) from error
-            try:
-                found.append(decode_step(seq, whole))
-            except (ValueError, KeyError, TypeError) as error:
-                raise _damaged(f"step {seq} of run {run_id}", f"{type(error).__name__}: {error}") from error
-    if expected != upto + 1:
-        raise _damaged(f"step {expected} of run {run_id}", "its row is missing")
-    return found
+    rows = (
+        row
+        for part in parts
+        for row in connection.execute(SQL["steps"], (part.id_of(max(part.low, after)), part.id_of(part.high)))
+    )
+    return checksums.read_steps(run_id, ((row[0] & SEQ_MASK, partial(texts.whole, *row)) for row in rows), after, upto)
 
 
-def _damaged(
-    what: str,
-    why: str,
-    repair: str = "restore a backup, or branch the run at a step before this one; other runs are not affected",
-) -> StoreCorrupt:
-    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
-
-
-def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list[RunInfo]:
+def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page]) -> list[RunInfo]:
     """Return one page of the list of runs, newest first.
 
     Raises:
         UnknownRun: There is no run `before`.
     """
-    if page.limit <= 0:
+    limit = min(page.get("limit", PAGE_LIMIT), _LARGEST_LIMIT)
+    if limit <= 0:
         return []
+    given = {name: value for name, value in page.items() if value is not None}
     created_at, run_id = math.inf, ""
-    if page.before is not None:
-        last = find(connection, page.before).info
+    if "before" in given:
+        last = find(connection, str(given["before"])).info
         created_at, run_id = last.created_at, last.id
-    if page.begun_before is not None and page.begun_before <= created_at:
-        created_at, run_id = page.begun_before, ""
-    limit = min(page.limit, _LARGEST_LIMIT)
-    if not all(is_name(each) for each in (page.tag, page.text, page.graph) if each is not None):
+    end = page.get("begun_before")
+    if end is not None and end <= created_at:
+        created_at, run_id = end, ""
+    if not all(is_name(str(given[name])) for name in ("tag", "text", "graph") if name in given):
         return []
-    if page.tag is not None or page.text is not None or page.begun_after is not None:
-        begun_after = -math.inf if page.begun_after is None else page.begun_after
-        place = {"created_at": created_at, "id": run_id, "limit": limit, "begun_after": begun_after}
-        query = SQL["runs_that_match" if page.tag is None else "runs_of_tag"]
-        rows = connection.execute(query, page._asdict() | place)
-        return [from_row(connection, row, onlooker).info for row in rows]
-    names = {"graph": page.graph, "status": page.status}
-    given = {name: value for name, value in names.items() if value is not None}
-    query = SQL[_LISTINGS[tuple(given)]]
-    values = (*given.values(), created_at, run_id, limit)
-    return [from_row(connection, row, onlooker).info for row in connection.execute(query, values)]
+    listed = {name: given[name] for name in ("graph", "status") if name in given}
+    if given.keys() & {"tag", "text", "begun_after"}:
+        query = SQL["runs_of_tag" if "tag" in given else "runs_that_match"]
+        place = {"created_at": created_at, "id": run_id, "limit": limit}
+        rows = connection.execute(query, _EVERY_RUN | given | place)
+    else:
+        query = SQL[_LISTINGS[tuple(listed)]]
+        rows = connection.execute(query, (*listed.values(), created_at, run_id, limit))
+    return [from_row(connection, row, onlooker).info for row in rows]
 
 
 def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:
     """Return the graph spec recorded under this fingerprint, or None."""
     row = connection.execute(SQL["graph_spec"], (fingerprint,)).fetchone()
-    if row is None:
-        return None
-    body, recorded = row
-    what = f"the graph spec of graph {fingerprint}"
-    _check_sum(fingerprint, body, recorded, what)
-    recorded_graph_spec: GraphSpec = _object(body, what)
-    return recorded_graph_spec
+    return None if row is None else checksums.read_graph_spec(fingerprint, *row)
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
@@ -431,9 +376,14 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Messag
     found: list[Message] = []
     for message_id, run_id, kind, payload, recorded, run, key in rows:
         what = f"message {message_id} to run {run_id}"
-        _check_sum(message_place(run, kind, key), payload, recorded, what)
-        found.append(Message(message_id, run_id, kind, _json(payload, what)))
+        value = checksums.read_json(what, message_place(run, kind, key), payload, recorded)
+        found.append(Message(message_id, run_id, kind, value))
     return found
+
+
+def has_trash(connection: sqlite3.Connection) -> bool:
+    """Return whether rows of removed runs are still to be deleted."""
+    return bool(connection.execute(SQL["has_trash"]).fetchone()[0])
 
 
 def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:

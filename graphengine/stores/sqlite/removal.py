@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
+from graphengine.stores.refusals import reason_to_stay
 from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.files import PAGE_BYTES, bytes_of_log
 from graphengine.stores.sqlite.queries import SQL, latest_format
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.checkpoints import Checkpoints
     from graphengine.stores.sqlite.owners import Lease, Onlooker
-    from graphengine.stores.sqlite.reads import Found
 
 STRIDE_SECONDS: Final = 0.01
 """How long one stride works before it is committed."""
@@ -47,7 +47,7 @@ _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2
 
 
-def branches(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
+def branches(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the direct branches of these runs."""
     rows = connection.execute(SQL["branches"], (to_json(list(run_ids)).decode(),))
     return [from_row(connection, row, onlooker).info for row in rows]
@@ -68,32 +68,15 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease
             kept[expected.id] = "already removed"
             continue
         found = from_row(connection, row, None)
-        reason = _reason_to_stay(connection, found, expected, lease)
+        owner = lease.other(connection, found.driver) if found.driver is not None else None
+        (branch,) = connection.execute(SQL["a_branch"], (found.key,)).fetchone() or (None,)
+        reason = reason_to_stay(found.info, expected, owner, branch)
         if reason:
             kept[expected.id] = reason
             continue
         for statement in ("trash_run", "drop_tags", "drop_earlier_graph_specs", "drop_run"):
             connection.execute(SQL[statement], (found.key,))
     return kept
-
-
-def _reason_to_stay(connection: sqlite3.Connection, found: Found, expected: RunInfo, lease: Lease) -> str:
-    """Return why a run must be kept; "" if it can be removed."""
-    now = found.info
-    owner = lease.other(connection, found.driver) if found.driver is not None else None
-    if owner is not None:
-        return f"driven by {owner}"
-    if now.status in {"running", "waiting"}:
-        return f"it is {now.status}"
-    if (now.status, now.seq, now.tags) != (expected.status, expected.seq, expected.tags):
-        return "changed meanwhile"
-    branch = connection.execute(SQL["a_branch"], (found.key,)).fetchone()
-    return "" if branch is None else f"needed by branch {branch[0]}"
-
-
-def has_trash(connection: sqlite3.Connection) -> bool:
-    """Return whether rows of removed runs are still to be deleted."""
-    return bool(connection.execute(SQL["has_trash"]).fetchone()[0])
 
 
 def stride(connection: sqlite3.Connection) -> None:

@@ -1,7 +1,7 @@
 """`SQLiteStore`: the store that a Runner uses for a path.
 
-Reading order: `writes.py` and `reads.py` (the operations, as plain functions of a connection), `due.py` (which runs are
-due), `commits.py` (how writes share a transaction), `owners.py` (which process drives a run), then this file, which
+Reading order: `writes.py` and `reads.py` (the operations, as plain functions of a connection), `taking.py` (which runs
+are due), `commits.py` (how writes share a transaction), `owners.py` (which process drives a run), then this file, which
 only encodes, queues and awaits.
 """
 
@@ -17,18 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.engine.step_json import encode_step
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
-from graphengine.stores.base import summary_text
-from graphengine.stores.sql import Reads, SQLStore
+from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner, rows_of
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.announcements import Announcements
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.direct import Direct
-from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.faults import explain
 from graphengine.stores.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.stores.sqlite.readers import Reader
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, RunInfo
     from graphengine.stores.sql import Claimed, Haul
     from graphengine.stores.sqlite.files import Synchronous
-    from graphengine.stores.sqlite.writes import Addition
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -53,25 +49,6 @@ log = logging.getLogger("graphengine.stores")
 LEASE_SECONDS: Final = 30.0
 BUSY_TIMEOUT_SECONDS: Final = 10.0
 _BRIEF_TIMEOUT: Final = "PRAGMA busy_timeout = 200"
-
-_READS: Final = Reads(
-    rows=reads.rows,
-    info=reads.info,
-    infos=reads.infos,
-    seqs=reads.seqs,
-    change_token=reads.change_token,
-    counts=reads.counts,
-    ids=reads.ids,
-    load=reads.load,
-    steps=reads.steps,
-    runs=reads.runs,
-    due=due,
-    graph_spec=reads.graph_spec,
-    inbox=reads.inbox,
-    branches=removal.branches,
-    size_of=removal.size_of,
-    owners=taking.owners,
-)
 
 
 class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
@@ -103,6 +80,20 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         StoreLocked: By `open`: another program holds its lock.
     """
 
+    info = read_as_owner(reads.info)
+    infos = read_as_owner(reads.infos)
+    counts = read(reads.counts)
+    ids = read(reads.ids)
+    load = read_as_owner(reads.load)
+    steps = read(reads.steps)
+    runs = read_as_owner(reads.runs)
+    due = read_as_owner(taking.due)
+    graph_spec = read(reads.graph_spec)
+    inbox = read(reads.inbox)
+    branches = read_as_owner(removal.branches)
+    size_of = read(removal.size_of)
+    owners = read_as_owner(taking.owners)
+
     def __init__(  # noqa: PLR0913  # keyword options of a call that people write once
         self,
         path: str | os.PathLike[str],
@@ -115,7 +106,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     ) -> None:
         refuse_address(path)
         self.path: Final = Path(path).absolute()
-        super().__init__(str(self.path), _READS)
+        super().__init__(str(self.path), reads.rows)
         if synchronous not in ("FULL", "NORMAL"):
             raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
         self._synchronous: Synchronous = synchronous
@@ -129,7 +120,6 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._commits: GroupCommit
         self._checkpoints: Checkpoints
         self._direct: Direct | None
-        self._graph_specs: dict[str, str] = {}  # the JSON of graph specs by fingerprint, encoded once
         self._announcements = Announcements(self._options.folder)
 
     async def _connect(self) -> bool:
@@ -140,19 +130,15 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         )
         has_trash = False
         if self._read_only:
-            await self._try(reader)
+            try:
+                await reader.run(lambda _: None)
+            except BaseException:
+                await reader.close()
+                raise
         else:
             has_trash = await self._open_writer(reader)
         self._reader = reader
         return has_trash
-
-    async def _try(self, reader: Reader) -> None:
-        """Check that the file can be read."""
-        try:
-            await reader.run(lambda _: None)
-        except BaseException:
-            await reader.close()
-            raise
 
     async def _open_writer(self, reader: Reader) -> bool:
         """Open the store for writing. Return whether rows of removed runs are still to be deleted."""
@@ -172,7 +158,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             lease.acquire_lock()
             lease.register(connection)
             lease.connect()
-            has_trash = removal.has_trash(connection)
+            has_trash = reads.has_trash(connection)
             place = files.OpenFiles(path)
             return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
 
@@ -216,12 +202,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _create(
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
     ) -> asyncio.Future[Claimed]:
-        rows = [_row(step) for step in steps]
-        body = self._graph_specs.get(info.fingerprint)
-        if body is None:
-            body = self._graph_specs[info.fingerprint] = _json(graph_spec)
+        rows, row_bytes = rows_of(writes.Row, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
+        body = to_json(graph_spec).decode()
         work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
-        row_bytes = sum(len(row.body) for row in rows)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
@@ -231,11 +214,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, written_bytes = _encode(batch, driven, lease.id)
+        addition, written_bytes = encoded(writes.Addition, writes.Row, batch, driven, lease.id)
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
-        message = writes.Post(run_id, kind, _json(payload), key, lease.now())
+        message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now())
         return self._commits.submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
@@ -245,7 +228,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
 
     async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        return await self._read(partial(taking.read, taken=haul.taken, kept=pick.kept))
+        return await self.read(partial(taking.read, taken=haul.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writing()
@@ -256,7 +239,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     async def change_token(self) -> str:
         """Return a text that differs after every commit; see `Store.change_token`."""
-        version = await super().change_token()
+        version = await self.read(lambda connection, _: reads.change_token(connection))
         return f"{self._reader.connections}.{version}"
 
     async def notifications(self, after: int) -> int:
@@ -273,10 +256,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         """Free the space of removed runs in strides; see `Store.sweep`."""
         self._writing()
         await removal.in_strides(
-            lambda: self._read(lambda connection, _: removal.has_trash(connection)),
+            lambda: self.read(lambda connection, _: reads.has_trash(connection)),
             lambda: self._commits.submit(removal.stride),
         )
-        spare = await self._read(lambda connection, _: removal.spare_graph_specs(connection))
+        spare = await self.read(lambda connection, _: removal.spare_graph_specs(connection))
         if spare:
             await self._commits.submit(partial(removal.drop_graph_specs, fingerprints=spare))
 
@@ -291,7 +274,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         try:
             if await writer.run(removal.can_return_pages):
                 await removal.in_strides(
-                    lambda: self._read(lambda connection, _: removal.has_free_pages(connection)),
+                    lambda: self.read(lambda connection, _: removal.has_free_pages(connection)),
                     partial(self._commits.submit, removal.return_pages, removal.RETURNED_BYTES),
                 )
             else:
@@ -336,37 +319,3 @@ def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: D
         direct.close()
     reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
     writer.abandon(checkpoints.close)
-
-
-def _json(value: JsonValue) -> str:
-    return to_json(value).decode()
-
-
-def _row(step: Step) -> writes.Row:
-    return writes.Row(step.seq, step.at, encode_step(step))
-
-
-def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
-    """Return the stored form of a batch, and its size in bytes."""
-    rows = [_row(step) for step in batch.steps]
-    row_bytes = len(rows[0].body) if len(rows) == 1 else sum(len(row.body) for row in rows)
-    snapshot: bytes | None = None
-    due = driven.tail.grow(len(rows), row_bytes)
-    if due and batch.snapshot is not None:
-        made = batch.snapshot()
-        snapshot = made if driven.tail.settle(len(made)) else None
-    addition = writes.Addition(
-        batch.run_id,
-        driven.key,
-        batch.fence,
-        owner,
-        rows,
-        batch.status,
-        batch.consume,
-        snapshot,
-        batch.fingerprint,
-        None if batch.graph_spec is None else _json(batch.graph_spec),
-        batch.due_at,
-        None if batch.summary is None else summary_text(batch.summary),
-    )
-    return addition, row_bytes + len(snapshot or b"")

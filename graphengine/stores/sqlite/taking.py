@@ -1,11 +1,20 @@
-"""Taking runs from queues, in one write transaction: no other process can take them meanwhile."""
+"""The runs that are due to be resumed, and taking runs from queues.
+
+Due are waiting runs that can continue, and runs whose driver is gone. They come from three sources, each of which
+yields the longest due first and only as many as needed: an index of timers, an index of runs that need a driver (in
+`schema/0001_runs.sql`), and the runs of dead owners. The last are returned first: their work was interrupted, and it
+must not queue after all the work that has not begun. A run that a live owner drives is skipped in every source.
+
+Runs are taken in one write transaction: no other process can take them meanwhile.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from heapq import merge
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import from_json
 
@@ -21,20 +30,81 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import ClaimQuery, QueueLimits, RunInfo
     from graphengine.stores.sqlite.owners import Lease, Onlooker
 
 _LISTED: Final = 100
 
+_Due: TypeAlias = tuple[int, float, "Sequence[JsonValue]"]
+"""Its rank, since when it is due, and the row of `run_facts`."""
+
+_ORPHANS: Final = 0  # ranks
+_OTHERS: Final = 1
+
+_KEY: Final = 0  # columns of `run_facts`
+_GRAPH: Final = 2
+_DUE_AT: Final = 13
+_WANTED_AT: Final = 14
+_UNKNOWN: Final = 0.0  # another process removed the dead owner's row: it died before the owners that have one
+
+
+def due(
+    connection: sqlite3.Connection,
+    onlooker: Onlooker,
+    now: float,
+    *,
+    limit: int = 100,
+    graphs: Sequence[str] | None = None,
+) -> list[RunInfo]:
+    """Return the runs that are due at `now`, in the order of `Store.due`.
+
+    Of runs due for equally long, such as all those whose owners have no row, the first begun comes first: the owners'
+    ids, by which they are looked up, are random.
+    """
+    if limit <= 0:
+        return []
+    found: dict[str, RunInfo] = {}
+    timers = ((_OTHERS, row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
+    wanted = ((_OTHERS, row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
+    for *_, row in merge(timers, wanted, *_interrupted(connection, onlooker), key=_rank):
+        if graphs is not None and row[_GRAPH] not in graphs:
+            continue
+        info = reads.from_row(connection, row, onlooker).info
+        if info.driver is None:
+            found[info.id] = info
+            if len(found) == limit:
+                break
+    return list(found.values())
+
+
+def _rank(candidate: _Due) -> tuple[int, float, object]:
+    rank, since, row = candidate
+    return rank, since, row[_KEY]
+
+
+def _interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
+    """Return the running runs of each dead owner, due since the end of its lease: the time of its death is unknown."""
+    sources: list[Iterator[_Due]] = []
+    for driver, expires_at in _dead(connection, onlooker).items():
+        rows = connection.execute(SQL["running_of"], (driver,))
+        since = _UNKNOWN if expires_at is None else expires_at
+        sources.append(zip(repeat(_ORPHANS), repeat(since), rows, strict=False))
+    return sources
+
+
+def _dead(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float | None]:
+    """Return the dead owners that have runs, each with the end of its lease, if its row is still there."""
+    drivers = connection.execute(SQL["drivers"]).fetchall()
+    return {
+        driver: expires_at for driver, expires_at in drivers if not onlooker.sees_alive(connection, driver, expires_at)
+    }
+
 
 def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> Haul:
     """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
     claimed: dict[str, Claimed] = {}
-    dead = [
-        driver
-        for driver, expires_at in connection.execute(SQL["drivers"]).fetchall()
-        if not onlooker.sees_alive(connection, driver, expires_at)
-    ]
+    dead = list(_dead(connection, onlooker))
     taken, driven = _offered(_orphans(connection, pick, dead, onlooker), pick)
     room = pick.limit - len(taken)
     if room <= 0:
@@ -74,7 +144,7 @@ def read(
         loaded = None
         if each.fence is not None and run_id not in kept:
             with suppress(StoreError):  # `load` reports it when the run is resumed
-                loaded = reads.load(connection, run_id, None, onlooker)
+                loaded = reads.load(connection, onlooker, run_id)
         found.append(each._replace(loaded=loaded, inbox=[message for message in inbox if message.run_id == run_id]))
     return found
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from graphengine.stores.checksums import sum_of
+from graphengine.stores.checksums import CHANGED, sum_of
 from graphengine.stores.long_texts import cut, join
 from graphengine.stores.sqlite.queries import SQL
 
@@ -78,7 +78,7 @@ class Texts:
         self._found: dict[int, bytes] = {}
         self._bytes = 0
 
-    def whole(self, row: int, body: bytes | None, listed: str | None, recorded: int) -> bytes:
+    def whole(self, row: int, body: bytes | None, recorded: int, listed: str | None) -> bytes:
         """Return the whole body of a row after comparing it with its checksum.
 
         Raises:
@@ -88,8 +88,7 @@ class Texts:
         if body is not None and listed is not None:
             found = join(body, ((offset, self._text(key)) for offset, key in _listed.decode(listed)))
         if found is None or sum_of(row, found) != recorded:
-            message = "its checksum shows that it was changed since it was written"
-            raise ValueError(message)
+            raise ValueError(CHANGED)
         return found
 
     def _text(self, key: int) -> bytes:

@@ -20,6 +20,7 @@ import aiosqlite
 
 from graphengine.errors import RunnerClosed
 from graphengine.stores.closing import Uncancelled
+from graphengine.stores.refusals import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +45,6 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     )
     connection.text_factory = _TEXT
     return connection
-
-
-def _nothing(raw: sqlite3.Connection) -> None:
-    """Do nothing: when this piece of work runs, all earlier ones are done."""
 
 
 class Connection(sqlite3.Connection):
@@ -89,11 +86,6 @@ def _drop(opening: asyncio.Task[aiosqlite.Connection]) -> None:
         connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - it has nothing else to do
 
 
-def _closed() -> RunnerClosed:
-    message = "the store is closed"
-    return RunnerClosed(message)
-
-
 class Worker:
     """A connection that runs functions one after another, in the order of the calls of `run`."""
 
@@ -130,7 +122,7 @@ class Worker:
         """
         connection = self._connection
         if connection is None:
-            raise _closed()
+            raise closed()
         results: list[T] = []
 
         def piece(raw: sqlite3.Connection) -> None:
@@ -147,7 +139,7 @@ class Worker:
     async def _idle(self) -> None:
         """Return after the work that is queued so far."""
         with suppress(RunnerClosed):  # closed meanwhile, by a caller that waits too
-            await self.run(_nothing)
+            await self.run(lambda _: None)
 
     def post(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Call `work(connection)` on the connection's thread, after what was queued before, without waiting for it.
@@ -157,7 +149,7 @@ class Worker:
         """
         connection = self._connection
         if connection is None:
-            raise _closed()
+            raise closed()
         self._pieces.append(work)
         # A future for it would cost two more turns of the event loop, and there is no public way to omit it.
         connection._tx.put_nowait((None, connection._conn.commit))  # noqa: SLF001

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from graphengine.errors import RunExists, RunIsDriven, StoreError
+from graphengine.errors import RunIsDriven
+from graphengine.stores import sql
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.long_texts import LEAST_BYTES
-from graphengine.stores.refusals import lease_lost
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_step
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.sql import Claimed
 from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.queries import SQL
-from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
+from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from graphengine.stores.base import RunInfo, Status
+    from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.owners import Lease
 
 _DRIVING: Final = SQL["driving"]
@@ -40,36 +41,8 @@ class Row(Struct, gc=False):
     body: bytes
 
 
-class Addition(Struct, gc=False):
-    """One batch of steps, encoded; called with a connection, it is written by `append`.
-
-    Attributes:
-        run_id: The run, for errors.
-        key: Its key.
-        fence: The run's fence, as far as the writer knows.
-        owner: The id of the owner that writes.
-        rows: The steps.
-        status: The run's status after them.
-        consume: Ids of the messages to consume.
-        snapshot: The JSON of the snapshot after the steps, if one is due.
-        fingerprint: The new fingerprint, if it changed.
-        graph_spec: The JSON of its graph spec.
-        due_at: When the first timer of a waiting run is due, epoch seconds.
-        summary: The JSON of the run's new summary, if it changed.
-    """
-
-    run_id: str
-    key: int
-    fence: int
-    owner: str
-    rows: Sequence[Row]
-    status: Status
-    consume: Sequence[int]
-    snapshot: bytes | None
-    fingerprint: str | None
-    graph_spec: str | None
-    due_at: float | None
-    summary: str | None = None
+class Addition(sql.Addition[Row], gc=False):
+    """One batch of steps; called with a connection, it is written by `append`."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         """Write it; see `append`."""
@@ -91,19 +64,6 @@ class Post(NamedTuple):
     at: float
 
 
-def check_dense(run_id: str, expected: int, rows: Sequence[Row]) -> None:
-    """Check that these steps directly follow the log.
-
-    Raises:
-        StoreError: They do not.
-    """
-    for row in rows:
-        if row.seq != expected:
-            message = f"step {row.seq} of run {run_id} cannot be recorded: the next step is {expected}"
-            raise StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
-        expected += 1
-
-
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
     """Add steps to a run under its fence.
 
@@ -117,9 +77,10 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
         raise lease_lost(addition.run_id, addition.fence)
     _, _, status, parent_seq, _, last = row
     expected = (parent_seq if last is None else last & SEQ_MASK) + 1
-    check_dense(addition.run_id, expected, addition.rows)
+    if addition.rows and addition.rows[0].seq != expected:
+        raise not_dense(addition.run_id, addition.rows[0].seq, expected)
     _add_rows(connection, key, addition.rows)
-    _finish(connection, addition, expected - 1 + len(addition.rows), sets_status=status != "running")
+    _finish(connection, addition, sets_status=status != "running")
 
 
 def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
@@ -141,11 +102,11 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
             rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
     connection.executemany(_ADD_NEXT_STEP, rows)
     for each in additions:
-        if each.changes_status or each.snapshot is not None or each.consume or each.fingerprint is not None:
-            _finish(connection, each, each.rows[-1].seq, sets_status=False)
+        if each.changes_status or each.shot is not None or each.consume or each.fingerprint is not None:
+            _finish(connection, each, sets_status=False)
 
 
-def _finish(connection: sqlite3.Connection, addition: Addition, seq: int, *, sets_status: bool) -> None:
+def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: bool) -> None:
     """Write what is not a step: the run's status if it changed, the messages consumed, a snapshot, a fingerprint."""
     key = addition.key
     for message_id in addition.consume:
@@ -155,10 +116,10 @@ def _finish(connection: sqlite3.Connection, addition: Addition, seq: int, *, set
     elif sets_status or addition.changes_status:
         driver = addition.owner if addition.status == "running" else None
         connection.execute(SQL["set_status"], (addition.status, driver, addition.summary, key))
-    if addition.snapshot is not None:
-        row_id = key << KEY_BITS | seq
-        checksum = sum_of(row_id, addition.snapshot)
-        body, listed = texts.store(connection, -row_id, addition.snapshot)
+    if addition.shot is not None:
+        row_id = key << KEY_BITS | addition.shot.seq
+        checksum = sum_of(row_id, addition.shot.body)
+        body, listed = texts.store(connection, -row_id, addition.shot.body)
         connection.execute(SQL["add_snapshot"], (row_id, body, checksum, listed))
     if addition.fingerprint is not None:
         connection.execute(SQL["keep_earlier_graph_spec"], (key, addition.fingerprint))
@@ -176,16 +137,13 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
         RunExists: The id is taken.
         UnknownRun: No such parent.
         UnknownStep: The parent has no such step.
-        StoreError: The steps do not directly follow the parent's.
     """
     if connection.execute(SQL["has_run"], (info.id,)).fetchone() is not None:
-        message = f"a run {info.id} is already recorded"
-        raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+        raise run_exists(info.id)
     parent = None if info.parent is None else find(connection, info.parent)
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
-        raise unknown_step(parent.info, parent_seq)
-    check_dense(info.id, parent_seq + 1, rows)
+        raise unknown_step(parent.info.id, parent_seq, parent.info.seq)
     due_at = info.due_at if info.status == "waiting" else None
     facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
     parent_key = None if parent is None else parent.key

@@ -100,24 +100,27 @@ async def test_a_result_that_would_change_in_json_is_refused(runner: Runner, mad
     assert "recorded" not in await kinds(runner, result.run_id)
 
 
-async def test_an_argument_that_is_no_json_needs_a_key(runner: Runner) -> None:
+@pytest.mark.parametrize(
+    ("function", "make", "text"),
+    [(lambda _: "used", threading.Lock, "used"), (sum, lambda: (n for n in (1, 2, 3)), "6")],
+    ids=["no JSON", "an iterator, which reading would exhaust"],
+)
+async def test_an_argument_that_is_no_json_needs_a_key(
+    runner: Runner, function: Callable[[Any], object], make: Callable[[], object], text: str
+) -> None:
     """An argument without a JSON form is refused with the repair; with a key the key identifies the call."""
-    lock = threading.Lock()
-
-    def use(what: object) -> str:
-        return "used"
 
     async def bare(ctx: Context) -> str:
-        return await ctx.step(use, lock)
+        return str(await ctx.step(function, make()))
 
     result = await failing(runner, one(bare))
     assert result.error.kind == "not_recordable"
     assert "key=" in result.repair
 
     async def keyed(ctx: Context) -> str:
-        return await ctx.step(use, lock, key="the lock")
+        return str(await ctx.step(function, make(), key="its key"))
 
-    assert (await runner.start(one(keyed)).result()).state.text == "used"
+    assert (await runner.start(one(keyed)).result()).state.text == text
 
 
 async def test_equal_calls_are_identified_by_their_number(runner: Runner) -> None:
@@ -265,22 +268,6 @@ def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
         for seed in "123"
     }
     assert len(found) == 1
-
-
-async def test_an_iterator_needs_a_key(runner: Runner) -> None:
-    """Reading it would exhaust it before the call gets it."""
-
-    async def bare(ctx: Context) -> str:
-        return str(await ctx.step(sum, (n for n in (1, 2, 3))))
-
-    result = await failing(runner, one(bare))
-    assert result.error.kind == "not_recordable"
-    assert "would consume it" in result.error.message
-
-    async def keyed(ctx: Context) -> str:
-        return str(await ctx.step(sum, (n for n in (1, 2, 3)), key="sum"))
-
-    assert (await runner.start(one(keyed)).result()).state.text == "6"
 
 
 async def test_a_class_returns_its_own_instances(runner: Runner) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -223,12 +223,12 @@ class Counting(SQLiteStore):
         self.lookups += 1
         return await super().info(run_id)
 
-    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         self.polls.append(len(run_ids))
         if self.polls[-3:] == [20, 20, 20]:
             self.three_looks.set()
         await self.may_poll.wait()
-        return await super().seqs(run_ids)
+        return await super().infos(run_ids)
 
 
 @pytest.mark.usefixtures("quick_polls")

@@ -1,17 +1,16 @@
-"""Messages: to a run, between nodes, kept until they are received; blackboards and event buses as ordinary graphs."""
+"""Messages: to a run, between nodes, kept until they are received."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, changed, iterations, value
+from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, iterations
 from graphengine.errors import InputError, UnknownRun
-from graphengine.graph.conditions import Condition
-from graphengine.reducers import append, merge
+from graphengine.reducers import append
 from graphengine.runner.run_events import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
@@ -231,131 +230,6 @@ async def test_two_arms_can_exchange_messages(runner: Runner) -> None:
         result = await runner.start(graph).result()
     assert result.state.log == [
         "serve", *(f"pong {n}" for n in (1, 3, 5, 7, 9)), *(f"ping {n}" for n in (2, 4, 6, 8, 10))
-    ]  # fmt: skip
-
-
-# -- a blackboard: agents run when their subject changed, until nothing changes any more
-
-
-class Board(BaseModel):
-    task: str = ""
-    findings: Annotated[dict[str, str], merge] = {}
-    draft: str = ""
-    review: str = ""
-
-
-def blackboard(agents: Mapping[str, tuple[str, Callable[..., Any], str]], name: str = "blackboard") -> Graph[Board]:
-    """A graph that runs, round by round, the agents whose subject changed since the last round, until none has one.
-
-    Args:
-        agents: By name: the field it subscribes to, its function, and the field it writes.
-        name: The graph's name.
-    """
-    graph = Graph(name, Board)
-    graph.add_node("round")
-    graph.add_node("settle")
-    graph.add_edge(START, "round")
-    subscribed: list[tuple[str, Condition]] = []
-    for agent, (subject, work, writes) in agents.items():
-        graph.add_node(agent, work, writes=writes)
-        graph.add_edge(agent, "settle")
-        subscribed.append((agent, changed(subject, since="round")))
-    anything = subscribed[0][1]
-    for _, condition in subscribed[1:]:
-        anything |= condition
-    graph.add_edge("round", END, when=iterations("round") >= 20, label="went round in circles")
-    graph.add_edge("round", END, when=~anything, label="nothing changes any more")
-    graph.add_fork("round", subscribed, join="settle")
-    graph.add_edge("settle", "round")
-    return graph
-
-
-def board_of_three(log: list[str]) -> Graph[Board]:
-    """Return a blackboard of a researcher, a writer and a reviewer who do not know each other."""
-
-    async def research(task: str, findings: dict[str, str]) -> dict[str, str]:
-        log.append("research")
-        return {"fact": f"about {task}"}
-
-    async def write(findings: dict[str, str], review: str) -> str:
-        log.append("write")
-        return f"{findings['fact']}{' again' if review else ''}"
-
-    async def review(draft: str) -> str:
-        log.append("review")
-        return "" if draft.endswith("again") else "more"
-
-    return blackboard(
-        {
-            "research": ("task", research, "findings"),
-            "write": ("findings", write, "draft"),
-            "review": ("draft", review, "review"),
-        }
-    )
-
-
-async def test_a_blackboard_continues_in_another_process(database: Path | str) -> None:
-    """It is a graph like any other: stopped by a limit amid its rounds, resumed elsewhere, no agent runs twice."""
-    log: list[str] = []
-    async with Runner(database) as runner:
-        result = await runner.start(board_of_three(log), {"task": "ants"}, limits=Limits(steps=4)).result()
-        assert (result.status, log) == ("stopped", ["research"])
-    async with Runner(database) as runner:
-        result = await runner.resume(board_of_three(log), result.run_id, limits=Limits()).result()
-    assert (result.status, log) == ("finished", ["research", "write", "review"])
-
-
-# -- events: the subscribers of a topic run with each of its messages
-
-
-def bus(handlers: Mapping[str, tuple[str, Callable[..., Any]]], ends: str) -> Graph[State]:
-    """Return a graph whose arms each receive one topic, again and again, until the end message.
-
-    Args:
-        handlers: By name: the topic, and a function of a message that returns the messages to send as pairs.
-        ends: The payload that each handler passes on and ends with.
-    """
-
-    def listener(topic: str, handle: Callable[[str], Sequence[tuple[str, str]]]) -> Callable[..., Any]:
-        async def listen(ctx: Context) -> str:
-            payload = await ctx.receive(topic, str)
-            for where, what in handle(payload):
-                ctx.send(where, what)
-            return payload
-
-        return listen
-
-    graph = Graph("bus", State, limits=Limits(steps=100))
-    graph.add_node("merge")
-    for name, (topic, handle) in handlers.items():
-        graph.add_node(name, listener(topic, handle), writes={"log": lambda result, name=name: f"{name}: {result}"})
-        graph.add_edge(name, "merge", when=value("log[-1]") == f"{name}: {ends}")
-        graph.add_edge(name, name)
-    graph.add_fork(START, list(handlers), join="merge")
-    graph.add_edge("merge", END)
-    return graph
-
-
-async def test_events_run_their_subscribers(runner: Runner) -> None:
-    """research_complete makes a draft, draft_ready a review; the senders do not know the subscribers."""
-    graph = bus(
-        {
-            "write": (
-                "research_complete",
-                lambda facts: [("draft_ready", f"draft of {facts}" if facts != "end" else "end")],
-            ),
-            "review": ("draft_ready", lambda draft: [("done", draft)]),
-        },
-        ends="end",
-    )
-    run_id = (await runner.start(graph).result()).run_id
-    for facts in ("ants", "bees", "end"):
-        await runner.send(run_id, "research_complete", facts)
-    result = await resume_run(runner, graph, run_id)
-    assert result.status == "finished"
-    assert result.state.log == [
-        "write: ants", "write: bees", "write: end",
-        "review: draft of ants", "review: draft of bees", "review: end",
     ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from graphengine.stores.findings import Counted, Finding, Lost, Progress, Repair
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, all_findings
 from graphengine.stores.sqlite.doctor.rebuild import rebuild
-from graphengine.stores.sqlite.faults import explain, explain_os, shows_damage
+from graphengine.stores.sqlite.faults import explain, shows_damage
 from graphengine.stores.sqlite.files import (
     APPLICATION_ID,
     FileState,
@@ -172,7 +172,7 @@ def repair(path: Path, *, quick: bool = False, progress: Progress | None = None)
             done.append("moved the finished commits of the write-ahead log into the file")
         lost = _repair_content(path, copy.with_name(copy.name + ".new"), done, progress)
     except OSError as error:
-        raise explain_os(error, path) from error
+        raise explain(error, path) from error
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _explained(error, path) from error
     return Repaired(examine(path, quick=quick, progress=progress), done, lost, copy, unnamed)
@@ -284,7 +284,7 @@ def _copied(path: Path, now: float) -> Path:
                 _sync(target)
         sync_folder(path.parent)
     except OSError as error:
-        raise explain_os(error, path) from error
+        raise explain(error, path) from error
     return copy
 
 

@@ -31,7 +31,8 @@ from graphengine.stores.sqlite.reads import (
     newest_snapshot,
     read_steps,
 )
-from graphengine.stores.sqlite.texts import Texts, digest_of, keys_in
+from graphengine.stores.sqlite.reads import snapshot as snapshot_of
+from graphengine.stores.sqlite.texts import digest_of, keys_in
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
@@ -221,12 +222,9 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
     def read(after: int, upto: int) -> Sequence[Step]:
         return read_steps(connection, info.id, lineage(connection, key, upto, after=after), after, upto)
 
-    def snapshot_after(seq: int) -> bytes:
-        shot = key << KEY_BITS | seq
-        body, recorded, listed = connection.execute(SQL["snapshot"], (shot,)).fetchone()
-        return Texts(connection).whole(shot, body, listed, recorded)
-
-    run = StoredRun(info, load, read, () if quick else shots, snapshot_after)
+    run = StoredRun(
+        info, load, read, () if quick else shots, lambda seq: snapshot_of(connection, key << KEY_BITS | seq)
+    )
     found, snapshot = refold(run, counted)
     found += [Finding("snapshot", f"it is of step {seq}, outside its log", info.id, seq) for seq in {*own} - shots]
     for finding in found:

@@ -139,7 +139,7 @@ class _Copying:
         key, seq = row_id >> KEY_BITS, row_id & SEQ_MASK
         self.last[key] = max(seq, self.last.get(key, 0))
         try:
-            self._texts.whole(row_id, body, None if listed is None else listed.decode(), recorded)
+            self._texts.whole(row_id, body, recorded, None if listed is None else listed.decode())
         except NONSENSE:
             return False
         return True

@@ -14,8 +14,8 @@ from graphengine.errors import (
     RateLimited,
     UnknownModel,
 )
-from graphengine.models.openai_errors import complaint, failed, kind_of
-from graphengine.models.sdk import Failures, Key
+from graphengine.models.openai_calls import OpenAIServer
+from graphengine.models.refusals import complaint, kind_of
 
 KEY = "sk-0123456789"
 
@@ -86,9 +86,10 @@ def test_errors_of_servers_have_a_class(status: int, body: JsonValue, kind: type
 
 def test_the_error_of_a_missing_key_has_a_repair() -> None:
     """The environment's key is not sent to every server, so the repair names the argument."""
-    failures = Failures("openai-chat:x", "http://127.0.0.1:1/v1", Key("", "OPENAI_API_KEY", unless="not-needed"), 60.0)
-    assert "pass api_key=" in failed(complaint({}, 401), failures).repair
-    assert "sent only to OpenAI" in failed(complaint({}, 401), failures).repair
+    url = "http://127.0.0.1:1/v1"
+    repair = OpenAIServer("openai-chat:x", api_key=None, base_url=url, timeout_seconds=60).refused({}, 401).repair
+    assert "pass api_key=" in repair
+    assert "sent only to OpenAI" in repair
 
 
 def test_words_that_are_in_no_known_place_are_shown_whole() -> None:

@@ -1,0 +1,333 @@
+"""What a provider's refusal means: the class of error, what happened, a repair, and how long to wait.
+
+A call fails in one of three forms: the SDK raises, an answer with status 200 holds an error object, or an event of a
+stream does. Each becomes a `Complaint`, and `kind_of` decides its class. A code is more precise than a status (an
+account without credit is a 429 like any other). Messages are examined last, for servers that send no codes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import (
+    AnswerRefused,
+    AnswerTorn,
+    BadRequest,
+    ContextFull,
+    ModelBusy,
+    ModelError,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelTransient,
+    ModelUnreachable,
+    NoModelServer,
+    NotAuthenticated,
+    QuotaExceeded,
+    RateLimited,
+    UnknownModel,
+)
+from graphengine.models.base import usage_of_failure
+from graphengine.models.received import inside, text
+from graphengine.state.hiding import hidden
+from graphengine.state.json_values import clipped, utf8_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import JsonValue
+
+LONGEST_WAIT_SECONDS: Final = 3600.0
+"""The limit of `retry-after`; a longer time is the result of a wrong clock."""
+
+SHOWN_CHARACTERS: Final = 600
+"""The most characters of a text from outside that an error shows."""
+
+LONGEST_KEY: Final = 400
+"""How many characters at the end of a cut text may be the first part of a key."""
+
+WHAT: Final[dict[type[ModelError], str]] = {
+    AnswerRefused: "refused to answer",
+    AnswerTorn: "returned an answer that is incomplete or unreadable",
+    BadRequest: "does not accept the request",
+    ContextFull: "has no room for a question of this length",
+    ModelOverloaded: "is overloaded, or has an internal error",
+    ModelTimeout: "did not answer in time",
+    ModelUnreachable: "cannot be reached, or the connection broke",
+    NoModelServer: "is not at this address: another server answers there",
+    NotAuthenticated: "does not accept the API key, or not for this request",
+    QuotaExceeded: "refuses the request, since the account has no credit or quota left",
+    RateLimited: "limits the rate of calls",
+    UnknownModel: "is not a model that the server knows",
+}
+"""What happened, by the error's class; for `Server.error`."""
+
+REPAIRS: Final[dict[type[ModelError], str]] = {
+    AnswerRefused: "change the prompt, or use another model",
+    AnswerTorn: "try again; if it happens again, check the proxies between this machine and {address}",
+    BadRequest: "change what the provider names; the agent's settings and output type are in the request",
+    ContextFull: "send less: a shorter prompt, fewer messages in memory, smaller results of tools; or use a model "
+    "with a larger window",
+    ModelOverloaded: "try again later, or add another model: Router([...])",
+    ModelTimeout: "try again, increase timeout_seconds=, or ask for less",
+    ModelUnreachable: "check that the server runs and can be reached from here; the address is {address}",
+    NoModelServer: "check base_url=; the address is {address}",
+    NotAuthenticated: "check the API key in {variable} or api_key=, and its permissions",
+    QuotaExceeded: "check the account's credit and limits; trying again does not help",
+    RateLimited: "make fewer calls at a time, or add another model: Router([...])",
+    UnknownModel: "check the model's name, and whether this account may use it",
+}
+"""What to do, by the error's class; `{address}` and `{variable}` are the server's."""
+
+
+_READ_CHARACTERS: Final = 10 * SHOWN_CHARACTERS
+
+
+def shown(text: object, *keys: str) -> str:
+    """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8.
+
+    Example:
+        >>> shown("Incorrect API key provided: sk-ant-12345678")
+        'Incorrect API key provided: [secret]'
+    """
+    whole = str(text)
+    start = hidden(utf8_text(whole[:_READ_CHARACTERS]), known=keys)  # cut first: the text may have megabytes
+    if len(whole) > _READ_CHARACTERS:
+        start = start[:-LONGEST_KEY]
+    return clipped(" ".join(start.split()), SHOWN_CHARACTERS)
+
+
+_BY_STATUS: Final[dict[int, type[ModelError]]] = {
+    401: NotAuthenticated,
+    402: QuotaExceeded,
+    403: NotAuthenticated,
+    404: UnknownModel,
+    405: NoModelServer,
+    408: ModelTimeout,
+    409: ModelOverloaded,
+    425: ModelOverloaded,
+    429: RateLimited,
+    501: BadRequest,
+    504: ModelTimeout,
+}
+
+
+def kind_of_status(status: int) -> type[ModelError]:
+    """Return the error class for an HTTP status, if nothing more is known."""
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return ModelOverloaded if status >= 500 else BadRequest  # noqa: PLR2004 - HTTP's own border
+
+
+_TOO_LONG = re.compile(
+    r"prompt is too long|context[ _-]*(?:length|window|size|limit)|maximum context|too many (?:input )?tokens"
+    r"|input (?:is )?too long|exceeds? .{0,40}\bcontext\b",
+    re.IGNORECASE,
+)
+
+
+_BY_CODE: Final[dict[str, type[ModelError]]] = {
+    "account_deactivated": QuotaExceeded,
+    "billing_hard_limit_reached": QuotaExceeded,
+    "billing_not_active": QuotaExceeded,
+    "insufficient_quota": QuotaExceeded,
+    "payment_required": QuotaExceeded,
+    "context_length_exceeded": ContextFull,
+    "exceed_context_size_error": ContextFull,
+    "bio_policy": AnswerRefused,
+    "content_filter": AnswerRefused,
+    "content_policy_violation": AnswerRefused,
+    "cyber_policy": AnswerRefused,
+    "invalid_prompt": AnswerRefused,
+    "misalignment_policy_violation": AnswerRefused,
+    "billing_error": QuotaExceeded,
+    "authentication_error": NotAuthenticated,
+    "invalid_api_key": NotAuthenticated,
+    "permission_error": NotAuthenticated,
+    "model_not_found": UnknownModel,
+    "rate_limit_error": RateLimited,
+    "rate_limit_exceeded": RateLimited,
+    "api_error": ModelOverloaded,
+    "engine_overloaded": ModelOverloaded,
+    "internal_error": ModelOverloaded,
+    "internal_server_error": ModelOverloaded,
+    "overloaded_error": ModelOverloaded,
+    "server_error": ModelOverloaded,
+    "server_overloaded": ModelOverloaded,
+    "service_unavailable": ModelOverloaded,
+    "slow_down": ModelOverloaded,
+    "timeout": ModelTimeout,
+    "timeout_error": ModelTimeout,
+    "vector_store_timeout": ModelTimeout,
+    "unsupported_country_region_territory": NotAuthenticated,
+    "data_residency_mismatch": BadRequest,
+    "invalid_request_error": BadRequest,
+    "bad_request_error": BadRequest,
+    "request_too_large": BadRequest,
+}
+_CALLERS_FAULT = re.compile(r"(invalid|missing|unknown|unsupported)_")
+"""The prefixes of codes for invalid requests; there are too many of them to list."""
+
+_VAGUE: Final = frozenset({BadRequest, ModelOverloaded})
+"""Classes that a code can name although the status or the message is more precise."""
+
+_TOO_MANY_TO_ANSWER = re.compile(r"max_(completion_|output_)?tokens\W{0,3}.{0,60}too large", re.IGNORECASE)
+_OUT_OF_CREDIT = re.compile(
+    r"exceeded your current quota|insufficient (credit|balance|quota|funds)|spend(ing)?[ _]limit", re.IGNORECASE
+)
+_NO_MONEY = re.compile(r"credit balance|usage limits?\b|spend(ing)?[ _]limit|billing", re.IGNORECASE)
+"""The same in a refusal that its status calls a bad request or a bad key."""
+_NEVER_SMALL_ENOUGH = re.compile(r"request too large", re.IGNORECASE)
+_PAGE = re.compile(r"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
+_REFUSED: Final = 400  # statuses from here on are the caller's errors
+_FAILED: Final = 500  # and from here on the server's
+_LAST: Final = 599
+_BEHIND_PAGES: Final = frozenset({401, 403, 429})  # statuses for which a gateway before the API sends an HTML page
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A server's report of a failure.
+
+    Attributes:
+        status: The HTTP status; 0 if the failure was inside an answer.
+        codes: The server's codes, the more specific one first.
+        about: The part of the request that it is about.
+        message: The server's message.
+    """
+
+    status: int = 0
+    codes: tuple[str, ...] = ()
+    about: str = ""
+    message: str = ""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the message is an HTML page, and so not from an API."""
+        return _PAGE.match(self.message) is not None
+
+
+def complaint(body: JsonValue, status: int = 0) -> Complaint:
+    """Read an error object, in any of the forms that servers use.
+
+    Args:
+        body: The error object itself, not its container.
+        status: The HTTP status; 0 if it has none of its own. A number as the object's code then takes its place.
+    """
+    if not isinstance(body, dict):
+        return Complaint(status, message=str(body or ""))
+    codes = tuple(filter(None, (text(inside(body, "details"), "error_code"), text(body, "code"), text(body, "type"))))
+    number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
+    words = text(body, "message") or text(body, "detail") or text(body, "error")
+    return Complaint(
+        status or (number if _REFUSED <= number <= _LAST else 0),
+        tuple(code for code in codes if not code.isdecimal()),
+        text(body, "param"),
+        words or (json.dumps(body, ensure_ascii=False) if body else ""),
+    )
+
+
+def kind_of(report: Complaint) -> type[ModelError]:
+    """Return the error class for a complaint."""
+    coded = next(filter(None, map(_of_code, report.codes)), None)
+    found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
+    words = " ".join((*report.codes, report.message))
+    if found is RateLimited and _OUT_OF_CREDIT.search(words):
+        return QuotaExceeded
+    if found in {BadRequest, NotAuthenticated} and _NO_MONEY.search(words):
+        return QuotaExceeded
+    if found is RateLimited and _NEVER_SMALL_ENOUGH.search(report.message):
+        return BadRequest
+    if found in _VAGUE and _TOO_LONG.search(report.message) and not _TOO_MANY_TO_ANSWER.search(report.message):
+        return ContextFull
+    return found
+
+
+def _of_code(code: str) -> type[ModelError] | None:
+    return _BY_CODE.get(code) or (BadRequest if _CALLERS_FAULT.match(code) else None)
+
+
+def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelError]:
+    if not report.status:
+        return coded or ModelOverloaded
+    if report.status < _REFUSED or (report.is_page and report.status < _FAILED and report.status not in _BEHIND_PAGES):
+        return NoModelServer
+    found = kind_of_status(report.status)
+    if found is UnknownModel and "model" not in f"{report.about} {report.message}".lower():
+        return NoModelServer
+    if found is BadRequest and report.about == "model":
+        return UnknownModel
+    return found
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds a server asks to wait, by `retry-after-ms` or `retry-after`; None if neither is set.
+
+    Args:
+        headers: A response's headers. The mapping decides whether names are case-sensitive.
+    """
+    seconds = _number(headers.get("retry-after-ms"))
+    if seconds is not None:
+        seconds /= 1000
+    else:
+        text = headers.get("retry-after")
+        seconds = _number(text)
+        if seconds is None:
+            seconds = _seconds_until(text)
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def advised(error: ModelError, headers: Mapping[str, str]) -> ModelError:
+    """Return the error for a refusal with these headers: how long the server asks to wait, and whether to try again.
+
+    `x-should-retry` decides, also against the status, unless the error's class says why another try cannot help.
+    """
+    error.retry_after_seconds = retry_after(headers)
+    advice = headers.get("x-should-retry")
+    kind: type[ModelError] | None = None
+    if advice == "false" and isinstance(error, ModelTransient):
+        kind = ModelBusy
+    elif advice == "true" and type(error) in {BadRequest, ModelError}:
+        kind = ModelTransient
+    if kind is None:
+        return error
+    asks = f"; the server asks {'' if advice == 'true' else 'not '}to try again"
+    found = kind(error.message + asks, where=error.where, repair=error.repair)
+    found.retry_after_seconds, found.usage = error.retry_after_seconds, usage_of_failure(error)
+    return found
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
+
+
+def _seconds_until(date: str | None) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date or "")
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - datetime.now(UTC)).total_seconds()
+
+
+__all__ = [
+    "REPAIRS",
+    "WHAT",
+    "Complaint",
+    "advised",
+    "complaint",
+    "kind_of",
+    "kind_of_status",
+    "retry_after",
+    "shown",
+]
