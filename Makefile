@@ -14,6 +14,8 @@ unexport TASK SOURCES
 
 # More arguments, in shell syntax, for the main job and for pytest.
 RUN_ARGS ?= --output brief.md
+# What `make run` and `make demo` install: the page of `graphengine inspect`, models for who has a key, pictures.
+RUN_EXTRAS = inspect,models,render
 ARGS ?=
 
 # How many processes run the tests of `make test`, `make check` and `make coverage`: by default two for a core, see
@@ -147,7 +149,7 @@ install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
   $(@D)/bin/python scripts/install.py '$(1)' && touch $@
 
 .venv/ready-run: .venv/$(IDENTITY) pyproject.toml constraints.txt
-	$(call install,workflows)
+	$(call install,$(RUN_EXTRAS))
 
 .venv/ready-test: .venv/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,dev)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from graphengine.testing.evaluation import Score, judge
-from nodes.citing import claims, doubtful
-from nodes.passages import Passage, size
+from nodes.citing import Passage, claims, size
+from nodes.comparing import doubtful
 
 
 class Expected(BaseModel):

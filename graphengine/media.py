@@ -31,8 +31,8 @@ _KILOBYTE: Final = 1000
 
 _ADDRESSES: Final = ("http://", "https://")
 _NO_ADDRESS: Final = (
-    "media are bytes, not an address: fetch it once, in a node of its own, with `await web.media(url)` of "
-    "graphengine.briefs.web.Web"
+    "media are bytes, not an address: fetch it once, in a node of its own, with `read_media(url)` of "
+    "graphengine.agents.sources.web"
 )
 
 

@@ -1,131 +1,106 @@
-"""Research, write, edit, list, check and publish a post once a person approves; each step that can fail has a fallback.
+"""Research, write, edit, list and publish a post once a person approves; each step that can fail has a fallback.
 
-`graphengine run content_pipeline` runs it on an example, by rules unless `--model anthropic` or `--model openai` names
-a set of `MODELS`; `--input topic=…` on pages of the web or `--input sources=@file.md`, and `--input site=…`, for your
-own. It waits for `graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer,
-`reject` ends it.
+`graphengine run content_pipeline` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own.
+Without a model it is a dry run: the sources are quoted, and placeholders stand for all other answers. `--model
+anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough.
 
-After its retries, a failing researcher or writer fails the run, which keeps its state and can be resumed. If the
-editor fails, the draft is kept unedited, with a note that says so. If the publisher fails, the result is the text as
-Markdown (see `form`). If the survey of the site fails, the site counts as empty. These failures are in `errors`.
-A post is published once, even if the process dies, and has footnotes with the titles of its sources, never a file path.
-`site` is a folder, `wordpress:https://…`, `ghost:https://…`, `webhook:https://…` or `telegram:@channel`, with secrets
-from the environment (see `graphengine.briefs.publishing.places`).
+It waits for `graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer, and
+`reject` ends it. `--input site=…` is a folder, or the address of a webhook; the post is published at most once. A run
+that fails keeps its state and can be resumed; what failed and was survived is in `errors`.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from graphengine import END, FAIL, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
-from graphengine.briefs.article import Findings
-from graphengine.briefs.publishing import Cms, Listing, Published, Site, cms_at
-from graphengine.errors import ModelTransient
+from graphengine import END, FAIL, START, Agent, Failure, Graph, Retry, ask, iterations, value
+from graphengine.graph.definition import Writes
 from graphengine.patterns import Decision
-from graphengine.reducers import append, extend
-from nodes.briefing.gathering import add_gathering
-from nodes.citing import sample
-from nodes.press.agents import TEAM, Team
-from nodes.press.desk import (
-    as_markdown,
-    form_of,
-    looks,
-    notes_of,
-    output_of,
-    publishes,
-    question,
-    read_in_parts,
-    unedited,
-)
-from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
+from graphengine.reducers import append
+from nodes.citing import sample, size, uncited
+from nodes.press import agents as press
+from nodes.press.agents import Edited, Piece
+from nodes.press.publishing import Listing, Post, is_address, publish_file, publish_webhook
+from nodes.review.agents import Review
 
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
-MODELS = {  # cheap ones for the work, a strong one for the text
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
-PLACE: Final = "published"  # the folder used as a site
+MODELS = press.MODELS
 
 
-class Piece(BaseModel):
-    """The state: the order, the result of each stage, the decisions, and the post."""
+class Order(Piece):
+    """The state: a piece, where it goes, what the person decided, and where the post is."""
 
-    topic: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []  # empty: pages of the web
-    word_budget: int = Field(default=1000, ge=LEAST_WORDS)
-    site: str = Field(default=PLACE, min_length=1)
-    wishes: Annotated[list[str], extend] = []
-    findings: Findings = Findings()
-    on_site: Site = Site()
-    manuscript: Manuscript | None = None
-    edited: Edited | None = None
-    listing: Listing | None = None
-    checked: str = ""  # a verdict on each claim
-    decisions: Annotated[list[Decision], append] = []
-    form: Literal["none", "post", "markdown"] = "none"
-    published: Published | None = None
-    output: str = ""
-    errors: Annotated[list[Failure], append] = []
+    word_budget: int = Field(default=1000, ge=100)
+    site: str = Field(default="published", min_length=1)
+    decisions: Annotated[list[Decision], append] = Field(default_factory=list)
+    published: str = ""
+    errors: Annotated[list[Failure], append] = Field(default_factory=list)
+
+
+def survey(site: str) -> list[str]:
+    """Return the posts that are in a folder already; a webhook tells none."""
+    return [] if is_address(site) else sorted(file.name for file in Path(site).glob("*.md"))
+
+
+def question(post: Post, draft: str, changes: Sequence[str], site: str) -> str:
+    """Return the question to a person before a post is published: all of it, and what to look at."""
+    notes = [f"Edited: {change}" for change in changes]
+    notes += [f"Without a source: {sentence}" for sentence in uncited(draft)]
+    rows = [f"Title: {post.title}", f"Description: {post.description}", f"Tags: {', '.join(post.tags)}"]
+    return "\n".join([f"Publish this in {site}?", *rows, *notes, f"Words: {size(post.body)}", "", post.body])
+
+
+def review_of(result: Decision) -> list[Review]:
+    """Return the review of a person who sent a post back."""
+    said = "Whoever publishes it wants changes."
+    return [Review(score=5, issues=[result.note], summary=said)] if result.verdict == "revise" else []
+
+
+def as_published(result: str, post: Post) -> str:
+    """Return a post and where it is."""
+    return f"> Published: {result}\n\n# {post.title}\n\n{post.body}\n"
 
 
 def content_pipeline(
-    team: Team = TEAM, *, cms: Callable[[str], Cms] = cms_at, revisions: int = 3, answer_seconds: float | None = None
-) -> Graph[Piece]:
-    """Return the pipeline with these agents.
+    writer: Agent[str] = press.writer,
+    editor: Agent[Edited] = press.editor,
+    publisher: Agent[Listing] = press.publisher,
+    *,
+    revisions: int = 3,
+) -> Graph[Order]:
+    """Return the pipeline with these agents; a person can send a post back so often."""
+    graph = Graph("content_pipeline", Order, result="output", collect_errors="errors")
+    for name, stage in press.stages(writer, editor, publisher).items():
+        graph.add_node(name, stage)
+    graph.add_node("survey", survey, writes="posts", retry=press.AGAIN, fallback=[])
+    graph.add_node("approve", ask(question, Decision), writes={"decisions": ".", "reviews": review_of})
+    writes: Writes = {"published": ".", "output": as_published}
+    sending = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(ConnectionError,))
+    graph.add_node("save", publish_file, writes=writes, retry=press.AGAIN)
+    graph.add_node("send", publish_webhook, writes=writes, retry=sending, on_resume="ask")
 
-    Args:
-        team: Researcher, writer, editor, publisher, and a fact checker or None.
-        cms: Returns the site of a name, to survey and to publish on.
-        revisions: How often a person can send a post back.
-        answer_seconds: How long to wait for that person; after that the post counts as rejected. None: for ever.
-    """
-    graph = Graph("content_pipeline", Piece, result="output", collect_errors="errors")
-    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
-    late = Decision(verdict="reject", note="no answer in time")
-    asked = (
-        ask(question, Decision)
-        if answer_seconds is None
-        else ask(question, Decision, timeout_seconds=answer_seconds, default=late)
-    )
-
-    graph.add_node("research", team.researcher, writes="findings", retry=again)
-    graph.add_node("survey", looks(cms), writes="on_site", retry=again, fallback=Site())
-    graph.add_node("write", team.writer, writes="manuscript", retry=again)
-    graph.add_node("edit", team.editor, writes={"edited": read_in_parts}, retry=again, fallback=unedited)
-    graph.add_node("list", team.publisher, inputs={"site": "on_site"}, writes="listing", retry=again)
-    graph.add_node("as_markdown", as_markdown, writes=("form", "listing", "output"))
-    graph.add_node("approve", asked, writes={"decisions": ".", "wishes": notes_of})
-    graph.add_node(
-        "publish", publishes(cms), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
-    )
-
-    graph.add_node("begin")
-    add_gathering(graph, "begin", topic="topic")
-    graph.add_fork("begin", ["research", "survey"], join="write")
-    graph.add_edge("research", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found to write on")
+    graph.add_fork(START, ["research", "survey"], join="write")
+    graph.add_edge("research", FAIL, when=value("findings").length() == 0, label="nothing found")
     graph.add_edge("research", "write")
     graph.add_path("survey", "write", "edit", "list")
-    graph.add_edge("list", "as_markdown", when=failed(Exception), label="no listing")
-    if team.fact_checker is None:
-        graph.add_path("list", "approve")
-    else:
-        graph.add_node("check", team.fact_checker, writes="checked", retry=again, fallback="")
-        graph.add_path("list", "check", "approve")
-    graph.add_edge("as_markdown", END, label="as Markdown")
+    graph.add_edge("list", END, when=value("post").is_none(), label="as Markdown")
+    graph.add_edge("list", "approve")
     verdict = value("decisions[-1].verdict")
-    graph.add_edge("approve", "publish", when=verdict == "approve", label="approved")
+    graph.add_edge("approve", "send", when=(verdict == "approve") & value(is_address).is_true(), label="to a webhook")
+    graph.add_edge("approve", "save", when=verdict == "approve", label="to a folder")
     graph.add_edge("approve", END, when=verdict == "reject", label="rejected")
     graph.add_edge("approve", END, when=iterations("approve") > revisions, label="out of revisions")
     graph.add_edge("approve", "write", label="once more")
-    graph.add_edge("publish", END, label="published")
+    graph.add_edge("save", END, label="published")
+    graph.add_edge("send", END, label="published")
     return graph
 
 
-def example() -> Piece:
+def example() -> Order:
     """Return the input of an example run."""
-    topic, texts = sample("write_ahead_log")
-    return Piece(topic=topic, sources=texts, word_budget=500)
+    task, sources = sample("write_ahead_log")
+    return Order(task=task, sources=sources, word_budget=500)
 
 
 graph = content_pipeline()

@@ -1,106 +1,97 @@
 """Four consumers, each with a queue of its own, work on many pieces: while one is written the next is researched.
 
-`graphengine run content_queue` runs it on two orders and closes. With `--input stays_open=true` it waits for more,
-indefinitely: `graphengine send RUN research '{"topic": "…", "sources": [{"path": "a.md", "text": "…"}]}'` from any
-process, `graphengine worker` processes what arrived, and `graphengine send RUN research '"close"'` lets it finish.
+`graphengine run content_queue` runs it on two orders and closes. With `--input stays_open=true` it waits for more:
+`graphengine send RUN research '{"task": "…", "sources": [{"path": "a.md", "text": "…"}]}'` from any process,
+`graphengine worker` processes what arrived, and `graphengine send RUN research '"close"'` lets it finish. Each finished
+piece is shown at once, and with `--input folder=pieces` it is a file there. Without a model it is a dry run: the
+sources are quoted, and placeholders stand for all other answers.
 
-A queue is a topic of the run's messages: each message is kept until taken, taken once, and in order. A consumer takes a
-parcel, has its agent work on it and passes it on; the message is sent with the step that made it, so a process that
-dies loses none and sends none twice. A parcel that fails, even because no model can be called, travels on with its
-`failure`, and the queue continues. Nothing is published here: the results are ready for that (see `content_pipeline`).
+A queue is a topic of the run's messages: each message is kept until taken, taken once, and in order. A message is sent
+with the step that made it, so a process that dies loses none and sends none twice. A piece that fails travels on with
+its `failure`, and the queue continues; if no model can be called, it stays where it is, and a resume continues with it.
 """
 
-from collections.abc import Sequence
+import asyncio
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Failure, Graph, Limits, Retry, Runnable, iterations, value
-from graphengine.errors import ModelTransient
-from graphengine.reducers import append, merge
+from graphengine import END, START, Context, Failure, Graph, Limits, failed, iterations, value
+from graphengine.errors import ModelNotReady, ModelTransient
+from graphengine.graph.definition import Node
+from graphengine.reducers import append
 from nodes.citing import sample
-from nodes.press.agents import TEAM, Team
-from nodes.press.stages import Parcel
+from nodes.press import agents as press
+from nodes.press.publishing import page_of, save
 
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
-MODELS = {
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
+MODELS = press.MODELS
 CLOSE: Final = "close"  # the last message of each queue
-PIECES = 200  # per run, with some 15 steps each; start another run for more, so that no log grows without bound
+PIECES: Final = 200  # per run, with some 15 steps each; start another run for more, so that no log grows without bound
 
 
-class Queue(BaseModel):
-    """The state: the initial orders, and the results."""
+class Parcel(press.Piece):
+    """A piece on its way; after a failure the later consumers pass it on as it is."""
 
-    orders: list[Parcel] = []
-    stays_open: bool = False
-    parcels: Annotated[list[Parcel], append] = []
-    texts: Annotated[list[str], append] = []
-    handled: Annotated[dict[str, int], merge] = {}
+    failure: Failure | None = None
+
+
+class Bench(Parcel):
+    """The state of a consumer: its current piece."""
+
+    task: str = ""
     is_closed: bool = False
 
 
-class Bench(BaseModel):
-    """A consumer's current parcel."""
+class Queue(BaseModel):
+    """The state: the initial orders, and the texts of what was finished, or why there is none."""
 
-    parcel: Parcel | None = None
-    count: int = 0
+    orders: list[Parcel] = []
+    stays_open: bool = False
+    folder: str = ""
+    parcels: Annotated[list[Parcel], append] = []
+    texts: Annotated[list[str], append] = []
+    is_closed: bool = False
 
 
-def consumer(work: Runnable, field: str, reads: Sequence[str], queues: tuple[str, str], pieces: int) -> Graph[Bench]:
-    """Return a consumer: it takes a parcel from its queue, works on it and passes it on, until its queue is closed.
+def consumer(stage: Node, own: str, following: str, pieces: int) -> Graph[Bench]:
+    """Return a consumer: it takes pieces from its own queue, works on each and passes it to the following one."""
 
-    Args:
-        work: The work.
-        field: The parcel's field for the result.
-        reads: The parcel's fields that `work` reads.
-        queues: Its own queue, and the next one.
-        pieces: The maximum number of parcels.
-    """
-    own, following = queues
+    async def take(ctx: Context) -> dict[str, object]:
+        parcel = await received(own, ctx)
+        return {"is_closed": True} if parcel is None else dict(parcel)
 
-    async def take(ctx: Context) -> Parcel | None:
-        return await received(own, ctx)
+    def hand_on(state: Bench, error: Failure | None, ctx: Context) -> None:
+        parcel = Parcel(**{name: getattr(state, name) for name in Parcel.model_fields})
+        nothing = None if parcel.findings else Failure(path=own, kind="nothing_found", message="nothing was found")
+        parcel.failure = parcel.failure or error or nothing
+        ctx.send(following, CLOSE if state.is_closed else parcel)
 
-    def updated(result: object, parcel: Parcel) -> Parcel:
-        return parcel.model_copy(update={"failure" if isinstance(result, Failure) else field: result})
-
-    def hand_on(parcel: Parcel | None, count: int, ctx: Context) -> int:
-        ctx.send(following, CLOSE if parcel is None else parcel)
-        return count + (parcel is not None)
-
-    graph = Graph("consumer", Bench, result="count")
-    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
-    inputs = {name: f"parcel.{name}" for name in reads}
-    graph.add_node("take", take, writes="parcel")
-    graph.add_node("work", work, inputs=inputs, writes={"parcel": updated}, retry=again, fallback=set_aside)
-    graph.add_node("hand_on", hand_on, writes="count")
+    graph = Graph("consumer", Bench, result="is_closed")
+    unusable = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # those fail the run, and can be resumed
+    is_closed = value("is_closed").is_true()
+    graph.add_node("take", take)
+    graph.add_node("work", stage)
+    graph.add_node("hand_on", hand_on)
     graph.add_edge(START, "take")
-    graph.add_edge("take", "hand_on", when=value("parcel").is_none() | ~value("parcel.failure").is_none())
+    graph.add_edge("take", "hand_on", when=is_closed | ~value("failure").is_none())
     graph.add_path("take", "work", "hand_on")
-    graph.add_edge("hand_on", END, when=value("parcel").is_none(), label="closed")
+    graph.add_edge("work", "hand_on", when=unusable, label="failed")
+    graph.add_edge("hand_on", END, when=is_closed, label="closed")
     graph.add_edge("hand_on", END, when=iterations("hand_on") >= pieces, label="enough")
     graph.add_path("hand_on", "take")
     return graph
 
 
-def content_queue(team: Team = TEAM, *, pieces: int = PIECES) -> Graph[Queue]:
-    """Return the graph of this team's consumers in parallel, for at most this many pieces."""
+def content_queue(*, pieces: int = PIECES) -> Graph[Queue]:
+    """Return the graph of a consumer for each stage, in parallel, for at most this many pieces."""
+    work = press.stages()
+    queues = [*work, "collect"]
     graph = Graph("content_queue", Queue, result="texts", limits=Limits(steps=15 * pieces + 10))
-    jobs: dict[str, tuple[Runnable, str, Sequence[str]]] = {
-        "research": (team.researcher, "findings", ("topic", "sources")),
-        "write": (team.writer, "manuscript", ("topic", "findings", "word_budget", "wishes", "manuscript")),
-        "edit": (team.editor, "edited", ("manuscript",)),
-        "list": (team.publisher, "listing", ("topic", "edited", "findings", "site")),
-    }
-    names = [*jobs, "collect"]
     graph.add_node("order", order)
     graph.add_edge(START, "order")
-    graph.add_fork("order", names, join=END)
-    for (name, job), following in zip(jobs.items(), names[1:], strict=True):
-        graph.add_node(name, consumer(*job, (name, following), pieces), writes=f"handled[{name}]")
+    graph.add_fork("order", queues, join=END)
+    for (name, stage), following in zip(work.items(), queues[1:], strict=True):
+        graph.add_node(name, consumer(stage, name, following, pieces), inputs={}, writes={})
         graph.add_edge(name, END)
     graph.add_node("collect", collect, writes=("parcels", "texts", "is_closed"))
     graph.add_edge("collect", END, when=value("is_closed").is_true(), label="closed")
@@ -109,37 +100,37 @@ def content_queue(team: Team = TEAM, *, pieces: int = PIECES) -> Graph[Queue]:
     return graph
 
 
-def set_aside(error: Failure) -> Failure:
-    """Return the failure as the result of work that failed."""
-    return error
-
-
 def order(orders: list[Parcel], stays_open: bool, ctx: Context) -> None:  # noqa: FBT001 - a field
     """Put the initial orders into the first queue."""
     for message in [*orders, *([] if stays_open else [CLOSE])]:
         ctx.send("research", message)
 
 
-async def collect(ctx: Context) -> dict[str, object]:
-    """Take the next finished parcel."""
+async def collect(folder: str, ctx: Context) -> dict[str, object]:
+    """Take the next finished piece and show it, while the run goes on."""
     parcel = await received("collect", ctx)
     if parcel is None:
         return {"is_closed": True}
-    why = parcel.failure.message if parcel.failure else "no text"
-    return {"parcels": parcel, "texts": parcel.edited.text if parcel.edited else f"{parcel.topic}: {why}"}
+    text = parcel.output if parcel.failure is None else f"{parcel.task}: {parcel.failure.message}"
+    shown = text
+    if folder and parcel.output:
+        page = page_of(parcel.post, ctx.now()) if parcel.post else parcel.output
+        shown = await asyncio.to_thread(save, folder, parcel.task, page, ctx.idempotency_key)
+    ctx.emit(shown, record=True)
+    return {"parcels": parcel, "texts": text}
 
 
 async def received(queue: str, ctx: Context) -> Parcel | None:
-    """Return the next parcel of a queue; None once it is closed."""
+    """Return the next piece of a queue; None once it is closed."""
     found: Parcel | str = await ctx.receive(queue, Parcel | Literal["close"])
     return None if isinstance(found, str) else found
 
 
 def example() -> Queue:
     """Return the input of an example run: two orders with the same sources."""
-    _, texts = sample("write_ahead_log")
-    topics = ["How recovery replays a log after a crash", "What a commit costs"]
-    return Queue(orders=[Parcel(topic=topic, sources=texts) for topic in topics])
+    _, sources = sample("write_ahead_log")
+    tasks = ["How recovery replays a log after a crash", "What a commit costs"]
+    return Queue(orders=[Parcel(task=task, sources=sources) for task in tasks])
 
 
 graph = content_queue()

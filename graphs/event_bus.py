@@ -1,102 +1,134 @@
 """Agents that know events and not each other: each has an inbox, works on what arrives, and sends an event.
 
-`graphengine run event_bus` runs it on an example; `--input task=…` on pages of the web or `--input sources=@file.md`,
-`--model anthropic` with language models. The researcher works on `task_given` and sends `research_complete`, to which
-the writer and the reviewer subscribe; the writer's `draft_ready` goes to the reviewer, which sends the writer a direct
-message, `please_mend`, or sends everyone `closed`. The subscriptions are in `MEMBERS`.
+`graphengine run event_bus --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md` on
+your own, without sources on the web or what the model knows. Without a model it is a dry run: placeholders answer.
 
-An inbox is a topic of `ctx.send` and `ctx.receive`: a letter is delivered with the step that sends it and received
-exactly once, even if the process dies in between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` adds one.
-An agent that fails, or gets too many letters, sends everyone `closed`, and the run ends.
+`MEMBERS` has who subscribes to what: `research_complete` wakes the writer, `draft_ready` the reviewer, which sends the
+writer a direct message, `please_mend`, or everyone `closed`. An agent that fails, or gets too many letters, sends
+`closed` too. A letter is delivered with the step that sends it and received exactly once, even if the process dies in
+between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` adds one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import END, START, Context, Failure, Graph, Runnable, TextFile, failed, iterations, value
-from graphengine.briefs.article import Findings, Review
-from graphengine.reducers import append, extend, merge
-from nodes.board.entries import written
-from nodes.board.letters import CLOSED, Letter, found, inboxes, verdict
-from nodes.briefing.agents import researcher, reviewer, writer
-from nodes.briefing.gathering import add_gathering
-from nodes.citing import sample
+from graphengine import (
+    END,
+    FAIL,
+    START,
+    Context,
+    Failure,
+    Graph,
+    Retry,
+    Runnable,
+    TextFile,
+    failed,
+    iterations,
+    value,
+)
+from graphengine.errors import ModelNotReady, ModelTransient
+from graphengine.reducers import append, extend
+from nodes.board.agents import wishes
+from nodes.citing import Passage, located, marked, sample
+from nodes.review.agents import Review, research, reviewer, writer
 
-READY = "research_complete"
+CLOSED = "closed"  # the event that everyone gets, and that ends their work
 LETTERS = 20  # more letters mean that the agents go in circles
-ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
+AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
+
 MODELS = {  # cheap models gather and judge, a strong one writes
+    "default": {"*": "placeholder"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
 
 
-class Given(BaseModel):
-    """The input, which every agent can read."""
+class Letter(BaseModel):
+    """An event for all its subscribers, or if it is `to` one agent a message, with the data that belong to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event: str
+    to: str = ""
+    findings: list[Passage] = []
+    draft: str = ""
+    review: Review | None = None
+
+
+class Desk(BaseModel):
+    """The state of one agent: the input, and what it knows from its letters."""
 
     task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []  # empty: pages of the web
+    sources: list[TextFile] = []  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default=350, ge=100)
-
-
-class Desk(Given):
-    """The state of one agent: the letter it works on, and what it kept from all letters."""
-
-    letter: Letter | None = None
-    letters: Annotated[list[Letter], append] = Field(default_factory=list)
-    findings: Findings = Findings()
+    letter: Letter | None = None  # the one that an agent works on
+    findings: Annotated[list[Passage], extend] = []
     draft: str = ""
-    note: str = ""
-    history: Annotated[list[Review], append] = Field(default_factory=list)
-    errors: Annotated[list[Failure], append] = Field(default_factory=list)
+    reviews: Annotated[list[Review], append] = []
+    errors: Annotated[list[Failure], append] = []
 
 
-class Office(Given):
-    """The state of the workflow: the last draft, its reviews, each agent's letters, and failures."""
+class Office(Desk):
+    """The state of the workflow: what its agents have at their desks in the end, and all their failures."""
 
-    draft: str = ""
-    history: list[Review] = Field(default_factory=list)
-    letters: Annotated[dict[str, list[Letter]], merge] = Field(default_factory=dict)
-    errors: Annotated[list[Failure], extend] = Field(default_factory=list)
+    reviews: list[Review] = []
+    errors: Annotated[list[Failure], extend] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An agent with an inbox: its work, the field for the result, its events, its letter, and the events it keeps."""
+    """An agent with an inbox: its work, what that writes, its events, its letter, and the events it only keeps."""
 
     work: Runnable
-    writes: str
+    writes: Mapping[str, str | Callable[..., object]]
     on: Sequence[str]
     tells: Callable[[Desk], Letter]
     keeps: Sequence[str] = ()
 
 
+def reviewed(desk: Desk) -> Letter:
+    """Return the reviewer's letter: to the writer alone, or to everybody if there is nothing more to ask for."""
+    is_over = not wishes(desk.reviews)
+    return Letter(event=CLOSED) if is_over else Letter(event="please_mend", to="writer", review=desk.reviews[-1])
+
+
 MEMBERS: Mapping[str, Member] = {
-    "researcher": Member(researcher, "findings", ["task_given"], lambda on: found(on.findings, READY)),
-    "writer": Member(writer, "draft", [READY, "please_mend"], lambda on: Letter(event="draft_ready", draft=on.draft)),
-    "reviewer": Member(reviewer, "history", ["draft_ready"], lambda on: verdict(on.history), keeps=[READY]),
+    "researcher": Member(
+        research,
+        {"findings": located},
+        on=["task_given"],
+        tells=lambda desk: Letter(event="research_complete" if desk.findings else CLOSED, findings=desk.findings),
+    ),
+    "writer": Member(
+        writer,
+        {"draft": "."},
+        on=["research_complete", "please_mend"],
+        tells=lambda desk: Letter(event="draft_ready", draft=desk.draft),
+    ),
+    "reviewer": Member(reviewer, {"reviews": "."}, on=["draft_ready"], tells=reviewed, keeps=["research_complete"]),
 }
 
 
-def desk(name: str, member: Member, post: Callable[[Context, Letter], None]) -> Graph[Desk]:
+def desk_of(name: str, member: Member, post: Callable[[Context, Letter], None]) -> Graph[Desk]:
     """Return an agent's graph: open a letter, work on it, send the result, until everything is closed."""
 
-    async def open_letter(ctx: Context) -> dict[str, object]:
+    async def open_letter(ctx: Context, draft: str) -> dict[str, object]:
         letter = await ctx.receive(name, Letter)
-        return {"letter": letter, "letters": letter, **letter.enclosed()}
+        known: dict[str, object] = {"letter": letter, "findings": letter.findings, "draft": letter.draft or draft}
+        return known | ({"reviews": letter.review} if letter.review else {})
 
     def tell(state: Desk, ctx: Context) -> None:
-        post(ctx, member.tells(state).model_copy(update={"sender": name}))
+        post(ctx, member.tells(state))
 
     def give_up(ctx: Context) -> None:
-        post(ctx, Letter(event=CLOSED, sender=name))
+        post(ctx, Letter(event=CLOSED))
 
     graph = Graph(name, Desk, collect_errors="errors")
-    graph.add_node("inbox", open_letter, writes=("letter", "letters", "findings", "draft", "history"))
-    graph.add_node("work", member.work, writes=member.writes)
+    graph.add_node("inbox", open_letter, writes=("letter", "findings", "draft", "reviews"))
+    graph.add_node("work", member.work, writes=member.writes, retry=AGAIN)
     graph.add_node("tell", tell)
     graph.add_node("give_up", give_up)
     graph.add_edge(START, "inbox")
@@ -104,16 +136,13 @@ def desk(name: str, member: Member, post: Callable[[Context, Letter], None]) -> 
     graph.add_edge("inbox", "give_up", when=iterations("inbox") > LETTERS, label="too many letters")
     graph.add_edge("inbox", "work", when=value("letter.event").is_in(list(member.on)))
     graph.add_edge("inbox", "inbox", label="kept")
-    graph.add_edge("work", "give_up", when=failed(Exception), label="failed")
+    graph.add_edge("work", "give_up", when=failed(Exception) & ~failed(ModelNotReady), label="failed")
     graph.add_path("work", "tell", "inbox")
     graph.add_path("give_up", END)
     return graph
 
 
-RESULTS: Mapping[str, str] = {"draft": "writer", "history": "reviewer"}  # fields of the office by their agent
-
-
-def event_bus(members: Mapping[str, Member] = MEMBERS, results: Mapping[str, str] = RESULTS) -> Graph[Office]:
+def event_bus(members: Mapping[str, Member] = MEMBERS) -> Graph[Office]:
     """Return an office of these members, which ends when one of them sends `closed`."""
     subscribers: dict[str, list[str]] = {CLOSED: list(members)}
     for name, member in members.items():
@@ -121,22 +150,23 @@ def event_bus(members: Mapping[str, Member] = MEMBERS, results: Mapping[str, str
             subscribers.setdefault(event, []).append(name)
 
     def post(ctx: Context, letter: Letter) -> None:
-        for name in inboxes(letter, subscribers):
+        for name in [letter.to] if letter.to else subscribers.get(letter.event, ()):
             ctx.send(name, letter)
 
     def begin(ctx: Context) -> None:
         post(ctx, Letter(event="task_given"))
 
-    given = {field: field for field in Given.model_fields}
     graph = Graph("event_bus", Office, result="draft")
     graph.add_node("begin", begin)
-    graph.add_node("end", written, writes="draft")
-    add_gathering(graph, "begin")
+    graph.add_node("end", marked, writes="draft")
+    graph.add_edge(START, "begin")
     for name, member in members.items():
-        taken = {field: field for field in ("errors", *results) if results.get(field, name) == name}
-        graph.add_node(name, desk(name, member, post), inputs=given, writes={f"letters[{name}]": "letters", **taken})
+        given = {field: field for field in ("task", "sources", "word_budget")}
+        taken = {field: field for field in (*member.writes, "errors")}
+        graph.add_node(name, desk_of(name, member, post), inputs=given, writes=taken)
         graph.add_edge(name, "end")
     graph.add_fork("begin", list(members), join="end")
+    graph.add_edge("end", FAIL, when=value("draft") == "", label="nothing written")
     graph.add_edge("end", END)
     return graph
 

@@ -1,10 +1,9 @@
 """Research, write, review, and again, until the review is good enough, no longer improves, or the rounds are used up.
 
 `graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
-A task of several points has an item for each, as "- What does it cost?". Without a model, the passages that answer the
-task best are put together and the score is a share by words; `--model anthropic` or `--model openai` selects a set of
-`MODELS` below, `--model reviewer=openai:MODEL` a model for one agent. With a model a task is enough: it searches the
-web if its provider can, or writes from what it knows, and the brief says so.
+A task of several points has an item for each, as "- What does it cost?". `--model anthropic` or `--model openai`
+selects a set of `MODELS` below, `--model reviewer=openai:MODEL` a model for one agent. With a model a task is enough:
+it searches the web if its provider can, or writes from what it knows, and the brief says so.
 
 The result is the best draft, whether or not it was the last. If a revision or its review fails for good, the best draft
 so far is the result. What failed is in `errors`.
@@ -32,15 +31,16 @@ from graphengine import (
 )
 from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
-from nodes.citing import located, marked, sample
-from nodes.passages import Passage
-from nodes.review.agents import Review, research, reviewer, writer
+from nodes.citing import Passage, located, marked, sample
+from nodes.review.agents import Review
+from nodes.review.offline import research, reviewer, writer
 
 THRESHOLD = 7.0  # a review with at least this score ends the loop
 RISE = 0.1  # and so does one that rises by no more than this
 ROUNDS = 5
 
 MODELS = {  # cheap models gather and judge, a strong one writes
+    "default": {"*": "offline"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

@@ -1,28 +1,51 @@
 """What every workflow on sources shares: quotations that are in their sources, and texts that cite them.
 
 A model may quote only what is there, word for word; which line that is, is found here. A brief may cite only what was
-quoted. Whether its sentences say what they cite is for a reviewer, who gets the remarks of `comparing`.
+quoted. Whether its sentences say what they cite is for a reviewer.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import TextFile
-from graphengine.agents.prompts import block, labelled
-from nodes.comparing import remarks
-from nodes.passages import Passage, extract, read, sentences, size
-from nodes.points import Points
 
-SHOWN_WORDS: Final = 60_000  # of the sources in one question; of longer ones a model reads the passages that match best
 KNOWLEDGE: Final = "the model's knowledge"  # the file of findings that nobody looked up
 COMPLAINTS: Final = 8  # of one answer; a model that fixes these will see to the others
 _CITED: Final = re.compile(r"\s*\[([^\[\]]+)\](?!\()")
 _MARKUP: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)|[*_`#>|]+|^\s*[-+*]\s", re.MULTILINE)
+WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
+_STOP: Final = re.compile(r"[.!?…][\"'”»)\]*]*\s+(?=[\"'“„«(\[*`¿¡]*[^\Wa-z_])|[\u3002\uff01\uff1f]")
+_ABBREVIATED: Final = re.compile(
+    r"(?:\b(?:[^\W\d_]|[A-Z][a-z]|Mrs|Prof|Abs|Art|vs|etc|bzw|ca|Fig|Inc|Ltd)|\.[^\W\d_]|(?:^|\s)\d{1,2})\.$"
+)
+
+
+class Passage(BaseModel):
+    """A sentence, list item, table row or piece of code, as it stands in a source.
+
+    Attributes:
+        text: The passage, word for word.
+        file: The path of its source.
+        line: The line on which it begins, from 1 on; 0 if that is unknown. No model gives it: it is looked up.
+        heading: The headings above it, if somebody looked.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    file: str
+    line: SkipJsonSchema[int] = 0
+    heading: SkipJsonSchema[str] = ""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as a citation names it; a page of the web has no lines."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class Quotations(BaseModel):
@@ -33,7 +56,7 @@ class Quotations(BaseModel):
         notes: What a reader should know of the search, such as points on which the sources say nothing.
     """
 
-    quotations: list[Passage] = []
+    quotations: list[Passage]
     notes: list[str] = []
 
 
@@ -51,35 +74,25 @@ def sample(name: str) -> tuple[str, list[TextFile]]:
     return (folder / "task.txt").read_text("utf-8").strip(), texts
 
 
-@lru_cache(4)
-def _points(task: str, sources: tuple[TextFile, ...]) -> Points:
-    return Points(task, sources)
+def size(text: str) -> int:
+    """Return how many words a text has; two characters of a script without blanks count as one."""
+    return len(text.split()) + sum(len(part) // 2 for part in WIDE.findall(text))
 
 
-def points_of(task: str, sources: Sequence[TextFile]) -> Points:
-    """Return the points of a task; the last few are kept, since every agent of a round asks for the same."""
-    return _points(task, tuple(sources))
-
-
-# --- what models read -------------------------------------------------------------------------------------------------
-
-
-def material(task: str, sources: Sequence[TextFile]) -> str:
-    """Return the task and the sources as a question shows them; of long sources only the passages that match best."""
-    total = sum(size(source.text) for source in sources)
-    if total <= SHOWN_WORDS:
-        return labelled({"task": task} | {source.path: source.text for source in sources})
-    found = extract(task, sources, SHOWN_WORDS)
-    note = f"The sources have {total:,} words. These are the {SHOWN_WORDS:,} that match the task best, by words:"
-    return f"{block('task', task)}\n\n{note}\n{block('passages', lines_of(found))}"
+def sentences(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the sentences of a paragraph with their offsets."""
+    start = 0
+    for stop in _STOP.finditer(text):
+        if not _ABBREVIATED.search(text[start : stop.start() + 1]):
+            yield start, text[start : stop.end()].strip()
+            start = stop.end()
+    if text[start:].strip():
+        yield start, text[start:].strip()
 
 
 def lines_of(findings: Iterable[Passage]) -> str:
     """Return findings as lines of text, each after the place that a text cites."""
     return "\n".join(f"[{finding.place}] {finding.text}" for finding in findings)
-
-
-# --- what they answer -------------------------------------------------------------------------------------------------
 
 
 def check_quotations(found: Quotations, sources: Sequence[TextFile]) -> None:
@@ -101,42 +114,35 @@ def located(result: Quotations, sources: Sequence[TextFile], findings: Sequence[
     new = {(each.file, each.text): each for each in result.quotations if (each.file, each.text) not in known}
     if not sources:
         return [*new.values()]
-    return [each.model_copy(update={"line": _line_of(each, sources)}) for each in new.values()]
+    return [each.model_copy(update={"line": _line_of(each, sources) or each.line}) for each in new.values()]
 
 
 def _line_of(quotation: Passage, sources: Sequence[TextFile]) -> int:
-    """Return the line on which a quotation begins, the given one if it is there too, or 0."""
-    texts = [source for source in sources if source.path == quotation.file]
-    found = [line for source in texts for line in _lines_of(quotation.text, source)]
-    return quotation.line if quotation.line in found else min(found, default=0)
+    """Return the line on which a quotation begins, but for markup and line breaks; 0 if it is nowhere.
 
-
-def _lines_of(text: str, source: TextFile) -> Iterator[int]:
-    """Yield the lines on which a text begins: as a passage, or literally but for its markup and its line breaks."""
-    yield from (passage.line for passage in _read(source) if passage.text == text)
-    lines = [_plain(line) for line in source.text.splitlines()]
-    whole, wanted = " ".join(lines), _plain(text)
-    at = whole.find(wanted) if wanted else -1
-    while at >= 0:
-        yield len(whole[:at].split(" ")) and _number_at(lines, at)
-        at = whole.find(wanted, at + 1)
-
-
-@lru_cache(64)
-def _read(source: TextFile) -> list[Passage]:
-    return read(source)
+    Of several places it is the first one from the line on that it has.
+    """
+    wanted = _plain(quotation.text)
+    for source in (each for each in sources if each.path == quotation.file and wanted):
+        lines = [_plain(line) for line in source.text.splitlines()]
+        whole, start = " ".join(lines), sum(len(line) + 1 for line in lines[: max(0, quotation.line - 1)])
+        if (found := max(whole.find(wanted, start), whole.find(wanted))) >= 0:
+            return line_at(enumerate(lines, start=1), found)
+    return 0
 
 
 def _plain(text: str) -> str:
     return " ".join(_MARKUP.sub(r"\1", text).split())
 
 
-def _number_at(lines: Sequence[str], offset: int) -> int:
-    for number, line in enumerate(lines, start=1):
+def line_at(lines: Iterable[tuple[int, str]], offset: int) -> int:
+    """Return the number of the line at an offset of numbered lines that are joined by blanks."""
+    number = 0
+    for number, line in lines:  # noqa: B007 - the last one is the result if the offset is behind it
         if offset <= len(line):
-            return number
+            break
         offset -= len(line) + 1
-    return len(lines)
+    return number
 
 
 def claims(text: str) -> list[Claim]:
@@ -178,20 +184,6 @@ def check_brief(draft: str, findings: Sequence[Passage], word_budget: int) -> No
         why.append(f"it has {words} words, and {word_budget} are allowed")
     if why:
         raise ValueError("This is no brief on the findings:\n" + "\n".join(f"- {each}" for each in why))
-
-
-def doubtful(draft: str, findings: Sequence[Passage]) -> list[str]:
-    """Return the sentences of a brief that differ from what they cite, as far as their words show it, with remarks."""
-    texts: dict[str, list[str]] = {}
-    for finding in findings:
-        texts.setdefault(finding.place, []).append(finding.text)
-    found = []
-    for claim in claims(draft):
-        passages = [text for place in claim.places for text in texts.get(place, ())]
-        if passages and claim.text.strip(" .") not in (passage.strip(" .") for passage in passages):
-            where = f"“{claim.text}” [{', '.join(claim.places)}]"
-            found += [f"{where}: {why}" for why in remarks(claim.text, " ".join(passages))]
-    return found
 
 
 def marked(draft: str, findings: Sequence[Passage]) -> str:

@@ -9,118 +9,25 @@ import csv
 import io
 import math
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from html.parser import HTMLParser
 from pathlib import PurePath
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 from graphengine import TextFile
+from nodes.citing import Passage, line_at, sentences, size
+from nodes.words import alike, subject, words
 
-FORM: Final = 0.8  # how alike two forms of a word are, such as "write" and "writes"
-PART: Final = 0.5  # and a word and one that it is part of, such as "page" and "homepage"
-SHORTEST: Final = 4  # letters that forms of a word have in common
-LONGEST_ENDING: Final = 5
 NEAR: Final = 0.5  # what the better neighbour under the same heading adds to a passage's rank
 SATURATION: Final = 1.2  # the usual k1 and b of BM25
 LENGTH: Final = 0.75
 CODE_WORDS: Final = 60  # of a piece of code
 TITLE_WORDS: Final = 8  # a short line alone, without a stop, is a title
 _CODE: Final = re.compile(r"\.(py|[jt]sx?|java|cs?|h|cc|cpp|go|rs|rb|php|sh|sql|kt|swift|lua|r|toml|ya?ml|json)")
-FUNCTION_WORDS: Final = """
-a about after all also am an and any are as at be because been before being both but by can cannot could did do does
-done during each either else etc for from get give go had has have having he her here him his how i if in into is it its
-just let lets like many may me might more most much must my neither no nor not of off on once one only or other our out
-over own per please shall she should so some such than that the their them then there these they this those through to
-too under until up upon us use very was we were what when where whether which while who whom whose why will with within
-without would yes yet you your explain describe summarise summarize summary list tell say said show text file document
-article page source sources
-aber alle als am auch auf aus bei beim bin bis da dann das dass dem den denn der des die dies diese dieser doch du durch
-ein eine einem einen einer er es für gibt haben hat hatte ich ihr im ist ja kann können man mehr mit muss nach nicht
-noch nun nur ob oder ohne schon sehr sein sich sie sind über um und uns unter vom von vor wann war warum weil welche
-welchen welchem welcher welches wenn wer werden wie wieso wir wird wo woher wurde wurden zu zum zur zwischen fasse
-zusammen datei dokument artikel
-al algo ante como con cual cuál cuáles cuando cuándo cuánto cuánta cuántos de del desde donde dónde dos e el ella en
-entre era esta está este esto ha han hasta hay la las le les lo los más mi muy ni o para pero por porque que qué quien
-quién se según ser si sin sobre son su sus también te tiene un una uno unos y ya resume texto archivo documento
-au aux avec ce ces cette comment combien dans du elle elles est et été eux il ils je leur lui mais mes moi ne nous ou où
-par pas plus pourquoi qu quand quel quelle quels qui sa sans ses sont sur ta tu une vos votre vous à
-"""
-_WORD: Final = re.compile(r"[^\W_]+(?:[.,:]\d+)*")
-_WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
 _TITLE: Final = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
 ITEM: Final = re.compile(r"(?:[-*+•]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+")
 _ROW: Final = re.compile(r"\s*\|(.*)\|\s*$")
-_STOP: Final = re.compile(r"[.!?…][\"'”»)\]*]*\s+(?=[\"'“„«(\[*`¿¡]*[^\Wa-z_])|[\u3002\uff01\uff1f]")
-_ABBREVIATED: Final = re.compile(
-    r"(?:\b(?:[^\W\d_]|[A-Z][a-z]|Mrs|Prof|Abs|Art|vs|etc|bzw|ca|Fig|Inc|Ltd)|\.[^\W\d_]|(?:^|\s)\d{1,2})\.$"
-)
-
-
-class Passage(BaseModel):
-    """A sentence, list item, table row or piece of code, as it stands in a source.
-
-    Attributes:
-        text: The passage, word for word.
-        file: The path of its source.
-        line: The line on which it begins, from 1 on.
-        heading: The headings above it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    text: str
-    file: str
-    line: int = 0
-    heading: str = ""
-
-    @property
-    def place(self) -> str:
-        """Where it stands, as a citation names it; a page of the web has no lines."""
-        return f"{self.file}:{self.line}" if self.line else self.file
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text, without case and accents; pairs of characters in scripts without blanks."""
-    plain = "".join(each for each in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(each))
-    found: list[str] = []
-    for word in _WORD.findall(unicodedata.normalize("NFC", plain)):
-        found += [word[at : at + 2] for at in range(max(1, len(word) - 1))] if _WIDE.search(word) else [word]
-    return found
-
-
-FUNCTION: Final = frozenset(words(FUNCTION_WORDS))
-
-
-def subject(text: str) -> list[str]:
-    """Return the words of a text that say what it is about, once each."""
-    return [word for word in dict.fromkeys(words(text)) if word not in FUNCTION and (len(word) > 1 or word.isdigit())]
-
-
-def size(text: str) -> int:
-    """Return how many words a text has; two characters of a script without blanks count as one."""
-    return len(text.split()) + sum(len(part) // 2 for part in _WIDE.findall(text))
-
-
-@lru_cache(100_000)
-def alike(one: str, other: str) -> float:
-    """Return how far two words are forms of one: 1 if they are equal, 0 if they are unrelated."""
-    if one == other:
-        return 1.0
-    short, long = sorted((one, other), key=len)
-    if short[0].isdigit() or len(short) < SHORTEST - 1:
-        return 0.0
-    if len(short) < SHORTEST:
-        return FORM if long in (f"{short}s", f"{short}e", f"{short}n") else 0.0
-    same = next((at for at, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
-    if same >= max(SHORTEST, 0.75 * len(short)) and len(long) - same <= LONGEST_ENDING:
-        return FORM
-    is_part = (len(short) > SHORTEST and long.endswith(short)) or (len(short) > SHORTEST + 1 and short[:-1] in long)
-    return PART if is_part else 0.0
 
 
 def extract(task: str, sources: Iterable[TextFile], word_budget: int = 250) -> list[Passage]:
@@ -209,8 +116,8 @@ def read(source: TextFile) -> list[Passage]:
     suffix = PurePath(source.path).suffix.lower()
     if suffix in (".csv", ".tsv"):
         return _rows(source)
-    shown = suffix in (".html", ".htm", ".xhtml")
-    lines = _Page(source.text).lines if shown else enumerate(source.text.splitlines(), start=1)
+    is_page = suffix in (".html", ".htm", ".xhtml") and "</" in source.text  # else it was read as Markdown
+    lines = _Page(source.text).lines if is_page else enumerate(source.text.splitlines(), start=1)
     return _Reader(source.path, is_code=bool(_CODE.fullmatch(suffix))).read(lines)
 
 
@@ -231,17 +138,6 @@ def _named(names: Sequence[str], cells: Sequence[str]) -> str:
     return "; ".join(f"{name}: {cell}" for name, cell in zip(names, cells, strict=False) if cell.strip())
 
 
-def sentences(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the sentences of a paragraph with their offsets."""
-    start = 0
-    for stop in _STOP.finditer(text):
-        if not _ABBREVIATED.search(text[start : stop.start() + 1]):
-            yield start, text[start : stop.end()].strip()
-            start = stop.end()
-    if text[start:].strip():
-        yield start, text[start:].strip()
-
-
 class _Reader:
     """Reads lines of Markdown, plain text or code as passages."""
 
@@ -251,6 +147,7 @@ class _Reader:
         self._titles: list[tuple[int, str]] = []  # with their levels
         self._held: list[tuple[int, str]] = []  # the lines of the paragraph, item or code that is being read
         self._columns: list[str] = []
+        self._first_row = 0  # the number of the line with the columns, until there is a row below it
         self._fence = ""
         self._is_item = False
 
@@ -262,8 +159,9 @@ class _Reader:
             elif row := _ROW.match(line):
                 self._row(number, [cell.strip() for cell in row[1].split("|")])
             else:
-                self._columns = []
+                self._end_table()
                 self._prose(number, line.strip())
+        self._end_table()
         self._end_block()
         return [passage for passage in self._found if words(passage.text)]
 
@@ -278,9 +176,16 @@ class _Reader:
     def _row(self, number: int, cells: list[str]) -> None:
         if not self._columns:
             self._end_block()
-            self._columns = cells
+            self._columns, self._first_row = cells, number
         elif set("".join(cells)) - set("-: "):
             self._add(number, _named(self._columns, cells))
+            self._first_row = 0
+
+    def _end_table(self) -> None:
+        """Add the only row of a table."""
+        if self._columns and self._first_row:
+            self._add(self._first_row, "; ".join(filter(None, self._columns)))
+        self._columns = []
 
     def _prose(self, number: int, line: str) -> None:
         title, fence, item = _TITLE.match(line), re.match("```|~~~", line), ITEM.match(line)
@@ -312,7 +217,7 @@ class _Reader:
         if is_short and text[-1] not in ".!?:;,…\u3002\uff01\uff1f" and not self._is_item:
             self._title(9, text)  # below those that are marked as titles
         for offset, sentence in sentences(text):
-            self._add(_line_at(held, offset), sentence)
+            self._add(line_at(held, offset), sentence)
 
     def _pieces(self, held: list[tuple[int, str]]) -> None:
         piece: list[str] = []
@@ -323,43 +228,50 @@ class _Reader:
                 piece = []
 
 
-def _line_at(held: Sequence[tuple[int, str]], offset: int) -> int:
-    """Return the number of the line at an offset of lines joined by blanks."""
-    for number, line in held:
-        if offset <= len(line):
-            return number
-        offset -= len(line) + 1
-    return held[-1][0]
-
-
 class _Page(HTMLParser):
-    """The text of a page at the lines where it stands, with titles and items marked as in Markdown."""
+    """The text of a page at the lines where it stands, with titles, items and rows marked as in Markdown."""
 
-    _BREAKS: Final = re.compile("p|div|li|t[rdh]|br|h[1-6]|[uo]l|table|section|article|pre|blockquote|d[td]|title")
+    _BREAKS: Final = re.compile("p|div|li|br|h[1-6]|[uo]l|table|section|article|pre|blockquote|d[td]|title")
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.lines: list[tuple[int, str]] = [(1, "")]
         self._hidden = 0
+        self._tables = 0  # that are open, one in a cell of the other
+        self._is_row = False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the base class has it
-        """Begin a line with the mark of a title or an item."""
+        """Begin a line with the mark of a title, an item or a row, or a cell."""
         self._hidden += tag in ("script", "style")
-        if self._BREAKS.fullmatch(tag):
+        self._tables += tag == "table"
+        if tag in ("tr", "table"):
+            self._end_row()
+        if tag == "tr":
+            self.lines.append((self.getpos()[0], ""))
+            self._is_row = True
+        elif tag in ("td", "th"):
+            self._write("| ")
+        elif self._BREAKS.fullmatch(tag):
             mark = "# " if re.fullmatch("h[1-6]|title", tag) else "- " if tag == "li" else ""
-            self.lines += [(self.getpos()[0], ""), (self.getpos()[0], mark)]
+            self._break(mark)
 
     def handle_endtag(self, tag: str) -> None:
         """End the line."""
         self._hidden -= tag in ("script", "style")
+        self._tables -= tag == "table"
+        if tag in ("tr", "table"):
+            self._end_row()
         if self._BREAKS.fullmatch(tag):
-            self.lines.append((self.getpos()[0], ""))
+            self._break("")
 
     def handle_data(self, data: str) -> None:
-        """Add text to the line; each line of the text is one of its own."""
-        if self._hidden:
+        """Add text to the line; each line of the text is one of its own, but in a row."""
+        if self._hidden or (self._tables > 0 and not data.strip()):
+            return
+        if self._is_row:
+            self._write(" ".join(data.replace("|", " ").split("\n")))
             return
         for number, part in enumerate(data.split("\n"), start=self.getpos()[0]):
             begun, line = self.lines[-1]
@@ -367,3 +279,17 @@ class _Page(HTMLParser):
                 self.lines.append((number, part))
             else:
                 self.lines[-1] = (begun if line else number, line + part)
+
+    def _break(self, mark: str) -> None:
+        if self._is_row:
+            self._write(" ")
+        else:
+            self.lines += [(self.getpos()[0], ""), (self.getpos()[0], mark)]
+
+    def _end_row(self) -> None:
+        if self._is_row:
+            self._write(" |")
+        self._is_row = False
+
+    def _write(self, text: str) -> None:
+        self.lines[-1] = (self.lines[-1][0], self.lines[-1][1] + text)

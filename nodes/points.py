@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from graphengine import TextFile
-from nodes.passages import FUNCTION, ITEM, SHORTEST, Index, Passage, alike, subject, words
+from nodes.citing import Passage
+from nodes.passages import ITEM, Index
+from nodes.words import FUNCTION, SHORTEST, alike, subject, words
 
 POWER: Final = 3  # a passage bears on a point by its rank to this power: the best count most, and none is cut off
 ABSENT: Final = 0.35  # with less hold than this, a point is none of the sources'

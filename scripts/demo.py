@@ -1,4 +1,4 @@
-"""Run every bundled workflow on its example, by rules and without a model, and leave results and pictures in a folder.
+"""Run every bundled workflow on its example, without a model, and leave results and pictures in a folder.
 
     python scripts/demo.py [FOLDER [NAME ...]]
 
@@ -29,9 +29,6 @@ WAITING: Final = 3  # the exit code of a run that waits
 ANSWERS: Final[dict[str, str]] = {"content_pipeline": '{"verdict": "approve"}'}
 """The answer to the question of a workflow, by the name of the workflow."""
 
-FURTHER: Final[dict[str, tuple[str, ...]]] = {"content_shifts": ("stage=write", "stage=edit", "stage=list")}
-"""Inputs of the runs after the first one, for workflows that take several."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -40,7 +37,7 @@ class Shown:
     Attributes:
         name: Its name.
         about: What it does.
-        run: The document of its run, the last one of several, as `graphengine show --json` gives it.
+        run: The document of its run, as `graphengine show --json` gives it.
         files: The written files, by kind.
         asked: The question that was answered, and the answer; "" if there was no question.
     """
@@ -59,14 +56,14 @@ class Shown:
 
     @property
     def answered(self) -> str:
-        """How many calls models and rules answered, and the cost."""
+        """How many calls models answered, and what stood in for them; the cost."""
         usage = self.run["usage"]
         calls, offline = usage["calls"], usage["offline_calls"]
         if calls == offline:
-            return f"{offline} by rules, no model asked"
+            return f"{offline} by rules or placeholders, no model asked"
         cost = usage["cost_usd"]
         paid = "unknown cost" if cost is None else f"{dollars(cost)} USD"
-        return f"{calls - offline} by models, {offline} by rules, {paid}"
+        return f"{calls - offline} by models, {offline} by rules or placeholders, {paid}"
 
 
 class Failed(Exception):
@@ -113,9 +110,6 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
         print(f"  {asked}")
         found = () if graph == name else ("--graph", graph)
         run = json.loads(graphengine(folder, "answer", run["run_id"], ANSWERS[name], *found, *database, "--json"))
-    for further in FURTHER.get(name, ()):
-        if run["status"] == "finished":
-            run = json.loads(graphengine(folder, "run", graph, "--input", further, *database, "--json"))
     if run["status"] != "finished":
         raise Failed(f"{name} is {run['status']}: {run['error'] or run['stop'] or run['waits']}")
     output = run.get("output", run["state"])
@@ -145,7 +139,7 @@ def graphengine(folder: Path, *words: str) -> str:
 def page(shown: list[Shown]) -> str:
     """Return the list of the folder's contents, as Markdown."""
     lines = ["# What the bundled workflows made of their examples", ""]
-    lines += ["No language model was asked: the agents answered by rules. `--model` gives them models.", ""]
+    lines += ["No language model was asked: `review_loop` extracts, the others are dry runs with placeholders.", ""]
     for one in shown:
         links = ", ".join(f"[{what}]({file.name})" for what, file in one.files.items())
         lines += [f"## {one.name}", "", one.about, "", f"{one.ended}; answers: {one.answered}. {links}"]

@@ -29,7 +29,7 @@ GRAPH = ROOT / "scripts" / "slow_review_loop.py"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run: its state, and its completed visits, sorted, since two of them run in parallel."""
+    """The result of a run: its state, and its completed visits."""
 
     status: str
     state: Any

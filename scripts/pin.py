@@ -19,7 +19,7 @@ TARGET = ROOT / "constraints.txt"
 TAGS = ROOT / "tests" / "wheel_tags.txt"
 OF_USERS = (
     *("anthropic", "bedrock", "mcp", "openai", "otel", "postgres", "pydantic-ai", "render", "sandbox", "secrets"),
-    *("serve", "sources", "vertex", "workflows"),
+    *("serve", "sources", "vertex"),
 )
 """Without `ray`, which has no wheels for macOS on Intel: its package is chosen with a cluster in mind."""
 OLDEST_PYTHON = "3.11"

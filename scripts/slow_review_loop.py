@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from graphengine import Agent
 from graphs.review_loop import example, review_loop
-from nodes.review.agents import researcher, reviewer, sceptic, writer
+from nodes.review.agents import researcher, reviewer, writer
 
 T = TypeVar("T")
 SECONDS = float(os.environ.get("SLOW_SECONDS", "0.4"))
@@ -30,5 +30,5 @@ def slowed(agent: Agent[T]) -> Agent[T]:
     return agent.but(offline=slowly(agent.offline)) if agent.offline is not None else agent
 
 
-graph = review_loop(slowed(researcher), slowed(writer), slowed(reviewer), sceptic=slowed(sceptic))
+graph = review_loop(slowed(researcher), slowed(writer), slowed(reviewer))
 __all__ = ["example", "graph"]

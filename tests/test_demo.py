@@ -1,14 +1,13 @@
 """`make demo` runs bundled workflows and keeps their output."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKFLOWS = ("content_pipeline", "content_shifts", "review_loop")
-"""One that asks, one with several runs, one with neither; tests/docs/test_gallery.py runs and draws all."""
+WORKFLOWS = ("content_pipeline", "review_loop")
+"""One that asks, and one that does not; tests/docs/test_gallery.py runs and draws all."""
 
 
 def test_the_demo_leaves_results_and_pictures_of_its_workflows(tmp_path: Path) -> None:
@@ -27,6 +26,4 @@ def test_the_demo_leaves_results_and_pictures_of_its_workflows(tmp_path: Path) -
         assert {f"{name}.svg", f"{name}.run.svg", f"{name}.timeline.svg"} <= left
         (result,) = left & {f"{name}.md", f"{name}.json"}
         assert (tmp_path / "demo" / result).stat().st_size > 100, name
-    shifts = json.loads((tmp_path / "demo" / "content_shifts.json").read_text(encoding="utf-8"))
-    assert (shifts["stage"], shifts["listing"]["title"] != "") == ("list", True)  # the last of four runs
     assert set(re.findall(r"\]\(([\w.]+)\)", page)) <= left

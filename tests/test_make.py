@@ -89,7 +89,7 @@ def installed(folder: Path, code: int) -> subprocess.CompletedProcess[str]:
     (package / "__init__.py").touch()  # a folder without it would not be found before the real pip
     (package / "__main__.py").write_text(f"print({PIP!r}, end=''); raise SystemExit({code})")
     return subprocess.run(
-        [sys.executable, ROOT / "scripts" / "install.py", "workflows"],
+        [sys.executable, ROOT / "scripts" / "install.py", "inspect,models"],
         cwd=folder,  # where there is nothing to install
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -104,7 +104,7 @@ def test_installing_prints_a_line_for_each_stage(tmp_path: Path) -> None:
     ended = installed(tmp_path, 0)
     assert (ended.returncode, ended.stderr) == (0, "")
     first, *stages = ended.stdout.splitlines()
-    assert first.startswith("Installing durable-graphengine[workflows] into ")
+    assert first.startswith("Installing durable-graphengine[inspect,models] into ")
     assert [line.partition(" s  ")[2] for line in stages] == [
         "preparing the build",
         "finding and downloading packages",

@@ -30,7 +30,6 @@ EXTRAS = {  # a module of each extra
     "secrets": "cryptography",
     "serve": "uvicorn",
     "sources": "pypdf",
-    "workflows": "snowballstemmer",
 }
 FIRST = """
 from pydantic import BaseModel, SecretStr
@@ -84,7 +83,7 @@ if __name__ == "__main__":
 """
 CHECKS = """
 import os, sys
-import graphengine.agents.agent, graphengine.briefs.reviewer, graphengine.cli.driving  # in the parent, once
+import graphengine.agents.agent, graphengine.cli.driving  # in the parent, once
 from graphengine.cli.main import main
 
 def run(folder, *words):
@@ -100,8 +99,6 @@ for name in sys.argv[1:]:
     run(".", "new", name, "--from", name)
     run(name, "check", name)
 """
-WORKFLOWS = ("sentencex", "snowballstemmer", "stopwordsiso", "markdown-it-py", "babel")
-"""What the extra of this name requires."""
 
 
 @pytest.fixture(scope="session")
@@ -137,14 +134,6 @@ def with_pytest(clean: Environment, tmp_path: Path) -> Environment:
     more.mkdir()
     link(more, "pytest")
     return Environment(clean.folder, more)
-
-
-@pytest.fixture
-def with_workflows(with_pytest: Environment) -> Environment:
-    """The same with what all bundled workflows need too."""
-    assert with_pytest.more is not None
-    link(with_pytest.more, *WORKFLOWS)
-    return with_pytest
 
 
 def test_the_wheel_has_the_package_its_data_and_the_bundled_workflows(wheel: Path) -> None:
@@ -189,23 +178,23 @@ def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_p
     assert "13 passed" in tested.stdout
 
 
-def test_a_copied_workflow_passes_its_tests(with_workflows: Environment, tmp_path: Path) -> None:
-    """They run its example, once the extra for the bundled workflows is installed, which `new` names."""
-    copied(with_workflows, tmp_path, "review_loop")
-    tested = with_workflows.run("pytest", "-q", where=tmp_path / "flows")
-    assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+def test_a_copied_workflow_passes_its_tests(with_pytest: Environment, tmp_path: Path) -> None:
+    """They run its example with placeholders."""
+    copied(with_pytest, tmp_path, "review_loop")
+    tested = with_pytest.run("pytest", "-q", where=tmp_path / "flows")
+    assert (tested.returncode, "6 passed" in tested.stdout) == (0, True), tested.stdout
 
 
-def test_every_copied_workflow_needs_only_that_extra(with_workflows: Environment, tmp_path: Path) -> None:
+def test_every_copied_workflow_needs_no_extra(with_pytest: Environment, tmp_path: Path) -> None:
     """Its graph is loaded and checked; tests/cli/test_new.py runs the tests of each."""
-    ended = with_workflows.execute("python", "-c", CHECKS, *names(), where=tmp_path)
+    ended = with_pytest.execute("python", "-c", CHECKS, *names(), where=tmp_path)
     assert (ended.returncode, ended.stdout.count("0 errors")) == (0, len(names())), ended.stdout + ended.stderr
 
 
-def test_a_copied_workflow_runs_by_its_name(with_workflows: Environment, tmp_path: Path) -> None:
+def test_a_copied_workflow_runs_by_its_name(with_pytest: Environment, tmp_path: Path) -> None:
     """The command line finds it in the project, and runs it until it asks."""
-    copied(with_workflows, tmp_path, "content_pipeline")
-    ran = with_workflows.run("graphengine", "run", "content_pipeline", "--json", where=tmp_path / "flows")
+    copied(with_pytest, tmp_path, "content_pipeline")
+    ran = with_pytest.run("graphengine", "run", "content_pipeline", "--json", where=tmp_path / "flows")
     assert (ran.returncode, len(json.loads(ran.stdout)["waits"])) == (3, 1), ran.stderr
 
 
@@ -227,15 +216,6 @@ def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_pat
     assert not (tmp_path / "checkpoints").exists()
     assert "Hello!! - good enough" in with_pytest.run(str(tmp_path / "first.py"), where=tmp_path).stdout
     assert (tmp_path / "checkpoints" / "runs.db").exists()
-
-
-def test_a_copied_workflow_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
-    """A copied workflow names its extra as the first of the next steps, and in the error of a run without it."""
-    made = clean.run("graphengine", "new", "flows", "--from", "handoff", where=tmp_path)
-    steps = [line.strip() for line in made.stderr.splitlines()]
-    assert steps[1:3] == ["cd flows", f"python -m {install_command('workflows')}"]
-    ran = clean.run("graphengine", "run", "handoff", where=tmp_path / "flows")
-    assert install_command("workflows") in ran.stderr
 
 
 @pytest.mark.parametrize("extra", ["anthropic", "openai"])

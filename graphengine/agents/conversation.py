@@ -48,6 +48,7 @@ from graphengine.models.base import Compacts, Message, OfflineModel, Request, Re
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
+from graphengine.models.placeholder import PLACEHOLDER
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, StepResult, as_outcome
 from graphengine.state.immutable import digest_of
@@ -152,12 +153,13 @@ class Conversation(Generic[T]):
         return live
 
     async def _offline(self) -> T:
-        """Return the rule-based answer. It is computed once, as rules would return or raise the same again."""
+        """Return the rule-based answer or a placeholder, computed once: it would be the same again."""
         try:
             response = await self._model.answer(self._request())
             self._runtime.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
-            value = await self._read(response.content)
+            is_placeholder = response.model == PLACEHOLDER  # which no check accepts, so none is applied
+            value = self._agent.reader.read(response.content) if is_placeholder else await self._read(response.content)
         except _OF_RULES as error:
             mark_repeating(error)
             raise

@@ -546,8 +546,8 @@ class EstimatedAgent(Part):
         model: Its model; offline for rules.
         calls: Its calls.
         input_tokens: The tokens of its questions, estimated by their length.
-        output_tokens: The tokens of its answers, estimated by the length of the rules' answers.
-        cost_usd: Their cost; null if it is unknown.
+        output_tokens: The tokens of its answers, estimated by the rules' answers; of placeholders, the most allowed.
+        cost_usd: Their cost; null if it is unknown, as it is where placeholders stood in for the answers.
         most_usd: The same if each answer is as long as it may be.
     """
 
@@ -566,9 +566,9 @@ class Estimated(Document):
     Attributes:
         graph: The graph.
         agents: The calls by agent and model.
-        cost_usd: The expected cost; null if it is unknown.
+        cost_usd: The expected cost; null if it is unknown for any agent.
         most_usd: The same if each answer is as long as it may be.
-        unknown: Why the cost is unknown, else empty.
+        unknown: Why not even the most is known, else empty.
         ended: How the rehearsal ended, as a run's status; empty if there was none.
     """
 

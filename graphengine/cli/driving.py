@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
 """A function that starts, resumes or branches a run on a runner."""
 
+GRACE_SECONDS: Final = 8.0
+"""How long nodes in flight may take to finish after SIGTERM: systems that send it kill after 10 s or more."""
 _STOPPING: Final = "stopping after the node in flight"
 _BEGINNING: Final = "interrupted while the run was being started"
 _LOOK: Final = "check with `graphengine runs` whether it was recorded"
@@ -214,13 +216,16 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
         snapshot = watch.snapshot
         if snapshot.seq != info.seq:
             snapshot = await load_snapshot(runner.store, run.id, None)
-        return StoredOutcome(
-            result, info, snapshot, stopper.asked_by, await runner.store.steps(run.id) if job.needs_steps else ()
-        )
+        steps = await runner.store.steps(run.id) if job.needs_steps else ()
+        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last)
 
 
 class _Watch:
-    """Shows the events of a run, and sets what a signal does according to the run's state."""
+    """Shows the events of a run, and sets what a signal does according to the run's state.
+
+    Attributes:
+        before_last: The seq of the step before the visit that ended last; what it recorded meanwhile does not count.
+    """
 
     def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
         self._job = job
@@ -229,6 +234,7 @@ class _Watch:
         self._run = run
         self._progress = Progress(job.context.err, is_live=not job.context.json)
         self._is_begun = False
+        self.before_last = self._last = 0
 
     @property
     def snapshot(self) -> Snapshot:
@@ -256,6 +262,8 @@ class _Watch:
             self._begun()
             await self._catch_up(event)
             self._progress.show(event)
+            if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
+                self.before_last, self._last = self._last, event.seq
 
     async def _catch_up(self, event: Event) -> None:
         """Continue from the run's state before its first event here, or before an event after others were left out."""
@@ -289,9 +297,15 @@ class _Watch:
         """Stop the run after the node in flight; release it on SIGTERM, or if it waits with nothing in flight."""
         is_waiting = not self._runner.drives(self._run.id) and await self._status() == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
+            cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut)
             await self._runner.release(self._run.id)
+            cutting.cancel()
         else:
             await self._runner.stop(self._run.id)
+
+    def _cut(self) -> None:
+        """Cancel what is still in flight."""
+        self._cutting = asyncio.get_running_loop().create_task(self._runner.release(self._run.id, now=True))
 
     async def _status(self) -> str:
         return (await self._runner.store.info(self._run.id)).status

@@ -1,8 +1,9 @@
 """`graphengine run --estimate`: what a run would cost, before any model is called.
 
-The run is rehearsed in memory: agents answer by their rules, and each question and answer is counted as the tokens that
-it would be for a model. Only a graph whose file has `ESTIMATE_BY_RULES = True` is rehearsed, because its functions are
-called. A cost that nothing is known of is reported as unknown, never as 0.
+The run is rehearsed in memory: agents answer by rules, or by placeholders if they have none, and each question and
+answer is counted as the tokens that it would be for a model. A placeholder is counted as the longest answer, and every
+later question as if it repeated that. Functions are called, so only a graph that runs without a model is rehearsed: its
+file has `MODELS["default"]` of rules and placeholders. An unknown cost is reported as unknown, never as 0.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from graphengine.cli.documents import Estimated, EstimatedAgent
+from graphengine.cli.models import DEFAULT, sets_of
 from graphengine.models.base import EstimatesCosts, KnowsWindow, OfflineModel
 from graphengine.models.names import as_model
+from graphengine.models.placeholder import PlaceholderModel
 from graphengine.state.amounts import dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.cli.report import DriveJob
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model, Request, Response
 
-_DECLARES: Final = "ESTIMATE_BY_RULES"
-"""The variable of a graph file that allows rehearsals: its functions have no effects before the first wait."""
 _BYTES_A_TOKEN: Final = 4
 """Of English prose; other languages and code have up to twice as many tokens."""
 _RULES: Final = "offline"
@@ -36,22 +37,29 @@ class _Counted:
     """The calls of one agent to one model.
 
     Attributes:
-        calls: For each, the tokens of its question, of its answer, and of the longest answer that it allows.
+        calls: For each, the tokens of its question, of its answer, and of the longest answer that it allows; a
+            placeholder's answer has None tokens, and its longest answer None if it has no limit.
     """
 
     agent: str
     model: str
     asked: Model
-    calls: list[tuple[int, int, int]] = field(default_factory=list)
+    calls: list[tuple[int, int | None, int | None]] = field(default_factory=list)
 
     async def cost(self, answer: int) -> float | None:
-        """Return what its calls cost with answers of the length in this column; None if a price is unknown."""
-        if self.model == _RULES:
+        """Return what its calls cost with answers of the length in this column; None if anything is unknown."""
+        if isinstance(self.asked, OfflineModel):
             return 0.0
         if not isinstance(self.asked, EstimatesCosts):
             return None
-        each = [await self.asked.price_of(call[0], call[answer]) for call in self.calls]
-        return None if None in each else sum(usd for usd in each if usd is not None)
+        usd = 0.0
+        for call in self.calls:
+            tokens = call[answer]
+            price = None if tokens is None else await self.asked.price_of(call[0], tokens)
+            if price is None:
+                return None
+            usd += price
+        return usd
 
     async def document(self) -> EstimatedAgent:
         """Return what it adds to the document."""
@@ -60,19 +68,21 @@ class _Counted:
             model=self.model,
             calls=len(self.calls),
             input_tokens=sum(call[0] for call in self.calls),
-            output_tokens=sum(call[1] for call in self.calls),
+            output_tokens=sum(call[1] or call[2] or 0 for call in self.calls),
             cost_usd=await self.cost(1),
             most_usd=await self.cost(2),
         )
 
 
-class _Counting(OfflineModel):
-    """Answers by the agents' rules, and counts what a model would have read and written."""
+class _Counting(PlaceholderModel):
+    """Answers by the agents' rules or with placeholders, and counts what a model would have read and written."""
 
     def __init__(
         self, own: Mapping[str, str | Model], chosen: str | Model | None, rows: dict[tuple[str, str], _Counted]
     ) -> None:
+        super().__init__()
         self.name = _RULES
+        self._longest = 0  # tokens of all answers so far that placeholders stand for
         self._own = own
         self._chosen = chosen
         self._rows = rows
@@ -85,17 +95,22 @@ class _Counting(OfflineModel):
         return await model.window_tokens() if isinstance(model, KnowsWindow) else None
 
     async def answer(self, request: Request) -> Response:
-        """Return the stand-in's answer, and count it."""
+        """Return the stand-in's answer or a placeholder, and count it."""
         given = self._chosen or self._own.get(request.agent, _RULES)
         name = given if isinstance(given, str) else given.name
-        response = await super().answer(request)
         row = self._rows.setdefault((request.agent, name), _Counted(request.agent, name, as_model(given)))
-        read = written = most = 0
-        if name != _RULES:
+        has_rules = request.stand_in is not None
+        response = await (OfflineModel().answer(request) if has_rules else super().answer(request))
+        read, most = 0, request.settings.max_tokens
+        written: int | None = 0
+        if not isinstance(row.asked, OfflineModel):
             schemas = [request.schema, *(f"{one.name} {one.description} {dict(one.schema)}" for one in request.tools)]
-            read = _tokens(request.system, *(message.text for message in request.messages), *schemas)
-            written = _tokens(response.content)
-            most = max(written, request.settings.max_tokens or written)
+            read = _tokens(request.system, *(message.text for message in request.messages), *schemas) + self._longest
+            written = _tokens(response.content) if has_rules else None
+            if written is not None:
+                most = max(written, most or written)
+        if not has_rules:
+            self._longest += most or 0
         row.calls.append((read, written, most))
         return response
 
@@ -134,7 +149,8 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
 
     rows: dict[tuple[str, str], _Counted] = {}
     ended = unknown = ""
-    if getattr(job.found.module, _DECLARES, False):
+    default = sets_of(job.found.module).get(DEFAULT)
+    if default is not None and all(isinstance(as_model(model), OfflineModel) for model in default.values()):
         own = dict(_own_models(job.found.graph.compile()))
         models = {who: _Counting(own, model, rows) for who, model in job.chosen.items()}
         models.setdefault("*", _Counting(own, None, rows))
@@ -146,19 +162,21 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
                 unknown = f"the rehearsal failed: {error.message if error else failed}"
     else:
         unknown = (
-            f"{job.found.file.name} does not declare {_DECLARES} = True, which allows a rehearsal by rules; "
-            "--limit cost_usd=… bounds the cost of a run"
+            f'{job.found.file.name} has no MODELS["{DEFAULT}"] of "offline" and "placeholder", with which a rehearsal '
+            "has no effect that a run without a model has not; --limit cost_usd=… bounds the cost of a run"
         )
     agents = [await row.document() for row in rows.values()]
-    unpriced = [row.model for row in agents if row.cost_usd is None]
+    unpriced = dict.fromkeys(row.model for row in agents if row.most_usd is None)
+    unlimited = dict.fromkeys(row.agent for row in rows.values() if any(call[2] is None for call in row.calls))
     if unpriced and not unknown:
-        unknown = f"the price of {', '.join(dict.fromkeys(unpriced))} is unknown"
-    usd, most = (sum(row.cost_usd or 0.0 for row in agents), sum(row.most_usd or 0.0 for row in agents))
+        unknown = f"the price of {', '.join(unpriced)} is unknown"
+        if unlimited:
+            unknown = f"{', '.join(unlimited)} has no max_tokens and answered with a placeholder"
     return Estimated(
         graph=job.found.graph.name,
         agents=agents,
-        cost_usd=None if unknown else usd,
-        most_usd=None if unknown else most,
+        cost_usd=None if unknown else _sum(row.cost_usd for row in agents),
+        most_usd=None if unknown else _sum(row.most_usd for row in agents),
         unknown=unknown,
         ended=ended,
     )
@@ -171,6 +189,11 @@ def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model]]:
     return [(agent.name, agent.model) for agent in agents if agent is not None]
 
 
+def _sum(amounts: Iterable[float | None]) -> float | None:
+    listed = list(amounts)
+    return None if None in listed else sum(amount for amount in listed if amount is not None)
+
+
 def _usd(amount: float | None) -> str:
     return "unknown" if amount is None else f"{dollars(amount)} USD"
 
@@ -178,11 +201,11 @@ def _usd(amount: float | None) -> str:
 def _in_words(found: Estimated) -> Sequence[str]:
     if found.unknown:
         return [f"expected cost: unknown, because {found.unknown}"]
-    if all(row.model == _RULES for row in found.agents):
-        return ["expected cost: 0 USD, since rules answer; name models with --model"]
-    usd, most = _usd(found.cost_usd), _usd(found.most_usd)
-    lines = [f"expected cost: about {usd}, at most {most} if every answer is as long as it may be"]
-    lines.append("counted in a rehearsal by rules; models may need more calls, for example to correct an answer")
+    if all(isinstance(as_model(row.model), OfflineModel) for row in found.agents):
+        return ["expected cost: 0 USD, since no language model answers; name models with --model"]
+    about = "" if found.cost_usd is None else f"about {_usd(found.cost_usd)}, "
+    lines = [f"expected cost: {about}at most {_usd(found.most_usd)} if every answer is as long as it may be"]
+    lines.append("counted in a rehearsal; models may need more calls, as to correct an answer, or for more rounds")
     if found.ended == "waiting":
         lines.append("the run then waits; what follows the answer is not included")
     return lines

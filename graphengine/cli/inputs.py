@@ -29,17 +29,13 @@ from graphengine.state.path import did_you_mean, members
 from graphengine.state.secret import is_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.briefs.web import Web
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import StateType
 
 S = TypeVar("S", bound=BaseModel)
-T = TypeVar("T")
 
-PRIVATE: Final[set[str]] = set()
-"""Hosts whose pages are read although their addresses are private; a test adds its own server."""
 _ADDRESSES: Final = ("http://", "https://")
 _DEPTH: Final = 20  # the most nested references of a schema that are followed
 _SHOWN: Final = 60  # characters of an option in a message: a line with the rest
@@ -230,28 +226,22 @@ def _files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> lis
 
 
 def _page(url: str, kind: type[TextFile], where: str) -> TextFile:
-    """Return a page of the web, as robots.txt allows, within limits, and never from a private network."""
-    found = _from_web(url, lambda web: web.fetch(url), where)
+    """Return a page of the web, within limits, and never from a private network."""
+    from graphengine.agents.sources.web import read_page
+
+    with _at_page(url, where):
+        found = read_page(url)
     return kind(path=found.path, text=found.text)
 
 
-def _from_web(url: str, fetch: Callable[[Web], Awaitable[T]], where: str) -> T:
-    """Return what is fetched from the web.
-
-    Raises:
-        InputError: It cannot be fetched, or must not be.
-    """
-    import asyncio
-
-    from graphengine.briefs.web import PageRefused, SearchFailed, Web
-
-    async def fetched() -> T:
-        async with Web(PRIVATE) as web:
-            return await fetch(web)
+@contextmanager
+def _at_page(url: str, where: str) -> Iterator[None]:
+    """Add the option to an error about a page that it names."""
+    from graphengine.agents.sources.web import PageRefused
 
     try:
-        return asyncio.run(fetched())
-    except (PageRefused, SearchFailed) as error:
+        yield
+    except PageRefused as error:
         raise InputError(f"{url}: {error.message}", where=where, repair=error.repair) from error
 
 
@@ -279,7 +269,10 @@ def _value(raw: str, form: Form, where: str) -> object:
     elif raw.startswith("@") and form.media:
         return _media(raw[1:], where)
     elif form.media and not form.is_text and raw.startswith(_ADDRESSES):
-        return _from_web(raw, lambda web: web.media(raw), where)
+        from graphengine.agents.sources.web import read_media
+
+        with _at_page(raw, where):
+            return read_media(raw)
     elif raw.startswith("@"):
         text = read_text(raw[1:], where)
         return text if "string" in form.kinds else _parsed(text, form, where)

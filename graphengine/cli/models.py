@@ -5,8 +5,8 @@ it. A graph file can define named sets of models,
 
     MODELS = {"anthropic": {"*": "anthropic:claude-…", "writer": "anthropic:claude-…"}}
 
-and `--model anthropic` uses that set; an option for one agent takes precedence. All options are checked before anything
-runs.
+and `--model anthropic` uses that set; an option for one agent takes precedence. The set "default" is used by commands
+that drive one run and have no `--model` for all agents. All options are checked before anything runs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
 from graphengine.models.names import model_of
+from graphengine.models.placeholder import PLACEHOLDER
 from graphengine.state.hiding import struck
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ Chosen: TypeAlias = "Mapping[str, Model | str]"
 
 SETS: Final = "MODELS"
 """The variable of a graph file that holds its sets."""
+DEFAULT: Final = "default"
+"""The set that is used without `--model`."""
+_LOCAL: Final = "openai-chat:NAME@http://127.0.0.1:11434/v1"
+"""A model on a local server, as of Ollama."""
 
 _IS_NAME: Final = re.compile(r"(anthropic|openai|openai-chat|recorded):")
 """The prefixes of model names that can contain `=`."""
@@ -61,13 +66,34 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
             what = "all agents" if who == ALL else who
             raise InputError(f"the model for {what} is given twice", where=_where(text), repair="give it once")
         asked[who] = name
-    sets = _sets(found.module) if given else {}
+    sets = sets_of(found.module) if given else {}
     chosen = _of_graph(sets.get(asked.get(ALL, ""), {}), found)
     for who, name in asked.items():
         if not (who == ALL and name in sets):
             _check_name(who, name, sets)
             chosen[who] = name
     return {_known(who, found.graph): model for who, model in chosen.items()}
+
+
+def with_default(given: Sequence[str], found: Found) -> Sequence[str]:
+    """Return `--model` options, with the file's set "default" before them if none of them is for all agents."""
+    is_for_all = any(split(text)[0] == ALL for text in given)
+    return given if is_for_all or DEFAULT not in sets_of(found.module) else (DEFAULT, *given)
+
+
+def placeholders(chosen: Chosen) -> bool:
+    """Return whether placeholders answer for any agent."""
+    return any(model == PLACEHOLDER for model in chosen.values())
+
+
+def ways_to_a_model(found: Found) -> str:
+    """Return the options that have language models answer for a graph."""
+    sets = [
+        name
+        for name, models in sets_of(found.module).items()
+        if any(model not in ("offline", PLACEHOLDER) for model in models.values())
+    ]
+    return ", ".join(f"--model {name}" for name in [*(sets or ["anthropic:MODEL", "openai:MODEL"]), _LOCAL])
 
 
 def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
@@ -158,7 +184,7 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
         raise InputError(error.message + there_are, where=_where(given), repair=error.repair) from None
 
 
-def _sets(module: ModuleType) -> dict[str, Chosen]:
+def sets_of(module: ModuleType) -> dict[str, Chosen]:
     """Return the sets of models of a graph file.
 
     Raises:
@@ -184,4 +210,14 @@ def _where(text: str) -> str:
     return f"--model {struck(text)}"
 
 
-__all__ = ["Chosen", "models_for", "models_for_all", "split"]
+__all__ = [
+    "DEFAULT",
+    "Chosen",
+    "models_for",
+    "models_for_all",
+    "placeholders",
+    "sets_of",
+    "split",
+    "ways_to_a_model",
+    "with_default",
+]

@@ -2,8 +2,11 @@
 
 Its files are in `new_project` next to this module, with the suffix `.in`, so that no tool treats them as modules of
 this package; words such as `{{name}}` in them are filled in. `common` has those of every project, `own` a small
-workflow with its tests, and `bundled` the test of a copied workflow. The bundled workflows are in `workflows` next to
+workflow with its tests, and `bundled` the tests of copied workflows. The bundled workflows are in `workflows` next to
 this module in a wheel, and in `graphs` and `nodes` next to the package in a checkout.
+
+A copied workflow is its graph, the agents with their prompts, types and checks, and its example. What stands in for a
+model in the bundled one, `nodes/review/offline.py`, is left out: without a model a copy is a dry run.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
-from graphengine.errors import DISTRIBUTION, GraphEngineError, install_command
+from graphengine.errors import DISTRIBUTION, GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,11 +35,14 @@ _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _UNNAMED: Final = "workflows"
 _OWN: Final = "review_loop"
 """The workflow of a project that copies no bundled one."""
-_COPIED: Final = {
-    "extra": "[workflows]",
-    "isort": '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n',
-}
-"""What pyproject.toml has for a copied workflow."""
+_ISORT: Final = '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n'
+"""What pyproject.toml has for a copied workflow, whose imports are in the order of this checkout."""
+_DRY: Final = {"nodes.review.offline": "nodes.review.agents", '"offline"': '"placeholder"'}
+"""What a copied module has instead: agents without stand-ins, and placeholders for their answers."""
+_RULES: Final = "Agents answer by rules (`offline=` in `nodes/`) until they are given a model:"
+_PLACEHOLDERS: Final = (
+    "Without a model it is a dry run: placeholders answer, so that one sees path, rounds and picture. With a model:"
+)
 _TAKEN: Final = ("graphengine", DISTRIBUTION)
 """Names that a project cannot have, since it depends on it: the name of the package, and the one to install it by."""
 _HERE: Final = Path(__file__).parent
@@ -60,8 +66,19 @@ def files_of(name: str) -> dict[str, str]:
     Args:
         name: One of `names()`.
     """
-    found = sorted(_modules(f"graphs.{name}"))
-    return {file.relative_to(_root()).as_posix(): file.read_text(encoding="utf-8") for file in found}
+    found = {file.relative_to(_root()).as_posix(): _copied(file) for file in sorted(_modules(f"graphs.{name}"))}
+    if " sample(" in found[f"graphs/{name}.py"]:
+        samples = sorted(file for file in (_root() / "nodes" / "samples").rglob("*.*") if file.is_file())
+        found |= {file.relative_to(_root()).as_posix(): file.read_text(encoding="utf-8") for file in samples}
+    return found
+
+
+def _copied(file: Path) -> str:
+    """Return the text of a module in a project."""
+    text = file.read_text(encoding="utf-8")
+    for here, there in _DRY.items():
+        text = text.replace(here, there)
+    return text
 
 
 def _modules(name: str) -> set[Path]:
@@ -76,13 +93,13 @@ def _modules(name: str) -> set[Path]:
         file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
         if file.is_file() and file not in found:
             found.add(file)
-            open_names |= set(_imported(file))
+            open_names |= set(_imported(_copied(file)))
     return found
 
 
-def _imported(file: Path) -> Iterator[str]:
-    """Yield each module of `graphs` and `nodes` that a file may import; some of these names may not be modules."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def _imported(text: str) -> Iterator[str]:
+    """Yield each module of `graphs` and `nodes` that a text may import; some of these names may not be modules."""
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
             yield str(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -154,16 +171,33 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
 
     from graphengine import __version__
 
-    words = {"name": name, "version": __version__, "distribution": DISTRIBUTION, "graph": workflow or _OWN}
-    words |= {"line_length": "120", **_COPIED} if workflow else {"line_length": "100", **dict.fromkeys(_COPIED, "")}
     found = files_of(workflow) if workflow else {}
-    for folder in ("common", "bundled" if workflow else "own"):
-        for path, file in _below(files("graphengine.cli").joinpath("new_project", folder), ""):
-            text = file.read_text(encoding="utf-8")
-            for word, meaning in words.items():
-                text = text.replace("{{" + word + "}}", meaning)
-            found[path.removesuffix(_SUFFIX).replace("workflow", words["graph"])] = text
+    templates = dict(_below(files("graphengine.cli").joinpath("new_project", "common"), ""))
+    own = dict(_below(files("graphengine.cli").joinpath("new_project", "bundled" if workflow else "own"), ""))
+    test = f"tests/test_{workflow}.py.in"
+    templates |= {test: own.get(test, own["tests/test_workflow.py.in"])} if workflow else own
+    graph = workflow or _OWN
+    words = {"name": name, "version": __version__, "distribution": DISTRIBUTION, "graph": graph}
+    words |= {"line_length": "120" if workflow else "100", "isort": _ISORT if workflow else ""}
+    words |= {"without": _PLACEHOLDERS if workflow else _RULES}
+    texts = {path: file.read_text(encoding="utf-8") for path, file in templates.items()}
+    words["about"] = _about(found[f"graphs/{graph}.py"] if workflow else texts[f"graphs/{graph}.py{_SUFFIX}"])
+    found |= {path.removesuffix(_SUFFIX): _filled(text, words) for path, text in texts.items()}
+    modules = {path: text for path, text in found.items() if path.endswith(".py") and not path.endswith("__init__.py")}
+    rows = [f"| `{path}` | {_about(text).partition(chr(10))[0]} |" for path, text in sorted(modules.items())]
+    found["README.md"] = _filled(found["README.md"], {"files": "\n".join(rows)})
     return found
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, meaning in words.items():
+        text = text.replace("{{" + word + "}}", meaning)
+    return text
+
+
+def _about(text: str) -> str:
+    """Return the docstring of a module."""
+    return ast.get_docstring(ast.parse(text)) or ""
 
 
 def _below(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
@@ -245,7 +279,6 @@ def _next(path: Path, workflow: str | None) -> list[str]:
     graph = workflow or _OWN
     return [
         *enter,
-        *([f"python -m {install_command('workflows')}"] if workflow and not find_spec("snowballstemmer") else []),
         shlex.join([*own, "run", graph]),
         shlex.join([*own, "render", graph, "-o", f"{graph}.{picture_ending()}"]),
         *([] if find_spec("pytest") else ["python -m pip install pytest"]),

@@ -297,8 +297,8 @@ MODEL: Final = click.Option(
     expose_value=False,
     callback=_kept,
     help="The model to use for all agents, or only for WHO, an agent or a node's path. NAME is "
-    "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, offline, or a set of models "
-    "that the graph's file defines in MODELS. May be repeated.",
+    "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, offline, placeholder, or a "
+    "set of models that the graph's file defines in MODELS. May be repeated.",
 )
 _OUTPUT: Final = click.Option(
     ["-o", "--output"],

@@ -19,7 +19,7 @@ from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown
+from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
+    from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.graph.options import Limits
     from graphengine.history.step_document import Document
+    from graphengine.models.base import Model
     from graphengine.runner import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
-_OFFLINE: Final = "offline: rule-based agents, no language model"
+OFFLINE: Final = "no model wrote this: rules or placeholders answered"
+PLACEHOLDERS: Final = "dry run: placeholders answer, no model"
 
 CODES: Final = {
     "finished": Exit.FINISHED,
@@ -47,6 +50,8 @@ CODES: Final = {
     "running": Exit.DRIVEN,
 }
 _LAST_LINES: Final = 8
+_FIRST_LINES: Final = 16
+"""The most lines of a text that are printed if it is also written to a file."""
 _RESULT_LINES: Final = 40
 """The most lines of a result that are printed as JSON on a terminal."""
 _SCREEN_LINES: Final = 3
@@ -69,7 +74,8 @@ class DriveJob:
         limits: The limits that replace its own, if any were given.
         notes: Lines to show before it begins.
         is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
-        chosen: The models of the command, as a Runner takes them.
+        chosen: The models of the command, as a Runner takes them; without `--model` those of the set "default", unless
+            language models answered in the run before, for which nothing else should stand in unasked.
     """
 
     context: CommandContext
@@ -81,13 +87,16 @@ class DriveJob:
     notes: list[str] = field(default_factory=list)
     is_in_file: bool = True
     chosen: Chosen = field(default_factory=dict)
+    is_known_offline: bool = False
     is_announced: bool = False
 
     def __post_init__(self) -> None:
-        from graphengine.cli.models import models_for  # `show` needs no models
+        from graphengine.cli.models import models_for, with_default  # `show` needs no models
 
         if self.is_in_file:
-            self.chosen = models_for(self.context.models, self.found)
+            is_dry = self.snapshot is None or are_offline(self.snapshot.usage)
+            given = with_default(self.context.models, self.found) if is_dry else self.context.models
+            self.chosen = models_for(given, self.found)
 
     @property
     def needs_steps(self) -> bool:
@@ -120,10 +129,22 @@ class DriveJob:
         err = self.context.err
         plan = self.found.graph.compile()
         err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.context.place.database)}")
+        self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
+        if not self.show_placeholders() and self.is_known_offline:
+            err.line((OFFLINE, "yellow"))
         for note in self.notes:
             err.prose(note)
         for problem in () if self.run_id else plan.warnings:  # shown when the run was started
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
+
+    def show_placeholders(self) -> bool:
+        """Say that placeholders answer, and which options give the run a model; return whether they answer."""
+        from graphengine.cli.models import placeholders, ways_to_a_model
+
+        if not placeholders(self.chosen):
+            return False
+        self.context.err.prose((PLACEHOLDERS, "yellow"), f"; for answers: {ways_to_a_model(self.found)}")
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +154,7 @@ class StoredOutcome:
     Attributes:
         asked_by: The signal that stopped it, if any.
         steps: Its steps, if the job needs them.
+        before_last: The seq of the step before the visit that ended last here; 0 if none did.
     """
 
     result: Result[Any]
@@ -140,6 +162,7 @@ class StoredOutcome:
     snapshot: Snapshot
     asked_by: str = ""
     steps: Sequence[Step] = ()
+    before_last: int = 0
 
 
 def report(job: DriveJob, ended: StoredOutcome) -> int:
@@ -148,13 +171,15 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
     Raises:
         OutputFailed: The result cannot be written.
     """
+    from graphengine.cli.models import placeholders, ways_to_a_model
+
     context = job.context
     result = ended.result
     is_finished, is_cut = result.status == "finished", False
     if context.json:
         context.document(_document(job, ended))
     elif is_finished and (isinstance(result.output, str) or job.context.output is None):
-        is_cut = _print_output(context.out, result.output)
+        is_cut = _print_output(context.out, _beginning(job, result.output))
     try:
         if job.context.output is not None and is_finished:
             _write_output(job, ended)
@@ -167,10 +192,14 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot)
+        if not placeholders(job.chosen) and is_offline(ended.snapshot.usage):
+            ways = f"; with a key or a local server: {ways_to_a_model(job.found)}" if job.is_in_file else ""
+            context.err.prose((OFFLINE, "yellow"), ways)
         if is_cut:
             whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
             context.err.line(("whole:  ", "dim"), whole)
         show_next(job, ended)
+        job.show_placeholders()
     if job.context.output is not None:
         done = f"the result is in {context.output}"
         context.err.prose(done if is_finished else f"{context.output} is not written: the run has no result")
@@ -252,31 +281,32 @@ def place_in_user_code(traceback_text: str) -> str:
 
 
 def show_cost(err: Channel, snapshot: Snapshot) -> None:
-    """Show the number of steps, the duration, and the usage of models; whether rules gave all answers."""
+    """Show the number of steps, the duration, and the usage of models."""
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if snapshot.inherited and any(snapshot.inherited.values()):
         err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
-    if is_offline(snapshot.usage):
-        err.line((_OFFLINE, "yellow"))
 
 
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:
-    """Show the commands that resume, branch and draw this run, as far as they apply."""
+    """Show the commands that look at this run, resume, branch and draw it, as far as they apply.
+
+    The branch of a finished run repeats its last node: nothing is left to do after it.
+    """
     info, place, graph = ended.info, job.context.place, job.graph_words
     err = job.context.err
+    if can_inspect():
+        err.line(("look:   ", "dim"), shlex.join([*program(), "inspect", *place.words]))
     if _can_resume(ended):
         higher = raised_limit(ended.snapshot)
         err.line(("resume: ", "dim"), job.resume_command(info.id, *higher, *job.words))
-    at = info.seq - 1 if info.status == "finished" else info.seq
+    at = ended.before_last if info.status == "finished" else info.seq
     if at > 0 and job.is_in_file:
         err.line(("branch: ", "dim"), place.command("branch", info.id, "--at", str(at), *job.model_words, *graph))
     picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
     err.line(("draw:   ", "dim"), place.command("render", info.id, "-o", picture))
-    if can_inspect():
-        err.line(("look:   ", "dim"), shlex.join([*program(), "inspect", *place.words]))
 
 
 def _can_resume(ended: StoredOutcome) -> bool:
@@ -304,6 +334,15 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
         return _UNKNOWN_COST
     higher = 2 * max(spent(snapshot, name), by_name(snapshot.limits)[name] or 0) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
+
+
+def _beginning(job: DriveJob, output: object) -> object:
+    """Return the first lines of a text of which a file gets the whole; other results whole."""
+    if job.context.output is None or not isinstance(output, str):
+        return output
+    lines = output.rstrip().splitlines()
+    left = len(lines) - _FIRST_LINES
+    return "\n".join([*lines[:_FIRST_LINES], f"… {left} more lines"]) if left > 1 else output
 
 
 def _print_output(out: Channel, output: object) -> bool:
@@ -353,6 +392,21 @@ def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
 
 def _as_text(output: object) -> str:
     return to_json(output, indent=2, by_alias=False, fallback=str).decode() + "\n"
+
+
+def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
+    """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
+    from graphengine.agents.model_routing import Models
+    from graphengine.models.base import OfflineModel
+
+    models = Models(chosen)
+    found: list[Model] = []
+    for name, node in plan.nodes.items():
+        for call in (node.call, *node.choices.values(), node.fallback and node.fallback.call):
+            agent = getattr(call.body, "agent", None) if call else None
+            if agent is not None:
+                found.append(models.of(plan.graph, name, agent.name, agent.model))
+    return bool(found) and all(isinstance(model, OfflineModel) for model in found)
 
 
 def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool = False) -> bool:

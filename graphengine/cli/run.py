@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 @click.option(
     "--estimate",
     is_flag=True,
-    help="Show the expected cost and run nothing: agents are rehearsed by rules, if the graph's file declares "
-    "ESTIMATE_BY_RULES = True.",
+    help="Show the expected cost and run nothing: agents are rehearsed by rules or placeholders, if the graph's file "
+    'has MODELS["default"] of these.',
 )
 @options.tags
 @click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")
@@ -86,8 +86,8 @@ def run(  # noqa: PLR0913 - one for each option
     run. If the run only sleeps, the command waits for it unless --no-wait is given; Ctrl-C then leaves the run waiting.
 
     Ctrl-C stops the run after the node in flight and records the stop: only `resume` continues it. SIGTERM releases the
-    run after the node in flight, so that a worker can also continue it. With --queue the run is only recorded, with
-    exit code 0: `graphengine worker` drives it, and `graphengine watch` follows it.
+    run after the node in flight, or 8 seconds later without it, so that a worker can also continue it. With --queue the
+    run is only recorded, with exit code 0: `graphengine worker` drives it, and `graphengine watch` follows it.
     """
     from graphengine.cli.driving import drive
     from graphengine.cli.project import find

@@ -162,8 +162,8 @@ def _show(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> No
 def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> None:
     """Show how a run ended or what it waits for, and its cost."""
     from graphengine.cli.places import graph_words
-    from graphengine.cli.report import show_cost, show_end, show_kept
-    from graphengine.cli.steps import show_waits
+    from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
+    from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
     from graphengine.history.selection import status_of
 
@@ -184,6 +184,8 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
         show_waits(out, snapshot, graph_words(info.graph), place)
         show_kept(out, snapshot)
     show_cost(out, snapshot)
+    if is_offline(snapshot.usage):
+        out.line((OFFLINE, "yellow"))
 
 
 def driven(info: RunInfo, place: DatabaseOption) -> Sequence[Part]:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Iterable, Sequence
     from types import FrameType
 
@@ -39,36 +38,24 @@ def origin_of_call() -> Origin | None:
 def origin_of_field(model: type, name: str) -> Origin | None:
     """Return the line that declares a field of a model, else that of its class; None if its source cannot be read."""
     import ast  # noqa: PLC0415 - needed only to report a problem
+    import inspect  # noqa: PLC0415
+    import textwrap  # noqa: PLC0415
 
     model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
+    found: Origin | None = None
     for owner in model.__mro__:
-        file, tree = _class_in(owner)
-        for node in getattr(tree, "body", ()):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-                return Origin(file, node.lineno)
-    file, tree = _class_in(model)
-    return None if tree is None else Origin(file, getattr(tree, "lineno", 1))
-
-
-def _class_in(owner: type) -> tuple[str, ast.AST | None]:
-    """Return the file of a class, and the class in it; None if its source cannot be read."""
-    import ast  # noqa: PLC0415
-    import inspect  # noqa: PLC0415
-    from pathlib import Path  # noqa: PLC0415
-
-    try:
-        file = inspect.getfile(owner)
-        tree: ast.AST = ast.parse(Path(file).read_bytes())
-    except (OSError, TypeError, SyntaxError, ValueError):  # entered at a prompt, or deleted since
-        return "", None
-    for part in owner.__qualname__.split("."):
-        if part == "<locals>":
+        try:
+            lines, first = inspect.getsourcelines(owner)
+            (declared,) = ast.parse(textwrap.dedent("".join(lines))).body
+            file = inspect.getfile(owner)
+        except (OSError, TypeError, SyntaxError, ValueError):  # entered at a prompt, or deleted since
             continue
-        named = [node for node in ast.walk(tree) if getattr(node, "name", None) == part]
-        if not named:
-            return file, None
-        tree = named[-1]
-    return file, tree
+        for node in getattr(declared, "body", ()):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+                return Origin(file, first + node.lineno - 1)
+        if owner is model:
+            found = Origin(file, first)
+    return found
 
 
 def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:

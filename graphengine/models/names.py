@@ -1,4 +1,4 @@
-"""Models by name: `anthropic:claude-…`, `openai:gpt-…`, `openai-chat:MODEL@http://HOST/v1`, `offline`, `recorded:FILE`.
+"""Models by name: `anthropic:claude-…`, `openai-chat:MODEL@http://HOST/v1`, `offline`, `placeholder`, and so on.
 
 Agents, runs and the command line accept a name in place of a model object. Making the object is cheap: no SDK is
 imported, no file is read and no server is called before the first call.
@@ -29,6 +29,7 @@ FORMS: Final = (
     "vertex:MODEL",
     "pydantic-ai:PROVIDER:MODEL",
     "offline",
+    "placeholder",
     "recorded:FILE",
 )
 """The forms of names."""
@@ -54,6 +55,10 @@ def model_of(name: str) -> Model:
         from graphengine.models.base import OfflineModel  # noqa: PLC0415 - each name loads what it needs
 
         return OfflineModel()
+    if provider == "placeholder" and not rest:
+        from graphengine.models.placeholder import PlaceholderModel  # noqa: PLC0415 - as above
+
+        return PlaceholderModel()
     if provider not in _PROVIDERS:
         raise _unavailable(name, "has no known provider", _meant(struck(name.strip())))
     if not rest.strip():
@@ -96,6 +101,8 @@ _PROVIDERS: Final = {
     "recorded": ("recorded", "RecordedModel"),
 }
 """The module and the class of each provider; a module is loaded by the first name that needs it."""
+_ALONE: Final = ("offline", "placeholder")
+"""The names that are complete without a model's name."""
 _WITHOUT_ADDRESS: Final = ("pydantic-ai", "recorded")
 
 _ADDRESS: Final = re.compile(r"(.*)@(https?:.*)", re.IGNORECASE | re.DOTALL)  # greedy: the last @http
@@ -151,10 +158,10 @@ def _meant(name: str) -> str:
         return f"did you mean '{slashed.lower()}:{below}'?"
     if rest and provider.lower() in _SERVERS:
         return f"did you mean 'openai-chat:{rest}@{_SERVERS[provider.lower()]}'?"
-    near = did_you_mean(provider.lower(), [*_PROVIDERS, "offline"]) if provider else ""
+    near = did_you_mean(provider.lower(), [*_PROVIDERS, *_ALONE]) if provider else ""
     if near.startswith("did you mean"):
         meant = near.split("'")[1]
-        tail = "" if meant == "offline" else f":{rest or 'MODEL'}"
+        tail = "" if meant in _ALONE else f":{rest or 'MODEL'}"
         return f"did you mean '{meant}{tail}'?"
     return f"write one of {', '.join(FORMS)}; openai-chat works with every server that is compatible with OpenAI's"
 

@@ -20,7 +20,7 @@ from .orchestrators import Job as Job, Step as Step, orchestrator_workers as orc
 from .outcomes import Outcome as Outcome
 from .pipelines import Passage as Passage, pipeline as pipeline
 from .reasonings import Observation as Observation, Reasoning as Reasoning, Thought as Thought, react as react
-from .rooms import Room as Room, role_based as role_based
+from .rooms import Room as Room, View as View, role_based as role_based
 from .self_reflections import SelfReflection as SelfReflection, self_reflection as self_reflection
 from .supervisors import Report as Report, Route as Route, Supervised as Supervised, supervisor as supervisor
 from .swarms import Handed as Handed, Swarm as Swarm, Turn as Turn, swarm as swarm

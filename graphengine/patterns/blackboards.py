@@ -16,10 +16,11 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, changed, iterations
 from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
-from graphengine.patterns.parts import Source, part
+from graphengine.patterns.parts import part
 from graphengine.reducers import append, extend
 from graphengine.runner import Context
 from graphengine.state.failure import Failure
+from graphengine.state.path import parse
 
 
 class Entry(BaseModel):
@@ -57,7 +58,8 @@ class Subscriber:
     """An agent and the fields it watches.
 
     Args:
-        runnable: What it runs; it can read any field of the board.
+        runnable: What it runs; it can read any field of the board. A `Node` may have `writes={…}` of its own, for a
+            result that is not written as it is.
         watches: Fields or paths; the agent runs when one of them changes.
         writes: The field for its result, or one key of a dict field.
     """
@@ -77,7 +79,8 @@ def blackboard(
     """Return a graph that runs, in rounds, the agents whose watched fields changed, until nothing changes.
 
     The agents of one round run in parallel and read the board as the previous round left it. In the first round a field
-    counts as changed if it differs from its default. An agent that fails writes nothing, and the others continue.
+    counts as changed if no other agent writes it, since the input has then decided it, or if it differs from its
+    default. An agent that fails writes nothing, and the others continue.
 
     Args:
         board: The state: a subclass of Board.
@@ -103,10 +106,11 @@ def blackboard(
     graph.add_node("round", title="agents that watch what changed")
     graph.add_node("note", note, writes=("entries", "written"))
     graph.add_edge(START, "round")
-    due = {name: _due(name, agent) for name, agent in agents.items()}
+    due = {name: _due(name, agents) for name in agents}
     for name, agent in agents.items():
-        writes: dict[str, Source] = {agent.writes: ".", f"written[{name}]": _always(agent.writes)}
-        graph.add_node(name, part(agent.runnable, board, _OWN), writes=writes)
+        node = part(agent.runnable, board, _OWN)
+        own = node.writes if isinstance(node.writes, Mapping) else {agent.writes: "."}
+        graph.add_node(name, node, writes={**own, f"written[{name}]": _always(agent.writes)})
         graph.add_edge(name, "note", when=SURVIVED, label="nothing written")
         graph.add_edge(name, "note")
     graph.add_edge("round", END, when=~_any(list(due.values())), label="nothing changes any more")
@@ -123,13 +127,16 @@ def note(written: dict[str, str], ctx: Context) -> dict[str, object]:
     return {"entries": entries, "written": {}}
 
 
-def _due(name: str, agent: Subscriber) -> Condition:
+def _due(name: str, agents: Mapping[str, Subscriber]) -> Condition:
+    agent = agents[name]
     watches: object = agent.watches
     if not agent.watches or isinstance(watches, str):
         raise DefinitionError(
             f"{name} watches {watches!r}", where="blackboard", repair="name its fields: watches=['draft']"
         )
-    return _any([changed(field, since="round") for field in agent.watches])
+    written = {parse(other.writes).root for author, other in agents.items() if author != name}
+    given = [iterations("round") == 1] if {parse(field).root for field in agent.watches} - written else []
+    return _any([*given, *(changed(field, since="round") for field in agent.watches)])
 
 
 def _any(conditions: Sequence[Condition]) -> Condition:

@@ -40,7 +40,7 @@ def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
     need: int = 1,
     state: type[S] = FanOut,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Return a graph that works on items in parallel and gathers the outcomes.
+    """Return a graph that works on items in parallel and gathers the outcomes; without items it ends without output.
 
     Args:
         work: Works on one `item`; it can also read `task`. `choose("item", {…})` picks one of several workers per item.
@@ -66,6 +66,7 @@ def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
         graph.add_node("split", writing(part(split, state, _OWN), over))
         graph.add_edge("split", "work")
     graph.add_edge(START, "work" if split is None else "split")
+    graph.add_edge("work", END, when=value(over).length() == 0, label="no items")
     graph.add_edge("work", FAIL, when=value(successes) < need, label="too few succeeded")
     graph.add_path("work", "gather", END)
     return graph

@@ -1,7 +1,9 @@
-"""Role-based room: each role sees the others' last views and renews its own, round by round, until one concludes."""
+"""Role-based room: each role sees the others' last views and renews its own, round by round, until one concludes.
+
+Whether the views have converged is for those who hold them to say: words cannot tell "guilty" from "not guilty".
+"""
 
 from collections.abc import Callable, Mapping
-from difflib import SequenceMatcher
 from typing import Annotated
 
 from pydantic import BaseModel
@@ -17,14 +19,25 @@ from graphengine.runner.context import Context
 from graphengine.state.failure import Failure
 
 
+class View(BaseModel):
+    """What a role says in a round.
+
+    Attributes:
+        text: Its view.
+        done: Whether it neither changes its view nor wants the others to change theirs.
+    """
+
+    text: str
+    done: bool = False
+
+
 class Room(BaseModel):
     """The state that the roles share.
 
     Attributes:
         premise: The premise.
         views: The last view of each role.
-        before: The views of the previous round.
-        agreement: How similar the views are to those of the previous round, 0 to 1.
+        done: Whether each role was done in the last round.
         rounds_held: The number of rounds so far.
         output: The conclusion.
         errors: The failures of roles.
@@ -32,8 +45,7 @@ class Room(BaseModel):
 
     premise: str
     views: dict[str, str] = {}
-    before: dict[str, str] = {}
-    agreement: float = 0.0
+    done: dict[str, bool] = {}
     rounds_held: int = 0
     output: str = ""
     errors: Annotated[list[Failure], append] = []
@@ -48,7 +60,6 @@ def role_based(
     conclude: Runnable,
     *,
     rounds: int | Condition | Callable[..., object] = 2,
-    converged: float = 0.95,
     state: type[S] = Room,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
     """Return a graph whose roles work out their views in parallel over rounds, and whose last node concludes.
@@ -56,13 +67,12 @@ def role_based(
     A role that fails keeps its view, and the others continue; if no role has a view, the run fails.
 
     Args:
-        roles: The roles by name. Each can read `premise`, `views` and the caller's own fields, and returns its view as
-            text.
+        roles: The roles by name. Each can read `premise`, `views` and the caller's own fields, and returns a `View`, or
+            a text, which is never done. The rounds end early once every role is done in the same round.
         conclude: Makes the output from the views. As a `Node` with `writes=` it names the fields of the caller's state
             for its result, if that is not a text.
         rounds: The maximum number of rounds; or a condition that ends them, for example
             `lambda rounds_held, rounds: rounds_held >= rounds` if the caller's state has a field `rounds`.
-        converged: The rounds end once the views agree this much with those of the previous round.
         state: `Room`, or a subclass with more fields for the roles to read.
 
     Source: "MetaGPT: Meta Programming for a Multi-Agent Collaborative Framework", Hong et al. 2023, for roles that work
@@ -74,16 +84,16 @@ def role_based(
         'rain: good / rain: bad'
     """
     graph = Graph("role_based", state, result="output", collect_errors="errors")
-    graph.add_node("settle", settle, writes=("before", "agreement", "rounds_held"))
+    graph.add_node("settle", settle, writes="rounds_held")
     graph.add_node("conclude", writing(part(conclude, state, _OWN), "output"))
     graph.add_edge(START, "settle")
     for name, role in roles.items():
-        graph.add_node(name, part(role, state, _OWN), writes=f"views[{name}]")
+        graph.add_node(name, part(role, state, _OWN), writes={f"views[{name}]": _text, f"done[{name}]": _done})
         graph.add_edge(name, "settle", when=SURVIVED, label="no new view")
         graph.add_edge(name, "settle")
     asked = iterations("settle") > 1
     graph.add_edge("settle", FAIL, when=asked & (value("views").length() == 0), label="nobody has a view")
-    graph.add_edge("settle", "conclude", when=value("agreement") >= converged, label="converged")
+    graph.add_edge("settle", "conclude", when=value(all_done).is_true(), label="all are done")
     over = iterations("settle") > rounds if isinstance(rounds, int) else rounds
     graph.add_edge("settle", "conclude", when=over, label="out of rounds")
     graph.add_fork("settle", list(roles), join="settle")
@@ -91,14 +101,22 @@ def role_based(
     return graph
 
 
-def settle(views: dict[str, str], before: dict[str, str], ctx: Context) -> dict[str, object]:
-    """Count the rounds, and measure how similar the views are to the previous ones, by word, averaged over roles."""
-    same = [
-        SequenceMatcher(None, before.get(role, "").split(), view.split(), autojunk=False).ratio()
-        for role, view in views.items()
-    ]
-    agreement = sum(same) / len(same) if same else 0.0
-    return {"before": views, "agreement": agreement, "rounds_held": ctx.visit - 1}
+def settle(ctx: Context) -> int:
+    """Return the number of rounds so far."""
+    return ctx.visit - 1
 
 
-__all__ = ["Room", "role_based"]
+def all_done(views: dict[str, str], done: dict[str, bool]) -> bool:
+    """Return whether every role with a view is done."""
+    return bool(views) and all(done.get(role) for role in views)
+
+
+def _text(result: View | str) -> str:
+    return result.text if isinstance(result, View) else result
+
+
+def _done(result: View | str) -> bool:
+    return isinstance(result, View) and result.done
+
+
+__all__ = ["Room", "View", "role_based"]

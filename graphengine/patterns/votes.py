@@ -23,11 +23,10 @@ from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, checked, part
 from graphengine.reducers import append
-from graphengine.runner.context import Context
 from graphengine.state.failure import Failure
 from graphengine.state.type_facts import enum_value
 
-Tie: TypeAlias = Literal["first", "random", "open"]
+Ending: TypeAlias = Literal["", "decided", "tie", "undecided", "no quorum"]
 _AROUND = "\\s\"'`*_\u201c\u201d\u2018\u2019«»"  # ignored around a word; not - and +: -1 is not 1, C not C++
 _EDGES = re.compile(f"^[{_AROUND}]+|[{_AROUND}.,;:!?…]+$")
 
@@ -39,6 +38,8 @@ class Poll(BaseModel):
         task: The question.
         votes: Each voter's choice; a voter that failed or chose no option is missing.
         tally: The number of votes for each option.
+        outcome: How the vote ended: `decided`; `tie`, if several options have the most votes; `undecided`, if none has
+            as many as needed; or `no quorum`. Empty before the count.
         output: The winning option; empty if there is none.
         errors: The failures of voters.
     """
@@ -46,6 +47,7 @@ class Poll(BaseModel):
     task: str
     votes: dict[str, str] = {}
     tally: dict[str, int] = {}
+    outcome: Ending = ""
     output: str = ""
     errors: Annotated[list[Failure], append] = []
 
@@ -54,26 +56,24 @@ S = TypeVar("S", bound=Poll, default=Poll)
 _OWN = Poll.model_fields.keys() - {"task"}
 
 
-def voting(  # noqa: PLR0913 - the rules of a vote
+def voting(
     voters: Mapping[str, Runnable],
     options: Sequence[str] | type[Enum],
     *,
     quorum: int | None = None,
     need: int = 1,
-    tie: Tie = "first",
     state: type[S] = Poll,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
     """Return a graph whose voters vote in parallel, and which counts the votes.
+
+    It ends with its `outcome` as the label, and has an output if that is `decided`.
 
     Args:
         voters: The voters by name; each reads `task` (and `options`) and returns an option: its text, or the member of
             an enum. An agent that returns something else has to answer again. Voters that fail do not count.
         options: What to vote for: texts, `get_args(…)` of a Literal, or an Enum of texts.
-        quorum: How many votes are needed. Default: more than half of the voters. With fewer the graph ends as
-            `no quorum`, without output.
-        need: How many votes the winner needs; if no option has as many, the graph ends `undecided`, without output.
-        tie: If several options have the most votes, the first in the order of the options wins (`"first"`), one of
-            them at random, seeded by the run and recorded (`"random"`), or none (`"open"`): the graph ends `undecided`.
+        quorum: How many votes are needed. Default: more than half of the voters.
+        need: How many votes the winner needs.
         state: `Poll`, or a subclass with more fields for the voters to read.
 
     Raises:
@@ -95,24 +95,28 @@ def voting(  # noqa: PLR0913 - the rules of a vote
     def ballot(result: object) -> str:
         return option_of(result, names)
 
-    async def count(votes: dict[str, str], ctx: Context) -> dict[str, object]:
+    def count(votes: dict[str, str]) -> dict[str, object]:
         tally = {name: list(votes.values()).count(name) for name in names}
-        most = max(tally.values())
-        first = [name for name in names if tally[name] == most]
-        won = len(votes) >= enough and most >= need and (len(first) == 1 or tie != "open")
-        winner = ctx.random.choice(first) if tie == "random" else first[0]
-        return {"tally": tally, "output": winner if won else ""}
+        winner, *equals = [name for name in names if tally[name] == max(tally.values())]
+        ending: Ending = "decided"
+        if len(votes) < enough:
+            ending = "no quorum"
+        elif tally[winner] < need:
+            ending = "undecided"
+        elif equals:
+            ending = "tie"
+        return {"tally": tally, "outcome": ending, "output": winner if ending == "decided" else ""}
 
     graph = Graph("voting", state, result="output", collect_errors="errors")
-    graph.add_node("count", count, writes=("tally", "output"))
+    graph.add_node("count", count, writes=("tally", "outcome", "output"))
     for name, voter in voters.items():
         node = part(checked(voter, is_option), state, _OWN, {"options": lambda: names})
         graph.add_node(name, node, writes={f"votes[{name}]": ballot})
         graph.add_edge(name, "count", when=SURVIVED, label="no vote")
         graph.add_edge(name, "count")
     graph.add_fork(START, list(voters), join="count")
-    graph.add_edge("count", END, when=value("votes").length() < enough, label="no quorum")
-    graph.add_edge("count", END, when=value("output") == "", label="undecided")
+    for ending in ("no quorum", "undecided", "tie"):
+        graph.add_edge("count", END, when=value("outcome") == ending, label=ending)
     graph.add_edge("count", END, label="decided")
     return graph
 

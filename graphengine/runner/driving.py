@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 _TURN_SECONDS: Final = 0.005
 """How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
 short enough that other runs and timers are not delayed noticeably."""
+_MARGIN_SECONDS: Final = 0.01  # behind a limit of seconds, so that the recorded time has reached it
 
 
 class LifeTask(asyncio.Task[None]):
@@ -132,6 +133,7 @@ class Driving:
         self._stop_reason = ""
         self._consume: Sequence[int] = ()
         self._cuts = False  # a stop that cancels what is in flight
+        self._is_late = False  # the limit of seconds was reached in a node
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | None = None
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
@@ -147,6 +149,9 @@ class Driving:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
         snapshot = self.snapshot
+        limit = snapshot.limits.get("seconds")
+        left = None if limit is None else max(0.0, limit - snapshot.elapsed_seconds) + _MARGIN_SECONDS
+        timer = None if left is None else self.loop.call_later(left, self._end_late)
         try:
             ready = self._ready(anew=True)
             while self.is_ours:
@@ -167,12 +172,14 @@ class Driving:
                 if not ready and (self.is_halting or not any(map(self._can_record, self._mail.values()))):
                     break
         finally:
+            if timer is not None:
+                timer.cancel()
             if self._jobs:
                 await self._cancel_all()
-        is_released = self.is_halting and not self._stop_reason
+        is_released = self.is_halting and not (self._stop_reason or self._is_late)
         if (snapshot.status == "running" and not is_released) or (self._stop_reason and self.is_ours):
             asked = self._stop_reason
-            reason, text = ("asked", asked) if asked else ("limit", limit_reached(snapshot))
+            reason, text = ("asked", asked) if asked else ("limit", limit_reached(snapshot) or self._lateness())
             stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
             await self.commit([stop], partial(self.append, consume=self._consume))
 
@@ -444,17 +451,32 @@ class Driving:
     def stop(self, why: str, consume: Sequence[int] = (), *, now: bool) -> None:
         """Request a stop at the next safe point, when everything in flight is recorded; or cancel what is in flight."""
         self._stop_reason, self._consume = why or "asked", consume
-        self.release()
+        self.release(now=now)
+
+    def release(self, *, now: bool = False) -> None:
+        """Release the run when everything in flight is recorded, without ending it: another process can resume it.
+
+        Args:
+            now: Whether to cancel what is in flight instead.
+        """
+        self.is_halting = True
+        self._halted.set()
         if now and not self._cuts:
             self._cuts = True
             for job in self._jobs.values():
                 if job.has_begun:  # else it ends as soon as it begins
                     job.cancel()
 
-    def release(self) -> None:
-        """Release the run when everything in flight is recorded, without ending it: another process can resume it."""
-        self.is_halting = True
-        self._halted.set()
+    def _end_late(self) -> None:
+        """Cancel what is in flight when the limit of seconds is reached: a call that hangs would never end."""
+        self._is_late = True
+        self.release(now=True)
+
+    def _lateness(self) -> str:
+        """Return the reached limit of seconds in words, as of now instead of the last step."""
+        snapshot = self.snapshot
+        seconds = snapshot.elapsed_seconds + max(0.0, self.time.now() - snapshot.now)
+        return f"seconds {seconds:.3f} >= {snapshot.limits.get('seconds')}"
 
     @property
     def missed_stop(self) -> tuple[str, Sequence[int]] | None:

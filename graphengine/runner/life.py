@@ -376,11 +376,11 @@ class Life(Generic[S]):
                     raise
         return result_of(self.plan, loading.result())
 
-    def release(self) -> None:
-        """Release it for another process: end here without a step, when what is in flight is recorded."""
+    def release(self, *, now: bool = False) -> None:
+        """Release it for another process: end here without a step, when what is in flight is recorded or, now, cut."""
         self.is_released = True
         if self.driving is not None:
-            self.driving.release()
+            self.driving.release(now=now)
         self.shared.wake(self.id)
 
 

@@ -386,17 +386,21 @@ class Runner(Records):
         """Return whether a run is being driven here now; a run that sleeps or waits is not."""
         return run_id in self._shared.driven
 
-    async def release(self, run_id: str) -> None:
+    async def release(self, run_id: str, *, now: bool = False) -> None:
         """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
 
         Nodes in flight finish and are recorded; nothing more is started. The run stays `running`, or `waiting`, and
         another Runner can resume it at once. Right after `start` this records the run and starts no node, so that a
         worker drives it. Does nothing if the run is not driven here.
+
+        Args:
+            run_id: The run.
+            now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
         """
         self._usable()
         lives = [life for life in self._shared.lives if life.id == run_id]
         for life in lives:
-            life.release()
+            life.release(now=now)
         if not _is_inside(run_id):
             for life in lives:
                 await life.over.wait()

@@ -1,1 +1,1 @@
-"""The publishing desk."""
+"""The press: from findings to a post that is published."""

@@ -1,8 +1,6 @@
 """The agents of the review loop: a researcher who quotes, a writer who cites, a reviewer who scores.
 
-Each has a prompt for a language model, a check of its answers, and what stands in without a model: extraction, the
-quotations in order, and measured shares. That score says which share of what the sources hold on the points of the task
-is in the brief, by words. It is no judgement, and says so wherever it is shown.
+Each has a prompt for a language model and a check of its answers.
 """
 
 from collections.abc import Sequence
@@ -15,19 +13,7 @@ from graphengine import Agent, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.errors import BadRequest
 from graphengine.models import web_search
-from nodes.citing import (
-    KNOWLEDGE,
-    Quotations,
-    check_brief,
-    check_quotations,
-    claims,
-    doubtful,
-    lines_of,
-    material,
-    points_of,
-    uncited,
-)
-from nodes.passages import Passage, words
+from nodes.citing import KNOWLEDGE, Passage, Quotations, check_brief, check_quotations, lines_of, uncited
 
 SHOWN_REVIEWS: Final = 2  # earlier ones that a reviewer sees
 
@@ -52,68 +38,13 @@ class Review(BaseModel):
     shares: SkipJsonSchema[dict[str, float]] = {}
 
 
-# --- without a model --------------------------------------------------------------------------------------------------
-
-
-def extracted(
-    task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str, word_budget: int
-) -> Quotations:
-    """Quote the passages that answer the task as a whole; later, those on the points that the draft treats least."""
-    points = points_of(task, sources)
-    found = points.missing(_cited(task, sources, draft)) if findings else sorted(points.best(word_budget))
-    return Quotations(quotations=[points.index.passages[at] for at in found])
-
-
-def arranged(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], word_budget: int) -> str:
-    """Put together a brief of what was found, as much of each point as the budget allows."""
-    points = points_of(task, sources)
-    chosen = points.sorted_by_point(points.chosen(points.at(findings), word_budget))
-    rows = [f"# {points.title}"]
-    for point, passages in chosen.items():
-        rows += ["", f"## {point or 'Also in the sources'}", ""] if len(chosen) > 1 else [""]
-        rows += [f"- {' '.join(passage.text.split())} [{passage.place}]" for passage in passages]
-    unanswered = [f"> The sources do not answer: {point}" for point in points.unanswered]
-    return "\n".join([*rows, *([""] if unanswered else []), *unanswered, ""])
-
-
-def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str) -> Review:
-    """Measure how much of what the sources hold on each point is in the draft; remarks count against it."""
-    points, cited = points_of(task, sources), _cited(task, sources, draft)
-    shares = points.shares(cited)
-    issues = doubtful(draft, findings)
-    total = len(claims(draft))
-    score = round(10 * sum(shares) / len(shares) * (1 - min(1.0, len(issues) / total if total else 1.0)), 1)
-    by_point = {text: round(share, 2) for text, share in zip(points.texts, shares, strict=True)}
-    rows = [f"{share:4.0%}  {text}" for text, share in by_point.items()]
-    print(f"In the draft of what the sources hold, by words, not a judgement: {score:g} of 10", *rows, sep="\n")  # noqa: T201 - a reader of the run sees why it goes on
-    return Review(
-        score=score,
-        missing=[points.texts[at] for at in points.weak(cited)],
-        issues=[*issues, *(f"The sources do not answer: {point}" for point in points.unanswered)],
-        summary="By words, not a judgement: the share of what the sources hold on the points that is in the brief.",
-        shares=by_point,
-    )
-
-
-def _cited(task: str, sources: Sequence[TextFile], draft: str) -> list[int]:
-    """Return the passages that a draft quotes at the places that it cites."""
-    points = points_of(task, sources)
-    quoted: dict[str, str] = {}
-    for claim in claims(draft):
-        for place in claim.places:
-            quoted[place] = f"{quoted.get(place, '')} {claim.text}"
-    passages = [each for each in points.index.passages if each.place in quoted]
-    return points.at(each for each in passages if set(words(each.text)) <= set(words(quoted[each.place])))
-
-
-# --- with a model -----------------------------------------------------------------------------------------------------
-
-
 def ask_researcher(
     task: str, sources: Sequence[TextFile], findings: Sequence[Passage], reviews: Sequence[Review]
 ) -> str:
     """Return the researcher's question: the sources, what was found before, and what the review misses."""
-    return "\n\n".join([material(task, sources), *_found(findings, reviews), "What do these sources say on the task?"])
+    shown = [f"File {block('file', source.path)}:\n{block('source', source.text)}" for source in sources]
+    asked = "What do these sources say on the task?"
+    return "\n\n".join([f"Task: {block('task', task)}", *shown, *_found(findings, reviews), asked])
 
 
 def ask_searcher(task: str, findings: Sequence[Passage], reviews: Sequence[Review]) -> str:
@@ -124,7 +55,7 @@ def ask_searcher(task: str, findings: Sequence[Passage], reviews: Sequence[Revie
 def _found(findings: Sequence[Passage], reviews: Sequence[Review]) -> list[str]:
     before = f"Found before, not to be given again:\n{block('found', lines_of(findings))}"
     missing = reviews[-1].missing if reviews else []
-    wanted = f"The brief says too little on these points:\n{block('missing', _listed(missing))}"
+    wanted = f"The brief says too little on these points:\n{block('missing', listed(missing))}"
     return [*([before] if findings else []), *([wanted] if missing else [])]
 
 
@@ -144,16 +75,14 @@ def ask_writer(task: str, findings: Sequence[Passage], word_budget: int, draft: 
 
 
 def ask_reviewer(task: str, findings: Sequence[Passage], draft: str, reviews: Sequence[Review]) -> str:
-    """Return the reviewer's question: the draft, the findings, what words show against it, and the last reviews."""
+    """Return the reviewer's question: the draft, the findings, what cites nothing, and the last reviews."""
     parts = [
         f"Task: {block('task', task)}",
         f"Findings:\n{block('findings', lines_of(findings))}",
         f"Draft:\n{block('draft', draft)}",
     ]
-    if doubts := [*doubtful(draft, findings), *(f"“{text}” cites nothing" for text in uncited(draft))]:
-        parts.append(
-            f"A comparison of words found these; look at each, none is proof:\n{block('remarks', _listed(doubts))}"
-        )
+    if free := uncited(draft):
+        parts.append(f"These sentences cite nothing:\n{block('uncited', listed(free))}")
     if reviews:
         earlier = "\n\n".join(_in_words(review) for review in reviews[-SHOWN_REVIEWS:])
         parts.append(f"Earlier reviews:\n{block('reviews', earlier)}")
@@ -161,12 +90,13 @@ def ask_reviewer(task: str, findings: Sequence[Passage], draft: str, reviews: Se
 
 
 def _in_words(review: Review) -> str:
-    missing = f"\nSays too little on:\n{_listed(review.missing)}" if review.missing else ""
-    issues = f"\nTo improve:\n{_listed(review.issues)}" if review.issues else ""
+    missing = f"\nSays too little on:\n{listed(review.missing)}" if review.missing else ""
+    issues = f"\nTo improve:\n{listed(review.issues)}" if review.issues else ""
     return f"{review.score:g} of 10. {review.summary}{missing}{issues}"
 
 
-def _listed(texts: Sequence[str]) -> str:
+def listed(texts: Sequence[str]) -> str:
+    """Return texts as items."""
     return "\n".join(f"- {text}" for text in texts)
 
 
@@ -175,7 +105,7 @@ researcher = Agent(
     system=(
         "You find what sources say on a task. Only the sources count, not what you know.\n"
         "- Quote sentences word for word, without markup, that can be understood alone: `text`, with `file`, the name "
-        "of the source. Leave `line` and `heading` out.\n"
+        "of the source.\n"
         "- First what answers the task most directly, then figures, causes and conditions, and always what limits or "
         "contradicts it. Cover every point of the task; ten to thirty quotations.\n"
         "- `notes` name the points on which the sources say nothing.\n" + DATA_NOTE
@@ -185,7 +115,6 @@ researcher = Agent(
     check=check_quotations,
     max_tokens=8_192,
     cache=True,
-    offline=extracted,
 )
 
 searcher = Agent(
@@ -195,7 +124,7 @@ searcher = Agent(
         "- Search for each point of the task, for figures, and for what limits or contradicts what you found. Prefer "
         "standards, papers, manuals and those concerned to pages that repeat others.\n"
         "- `quotations`: ten to thirty short statements of the pages, each with the address of its page as `file`. "
-        "Leave `line` and `heading` out. `notes` name the points on which you found nothing.\n" + DATA_NOTE
+        "`notes` name the points on which you found nothing.\n" + DATA_NOTE
     ),
     prompt=ask_searcher,
     output=Quotations,
@@ -208,7 +137,7 @@ recaller = Agent(
     system=(
         "You write down what you know on a task; nothing can be looked up.\n"
         "- `quotations`: ten to thirty short statements that you are sure of, figures and limits included, each with "
-        f"`file` {KNOWLEDGE!r}. Leave `line` and `heading` out. `notes` name what you do not know.\n" + DATA_NOTE
+        f"`file` {KNOWLEDGE!r}. `notes` name what you do not know.\n" + DATA_NOTE
     ),
     prompt=ask_searcher,
     output=Quotations,
@@ -216,19 +145,17 @@ recaller = Agent(
 )
 
 
-async def research(  # noqa: PLR0913 - what a researcher reads
-    task: str,
-    sources: Sequence[TextFile],
-    findings: Sequence[Passage],
-    draft: str,
-    word_budget: int,
-    reviews: Sequence[Review],
+async def research(
+    task: str, sources: Sequence[TextFile], findings: Sequence[Passage], reviews: Sequence[Review]
 ) -> Quotations:
-    """Quote the sources; without any, search the web if the model's provider can, or else ask what the model knows."""
+    """Quote the sources; without any, search."""
     if sources:
-        return await researcher.run(
-            task=task, sources=sources, findings=findings, draft=draft, word_budget=word_budget, reviews=reviews
-        )
+        return await researcher.run(task=task, sources=sources, findings=findings, reviews=reviews)
+    return await search(task, findings, reviews)
+
+
+async def search(task: str, findings: Sequence[Passage], reviews: Sequence[Review]) -> Quotations:
+    """Search the web if the model's provider can, or else ask what the model knows."""
     try:
         return await searcher.run(task=task, findings=findings, reviews=reviews)
     except BadRequest:  # its provider has no search
@@ -253,7 +180,6 @@ writer = Agent(
     check=check_brief,
     max_tokens=8_192,
     cache=True,
-    offline=arranged,
 )
 
 reviewer = Agent(
@@ -271,5 +197,4 @@ reviewer = Agent(
     output=Review,
     max_tokens=4_096,
     cache=True,
-    offline=measured,
 )

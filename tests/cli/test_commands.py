@@ -336,13 +336,17 @@ def test_a_graph_and_a_run_are_drawn(project: Path, invoke: Invoke) -> None:
 
 
 def test_a_run_without_a_language_model_is_marked_as_offline(project: Path, invoke: Invoke) -> None:
-    """If rules gave all answers, this is shown next to the cost."""
+    """If rules gave all answers, this is shown: at the end with the ways to a model, and first if it is known."""
     agent = "ann = Agent('ann', prompt='{n}', output=int, offline=lambda n: n + 1)\n"
     text = COUNTER.replace("import END", "import Agent, END").replace("graph =", agent + "graph =")
-    (project / "flows" / "counter.py").write_text(
-        text.replace('"more", more', '"more", ann').replace(", thread=False", "")
-    )
-    assert "offline: rule-based agents, no language model" in invoke("run", "counter").stderr.splitlines()
+    known = text.replace('"more", more', '"more", ann').replace(", thread=False", "")
+    hidden = text.replace("def more", "async def more").replace("return n + 1", "return await ann.run(n=n)")
+    for body, is_first in ((known, True), (hidden, False)):
+        (project / "flows" / "counter.py").write_text(body)
+        lines = invoke("run", "counter").stderr.splitlines()
+        (said,) = [line for line in lines if line.startswith("no model wrote this: ") and "--model" in line]
+        assert lines.index(said) > lines.index("started  more (visit 1)")
+        assert ("no model wrote this: rules or placeholders answered" in lines) is is_first
 
 
 def test_ctrl_c_before_the_run_reports_that_nothing_was_recorded(project: Path, invoke: Invoke) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Media, TextFile
-from graphengine.cli import inputs
+from graphengine.agents.sources import web
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.errors import InputError
 from tests.cli.programs import Invoke, document
@@ -243,7 +243,7 @@ def test_an_unreadable_source_is_an_error_at_its_option() -> None:
 def test_an_address_is_the_page_for_a_text_file_field(pair: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """HTML becomes Markdown whose path is the address; for a text field an address is a text."""
     pytest.importorskip("html_to_markdown")
-    monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
+    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
     with serving({"/tides": Page("<title>Tides</title><p>The moon pulls.</p>")}) as site:
         url = f"{site.address}/tides"
         found = parse_pairs([f"{pair}={url}"], forms_of(State), "--input")[pair]
@@ -251,13 +251,12 @@ def test_an_address_is_the_page_for_a_text_file_field(pair: str, monkeypatch: py
         assert isinstance(page, TextFile)
         assert (page.path, "The moon pulls." in page.text) == (url, True)
         assert parse_pairs([f"text={url}"], forms_of(State), "--input") == {"text": url}
-        assert site.asked == ["/robots.txt", "/tides"]
+        assert site.asked == ["/tides"]
 
 
 def test_an_address_is_the_picture_for_a_field_of_media(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a field of media an address is the picture, fetched once before the run."""
-    pytest.importorskip("httpx2")
-    monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
+    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
     with serving({"/photo.png": Page(PNG, "image/png")}) as site:
         url = f"{site.address}/photo.png"
         found = parse_pairs([f"picture={url}", f"pictures={url}"], forms_of(State), "--input")
@@ -267,7 +266,6 @@ def test_an_address_is_the_picture_for_a_field_of_media(monkeypatch: pytest.Monk
 
 def test_an_address_of_this_network_is_refused() -> None:
     """The error is at the option, and nothing is asked."""
-    pytest.importorskip("httpx2")
     with serving({"/tides": Page("text")}) as site:
         with pytest.raises(InputError, match="is an address of a private network") as caught:
             parse_pairs([f"files={site.address}/tides"], forms_of(State), "--input")
@@ -275,12 +273,8 @@ def test_an_address_of_this_network_is_refused() -> None:
     assert caught.value.where.startswith("--input files=http://127.0.0.1")
 
 
-def test_a_page_that_robots_txt_forbids_or_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that robots.txt forbids, or that does not exist, is refused with the reason."""
-    pytest.importorskip("httpx2")
-    monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
-    robots = Page("User-agent: *\nDisallow: /secret", "text/plain")
-    with serving({"/robots.txt": robots, "/secret": Page("text")}) as site:
-        for path, message in (("/secret", "robots.txt forbids it"), ("/gone", "status 404")):
-            with pytest.raises(InputError, match=message):
-                parse_pairs([f"files={site.address}{path}"], forms_of(State), "--input")
+def test_a_page_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason."""
+    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
+    with serving({}) as site, pytest.raises(InputError, match="status 404"):
+        parse_pairs([f"files={site.address}/gone"], forms_of(State), "--input")

@@ -128,7 +128,7 @@ class Held(SQLiteStore):
         self.free = asyncio.Event()
         self.free.set()
 
-    async def info(self, run_id: str) -> RunInfo:
+    async def info(self, run_id: str) -> RunInfo:  # type: ignore[override]  # as `read` in stores/sql.py
         await self.free.wait()
         return await super().info(run_id)
 

@@ -26,8 +26,6 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PICTURES = DOCS / "pictures" / "gallery"
 WIDE = frozenset(("blackboard", "content_queue", "event_bus", "orchestrator", "writers_room"))
 """Workflows whose full picture would be too wide for a page; they are drawn in brief."""
-FOLDED = {"orchestrator": ["read_in_parts"]}
-"""Inner graphs that are drawn as one box, since the picture would still be too wide."""
 
 
 def page() -> str:
@@ -49,9 +47,9 @@ def test_the_pictures_of_a_workflow_are_up_to_date(name: str, tmp_path: Path) ->
     """The graph is today's; the run is the stored one, drawn on the graph that made it."""
     run = read_file(GALLERY / f"{name}.json")
     detail: Detail = "brief" if name in WIDE else "full"
-    graph_spec, fold = run.graph_specs[run.info.fingerprint], FOLDED.get(name)
-    graph_of(name).render(tmp_path / "graph.svg", fold=fold, detail=detail)
-    render_graph_spec(graph_spec, tmp_path / "run.svg", steps=run.steps, fold=fold, detail=detail)
+    graph_spec = run.graph_specs[run.info.fingerprint]
+    graph_of(name).render(tmp_path / "graph.svg", detail=detail)
+    render_graph_spec(graph_spec, tmp_path / "run.svg", steps=run.steps, detail=detail)
     for made, picture in (("graph", name), ("run", f"{name}_run")):
         now = tmp_path / f"{made}.svg"
         assert said(kept(picture, now)) == said(now)

@@ -13,7 +13,7 @@ from graphengine import END, START, Graph, RunFailed, Runner
 from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
-from graphs import blackboard, content_queue, content_shifts, event_bus, orchestrator, review_loop, writers_room
+from graphs import blackboard, content_queue, event_bus, orchestrator, review_loop, writers_room
 
 
 class State(BaseModel):
@@ -192,7 +192,7 @@ def test_graphs_and_plans_are_shown_in_short() -> None:
 
 def test_a_removed_edge_is_one_problem() -> None:
     """Removing any edge of the bundled workflows is one problem: what follows from it is not listed."""
-    for module in (blackboard, content_queue, content_shifts, event_bus, orchestrator, review_loop, writers_room):
+    for module in (blackboard, content_queue, event_bus, orchestrator, review_loop, writers_room):
         whole: Graph[Any] = module.graph
         before = len(whole.check())
         for index, edge in enumerate(whole.edges):

@@ -5,8 +5,7 @@ from typing import Final
 from graphengine import TextFile
 from graphengine.models.scripted import Script
 from graphs.review_loop import Article
-from nodes.citing import Quotations
-from nodes.passages import Passage
+from nodes.citing import Passage, Quotations
 from nodes.review.agents import Review
 
 PAGE: Final = TextFile(

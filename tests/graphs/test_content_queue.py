@@ -1,4 +1,4 @@
-"""Consumers with queues: in parallel, in order, through failures and kills, from inside and outside."""
+"""Consumers with queues: in parallel, in order, through failures and stops, from inside and outside."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,19 +7,17 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, Runner, ScriptedModel, Worker
-from graphengine.errors import BadRequest
+from graphengine.errors import BadRequest, QuotaExceeded
 from graphengine.models import Request
-from graphs.content_queue import Queue, content_queue, example, graph
-from nodes.press.stages import Parcel
-from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, LISTED, SOURCE, TOPIC, WRITTEN, by_role
+from graphs.content_queue import MODELS, Parcel, Queue, content_queue, example, graph
+from nodes.citing import Quotations
+from tests.graphs.press_kit import ANSWERS, CALL_USD, EDITED, LISTED, MOON, SOURCE, TASK, TEXT, TWO, by_role
 from tests.models.edge_server import EdgeServer
 
-HANDLED = {"research": 2, "write": 2, "edit": 2, "list": 2}
 
-
-def orders(*topics: str) -> Queue:
-    """Return one order for each topic, after which the queues close."""
-    return Queue(orders=[Parcel(topic=topic, sources=[SOURCE]) for topic in topics])
+def orders(*tasks: str) -> Queue:
+    """Return one order for each task, after which the queues close."""
+    return Queue(orders=[Parcel(task=task, sources=[SOURCE]) for task in tasks])
 
 
 def always() -> ScriptedModel:
@@ -33,12 +31,12 @@ async def test_each_order_goes_through_all_hands() -> None:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, orders("Ebb", "Flood")).result()
     done = result.state.parcels
-    assert [parcel.topic for parcel in done] == ["Ebb", "Flood"]
+    assert [parcel.task for parcel in done] == ["Ebb", "Flood"]
     for parcel in done:
-        made = (parcel.findings, parcel.manuscript, parcel.edited, parcel.listing, parcel.failure)
-        assert made == (FOUND, WRITTEN, EDITED, LISTED, None)
-    assert (result.state.handled, result.output) == (HANDLED, [EDITED.text] * 2)
-    assert len(model.requests) == 8
+        assert (parcel.findings, parcel.draft, parcel.failure) == ([MOON, TWO], EDITED.text, None)
+        assert parcel.post is not None
+        assert parcel.post.title == LISTED.title
+    assert (result.output, len(model.requests)) == ([EDITED.text] * 2, 8)
 
 
 async def test_one_piece_is_written_while_the_next_is_researched() -> None:
@@ -62,30 +60,68 @@ async def test_one_piece_is_written_while_the_next_is_researched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agent", "made"),
-    [("researcher", []), ("writer", ["findings"]), ("publisher", ["findings", "manuscript", "edited"])],
+    ("agent", "text", "fails"),
+    [
+        ("researcher", "Ebb: no", True),
+        ("writer", "Ebb: no", True),
+        ("editor", TEXT, False),
+        ("publisher", EDITED.text, False),
+    ],
 )
-async def test_a_piece_that_fails_stops_no_other(agent: str, made: Sequence[str]) -> None:
-    """It travels on with the reason and the earlier results; later stages skip it."""
+async def test_a_piece_that_fails_stops_no_other(agent: str, text: str, fails: bool) -> None:  # noqa: FBT001
+    """It travels on with the reason; without an editor the draft is kept, without a publisher the text."""
+    asked: list[str] = []
 
     def answer(request: Request) -> object:
-        return BadRequest("no") if request.agent == agent and failing else ANSWERS[request.agent][0]
+        first = request.agent == agent and agent not in asked
+        asked.append(request.agent)
+        return BadRequest("no") if first else ANSWERS[request.agent][0]
 
-    failing = True
     async with Runner(models={"*": ScriptedModel(answer)}) as runner:
-        run = runner.start(graph, Queue(orders=orders("Ebb").orders, stays_open=True), run_id="r")
-        assert (await run.result()).status == "waiting"
-        failing = False
-        await runner.send("r", "research", Parcel(topic="Flood", sources=[SOURCE]))
+        result = await runner.start(graph, orders("Ebb", "Flood")).result()
+    bad, good = result.state.parcels
+    assert (bad.failure is not None) is fails
+    assert result.state.texts == [text, EDITED.text]
+    assert (good.task, good.failure, good.post is not None) == ("Flood", None, True)
+
+
+async def test_sources_without_the_task_cost_no_writer() -> None:
+    """The piece says so, and the next consumers pass it on."""
+    async with Runner(models={"*": ScriptedModel({"researcher": [Quotations(quotations=[])]})}) as runner:
+        result = await runner.start(graph, orders("Ebb")).result()
+    assert result.output == ["Ebb: nothing was found"]
+
+
+async def test_a_queue_that_stays_open_shows_each_piece_at_once(tmp_path: Path) -> None:
+    """While it waits for more: live, in the log, and as a file; what was shown is not shown again."""
+    given = {"stays_open": True, "folder": str(tmp_path / "pieces")}
+    async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
+        assert (await runner.start(graph, given, run_id="r").result()).status == "waiting"
+        await runner.send("r", "research", Parcel(task="Ebb", sources=[SOURCE]))
+        assert (await runner.resume(graph, "r").result()).status == "waiting"
+        (file,) = (tmp_path / "pieces").iterdir()
+        assert "Most coasts see two tides[^1]" in file.read_text("utf-8")
+        assert str(file) in str([step.data for step in await runner.history("r") if step.node == "collect"])
         await runner.send("r", "research", "close")
         result = await runner.resume(graph, "r").result()
-    bad, good = result.state.parcels
-    assert bad.failure is not None
-    assert (bad.topic, bad.failure.kind, bad.failure.message) == ("Ebb", "bad_request", "no")
-    assert result.state.texts[0] == (bad.edited.text if bad.edited else "Ebb: no")
-    assert [name for name in ("manuscript", "edited", "listing") if getattr(bad, name)] == list(made)[1:]
-    assert bool(bad.findings.key_areas) is bool(made)
-    assert (good.topic, good.listing, result.state.handled) == ("Flood", LISTED, HANDLED)
+    assert (result.status, result.output) == ("finished", [EDITED.text])
+    assert list((tmp_path / "pieces").iterdir()) == [file]
+
+
+async def test_without_an_account_a_piece_stays_where_it_is(tmp_path: Path) -> None:
+    """A resume with another model continues with it, and asks nothing again that was answered."""
+
+    def empty(request: Request) -> object:
+        return QuotaExceeded("empty") if request.agent == "writer" else ANSWERS[request.agent][0]
+
+    async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(empty)}) as runner:
+        found = await runner.start(graph, orders("Ebb"), run_id="r").result()
+        assert (found.status, found.error and found.error.kind) == ("waiting", "quota_exceeded")
+    with always() as model:
+        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
+            result = await runner.resume(graph, "r").result()
+    assert result.output == [EDITED.text]
+    assert [request.agent for request in model.requests] == ["writer", "editor", "publisher"]
 
 
 async def test_a_worker_processes_orders_of_any_process(tmp_path: Path) -> None:
@@ -93,26 +129,33 @@ async def test_a_worker_processes_orders_of_any_process(tmp_path: Path) -> None:
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
         assert (await runner.start(graph, Queue(stays_open=True), run_id="r").result()).status == "waiting"
     async with Runner(tmp_path / "runs.db") as other:
-        for topic in ("Ebb", "Flood"):
-            await other.send("r", "research", {"topic": topic, "sources": [SOURCE.model_dump()]})
+        for task in ("Ebb", "Flood"):
+            await other.send("r", "research", {"task": task, "sources": [SOURCE.model_dump()]})
         await other.send("r", "research", "close")
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
         worker = Worker(runner, {graph.name: graph}, poll_seconds=0.01, on_event=lambda _: worker.stop())
         async with asyncio.timeout(30):
             await worker.run()
             result = await runner.resume(graph, "r").result()
-    assert (result.status, [parcel.topic for parcel in result.state.parcels]) == ("finished", ["Ebb", "Flood"])
+    assert (result.status, [parcel.task for parcel in result.state.parcels]) == ("finished", ["Ebb", "Flood"])
 
 
 async def test_an_order_that_is_none_is_refused() -> None:
     """An invalid order is refused, and the next one is taken."""
     async with Runner(models={"*": always()}) as runner:
         await runner.start(graph, Queue(stays_open=True), run_id="r").result()
-        for message in ({"topic": ""}, "shut", 7, {"topic": TOPIC, "sources": [SOURCE.model_dump()]}, "close"):
+        messages: Sequence[object] = (
+            {"task": ""},
+            "shut",
+            7,
+            {"task": TASK, "sources": [SOURCE.model_dump()]},
+            "close",
+        )
+        for message in messages:
             await runner.send("r", "research", message)
         result = await runner.resume(graph, "r").result()
         refused = [step for step in await runner.history("r") if step.kind == "refused"]
-    assert ([parcel.topic for parcel in result.state.parcels], len(refused)) == ([TOPIC], 3)
+    assert ([parcel.task for parcel in result.state.parcels], len(refused)) == ([TASK], 3)
 
 
 @pytest.mark.parametrize("steps", [3, 7, 12, 20])
@@ -123,21 +166,22 @@ async def test_stopped_queues_continue_without_loss(tmp_path: Path, steps: int) 
             run = runner.start(graph, orders("Ebb", "Flood"), limits=Limits(steps=steps))
             assert (await run.result()).status == "stopped"
             result = await runner.resume(graph, run.id, limits=Limits(steps=999)).result()
-    assert (result.state.handled, len(model.requests)) == (HANDLED, 8)
+    assert (result.output, len(model.requests)) == ([EDITED.text] * 2, 8)
 
 
 async def test_a_run_takes_so_many_pieces_and_no_more() -> None:
     """Each consumer ends by itself; the third order stays in the queue."""
     async with Runner(models={"*": always()}) as runner:
         result = await runner.start(content_queue(pieces=2), orders("Ebb", "Flood", "Neap")).result()
-    assert (result.status, result.state.handled) == ("finished", HANDLED)
+    assert (result.status, len(result.state.parcels)) == ("finished", 2)
 
 
-async def test_rules_do_the_work_without_a_model() -> None:
-    """Rules run the example without a model."""
-    result = await graph.run(example())
-    assert [parcel.failure for parcel in result.state.parcels] == [None, None]
-    assert all("No language model wrote this text" in text for text in result.state.texts)
+async def test_without_a_model_it_is_a_dry_run() -> None:
+    """Placeholders stand for the texts, and no file is written."""
+    async with Runner(models=MODELS["default"]) as runner:
+        result = await runner.start(graph, example()).result()
+    assert result.output == ["[placeholder: editor, call 1]", "[placeholder: editor, call 2]"]
+    assert all(parcel.findings for parcel in result.state.parcels)
 
 
 async def test_through_a_server(provider: EdgeServer) -> None:
@@ -145,12 +189,12 @@ async def test_through_a_server(provider: EdgeServer) -> None:
     provider.answer(by_role)
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         result = await runner.start(graph, orders("Ebb", "Flood")).result()
-    assert (result.state.handled, result.usage.calls) == (HANDLED, 8)
-    assert result.usage.cost_usd == pytest.approx(8 * (500 * 1e-6 + 500 * 0.1e-6 + 50 * 5e-6))
+    assert (len(result.state.parcels), result.usage.calls) == (2, 8)
+    assert result.usage.cost_usd == pytest.approx(8 * CALL_USD)
 
 
-def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
-    """The check reports no problems."""
+def test_it_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
+    """The picture has the consumers."""
     assert graph.check() == []
     graph.render(tmp_path / "queue.mmd")
     assert "hand_on" in (tmp_path / "queue.mmd").read_text(encoding="utf-8")

@@ -5,66 +5,95 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
-from graphengine.briefs.article import Findings
-from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
+from graphengine import Limits, RunFailed, Runner, ScriptedModel
+from graphengine.errors import BadRequest, ModelUnavailable, ModelUnreachable, QuotaExceeded
 from graphengine.testing import FakeClock
-from graphs.handoff import MODELS, Handoff, example, graph, handoff
-from nodes.press.agents import editor, researcher, writer
-from nodes.press.stages import Edited
+from graphs.handoff import MODELS, example, graph, handoff
+from nodes.citing import KNOWLEDGE, Passage, Quotations
+from nodes.press.agents import writer
 from tests.conformance.model_scenes import Says
-from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, GIVEN, TEXT, WRITTEN, by_role
+from tests.graphs.press_kit import CALL_USD, EDITED, FOUND, GIVEN, MOON, REFUSAL, TASK, TEXT, TWO, by_role, says
 from tests.models.edge_server import EdgeServer
+from tests.patterns.scripted import play
 
 HAIKU = {"*": "anthropic:claude-haiku-4-5"}
-TEXTS = Path(__file__).parents[1] / "briefs" / "texts"
+TEAM = says("researcher", "writer", "editor")
 
 
 async def test_each_result_is_what_the_next_one_reads() -> None:
-    """It is a typed value in the state, and a text in the next question; each agent is called once."""
-    with ScriptedModel({name: ANSWERS[name] for name in ("researcher", "writer", "editor")}) as model:
-        async with Runner(models={"*": model}) as runner:
-            result = await runner.start(graph, GIVEN).result()
-    assert (result.state.findings, result.state.manuscript, result.state.edited) == (FOUND, WRITTEN, EDITED)
-    assert (result.status, result.output, result.state.errors) == ("finished", EDITED.text, [])
-    _, to_writer, to_editor = (request.prompt for request in model.requests)
-    assert FOUND.all_facts()[0].text in to_writer
-    assert WRITTEN.text in to_editor
+    """It is a typed value in the state, and lines of text in the next question; each agent is called once."""
+    played = await play(graph, GIVEN, TEAM)
+    assert (played.state.findings, played.state.draft, played.state.changes) == (
+        [MOON, TWO],
+        EDITED.text,
+        EDITED.changes,
+    )
+    assert (played.output, played.state.errors, played.calls.total()) == (EDITED.text, [], 3)
+    assert f"[tides.md:3] {MOON.text}" in played.asked("writer")[0]
+    assert '"text"' not in played.asked("writer")[0]
+    assert "File <file>tides.md</file>:\n<source>\n# Tides of the North Sea" in played.asked("researcher")[0]
+    (to_editor,) = played.asked("editor")
+    assert TEXT.strip() in to_editor
+    assert MOON.text not in to_editor
 
 
-async def test_if_the_editor_fails_the_draft_is_used_unedited() -> None:
-    """The failure is kept, and the text is marked as unedited."""
-    script = {"researcher": [FOUND], "writer": [WRITTEN], "editor": ["Sorry, no.", "No.", "No."]}
-    async with Runner(models={"*": ScriptedModel(script)}) as runner:
-        result = await runner.start(graph, GIVEN).result()
-    assert (result.status, result.output) == ("finished", TEXT)
-    assert result.state.edited == Edited(text=TEXT, changes=["None: the editor failed (bad_answer)."], is_edited=False)
-    assert [(failure.path, failure.kind) for failure in result.state.errors] == [("edit", "bad_answer")]
+@pytest.mark.parametrize("answers", [[REFUSAL] * 3, ["No."] * 3, [BadRequest("no such setting")]])
+async def test_if_the_editor_fails_the_draft_is_kept(answers: list[object]) -> None:
+    """Whether it refuses, chats or cannot be called; the failure is in the state."""
+    played = await play(graph, GIVEN, {**TEAM, "editor": answers})
+    kind = "bad_request" if len(answers) == 1 else "bad_answer"
+    assert (played.result.status, played.output, played.state.draft) == ("finished", TEXT, TEXT)
+    assert played.state.changes == [f"None: the editor failed ({kind})."]
+    assert [(failure.path, failure.kind) for failure in played.state.errors] == [("edit", kind)]
 
 
-async def test_useless_research_fails_the_run_which_can_be_resumed() -> None:
-    """No writer is paid without findings; the failure has the reason."""
-    invented = FOUND.model_copy(update={"sources": ["nowhere.md"]})
-    script = {"researcher": [invented] * 3}
-    async with Runner(models={"*": ScriptedModel(script)}) as runner:
-        with pytest.raises(RunFailed, match=r"there is no source 'nowhere\.md'"):
-            await runner.start(graph, GIVEN).result()
+async def test_a_refusal_is_never_the_text() -> None:
+    """It goes back to the writer, and then fails the run; so does a text that cites what nobody found."""
+    wrong = TEXT.replace("tides.md:4", "tides.md:44")
+    played = await play(graph, GIVEN, {**TEAM, "writer": [REFUSAL, wrong, TEXT]})
+    sent = [str(request.messages) for request in played.requests if request.agent == "writer"]
+    assert "it has no title" in sent[1]
+    assert "nothing was found at tides.md:44" in sent[2]
+    with pytest.raises(RunFailed, match="it has no title") as failed:
+        await play(graph, GIVEN, {"researcher": [FOUND], "writer": [REFUSAL] * 3})
+    assert (failed.value.result.state.draft, failed.value.result.output) == ("", "")
 
 
-async def test_sources_that_hold_nothing_on_the_topic_are_an_end_of_their_own() -> None:
-    """It is not a success: neither writer nor editor is called, and the notes of the research are kept."""
-    nothing = Findings(notes=["The sources are on bread."])
-    with ScriptedModel({"researcher": [nothing]}) as model:
-        async with Runner(models={"*": model}) as runner:
-            with pytest.raises(RunFailed, match="nothing found") as failed:
-                await runner.start(graph, GIVEN).result()
-    found = failed.value.result
-    assert (found.status, found.label, found.state.findings) == ("failed", "nothing found", nothing)
+async def test_transitions_and_analogies_are_allowed_and_marked() -> None:
+    """They cite nothing, and cost no second call; what is not in the sources is said under the text."""
+    text = EDITED.text + "\nThink of it as breathing.\n"
+    played = await play(graph, GIVEN, {**TEAM, "writer": [text], "editor": [EDITED.model_copy(update={"text": text})]})
+    assert played.calls.total() == 3
+    assert played.output.endswith("> Without a source: “Think of it as breathing”\n")
+
+
+async def test_useless_research_costs_no_writer() -> None:
+    """Invented quotations fail the run at its first step; sources that have nothing are an end of their own."""
+    invented = Quotations(quotations=[Passage(text="The sun does it.", file="tides.md")])
+    with pytest.raises(RunFailed, match="The sun does it"):
+        await play(graph, GIVEN, {"researcher": [invented] * 3})
+    with pytest.raises(RunFailed, match="nothing found"):
+        await play(graph, GIVEN, {"researcher": [Quotations(quotations=[])]})
+
+
+async def test_a_task_is_enough_with_a_model() -> None:
+    """It searches the web if its provider can; what it only knows is marked as that."""
+    found = [Passage(text="The moon does it.", file="https://tides.example/moon")]
+    text = "# Tides\n\nThe moon does it [https://tides.example/moon]."
+    script = {"searcher": [Quotations(quotations=found)], "writer": [text], "editor": [{"text": text}]}
+    played = await play(graph, {"task": TASK}, script)
+    assert [tool.name for tool in played.requests[0].hosted] == ["web_search"]
+    assert played.output == text
+    known = [Passage(text="The moon does it.", file=KNOWLEDGE)]
+    text = f"# Tides\n\nThe moon does it [{KNOWLEDGE}]."
+    script = {"searcher": [Quotations(quotations=known)], "writer": [text], "editor": [{"text": text}]}
+    played = await play(graph, {"task": TASK}, script)
+    assert played.output.endswith("> Written from what the model knows; nothing was looked up.\n")
 
 
 async def test_what_passes_by_itself_is_tried_again() -> None:
     """A call whose connection broke is made again, and the failed attempt is in the log."""
-    script = {"researcher": [ModelUnreachable("the connection broke"), FOUND], "writer": [WRITTEN], "editor": [EDITED]}
+    script = {**TEAM, "researcher": [ModelUnreachable("the connection broke"), FOUND]}
     async with Runner(models={"*": ScriptedModel(script)}, clock=FakeClock()) as runner:
         result = await runner.start(graph, GIVEN, run_id="r").result()
         kinds = [(step.node, step.kind) for step in await runner.history("r")]
@@ -72,114 +101,88 @@ async def test_what_passes_by_itself_is_tried_again() -> None:
     assert ("research", "attempt") in kinds
 
 
-async def test_a_researcher_that_cannot_be_asked_fails_the_run_at_once() -> None:
-    """An empty account does not lead to a text without findings; with another model the run continues."""
-    async with Runner(models={"*": ScriptedModel([QuotaExceeded("empty")])}) as runner:
-        with pytest.raises(RunFailed) as failed:
+@pytest.mark.parametrize(
+    ("script", "path", "then"),
+    [
+        ({"researcher": [QuotaExceeded("empty")]}, "research", ("researcher", "writer", "editor")),
+        ({"researcher": [FOUND], "writer": [BadRequest("empty")]}, "write", ("writer", "editor")),
+    ],
+)
+async def test_a_failed_run_is_resumed_where_it_failed(
+    script: dict[str, list[object]], path: str, then: tuple[str, ...], tmp_path: Path
+) -> None:
+    """What was answered is kept and not asked again."""
+    async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(script)}) as runner:
+        with pytest.raises(RunFailed, match="empty") as failed:
             await runner.start(graph, GIVEN, run_id="r").result()
-        assert failed.value.result.error is not None
-        assert (failed.value.result.error.path, failed.value.result.error.kind) == ("research", "quota_exceeded")
-
-
-async def test_if_the_writer_fails_the_run_keeps_its_findings(tmp_path: Path) -> None:
-    """The error and the findings are kept; a resume calls the writer again, but not the researcher."""
-    first = ScriptedModel({"researcher": [FOUND], "writer": [BadRequest("no such setting")]})
-    async with Runner(tmp_path / "runs.db", models={"*": first}) as runner:
-        with pytest.raises(RunFailed, match="no such setting") as failed:
-            await runner.start(graph, GIVEN, run_id="r").result()
-    found = failed.value.result
-    assert (found.status, found.state.findings, found.state.manuscript) == ("failed", FOUND, None)
-    with ScriptedModel({"writer": [WRITTEN], "editor": [EDITED]}) as second:
-        async with Runner(tmp_path / "runs.db", models={"*": second}) as runner:
+    error = failed.value.result.error
+    assert error is not None
+    assert error.path == path
+    with ScriptedModel(says(*then)) as model:
+        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
             result = await runner.resume(graph, "r").result()
     assert (result.status, result.output) == ("finished", EDITED.text)
 
 
-async def test_a_stopped_run_repeats_no_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [1, 2])
+async def test_a_stopped_run_repeats_no_call(steps: int, tmp_path: Path) -> None:
     """It is stopped after each of its steps."""
-    for steps in (1, 2):
-        with ScriptedModel({name: ANSWERS[name] for name in ("researcher", "writer", "editor")}) as model:
-            async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                run = runner.start(graph, GIVEN, limits=Limits(steps=steps))
-                assert (await run.result()).status == "stopped"
-                result = await runner.resume(graph, run.id, limits=Limits(steps=9)).result()
-        assert (result.status, result.output, result.usage.calls) == ("finished", EDITED.text, 3)
+    with ScriptedModel(TEAM) as model:
+        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
+            run = runner.start(graph, GIVEN, limits=Limits(steps=steps))
+            assert (await run.result()).status == "stopped"
+            result = await runner.resume(graph, run.id, limits=Limits(steps=9)).result()
+    assert (result.status, result.output, result.usage.calls) == ("finished", EDITED.text, 3)
 
 
-async def test_a_pipeline_of_two_has_no_editor() -> None:
+async def test_a_row_of_two_has_no_editor() -> None:
     """Its result is the writer's text."""
     two = handoff(editor=None)
-    with ScriptedModel({"researcher": [FOUND], "writer": [WRITTEN]}) as model:
-        async with Runner(models={"*": model}) as runner:
-            result = await runner.start(two, GIVEN).result()
-    assert (result.output, result.state.edited) == (TEXT, None)
+    played = await play(two, GIVEN, says("researcher", "writer"))
+    assert (played.output, played.state.changes) == (TEXT, [])
     assert two.check() == []
 
 
-async def test_rules_do_the_work_without_a_model() -> None:
-    """Rules do the work on the example and on another text, and fulfil the wishes."""
-    first = await graph.run(example())
-    text = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
-    second = await graph.run(Handoff(topic="How bicycle gears work", sources=[text], wishes=["the cable"]))
-    for result, word in ((first, "checkpoint"), (second, "cable")):
-        assert (result.status, result.state.errors) == ("finished", [])
-        assert word in str(result.output)
-        assert "No language model wrote this text" in str(result.output)
-        assert (result.usage.calls, result.usage.offline_calls) == (3, 3)
-
-
-@pytest.mark.parametrize("text", ["", "Ebb.", "x" * 5000, "\u6f6e\u6c50", "```\ncode\n```", "\x00\x1b"])
-async def test_texts_that_hold_nothing_fail_the_run(text: str) -> None:
-    """The error of the research says what it needs."""
-    with pytest.raises(RunFailed, match="no sentence that can be quoted was found"):
-        await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)]})
+async def test_without_a_model_it_is_a_dry_run() -> None:
+    """The sources are quoted, and placeholders stand for the texts; without sources there is nothing to quote."""
+    async with Runner(models=MODELS["default"]) as runner:
+        result = await runner.start(graph, example()).result()
+        assert result.output == "[placeholder: editor, call 1]"
+        assert {finding.file for finding in result.state.findings} == {source.path for source in example().sources}
+        with pytest.raises(RunFailed) as failed:
+            await runner.start(graph, {"task": TASK}).result()
+    assert isinstance(failed.value.__cause__, ModelUnavailable)
 
 
 async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> None:
-    """Each call has its own token limit and requests caching; cached tokens are cheaper."""
+    """Each call has its own token limit and requests caching of what is shared, such as a long house style."""
     provider.answer(by_role)
     style = "Write plainly. " * 400
     async with Runner(models=HAIKU) as runner:
-        result = await runner.start(handoff(house_style=style), GIVEN).result()
+        result = await runner.start(handoff(writer.but(system=f"{style}\n\n{writer.system}")), GIVEN).result()
         spent = {row.agent: row.usage for row in await runner.spending(result.run_id)}
     assert result.output == EDITED.text
     received = provider.received()
-    assert [each.max_tokens for each in received] == [agent.max_tokens for agent in (researcher, writer, editor)]
-    assert [each.max_tokens for each in received] == [3072, 4096, 4096]
-    for each in received:
-        assert each.system.startswith(style.strip())
-        assert "cache_control" in json.dumps(each.body["system"])
-    # 1,000 tokens in, half of them read from the cache at a tenth of 1 USD a million; 50 out at 5 USD a million
-    each_costs = 500 * 1e-6 + 500 * 0.1e-6 + 50 * 5e-6
-    assert result.usage.cost_usd == pytest.approx(3 * each_costs)
-    assert result.usage.cache_read_tokens == 1500
+    assert [each.max_tokens for each in received] == [8192, 4096, 4096]
+    assert received[1].system.startswith(style.strip())
+    assert all("cache_control" in json.dumps(each.body["system"]) for each in received)
+    assert result.usage.cost_usd == pytest.approx(3 * CALL_USD)
     assert sorted(spent) == ["editor", "researcher", "writer"]
 
 
 async def test_mixed_providers_and_a_strong_writer(provider: EdgeServer) -> None:
-    """One provider writes the text and another does the rest, as in the sets of models."""
-    provider.answer(by_role)
-    models = {"*": "openai:gpt-5-mini", "writer": "anthropic:claude-haiku-4-5"}
-    async with Runner(models=models) as runner:
+    """One provider writes the text and another does the rest, as in the sets of models; fenced JSON is read."""
+    provider.play(Says(FOUND.model_dump_json()), Says(TEXT), Says(f"```json\n{EDITED.model_dump_json()}\n```"))
+    async with Runner(models={"*": "openai:gpt-5-mini", "writer": "anthropic:claude-haiku-4-5"}) as runner:
         result = await runner.start(graph, GIVEN).result()
     assert result.output == EDITED.text
     assert [call.path for call in provider.calls] == ["/v1/responses", "/v1/messages", "/v1/responses"]
-    for names in MODELS.values():
-        assert set(names) == {"*", "writer"}
+    assert all(set(MODELS[name]) == {"*", "writer"} for name in ("anthropic", "openai"))
 
 
-async def test_a_text_with_an_unknown_citation_goes_back(provider: EdgeServer) -> None:
-    """A text with an unknown citation goes back, and the error names the place."""
-    wrong = WRITTEN.model_copy(update={"text": TEXT.replace("tides.md:4", "tides.md:44")})
-    provider.play(*(Says(each.model_dump_json()) for each in (FOUND, wrong, WRITTEN, EDITED)))
-    async with Runner(models=HAIKU) as runner:
-        result = await runner.start(graph, GIVEN).result()
-    assert result.output == EDITED.text
-    assert "there is no finding at tides.md:44" in provider.received()[2].turns[-1].text
-
-
-def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
-    """The check reports no problems."""
+def test_it_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
+    """The picture has the row."""
     assert graph.check() == []
     graph.render(tmp_path / "handoff.mmd")
-    assert "nothing found" in (tmp_path / "handoff.mmd").read_text(encoding="utf-8")
+    drawn = (tmp_path / "handoff.mmd").read_text("utf-8")
+    assert all(name in drawn for name in ("research", "write", "edit", "nothing found"))

@@ -7,8 +7,7 @@ import pytest
 from graphengine import RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.errors import BadAnswer, ModelUnavailable
 from graphs.review_loop import Article, example, graph, review_loop
-from nodes.citing import Quotations, claims
-from nodes.passages import Passage
+from nodes.citing import Passage, Quotations, claims
 from tests.graphs.review_kit import BRIEF, FOUND, MOON, TIDES, WIND, judged, says
 from tests.nodes.sources.test_passages import CASES, source
 from tests.patterns.scripted import play
@@ -43,7 +42,7 @@ async def test_the_example_loops_for_a_reason(capsys: pytest.CaptureFixture[str]
     first, second = result.state.reviews[:2]
     weakest = first.missing[0]
     assert second.shares[weakest] > first.shares[weakest] == min(first.shares.values())
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().err
     assert "by words, not a judgement" in printed
     assert f"{first.shares[weakest]:4.0%}  {weakest}" in printed
     assert "By words, not a judgement" in first.summary
@@ -156,7 +155,7 @@ async def test_a_sentence_without_a_citation_is_marked() -> None:
     """It is allowed, the reviewer is told, and the result says it."""
     brief = BRIEF + " Think of it as breathing."
     played = await play(review_loop(), given(), says(writer=[brief]))
-    assert "“Think of it as breathing” cites nothing" in played.asked("reviewer")[0]
+    assert "These sentences cite nothing:\n<uncited>- Think of it as breathing<" in played.asked("reviewer")[0]
     assert played.output.endswith("> Without a source: “Think of it as breathing”\n")
 
 
@@ -231,8 +230,8 @@ async def test_without_a_search_it_is_marked_as_knowledge() -> None:
 
 async def test_long_sources_are_read_by_what_matches(monkeypatch: pytest.MonkeyPatch) -> None:
     """The question says how much of them it has."""
-    monkeypatch.setattr("nodes.citing.SHOWN_WORDS", 40)
+    monkeypatch.setattr("nodes.review.offline.SHOWN_WORDS", 40)
     played = await play(review_loop(), given(), says())
     (question,) = played.asked("researcher")
     assert "These are the 40 that match the task best" in question
-    assert "[tides.md:3]" in question
+    assert MOON.text in question

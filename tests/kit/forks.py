@@ -58,20 +58,7 @@ SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "sta
 """What a server of HTTP imports."""
 INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER)
 SERVICE: Final = ("graphengine.serve.service.server", "graphengine.serve.service.app", "graphengine.cli.serve", *SERVER)
-BRIEFS: Final = (
-    "graphengine.briefs.doubts",
-    "graphengine.briefs.endings",
-    "graphengine.briefs.excerpts",
-    "graphengine.briefs.publishing",
-    "graphengine.briefs.researcher",
-    "graphengine.briefs.reviewer",
-    "graphengine.briefs.web",
-    "graphengine.briefs.writer",
-    "babel.dates",
-    "markdown_it",
-    "networkx",
-    "snowballstemmer",
-)
+BRIEFS: Final = ("csv", "difflib", "html.parser", "networkx")
 """What the bundled workflows import. Theirs, `graphs` and `nodes`, would hide the copies of a new project."""
 PIPES: Final = ("report", "stdin", "stdout", "stderr")
 Runs = TypeVar("Runs", bound="Child")

@@ -23,19 +23,20 @@ from pydantic import BaseModel
 from graphengine import Graph, Runner, TextFile, __version__
 from graphengine.history.export import Exported, export_run, to_json_text
 from graphengine.models.base import OfflineModel, Request, Response
+from graphengine.models.placeholder import PlaceholderModel
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from scripts.demo import ANSWERS
 from tests.kit.record import BEGAN, FOLDER, clean
 
 GALLERY: Final = FOLDER / "gallery"
+MODELS: Final = {"offline": OfflineModel, "placeholder": PlaceholderModel}
 THINKS_SECONDS: Final = 5400.0
 """The time a person takes to answer."""
 NAMES: Final = (
     "blackboard",
     "content_pipeline",
     "content_queue",
-    "content_shifts",
     "event_bus",
     "handoff",
     "line",
@@ -48,22 +49,23 @@ NAMES: Final = (
 
 
 class Unhurried(OfflineModel):
-    """A model that answers by the offline model's rules and takes a time that depends only on the agent."""
+    """A model that answers by rules or with placeholders and takes a time that depends only on the agent."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock, model: OfflineModel) -> None:
         self._clock = clock
+        self._model = model
 
     async def answer(self, request: Request) -> Response:
-        """Return the offline answer after 1 to 5 seconds."""
-        answer = await super().answer(request)
+        """Return its answer after 1 to 5 seconds."""
+        answer = await self._model.answer(request)
         await self._clock.sleep_until(self._clock.now() + 1 + zlib.crc32(request.agent.encode()) % 40 / 10)
         return answer
 
 
 def graph_of(name: str) -> Graph[Any]:
     """Return a bundled workflow."""
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
-    graph = getattr(module, "line" if name == "line" else "graph")
+    module = importlib.import_module(f"graphs.{name}")
+    graph = module.graph
     assert isinstance(graph, Graph)
     return graph
 
@@ -91,24 +93,22 @@ class Recipe:
         texts: The number of texts of the example that are read.
         characters: The length of each.
         state: A function that changes the rest of the example's state.
-        further: Inputs of the runs after it, each with the texts of the first; the last run is kept.
     """
 
     texts: int = 3
     characters: int = 1000
     state: Callable[[Any], Any] = lambda state: state
-    further: tuple[dict[str, Any], ...] = ()
 
 
 def _asked(task: str) -> Callable[[Any], Any]:
-    return lambda state: {**state, "task": task}
+    return lambda state: state.model_copy(update={"task": task})
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "content_queue": Recipe(1, 800),
-    "content_shifts": Recipe(further=({"stage": "write"}, {"stage": "edit"}, {"stage": "list"})),
     "event_bus": Recipe(1),
     "line": Recipe(1, 1000, _asked("What does a commit cost?")),
+    "review_loop": Recipe(characters=100_000),  # whole, or the first draft would have all there is
     "orchestrator": Recipe(2, 800, _asked("How does a database recover after a crash?")),
 }
 
@@ -117,20 +117,17 @@ async def recorded(name: str) -> Exported:
     """Record a run of a workflow."""
     recipe = RECIPES.get(name, Recipe())
     graph = graph_of(name)
-    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
+    module = importlib.import_module(f"graphs.{name}")
     state = recipe.state(shortened(module.example(), recipe.texts, recipe.characters))
     store, clock = MemoryStore(), FakeClock(BEGAN)
     run_id = name
-    async with Runner(store, clock=clock, models={"*": Unhurried(clock)}) as runner:
+    models = {who: Unhurried(clock, MODELS[model]()) for who, model in module.MODELS["default"].items()}
+    async with Runner(store, clock=clock, models=models) as runner:
         result = await runner.start(graph, state, run_id=run_id).result()
         while result.status == "waiting":
             clock.move(THINKS_SECONDS)
             await runner.answer(run_id, json.loads(ANSWERS[name]))
             result = await runner.resume(graph, run_id).result()
-        for number, update in enumerate(recipe.further, 2):
-            clock.move(THINKS_SECONDS)
-            run_id = f"{name}_{number}"
-            result = await runner.start(graph, update, run_id=run_id).result()
         assert result.status == "finished", result
         return clean(await export_run(store, run_id))
 

@@ -1,22 +1,18 @@
-"""The team of the review loop as a model server plays it: two of them are called at once, in no fixed order."""
+"""The team of the review loop as a model server plays it."""
 
-import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from graphengine.briefs.doubts import doubt, merge
-from graphengine.briefs.researcher import research
-from graphengine.briefs.reviewer import review
-from graphengine.briefs.writer import write
 from graphs.review_loop import Article
+from nodes.review.agents import Review
+from nodes.review.offline import arranged, extracted
 from tests.conformance.model_scenes import Received, Scene
 
 QUESTIONS: Final[Mapping[str, str]] = {
-    "researcher": "What do these sources say",
-    "sceptic": "What limits do these sources name",
-    "writer": "Last draft:",
-    "reviewer": "Earlier reviews:",
+    "researcher": "What do these sources say on the task?",
+    "writer": "At most 350 words.",
+    "reviewer": "Draft:",
 }
 """A text in the first question to each agent, and in no other question."""
 
@@ -47,25 +43,14 @@ def asked(received: Received) -> str:
     return name
 
 
-def cut(draft: str) -> str:
-    """Return a draft with a third of its claims, as a hasty writer might hand in."""
-    lines = draft.split("\n")
-    claims = [at for at, line in enumerate(lines) if re.search(r"\[[^\]]+:\d+\]", line)]
-    return "\n".join(line for at, line in enumerate(lines) if at not in claims[len(claims) // 3 :])
-
-
 def answers(given: Article) -> dict[str, list[str]]:
-    """Return the rules' answers to a task as a model would write them: a draft that is sent back, and its revision."""
-    found, against = research(given.task, given.sources), doubt(given.task, given.sources)
-    findings = merge(found, against, [])
-    first = cut(write(given.task, findings, given.word_budget, [], ""))
-    judged = review(given.task, first, findings, [])
-    second = write(given.task, findings, given.word_budget, [judged], first)
-    verdict = review(given.task, second, findings, [judged])
-    assert judged.score < 7 <= verdict.score
+    """Return answers of models to a task, by agent: a draft that is sent back, and its revision."""
+    found = extracted(given.task, given.sources, [], "", given.word_budget)
+    more = extracted(given.task, given.sources, found.quotations, "", given.word_budget)
+    first, second = (arranged(given.task, given.sources, found.quotations, words) for words in (100, given.word_budget))
+    rejected = Review(score=5, missing=["What a checkpoint costs"], summary="It says too little.")
     return {
-        "researcher": [found.model_dump_json()],
-        "sceptic": [against.model_dump_json()],
+        "researcher": [found.model_dump_json(), more.model_dump_json()],
         "writer": [first, second],
-        "reviewer": [judged.model_dump_json(), verdict.model_dump_json()],
+        "reviewer": [rejected.model_dump_json(), Review(score=8, summary="It can be sent.").model_dump_json()],
     }

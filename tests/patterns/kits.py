@@ -162,7 +162,7 @@ def _debate() -> Scene:
 
 
 def _voting() -> Scene:
-    graph = voting({name: clerk(name) for name in ("ann", "bob", "cid")}, ["yes", "no"], tie="random")
+    graph = voting({name: clerk(name) for name in ("ann", "bob", "cid")}, ["yes", "no"])
     answers = {"ann": says("Yes."), "bob": says("no"), "cid": says("yes")}
     return Scene(graph, {"task": "Is it so?"}, answers, 3, "yes")
 

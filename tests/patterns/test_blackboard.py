@@ -77,6 +77,16 @@ async def test_agents_who_go_in_circles_are_stopped(rounds: int) -> None:
     assert (played.label, played.output) == ("out of rounds", 1 + rounds)
 
 
+@pytest.mark.parametrize("given", [{}, {"task": ""}, {"count": 0}])
+async def test_an_input_that_equals_its_default_is_an_input(given: dict[str, object]) -> None:
+    """Those who watch what no other agent writes begin; the others run when something changed."""
+    played = await play(blackboard(Case, CHAIN), given, {"scout": ["a"], "sage": ["b"], "clerk": ["c"]})
+    assert ([entry.author for entry in played.state.entries], played.label) == (
+        ["scout", "sage", "clerk"],
+        "nothing changes any more",
+    )
+
+
 async def test_two_agents_that_watch_one_field_run_in_parallel() -> None:
     """Both read the board as the previous round left it, and both write to one list."""
     model = named("first", "{task} {notes}")

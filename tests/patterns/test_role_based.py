@@ -4,8 +4,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Agent, Graph, Node, RunFailed
+from graphengine.errors import BadRequest
 from graphengine.models import Request
-from graphengine.patterns.rooms import Room, role_based
+from graphengine.patterns.rooms import Room, View, role_based
 from tests.patterns.scripted import away, named, play
 
 READS = "{premise}\n{views}"
@@ -49,19 +50,39 @@ async def test_a_role_sees_the_views_of_the_round_before() -> None:
     assert "old" not in last
 
 
-async def test_views_that_stay_end_the_rounds_early() -> None:
-    """In the second round both repeat themselves, so there is no third."""
-    played = await play(room(2, 9), {"premise": "rain"}, {"role0": ["a b"] * 2, "role1": ["c"] * 2, "conclude": ["d"]})
-    assert played.calls.total() == 2 * 2 + 1
-    assert played.state.agreement == 1.0
-    assert played.state.rounds_held == 2
+def held(count: int = 2) -> dict[str, Agent[View]]:
+    """Return roles that say when they are done."""
+    return {f"role{number}": named(f"role{number}", READS, View) for number in range(count)}
 
 
-async def test_agreement_is_counted_in_words() -> None:
-    """Half of one role's words stayed, and all of the other's."""
-    answers = {"role0": ["x q", "x y"], "role1": ["z"] * 2, "conclude": ["d"]}
-    played = await play(room(2, 2), {"premise": "rain"}, answers)
-    assert played.state.agreement == 0.75
+async def test_the_rounds_end_once_all_say_that_they_are_done() -> None:
+    """One that is done is asked again while another is not; other words do not keep the room open."""
+    answers = {
+        "role0": [View(text="guilty", done=True), View(text="guilty, as I said", done=True)],
+        "role1": [View(text="unsure"), View(text="guilty", done=True)],
+        "conclude": ["guilty"],
+    }
+    played = await play(role_based(held(), CONCLUDE, rounds=9), {"premise": "rain"}, answers)
+    assert (played.calls.total(), played.state.rounds_held) == (2 * 2 + 1, 2)
+
+
+async def test_almost_equal_words_end_nothing() -> None:
+    """A view that turns into its opposite by one word of many is not the same view."""
+    long = "on all the evidence that was heard in this long trial the jury finds the accused to be"
+    answers = {"role0": [f"{long} guilty", f"{long} not guilty", f"{long} guilty"], "conclude": ["d"]}
+    played = await play(room(1, 3), {"premise": "rain"}, answers)
+    assert played.calls["role0"] == 3
+
+
+async def test_one_that_has_failed_is_not_done() -> None:
+    """Its last word was that it is not done, so the rounds are used up."""
+    answers = {
+        "role0": [View(text="a", done=True)] * 2,
+        "role1": [View(text="b"), BadRequest("away")],
+        "conclude": ["d"],
+    }
+    played = await play(role_based(held(), CONCLUDE, rounds=2), {"premise": "rain"}, answers)
+    assert (played.state.rounds_held, played.state.done) == (2, {"role0": True, "role1": False})
 
 
 async def test_a_role_that_fails_keeps_its_view_and_the_others_continue() -> None:

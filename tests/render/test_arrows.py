@@ -59,7 +59,7 @@ def test_an_arm_is_explained_by_its_own_condition() -> None:
     """A fork records one explanation for each arm."""
     run = read_file(GALLERY / "orchestrator.json")
     drawing = drawing_of(run.graph_specs[run.info.fingerprint], run.steps)
-    assert shown(drawing, "attempt/schedule to attempt/researcher") == "length of steps of / researcher 2 > 0: yes"
+    assert shown(drawing, "attempt/schedule to attempt/researcher") == "length of steps of / researcher 1 > 0: yes"
 
 
 def test_a_single_count_is_not_written() -> None:

@@ -98,7 +98,7 @@ class File(SQLiteStore, Between):
         SQLiteStore.__init__(self, path)
         Between.__init__(self)
 
-    async def inbox(self, run_ids: Any) -> Any:
+    async def inbox(self, run_ids: Any) -> Any:  # type: ignore[override]  # as `read` in stores/sql.py
         """Read, then let something happen, then report what was read."""
         found = await super().inbox(run_ids)
         await self.happens("inbox")

@@ -99,7 +99,7 @@ async def test_patterns_give_graphs_of_their_states_or_the_callers() -> None:
     attempts = evaluator_optimizer(clerk, judge, accept=value("score") > 3, state=Article)
     assert_type(attempts, Graph[Article])
     assert_type(debate({"a": Agent("a", output=Position), "b": clerk}, judge=clerk), Graph[Debate])
-    assert_type(voting({"a": clerk}, ["yes", "no"], tie="open"), Graph[Poll])
+    assert_type(voting({"a": clerk}, ["yes", "no"]), Graph[Poll])
     result = await attempts.run(Article(task="tides"))
     assert_type(result, Result[Article])
     assert result.state.draft == "tides!"

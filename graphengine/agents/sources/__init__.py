@@ -13,7 +13,8 @@
 | HTML, DOCX | Markdown with headings, lists and tables; the title of the document is its first heading |
 | PDF | plain text with blank lines between paragraphs; the title of the document is its first heading |
 
-HTML, DOCX and PDF need the libraries of the extra `sources`, which are imported on first use.
+HTML, DOCX and PDF need the libraries of the extra `sources`, which are imported on first use. The module `web` next to
+this one reads pages of the web.
 """
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-import asyncio
 import io
 import sys
 import zipfile
@@ -19,9 +18,7 @@ from graphengine.agents.sources import (
     source_from_bytes,
 )
 from graphengine.agents.sources.document_process import DocumentProcess
-from graphengine.briefs.web import Web
 from graphengine.errors import SourceUnreadable, install_command
-from tests.kit.pages import Page, serving
 
 PAGE = """<!doctype html><html><head><title>Ferry times</title><script>let hidden = 1</script></head><body>
 <nav><ul><li>Home</li></ul></nav>
@@ -279,14 +276,6 @@ def test_a_document_that_takes_too_much_memory_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(document_process, "MAX_MEMORY_BYTES", 100_000_000)
     with pytest.raises(SourceUnreadable, match="takes more than 100,000,000 bytes of memory to read"):
         source_from_bytes("a.docx", docx("<w:p/>" * 100_000))
-
-
-async def test_the_event_loop_runs_while_a_document_of_the_web_is_read() -> None:
-    """So the caller's time limit holds; the process that reads is ended with it."""
-    with serving({"/a.pdf": Page(endless_pdf(), kind="application/pdf")}) as site:
-        async with Web({"127.0.0.1"}) as web:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(web.fetch(f"{site.address}/a.pdf"), 1)
 
 
 def test_a_folder_gives_its_readable_files_sorted(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Final
 import pytest
 
 from graphengine import TextFile
-from nodes.passages import Passage, alike, extract, read, size, words
+from nodes.citing import Passage, size
+from nodes.passages import extract, read
+from nodes.words import alike, words
 
 HELD: Final = Path(__file__).parent / "held"
 CASES: Final = tomllib.loads((HELD / "cases.toml").read_text("utf-8"))["case"]
@@ -45,6 +47,9 @@ def test_passages_are_literal_and_nothing_is_lost(name: str) -> None:
         ("a.html", "<h1>Tea</h1>\n<p>Boil it.\n<li>Pour", [("Boil it.", 2, "Tea"), ("Pour", 3, "Tea")]),
         # a short line alone is its own title
         ("a.html", "<style>p {}</style><p>Tea", [("Tea", 1, "Tea")]),
+        ("a.html", "<table><tr><th>a<th>b\n<tr><td>1<td><p>2</p></table>", [("a: 1; b: 2", 2, "")]),
+        ("a.html", "<table><tr><td>Only <b>one</b></td></tr></table>", [("Only one", 1, "")]),
+        ("a.html", "# Read\n\nAs < Markdown.\n", [("As < Markdown.", 3, "Read")]),
         ("a.md", "# Tea\n\n## How\n\n1. Boil.\n2. Pour it\n   slowly. Wait.", [("Boil.", 5, "Tea \u203a How")]),
         ("a.md", "| a | b |\n|---|---|\n| 1 | |\n| 2 | 3 |", [("a: 1", 3, ""), ("a: 2; b: 3", 4, "")]),
         ("a.txt", "Tea\n\nDr. Ray et al. came at 3 p.m. today. He left.", [("He left.", 3, "Tea")]),
@@ -107,7 +112,7 @@ def held(case: dict[str, list[list[str]]], passages: list[Passage]) -> int:
     return sum(any(all(part in text for part in fact) for text in texts) for fact in case["facts"])
 
 
-@pytest.mark.parametrize("share", [0.15, 0.3])
+@pytest.mark.parametrize("share", [0.15, 0.3, 0.5])
 def test_it_finds_at_least_what_a_plain_ranking_finds(share: float) -> None:
     """At equal length, over all held texts."""
     ours = theirs = 0

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphengine import TextFile
-from nodes.citing import sample
-from nodes.passages import size
+from nodes.citing import sample, size
 from nodes.points import Points
 from tests.nodes.sources.test_passages import CASES, source
 

@@ -1,1 +1,0 @@
-"""Reading texts: words, sentences, passages, terms, and the distance of a text from a topic."""

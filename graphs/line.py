@@ -1,0 +1,47 @@
+"""A line of workers: each works on the results of those before it, in an order that is known beforehand.
+
+`graphengine run line --model anthropic` runs it on an example; `--input task=…` and `--input sources=@file.md` on your
+own. Without a model it is a dry run: placeholders answer. A planner that chooses workers and order is in
+`graphs/orchestrator.py`.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from graphengine import Graph, Node, TextFile
+from graphengine.patterns import Passage, pipeline
+from nodes.citing import sample
+from nodes.orchestration.workers import WORKERS
+
+STAGES = {"research": "researcher", "write": "writer", "review": "reviewer", "mend": "writer"}
+
+MODELS = {  # a strong model writes
+    "default": {"*": "placeholder"},
+    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
+    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
+}
+
+
+class Line(Passage):
+    """The state: `needed` has each stage's result by its name, `text` the last one."""
+
+    task: str = Field(min_length=1, pattern=r"\S")
+    sources: list[TextFile] = Field(default=[])  # empty: what a model finds on the web, or knows
+    word_budget: int = Field(default=350, ge=100)
+    needed: dict[str, str] = Field(default={})
+
+
+def line_of(stages: Mapping[str, str] = STAGES) -> Graph[Line]:
+    """Return a line of workers by the names of their stages."""
+    nodes = {name: Node(WORKERS[who], writes={f"needed[{name}]": ".", "text": "."}) for name, who in stages.items()}
+    return pipeline(nodes, state=Line).but(name="line")
+
+
+def example() -> Line:
+    """Return the input of an example run."""
+    task, sources = sample("write_ahead_log")
+    return Line(task=task, sources=sources)
+
+
+graph = line_of()

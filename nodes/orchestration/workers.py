@@ -1,0 +1,82 @@
+"""The workers of an orchestrator, or of a line: each does one step with the results that it needs, and returns a text.
+
+Findings pass from one to the next as lines, `[file:line] sentence`, and a text may cite only these places.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from graphengine import Agent, Node, Retry, TextFile
+from graphengine.agents.prompts import DATA_NOTE, labelled
+from graphengine.errors import ModelTransient
+from nodes.citing import Passage, check_brief, lines_of, located
+from nodes.review.agents import research
+
+DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worker of itself
+    "researcher": "finds statements on its step, each with its place; a step that names sources by their paths is for "
+    "these alone; several can search at the same time",
+    "coder": "writes code, as short as it can be, in fenced blocks, each with a sentence on what it does",
+    "writer": "writes a text of short sections in Markdown, with a title after #, from the findings it needs; given a "
+    "text and its review too, it mends that text. A sentence that rests on a finding ends with its place, as "
+    "[file:line]; one that only leads on cites nothing",
+    "reviewer": "reviews a text by the findings it should rest on, and needs both: what is wrong, unsupported, unclear "
+    "or missing, in points, each with what to do; nothing but the findings counts as true",
+    "summarizer": "sums up the results it needs in at most five points of a line each, and adds nothing",
+}
+_FINDING = re.compile(r"^\[([^\[\]]+?)(?::(\d+))?\] (.+)$", re.MULTILINE)
+
+
+async def look_up(task: str, sources: Sequence[TextFile]) -> str:
+    """Return what is found on a step, as lines: in the sources, on the web, or in what the model knows.
+
+    Raises:
+        ValueError: Nothing is found.
+    """
+    read = [source for source in sources if source.path in task] or sources
+    found = await research(task, read, findings=[], reviews=[])
+    if not found.quotations:
+        message = f"nothing was found on {task!r}"
+        raise ValueError(message)
+    return lines_of(located(found, sources, []))
+
+
+def ask(task: str, job: str, needed: Mapping[str, str]) -> str:
+    """Return a worker's question: its step, the job that it is a part of, each result that it needs."""
+    return labelled({"job": job, "your_step": task} | {f"result_of_{step}": text for step, text in needed.items()})
+
+
+def ask_for_text(task: str, job: str, needed: Mapping[str, str], word_budget: int) -> str:
+    """Return the writer's question: that of a worker, and the length."""
+    return f"{ask(task, job, needed)}\n\nAt most {word_budget} words."
+
+
+def findings_in(texts: Iterable[str]) -> list[Passage]:
+    """Return the findings that some results have as lines."""
+    found = [match for text in texts for match in _FINDING.findall(text)]
+    return [Passage(file=file, line=int(line or 0), text=text) for file, line, text in found]
+
+
+def check_text(answer: str, needed: Mapping[str, str], word_budget: int) -> None:
+    """Check that an answer is a text with a title that cites what was found, and nothing else.
+
+    Raises:
+        ValueError: It is not.
+    """
+    check_brief(answer, findings_in(needed.values()), word_budget)
+
+
+def worker(name: str, max_tokens: int) -> Agent[str]:
+    """Return a worker that does what its duty says."""
+    system = f"You are the {name} of a team, who {DUTIES[name]}. Answer with the result alone.\n{DATA_NOTE}"
+    return Agent(name, system=system, prompt=ask, max_tokens=max_tokens)
+
+
+_AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
+_JOB = {"job": "task"}  # in a step, `task` is the step's own
+WORKERS: Mapping[str, Node] = {
+    "researcher": Node(look_up, retry=_AGAIN),
+    "coder": Node(worker("coder", 4_096), inputs=_JOB, retry=_AGAIN),
+    "writer": Node(worker("writer", 8_192).but(prompt=ask_for_text, check=check_text), inputs=_JOB, retry=_AGAIN),
+    "reviewer": Node(worker("reviewer", 2_048), inputs=_JOB, retry=_AGAIN),
+    "summarizer": Node(worker("summarizer", 1_024), inputs=_JOB, retry=_AGAIN),
+}

@@ -1,0 +1,149 @@
+"""Pages of the web as texts: limits and private addresses."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from graphengine import Media
+from graphengine.agents.sources import web
+from graphengine.agents.sources.web import PageRefused, read_media, read_page
+from tests.kit.pages import Page, Site, serving
+
+HTML = """<html><head><title>Tides</title></head><body><nav>Home</nav><h1>Tides</h1>
+<p>The moon pulls the water of the sea towards itself.</p></body></html>"""
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Serve pages, and allow their host."""
+    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
+    with serving({"/tides": Page(HTML), "/plain": Page("The moon.", "text/plain")}) as found:
+        yield found
+
+
+def test_a_page_becomes_a_text_whose_path_is_its_address(site: Site) -> None:
+    """HTML is Markdown; navigation is left out, and the client says who it is."""
+    pytest.importorskip("html_to_markdown")
+    page = read_page(f"{site.address}/tides?part=1#moon")
+    assert page.path == f"{site.address}/tides?part=1#moon"
+    assert page.text == "# Tides\n\nThe moon pulls the water of the sea towards itself.\n"
+    assert site.asked == ["/tides?part=1"]
+    assert site.headers[0]["user-agent"].startswith("graphengine ")
+    assert site.headers[0]["host"] == site.address.removeprefix("http://")
+
+
+def test_a_picture_is_fetched_as_media(site: Site) -> None:
+    """A picture is named after its address; a file other than a picture, document or sound is refused."""
+    site.pages["/a%20report.pdf"] = Page("%PDF-1.7", "application/octet-stream")
+    assert read_media(f"{site.address}/a%20report.pdf?size=1") == Media(data=b"%PDF-1.7", name="a report.pdf")
+    with pytest.raises(PageRefused, match="it is not a picture, document or sound"):
+        read_media(f"{site.address}/tides")
+
+
+def test_redirects_are_followed(site: Site) -> None:
+    """Relative ones too; the path of the text is the address that was given."""
+    site.pages["/away"] = Page(status=301, headers={"Location": "plain"})
+    assert read_page(f"{site.address}/away").text == "The moon."
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/", "http://0.0.0.0:1/", "http://2130706433/"]
+)
+def test_private_addresses_are_refused(url: str) -> None:
+    """Private addresses are refused, and nothing is asked of them."""
+    with pytest.raises(PageRefused, match=r"private network|no host"):
+        read_page(url)
+
+
+def test_a_redirect_to_a_private_address_is_refused(site: Site) -> None:
+    """The name of the target counts, not that of the page."""
+    site.pages["/away"] = Page(status=302, headers={"Location": site.address.replace("127.0.0.1", "localhost")})
+    with pytest.raises(PageRefused, match="localhost is an address of a private network"):
+        read_page(f"{site.address}/away")
+
+
+def test_a_name_with_one_private_address_among_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server can give several."""
+    rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 80)) for number in ("93.184.216.34", "10.0.0.5")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+    with pytest.raises(PageRefused, match=r"example\.org is an address of a private network"):
+        read_page("http://example.org/")
+
+
+@pytest.mark.parametrize(
+    ("number", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("169.254.169.254", False),  # the metadata of clouds
+        ("192.168.0.1", False),
+        ("100.64.0.1", False),
+        ("::ffff:127.0.0.1", False),
+        ("2002:7f00:1::", False),  # 127.0.0.1 in 6to4
+        ("64:ff9b::7f00:1", False),  # 127.0.0.1 behind a translator of addresses
+        ("64:ff9b::808:808", True),
+        ("64:ff9b:1::808:808", False),  # a translator of a private network
+        ("2001:0:0:0:0:0:80ff:fffe", False),  # 127.0.0.1 in Teredo
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("fec0::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("224.0.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104
+    ],
+)
+def test_which_addresses_are_public(number: str, public: bool) -> None:  # noqa: FBT001
+    """An address is public unless it is, or contains, a private one."""
+    assert web.is_public(number) is public
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "ftp://example.org/a", "tides", "http://a:b@127.0.0.1/", "http://", "http://[::1/", "//["],
+)
+def test_other_addresses_are_refused(site: Site, url: str) -> None:
+    """Only pages of the web are read, and no password is sent; the same holds for targets of redirects."""
+    with pytest.raises(PageRefused):
+        read_page(url)
+    site.pages["/away"] = Page(status=302, headers={"Location": url.replace("tides", "tides:")})
+    with pytest.raises(PageRefused):
+        read_page(f"{site.address}/away")
+
+
+def test_a_large_page_is_refused_before_it_is_read_whole(site: Site) -> None:
+    """A long text is cut."""
+    site.pages["/large"] = Page(b"x" * (web.MAX_PAGE_BYTES + 1), kind="text/plain")
+    site.pages["/long"] = Page("word " * web.MAX_CHARACTERS, kind="text/plain")
+    with pytest.raises(PageRefused, match="more than 5,000,000 bytes"):
+        read_page(f"{site.address}/large")
+    assert len(read_page(f"{site.address}/long").text) == web.MAX_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        (Page("", status=404), "status 404"),
+        (Page(b"\x89PNG", kind="image/png"), "of the kind image/png, which cannot be read"),
+        (Page(b"\xff\xfe\xff", kind="text/plain"), "it"),
+        (Page(status=302, headers={"Location": "/tides2"}), "redirects more than 5 times"),
+    ],
+)
+def test_what_is_no_page_is_refused_with_the_reason(site: Site, page: Page, why: str) -> None:
+    """With the reason and the address."""
+    site.pages["/tides2"] = page
+    with pytest.raises(PageRefused, match=why) as refused:
+        read_page(f"{site.address}/tides2")
+    assert refused.value.where
+
+
+def test_a_server_that_is_slow_or_not_there_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the kind of failure."""
+    with serving({}) as gone:
+        address = gone.address
+    with pytest.raises(PageRefused, match="could not be fetched: ConnectionRefusedError"):
+        read_page(f"{address}/tides")
+    monkeypatch.setattr(web, "MAX_SECONDS", 0)
+    with pytest.raises(PageRefused, match="it took longer than 0 seconds"):
+        read_page(f"{site.address}/tides")

@@ -1,0 +1,193 @@
+"""The placeholder model: dry runs of any graph, and how they are announced."""
+
+import datetime
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from click.testing import CliRunner, Result
+from pydantic import BaseModel, Field
+
+from graphengine import Agent
+from graphengine.cli.main import main
+from graphengine.models.placeholder import PlaceholderModel
+
+
+class Verdict(BaseModel):
+    """An answer with a value of each kind."""
+
+    kind: Literal["accept", "retry"]
+    score: float = Field(ge=1, le=10)
+    above: int = Field(gt=3)
+    below: int = Field(le=-2)
+    day: datetime.date
+    at: datetime.datetime
+    key: uuid.UUID
+    reasons: list[str]
+    two: list[str] = Field(min_length=2)
+    pair: tuple[int, bool]
+    long: str = Field(min_length=40)
+    short: str = Field(max_length=5)
+    nothing: str | None
+    either: int | str
+    inner: "Inner"
+    named: dict[str, int]
+    optional: list[str] = []
+
+
+class Inner(BaseModel):
+    """A value in a value."""
+
+    what: str
+
+
+def answer(output: type[object]) -> object:
+    """Return the first answer of an agent."""
+    return Agent("judge", prompt="Judge it.", output=output, model=PlaceholderModel(), check=refuse).run_sync()
+
+
+def refuse(value: object) -> None:
+    """Refuse every answer, as a check of what a model wrote would."""
+    raise ValueError(value)
+
+
+def test_a_text_names_its_agent() -> None:
+    """A text says what it is, and the agent's check is not applied."""
+    assert answer(str) == "[placeholder: judge, call 1]"
+
+
+def test_values_are_the_smallest_that_fit() -> None:
+    """Bounds, formats, choices and lengths are kept; lists have one item, and what is optional is there."""
+    text = "[placeholder: judge, call 1]"
+    assert answer(Verdict) == Verdict(
+        kind="accept",
+        score=1,
+        above=4,
+        below=-2,
+        day=datetime.date(2000, 1, 1),
+        at=datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC),
+        key=uuid.UUID(int=0),
+        reasons=[text],
+        two=[text, text],
+        pair=(0, False),
+        long=f"{text:.<40}",
+        short=text[:5],
+        nothing=None,
+        either=0,
+        inner=Inner(what=text),
+        named={},
+        optional=[text],
+    )
+
+
+class Tree(BaseModel):
+    """A value that contains itself."""
+
+    name: str
+    below: list["Tree"]
+    more: list["Tree"] = []
+
+
+def test_a_schema_that_contains_itself_ends() -> None:
+    """Lists are empty below three of them, and what is optional is left out below the first."""
+    tree = answer(Tree)
+    assert isinstance(tree, Tree)
+    assert (len(tree.more), tree.below[0].more, tree.below[0].below[0].below) == (1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (int, 0),
+        (bool, False),
+        (list[Inner], [Inner(what="[placeholder: judge, call 1]")]),
+        (Literal["yes", "no"], "yes"),
+        (Annotated[int, Field(ge=7)], 7),
+    ],
+)
+def test_values_that_are_no_objects(output: type[object], expected: object) -> None:
+    """A type that a schema wraps in an object is unwrapped again."""
+    assert answer(output) == expected
+
+
+GRAPH = """
+from graphengine import END, START, Agent, Graph, value
+from graphengine.models import Response
+from pydantic import BaseModel
+
+class State(BaseModel):
+    text: str = ""
+    rounds: int = 0
+
+def search(query: str) -> str:
+    raise AssertionError("it was called")
+
+class Paid:
+    name = "paid"
+
+    async def answer(self, request):
+        return Response("paid for", cost_usd=0.5)
+
+MODELS = {"default": {"*": "placeholder"}, "strong": {"*": Paid()}}
+writer = Agent("writer", prompt="Again: {text}", tools=[search])
+graph = Graph("talk", State, result="text")
+graph.add_node("write", writer, writes={"text": "."})
+graph.add_node("count", lambda rounds: rounds + 1, writes="rounds")
+graph.add_path(START, "write", "count")
+graph.add_edge("count", END, when=value("rounds") == 2)
+graph.add_edge("count", "write")
+"""
+DRY = "dry run: placeholders answer, no model; for answers: --model strong, --model openai-chat:NAME@http"
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Call the command line in this process, next to a file with a graph."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("COLUMNS", "300")
+    Path("talk.py").write_text(GRAPH)
+    Path("pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["."]\n')
+    return lambda *words: CliRunner().invoke(main, list(words))
+
+
+def test_a_dry_run_says_so_and_names_the_ways_to_a_model(command: Callable[..., Result]) -> None:
+    """Without --model the set "default" answers: said first, last and in the result; no tool is called."""
+    done = command("run", "talk.py", "--run-id", "dry")
+    assert (done.exit_code, done.stdout) == (0, "[placeholder: writer, call 2]\n")
+    lines = done.stderr.splitlines()
+    assert [DRY in line for line in (lines[1], lines[-1])] == [True, True]
+    assert "2 model calls, all offline" in done.stderr
+
+
+def test_any_graph_can_be_run_dry(command: Callable[..., Result]) -> None:
+    """`--model placeholder` needs nothing in the graph's file; without sets the ways to a model are general."""
+    Path("talk.py").write_text(GRAPH.replace("MODELS", "OTHERS"))
+    done = command("run", "talk.py", "--model", "placeholder")
+    assert done.exit_code == 0, done.output
+    assert "for answers: --model anthropic:MODEL, --model openai:MODEL, --model openai-chat:NAME@" in done.stderr
+
+
+def test_one_agent_of_a_dry_run_can_have_a_model(command: Callable[..., Result]) -> None:
+    """`--model WHO=NAME` applies on top of the set "default"; an option for all agents replaces it."""
+    assert "no rule-based stand-in" in command("run", "talk.py", "--model", "writer=offline").stderr
+    assert "no rule-based stand-in" in command("run", "talk.py", "--model", "offline").stderr
+
+
+def test_a_dry_run_is_resumed_dry(command: Callable[..., Result]) -> None:
+    """A run in which no language model answered keeps its placeholders."""
+    assert command("run", "talk.py", "--run-id", "cut", "--limit", "steps=1").exit_code == 4
+    done = command("resume", "cut", "--limit", "steps=9")
+    assert done.stdout.startswith("[placeholder: writer, call "), done.output
+
+
+def test_placeholders_never_continue_what_a_model_began(command: Callable[..., Result]) -> None:
+    """A run in which a language model answered has no default: it fails and can be resumed with the model."""
+    command("run", "talk.py", "--run-id", "cut", "--limit", "steps=1", "--model", "strong")
+    refused = command("resume", "cut", "--limit", "steps=9")
+    assert "no rule-based stand-in" in refused.stderr
+    assert "placeholder" not in refused.stdout
+    assert command("resume", "cut", "--limit", "steps=9", "--model", "strong").stdout == "paid for\n"
