@@ -346,7 +346,7 @@ def test_a_run_without_a_language_model_is_marked_as_offline(project: Path, invo
         lines = invoke("run", "counter").stderr.splitlines()
         (said,) = [line for line in lines if line.startswith("no model wrote this: ") and "--model" in line]
         assert lines.index(said) > lines.index("started  more (visit 1)")
-        assert ("no model wrote this: rules or placeholders answered" in lines) is is_first
+        assert ("offline: rules answer, no language model" in lines) is is_first
 
 
 def test_ctrl_c_before_the_run_reports_that_nothing_was_recorded(project: Path, invoke: Invoke) -> None:
