@@ -1,8 +1,8 @@
 """Research, write, edit, list and publish a post once a person approves; each step that can fail has a fallback.
 
 `graphengine run content_pipeline` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own.
-Without a model it is a dry run: the sources are quoted, and placeholders stand for all other answers. `--model
-anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough.
+`--model anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough. Without a model it is a dry
+run: placeholders answer.
 
 It waits for `graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer, and
 `reject` ends it. `--input site=…` is a folder, or the address of a webhook; the post is published at most once. A run

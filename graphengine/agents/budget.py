@@ -12,6 +12,8 @@ most tokens of the answer, and the model's price. If that is unknown, the call g
 Reservations are not recorded: a call that was in flight in a process that died is made again, and reserved again. A
 call in a provider's batch continues while its node sleeps, and keeps its reservation; in a new process it reserves all
 that is left, as the estimate is not known any more.
+
+Every run is followed by its `AgentsOfRun`, so what only calls of models need is imported when one is made.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ import math
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
-from graphengine.models.base import EstimatesCosts, characters, estimated_tokens
+from graphengine.runner.followers import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.models.base import Model, Request
+    from graphengine.runner.clock import Clock
     from graphengine.state.amounts import Usage
 
 BATCH_KEY: Final = "/batch||"
@@ -129,6 +132,8 @@ class Budgets:
         kinds = ((request.agent, model.name), ("", model.name))
         known = any(kind in self._known for kind in kinds)
         guess = {} if known else await _guessed(model, request)
+        from graphengine.models.base import characters  # noqa: PLC0415 - see above
+
         call = _Reservation(frame, at, guess, kinds, characters(request))
         kept = self._asleep.pop((frame.id, at), None)
         if kept is not None:
@@ -220,6 +225,8 @@ def _nothing(usage: Usage) -> None:
 
 async def _guessed(model: Model, request: Request) -> dict[_Name, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
+    from graphengine.models.base import EstimatesCosts, estimated_tokens  # noqa: PLC0415 - see above
+
     asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
     cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
     return {"tokens": float(asked + answered), "cost_usd": math.inf if cost is None else cost}
@@ -241,4 +248,51 @@ def _is_in(frame: Frame, sub: Frame) -> bool:
     return around is not None
 
 
-__all__ = ["BATCH_KEY", "Budgets"]
+class Opens(Protocol):
+    """A resource that is opened before use, and closed after it."""
+
+    async def open(self) -> Sequence[Any]:
+        """Open it. Return its content."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Routes(Protocol):
+    """The models of a Runner: `graphengine.agents.model_routing.Models`."""
+
+    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+        """Return the model of an agent at a path in a run of this graph."""
+        ...
+
+    async def tools_of(self, source: Opens) -> Sequence[Any]:
+        """Return the tools of a source, which stays open as long as the Runner."""
+        ...
+
+
+class AgentsOfRun(Follower):
+    """The agents of one run.
+
+    Args:
+        models: The models of the Runner.
+        clock: The clock of the limiters of models; None for that of the machine.
+        snapshot: The run.
+    """
+
+    def __init__(self, models: Routes, clock: Clock | None, snapshot: Snapshot) -> None:
+        self.models, self.clock, self.snapshot = models, clock, snapshot
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """The reservations of calls."""
+        return Budgets(self.snapshot)
+
+    def ended(self, frame: Frame) -> None:
+        """Let waiting calls look at their limits again."""
+        if "budgets" in vars(self):
+            self.budgets.recorded(frame)
+
+
+__all__ = ["BATCH_KEY", "AgentsOfRun", "Budgets", "Opens", "Routes"]

@@ -13,24 +13,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import sys
 from collections import Counter
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.extensions import Extension
-from graphengine.runner.followers import Follower
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
-    from graphengine.agents.budget import Budgets
+    from graphengine.agents.budget import Opens
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
@@ -41,18 +40,6 @@ _USERS: Final[Counter[tuple[int, int]]] = Counter()
 _DEEPEST: Final = 3
 """How many references deep to search a function for agents. Agents are usually a global, a closure or an attribute of
 one; deeper, the search would walk through unrelated objects."""
-
-
-class Opens(Protocol):
-    """A resource that is opened before use, and closed after it."""
-
-    async def open(self) -> Sequence[Any]:
-        """Open it. Return its content."""
-        ...
-
-    async def close(self) -> None:
-        """Close it."""
-        ...
 
 
 class Models(Extension):
@@ -162,31 +149,6 @@ class Models(Extension):
         return made
 
 
-class AgentsOfRun(Follower):
-    """The agents of one run.
-
-    Args:
-        models: The models of the Runner.
-        clock: The clock of the limiters of models; None for that of the machine.
-        snapshot: The run.
-    """
-
-    def __init__(self, models: Models, clock: Clock | None, snapshot: Snapshot) -> None:
-        self.models, self.clock, self.snapshot = models, clock, snapshot
-
-    @cached_property
-    def budgets(self) -> Budgets:
-        """The reservations of calls."""
-        from graphengine.agents.budget import Budgets  # noqa: PLC0415 - see above
-
-        return Budgets(self.snapshot)
-
-    def ended(self, frame: Frame) -> None:
-        """Let waiting calls look at their limits again."""
-        if "budgets" in vars(self):
-            self.budgets.recorded(frame)
-
-
 def _user(model: Model) -> tuple[int, int]:
     return id(asyncio.get_running_loop()), id(model)
 
@@ -216,12 +178,11 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
 
 def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
     """Return the names of agents that a function refers to, with their summaries and the agents of their tools."""
-    from graphengine.agents.agent import Agent  # noqa: PLC0415 - see above
-
     if id(thing) in seen or depth > _DEEPEST:
         return
     seen.add(id(thing))
-    if isinstance(thing, Agent):
+    agents: Any = sys.modules.get("graphengine.agents.agent")  # if it is not loaded, there are no agents
+    if agents is not None and isinstance(thing, agents.Agent):
         yield thing.name
         if thing.window is not None and thing.window.model is not None:
             yield f"{thing.name} summary"
@@ -265,4 +226,4 @@ def _globals_of(function: FunctionType) -> Iterator[object]:
             yield value
 
 
-__all__ = ["ALL", "AgentsOfRun", "Models", "Opens"]
+__all__ = ["ALL", "Models"]

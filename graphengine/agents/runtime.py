@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pydantic_core import to_json
 
+from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.live_events import Live
-from graphengine.agents.model_routing import AgentsOfRun
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, PriceUnknown
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
-    from graphengine.agents.model_routing import Opens
+    from graphengine.agents.budget import Opens
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector

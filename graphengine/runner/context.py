@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from graphengine.engine.events import Event
     from graphengine.engine.lookup import RunState
+    from graphengine.engine.plan import Call
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.runner.extensions import Executors
     from graphengine.runner.followers import Audience
     from graphengine.runner.scope import AsksPerson, StepResult
     from graphengine.state.amounts import Usage
@@ -104,6 +104,18 @@ class Host(Protocol):
         ...
 
 
+class Executors(Protocol):
+    """Runs the nodes with `on=`, in other processes or on other machines."""
+
+    def counts_time(self, on: str) -> bool:
+        """Return whether an executor counts the time of its calls itself, from when they begin."""
+        ...
+
+    async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
+        """Call a node's function on its executor, and return its result."""
+        ...
+
+
 class NodeServices(Struct, kw_only=True):
     """What the attempts of a run share.
 
@@ -120,6 +132,7 @@ class NodeServices(Struct, kw_only=True):
         loop: The event loop of the run.
         is_shared: Whether other processes can take the run if this one is suspended.
         guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
+        run_id: The run's id, also once its snapshot is freed.
     """
 
     run: RunState
@@ -134,8 +147,10 @@ class NodeServices(Struct, kw_only=True):
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     is_shared: bool = False
     guard: Redactor | None = None
+    run_id: str = ""
 
     def __post_init__(self) -> None:
+        self.run_id = self.run.snapshot.run_id
         if self.run.plan.secret:
             self.guard = Redactor(self.run.plan, self.run.snapshot)
 
@@ -186,7 +201,7 @@ class Context:
     @property
     def run_id(self) -> str:
         """The run's id."""
-        return self._services.run.snapshot.run_id
+        return self._services.run_id
 
     @property
     def node(self) -> str:

@@ -18,16 +18,16 @@ What a method raises fails the run, or the call of the Runner, in which it is ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphengine.runner.context import Executors
 from graphengine.runner.followers import Follower
 
 if TYPE_CHECKING:
     import contextvars
 
-    from graphengine.engine.plan import Call, Plan
+    from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.runner.context import Context
     from graphengine.stores.base import RunInfo, Store
 
 
@@ -47,18 +47,6 @@ class OpenRun(NamedTuple):
     info: RunInfo | None = None
     parent: str | None = None
     caller: contextvars.Context | None = None
-
-
-class Executors(Protocol):
-    """Runs the nodes with `on=`, in other processes or on other machines."""
-
-    def counts_time(self, on: str) -> bool:
-        """Return whether an executor counts the time of its calls itself, from when they begin."""
-        ...
-
-    async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
-        """Call a node's function on its executor, and return its result."""
-        ...
 
 
 class Extension:

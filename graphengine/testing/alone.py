@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
-from graphengine.agents.model_routing import ALL, AgentsOfRun
+from graphengine.agents.budget import AgentsOfRun
+from graphengine.agents.model_routing import ALL
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of

@@ -23,7 +23,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.agents.model_routing import AgentsOfRun, Models
+from graphengine.agents.budget import AgentsOfRun
+from graphengine.agents.model_routing import Models
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
     AnswerArrived,
