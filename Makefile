@@ -14,8 +14,9 @@ unexport TASK SOURCES
 
 # More arguments, in shell syntax, for the main job and for pytest.
 RUN_ARGS ?= --output brief.md
-# What `make run` and `make demo` install: the page of `graphengine inspect`, models for who has a key, pictures.
-RUN_EXTRAS = inspect,models,render
+# What `make run` and `make demo` install: the page of `graphengine inspect`, models for who has a key, pictures, and
+# readers of HTML, PDF and DOCX.
+RUN_EXTRAS = inspect,models,render,sources
 ARGS ?=
 
 # How many processes run the tests of `make test`, `make check` and `make coverage`: by default two for a core, see

@@ -1,8 +1,8 @@
 """Research, write, edit, list and publish a post once a person approves; each step that can fail has a fallback.
 
 `graphengine run content_pipeline` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own.
-Without a model it is a dry run: the sources are quoted, and placeholders stand for all other answers. `--model
-anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough.
+`--model anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough. Without a model it is a dry
+run: placeholders answer.
 
 It waits for `graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer, and
 `reject` ends it. `--input site=…` is a folder, or the address of a webhook; the post is published at most once. A run
@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from graphengine import END, FAIL, START, Agent, Failure, Graph, Retry, ask, iterations, value
+from graphengine import END, FAIL, START, Agent, Failure, Graph, ask, iterations, value
 from graphengine.graph.definition import Writes
 from graphengine.patterns import Decision
 from graphengine.reducers import append
@@ -53,8 +53,8 @@ def question(post: Post, draft: str, changes: Sequence[str], site: str) -> str:
 
 def review_of(result: Decision) -> list[Review]:
     """Return the review of a person who sent a post back."""
-    said = "Whoever publishes it wants changes."
-    return [Review(score=5, issues=[result.note], summary=said)] if result.verdict == "revise" else []
+    wanted = Review(score=5, issues=[result.note], summary="Whoever publishes it wants changes.")
+    return [wanted] if result.verdict == "revise" else []
 
 
 def as_published(result: str, post: Post) -> str:
@@ -76,9 +76,8 @@ def content_pipeline(
     graph.add_node("survey", survey, writes="posts", retry=press.AGAIN, fallback=[])
     graph.add_node("approve", ask(question, Decision), writes={"decisions": ".", "reviews": review_of})
     writes: Writes = {"published": ".", "output": as_published}
-    sending = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(ConnectionError,))
     graph.add_node("save", publish_file, writes=writes, retry=press.AGAIN)
-    graph.add_node("send", publish_webhook, writes=writes, retry=sending, on_resume="ask")
+    graph.add_node("send", publish_webhook, writes=writes, retry=press.AGAIN, on_resume="ask")
 
     graph.add_fork(START, ["research", "survey"], join="write")
     graph.add_edge("research", FAIL, when=value("findings").length() == 0, label="nothing found")

@@ -1,8 +1,8 @@
 """Research, write, edit: agents in a row that pass typed values to each other, with failures kept next to them.
 
 `graphengine run handoff` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
-Without a model it is a dry run: the sources are quoted, and placeholders stand for all other answers. `--model
-anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough.
+`--model anthropic` or `--model openai` selects a set of `MODELS`; a task is then enough. Without a model it is a dry
+run: placeholders answer.
 
 If nothing is found, the run fails before a writer costs anything. If the editor fails, the draft is the result. A
 researcher or a writer that fails fails the run: `graphengine resume` continues there, with another model for example.

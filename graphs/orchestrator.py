@@ -43,15 +43,10 @@ class Assignment(Job):
     errors: Annotated[list[Failure], append] = Field(default=[])
 
 
-def not_yet() -> str:
-    """Return an empty output: an attempt is synthesised only once its results are accepted."""
-    return ""
-
-
 def orchestrator(workers: Mapping[str, Runnable] = WORKERS, *, attempts: int = ATTEMPTS) -> Graph[Assignment]:
     """Return the graph with these workers; one with a new name needs no change in the others."""
-    attempt = orchestrator_workers(
-        planner_of(list(workers)), workers, not_yet, most_steps=MOST_STEPS, may_fail=True, state=Assignment
+    attempt = orchestrator_workers(  # it makes no answer: only results that are accepted are synthesised
+        planner_of(list(workers)), workers, lambda: "", most_steps=MOST_STEPS, may_fail=True, state=Assignment
     )
     again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
     graph = Graph("orchestrator", Assignment, result="output", collect_errors="errors")

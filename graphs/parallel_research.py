@@ -1,9 +1,9 @@
 """Read many sources in parallel with a cheap model, and let a strong one merge what was found into one report.
 
-`graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md` (once for
-each file) on your own texts, or `--input specialists=…` (once for each field) with a reader for each point of view.
-`--model anthropic` or `--model openai` selects a set of `MODELS` below: readers on a cheap model with short answers,
-one merger on a strong one; a task is then enough. Without a model it is a dry run: placeholders answer.
+`graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md`, once a file,
+on your own texts, or `--input specialists=…`, once a field, with a reader for each point of view. `--model` takes
+`anthropic` or `openai`, a set of `MODELS` below: readers on a cheap model with short answers, one merger on a strong
+one; a task is then enough. Without a model it is a dry run: placeholders answer.
 
 A reading that still fails after its retries does not stop the others; the report names it and the reason. With fewer
 than `need` successes the run fails. `python -m benchmarks research` measures the savings in time and money.

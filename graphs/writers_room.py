@@ -15,7 +15,7 @@ from pydantic import Field
 from graphengine import Agent, Graph, Node, Retry, iterations, value
 from graphengine.errors import ModelTransient
 from graphengine.patterns import Room, View, role_based
-from nodes.room.agents import ROLES, network_exec, outliner
+from nodes.room.agents import ROLES, outliner
 
 MOST_ROUNDS = 12
 AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
@@ -69,5 +69,3 @@ def example() -> Episode:
 
 
 graph = writers_room()
-
-__all__ = ["MODELS", "ROLES", "Episode", "example", "graph", "network_exec", "writers_room"]

@@ -11,7 +11,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from html.parser import HTMLParser
 from pathlib import PurePath
 from typing import Final
 
@@ -112,13 +111,14 @@ class Index:
 
 
 def read(source: TextFile) -> list[Passage]:
-    """Return every passage of a source: CSV by rows, HTML as it is shown, code in pieces, all else as Markdown."""
+    """Return every passage of a source: CSV by rows, code in pieces, all else as Markdown.
+
+    Pages and documents are Markdown by then: `graphengine.agents.sources` reads them.
+    """
     suffix = PurePath(source.path).suffix.lower()
     if suffix in (".csv", ".tsv"):
         return _rows(source)
-    is_page = suffix in (".html", ".htm", ".xhtml") and "</" in source.text  # else it was read as Markdown
-    lines = _Page(source.text).lines if is_page else enumerate(source.text.splitlines(), start=1)
-    return _Reader(source.path, is_code=bool(_CODE.fullmatch(suffix))).read(lines)
+    return _Reader(source.path, is_code=bool(_CODE.fullmatch(suffix))).read(enumerate(source.text.splitlines(), 1))
 
 
 def _rows(source: TextFile) -> list[Passage]:
@@ -226,70 +226,3 @@ class _Reader:
             if sum(len(each.split()) for each in piece) > CODE_WORDS or (number, line) == held[-1]:
                 self._add(number - len(piece) + 1, "\n".join(piece))
                 piece = []
-
-
-class _Page(HTMLParser):
-    """The text of a page at the lines where it stands, with titles, items and rows marked as in Markdown."""
-
-    _BREAKS: Final = re.compile("p|div|li|br|h[1-6]|[uo]l|table|section|article|pre|blockquote|d[td]|title")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.lines: list[tuple[int, str]] = [(1, "")]
-        self._hidden = 0
-        self._tables = 0  # that are open, one in a cell of the other
-        self._is_row = False
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the base class has it
-        """Begin a line with the mark of a title, an item or a row, or a cell."""
-        self._hidden += tag in ("script", "style")
-        self._tables += tag == "table"
-        if tag in ("tr", "table"):
-            self._end_row()
-        if tag == "tr":
-            self.lines.append((self.getpos()[0], ""))
-            self._is_row = True
-        elif tag in ("td", "th"):
-            self._write("| ")
-        elif self._BREAKS.fullmatch(tag):
-            mark = "# " if re.fullmatch("h[1-6]|title", tag) else "- " if tag == "li" else ""
-            self._break(mark)
-
-    def handle_endtag(self, tag: str) -> None:
-        """End the line."""
-        self._hidden -= tag in ("script", "style")
-        self._tables -= tag == "table"
-        if tag in ("tr", "table"):
-            self._end_row()
-        if self._BREAKS.fullmatch(tag):
-            self._break("")
-
-    def handle_data(self, data: str) -> None:
-        """Add text to the line; each line of the text is one of its own, but in a row."""
-        if self._hidden or (self._tables > 0 and not data.strip()):
-            return
-        if self._is_row:
-            self._write(" ".join(data.replace("|", " ").split("\n")))
-            return
-        for number, part in enumerate(data.split("\n"), start=self.getpos()[0]):
-            begun, line = self.lines[-1]
-            if number > self.getpos()[0] and line.strip(" #-"):
-                self.lines.append((number, part))
-            else:
-                self.lines[-1] = (begun if line else number, line + part)
-
-    def _break(self, mark: str) -> None:
-        if self._is_row:
-            self._write(" ")
-        else:
-            self.lines += [(self.getpos()[0], ""), (self.getpos()[0], mark)]
-
-    def _end_row(self) -> None:
-        if self._is_row:
-            self._write(" |")
-        self._is_row = False
-
-    def _write(self, text: str) -> None:
-        self.lines[-1] = (self.lines[-1][0], self.lines[-1][1] + text)

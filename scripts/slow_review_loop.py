@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from graphengine import Agent
 from graphs.review_loop import example, review_loop
-from nodes.review.agents import researcher, reviewer, writer
+from nodes.review.offline import researcher, reviewer, writer
 
 T = TypeVar("T")
 SECONDS = float(os.environ.get("SLOW_SECONDS", "0.4"))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -177,12 +178,11 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
 
 def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
     """Return the names of agents that a function refers to, with their summaries and the agents of their tools."""
-    from graphengine.agents.agent import Agent  # noqa: PLC0415 - see above
-
     if id(thing) in seen or depth > _DEEPEST:
         return
     seen.add(id(thing))
-    if isinstance(thing, Agent):
+    agents: Any = sys.modules.get("graphengine.agents.agent")  # if it is not loaded, there are no agents
+    if agents is not None and isinstance(thing, agents.Agent):
         yield thing.name
         if thing.window is not None and thing.window.model is not None:
             yield f"{thing.name} summary"

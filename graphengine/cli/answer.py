@@ -315,7 +315,7 @@ class _Post:
         if context.json:
             from msgspec import UNSET
 
-            from graphengine.cli.run_documents import AnswerDocument, Sent
+            from graphengine.cli.documents import AnswerDocument, Sent
             from graphengine.history.step_document import refusal_of
 
             kind = AnswerDocument if self.name == "answer" else Sent

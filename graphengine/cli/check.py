@@ -80,6 +80,8 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
     Raises:
         GraphNotFound: No such file or graph exists, or there is no project.
     """
+    from pathlib import Path
+
     from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, list_graphs, listed_file
 
     if not references:
@@ -95,7 +97,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
         try:
             found = find(reference)
         except GraphFileBroken as error:
-            files.append(Listed(file or _file_in(error), error=error))
+            files.append(Listed(file or Path(_split(error)[0]), error=error))
             continue
         files.append(Listed(found.file, found.module, [found.graph]))
     return files
@@ -118,14 +120,6 @@ def _check(listed: Listed) -> Iterator[_Checked]:
         yield _Checked(listed.file, graph, graph.check())
 
 
-def _file_in(error: GraphFileBroken) -> Path:
-    """Return the file in an error's location."""
-    from pathlib import Path
-
-    file, line = _split(error)
-    return Path(file if line is not None else error.where)
-
-
 def _split(error: GraphFileBroken) -> tuple[str, int | None]:
     """Return the file and the line in an error's location."""
     file, _, line = error.where.rpartition(":")
@@ -133,7 +127,7 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
 
 
 def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
-    from graphengine.cli.graph_documents import BrokenLine, Checked, CheckedGraph
+    from graphengine.cli.documents import Broken, Checked, CheckedGraph
     from graphengine.history.step_document import refusal_of
 
     graphs = [
@@ -142,7 +136,7 @@ def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> 
         if each.graph is not None
     ]
     broken = [
-        BrokenLine(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
+        Broken(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
         for each in checked
         if each.broken is not None
     ]
@@ -160,19 +154,14 @@ def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: in
         for problem in each.problems:
             _show_problem(context, problem)
         if each.graph is not None:
-            _show_graph(context, each, each.graph)
+            size = f"{counted(len(each.graph.nodes), 'node')}, {counted(len(each.graph.edges), 'edge')}"
+            summary = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
+            styled = (summary, _style(each.errors, each.warnings))
+            context.out.line((each.graph.name, "bold"), f" ({size}): ", styled)
     if len(checked) != 1:
         graphs = counted(sum(each.graph is not None for each in checked), "graph")
         summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
         context.out.line(f"{graphs}: ", (summary, _style(errors, warnings)))
-
-
-def _show_graph(context: CommandContext, each: _Checked, graph: Graph[Any]) -> None:
-    from graphengine.cli.steps import counted
-
-    size = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.edges), 'edge')}"
-    summary = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
-    context.out.line((graph.name, "bold"), f" ({size}): ", (summary, _style(each.errors, each.warnings)))
 
 
 def _style(errors: int, warnings: int) -> str:
@@ -256,10 +245,14 @@ def first_sentence(text: str) -> str:
 
 
 def _list_document(found: Sequence[Listed]) -> Document:
-    from graphengine.cli.graph_documents import Broken, Graphs, ListedGraph
+    from graphengine.cli.documents import Broken, Graphs, ListedGraph
     from graphengine.history.step_document import refusal_of
 
-    broken = [Broken(file=str(each.file), error=refusal_of(each.error)) for each in found if each.error]
+    broken = [
+        Broken(file=str(each.file), line=_split(each.error)[1], error=refusal_of(each.error))
+        for each in found
+        if each.error
+    ]
     graphs = [
         ListedGraph(
             name=graph.name,

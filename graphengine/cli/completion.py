@@ -37,7 +37,7 @@ def completion(context: CommandContext, shell: str) -> int:
         kind(main, {}, "graphengine", COMPLETES)
     )  # BashComplete.source would start bash to check its version
     if context.json:
-        from graphengine.cli.graph_documents import Script
+        from graphengine.cli.documents import Script
 
         context.document(Script(shell=shell, script=script))
     else:

@@ -77,6 +77,7 @@ class CommandContext:
         err: Where everything else goes: stderr.
         json: Whether to write one JSON document to stdout, and nothing else.
         debug: Whether to show tracebacks.
+        words: The words that the program was called with, the command's name first.
         has_driven: Whether the command has started to drive a run.
         otel: Whether to export traces and metrics.
         log_format: `text` or `json`; None if not given.
@@ -92,6 +93,7 @@ class CommandContext:
     err: Channel
     json: bool
     debug: bool
+    words: Sequence[str] = ()
     has_driven: bool = False
     otel: bool = False
     log_format: str | None = None

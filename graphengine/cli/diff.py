@@ -141,14 +141,14 @@ def _width(text: str) -> int:
 
 def _step_line(step: Step) -> str:
     """Return a step on one short line."""
+    from graphengine.cli.steps import kind_in_words
     from graphengine.engine.steps import outcome_of
 
     outcome = outcome_of(step)
     targets = ", ".join(outcome.to)
-    kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
     edge = f" [{outcome.edge}]" if outcome.edge else ""
     visit = f" {step.visit}" if step.visit > 1 else ""
-    return f"{step.seq} {step.path}{visit}{kind}".rstrip() + (f" -> {targets}{edge}" if targets else "")
+    return f"{step.seq} {step.path}{visit}{kind_in_words(step)}".rstrip() + (f" -> {targets}{edge}" if targets else "")
 
 
 def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -> None:

@@ -9,8 +9,6 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.history.step_document import Document
@@ -59,7 +57,7 @@ def doctor(context: CommandContext, *, repair: bool, quick: bool) -> int:
 def _document(report: Report, repaired: Repaired | None) -> Document:
     from msgspec import UNSET, convert
 
-    from graphengine.cli.run_documents import Examined, Finding
+    from graphengine.cli.documents import Examined, Finding
 
     copy = UNSET if repaired is None else None if repaired.copy is None else str(repaired.copy)
     return Examined(
@@ -109,7 +107,9 @@ def _repaired(place: DatabaseOption, *, quick: bool) -> Repaired:
 
 
 def _show(context: CommandContext, report: Report, place: DatabaseOption) -> None:
-    from graphengine.cli.places import shown
+    import shlex
+
+    from graphengine.cli.places import program, shown
     from graphengine.cli.steps import counted
 
     out = context.out
@@ -128,15 +128,7 @@ def _show(context: CommandContext, report: Report, place: DatabaseOption) -> Non
     faults = len(report.faults) + report.more
     out.line((counted(faults, "fault"), "bold red"), f" in {where}, {looked}")
     if any(finding.repairable for finding in report.faults):
-        out.line(("repair: ", "dim"), _again(place))
-
-
-def _again(place: DatabaseOption) -> str:
-    import shlex
-
-    from graphengine.cli.places import program
-
-    return shlex.join([*program(), "doctor", "--repair", *place.words])
+        out.line(("repair: ", "dim"), shlex.join([*program(), "doctor", "--repair", *place.words]))
 
 
 def _show_finding(context: CommandContext, finding: Finding) -> None:
@@ -154,16 +146,8 @@ def _show_repair(context: CommandContext, repaired: Repaired) -> None:
     context.out.line(f"a copy of the original file is in {repaired.copy}")
     for done in repaired.done:
         context.out.line(("done: ", "green"), done)
-    for line in _losses(repaired):
-        context.out.line(("lost: ", "bold red"), line)
+    for lost in repaired.lost:
+        steps = f"step {lost.first}" if lost.first == lost.last else f"steps {lost.first} to {lost.last}"
+        context.out.line(("lost: ", "bold red"), f"{steps} of run {lost.run_id}")
     if repaired.unnamed:
         context.out.line(("lost: ", "bold red"), f"{repaired.unnamed}, which cannot be identified")
-
-
-def _losses(repaired: Repaired) -> Sequence[str]:
-    return [
-        f"step {lost.first} of run {lost.run_id}"
-        if lost.first == lost.last
-        else f"steps {lost.first} to {lost.last} of run {lost.run_id}"
-        for lost in repaired.lost
-    ]

@@ -14,8 +14,8 @@ from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted, as_json
 from graphengine.cli.models import models_for_all
 from graphengine.cli.observing import line_of, observed
-from graphengine.cli.progress import Progress, fallbacks_of
-from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, with_executors
+from graphengine.cli.progress import Progress
+from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, lacking_executors
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
 from graphengine.engine.stored import copy_of
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
+    from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
-    from graphengine.cli.project import ToDrive
+    from graphengine.cli.project import Found
     from graphengine.engine.snapshot import Snapshot
     from graphengine.runner import Run
     from graphengine.runner.run_events import Event
@@ -139,11 +140,24 @@ def until_stopped(context: CommandContext, repair: str) -> Iterator[tuple[Stoppe
 
 
 class Fleet(NamedTuple):
-    """What a command needs to drive runs of several graphs: the graphs by name, their models, and executors."""
+    """What a command needs to drive runs of several graphs.
 
-    found: ToDrive
+    Attributes:
+        found: The graphs by name.
+        unread: Why others are left out.
+        models: Their models.
+        executors: Their executors.
+    """
+
+    found: Mapping[str, Found]
+    unread: Sequence[str]
     models: Chosen
     executors: Mapping[str, Callable[[], Executor]]
+
+    @property
+    def graphs(self) -> Mapping[str, Graph[Any]]:
+        """The graphs by name."""
+        return {name: found.graph for name, found in self.found.items()}
 
 
 def fleet_of(
@@ -161,13 +175,15 @@ def fleet_of(
         GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
     """
     file = file_of(references[0]) if references else None
-    found, executors = graphs_to_drive(references), executors_of(file)
+    (found, unread), executors = graphs_to_drive(references), executors_of(file)
     if only_able and not references:
-        found = with_executors(found, executors)
-    for problem in found.unread:
+        lacking = lacking_executors(found, executors)
+        found = {name: each for name, each in found.items() if name not in lacking}
+        unread += lacking.values()
+    for problem in unread:
         context.err.prose(("warning ", "bold yellow"), problem)
     context.use(file, writes=writes)
-    return Fleet(found, models_for_all(context.models, found.found), executors)
+    return Fleet(found, unread, models_for_all(context.models, found), executors)
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
@@ -256,8 +272,7 @@ class _Watch:
         before = self._job.snapshot
         if before is None or (before.run_id, before.seq) != (self._run.id, event.seq - 1):
             before = await load_snapshot(self._runner.store, self._run.id, event.seq - 1)
-        fallbacks = await fallbacks_of(self._runner.store, before)
-        self._progress.continues(Visits(before, keeps=False), fallbacks)
+        self._progress.continues(Visits(before, keeps=False))
 
     def _begun(self) -> None:
         if self._is_begun:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.cli.graph_documents import Estimated, EstimatedAgent
+from graphengine.cli.documents import Estimated, EstimatedAgent
 from graphengine.cli.models import DEFAULT, sets_of
 from graphengine.models.base import EstimatesCosts, KnowsWindow, OfflineModel
 from graphengine.models.names import as_model

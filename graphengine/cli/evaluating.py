@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from graphengine.cli.report import StoredOutcome
     from graphengine.cli.terminal import Channel
     from graphengine.graph.definition import Runnable
-    from graphengine.history.step_document import Document
     from graphengine.runner import Run
     from graphengine.testing.evaluation import Report, TrialReport
 
@@ -294,17 +293,13 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
 
 def _again(context: CommandContext) -> list[str]:
     """Return the words that this command was called with, without `--run-id`."""
-    given = click.get_current_context()
-    words = [str(given.params["reference"])]
-    for param in given.command.params:
-        name = str(param.name)
-        is_given = given.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if not isinstance(param, click.Option) or not is_given or name in ("run_id", "database"):
-            continue
-        value = given.params[name] if name in given.params else getattr(context, name, None)
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [max(param.opts, key=len), str(one)] if not param.is_flag else []
-    return [*words, *context.place.words]
+    words, kept = iter(context.words[1:]), list[str]()
+    for word in words:
+        if word == "--run-id":
+            next(words, None)
+        elif not word.startswith("--run-id="):
+            kept.append(word)
+    return kept
 
 
 # --- the report ---
@@ -334,30 +329,31 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     Raises:
         OutputFailed, RenderError: The report or the picture cannot be written.
     """
+    from msgspec.structs import replace as changed
+
     from graphengine.cli.context import as_json
     from graphengine.render.charts import write_chart
     from graphengine.testing.evaluation import picture, report_of
 
     report = report_of(ended.result, ended.steps)
-    below = report.below(wanted.least)
-    document = _document(report, below)
+    report = changed(report, below=report.missed(wanted.least))
     out, err = job.context.out, job.context.err
     if job.context.json:
-        job.context.document(document)
+        job.context.document(report)
     else:
         _show_table(out, report)
         for line in _lines(report):
             out.line(line)
     if wanted.output is not None:
-        _write(wanted.output, as_json(document) + "\n")
+        _write(wanted.output, as_json(report) + "\n")
         err.line(f"the report is in {wanted.output}")
     if wanted.picture is not None:
         write_chart(wanted.picture, lambda: picture(report))
         err.line(f"drawn: {wanted.picture}")
     err.line(("look:   ", "dim"), job.context.place.command("show", report.run_id))
-    for reason in below:
+    for reason in report.below:
         err.prose(("below the threshold", "bold red"), f": {reason}")
-    return Exit.FAILED if below else Exit.FINISHED
+    return Exit.FAILED if report.below else Exit.FINISHED
 
 
 def _write(path: Path, text: str) -> None:
@@ -374,7 +370,7 @@ def _write(path: Path, text: str) -> None:
 def _show_table(out: Channel, report: Report) -> None:
     """Show a row for each case, and the means."""
     rows = [_row(report, trials) for trials in zip(*(version.trials for version in report.versions), strict=True)]
-    means = [_arrow([version.mean(scorer) for version in report.versions]) for scorer in report.scorers]
+    means = [_arrow([version.means[scorer] for version in report.versions]) for scorer in report.scorers]
     rows.append(["mean", *means, _costs([version.cost_usd for version in report.versions]), "", ""])
     out.table(["case", *report.scorers, "cost", "time", "failed"], rows, expendable=("time", "cost"))
 
@@ -427,7 +423,7 @@ def _cost(value: float | None) -> str:
 def _differences(report: Report, scorer: str) -> Iterator[str]:
     from graphengine.cli.steps import counted
 
-    found = report.difference(scorer)
+    found = report.differences.get(scorer)
     if found is not None:
         error = "" if found.error is None else f" ± {found.error:.2f} (standard error)"
         cases = f"better in {found.better}, worse in {found.worse}, equal in {found.equal}"
@@ -451,34 +447,3 @@ def _reasons(report: Report) -> Iterator[str]:
         yield f"{case}, {scorer} {value:.2f}: {why}"
     if len(found) > _REASONS:
         yield f"{len(found) - _REASONS} more reasons with --json"
-
-
-def _document(report: Report, below: list[str]) -> Document:
-    """Return the report as the document of `--json`."""
-    from msgspec import convert
-
-    from graphengine.cli.graph_documents import Evaluated, EvaluatedCase, EvaluatedVersion, ScoreDifference
-
-    versions = [
-        EvaluatedVersion(
-            name=version.name,
-            means={scorer: version.mean(scorer) for scorer in report.scorers},
-            cost_usd=version.cost_usd,
-            trials=[convert(trial.model_dump(mode="json"), EvaluatedCase) for trial in version.trials],
-        )
-        for version in report.versions
-    ]
-    differences = {scorer: report.difference(scorer) for scorer in report.scorers} if report.against else {}
-    return Evaluated(
-        run_id=report.run_id,
-        graph=report.graph,
-        scorers=report.scorers,
-        subject=versions[0],
-        against=versions[1] if report.against else None,
-        differences={
-            name: None if one is None else convert(one, ScoreDifference, from_attributes=True)
-            for name, one in differences.items()
-        },
-        scoring_usd=report.scoring_usd,
-        below=below,
-    )

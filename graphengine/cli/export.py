@@ -58,7 +58,7 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
         repair = "name a file in an existing folder that you can write to"
         raise GraphEngineError(message, where=output, repair=repair, code="export_unwritable") from error
     if context.json:
-        from graphengine.cli.run_documents import Exported
+        from graphengine.cli.documents import Exported
 
         context.document(Exported(run_id=found, file=output, steps=len(run.steps)))
     else:
@@ -95,7 +95,7 @@ def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
 
     pairs = list(zip(runs, context.run(record()), strict=True))
     if context.json:
-        from graphengine.cli.run_documents import Imported, ImportedRun
+        from graphengine.cli.documents import Imported, ImportedRun
 
         listed = [ImportedRun(run_id=run.info.id, steps=len(run.steps), new=is_new) for run, is_new in pairs]
         context.document(Imported(runs=listed))

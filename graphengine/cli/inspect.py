@@ -91,7 +91,7 @@ def inspect(  # noqa: PLR0913 - one for each option
 
     def opened(url: str) -> None:
         if context.json:
-            from graphengine.cli.graph_documents import Inspected
+            from graphengine.cli.documents import Inspected
 
             context.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:
@@ -164,8 +164,8 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
 
     if not context.place.exists:
         context.run(create())
-    graphs = {name: _drivable(each) for name, each in fleet.found.found.items()}
-    return Drives(graphs, fleet.models, fleet.found.unread, fleet.executors)
+    graphs = {name: _drivable(each) for name, each in fleet.found.items()}
+    return Drives(graphs, fleet.models, fleet.unread, fleet.executors)
 
 
 def _drivable(found: Found) -> Drivable:

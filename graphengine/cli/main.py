@@ -128,7 +128,7 @@ class Program(click.Group):
             wants_json = "--json" in flags
             stdout = stack.enter_context(reserved_stdout()) if wants_json else sys.stdout
             out, err = Channel(stdout, must_arrive=True), Channel(sys.stderr, must_arrive=False)
-            context = CommandContext(out, err, json=wants_json, debug="--debug" in flags)
+            context = CommandContext(out, err, json=wants_json, debug="--debug" in flags, words=words)
             if "--log-format=json" in flags or ("--log-format", "json") in pairwise(words):
                 context.log_format = "json"  # also for a mistake in the options
             code = self._guarded(context, words, options)

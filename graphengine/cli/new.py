@@ -134,7 +134,7 @@ def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     write(folder, files, again=path / "flows")
     steps = _next(path, workflow)
     if context.json:
-        from graphengine.cli.graph_documents import Made
+        from graphengine.cli.documents import Made
 
         context.document(Made(path=str(folder), name=name, files=sorted(files), next=steps))
         return 0

@@ -35,7 +35,9 @@ class JsonLines(logging.Formatter):
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
         line["message"] = record.getMessage()
-        line |= _of_node()
+        here: Any = CURRENT.get()
+        if here is not None and hasattr(here, "run_id"):
+            line |= {"run": here.run_id, "node": here.path, "attempt": here.attempt}
         line |= {
             name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")
         }
@@ -43,14 +45,6 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return harmless_json(json.dumps(line, ensure_ascii=False, default=str))
-
-
-def _of_node() -> dict[str, Any]:
-    """Return the run, node and attempt that run now."""
-    here: Any = CURRENT.get()
-    if here is None or not hasattr(here, "run_id"):
-        return {}
-    return {"run": here.run_id, "node": here.path, "attempt": here.attempt}
 
 
 def _of_span() -> dict[str, str]:

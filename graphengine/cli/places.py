@@ -27,8 +27,6 @@ Database: TypeAlias = "Path | str"
 """Where runs are stored: the path of a file, or the address of a PostgreSQL database."""
 
 DATABASE: Final = Path("checkpoints", "runs.db")
-_MAY_NAME_DATABASE: Final = re.compile(r"""^\s*(\S+\s*\.\s*)*["']?db["']?\s*=""", re.MULTILINE)
-"""A cheap pre-check: parsing the settings takes longer than most commands."""
 
 
 class ProjectBroken(GraphEngineError):
@@ -68,16 +66,36 @@ def database_from(given: str, folder: Path | None = None) -> Database:
     return Path(given) if folder is None else folder / given
 
 
+def setting(root: Path, name: str, *, checks: bool = False) -> object:
+    """Return a value of a project's `[tool.graphengine]`; None if it has none.
+
+    Args:
+        root: The project's folder.
+        name: The name of the value.
+        checks: Whether to parse the settings also if they do not mention the name; this takes longer than most
+            commands.
+
+    Raises:
+        ProjectBroken: pyproject.toml is invalid TOML, or cannot be read.
+    """
+    place = root / "pyproject.toml"
+    try:
+        text = place.read_text(encoding="utf-8")
+        if not checks and not re.search(rf"\b{name}\b", text):
+            return None
+        import tomllib
+
+        return tomllib.loads(text).get("tool", {}).get("graphengine", {}).get(name)
+    except (OSError, ValueError, AttributeError) as error:
+        repair = f"write [tool.graphengine] and below it {name} = …"
+        raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error
+
+
 def _database_in(root: Path) -> Database | None:
     """Return what a project names as `[tool.graphengine] db = …`; None if it names nothing."""
     found: object = None
-    # Other errors of the settings are reported by the commands that need them.
-    with suppress(OSError, ValueError, LookupError, AttributeError, TypeError):
-        text = (root / "pyproject.toml").read_text(encoding="utf-8")
-        if _MAY_NAME_DATABASE.search(text):
-            import tomllib
-
-            found = tomllib.loads(text)["tool"]["graphengine"]["db"]
+    with suppress(ProjectBroken):  # it is reported by the commands that need the settings
+        found = setting(root, "db")
     if found is None:
         return None
     if not isinstance(found, str) or not found:
@@ -93,17 +111,11 @@ def graph_files(root: Path) -> list[Path]:
     Raises:
         ProjectBroken: pyproject.toml is invalid TOML, or the setting is not a list of folders.
     """
-    import tomllib
-
-    place = root / "pyproject.toml"
-    repair = 'write [tool.graphengine] and below it graphs = ["folder"]'
-    try:
-        settings = tomllib.loads(place.read_text(encoding="utf-8")).get("tool", {}).get("graphengine", {})
-        folders = settings.get("graphs", [])
-    except (OSError, ValueError, AttributeError) as error:
-        raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error
+    folders = setting(root, "graphs", checks=True) or []
     if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
-        raise ProjectBroken(f"graphs is {folders!r}, not a list of folders", where=str(place), repair=repair)
+        repair = 'write [tool.graphengine] and below it graphs = ["folder"]'
+        where = str(root / "pyproject.toml")
+        raise ProjectBroken(f"graphs is {folders!r}, not a list of folders", where=where, repair=repair)
     return [file for folder in folders for file in sorted((root / folder).glob("*.py")) if file.name[0] != "_"]
 
 
@@ -112,13 +124,12 @@ def may_find(name: str) -> bool:
     root = project_of(Path.cwd())
     try:
         files = graph_files(root) if root is not None else []
-        return any(file.stem == name or _quotes(file.read_text(encoding="utf-8"), name) for file in files)
+        quoted = f'"{name}"', f"'{name}'"
+        return any(
+            file.stem == name or any(each in file.read_text(encoding="utf-8") for each in quoted) for file in files
+        )
     except (GraphEngineError, OSError, UnicodeDecodeError):
         return False
-
-
-def _quotes(text: str, name: str) -> bool:
-    return f'"{name}"' in text or f"'{name}'" in text
 
 
 @dataclass(frozen=True, slots=True)

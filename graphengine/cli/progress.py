@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import Counter
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
@@ -52,16 +50,14 @@ from graphengine.history.visits import Visits
 from graphengine.runner.run_events import Emitted, NodeBegan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from graphengine.cli.terminal import Part
-    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
     from graphengine.runner.run_events import Event
-    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 
@@ -86,8 +82,6 @@ _SHOWN_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.25
 _READ_SECONDS: Final = 2.0
 """How long the end of a model's text stays visible after its last piece."""
-_OF_MAPS: Final = 20_000
-"""How many steps are searched for the ended items of a map."""
 _INDENT: Final = 9
 _NAMED: Final = 3
 """The most nodes at work that are shown by name; further ones are counted."""
@@ -107,7 +101,7 @@ class _Count:
         since: When the map began, its run was last resumed, or this process joined.
         done: How many items have ended.
         failed: How many of them failed.
-        by_fallback: How many of them have the result of their fallback.
+        by_fallback: How many of them have the result of their fallback, as far as their end was shown.
         before: How many of them had ended at `since`.
         shown: How many of them had ended when a line was last written.
     """
@@ -225,17 +219,10 @@ class Progress:
         self._shown_at = self._now()
         self._channel.transient(f"{'writes':<9} {one_line(path, _PATH_CHARACTERS)}: ", text)
 
-    def continues(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
-        """Continue with a run that is here now.
-
-        Args:
-            visits: The run.
-            fallbacks: How many items have the result of their fallback, by the frame of the items without their index.
-        """
+    def continues(self, visits: Visits) -> None:
+        """Continue with a run that is here now."""
         self.visits = visits
         self._count_maps(visits.snapshot.now)
-        for key, count in self._counts.items():
-            count.by_fallback = fallbacks.get(key, 0)
 
     def _count_maps(self, at: float) -> None:
         """Count the ended items of the maps that are in progress, except maps in items of others."""
@@ -253,14 +240,6 @@ class Progress:
         """Show how far the maps in progress are."""
         for count in self._counts.values():
             self._line("items", count.path, f": {count}")
-
-    def skip(self, entry: Entry) -> None:
-        """Process a past step without showing it."""
-        channel, self._channel = self._channel, Channel(None, must_arrive=False)
-        try:
-            self.recorded(entry)
-        finally:
-            self._channel = channel
 
     def idles(self) -> None:
         """Clear the nodes at work: the run waits, or no process drives it."""
@@ -460,12 +439,8 @@ class Progress:
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
         """Show a line, wrapped between words on a terminal."""
-        self._channel.prose(*_begun(verb, first), *rest, indent=_INDENT)
-
-
-def _begun(verb: str, first: Part) -> tuple[Part, Part]:
-    path: Part = (first, "bold") if isinstance(first, str) and verb else first
-    return (f"{verb:<9}", _VERBS.get(verb, "dim")), path
+        path: Part = (first, "bold") if isinstance(first, str) and verb else first
+        self._channel.prose((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest, indent=_INDENT)
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
@@ -486,28 +461,6 @@ def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
 def _whole_seconds(duration: float) -> str:
     """Return a growing duration in whole seconds, so that no digit changes too fast to read."""
     return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute
-
-
-async def fallbacks_of(store: Store, snapshot: Snapshot) -> Mapping[str, int]:
-    """Count the items of the maps in progress that have the result of their fallback, as far as the last steps show.
-
-    Args:
-        store: The store.
-        snapshot: The run.
-
-    Returns:
-        The counts by the frame of the items without their index; empty if no map is in progress.
-    """
-    if not any(isinstance(frame.phase, Collecting) for frame in snapshot.frames.values()):
-        return {}
-    steps = await store.steps(snapshot.run_id, max(0, snapshot.seq - _OF_MAPS), snapshot.seq)
-    began = {
-        child_id(frame.id, frame.at): frame.phase.began
-        for frame in snapshot.frames.values()
-        if isinstance(frame.phase, Collecting)
-    }
-    maps = ((step.frame.rpartition("[")[0], step) for step in steps if step.kind == "item" and falls_back(step))
-    return Counter(key for key, step in maps if step.at >= began.get(key, inf))
 
 
 async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:

@@ -22,13 +22,14 @@ import os
 import sys
 import traceback
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine.cli.places import ProjectBroken, graph_files, project_of
+from graphengine.cli.places import ProjectBroken, graph_files, project_of, setting
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
 from graphengine.runner.import_guard import RunAtImport, importing
 from graphengine.state.path import did_you_mean
@@ -178,24 +179,11 @@ def listed_file(file: Path) -> Listed:
     return Listed(file, module, _outermost([graph for _, graph in graphs_of(module)]))
 
 
-@dataclass(frozen=True, slots=True)
-class ToDrive:
-    """The graphs whose runs a worker drives, by name, and the reasons why others are left out."""
+def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
+    """Return the graphs of these files, or of the current project if none is given, and why others are left out.
 
-    found: Mapping[str, Found]
-    unread: Sequence[str]
-
-    @property
-    def graphs(self) -> Mapping[str, Graph[Any]]:
-        """The graphs by name."""
-        return {name: found.graph for name, found in self.found.items()}
-
-
-def graphs_to_drive(references: Sequence[str]) -> ToDrive:
-    """Return the graphs of these files, or of the current project if none is given.
-
-    Graphs of the project that do not compile, or whose file cannot be run, are left out and reported in `unread`. Of
-    two graphs with the same name, the one that a command about a run would find is used.
+    Graphs of the project that do not compile, or whose file cannot be run, are left out. Of two graphs with the same
+    name, the one that a command about a run would find is used.
 
     Raises:
         GraphNotFound: There is no graph.
@@ -215,7 +203,7 @@ def graphs_to_drive(references: Sequence[str]) -> ToDrive:
             'give files with --graph FILE, or list folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
         )
         raise GraphNotFound(message, where=str(project_of(Path.cwd()) or Path.cwd()), repair=repair)
-    return ToDrive(graphs, unread)
+    return graphs, unread
 
 
 def _graphs_at(reference: str) -> list[Found]:
@@ -464,15 +452,10 @@ def executors_of(file: Path | None = None) -> Mapping[str, Callable[[], Executor
     root = project_of(Path.cwd() if file is None else file.parent)
     if root is None:
         return {}
-    place = root / "pyproject.toml"
-    text = place.read_text(encoding="utf-8", errors="replace")
-    if "executors" not in text:
-        return {}
-    import tomllib
-
-    try:
-        found: object = tomllib.loads(text)["tool"]["graphengine"]["executors"]
-    except (LookupError, ValueError, TypeError):  # commands that need the settings report other errors
+    place, found = root / "pyproject.toml", None
+    with suppress(ProjectBroken):  # commands that need the settings report it
+        found = setting(root, "executors")
+    if found is None:
         return {}
     if not isinstance(found, dict):
         repair = 'write [tool.graphengine.executors] and below it gpu = "module:name"'
@@ -484,18 +467,15 @@ def executors_of(file: Path | None = None) -> Mapping[str, Callable[[], Executor
     return {name: partial(_load_executor, root, name, named) for name, named in found.items()}
 
 
-def with_executors(graphs: ToDrive, executors: Mapping[str, Callable[[], Executor]]) -> ToDrive:
-    """Leave out the graphs whose heavy nodes cannot run here: other workers drive their runs."""
+def lacking_executors(graphs: Mapping[str, Found], executors: Mapping[str, Callable[[], Executor]]) -> dict[str, str]:
+    """Return the graphs whose heavy nodes cannot run here, with the reason; if all lack something, a worker raises."""
     lacking: dict[str, str] = {}
-    for name, graph in graphs.graphs.items():
-        wanted = {on for plan in graph.compile().nest for _, on, _ in plan.heavy} - set(executors)
+    for name, found in graphs.items():
+        wanted = {on for plan in found.graph.compile().nest for _, on, _ in plan.heavy} - set(executors)
         if wanted:
             names = ", ".join(sorted(map(repr, wanted)))
             lacking[name] = f"{name} is left out: it needs the executor {names}, see [tool.graphengine.executors]"
-    if len(lacking) == len(graphs.found):
-        return graphs  # the worker raises an error
-    kept = {name: found for name, found in graphs.found.items() if name not in lacking}
-    return replace(graphs, found=kept, unread=[*graphs.unread, *lacking.values()])
+    return lacking if len(lacking) < len(graphs) else {}
 
 
 def _load_executor(root: Path, name: str, named: str) -> Executor:

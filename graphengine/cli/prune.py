@@ -70,6 +70,8 @@ def prune(
     the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless --vacuum
     shrinks the file.
     """
+    from graphengine.api.runner import Runner
+
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
     prunes = not vacuum or any(value not in (None, ()) for value in given.values())  # --vacuum alone removes none
@@ -81,7 +83,11 @@ def prune(
     _check_words(context, given)
     pruned = context.run(_prune(context, rule, consents, dry_run=dry_run)) if prunes else None
     is_kept = dry_run or (pruned is not None and pruned.dry_run)
-    vacuumed = context.run(_vacuum(context)) if vacuum and not is_kept else None
+    vacuumed = None
+    if vacuum and not is_kept:
+        if not context.json:
+            context.err.line("shrinking the database")
+        vacuumed = context.run(Runner(context.store).vacuum())
     if context.json:
         context.document(_document(pruned, vacuumed))
         return 0
@@ -95,28 +101,23 @@ def prune(
 
 
 def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Check the tags and the graph for misspellings.
+    """Check the tags and the graph for misspellings: words that no run has, and that are similar to one that a run has.
 
     Raises:
-        click.UsageError: No run has a tag, and a similar one exists: runs that should be kept would be removed.
+        click.UsageError: It is a tag: runs that should be kept would be removed.
     """
-    for tag in given["tags"]:
-        near = _near_word(context, tag, "tag")
-        if near:
-            raise click.UsageError(f"no run has the tag {tag!r}; did you mean {near!r}? Nothing was removed")
-    near = _near_word(context, given["graph"], "graph") if given["graph"] else ""
-    if near:
-        context.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
-
-
-def _near_word(context: CommandContext, given: str, what: Literal["graph", "tag"]) -> str:
-    """Return the graph or tag of one of the newest runs that is most similar to a word that no run has, else ""."""
     from difflib import get_close_matches
 
     from graphengine.history.selection import other_words
 
-    near = get_close_matches(given, context.read(lambda store: other_words(store, given, what)), n=1)
-    return near[0] if near else ""
+    words: list[tuple[Literal["graph", "tag"], str]] = [("tag", tag) for tag in given["tags"]]
+    words += [("graph", given["graph"])] if given["graph"] else []
+    for what, word in words:
+        near = get_close_matches(word, context.read(lambda store: other_words(store, word, what)), n=1)  # noqa: B023
+        if near and what == "tag":
+            raise click.UsageError(f"no run has the tag {word!r}; did you mean {near[0]!r}? Nothing was removed")
+        if near:
+            context.err.line(f"no run has the graph {word!r}; did you mean {near[0]!r}?")
 
 
 async def _prune(
@@ -131,14 +132,6 @@ async def _prune(
         if not found.runs or consents is None or not consents(found):
             return found
     return await runner.prune(**rule)
-
-
-async def _vacuum(context: CommandContext) -> Vacuumed:
-    from graphengine.api.runner import Runner
-
-    if not context.json:
-        context.err.line("shrinking the database")
-    return await Runner(context.store).vacuum()
 
 
 def is_person() -> bool:
@@ -195,7 +188,7 @@ def _in_short(pruned: Pruned) -> str:
 
 
 def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
-    from graphengine.cli import run_documents as documents
+    from graphengine.cli import documents
 
     if pruned is None:
         return documents.Pruned(pruned=None, vacuumed=vacuumed)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import click
-from typing_extensions import TypedDict, Unpack
 
 from graphengine.cli import options
 
@@ -27,23 +25,6 @@ if TYPE_CHECKING:
 _Kind: TypeAlias = Literal["timeline", "scores", "branches", "comparison"]
 
 _KINDS: Final[tuple[_Kind, ...]] = ("timeline", "scores", "branches", "comparison")
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The chart to draw.
-
-    Attributes:
-        kind: The kind of chart.
-        run: The run, as given by the user.
-        other: The run to draw next to it.
-        path: The path of the scores, "" for those of the conditions.
-    """
-
-    kind: _Kind
-    run: str
-    other: str = ""
-    path: str = ""
 
 
 _AT_A_TIME: Final = 1000
@@ -115,15 +96,18 @@ def render(  # noqa: PLR0913 - one for each option
     A run is drawn from its record; its code is not needed. Two runs of one graph are drawn on it together, with the
     steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
     """
-    chart = _chart_of(reference, other, timeline=timeline, scores=scores, branches=branches)
-    if chart is None:
+    kind = _kind_of(timeline=timeline, scores=scores, branches=branches, comparison=other)
+    if kind is None:
         _draw(context, reference, output, fold=_folded(fold), theme=theme, detail=detail)
     elif fold or theme != "auto" or detail != "full":
         raise click.UsageError("--fold, --theme and --detail are for the picture of a graph, or of a run on it")
     else:
-        _draw_chart(context, chart, output)
+        from graphengine.render.charts import write_chart
+
+        ids = [_run_id(context, given) for given in (reference, other) if given]
+        write_chart(output, lambda: context.read(lambda store: _chart(store, kind, ids, scores or "")))
     if context.json:
-        from graphengine.cli.graph_documents import Drawn
+        from graphengine.cli.documents import Drawn
 
         context.document(Drawn(file=str(output)))
     else:
@@ -138,15 +122,7 @@ def _folded(asked: tuple[str, ...]) -> Fold:
     return asked or None
 
 
-class _Look(TypedDict):
-    """How a graph is drawn."""
-
-    fold: Fold
-    theme: Theme
-    detail: Detail
-
-
-def _draw(context: CommandContext, reference: str, output: Path, **look: Unpack[_Look]) -> None:
+def _draw(context: CommandContext, reference: str, output: Path, **look: Any) -> None:  # noqa: ANN401 - how it is drawn
     """Draw a graph, or a run on it."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
@@ -170,11 +146,7 @@ def _steps_of(context: CommandContext, info: RunInfo) -> Iterator[Step]:
     """
     for after in range(0, info.seq, _AT_A_TIME):
         upto = min(after + _AT_A_TIME, info.seq)
-        yield from context.read(partial(_read_steps, info.id, after, upto))
-
-
-async def _read_steps(run_id: str, after: int, upto: int, store: Store) -> Sequence[Step]:
-    return await store.steps(run_id, after, upto)
+        yield from context.read(lambda store: store.steps(info.id, after, upto))  # noqa: B023 - read at once
 
 
 def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
@@ -216,33 +188,17 @@ def _recorded(context: CommandContext, run_id: str) -> RunInfo | None:
 # --- charts ---
 
 
-def _chart_of(run: str, other: str | None, **chosen: str | bool | None) -> _Wanted | None:
+def _kind_of(**asked: str | bool | None) -> _Kind | None:
     """Return the selected chart; None for none, so that the graph is drawn.
 
     Raises:
         UsageError: Several are selected.
     """
-    asked = {**chosen, "comparison": other}
     kinds: list[_Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
     if len(kinds) > 1:
         names = [f"--{kind}" if kind != "comparison" else "a second run" for kind in kinds]
         raise click.UsageError(f"{' and '.join(names)} are separate pictures: draw one at a time")
-    if not kinds:
-        return None
-    return _Wanted(kinds[0], run, other or "", str(asked["scores"] or ""))
-
-
-def _draw_chart(context: CommandContext, what: _Wanted, output: Path) -> None:
-    """Draw a chart into a file.
-
-    Raises:
-        UnknownRun; StoreError: It cannot be read; RenderError: It cannot be drawn.
-    """
-    from graphengine.render.charts import write_chart
-
-    run_id = _run_id(context, what.run)
-    other = _run_id(context, what.other) if what.other else ""
-    write_chart(output, lambda: context.read(lambda store: _chart(store, what, run_id, other)))
+    return kinds[0] if kinds else None
 
 
 def _run_id(context: CommandContext, given: str) -> str:
@@ -263,15 +219,16 @@ def _run_id(context: CommandContext, given: str) -> str:
         raise UnknownRun(message, where=error.where, repair=error.repair) from error
 
 
-async def _chart(store: Store, what: _Wanted, run_id: str, other: str) -> Chart:
+async def _chart(store: Store, kind: _Kind, ids: Sequence[str], path: str) -> Chart:
+    """Return the chart of these runs; the path is that of the scores, "" for those of the conditions."""
     from graphengine.history.load import graph_spec_of
     from graphengine.render.charts import branches, comparison, family_of, pair_of, scores, timeline
 
-    if what.kind == "branches":
-        return branches(await family_of(store, run_id))
-    if what.kind == "comparison":
-        return comparison(await pair_of(store, run_id, other))
-    info, steps = await store.info(run_id), await store.steps(run_id)
-    if what.kind == "timeline":
+    if kind == "branches":
+        return branches(await family_of(store, ids[0]))
+    if kind == "comparison":
+        return comparison(await pair_of(store, *ids))
+    info, steps = await store.info(ids[0]), await store.steps(ids[0])
+    if kind == "timeline":
         return timeline(steps)
-    return scores(await graph_spec_of(store, info.fingerprint) or {}, steps, what.path)
+    return scores(await graph_spec_of(store, info.fingerprint) or {}, steps, path)

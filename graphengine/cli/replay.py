@@ -70,7 +70,7 @@ def _read(context: CommandContext, name: str) -> Exported:
 def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
     from msgspec import UNSET, convert
 
-    from graphengine.cli.run_documents import Otherwise, Replay, Replays, Unchecked
+    from graphengine.cli.documents import Otherwise, Replay, Replays, Unchecked
 
     def listed(differences: Sequence[Difference]) -> list[Otherwise]:
         return [convert(one, Otherwise, from_attributes=True) for one in differences]
@@ -101,7 +101,8 @@ def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, eve
     headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")
     rows = [
         (
-            *(one.run_id, one.graph, str(one.steps), _today(one)),
+            *(one.run_id, one.graph, str(one.steps)),
+            "not checked" if one.is_skipped else "same" if one.same else "differs",
             f"step {one.first.seq}" if one.first is not None else "",
             one.first.what if one.first is not None else "",
             counted(len(one.reasons), "step") if one.reasons else "",
@@ -116,20 +117,11 @@ def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, eve
             continue
         out.line("")
         out.line((one.run_id, "bold"))
-        for difference in shown:
-            _show_one(context, difference)
+        for each in shown:
+            out.line((f"step {each.seq}", "bold"), f" {each.path}".rstrip(), ": ", (each.what, "red"))
+            out.prose("  ", each.message, indent=2)
+            out.prose(("  repair: ", "bold"), each.repair)
         if not everything and len(one.differences) > 1:
             more = len(one.differences) - 1
             text = f"{counted(more, 'more difference')} after it; --all shows {'it' if more == 1 else 'them'}"
             out.line((text, "dim"))
-
-
-def _today(one: Replayed) -> str:
-    return "not checked" if one.is_skipped else "same" if one.same else "differs"
-
-
-def _show_one(context: CommandContext, one: Difference) -> None:
-    out = context.out
-    out.line((f"step {one.seq}", "bold"), f" {one.path}".rstrip(), ": ", (one.what, "red"))
-    out.prose("  ", one.message, indent=2)
-    out.prose(("  repair: ", "bold"), one.repair)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
 
 OFFLINE: Final = "no model wrote this: rules or placeholders answered"
+_OFFLINE_FIRST: Final = "offline: rules answer, no language model"
 PLACEHOLDERS: Final = "dry run: placeholders answer, no model"
 
 CODES: Final = {
@@ -131,7 +132,7 @@ class DriveJob:
         err.prose("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.context.place.database)}")
         self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
         if not self.show_placeholders() and self.is_known_offline:
-            err.line((OFFLINE, "yellow"))
+            err.line((_OFFLINE_FIRST, "yellow"))
         for note in self.notes:
             err.prose(note)
         for problem in () if self.run_id else plan.warnings:  # shown when the run was started

@@ -251,7 +251,7 @@ def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT00
 
     context.run(ask())
     if context.json:
-        from graphengine.cli.run_documents import Stopped
+        from graphengine.cli.documents import Stopped
 
         context.document(Stopped(run_id=run_id, stop="done" if is_waiting else "asked"))
     else:
@@ -281,7 +281,7 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
 
     info = context.run(queued())
     if context.json:
-        from graphengine.cli.run_documents import Queued
+        from graphengine.cli.documents import Queued
 
         place = info.queue, info.priority, info.key
         context.document(Queued(info.id, info.graph, *place))

@@ -68,9 +68,7 @@ def schedule(
     one, or replaces the one of its name; its runs have ids such as daily@20261121T060000Z, with the time in UTC. A
     paused schedule starts nothing, and what it missed is not started when it is resumed.
     """
-    from msgspec import convert
-
-    from graphengine.cli.run_documents import OneSchedule, Schedules
+    from graphengine.cli.documents import Schedules
     from graphengine.worker.schedules import as_schedule
 
     if action != "list" and name is None:
@@ -86,7 +84,7 @@ def schedule(
 
     found = [each for each in context.read(kept) if name in (None, each.name)]
     if context.json:
-        context.document(Schedules(schedules=[convert(each, OneSchedule, from_attributes=True) for each in found]))
+        context.document(Schedules(schedules=found))
     elif found:
         _show(context, found)
     else:

@@ -6,30 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.cli.graph_documents import (
+from graphengine.cli.documents import (
+    AnswerDocument,
     Checked,
     Drawn,
     Estimated,
-    Evaluated,
-    Graphs,
-    Inspected,
-    Made,
-    Script,
-    Serving,
-)
-from graphengine.cli.run_documents import (
-    AnswerDocument,
     Examined,
     Exported,
     GoesOn,
+    Graphs,
     Imported,
+    Inspected,
+    Made,
     Pruned,
     Queued,
     Queues,
     Refused,
     Replays,
     Schedules,
+    Script,
     Sent,
+    Serving,
     Stopped,
     WorkerEnded,
     Workers,
@@ -51,6 +48,7 @@ from graphengine.history.step_document import Failed, OneStep
 from graphengine.runner.event_json import line_type
 from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.state.path import did_you_mean
+from graphengine.testing.evaluation.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,7 +93,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Queued, "with `--queue`"),
     ],
     "resume": [Kind(Run)],
-    "eval": [Kind(Evaluated, "if it finished"), Kind(Run, "if it did not")],
+    "eval": [Kind(Report, "if it finished"), Kind(Run, "if it did not")],
     "answer": [Kind(Run, _DRIVEN), Kind(AnswerDocument, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
     "branch": [Kind(Run)],

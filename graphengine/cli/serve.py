@@ -100,9 +100,7 @@ def serve(
     given |= {"models": fleet.models, "executors": fleet.executors}
     given["on_event"] = lambda event: show_event(context, event)
     with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
-        settings = Settings(
-            context.place.database, fleet.found.graphs, access, __version__, **given, telemetry=telemetry
-        )
+        settings = Settings(context.place.database, fleet.graphs, access, __version__, **given, telemetry=telemetry)
         serving = Serving(settings)
 
         async def run() -> None:
@@ -119,7 +117,7 @@ def _show(context: CommandContext, settings: Settings, token: str | None, url: s
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
     if context.json:
-        from graphengine.cli.graph_documents import Serving
+        from graphengine.cli.documents import Serving
 
         context.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
         return

@@ -270,15 +270,15 @@ def _items_row(items: Sequence[Entry], time: DrivenTime) -> tuple[str, ...]:
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
+    from graphengine.cli.steps import kind_in_words
     from graphengine.engine.steps import falls_back, outcome_of
 
     step = entry.step
     outcome, is_fallback = outcome_of(step), falls_back(step)
-    kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
     targets = ", ".join(outcome.to)
     return (
         str(step.seq),
-        f"{step.path}{kind}{' (fallback)' if is_fallback else ''}".strip(),
+        f"{step.path}{kind_in_words(step)}{' (fallback)' if is_fallback else ''}".strip(),
         str(step.visit or ""),
         str(step.attempt) if (step.attempt > 1 or step.kind == "attempt") and not is_fallback else "",
         _seconds(entry.took),

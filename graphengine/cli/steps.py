@@ -89,6 +89,11 @@ def error_line(step: Step) -> str:
     return one_line(f"{failure.kind}: {failure.message}")
 
 
+def kind_in_words(step: Step) -> str:
+    """Return what a step is after the path of its node; "" for the end of a node or an item."""
+    return {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
+
+
 def is_reported_at_end(step: Step) -> bool:
     """Return whether a step's failure is shown at the end of the run; that of a fork's arm is not."""
     return has_failed(step) and "~" not in step.frame.rpartition("/")[2]

@@ -92,11 +92,6 @@ def _end_of(text: str, columns: int) -> str:
     return "…" + text[start:]
 
 
-def _beginning_of(text: str, columns: int) -> str:
-    """Return the beginning of a text, at most this many columns wide."""
-    return text if _end_of(text, columns) == text else _end_of(text[::-1], columns)[:0:-1] + "…"
-
-
 def _breaks(text: str, columns: int, first_columns: int) -> list[int]:
     """Return where to break a line between words, so that no part is wider than the columns unless it is one word.
 
@@ -311,7 +306,7 @@ class Channel:
             return
         room = columns - 1 - len(head)
         if room > _LEAST_COLUMNS:
-            cut = _end_of if keeps_end else _beginning_of
+            cut = _end_of if keeps_end else fitted
             shown = clean(head) + cut(one_line(clean(text), 10_000), room)
             with self._writing:
                 if not self._is_within:

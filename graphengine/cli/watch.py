@@ -8,7 +8,7 @@ at work and what the run waits for.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,7 +16,7 @@ from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from graphengine.cli.context import CommandContext
     from graphengine.engine.snapshot import Snapshot
@@ -73,10 +73,9 @@ def watch(
     --json each line is a document.
     """
     found = context.find(run_id).id
-    view: _View = _Documents(context) if context.json else _Lines(context)
-    watching = _Watching(view, first, ends_idle=no_wait)
+    view = _Documents(context) if context.json else _Lines(context)
     try:
-        return context.read(lambda store: watching.follow(store, found))
+        return context.read(lambda store: follow(store, found, view, first, ends_idle=no_wait))
     except KeyboardInterrupt:
         message = "no longer watched; the run itself is left alone"
         raise Interrupted(message, where=f"run {found}", repair=context.place.command("watch", found)) from None
@@ -84,93 +83,50 @@ def watch(
         context.out.wipe()
 
 
-class _View(Protocol):
-    """A view of a watched run; `_Watching` calls its methods."""
-
-    def begins(self, info: RunInfo) -> None:
-        """Show which run was found."""
-
-    def step(self, entry: Entry, *, is_past: bool) -> None:
-        """Take a recorded step, and show it unless it is past."""
-
-    def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
-        """Take the state from which the run is read, and the items of its maps that ended by fallback."""
-
-    def joins(self, visits: Visits) -> None:
-        """Prepare to show further steps, after the past ones."""
-
-    def status(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show the current status, after all steps so far."""
-
-    def tick(self) -> None:
-        """Update what changes with time, after each poll."""
-
-    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show the end, when the run is over or is no longer watched."""
-
-
-class _Watching:
-    """Follows one run.
+async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: int | None, *, ends_idle: bool) -> int:
+    """Show a run until it is over; return the exit code.
 
     Args:
-        view: The view that shows it.
+        store: The open store.
+        run_id: The run.
+        view: What shows it.
         first: The first step to show; None for the last few.
         ends_idle: Whether to end if the run waits or no process drives it.
+
+    Raises:
+        UnknownRun: The run was removed in the meantime.
+        StoreError: It cannot be read.
     """
+    from contextlib import aclosing
 
-    def __init__(self, view: _View, first: int | None, *, ends_idle: bool) -> None:
-        self._view = view
-        self._first = first
-        self._ends_idle = ends_idle
+    from graphengine.cli.report import CODES
+    from graphengine.engine.steps import OVER
+    from graphengine.history.load import load_snapshot, polled
+    from graphengine.history.selection import status_of
+    from graphengine.history.visits import Visits
 
-    async def follow(self, store: Store, run_id: str) -> int:
-        """Show the run until it is over; return the exit code.
-
-        Raises:
-            UnknownRun: The run was removed in the meantime.
-            StoreError: It cannot be read.
-        """
-        from contextlib import aclosing
-
-        from graphengine.cli.report import CODES
-        from graphengine.engine.steps import OVER
-        from graphengine.history.load import polled
-        from graphengine.history.selection import status_of
-
-        first = await store.info(run_id)
-        self._view.begins(first)
-        visits = await self._past(store, first)
-        snapshot = visits.snapshot
-        reported: tuple[object, ...] = ()
-        async with aclosing(polled(store, first, snapshot.seq)) as polls:
-            async for info, steps in polls:
-                for step in steps:
-                    self._view.step(visits.feed(step), is_past=False)
-                status = status_of(info)
-                if status in OVER or (self._ends_idle and status != "running"):
-                    self._view.ends(info, snapshot)
-                    return Exit.STOPPED if status == "interrupted" else CODES[status]
-                standing = (status, info.seq, info.driver)
-                if standing != reported:
-                    reported = standing
-                    self._view.status(info, snapshot)
-                self._view.tick()
-        return Exit.FINISHED  # not reached: the loop above ends with a return or an error
-
-    async def _past(self, store: Store, info: RunInfo) -> Visits:
-        """Return the run before the first step that is shown."""
-        from graphengine.cli.progress import fallbacks_of
-        from graphengine.history.load import load_snapshot
-        from graphengine.history.visits import Visits
-
-        first = max(1, info.seq - _LAST + 1) if self._first is None else min(self._first, info.seq + 1)
-        begin = max(0, first - 1 - _LAST)  # a few earlier steps supply when the shown ones began
-        visits = Visits(await load_snapshot(store, info.id, begin) if begin else None, keeps=False)
-        self._view.follows(visits, await fallbacks_of(store, visits.snapshot))
-        for step in await store.steps(info.id, begin, first - 1):
-            self._view.step(visits.feed(step), is_past=True)
-        self._view.joins(visits)
-        return visits
+    info = await store.info(run_id)
+    shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)
+    begin = max(0, shown - 1 - _LAST)  # a few earlier steps supply when the shown ones began
+    visits = Visits(await load_snapshot(store, run_id, begin) if begin else None, keeps=False)
+    for step in await store.steps(run_id, begin, shown - 1):
+        visits.feed(step)
+    view.begins(info, visits)
+    reported: tuple[object, ...] = ()
+    async with aclosing(polled(store, info, visits.snapshot.seq)) as polls:
+        async for info, steps in polls:
+            for step in steps:
+                view.step(visits.feed(step))
+            status = status_of(info)
+            if status in OVER or (ends_idle and status != "running"):
+                view.ends(info, visits.snapshot)
+                return Exit.STOPPED if status == "interrupted" else CODES[status]
+            standing = (status, info.seq, info.driver)
+            if standing != reported:
+                reported = standing
+                view.status(info, visits.snapshot)
+            view.tick()
+    return Exit.FINISHED  # not reached: the loop above ends with a return or an error
 
 
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
@@ -200,29 +156,23 @@ class _Lines:
         self._waits: set[tuple[str, str]] = set()
         self._is_idle = False
 
-    def begins(self, info: RunInfo) -> None:
+    def begins(self, info: RunInfo, visits: Visits) -> None:
+        """Show which run was found, and maps and graphs that began earlier, so that their ends follow a start."""
         from graphengine.cli.terminal import when
 
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
-
-    def step(self, entry: Entry, *, is_past: bool) -> None:
-        if is_past:
-            self._progress.skip(entry)
-        else:
-            self._progress.recorded(entry)
-
-    def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
-        self._progress.continues(visits, fallbacks)
-
-    def joins(self, visits: Visits) -> None:
-        """Show maps and graphs that began earlier as started, so that their ends follow a start."""
+        self._progress.continues(visits)
         for frame, track in visits.live.items():
             visit = track.visit
             if visit is not None and visit.nested is not None and "[" not in visit.path:
                 self._progress.began(visit.path, visit.number, visits.snapshot.frames[frame].attempt)
         self._progress.counts()
 
+    def step(self, entry: Entry) -> None:
+        self._progress.recorded(entry)
+
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
+        """Show the nodes at work, or since when nothing is; and new waits."""
         from graphengine.cli.show import driven
         from graphengine.cli.terminal import when
 
@@ -279,22 +229,16 @@ class _Documents:
         self._reported: object = None
         self._run = "", ""
 
-    def begins(self, info: RunInfo) -> None:
+    def begins(self, info: RunInfo, visits: Visits) -> None:
+        del visits
         self._run = info.id, info.graph
 
-    def step(self, entry: Entry, *, is_past: bool) -> None:
+    def step(self, entry: Entry) -> None:
         from graphengine.history.json_document import Stepped
         from graphengine.history.step_document import step_document
 
-        if not is_past:
-            run_id, graph = self._run
-            self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step)))
-
-    def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
-        pass
-
-    def joins(self, visits: Visits) -> None:
-        pass
+        run_id, graph = self._run
+        self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step)))
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
@@ -309,7 +253,7 @@ class _Documents:
             self._context.line(reported)
 
     def tick(self) -> None:
-        pass
+        """Show nothing: a document is written only when something has changed."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.history.json_document import ended_document

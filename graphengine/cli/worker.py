@@ -89,7 +89,7 @@ def worker(
     from graphengine.cli.steps import counted
 
     fleet = fleet_of(context, references, writes=True, only_able=True)
-    graphs = fleet.found.graphs
+    graphs = fleet.graphs
     with until_stopped(context, "start another worker") as (stopper, telemetry):
         names, where = ", ".join(graphs), shown(context.place.database)
         context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
@@ -196,7 +196,7 @@ def _show_refusal(context: CommandContext, event: Refused) -> None:
 def _document(event: WorkerEvent) -> Document:
     from msgspec import UNSET
 
-    from graphengine.cli import run_documents as documents
+    from graphengine.cli import documents
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
     from graphengine.history.step_document import failure_document, refusal_of
@@ -239,14 +239,14 @@ def workers(context: CommandContext) -> int:
 
     A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
     """
-    from graphengine.cli.run_documents import OneWorker, Workers
+    from graphengine.cli.documents import Workers
 
     async def listed(store: QueueStore) -> Sequence[OwnerInfo]:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
     if context.json:
-        context.document(Workers(workers=[OneWorker(**each._asdict()) for each in found]))
+        context.document(Workers(workers=found))
     elif found:
         _show_workers(context, found)
     else:
@@ -318,7 +318,8 @@ def queues(
     `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
     QUEUE and limits, these replace the limits it had; they hold over all workers.
     """
-    from graphengine.cli.run_documents import OneQueue, Queues
+    from graphengine.api.runner import Runner
+    from graphengine.cli.documents import OneQueue, Queues
     from graphengine.stores.base import QueueLimits
 
     is_set = no_limits or any(value is not None for value in given.values())
@@ -326,7 +327,8 @@ def queues(
         raise click.UsageError("name the queue: graphengine queues QUEUE --concurrency 20")
     if is_set:
         context.use(writes=True)
-        context.run(_limit(context, str(queue), None if no_limits else QueueLimits(**given)))
+        limits_given = None if no_limits else QueueLimits(**given)
+        context.run(Runner(context.store).limit_queue(str(queue), limits_given))
     counts, limits = context.read(_counted)
     here = {count.queue: (count.queued, count.driven) for count in counts}
     names = sorted({*here, *limits})
@@ -339,12 +341,6 @@ def queues(
     else:
         context.err.line("no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits")
     return 0
-
-
-async def _limit(context: CommandContext, queue: str, limits: QueueLimits | None) -> None:
-    from graphengine.api.runner import Runner
-
-    await Runner(context.store).limit_queue(queue, limits)
 
 
 async def _counted(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:

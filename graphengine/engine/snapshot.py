@@ -7,34 +7,22 @@ subgraph's visit. The fold owns its snapshot and changes it in place; the log is
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations of `FrameRecord`
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
 from graphengine.engine.open_waits import OpenWaits
-from graphengine.engine.phases import (
-    Collecting,
-    Ended,
-    Fallback,
-    Forked,
-    Inside,
-    Phase,
-    Ready,
-    RecordedResult,
-    Waiting,
-)
-from graphengine.engine.steps import FailureRecord  # noqa: TC001 - as above
-from graphengine.state.amounts import LimitsRecord, Number, Usage  # noqa: TC001 - as above
-from graphengine.state.json_values import JsonValue, Mark, Op  # noqa: TC001 - as above
+from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Phase, Ready, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.phases import Failing
+    from graphengine.engine.phases import Failing, RecordedResult
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import RunStatus, WaitRecord
+    from graphengine.engine.steps import FailureRecord, RunStatus, WaitRecord
+    from graphengine.state.amounts import LimitsRecord, Number, Usage
     from graphengine.state.ending import Ending
+    from graphengine.state.json_values import JsonValue, Mark, Op
 
 FrameKind: TypeAlias = Literal["root", "arm", "item", "sub"]
 Mode: TypeAlias = Literal[
@@ -53,16 +41,29 @@ READY: Final = Ready()
 _NO_WAITS: Final[Mapping[str, WaitRecord]] = {}
 
 
-class FrameRecord(Struct, eq=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What a snapshot records unchanged of a frame.
+class Frame(Struct, eq=False):
+    """A token that walks a graph.
 
     Attributes:
+        id: Its place in the tree: "" for the root, `~a` for an arm to `a`, `research[3]` for an item of the map at
+            `research`, `article/` for the subgraph at `article`; below that `article/~a`, `article/research[3]`.
         kind: `root`, the run's own; `arm`, one of the arms of a fork; `item`, one item of a map; `sub`, a subgraph's
             visit.
         parent: The id of the frame that created it, "" for the root.
+        up: The frame that created it. It does not move while this frame exists.
+        base: The same frame for arms and items, which read from it the fields that they do not hold themselves. None
+            for the root and for subgraphs, which have a state of their own.
+        sub: The subgraph's frame that it is in, itself if it is one; None in the run's own graph.
+        plan: In a subgraph's frame: the run's plan and the one that it walks, cached when first looked up.
         until: The join at which an arm ends.
         values: The state as records. An arm holds what it wrote since the fork, an item its item by name.
+        typed: Typed values of fields that were read or written, built from `values`.
+        owned: Fields whose record can be changed in place, because nothing else holds it.
+        grown: Keys of owned dicts whose lists can be changed in place too.
+        growing: Fields whose typed value nothing else holds, so that it can grow in place.
         at: The node it is at.
+        phase: What it is doing.
+        failing: How it failed, until the run is resumed.
         visit: Which visit of the node this is.
         attempt: Which attempt of this visit comes next.
         tries: Failed attempts since the visit began or was revived.
@@ -84,11 +85,22 @@ class FrameRecord(Struct, eq=False, omit_defaults=True, forbid_unknown_fields=Tr
         samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.
     """
 
+    id: str = ROOT
     kind: FrameKind = "root"
     parent: str = ""
+    up: Frame | None = None
+    base: Frame | None = None
+    sub: Frame | None = None
+    plan: tuple[Plan[Any], Plan[Any]] | None = None
     until: str = ""
     values: dict[str, Any] = field(default_factory=dict)
+    typed: dict[str, object] = field(default_factory=dict)
+    owned: set[str] = field(default_factory=set)
+    grown: dict[str, set[str]] = field(default_factory=dict)
+    growing: set[str] = field(default_factory=set)
     at: str = ""
+    phase: Phase = READY
+    failing: Failing | None = None
     visit: int = 1
     attempt: int = 1
     tries: int = 0
@@ -108,38 +120,6 @@ class FrameRecord(Struct, eq=False, omit_defaults=True, forbid_unknown_fields=Tr
     spent: Usage = {}
     journal: list[Op] = field(default_factory=list)
     samples: list[Sequence[Any]] = field(default_factory=list)
-
-
-class Frame(FrameRecord, kw_only=True):
-    """A token that walks a graph.
-
-    Attributes:
-        id: Its place in the tree: "" for the root, `~a` for an arm to `a`, `research[3]` for an item of the map at
-            `research`, `article/` for the subgraph at `article`; below that `article/~a`, `article/research[3]`.
-        up: The frame that created it. It does not move while this frame exists.
-        base: The same frame for arms and items, which read from it the fields that they do not hold themselves. None
-            for the root and for subgraphs, which have a state of their own.
-        sub: The subgraph's frame that it is in, itself if it is one; None in the run's own graph.
-        plan: In a subgraph's frame: the run's plan and the one that it walks, cached when first looked up.
-        typed: Typed values of fields that were read or written, built from `values`.
-        owned: Fields whose record can be changed in place, because nothing else holds it.
-        grown: Keys of owned dicts whose lists can be changed in place too.
-        growing: Fields whose typed value nothing else holds, so that it can grow in place.
-        phase: What it is doing.
-        failing: How it failed, until the run is resumed.
-    """
-
-    id: str = ROOT
-    up: Frame | None = None
-    base: Frame | None = None
-    sub: Frame | None = None
-    plan: tuple[Plan[Any], Plan[Any]] | None = None
-    typed: dict[str, object] = field(default_factory=dict)
-    owned: set[str] = field(default_factory=set)
-    grown: dict[str, set[str]] = field(default_factory=dict)
-    growing: set[str] = field(default_factory=set)
-    phase: Phase = READY
-    failing: Failing | None = None
 
     @property
     def failure(self) -> FailureRecord | None:

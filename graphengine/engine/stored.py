@@ -24,9 +24,10 @@ from graphengine.engine.phases import (
     Inside,
     Leaving,
     Ready,
+    RecordedResult,
     Waiting,
 )
-from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, FrameRecord, Snapshot, children
+from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, Snapshot, children
 from graphengine.engine.steps import (
     FORMAT,
     FailureRecord,
@@ -51,20 +52,40 @@ class _Fork(ForkRecord, kw_only=True):
     arms: Sequence[str]
 
 
-class _Frame(FrameRecord, kw_only=True):
+class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     kind: FrameKind
     parent: str
+    until: str = ""
     values: dict[str, Any]
     at: str
     phase: _PhaseName
+    visit: int = 1
+    attempt: int = 1
+    tries: int = 0
+    crashes: int = 0
+    due: Number = 0.0
+    error: FailureRecord | None = None
     cause: FailureRecord | None = None
     failure: FailureRecord | None = None
+    counts: dict[str, int] = {}
+    marks: dict[str, Any] = {}
+    usage: Usage = {}
     fork: _Fork | None = None
     map: Collecting | None = None
+    journal: list[Sequence[Any]] = []
+    samples: list[Any] = []
     stop: Ending | None = None
+    since: Number = 0.0
+    arrived: Number = 0.0
     choice: str = ""
     ended: str = ""
-    waits: dict[str, WaitRecord] = msgspec.field(default_factory=dict)
+    begun: bool = False
+    waits: dict[str, WaitRecord] = {}
+    recorded_results: dict[str, RecordedResult] = {}
+    limits: LimitsRecord = {}
+    steps: int = 0
+    entered: Number = 0.0
+    spent: Usage = {}
 
 
 class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +111,12 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     frames: dict[str, _Frame]
 
 
+_SAME: Final = tuple(
+    name
+    for name in _Frame.__struct_fields__
+    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "stop")
+)
+"""Fields of a frame that are recorded unchanged."""
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "shared_process"))
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(_Snapshot)
@@ -147,7 +174,7 @@ def _row(snapshot: Snapshot) -> _Snapshot:
 def _frame_row(frame: Frame) -> _Frame:
     phase = frame.phase
     row = _Frame(kind=frame.kind, parent=frame.parent, values=frame.values, at=frame.at, phase=_NAMES[type(phase)])
-    for name in FrameRecord.__struct_fields__:
+    for name in _SAME:
         setattr(row, name, getattr(frame, name))
     row.stop, row.cause, row.choice = frame.stop, frame.cause, frame.choice
     if frame.failing is not None:
@@ -194,7 +221,7 @@ def _from_row(row: _Snapshot) -> Snapshot:
 
 def _frame(key: str, row: _Frame) -> Frame:
     frame = Frame(id=key)
-    for name in FrameRecord.__struct_fields__:
+    for name in _SAME:
         setattr(frame, name, getattr(row, name))
     frame.phase = _phase(key, row)
     if row.failure is not None:

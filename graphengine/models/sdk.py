@@ -19,7 +19,6 @@ import importlib
 import json
 import os
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -49,8 +48,9 @@ from graphengine.state.hiding import struck
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import ModuleType
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from types import ModuleType, TracebackType
 
     import httpx2
     from pydantic import JsonValue
@@ -295,6 +295,29 @@ def sound_json(value: J, *, levels: int | None = None) -> J:
     return cast("J", found)
 
 
+class _Failing:
+    """A block that translates exceptions; it may be entered any number of times at once, for each event of a stream.
+
+    Args:
+        translated: Returns the error for an exception, None for one that is raised unchanged.
+    """
+
+    __slots__ = ("_translated",)
+
+    def __init__(self, translated: Callable[[Exception], ModelError | None]) -> None:
+        self._translated = translated
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, ModelError):
+            found = self._translated(error)
+            if found is not None:
+                raise found from None
+
+
 _DONE: Final = "[DONE]"
 """What some APIs send after the last event of a stream."""
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -338,6 +361,7 @@ class Server:
         self._new = make
         self._needs = needs
         self._clients: Clients[Any] = Clients(self._made)
+        self._failing = tuple(_Failing(functools.partial(self._translated, began=began)) for began in (False, True))
 
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
         """Return the SDK's client."""
@@ -475,24 +499,15 @@ class Server:
         what = WHAT[kind] + (f" ({', '.join(how)})" if how else "")
         return advised(self.error(kind, what, "a page of HTML" if report.is_page else report.message), headers or {})
 
-    @contextmanager
-    def failing(self, *, began: bool = False) -> Iterator[None]:
-        """Raise the SDK's errors, and those of reading, as `ModelError`s.
+    def failing(self, *, began: bool = False) -> AbstractContextManager[None]:
+        """Return a block that raises the SDK's errors, and those of reading, as `ModelError`s.
 
         They do not have the originals as their cause: those hold the request with its key.
 
         Args:
             began: Whether a part of the answer had arrived.
         """
-        try:
-            yield
-        except ModelError:
-            raise
-        except Exception as error:
-            found = self._translated(error, began=began)
-            if found is None:
-                raise
-            raise found from None
+        return self._failing[began]
 
     def _translated(self, error: Exception, *, began: bool) -> ModelError | None:
         """Return the `ModelError` for an exception of the SDK or of our reading, None if it is neither."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import floor, log10
@@ -33,9 +33,11 @@ class Account:
     usage: Usage = field(default_factory=Usage)
     waited: float = 0.0
 
-    def plus(self, usage: Usage) -> Account:
-        """Return it with another usage."""
-        return replace(self, usage=add_usage(self.usage, usage)) if usage else self
+    def plus(self, other: Account) -> Account:
+        """Return both together."""
+        seconds = self.seconds if other.seconds is None else other.seconds + (self.seconds or 0.0)
+        usage = add_usage(self.usage, other.usage) if other.usage else self.usage
+        return Account(seconds, usage, self.waited + other.waited)
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
         """Return it as a picture shows it, with a cost only if models were called.

@@ -85,7 +85,8 @@ def drawing_of(
     parts: list[Box | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
     made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
-    made = replace(made, legend=legend_of(made), detail=detail)
+    legend = tuple(Line(text, "small") for text in wrap("; ".join(signs_of(made)), LEGEND_COLUMNS, LEGEND_LINES))
+    made = replace(made, legend=legend, detail=detail)
     return _with_large_text(made) if detail == "brief" else made
 
 
@@ -267,7 +268,7 @@ class _Drafter:
         account = self.trace.accounts.get(spot, Account())
         for (place, _), inner in self.trace.accounts.items():
             if is_in(place, spot):
-                account = account.plus(inner.usage)
+                account = account.plus(Account(usage=inner.usage))
         return account.in_words(is_offline_known=cost(self.trace.account.usage) == "offline")
 
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
@@ -290,12 +291,14 @@ class _Drafter:
         for (source, target, is_failure), indices in shared.items():
             if target in bars:
                 arm = edges[indices[0]]
-                arrow = fork_arrow(place, arm, Taken(self._forked(place, arm)), self.detail)
+                number, taken = arm.order + 1 if arm.several else 0, Taken(self._forked(place, arm))
+                words = _Words(arm.label, arm.fork, number, taken)
+                arrow = _arrow([words], f"{named(place, arm.source)} forks", self.detail)
                 arms = tuple((place, i) for i, e in enumerate(edges) if (e.source, e.order) == (arm.source, arm.order))
                 self._add(replace(arrow, source=source.exit, target=target.entry, edges=arms))
                 continue
-            taken = [self._taken(place, index) for index in indices]
-            arrow = arrow_of(place, [edges[index] for index in indices], taken, self.detail)
+            each_taken = [self._taken(place, index) for index in indices]
+            arrow = arrow_of(place, [edges[index] for index in indices], each_taken, self.detail)
             back = indices[0] in closing
             tail = source.cluster if is_failure and source.cluster != target.cluster else ""
             head = target.cluster if source.cluster != target.cluster else ""
@@ -326,8 +329,10 @@ class _Drafter:
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
         """Draw an arrow that is not an edge of a graph."""
-        arrow = plain_arrow(words, spoken, self._tone(count))
-        self._add(replace(arrow, source=source, target=target.entry, head=target.cluster))
+        lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
+        tone, said = self._tone(count), (one_line(words),) if words else ()
+        arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=said, head=target.cluster)
+        self._add(arrow)
 
     def _add(self, arrow: Arrow) -> None:
         self.arrows.append(replace(arrow, id=f"w{len(self.arrows)}"))
@@ -355,11 +360,6 @@ def _places(scope: Scope, *ends: str) -> list[_Place]:
         alone = sources if len(sources) > SHARED_SOURCES else [""] * bool(sources)
         places += [_Place(end, source) for source in alone]
     return places
-
-
-def legend_of(drawing: Drawing) -> tuple[Line, ...]:
-    """Return the legend of a drawing in lines; none if every sign explains itself."""
-    return tuple(Line(text, "small") for text in wrap("; ".join(signs_of(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
 
 
 def signs_of(drawing: Drawing) -> Iterable[str]:
@@ -404,18 +404,6 @@ def arrow_of(place: Place, edges: Sequence[DrawnEdge], taken: Sequence[Taken], d
     ]
     ends = f"{named(place, first.source)} to {named(place, first.target)}"
     return _arrow(words, ends, detail, is_failure=first.failure)
-
-
-def fork_arrow(place: Place, edge: DrawnEdge, taken: Taken, detail: Detail) -> Arrow:
-    """Return the arrow to the bar of a fork, given one of its arms."""
-    number = edge.order + 1 if edge.several else 0
-    return _arrow([_Words(edge.label, edge.fork, number, taken)], f"{named(place, edge.source)} forks", detail)
-
-
-def plain_arrow(words: str, spoken: str, tone: Tone) -> Arrow:
-    """Return an arrow that is not an edge of a graph."""
-    lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
-    return Arrow("", "", "", lines, one_line(spoken), tone=tone, words=(one_line(words),) if words else ())
 
 
 def named(place: Place, name: str) -> str:

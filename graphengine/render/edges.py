@@ -65,7 +65,13 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
         arrows = _switch(facts) if "cases" in facts else _fork(facts) if "arms" in facts else [_edge(facts)]
         found += [replace(edge, order=tried[edge.source, edge.failure]) for edge in arrows]
         tried.update({(edge.source, edge.failure) for edge in arrows})
-    return [_in_words(replace(edge, several=tried[edge.source, edge.failure] > 1)) for edge in found]
+    several = (replace(edge, several=tried[edge.source, edge.failure] > 1) for edge in found)
+    return [
+        replace(edge, condition="otherwise")
+        if edge.several and not (edge.condition or edge.label or edge.fork)
+        else edge
+        for edge in several
+    ]
 
 
 def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
@@ -176,13 +182,6 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
 def _any_of(cases: Sequence[str]) -> str:
     *others, last = cases
     return f"{', '.join(others)} or {last}" if others else last
-
-
-def _in_words(edge: DrawnEdge) -> DrawnEdge:
-    """Add "otherwise" to an edge without a condition if there are others."""
-    if edge.condition or edge.label or edge.fork or not edge.several:
-        return edge
-    return replace(edge, condition="otherwise")
 
 
 class _Cap(NamedTuple):

@@ -119,7 +119,7 @@ def _text(lines: Iterable[Line], between: str = "<br/>") -> str:
 
 def _escaped(text: str) -> str:
     broken = _SYNTAX.sub(lambda found: found[0] + _JOINER, text)
-    safe = "".join(_entity(c) if _special(broken, i) else c for i, c in enumerate(broken))
+    safe = "".join(f"#{_NAMED.get(c, ord(c))};" if _special(broken, i) else c for i, c in enumerate(broken))
     return _JOINER + safe if _BULLET.match(text) else safe
 
 
@@ -129,10 +129,6 @@ def _special(text: str, index: int) -> bool:
     if character == "_":
         return index == 0 or not (text[index - 1].isalnum() and text[index + 1 : index + 2].isalnum())
     return not (character.isalnum() or character in _HARMLESS or ord(character) > _LAST_WESTERN)
-
-
-def _entity(character: str) -> str:
-    return f"#{_NAMED.get(character, ord(character))};"
 
 
 def _plain(text: str) -> str:

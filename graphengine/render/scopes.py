@@ -13,10 +13,11 @@ from graphengine.graph.options import END, START
 from graphengine.history.visit_tree import Place
 from graphengine.render.edges import bounds_of, edges_of, joins_of
 from graphengine.render.files import RenderError
+from graphengine.render.standings import SEVEREST
 from graphengine.render.words import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.engine.graph_spec import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
@@ -28,8 +29,6 @@ Spot: TypeAlias = tuple[Place, str]
 
 Fold: TypeAlias = "int | Collection[str] | None"
 """What is folded: graphs at this depth or deeper (0: all), the nodes with these paths, or none."""
-
-_SEVEREST: Sequence[How] = ("failed", "waiting", "here", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ class Folding:
 
 def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
     """Return a folded box's text about its content: how many nodes, which, and the labels of the graph's ends."""
-    inner = list(_directly_in(scopes, spot))
+    inner = [scope for place, scope in scopes.items() if len(place) == len(spot[0]) + 1 and is_in(place, spot)]
     nodes = [name for scope in inner for name in scope.nodes]
     deep = sum(len(scope.nodes) for place, scope in scopes.items() if is_in(place, spot))
     more = f", {deep} with those in them" if deep > len(nodes) else ""
@@ -164,7 +163,7 @@ def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | N
     if not found:
         return None, []
     present = {each.how for _, _, each in found}
-    severest: How = next(how for how in _SEVEREST if how in present)
+    severest: How = next(how for how in SEVEREST if how in present)
     notes = [
         f"{path_at(place[len(spot[0]) + 1 :], name)}: {note}"
         for place, name, each in found
@@ -178,7 +177,3 @@ def is_in(place: Place, spot: Spot) -> bool:
     """Return whether a graph is inside a node, at any depth."""
     around, name = spot
     return len(place) > len(around) and place[: len(around)] == around and place[len(around)][0] == name
-
-
-def _directly_in(scopes: Mapping[Place, Scope], spot: Spot) -> Iterable[Scope]:
-    return (scope for place, scope in scopes.items() if len(place) == len(spot[0]) + 1 and is_in(place, spot))

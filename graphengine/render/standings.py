@@ -25,7 +25,7 @@ How: TypeAlias = Literal["ended", "here", "waiting", "failed"]
 Move: TypeAlias = tuple[str, str]
 """The source and the target of a frame's last move; the target is "" if it has not left the source."""
 
-_SEVEREST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
+SEVEREST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
 _POSITIONS: Final = {
     "running": ("is here", "are here"),
     "waiting": ("waits here", "wait here"),
@@ -89,7 +89,7 @@ def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
 def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> Standing:
     """Combine the states of several frames at one node; equal notes are counted."""
     present = {how for how, _ in said}
-    severest: How = next(how for how in _SEVEREST if how in present)
+    severest: How = next(how for how in SEVEREST if how in present)
     one, several = _POSITIONS.get(snapshot.status, ("", ""))
     notes = [note for _, note in said if note]
     same = notes.count(one)
@@ -110,7 +110,9 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
         case Forked():
             yield from _arms(snapshot, phase)
         case Collecting():
-            yield frame.at, "failed" if failure is not None else "here", items_in_words(phase)
+            failed = len(phase.failed)
+            done = f"{phase.count - phase.left - failed} of {phase.count} done"
+            yield frame.at, "failed" if failure is not None else "here", done + (f", {failed} failed" if failed else "")
         case Inside():
             yield frame.at, "failed" if failure is not None else "here", ""
         case Waiting():
@@ -132,13 +134,6 @@ def _arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, How, str]]:
         yield join, "here", "its arms have arrived"
     elif arrived:
         yield join, "here", f"{arrived} of {counted(len(arms), 'arm')} arrived"
-
-
-def items_in_words(map_: Collecting) -> str:
-    """Return the progress of a map: `3 of 10 done, 1 failed`."""
-    failed = len(map_.failed)
-    done = map_.count - map_.left - failed
-    return f"{done} of {map_.count} done" + (f", {failed} failed" if failed else "")
 
 
 def _wait(wait: WaitRecord) -> str:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import Attempt, Failed, Node, Shift, falls_back, usage_of
 from graphengine.graph.options import START
 from graphengine.history.visits import Visits
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.scopes import Scope, Spot
     from graphengine.render.standings import Standing
-    from graphengine.state.amounts import Usage
 
 _ITEMS: Final = ("done", "failed for good")
 _MOVES: Final = frozenset(("started", "entered", "node", "failed", "left", "joined"))
@@ -150,24 +148,14 @@ class _At(Struct):
     visits: int = 0
     picked: Counter[str] = msgspec.field(default_factory=Counter)
     events: Counter[str] = msgspec.field(default_factory=Counter)
-    seconds: float | None = None
-    usage: Usage = {}
-    waited: float = 0.0
-
-    def spend(self, seconds: float | None, usage: Usage, waited: float) -> None:
-        """Add time and cost."""
-        if seconds is not None:
-            self.seconds = seconds if self.seconds is None else self.seconds + seconds
-        if usage:
-            self.usage = add_usage(self.usage, usage)
-        self.waited += waited
+    account: Account = Account()
 
     def add(self, other: _At) -> None:
         """Add what happened under another name of the node."""
         self.visits += other.visits
         self.picked += other.picked
         self.events += other.events
-        self.spend(other.seconds, other.usage, other.waited)
+        self.account = self.account.plus(other.account)
 
 
 class _EdgeKey(NamedTuple):
@@ -257,7 +245,8 @@ class Tally:
         is_timed = kind in _TIMED or (kind == "waiting" and not self._asks(spot))
         took, usage = entry.took if is_timed else None, usage_of(step)
         if took is not None or usage or entry.waited:
-            self._at(spot).spend(took, usage, entry.waited)
+            at = self._at(spot)
+            at.account = at.account.plus(Account(took, usage, entry.waited))
         if isinstance(facts, Node) and facts.choice:
             self._at(spot).picked[facts.choice] += 1
         for what in _what(step):
@@ -349,7 +338,7 @@ class Tally:
             reasons=reasons,
             picked={(spot, choice): times for spot, at in self._spots.items() for choice, times in at.picked.items()},
             forked=forked,
-            accounts={spot: Account(at.seconds, at.usage, at.waited) for spot, at in self._spots.items()},
+            accounts={spot: at.account for spot, at in self._spots.items()},
             account=whole,
         )
 

@@ -6,6 +6,7 @@ the steps; that is the engine's part. `tests/conformance` tests any store agains
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection
 
     from typing_extensions import Unpack
 
@@ -227,7 +228,8 @@ class QueueCount(NamedTuple):
     driven: int
 
 
-class OwnerInfo(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class OwnerInfo:
     """A process that is alive and can drive runs.
 
     Attributes:

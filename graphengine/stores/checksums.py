@@ -16,7 +16,7 @@ from graphengine.engine.step_json import decode_step
 from graphengine.stores.refusals import damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -42,12 +42,15 @@ def sum_of(place: int | str, body: bytes) -> int:
     return crc32(body, seed)
 
 
-def read_steps(run_id: str, rows: Iterable[tuple[int, Callable[[], bytes]]], after: int, upto: int) -> list[Step]:
+def read_steps(
+    run_id: str, rows: Iterable[tuple[int, Sequence[Any]]], whole: Callable[..., bytes], after: int, upto: int
+) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Args:
         run_id: The run.
-        rows: Of each row its seq, and a function that returns its body, or raises ValueError if that is damaged.
+        rows: Of each row its seq, and what `whole` is called with.
+        whole: Returns the body of a row, or raises ValueError if that is damaged.
         after: The last step before them.
         upto: The last of them.
 
@@ -55,16 +58,18 @@ def read_steps(run_id: str, rows: Iterable[tuple[int, Callable[[], bytes]]], aft
         StoreCorrupt: One is missing or damaged.
     """
     found: list[Step] = []
-    for seq, body in rows:
-        if seq != after + len(found) + 1:
+    expected = after + 1
+    for seq, row in rows:
+        if seq != expected:
             break
+        expected += 1
         try:
-            found.append(decode_step(seq, body()))
+            found.append(decode_step(seq, whole(*row)))
         except (ValueError, KeyError, TypeError) as error:
             why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
             raise damaged(f"step {seq} of run {run_id}", why) from error
-    if after + len(found) < upto:
-        raise damaged(f"step {after + len(found) + 1} of run {run_id}", "its row is missing")
+    if expected <= upto:
+        raise damaged(f"step {expected} of run {run_id}", "its row is missing")
     return found
 
 

@@ -86,7 +86,7 @@ def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedMode
 
     def make(answers: Iterable[object] | Mapping[str, object] | Callable[[Request], object]) -> ScriptedModel:
         made = ScriptedModel(answers)
-        _check(request, made.done)
+        request.node.stash.setdefault(_CHECKS, []).append(made.done)
         return made
 
     return make
@@ -110,7 +110,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     test = getattr(item, "obj", None)
     if runner is not None and inspect.iscoroutinefunction(test):
         item.obj = _closing(runner, test)  # type: ignore[attr-defined]
-    _watch_nodes(item)
+    if "graphengine.api.graph" in sys.modules:  # else no test of this process has run a node
+        from graphengine.testing import failed_nodes  # noqa: PLC0415
+
+        failed_nodes.watch(item.nodeid)
     try:
         result = yield
         for check in item.stash.get(_CHECKS, []):
@@ -147,22 +150,10 @@ def pytest_runtest_makereport(
     return report
 
 
-def _watch_nodes(item: pytest.Item) -> None:
-    """Note the nodes that fail in this test, if the process has loaded graphengine's engine."""
-    if "graphengine.api.graph" in sys.modules:
-        from graphengine.testing import failed_nodes  # noqa: PLC0415
-
-        failed_nodes.watch(item.nodeid)
-
-
 def _asked_for(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - a fixture can be anything
     """Return the fixture with that name if it has this method: a project's own `store` can be something else."""
     found = request.getfixturevalue(name) if name in request.fixturenames else None
     return found if callable(getattr(found, method, None)) else None
-
-
-def _check(request: pytest.FixtureRequest, check: Callable[[], None]) -> None:
-    request.node.stash.setdefault(_CHECKS, []).append(check)
 
 
 def _closing(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:

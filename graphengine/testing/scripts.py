@@ -56,6 +56,9 @@ Visits: TypeAlias = "StandIn | Items | Sequence[StandIn | Items]"
 """One stand-in for every visit, or a list: one for each."""
 
 
+_ORDINALS = {1: "first", 2: "second", 3: "third"}
+
+
 class _BadStandIn(NodeError):
     """A stand-in is invalid. The walk ends with this error, even if the graph handles it."""
 
@@ -114,15 +117,17 @@ class Script:
         Raises:
             _BadStandIn: None is left.
         """
-        visit, index = key, 0
+        frame, index = key, 0
         if self.each:
-            visit, _, rest = key.rpartition("[")
+            frame, _, rest = key.rpartition("[")
             index = int(rest.partition("]")[0])
-        number = self._numbers.setdefault(visit, len(self._numbers))
+        number = self._numbers.setdefault(frame, len(self._numbers))
         if self._listed and number >= len(self._visits):
             have = len(self._visits)
             stand_ins = "1 stand-in" if have == 1 else f"{have} stand-ins"
-            message = f"{self.path} is visited a {_th(number + 1)} time, and has {stand_ins}"
+            message = (
+                f"{self.path} is visited a {_ORDINALS.get(number + 1, f'{number + 1}th')} time, and has {stand_ins}"
+            )
             raise self._bad(message, "give one for each visit, or one without a list for all of them")
         found = self._visits[number if self._listed else 0]
         if not isinstance(found, Items):
@@ -232,10 +237,6 @@ def _is_list(given: object) -> bool:
 def _each_of(given: object) -> list[object]:
     """Return the members of a list, or a single value as the only one."""
     return [*given] if isinstance(given, Sequence) and not isinstance(given, (str, bytes)) else [given]
-
-
-def _th(number: int) -> str:
-    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def _labels(node: NodePlan) -> Sequence[str]:

@@ -40,14 +40,10 @@ async def look_up(task: str, sources: Sequence[TextFile]) -> str:
     return lines_of(located(found, sources, []))
 
 
-def ask(task: str, job: str, needed: Mapping[str, str]) -> str:
-    """Return a worker's question: its step, the job that it is a part of, each result that it needs."""
-    return labelled({"job": job, "your_step": task} | {f"result_of_{step}": text for step, text in needed.items()})
-
-
-def ask_for_text(task: str, job: str, needed: Mapping[str, str], word_budget: int) -> str:
-    """Return the writer's question: that of a worker, and the length."""
-    return f"{ask(task, job, needed)}\n\nAt most {word_budget} words."
+def ask(task: str, job: str, needed: Mapping[str, str], word_budget: int) -> str:
+    """Return a worker's question: its step, the job that it is a part of, each result that it needs, the length."""
+    asked = {"job": job, "your_step": task} | {f"result_of_{step}": text for step, text in needed.items()}
+    return f"{labelled(asked)}\n\nAt most {word_budget} words."
 
 
 def findings_in(texts: Iterable[str]) -> list[Passage]:
@@ -76,7 +72,7 @@ _JOB = {"job": "task"}  # in a step, `task` is the step's own
 WORKERS: Mapping[str, Node] = {
     "researcher": Node(look_up, retry=_AGAIN),
     "coder": Node(worker("coder", 4_096), inputs=_JOB, retry=_AGAIN),
-    "writer": Node(worker("writer", 8_192).but(prompt=ask_for_text, check=check_text), inputs=_JOB, retry=_AGAIN),
+    "writer": Node(worker("writer", 8_192).but(check=check_text), inputs=_JOB, retry=_AGAIN),
     "reviewer": Node(worker("reviewer", 2_048), inputs=_JOB, retry=_AGAIN),
     "summarizer": Node(worker("summarizer", 1_024), inputs=_JOB, retry=_AGAIN),
 }

@@ -1,5 +1,4 @@
 import json
-import shlex
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from graphengine import Graph
 from graphengine.errors import StoreError
 from graphengine.stores.sqlite.store import SQLiteStore
-from tests.cli.programs import COUNTER, Invoke, call, document
+from tests.cli.programs import COUNTER, Invoke, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "usage", "inherited"]
 KEYS += ["deaths", "state", "spending", "steps"]
@@ -135,14 +134,6 @@ def test_bad_input_is_one_error_with_its_exit_code(
     assert len(shown.output.splitlines()) <= 24
 
 
-def test_an_existing_run_is_not_shown_as_if_it_were_run(invoke: Invoke) -> None:
-    """Only the error of an id that is taken is shown, without the steps of the run that has it."""
-    invoke("run", "counter", "--run-id", "r")
-    found = invoke("run", "counter", "--run-id", "r")
-    assert "error run_exists" in found.stderr
-    assert "done" not in found.stderr
-
-
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -239,16 +230,6 @@ def test_a_fallback_is_shown_as_such(project: Path, invoke: Invoke) -> None:
     assert "more (fallback)" in invoke("show", "r").stdout
 
 
-def test_an_unreadable_database_is_not_a_usage_error(
-    project: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The store reports the error of the file, not the parser of options."""
-    invoke("run", "counter", "--db", "own.db")
-    (project / "own.db").chmod(0)
-    monkeypatch.setattr("os.access", lambda *given, **options: False)
-    assert invoke("runs", "--db", "own.db").exit_code in {0, 5}  # root can read it
-
-
 def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke: Invoke) -> None:
     """It is shown with the advice to use --debug, which shows the traceback."""
     (project / "bad.py").write_text(COUNTER + "\nGraph.compile = lambda self: 1 / 0\n")
@@ -329,42 +310,10 @@ def test_branch_writes_fields_through_their_reducers(invoke: Invoke) -> None:
     assert document(invoke("show", "r", "--json").stdout)["state"]["notes"] == ["a"]
 
 
-def test_a_branch_has_the_limits_last_in_force(invoke: Invoke) -> None:
-    """A new limit keeps the others as the parent had them at its end, not at the step."""
-    invoke("run", "counter", "--limit", "steps=2", "--run-id", "r")
-    assert invoke("branch", "r", "--at", "2", "--limit", "seconds=100").exit_code == 4
-    invoke("resume", "r", "--limit", "steps=50")
-    assert invoke("branch", "r", "--at", "2", "--limit", "seconds=100").exit_code == 0
-
-
-def test_runs_lists_the_recorded_runs(invoke: Invoke) -> None:
-    """The newest first, optionally by status, as text and as JSON."""
-    invoke("run", "counter", "--run-id", "first")
-    invoke("run", "counter", "--run-id", "second", "--limit", "steps=1")
-    assert [line.split()[:3] for line in invoke("runs").stdout.splitlines()[1:]] == [
-        ["second", "counter", "stopped"],
-        ["first", "counter", "finished"],
-    ]
-    found = document(invoke("runs", "--status", "finished", "--json").stdout)
-    assert [run["run_id"] for run in found["runs"]] == ["first"]
-    assert len(document(invoke("runs", "--limit", "1", "--json").stdout)["runs"]) == 1
-
-
 def test_warnings_are_shown_when_a_run_begins(invoke: Invoke) -> None:
     """A resume does not repeat them."""
     assert "warning unbounded_loop" in invoke("run", "counter", "--run-id", "r", "--limit", "steps=1").stderr
     assert "warning" not in invoke("resume", "r", "--limit", "steps=9").stderr
-
-
-def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke) -> None:
-    """Errors give exit code 2, warnings alone 0."""
-    found = invoke("check", "counter")
-    assert (found.exit_code, "counter (1 node, 3 edges): 0 errors" in found.stdout) == (0, True)
-    assert "WARNING unbounded_loop" in found.stdout
-    (project / "flows" / "counter.py").write_text(COUNTER.replace('value("n")', 'value("nn")'))
-    found = invoke("check", "counter")
-    assert found.exit_code == 2
-    assert "error unknown_field" in found.stdout
 
 
 def test_an_unknown_graph_can_be_a_misspelt_run(invoke: Invoke) -> None:
@@ -397,22 +346,7 @@ def test_a_run_without_a_language_model_is_marked_as_offline(project: Path, invo
         lines = invoke("run", "counter").stderr.splitlines()
         (said,) = [line for line in lines if line.startswith("no model wrote this: ") and "--model" in line]
         assert lines.index(said) > lines.index("started  more (visit 1)")
-        assert ("no model wrote this: rules or placeholders answered" in lines) is is_first
-
-
-def test_the_shown_commands_work_when_pasted(project: Path) -> None:
-    """A run of a file elsewhere, in a database with an unusual name, is branched and drawn by the printed commands."""
-    elsewhere = project.parent / "else where"
-    elsewhere.mkdir()
-    (elsewhere / "flow.py").write_text(COUNTER)
-    ran = call(project, "run", "../else where/flow.py", "--db", "it's.db", "--limit", "steps=2")
-    assert ran.returncode == 4
-    shown = [line.split(":", 1) for line in ran.stderr.splitlines() if line.startswith(("resume:", "branch:", "draw:"))]
-    assert [name for name, _ in shown] == ["resume", "branch", "draw"]
-    for name, command in shown:
-        words = shlex.split(command.replace(".svg", ".mmd"))
-        assert words[1:3] == ["-m", "graphengine"]
-        assert (name, call(project, *words[3:]).returncode) == (name, 0)
+        assert ("offline: rules answer, no language model" in lines) is is_first
 
 
 def test_ctrl_c_before_the_run_reports_that_nothing_was_recorded(project: Path, invoke: Invoke) -> None:
@@ -446,19 +380,6 @@ def test_help_is_plain_text(invoke: Invoke) -> None:
     for words in ([], ["run"], ["runs"], ["show"]):
         assert "\\b" not in invoke(*words, "--help").stdout
         assert "\b" not in invoke(*words, "--help").stdout
-
-
-def test_help_imports_only_click() -> None:
-    """`--help` is quick, since it does not import the engine."""
-    script = (
-        "import sys\nfrom graphengine.cli.main import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
-        "print([m for m in ('pydantic', 'rich', 'asyncio', 'sqlite3') if m in sys.modules], file=sys.stderr)"
-    )
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    assert "resume" in done.stdout
 
 
 FORKED = """

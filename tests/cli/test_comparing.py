@@ -45,17 +45,6 @@ def test_diff_shows_where_two_runs_diverge(invoke: Invoke) -> None:
     assert [line.split(" in ")[0] for line in costs] == ["a  2 steps", "b  3 steps"]
 
 
-def test_diff_cuts_large_values_only_in_text(invoke: Invoke) -> None:
-    """A large value has two lines of the terminal's width; the document has the whole values."""
-    begin(invoke)
-    found = invoke("diff", "two", "three")
-    assert "their states differ in 1 place:" in found.stdout
-    assert max(map(len, found.stdout.splitlines())) <= 80
-    assert "…" in found.stdout
-    made = document(invoke("diff", "two", "three", "--json").stdout)
-    assert made["differences"] == [{"path": "text", "before": "", "after": "long " * 100}]
-
-
 def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None:
     """The keys that are documented, of runs that share steps."""
     begin(invoke)
@@ -71,24 +60,6 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     assert list(edge[0]) == ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets"]
     assert set(made["first"]["spent"]) == {*made["first"]["usage"], "steps", "seconds"}
     assert (made["alike"], made["first"]["parted_at"], made["second"]["parted_at"]) == (1, 6, 5)
-
-
-def test_a_branch_of_a_branch_shares_its_steps_of_both(invoke: Invoke) -> None:
-    """A branch of `two` at a step of `one` shares only the steps of `one` up to it."""
-    begin(invoke)
-    invoke("branch", "two", "--at", "1", "--run-id", "early")
-    assert document(invoke("diff", "early", "one", "--json").stdout)["shared"] == {"run_id": "one", "seq": 1}
-    assert document(invoke("diff", "early", "four", "--json").stdout)["shared"] == {"run_id": "one", "seq": 1}
-
-
-def test_runs_that_share_no_step_are_compared_from_their_beginnings(invoke: Invoke) -> None:
-    """They diverge at the first step that took another edge."""
-    begin(invoke)
-    found = invoke("diff", "one", "next").stdout
-    assert "they share no step" in found
-    assert "they took the same path for 1 step, then diverge: a at step 2, b at step 2" in found
-    assert "n: 3 -> 4" in found
-    assert document(invoke("diff", "one", "next", "--json").stdout)["shared"] is None
 
 
 def test_one_run_is_compared_with_itself_at_two_steps(invoke: Invoke) -> None:

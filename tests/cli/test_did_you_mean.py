@@ -63,14 +63,6 @@ def test_a_tag_or_a_graph_that_no_run_has_gives_a_hint_and_no_error(tried: Path)
     assert kept.exit_code == 0
 
 
-def test_a_word_without_a_close_match_gets_the_valid_choices(tried: Path) -> None:
-    """A word without a close match gets the valid choices instead of a suggestion."""
-    assert "steps, tokens, cost_usd" in CliRunner().invoke(main, ["run", "review", "--limit", "x=1"]).stderr
-    assert "did you mean" not in CliRunner().invoke(main, ["runs", "--status", "xyz"]).stderr.lower()
-    assert "did you mean" not in CliRunner().invoke(main, ["show", "tides", "--zzz"]).stderr.lower()
-    assert "give the Python file of a graph" in CliRunner().invoke(main, ["run", "flows/zzz.py"]).stderr
-
-
 CODES = [
     ("run review", Exit.FINISHED),
     ("run flows/failing.py", Exit.FAILED),
@@ -101,14 +93,3 @@ def test_a_driven_run_and_an_interrupt_have_exit_codes_of_their_own(tmp_path: Pa
     read_until(process, "again ends at once")
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == Exit.INTERRUPTED
-
-
-@pytest.mark.parametrize("line", ["run flows/broken.py", "check flows/broken.py", "run review --input task=@missing"])
-def test_only_debug_shows_tracebacks(tried: Path, line: str) -> None:
-    """Only --debug shows tracebacks; otherwise an error shows its code, message, location and repair."""
-    (tried / "flows" / "broken.py").write_text("def f():\n    return 1 / 0\nf()\n")
-    plain = CliRunner().invoke(main, line.split())
-    assert "Traceback" not in plain.output
-    assert len(plain.output.splitlines()) < 10
-    if not line.startswith("check"):
-        assert "Traceback" in CliRunner().invoke(main, [*line.split(), "--debug"]).stderr

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from graphengine.cli.project import executors_of, graphs_to_drive, with_executors
+from graphengine.cli.project import executors_of, graphs_to_drive, lacking_executors
 from tests.cli.programs import Invoke
 from tests.serve.service.client import Service
 
@@ -46,9 +46,10 @@ def test_the_command_line_finds_executors_in_the_settings(project: Path, invoke:
 def test_a_worker_leaves_out_graphs_whose_executor_it_lacks(project: Path) -> None:
     """A worker drives the project's other graphs, and warns; if such a graph is the only one, that is an error."""
     (project / "flows" / "heavy.py").write_text(FLOW)
-    kept = with_executors(graphs_to_drive([]), executors_of())
-    assert list(kept.graphs) == ["counter"]
-    assert kept.unread == ["heavy is left out: it needs the executor 'cpu', see [tool.graphengine.executors]"]
+    found, _ = graphs_to_drive([])
+    assert lacking_executors(found, executors_of()) == {
+        "heavy": "heavy is left out: it needs the executor 'cpu', see [tool.graphengine.executors]"
+    }
 
 
 def test_the_service_runs_heavy_nodes(project: Path) -> None:

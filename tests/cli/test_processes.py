@@ -52,22 +52,6 @@ def open_gate(folder: Path) -> None:
     (folder / "gate").touch()
 
 
-def test_ctrl_c_once_stops_after_the_node_in_flight(folder: Path) -> None:
-    """The node in flight finishes and is recorded, the next one is not started, and a resume continues with it."""
-    process = launch(folder, "run", "gated.py", "--run-id", "r")
-    read_until(process, "in second")
-    process.send_signal(signal.SIGINT)
-    read_until(process, "stopping after the node in flight; Ctrl-C again ends at once")
-    open_gate(folder)
-    out, rest = process.communicate(timeout=60)
-    assert (process.returncode, out) == (4, "")
-    assert "done     second" in rest
-    assert "resume r --graph gated.py" in rest
-    again = call(folder, "resume", "r", "--graph", "gated.py")
-    assert (again.returncode, again.stdout) == (0, "one two three\n")
-    assert (folder / "log.txt").read_text().split() == ["first", "second", "third"]
-
-
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Signals, name: str) -> None:
     """Ctrl-C records a stop, SIGTERM releases the run; both end with exit code 4, and a resume continues from there."""
@@ -191,17 +175,6 @@ def test_a_closed_pipe_is_not_an_error(folder: Path) -> None:
     assert document(call(folder, "show", "r", "--json").stdout)["status"] == "finished"
 
 
-def test_a_listing_into_head_is_no_traceback(folder: Path) -> None:
-    """`show | head -1` ends quietly."""
-    open_gate(folder)
-    call(folder, "run", "gated.py", "--run-id", "r")
-    process = start(folder, "show", "r", "--json")
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.wait(timeout=60) == 0
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_result_that_cannot_be_written_is_an_error(folder: Path) -> None:
     """A full disk under stdout is reported as one error."""
@@ -241,23 +214,6 @@ def test_on_a_terminal_texts_bring_no_control_codes(folder: Path) -> None:
     assert "\x07" not in shown
     assert "\\x1b]0;title\\x07 [red]y[/red]" in shown
     assert "[bold]x[/bold]" in shown
-
-
-def test_on_a_narrow_terminal_nothing_is_broken_in_mid_word(folder: Path) -> None:
-    """In 80 columns ids, names and times stay whole, and each update has one line."""
-    (folder / "flow.py").write_text(COUNTER.replace('"counter"', '"a_graph_of_some_length"'))
-    ran = call(folder, "run", "flow.py", "--input", "text=" + "word " * 60, "--json")
-    run_id = document(ran.stdout)["run_id"]
-    branched = call(folder, "branch", run_id, "--at", "2", "--graph", "flow.py", "--json")
-    assert branched.returncode == 0
-    listed = [line for line in on_terminal(folder, "runs").splitlines() if "a_graph_of_some_length" in line]
-    assert len(listed) == 2
-    assert [run_id in line for line in listed] == [False, True]
-    assert all(len(line.rstrip()) <= 80 for line in listed)
-    shown = on_terminal(folder, "show", run_id)
-    steps = [line for line in shown.split("n: 3")[0].splitlines() if " = " in line]
-    assert [line.split(" = ")[0].strip() for line in steps] == ["n", "goal", "text", "n", "n", "n"]
-    assert all(len(line) <= 80 for line in steps)
 
 
 def on_terminal(folder: Path, *words: str) -> str:

@@ -50,14 +50,6 @@ def test_the_steps_of_a_run_are_read_in_parts(nested: Invoke, monkeypatch: pytes
     assert Path("parts.txt").read_text(encoding="utf-8") == Path("whole.txt").read_text(encoding="utf-8")
 
 
-def test_a_path_without_a_graph_is_reported(nested: Invoke) -> None:
-    """The error names the nearest, and no file is written."""
-    found = nested("render", "outer", "--fold", "frst", "-o", "a.mmd")
-    assert found.exit_code == 2
-    assert "did you mean 'first'" in found.stderr
-    assert not Path("a.mmd").exists()
-
-
 def test_a_theme_colours_the_picture(nested: Invoke) -> None:
     """`dark` is a dark picture; an unknown theme is a usage error."""
     assert nested("render", "outer", "--theme", "dark", "-o", "a.dot").exit_code == 0

@@ -66,14 +66,6 @@ def test_a_fork_with_many_differences_is_one_screen(project: Path, invoke: Invok
     assert invoke("replay", run, "--graph", "other.py", "--all").stdout.count("repair:") == 4
 
 
-def test_one_step_is_counted_in_the_singular(project: Path, invoke: Invoke) -> None:
-    """A step with the same decision for another reason."""
-    assert invoke("run", "counter", "--input", "n=1", "--run-id", "short").exit_code == 0
-    (project / "other.py").write_text(CHANGED)
-    row = invoke("replay", "short", "--graph", "other.py").stdout.splitlines()[1]
-    assert row.endswith("edge  1 step")
-
-
 @pytest.mark.parametrize("name", sorted(file.stem for file in KEPT.glob("*.json")))
 def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kept runs replay by the command in checkpoints/README.md."""

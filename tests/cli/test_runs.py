@@ -110,20 +110,6 @@ def test_the_table_fits_the_terminal(
     assert any("水水水水" in line for line in lines)
 
 
-def test_the_table_of_what_was_spent_fits_a_narrow_terminal(
-    invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a narrow terminal the table of what was spent keeps calls and cost."""
-    asked = COUNTER.replace(", more, ", ', Agent("counting", prompt="{n}", output=int, offline=more), ')
-    asked = asked.replace("import END", "import Agent, END").replace(", thread=False", "")
-    (project / "flows" / "counter.py").write_text(asked)
-    assert invoke("run", "counter", "--run-id", "r").exit_code == 0
-    monkeypatch.setattr(Channel, "columns", 40)
-    lines = invoke("show", "r", "--usage").stdout.splitlines()
-    assert max(map(len, lines)) <= 40
-    assert lines[0].split() == ["agent", "calls", "offline", "cost"]
-
-
 @pytest.mark.parametrize("columns", [120, 80, 40])
 def test_what_a_run_waits_for_is_shown_below_it_on_a_terminal(
     invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch, columns: int

@@ -20,7 +20,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("run review --queue mail --key ann", "Queued"),
     ],
     "eval": [
-        ("eval review --data cases.jsonl --against flows/review.py", "Evaluated"),
+        ("eval review --data cases.jsonl --against flows/review.py", "Report"),
         ("eval review --data cases.jsonl --limit steps=1", "Run"),
     ],
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],

@@ -82,33 +82,6 @@ def test_one_ctrl_c_stops_cleanly_and_replaces_the_line(folder: Path) -> None:
     assert "stopped: asked by Ctrl-C" in terminal.lines
 
 
-def test_ctrl_c_twice_ends_at_once(folder: Path) -> None:
-    """130, with the command that continues, on lines of their own."""
-    terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    terminal.until("at work  second")
-    terminal.ctrl_c()
-    terminal.until("Ctrl-C again ends at once")
-    terminal.ctrl_c()
-    assert terminal.ends() == 130
-    assert "interrupted; what was recorded is safe" in terminal.lines
-    assert [line for line in terminal.lines if line.startswith("resume: ")]
-
-
-def test_a_question_is_answered_in_the_next_command(folder: Path) -> None:
-    """`run` exits with 3 and shows the command, which works when it is typed."""
-    asking = Terminal(folder, "run", "waiting.py", "--run-id", "r")
-    assert asking.ends() == 3
-    assert [line for line in asking.lines if "answer r TEXT --graph waiting.py" in line]
-    answering = Terminal(folder, "answer", "r", "plain", "--graph", "waiting.py")
-    assert answering.ends() == 3
-    assert [line for line in answering.lines if "send r tips VALUE --graph waiting.py" in line]
-    sending = Terminal(folder, "send", "r", "tips", "ants", "--graph", "waiting.py")
-    assert sending.ends() == 3
-    last = Terminal(folder, "answer", "r", "yes", "--graph", "waiting.py")
-    assert last.ends() == 0
-    assert "plain" in last.lines
-
-
 def test_a_run_is_watched_in_parallel_to_its_driver(folder: Path) -> None:
     """Both show the node at work; the watcher ends with the run, with its exit code."""
     driver = Terminal(folder, "run", "gated.py", "--run-id", "r")
@@ -120,20 +93,6 @@ def test_a_run_is_watched_in_parallel_to_its_driver(folder: Path) -> None:
     assert (driver.ends(), watcher.ends()) == (0, 0)
     assert not [line for line in watcher.lines if "at work" in line]
     assert [line for line in watcher.lines if line.startswith("done     third (visit 1)")]
-
-
-def test_ctrl_c_in_a_watcher_ends_it_on_a_line_of_its_own(folder: Path) -> None:
-    """The transient line is gone, and the driver continues."""
-    driver = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    driver.until("at work  second")
-    watcher = Terminal(folder, "watch", "r")
-    watcher.until("at work  second")
-    watcher.ctrl_c()
-    assert watcher.ends() == 130
-    assert "error interrupted: no longer watched; the run itself is left alone" in watcher.lines
-    assert not [line for line in watcher.lines if "at work" in line]
-    (folder / "gate").touch()
-    assert driver.ends() == 0
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,3 @@ def test_an_answer_shows_how_long_the_question_was_open(project: Path, invoke: I
     step = invoke("show", "a", "--step", seq).stdout
     assert ", asked " in step
     assert "took" not in step
-
-
-def test_an_edge_without_a_condition_has_no_explanation(project: Path, invoke: Invoke) -> None:
-    """Without a condition neither the last line of a run nor its picture shows "otherwise"."""
-    (project / "flows" / "news.py").write_text(NESTED)
-    lines = invoke("run", "news", "--run-id", "n").stderr.splitlines()
-    assert "finished" in lines
-    invoke("render", "n", "-o", "n.txt")
-    assert "finished after 4 visits; " in (project / "n.txt").read_text()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from graphengine.cli.main import main
 from graphengine.cli.terminal import Channel
-from tests.cli.programs import ASKING, COUNTER, NAPPING, WAITING, Invoke, call, document
+from tests.cli.programs import ASKING, NAPPING, WAITING, Invoke, call, document
 
 MAPPED = """
 from pydantic import BaseModel
@@ -329,25 +329,6 @@ def test_an_answer_to_a_run_that_no_longer_fits_shows_the_repair(project: Path, 
     assert "resume: graphengine resume a --graph asking.py" in " ".join(found.stderr.split())
 
 
-def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke) -> None:
-    """Its document has the error that kept the run from being resumed."""
-    asked(project, invoke, "bool")
-    (project / "asking.py").write_text("1 / 0")
-    found = invoke("answer", "a", "yes", "--graph", "asking.py", "--json")
-    made = document(found.stdout)
-    assert (found.exit_code, made["answer"], made["error"]["code"]) == (3, "recorded", "graph_file_broken")
-
-
-def test_a_message_is_sent_if_the_graph_is_not_found(waiting: Invoke, project: Path) -> None:
-    """A message is sent even if the graph is not found, as an answer is."""
-    (project / "flows" / "waiting.py").rename(project / "elsewhere.py")
-    found = waiting("send", "r", "tips", "1", "--json")
-    made = document(found.stdout)
-    assert (found.exit_code, made["message"], made["error"]["code"]) == (3, "sent", "graph_not_found")
-    waiting("resume", "r", "--graph", "elsewhere.py")
-    assert [wait["name"] for wait in document(waiting("show", "r", "--json").stdout)["waits"]] == ["style"]
-
-
 def test_an_answer_can_be_recorded_without_a_resume(waiting: Invoke) -> None:
     """--no-resume leaves the run to another process: exit code 0, and the run is unchanged."""
     before = document(waiting("show", "r", "--json").stdout)
@@ -429,17 +410,6 @@ def test_a_run_pauses_before_the_given_nodes(invoke: Invoke) -> None:
     invoke("run", "counter", "--run-id", "whole")
     branched = invoke("branch", "whole", "--at", "2", "--run-id", "b", "--pause-before", "more")
     assert branched.exit_code == 3
-
-
-def test_show_and_runs_report_a_sleeping_run(project: Path, invoke: Invoke) -> None:
-    """`show` and `runs` report the end of a run's sleep; there is nothing to answer."""
-    (project / "flows" / "napping.py").write_text(
-        NAPPING.replace("await ctx.sleep(seconds)", "await ctx.ask('?', str, timeout_seconds=seconds)")
-    )
-    invoke("run", "napping", "--run-id", "n")
-    shown = invoke("show", "n").stdout
-    assert "nap: ? (until " in shown
-    assert "then it fails" in shown
 
 
 def test_an_arm_that_fails_is_reported_while_another_waits(project: Path, invoke: Invoke) -> None:
@@ -538,15 +508,6 @@ def test_every_kind_of_step_has_a_description(waiting: Invoke) -> None:
         "2 of 2 arms arrived",
     ):
         assert reported in lines, reported
-
-
-def test_the_outermost_graph_of_a_file_is_meant(project: Path, invoke: Invoke) -> None:
-    """A file with a graph and the graphs that are its nodes needs no name after it."""
-    (project / "news.py").write_text(MAPPED.replace("COUNT", "2"))
-    assert document(invoke("run", "news.py", "--json").stdout)["graph"] == "news"
-    assert document(invoke("run", "news.py:article", "--input", "topic=x", "--json").stdout)["graph"] == "article"
-    (project / "two.py").write_text(COUNTER + "\nother = Graph('other', Count)\n")
-    assert invoke("run", "two.py").exit_code == 2
 
 
 def test_the_commands_work_in_a_shell(project: Path) -> None:

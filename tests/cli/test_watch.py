@@ -14,9 +14,8 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.cli.context import CommandContext
-from graphengine.cli.progress import fallbacks_of
 from graphengine.cli.terminal import Channel
-from graphengine.cli.watch import _Documents, _Lines, _Watching
+from graphengine.cli.watch import _Documents, _Lines, follow
 from graphengine.engine.steps import Step
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
@@ -121,14 +120,6 @@ def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> N
     assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
 
 
-def test_an_unknown_run_is_reported_with_the_nearest(invoke: Invoke) -> None:
-    """`watch` reports an unknown run with the nearest and exit code 2, as every command about a run does."""
-    invoke("run", "counter", "--run-id", "monday")
-    found = invoke("watch", "mondya")
-    assert found.exit_code == 2
-    assert "did you mean 'monday'?" in found.stderr
-
-
 class Held(SQLiteStore):
     """A database to read from, whose runs are not looked up while `free` is cleared."""
 
@@ -149,8 +140,7 @@ class Follower:
         self.screen = Telling()
         channel = Channel(self.screen, must_arrive=True)
         context = CommandContext(channel, channel, json=json, debug=False, database=database)
-        view = _Documents(context) if json else _Lines(context)
-        self._watching = _Watching(view, 1, ends_idle=False)
+        self._view = _Documents(context) if json else _Lines(context)
         self._store = Held(database)
 
     def of(self, run_id: str) -> "asyncio.Task[int]":
@@ -160,7 +150,7 @@ class Follower:
     async def _follow(self, run_id: str) -> int:
         await self._store.open()
         try:
-            return await self._watching.follow(self._store, run_id)
+            return await follow(self._store, run_id, self._view, 1, ends_idle=False)
         finally:
             await self._store.close()
 
@@ -242,14 +232,8 @@ async def test_the_transient_line_is_redrawn_at_each_poll(monkeypatch: pytest.Mo
         monkeypatch.setattr("graphengine.history.load.polled", polls)
         channel = Channel(io.StringIO(), must_arrive=False)
         view = Ticks(CommandContext(channel, channel, json=True, debug=False))
-        monkeypatch.setattr(_Watching, "_past", lambda *_: nothing())
-        assert await _Watching(view, 1, ends_idle=False).follow(runner.store, "r") == 0
+        assert await follow(runner.store, "r", view, 1, ends_idle=False) == 0
     assert len(ticks) == len(steps)
-
-
-async def nothing() -> Visits:
-    """Return a run that has not begun."""
-    return Visits(keeps=False)
 
 
 async def test_a_document_is_written_whenever_the_status_changes(tmp_path: Path) -> None:
@@ -354,17 +338,16 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
         mid = next(step.seq for step in steps if step.kind == "item")
         visits = Visits(await load_snapshot(runner.store, "r", mid), keeps=False)
         lines = _Lines(context)
-        lines.follows(visits, await fallbacks_of(runner.store, visits.snapshot))
-        lines.joins(visits)
+        lines.begins(await runner.info("r"), visits)
         for step in steps[mid:]:
-            lines.step(visits.feed(step), is_past=False)
+            lines.step(visits.feed(step))
     output_text = stream.getvalue()
     order = [
         output_text.index(text) for text in ("started  double", "done     double", "started  more", "recorded more")
     ]
     assert order == sorted(order)
     total = len(Work().items)
-    assert f"items    double: 1 of {total} items done, 1 by fallback\n" in output_text
-    assert f"items    double: {total} of {total} items done, 1 by fallback\n" in output_text
+    assert f"items    double: 1 of {total} items done\n" in output_text
+    assert f"items    double: {total} of {total} items done\n" in output_text
     assert "recorded more: earlier_runs returned" in output_text
     assert "<locals>" not in output_text

@@ -46,7 +46,7 @@ async def test_a_run_and_an_evaluation_of_their_own_take_executors() -> None:
         result = await graph(heavy.double).run(heavy.Job(n=4), executors={"gpu": threads})
         case = Case(name="one", input={"n": 5})
         report = await evaluate(scored, [case], {"even": is_even}, executors={"gpu": lambda: threads})
-    assert (result.state.out, report.subject.mean("even")) == (8, 1.0)
+    assert (result.state.out, report.subject.means["even"]) == (8, 1.0)
 
 
 async def test_names_are_checked_before_anything_is_recorded(tmp_path: Path) -> None:

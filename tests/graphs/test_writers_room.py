@@ -12,8 +12,8 @@ from graphengine.errors import BadRequest, InputError, ModelUnavailable
 from graphengine.models import model_of
 from graphengine.models.base import KnowsPrices
 from graphengine.patterns import View
-from graphs.writers_room import MODELS, ROLES, example, graph, network_exec, writers_room
-from nodes.room.agents import check_outline, role
+from graphs.writers_room import MODELS, example, graph, writers_room
+from nodes.room.agents import ROLES, check_outline, network_exec, role
 from tests.conformance.model_scenes import Received, Says
 from tests.models.edge_server import EdgeServer
 from tests.patterns.scripted import away, play

@@ -88,7 +88,7 @@ def newsroom() -> Graph[Paper]:
     return graph
 
 
-def shared_process() -> Graph[Job]:
+def company() -> Graph[Job]:
     """Return a node that chooses between two graphs and an agent, and edges that depend on how the graph ended."""
     law = Graph("law_team", Job, result="answer")
     law.add_node("find", _first, writes="first")
@@ -103,7 +103,7 @@ def shared_process() -> Graph[Job]:
     code.add_path("two", "join")
     code.add_edge("join", END, when=value("answer") != "", label="done")
     code.add_edge("join", FAIL, label="nothing")
-    graph = Graph("shared_process", Job, result="answer")
+    graph = Graph("company", Job, result="answer")
     graph.add_node("route", _route, writes="team")
     teams: dict[str, Runnable] = {"law": law, "code": code, "other": Agent("clerk", prompt="{task}")}
     graph.add_node("team", choose("team", teams), inputs={"task": "task"}, writes="answer")

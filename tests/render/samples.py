@@ -17,7 +17,7 @@ from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render import render_graph_spec, to_dot, to_mermaid, to_text
 from tests.kit.facts import made_step
-from tests.render.nested import graph_spec_of, newsroom, shared_process, waiting_run
+from tests.render.nested import company, graph_spec_of, newsroom, waiting_run
 
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -194,7 +194,7 @@ GRAPHS: dict[str, Callable[[], GraphSpec]] = {
     "help_desk": help_desk,
     "hostile": hostile,
     "newsroom": lambda: graph_spec_of(newsroom()),
-    "shared_process": lambda: graph_spec_of(shared_process()),
+    "company": lambda: graph_spec_of(company()),
 }
 
 

@@ -2,15 +2,11 @@
 
 from typing import Any
 
-import pytest
-
 from graphengine import END, FAIL, START, Graph, Migration, Runner, ask, value
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Kind, Step
-from graphengine.render.amounts import cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Drawing
-from graphengine.state.amounts import Usage
 from tests.kit.facts import altered, made_step, resaid, said
 from tests.render.nested import Job, graph_spec_of, waiting_run
 from tests.render.samples import done, edge, graph_spec, node, started
@@ -163,28 +159,3 @@ def test_a_function_that_waits_shows_its_waiting_time() -> None:
     ]
     ended = altered(done(6, "a", END), at=19.0, began=18.5)
     assert lines_of(drawing_of(one_node(), [*steps, ended]), "a")[-2:] == ["1 visit, 1.5 s,", "waited 15.0 s"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 ms"), (0.0421, "42 ms"), (0.5, "0.50 s"), (9.99, "10.0 s"), (59.7, "1 min"), (3599.7, "1 h")],
-)
-def test_a_duration_is_rounded_sensibly(seconds: float, words: str) -> None:
-    """A duration is rounded to milliseconds, seconds, minutes or hours."""
-    assert took(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("usage", "words"),
-    [
-        ({}, ""),
-        ({"calls": 0, "cost_usd": 0.0}, ""),
-        ({"calls": 2, "offline_calls": 2, "cost_usd": 0.0}, "offline"),
-        ({"calls": 2, "offline_calls": 1, "cost_usd": 0.0}, "0 USD"),
-        ({"calls": 1, "cost_usd": 0.000012}, "0.000012 USD"),
-        ({"calls": 1}, "cost unknown"),
-    ],
-)
-def test_a_cost_in_words(usage: Usage, words: str) -> None:
-    """A cost is empty if no model was called, and never shown as free otherwise."""
-    assert cost(usage) == words

@@ -1,7 +1,5 @@
 """Trees of branches: which runs are drawn, and how each is described."""
 
-import pytest
-
 from graphengine.errors import StoreCorrupt, UnknownRun
 from graphengine.render.charts import branches, family_of
 from graphengine.stores.base import Loaded, RunInfo
@@ -61,10 +59,3 @@ async def test_a_family_with_a_missing_run_is_drawn() -> None:
     chart = branches(family)
     assert chart.spoken[2].endswith("finished: cannot be read: a page is torn, steps 15 to 19")
     assert chart.spoken[1].startswith("mine, branched from tides at step 13: waiting")
-
-
-async def test_an_unknown_run_is_an_error() -> None:
-    """The error is the same as elsewhere."""
-    async with relatives() as runner:
-        with pytest.raises(UnknownRun):
-            await family_of(runner.store, "tide")

@@ -19,7 +19,7 @@ from graphengine.render.charts import (
     write_chart,
 )
 from graphengine.render.charts.branches import Member
-from graphengine.render.charts.canvas import INKS, Canvas, Paint, fit, measure
+from graphengine.render.charts.canvas import INKS, fit, measure
 from graphengine.stores.base import RunInfo
 from tests.kit.facts import altered
 from tests.render.samples import HOSTILE, done, edge, graph_spec, node, read_xml, started
@@ -69,14 +69,6 @@ def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
         assert "<script>" in "".join(root.itertext())
         assert not set("\u202e\x00") & set(chart.svg() + chart.text())
         assert "<script" not in chart.page()
-
-
-def test_a_page_loads_and_runs_nothing() -> None:
-    """It loads nothing, runs nothing, and its title is escaped."""
-    page = hostile().page()
-    assert "Content-Security-Policy" in page
-    assert "<script" not in page
-    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
 
 
 def test_a_chart_has_a_title_and_a_description() -> None:
@@ -159,13 +151,6 @@ def test_text_that_is_too_long_ends_with_an_ellipsis() -> None:
     assert fit("W" * 50, 100).endswith("…")
 
 
-def test_a_notebook_shows_a_chart() -> None:
-    """The chart is an element, without the XML declaration of a file."""
-    chart = timeline([started("a")])
-    assert chart._repr_svg_().startswith("<svg ")
-    assert chart._repr_svg_() in chart.page()
-
-
 def test_times_and_costs_are_rounded_in_fitting_units() -> None:
     """Values are rounded sensibly, in a unit that fits."""
     assert [took(seconds) for seconds in (59.99, 3600, 86_400 * 3)] == ["1 min", "1 h", "3 d"]
@@ -182,10 +167,3 @@ def test_times_and_costs_are_rounded_in_fitting_units() -> None:
         "3 model calls, 1 of them by rules, 2.5000 USD",
     ]
     assert paid({"calls": 1, "cost_usd": 0.00001}) == "1 model call, 0.00001 USD"
-
-
-def test_shapes_without_paint_have_no_colour() -> None:
-    """A group of elements keeps its attributes."""
-    canvas = Canvas()
-    canvas.rect(0, 0, 1, 1, Paint())
-    assert canvas.parts == ['<rect x="0" y="0" width="1" height="1"/>']

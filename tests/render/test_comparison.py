@@ -1,12 +1,11 @@
 """Two runs side by side: what they share, where they diverge, and both pictures in one."""
 
 import re
-import sys
 
 import pytest
 
 from graphengine import END, START, Graph, Runner, value
-from graphengine.render.charts import RenderError, branches, comparison, family_of, pair_of
+from graphengine.render.charts import RenderError, comparison, pair_of
 from tests.render.relatives import relatives
 from tests.render.samples import read_xml
 from tests.render.timed import Paper
@@ -99,17 +98,6 @@ async def test_runs_of_different_graphs_are_refused() -> None:
         with pytest.raises(RenderError, match="both are run tides") as caught:
             await pair_of(runner.store, "tides", "tides")
         assert "--timeline" in caught.value.repair
-
-
-async def test_without_a_renderer_two_graphs_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tree of branches can be drawn: it needs no painter."""
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    async with relatives() as runner:
-        pair, family = await pair_of(runner.store, "tides", "mine"), await family_of(runner.store, "tides")
-    with pytest.raises(RenderError, match=r"graphengine\[render\]"):
-        comparison(pair)
-    assert branches(family).svg()
 
 
 def forking(name: str) -> Graph[Paper]:

@@ -82,7 +82,7 @@ def test_a_node_that_only_edges_name_is_drawn() -> None:
 @pytest.mark.parametrize("broken", [{}, {"nodes": 3}, {"nodes": [{}]}, {"nodes": [], "ways": [{"from": "a"}]}])
 def test_an_invalid_outline_is_refused(broken: Any) -> None:
     """A mapping that describes no graph raises one of the package's errors."""
-    with pytest.raises(RenderError, match="is not the graph spec"):
+    with pytest.raises(RenderError, match="is not the spec of a graph"):
         drawing_of(broken)
 
 

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from graphengine import Runner
-from graphengine.render import RenderError, to_dot, to_mermaid
+from graphengine.render import RenderError
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Drawing
-from tests.render.nested import Job, asking_run, graph_spec_of, newsroom, shared_process, tree
+from tests.render.nested import asking_run, company, graph_spec_of, newsroom, tree
 
 
 def box(drawing: Drawing, name: str) -> Box:
@@ -56,7 +55,7 @@ def test_a_path_folds_one_graph() -> None:
     """Others stay open; a node that chooses between graphs is one box, too."""
     deep = drawing_of(graph_spec_of(tree(3, 2)), fold=["inner/inner"])
     assert [cluster.name for cluster in deep.clusters] == ["inner"]
-    several = drawing_of(graph_spec_of(shared_process()), fold="team")
+    several = drawing_of(graph_spec_of(company()), fold="team")
     assert not several.clusters
     assert words(several, "team")[:5] == [
         "team",
@@ -95,23 +94,3 @@ async def test_a_run_in_a_folded_graph_is_shown_at_its_box() -> None:
     drawing = drawing_of(graph.compile().graph_spec, steps, fold=0)
     assert box(drawing, "articles").tone == "waiting"
     assert words(drawing, "articles")[-3:] == ["1 of 3 done", "write: 2 wait, one of them:", "What of tides?"]
-
-
-async def test_a_folded_graph_that_a_run_went_through_is_done() -> None:
-    """It is drawn like any node that was visited."""
-    graph = shared_process()
-    async with Runner() as runner:
-        run = runner.start(graph, Job(task="write code"))
-        await run.result()
-        drawing = drawing_of(graph.compile().graph_spec, await runner.history(run.id), fold=0)
-    assert box(drawing, "team").tone == "done"
-    assert any(text.startswith("1 visit, ") for text in words(drawing, "team"))
-
-
-def test_every_writer_folds() -> None:
-    """DOT and Mermaid have no cluster then."""
-    assert "subgraph" not in to_dot(graph_spec_of(newsroom()), fold=0)
-    assert "subgraph" not in to_mermaid(graph_spec_of(newsroom()), fold=0)
-    assert "subgraph" not in newsroom().to_mermaid(fold=["articles"])
-    assert "subgraph" not in newsroom().to_dot(fold=["articles"])
-    assert newsroom().to_dot() == to_dot(graph_spec_of(newsroom()))

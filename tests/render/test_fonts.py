@@ -12,7 +12,7 @@ from graphengine.render.metrics import text_width
 from graphengine.render.parts import Drawing
 from tests.kit.gallery import GALLERY
 from tests.render.fonts import config, giant, installed
-from tests.render.nested import graph_spec_of, shared_process
+from tests.render.nested import company, graph_spec_of
 from tests.render.samples import hostile
 
 
@@ -20,7 +20,7 @@ def drawings() -> list[Drawing]:
     """A run with graphs inside, graphs in each other, and the worst texts."""
     run = read_file(GALLERY / "event_bus.json")
     event_bus = drawing_of(run.graph_specs[run.info.fingerprint], run.steps)
-    return [event_bus, drawing_of(graph_spec_of(shared_process())), drawing_of(hostile())]
+    return [event_bus, drawing_of(graph_spec_of(company())), drawing_of(hostile())]
 
 
 @pytest.fixture(params=["pygraphviz", "dot"])

@@ -8,7 +8,7 @@ import pytest
 from graphengine.engine.graph_spec import EdgeSpec, GraphSpec
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import image_of, svg_of
-from tests.render.nested import graph_spec_of, shared_process
+from tests.render.nested import company, graph_spec_of
 from tests.render.samples import edge, graph_spec, node, own_id, read_xml
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -48,7 +48,7 @@ def test_arrows_reach_nested_graphs_from_above() -> None:
 
 def test_the_halves_of_an_arrow_meet() -> None:
     """If an arrow turns, a segment of its colour fills the gap between its halves."""
-    drawing = drawing_of(graph_spec_of(shared_process()))
+    drawing = drawing_of(graph_spec_of(company()))
     groups = {own_id(group): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
     turns = [name for name in groups if name and name.endswith("_turn")]
     assert turns

@@ -13,7 +13,7 @@ from graphengine.render import render_graph_spec
 from graphengine.render.drawing import drawing_of, signs_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing
 from tests.kit.facts import made_step
-from tests.render.nested import Job, Paper, asking_run, graph_spec_of, newsroom, shared_process, tree, waiting_run
+from tests.render.nested import Job, Paper, asking_run, company, graph_spec_of, newsroom, tree, waiting_run
 from tests.render.samples import edge, graph_spec, node, read_xml
 
 
@@ -58,7 +58,7 @@ def test_arrows_to_a_graph_end_at_its_border() -> None:
 
 def test_a_graph_is_left_through_its_end() -> None:
     """A dot is drawn for its END, so that no arrow from inside crosses the border."""
-    found = arrows(drawing_of(graph_spec_of(shared_process())))
+    found = arrows(drawing_of(graph_spec_of(company())))
     assert ("END of team (law)", "END of team") in found
     assert ("team (code)/join", "END of team (code)") in found
     deep = arrows(drawing_of(graph_spec_of(tree(2, 2))))
@@ -110,7 +110,7 @@ def test_failure_edges_leave_from_the_border() -> None:
 
 def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
     """A box names the selector, an arrow to each graph has its value; other targets share a box."""
-    drawing = drawing_of(graph_spec_of(shared_process()))
+    drawing = drawing_of(graph_spec_of(company()))
     team = cluster(drawing, "team")
     assert [c.lines[0].text for c in drawing.clusters if c.cluster == team.id] == ["law", "code"]
     picks = next(box for box in drawing.boxes if box.cluster == team.id and box.shape == "choose")
@@ -187,7 +187,7 @@ async def test_a_failure_in_a_nested_graph_is_shown_where_it_happened() -> None:
 
 async def test_a_run_shows_which_graph_was_chosen() -> None:
     """Only the cluster that was entered is done, and the arrow to it was taken."""
-    graph = shared_process()
+    graph = company()
     async with Runner() as runner:
         run = runner.start(graph, Job(task="write code"))
         await run.result()

@@ -40,8 +40,8 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
 
 
 def test_the_critical_path_of_a_run() -> None:
-    """The critical path is the longest chain by time: of the two researchers, the slower one."""
-    run = read_file(GALLERY / "review_loop.json")
+    """The critical path is the longest chain by time: of two nodes side by side, the slower one."""
+    run = read_file(GALLERY / "content_pipeline.json")
     found = to_networkx(run.graph_specs[run.info.fingerprint], run.steps)
     once: nx.DiGraph[str] = nx.DiGraph(
         (source, target, {"seconds": found.nodes[target]["seconds"]})
@@ -49,8 +49,8 @@ def test_the_critical_path_of_a_run() -> None:
         if edge.get("taken") and not edge["back"]
     )
     path = nx.dag_longest_path(once, weight="seconds")
-    assert path == ["START", "recall", "research", "merge", "write", "review"]
-    assert found.nodes["research"]["seconds"] > found.nodes["doubt"]["seconds"]
+    assert path == ["START", "research", "write", "edit", "list"]
+    assert found.nodes["research"]["seconds"] > found.nodes["survey"]["seconds"]
 
 
 def test_nodes_that_every_run_passes() -> None:

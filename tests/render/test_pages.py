@@ -68,12 +68,6 @@ def test_a_page_is_self_contained(tmp_path: Path) -> None:
     assert "<?xml" not in page
 
 
-def test_a_page_has_a_text_version(tmp_path: Path) -> None:
-    """Screen readers get a text."""
-    read = Reader(drawn(graph_spec_of(newsroom()), tmp_path / "a.html"))
-    assert any("-x plan: plan anew; failed with Exception" in text for text in read.texts)
-
-
 def test_a_page_leads_to_each_node(tmp_path: Path) -> None:
     """A list of all names links to the parts of the picture, which the page then frames."""
     read = Reader(drawn(graph_spec_of(newsroom()), tmp_path / "a.html"))
@@ -319,14 +313,3 @@ def test_one_input_makes_the_same_bytes_in_every_process(tmp_path: Path) -> None
         made.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert made[0] == made[1]
     assert len(made[0]) == 6
-
-
-def test_the_renderer_is_loaded_only_when_needed() -> None:
-    """Declaring and compiling a graph loads nothing of the renderer."""
-    code = (
-        "import sys; from pydantic import BaseModel; from graphengine import Graph\n"
-        "class State(BaseModel): n: int = 0\n"
-        "graph = Graph('g', State); graph.add_node('a', lambda n: n, writes='n'); graph.add_path('START', 'a', 'END')\n"
-        "graph.compile(); sys.exit(any(name.startswith('graphengine.render') for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

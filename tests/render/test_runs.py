@@ -119,13 +119,6 @@ def test_equal_edges_are_distinguished_by_the_conditions_checked() -> None:
     ]
 
 
-def test_only_the_end_that_was_reached_is_marked() -> None:
-    """If each node has an END of its own, only the one reached is marked."""
-    edges = [edge("START", "a"), *(edge(name, "END") for name in "abcde"), *(edge("a", name, name) for name in "bcde")]
-    drawing = drawing_of(graph_spec([node(name) for name in "abcde"], edges), [started("a"), done(2, "a", END)])
-    assert [box.tone for box in drawing.boxes if box.shape == "end"] == ["done", "unused", "unused", "unused", "unused"]
-
-
 async def test_every_end_that_an_arm_reached_is_marked() -> None:
     """If END joins the arms of the whole run, each END that an arm reached is marked."""
     names = [*"abcde"]
@@ -151,13 +144,6 @@ def test_a_step_of_a_removed_node_is_omitted() -> None:
     """A run of an older form of the graph is drawn as far as it fits."""
     drawing = drawing_of(graph_spec([node("a")], [edge("START", "a"), edge("a", "END")]), [started("gone")])
     assert counts(drawing) == [0, 0]
-
-
-def test_a_run_without_steps_has_not_started() -> None:
-    """No step at all is a picture of nothing done."""
-    drawing = drawing_of(review_loop(), [])
-    assert {box.tone for box in drawing.boxes} == {"unused"}
-    assert drawing.caption[1].text == "run: not begun"
 
 
 @pytest.mark.parametrize("steps", [LOOP[2:], [made_step(1, "started", 1.0)]])

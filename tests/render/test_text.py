@@ -38,11 +38,6 @@ def test_a_clipped_text_ends_with_an_ellipsis() -> None:
     assert wrap("one two three four five", 9, 2) == ("one two", "three fo…")
 
 
-def test_long_words_break_after_punctuation() -> None:
-    """A path too long for a line is cut between its parts."""
-    assert wrap("history[-1].review.comments[0].text", 20, 3) == ("history[-1].review.", "comments[0].text")
-
-
 def test_combining_marks_stay_with_their_letter() -> None:
     """A cut never parts a letter and its accent."""
     assert wrap("e\u0301" * 4, 2, 4) == ("e\u0301e\u0301", "e\u0301e\u0301")
@@ -51,11 +46,6 @@ def test_combining_marks_stay_with_their_letter() -> None:
 def test_line_breaks_become_blanks() -> None:
     """Line breaks of every kind become blanks."""
     assert one_line("a\r\nb\u2028c\x0bd") == "a b c d"
-
-
-def test_wide_characters_take_two_columns() -> None:
-    """A line of Chinese or Japanese has half as many characters."""
-    assert wrap("日本語です", 4, 5) == ("日本", "語で", "す")
 
 
 def test_a_number_and_its_unit_stay_together() -> None:

@@ -173,14 +173,6 @@ def test_work_is_to_scale_and_all_breaks_have_one_width() -> None:
     assert [text for _, text in scale.marks()] == ["0", "2.0 s", "4.0 s", "16 min 44 s", "+2.0 s", "+4.0 s", "+6.0 s"]
 
 
-def test_many_long_waits_leave_half_of_the_axis_for_work() -> None:
-    """Twenty waits of an hour between twenty bits of work; each is drawn at one width."""
-    busy = [(3600.0 * hour, 3600.0 * hour + 1) for hour in range(20)]
-    scale = scale_of(0.0, 3600.0 * 20, busy, 0.0, 640.0)
-    assert len(scale.breaks()) == 20
-    assert sum(part.right - part.left for part in scale.breaks()) == pytest.approx(320)
-
-
 def test_one_long_wait_does_not_break_the_axis_at_every_short_pause() -> None:
     """The longest idle times are squeezed, until the others leave the work room enough."""
     busy = [(at / 10, at / 10 + 0.04) for at in range(10)]  # six tenths of each are idle

@@ -235,15 +235,6 @@ async def test_a_model_without_answers_shows_the_request() -> None:
     assert "task='bread'" in notes(caught.value)
 
 
-async def test_a_failing_agent_shows_its_last_request() -> None:
-    """The number of the call is shown too."""
-    critic = Agent("critic", prompt="Task: {task}", output=Review, output_retries=0)
-    with pytest.raises(NodeError) as caught:
-        await run_node(graph_of(critic, "reviews"), "work", task="bread", model=ScriptedModel(["no"]))
-    assert "request to the model, call 1:" in notes(caught.value)
-    assert "Task: <task>bread</task>" in notes(caught.value)
-
-
 async def test_a_secret_is_not_shown() -> None:
     """It is hidden in the state and in the return value."""
 

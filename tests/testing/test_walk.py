@@ -25,7 +25,6 @@ from graphengine import (
 from graphengine.errors import InputError
 from graphengine.reducers import append
 from graphengine.testing import EdgeCoverage, Ended, Items, Visits, walk
-from graphs import review_loop as article
 
 
 class Review(BaseModel):
@@ -474,18 +473,3 @@ async def test_a_fallback_calls_no_model_unless_one_is_given() -> None:
     walked = await walk(built(agent), fails)
     assert walked.error is not None
     assert "agent second called a model in a walk" in walked.error.message
-
-
-async def test_a_bundled_workflow_is_walked() -> None:
-    """A bundled workflow is walked with an arm each for facts and doubts, a loop, and an end."""
-    reviews: list[Any] = [{"history": {"score": score, "approved": score > 8}} for score in (3, 9)]
-    found = {"findings": {"key_areas": ["Rye"]}}
-    walked = await walk(
-        article.graph,
-        {"merge": found, "review": reviews},
-        task="rye",
-        sources=[{"path": "a.md", "text": "Rye is a grass."}],
-    )
-
-    walked.assert_path("recall [research | doubt] merge write review write review END")
-    assert walked.label == "approved"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.graph.options import END, FAIL, START
@@ -59,24 +59,12 @@ class GraphLayout:
         return [*self.spots, *edges]
 
 
-class Pictures:
-    """The pictures that were drawn."""
+@lru_cache(maxsize=_KEPT)
+def picture_of(atlas: GraphLayout, detail: Detail) -> Mapping[str, Any]:
+    """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread.
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, Detail], dict[str, Any]] = {}
-
-    def picture(self, fingerprint: str, atlas: GraphLayout, detail: Detail) -> dict[str, Any]:
-        """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread."""
-        key = (fingerprint, detail)
-        if key not in self._made:
-            self._made[key] = _picture(atlas, detail)
-            for oldest in list(self._made)[:-_KEPT]:
-                self._made.pop(oldest, None)
-        return self._made[key]
-
-
-def _picture(atlas: GraphLayout, detail: Detail) -> dict[str, Any]:
-    """Draw a graph spec; where no painter is installed, describe it in words."""
+    Where no painter is installed, the graph is described in words.
+    """
     from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
 
     drawing = drawing_of(atlas.graph_spec, detail=detail)
@@ -106,4 +94,4 @@ def _picture(atlas: GraphLayout, detail: Detail) -> dict[str, Any]:
     return {**about, "svg": svg}
 
 
-__all__ = ["GraphLayout", "Pictures"]
+__all__ = ["GraphLayout", "picture_of"]

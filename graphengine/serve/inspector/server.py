@@ -21,7 +21,6 @@ from graphengine.history.selection import status_of
 from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.feed import Feed
-from graphengine.serve.inspector.pictures import Pictures
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
@@ -58,7 +57,7 @@ class Settings:
         command: Returns a command line to paste, given a run or None, the command and its further words.
         version: This package's version.
         port: The port; 0 for a free one.
-        is_read_only: Whether nothing can be answered, sent, stopped or tagged.
+        is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
         drives: The graphs whose runs the page can start, resume and branch; None for none.
     """
 
@@ -69,12 +68,6 @@ class Settings:
     port: int = 0
     is_read_only: bool = False
     drives: Drives | None = None
-
-    def __post_init__(self) -> None:
-        if self.is_read_only and self.drives is not None:
-            raise InputError(
-                "a read-only inspector drives no run", where="--drive", repair="leave out --read-only or --drive"
-            )
 
 
 class _Server(Server):
@@ -128,9 +121,7 @@ def application(settings: Settings) -> Starlette:
         from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
 
         driver = driving.Driver(settings.drives, settings.database, store, books, feed)
-    views = Views(
-        store, books, Pictures(), settings.command, _about(settings), {} if driver is None else driver.fingerprints
-    )
+    views = Views(store, books, settings.command, _about(settings), {} if driver is None else driver.fingerprints)
     acts = Commands(settings.database, store, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager
@@ -151,10 +142,8 @@ def application(settings: Settings) -> Starlette:
         reads += driver.reads
     routes = [Route(page, _page) for page in _PAGES]
     routes += [Route("/static/{name:path}", _static)]
-    routes += [Route(f"/api/{view.__name__}", _reading(view)) for view in reads]
-    routes += [Route(f"/api/{act.__name__}", _writing(act), methods=["POST"]) for act in writes]
-    routes += [Route("/api/export", _download(views.export))]
-    routes += [Route("/api/events", _events(views, books, feed, {} if driver is None else driver.live))]
+    routes += [*map(_reading, reads), *map(_writing, writes), _route("/api/export", _download(views.export))]
+    routes += [_route("/api/events", _events(views, books, feed, {} if driver is None else driver.live))]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
     return app
@@ -203,42 +192,44 @@ def _shell() -> Mapping[str, tuple[bytes, str]]:
 _FILES: Final[dict[str, tuple[bytes, str]]] = {}
 
 
-def _reading(view: _Read) -> Callable[[Request], Awaitable[Response]]:
+def _route(path: str, answer: Callable[[Request], Awaitable[Response]], method: str = "GET") -> Route:
+    """Return a route; what its answer refuses is answered with 422."""
+
     async def endpoint(request: Request) -> Response:
         try:
-            return json_answer(await view(Query(request.query_params)))
+            return await answer(request)
         except GraphEngineError as error:
             return refused(error, 422)
 
-    return endpoint
+    return Route(path, endpoint, methods=[method])
 
 
-def _writing(act: _Write) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+def _reading(view: _Read) -> Route:
+    async def answer(request: Request) -> Response:
+        return json_answer(await view(Query(request.query_params)))
+
+    return _route(f"/api/{view.__name__}", answer)
+
+
+def _writing(act: _Write) -> Route:
+    async def answer(request: Request) -> Response:
         try:
-            try:
-                body = json.loads(await request.body())
-            except (ValueError, RecursionError):
-                body = None
-            if not isinstance(body, dict):
-                raise InputError("the body is not a JSON object", where="body")
-            return json_answer(await act(body) or {})
-        except GraphEngineError as error:
-            return refused(error, 422)
+            body = json.loads(await request.body())
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise InputError("the body is not a JSON object", where="body")
+        return json_answer(await act(body) or {})
 
-    return endpoint
+    return _route(f"/api/{act.__name__}", answer, "POST")
 
 
 def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        try:
-            text = await view(Query(request.query_params))
-        except GraphEngineError as error:
-            return refused(error, 422)
+    async def answer(request: Request) -> Response:
         headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
-        return Response(text, media_type="application/json", headers=headers)
+        return Response(await view(Query(request.query_params)), media_type="application/json", headers=headers)
 
-    return endpoint
+    return answer
 
 
 def _events(
@@ -246,18 +237,15 @@ def _events(
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
 
-    async def endpoint(request: Request) -> Response:
-        try:
-            query = Query(request.query_params)
-            run_id, after = query.text("id"), query.seq("after") or 0
-        except GraphEngineError as error:
-            return refused(error, 422)
+    async def answer(request: Request) -> Response:
+        query = Query(request.query_params)
+        run_id, after = query.text("id"), query.seq("after") or 0
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
         stream = _list_events(feed) if run_id is None else _run_events(views, books, _Now(feed, live, run_id), after)
         return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
-    return endpoint
+    return answer
 
 
 class _Now:

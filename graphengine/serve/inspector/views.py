@@ -26,6 +26,7 @@ from graphengine.history.usage import usage_from
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
+from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
 from graphengine.serve.inspector.run_cache import tone_of
 from graphengine.state.path import parse
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import NodeSpec
     from graphengine.history.json_document import Runs, SpendingOfRun
     from graphengine.history.visit_tree import Entry, Visit
-    from graphengine.serve.inspector.pictures import GraphLayout, Pictures
+    from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
     from graphengine.stores.base import RunInfo, Store
@@ -60,7 +61,6 @@ class Views:
     Attributes:
         store: The database.
         books: Its runs that were looked at.
-        pictures: Their pictures.
         command: Returns a command line to paste, given the run or None, the command and its further words.
         about: What the page shows of the database itself.
         graphs: The fingerprints of the graphs whose runs can be driven here, by name.
@@ -68,7 +68,6 @@ class Views:
 
     store: Store
     books: RunCache
-    pictures: Pictures
     command: Callable[..., str]
     about: Mapping[str, Any]
     graphs: Mapping[str, str] = field(default_factory=dict)
@@ -139,8 +138,7 @@ class Views:
     async def lines(self, query: Query) -> dict[str, Any]:
         """Return the status of runs and its reason, for the visible part of the list.
 
-        A run's row has its summary as of the last change of its status. A run that is driven, or whose row an earlier
-        version wrote, is read from its snapshot.
+        A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot.
         """
         found: dict[str, Any] = {}
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
@@ -249,8 +247,7 @@ class Views:
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
         atlas = await self.books.atlas(fingerprint)
-        draw = self.pictures.picture
-        return await asyncio.to_thread(draw, fingerprint, atlas, cast("Detail", detail))
+        return {**await asyncio.to_thread(picture_of, atlas, cast("Detail", detail))}
 
     async def compare(self, query: Query) -> dict[str, Any]:
         """Return where two runs part, and the rows and pictures of both."""

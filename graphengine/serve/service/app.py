@@ -20,6 +20,7 @@ from graphengine.errors import (
     GraphEngineError,
     GraphNotFound,
     InputError,
+    RunExists,
     StoreCorrupt,
     StoreError,
     UnknownRun,
@@ -58,7 +59,7 @@ from graphengine.serve.service.requests import (
     json_body,
     parameters_of,
 )
-from graphengine.serve.service.starting import Start, started
+from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
+    from graphengine.engine.plan import Plan
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo
     from graphengine.worker.worker import Worker
@@ -141,7 +143,11 @@ class Service:
         return json_answer(self._openapi)
 
     async def start(self, request: Request) -> Response:
-        """Start a run, or return the one that the same request started before."""
+        """Start a run, or return the one that the same request started before.
+
+        The key is a part of the run's id, so the store decides, also between processes and after a crash: a run and its
+        key are recorded by one transaction.
+        """
         name = request.path_params["graph"]
         graph = self._graphs.get(name)
         if graph is None:
@@ -159,17 +165,38 @@ class Service:
         if field is None and not isinstance(body, dict):
             repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
             raise InputError("the body is not a JSON object", where="body", repair=repair)
-        wanted = Start(
-            graph,
-            body if field is None else {field: body},
-            run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None),
-            query.queue or self._queue,
-            query.priority,
-            query.key,
-            query.tag,
+        state = body if field is None else {field: body}
+        run_id = run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None)
+        place: dict[str, Any] = {
+            "queue": query.queue or self._queue,
+            "priority": query.priority,
+            "key": query.key,
+            "tags": query.tag,
+        }
+        run = self._runner.start(graph, state, run_id=run_id, **place)
+        try:
+            await run.result()  # once it is recorded: a worker drives it
+        except RunExists as error:
+            if await self._is_same(run.id, graph, state):
+                return await self._now(run.id)
+            raise RunExists(
+                f"run {run.id} was started with another graph or input",
+                where=f"run {run.id}",
+                repair="send the input that it was started with, or use another key or run_id",
+            ) from error
+        return await self._now(run.id, 201)
+
+    async def _is_same(self, run_id: str, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
+        """Return whether a run was started as this one would be. Generated defaults, such as a time, do not count."""
+        plan: Plan[Any] = graph.compile()
+        if (await self._runner.info(run_id)).graph != plan.graph:
+            return False
+        new, recorded = plan.state.initial(state, f"run {run_id}"), await self._runner.state_at(run_id, 1)
+        return all(
+            opened(new.values[name]) == opened(recorded.get(name))
+            for name, field in plan.state.fields.items()
+            if name in new.given or field.info.default_factory is None
         )
-        found, is_new = await started(self._runner, wanted)
-        return await self._now(found, 201 if is_new else 200)
 
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -292,9 +291,8 @@ class _Log:
     def steps(self, after: int, upto: int) -> list[Step]:
         """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
         entries = (entry for part in reversed(self._parts) for entry in part)  # the oldest first
-        return checksums.read_steps(
-            self._run_id, ((entry.at[1], partial(self.whole, entry)) for entry in entries), after, upto
-        )
+        rows = ((entry.at[1], (entry,)) for entry in entries)
+        return checksums.read_steps(self._run_id, rows, self.whole, after, upto)
 
 
 _FILTERS: Final = {

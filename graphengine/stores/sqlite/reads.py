@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
@@ -325,13 +324,12 @@ def snapshot(connection: sqlite3.Connection, row_id: int) -> bytes:
 
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
     """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
-    texts = Texts(connection)
     rows = (
-        row
+        (row[0] & SEQ_MASK, row)
         for part in parts
         for row in connection.execute(SQL["steps"], (part.id_of(max(part.low, after)), part.id_of(part.high)))
     )
-    return checksums.read_steps(run_id, ((row[0] & SEQ_MASK, partial(texts.whole, *row)) for row in rows), after, upto)
+    return checksums.read_steps(run_id, rows, Texts(connection).whole, after, upto)
 
 
 def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page]) -> list[RunInfo]:

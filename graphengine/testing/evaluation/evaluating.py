@@ -67,7 +67,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
         >>> def exact(output: str, expected: str) -> bool:
         ...     return output == expected
         >>> case = Case(name="ho", input={"text": "ho"}, expected="HO")
-        >>> asyncio.run(evaluate(graph, [case], [exact])).subject.mean("exact")
+        >>> asyncio.run(evaluate(graph, [case], [exact])).subject.means["exact"]
         1.0
     """
     other = None if against is None else _version(graph, against)

@@ -61,7 +61,7 @@ def _panel(canvas: Canvas, report: Report, scorer: str, y: float) -> float:
     """Draw one scorer; return where the next begins."""
     canvas.text(MARGIN, y + 8, fit(scorer, _NAMES, strong=True), strong=True)
     left = MARGIN + _NAMES
-    heads = " → ".join(_shown(version.mean(scorer)) for version in reversed(report.versions))
+    heads = " → ".join(_shown(version.means[scorer]) for version in reversed(report.versions))
     canvas.text(left + _PLOT + 14, y + 8, heads, size=SMALL, strong=True)
     canvas.spoken.append(f"{scorer}: mean {heads}")
     rows = _rows(report, scorer)
@@ -71,7 +71,7 @@ def _panel(canvas: Canvas, report: Report, scorer: str, y: float) -> float:
         canvas.line((x, top), (x, bottom), Paint("none", "grid"))
         canvas.text(x, bottom + 14, f"{tenth:g}", ink="soft", size=SMALL, anchor="middle")
     for index, version in enumerate(report.versions):
-        mean = version.mean(scorer)
+        mean = version.means[scorer]
         if mean is not None:
             x = left + _PLOT * mean
             canvas.line((x, top), (x, bottom), Paint("none", _inks(index)[1], 1.4, "6 3" if index else ""))

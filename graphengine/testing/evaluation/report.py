@@ -1,5 +1,7 @@
 """The report of an evaluation, computed from its recorded run: scores, failures, costs and times by case and version.
 
+It is also the document of `graphengine eval --json`.
+
 A case whose graph failed counts as 0 for every scorer. A case that a scorer could not judge counts for no mean, and is
 named. A cost that is not known is None, never 0.
 """
@@ -7,18 +9,19 @@ named. A cost that is not known is None, never 0.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from math import sqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, JsonValue
+from msgspec import UNSET, UnsetType
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import usage_of
-from graphengine.testing.evaluation.cases import Score
+from graphengine.history.step_document import Document, Part
 from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from graphengine.engine.steps import Step
     from graphengine.runner.result import Result
@@ -28,7 +31,21 @@ _PLACE: Final = re.compile(rf"({SUBJECT}|{AGAINST})\[(\d+)\](/{RUN}(?=/|$))?")
 _NOTHING: Final[Usage] = {}
 
 
-class TrialReport(BaseModel):
+class Scored(Part):
+    """A scorer's judgement of one result.
+
+    Attributes:
+        value: From 0 to 1; null if the scorer does not apply, or failed.
+        why: Its reason.
+        failure: Why it gave none.
+    """
+
+    value: float | None
+    why: str
+    failure: str | UnsetType = UNSET
+
+
+class TrialReport(Part):
     """What one version did in one case.
 
     Attributes:
@@ -36,9 +53,9 @@ class TrialReport(BaseModel):
         label: The label that the graph ended with.
         failure: Why the graph failed; "" if it did not.
         scores: The judgements by scorer; all are 0 if the graph failed.
-        output: The result as JSON.
-        cost_usd: The cost of the graph without the scorers; None if it is not known.
-        calls: How many model calls the graph made.
+        output: The graph's result.
+        cost_usd: US dollars without the scorers; null if unknown.
+        calls: Model calls of the graph.
         offline_calls: How many of them rules answered.
         seconds: From its first step to its last.
     """
@@ -46,8 +63,8 @@ class TrialReport(BaseModel):
     case: str
     label: str
     failure: str
-    scores: dict[str, Score]
-    output: JsonValue
+    scores: Mapping[str, Scored]
+    output: Any
     cost_usd: float | None
     calls: int
     offline_calls: int
@@ -59,27 +76,20 @@ class TrialReport(BaseModel):
         return None if score is None else score.value
 
 
-class VersionReport(BaseModel):
+class VersionReport(Part):
     """What one version did in all cases.
 
     Attributes:
         name: Its name.
+        means: The mean by scorer over the cases that it applies to; null if there are none.
+        cost_usd: US dollars without the scorers; null if that of any case is unknown.
         trials: In the order of the cases.
     """
 
     name: str
-    trials: list[TrialReport]
-
-    def mean(self, scorer: str) -> float | None:
-        """Return the mean of a scorer over the cases that it applies to; None if there are none."""
-        values = [value for trial in self.trials if (value := trial.value(scorer)) is not None]
-        return sum(values) / len(values) if values else None
-
-    @property
-    def cost_usd(self) -> float | None:
-        """The cost of all cases, without scorers; None if that of any is not known."""
-        costs = [trial.cost_usd for trial in self.trials]
-        return None if None in costs else sum(cost for cost in costs if cost is not None)
+    means: Mapping[str, float | None]
+    cost_usd: float | None
+    trials: Sequence[TrialReport]
 
     @property
     def failed(self) -> list[TrialReport]:
@@ -91,12 +101,12 @@ class VersionReport(BaseModel):
         return [trial for trial in self.trials if scorer in trial.scores and trial.scores[scorer].failure]
 
 
-class Difference(BaseModel):
-    """How the scores of one scorer differ between two versions, case by case.
+class ScoreDifference(Part):
+    """How two versions differ in the cases that both have a score in.
 
     Attributes:
-        mean: The mean of the differences, the graph's score minus the other version's.
-        error: The standard error of that mean; None for fewer than two cases.
+        mean: The mean of the differences: the graph's score minus the other version's.
+        error: The standard error of that mean; null for fewer than two cases.
         better: In how many cases the graph is better.
         worse: In how many it is worse.
         equal: In how many they are equal.
@@ -109,46 +119,35 @@ class Difference(BaseModel):
     equal: int
 
 
-class Report(BaseModel):
+class Report(Document):
     """The report of an evaluation.
 
     Attributes:
-        run_id: The run.
-        graph: The name of the graph under test.
-        scorers: The names of the scorers.
+        run_id: Its run.
+        graph: The graph under test.
+        scorers: The scorers.
         subject: What the graph did.
-        against: What the other version did; None without one.
-        scoring_usd: The cost of the scorers; None if it is not known.
+        against: What the other version did; null without one.
+        differences: By scorer, null if no case has both scores; empty without another version.
+        scoring_usd: The cost of the scorers; null if unknown.
+        below: The thresholds of the command that the graph does not reach, in words.
     """
 
     run_id: str
     graph: str
-    scorers: list[str]
+    scorers: Sequence[str]
     subject: VersionReport
     against: VersionReport | None
+    differences: Mapping[str, ScoreDifference | None]
     scoring_usd: float | None
+    below: Sequence[str] = []
 
     @property
     def versions(self) -> list[VersionReport]:
         """The graph, and the other version if there is one."""
         return [self.subject] if self.against is None else [self.subject, self.against]
 
-    def difference(self, scorer: str) -> Difference | None:
-        """Return how two versions differ; None without another version, or if no case has both scores."""
-        if self.against is None:
-            return None
-        pairs = zip(self.subject.trials, self.against.trials, strict=True)
-        both = [(one.value(scorer), other.value(scorer)) for one, other in pairs]
-        changes = [one - other for one, other in both if one is not None and other is not None]
-        if not changes:
-            return None
-        mean = sum(changes) / len(changes)
-        spread = sum((change - mean) ** 2 for change in changes)
-        error = sqrt(spread / (len(changes) - 1) / len(changes)) if len(changes) > 1 else None
-        signs = [(change > 0) - (change < 0) for change in changes]
-        return Difference(mean=mean, error=error, better=signs.count(1), worse=signs.count(-1), equal=signs.count(0))
-
-    def below(self, thresholds: Mapping[str, float]) -> list[str]:
+    def missed(self, thresholds: Mapping[str, float]) -> list[str]:
         """Return, for each threshold that the graph does not reach, the reason in words.
 
         Args:
@@ -161,7 +160,7 @@ class Report(BaseModel):
             least = thresholds.get(name, thresholds.get(""))
             if least is None:
                 continue
-            unjudged, mean = self.subject.unjudged(name), self.subject.mean(name)
+            unjudged, mean = self.subject.unjudged(name), self.subject.means[name]
             if unjudged:
                 why = unjudged[0].scores[name].failure
                 found.append(f"{name} failed in {len(unjudged)} of {len(self.subject.trials)} cases: {why}")
@@ -182,23 +181,47 @@ def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
     state = result.state
     spent = _spent(steps)
     names = [*state.versions, *("graph", AGAINST)[len(state.versions) :]]
+    scorers = list(dict.fromkeys(name for trial in (*state.trials, *state.against) for name in trial.scores))
     versions = [
-        VersionReport(name=name, trials=list(_trials(state, trials, node, spent)))
+        _version(name, scorers, list(_trials(state, trials, node, spent)))
         for name, node, trials in zip(names, (SUBJECT, AGAINST), (state.trials, state.against), strict=False)
         if trials
     ]
-    scorers = dict.fromkeys(name for trial in (*state.trials, *state.against) for name in trial.scores)
     scoring: Usage = _NOTHING
     for (_, _, is_run), (usage, _, _) in spent.items():
         scoring = scoring if is_run else add_usage(scoring, usage)
     return Report(
         run_id=result.run_id,
         graph=str(getattr(steps[0].data, "graph", "")).removeprefix("eval_"),
-        scorers=list(scorers),
+        scorers=scorers,
         subject=versions[0],
         against=versions[1] if len(versions) > 1 else None,
+        differences={scorer: _difference(versions, scorer) for scorer in scorers} if len(versions) > 1 else {},
         scoring_usd=scoring.get("cost_usd", 0.0),
     )
+
+
+def _version(name: str, scorers: Sequence[str], trials: Sequence[TrialReport]) -> VersionReport:
+    means: dict[str, float | None] = {}
+    for scorer in scorers:
+        values = [value for trial in trials if (value := trial.value(scorer)) is not None]
+        means[scorer] = sum(values) / len(values) if values else None
+    costs = [trial.cost_usd for trial in trials]
+    cost_usd = None if None in costs else sum(cost for cost in costs if cost is not None)
+    return VersionReport(name, means, cost_usd, trials)
+
+
+def _difference(versions: Sequence[VersionReport], scorer: str) -> ScoreDifference | None:
+    pairs = zip(*(version.trials for version in versions), strict=True)
+    both = [(one.value(scorer), other.value(scorer)) for one, other in pairs]
+    changes = [one - other for one, other in both if one is not None and other is not None]
+    if not changes:
+        return None
+    mean = sum(changes) / len(changes)
+    spread = sum((change - mean) ** 2 for change in changes)
+    error = sqrt(spread / (len(changes) - 1) / len(changes)) if len(changes) > 1 else None
+    signs = [(change > 0) - (change < 0) for change in changes]
+    return ScoreDifference(mean, error, better=signs.count(1), worse=signs.count(-1), equal=signs.count(0))
 
 
 _Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
@@ -229,7 +252,7 @@ def _trials(state: EvaluationState, trials: Sequence[Trial], node: str, spent: _
             case=case.name,
             label=trial.label,
             failure="" if failure is None else f"{failure.kind}: {failure.message}",
-            scores=trial.scores,
+            scores={name: Scored(each.value, each.why, each.failure or UNSET) for name, each in trial.scores.items()},
             output=trial.output,
             cost_usd=usage.get("cost_usd", 0.0),
             calls=usage.get("calls") or 0,
@@ -238,4 +261,4 @@ def _trials(state: EvaluationState, trials: Sequence[Trial], node: str, spent: _
         )
 
 
-__all__ = ["Difference", "Report", "TrialReport", "VersionReport", "report_of"]
+__all__ = ["Report", "ScoreDifference", "Scored", "TrialReport", "VersionReport", "report_of"]

@@ -191,12 +191,6 @@ def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
     expect(page.locator(".acts")).to_contain_text("Commands")
 
 
-def test_a_failed_call_is_set_apart_from_its_time(acting: str, visit: Opened) -> None:
-    """A space is between the time of a call and the word that it failed."""
-    page = opened_run(visit(acting, "/run?id=calls"))
-    expect(page.locator(".calls li").filter(has_text="failed")).to_contain_text(re.compile(r"\d m?s failed"))
-
-
 def test_a_long_error_leaves_the_page_in_place(acting: str, visit: Opened) -> None:
     """The header shows the beginning of an error, and the step's panel all of it, in a part that scrolls."""
     page = opened_run(visit(acting, "/run?id=unreadable"))
@@ -213,23 +207,6 @@ def test_text_is_shown_as_a_terminal_shows_it(acting: str, visit: Opened) -> Non
     shown = page.locator(".trouble .message").text_content()
     assert shown == f"RuntimeError: {clean(UNREADABLE)}"
     assert not re.search("[\u2028-\u202e\u2066-\u2069]", page.locator("main").text_content() or "")
-
-
-def test_the_highlighted_step_is_the_one_that_is_shown(url: str, visit: Opened) -> None:
-    """While a search hides the step of the panel no line is highlighted; the keys go on from where it would be."""
-    for at, keys in (
-        (0, [("ArrowUp", 3), ("ArrowUp", 2)]),
-        (1, [("ArrowDown", 2), ("ArrowDown", 3), ("ArrowDown", 3)]),
-    ):
-        page = opened_run(visit(url, f"/run?id=broken&at={at}"))
-        page.get_by_label("Search in steps").fill("503")
-        expect(page.locator(".list .step")).to_have_count(2)
-        expect(page.locator(".step.selected")).to_have_count(0)
-        page.get_by_label("Search in steps").blur()
-        for key, step in keys:
-            page.keyboard.press(key)
-            expect(page.locator(".step.selected")).to_have_attribute("data-seq", str(step))
-            expect(page.get_by_role("tab", selected=True)).to_have_text(f"step {step}")
 
 
 def test_items_of_a_map_are_folded(url: str, visit: Opened) -> None:

@@ -57,14 +57,6 @@ def test_only_this_machine_is_listened_to() -> None:
         assert listening.getsockname()[0] == "127.0.0.1"
 
 
-def test_a_missing_database_is_named(tmp_path: Path) -> None:
-    """A missing database is named, and looking creates nothing."""
-    code, text = invoke("--db", str(tmp_path / "none.db"))
-    assert code == 5
-    assert "there is no database of runs" in text
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without starlette the error names what to install."""
     monkeypatch.setitem(sys.modules, "graphengine.serve.inspector.server", None)

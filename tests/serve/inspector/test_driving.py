@@ -17,12 +17,11 @@ from graphengine.serve.inspector.driving import Drivable, Driver, Drives
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.run_cache import RunCache
-from graphengine.serve.inspector.server import Settings
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.secret_graph import CANARY, made
 from tests.serve.inspector import driven
 from tests.serve.inspector.client import cookie, post
-from tests.serve.inspector.conftest import command, opened
+from tests.serve.inspector.conftest import opened
 from tests.serve.inspector.graphs import counter
 from tests.serve.inspector.test_views import read
 
@@ -242,12 +241,6 @@ async def test_without_drive_nothing_is_driven(app: ASGIApp) -> None:
     """The routes that drive runs exist only with --drive."""
     for name in ("start", "resume", "branch", "preview"):
         assert (await post(app, f"/api/{name}", {"id": "five"}, cookie=await cookie(app))).status == 404
-
-
-async def test_a_read_only_inspector_drives_nothing(tmp_path: Path) -> None:
-    """--drive and --read-only exclude each other."""
-    with pytest.raises(InputError, match="read-only"):
-        Settings(tmp_path, SQLiteStore(tmp_path), command, "1", is_read_only=True, drives=Drives(GRAPHS, {}))
 
 
 async def test_secrets_stay_hidden(tmp_path: Path) -> None:

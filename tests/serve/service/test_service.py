@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from graphengine import END, START, Graph, Runner
-from graphengine.cli.graph_documents import Serving
+from graphengine.cli.documents import Serving
 from graphengine.engine.snapshot import Snapshot
 from graphengine.history.load import load_snapshot
 from graphengine.serve.service import app

@@ -1,4 +1,4 @@
-"""The documents of commands that write, move or check runs under `--json`; `graphengine.cli.schemas` lists them.
+"""The documents of commands under `--json`; `graphengine.cli.schemas` lists them.
 
 Those of a run itself, and of lists of runs, are in `graphengine.history.json_document`.
 """
@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from graphengine.errors import Problem
 from graphengine.history.load import Wait
-from graphengine.history.step_document import Document, Failure, Part, Refusal
+from graphengine.history.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.runner.retention import Vacuumed
 from graphengine.state.ending import Ending
-from graphengine.stores.base import QueueLimits
+from graphengine.stores.base import OwnerInfo, QueueLimits
 from graphengine.stores.findings import Lost
+from graphengine.worker.schedules import Schedule
 
 
 class Otherwise(Part):
@@ -248,38 +250,6 @@ class Queues(Document):
     queues: Sequence[OneQueue]
 
 
-class OneSchedule(Part):
-    """A schedule.
-
-    Attributes:
-        name: Its name.
-        cron: Its times: minute, hour, day, month, day of the week.
-        zone: The time zone of its times.
-        graph: The name of the graph that it starts.
-        input: The fields of the initial state.
-        missed: What happens to times at which no worker was there.
-        queue: The queue of its runs.
-        priority: Their priority.
-        key: Their key.
-        tags: Their tags.
-        paused: Whether it starts nothing.
-        next_at: Its next time; null while it is paused.
-    """
-
-    name: str
-    cron: str
-    zone: str
-    graph: str
-    input: Mapping[str, Any]
-    missed: Literal["skip", "one", "all"]
-    queue: str
-    priority: int
-    key: str | None
-    tags: Sequence[str]
-    paused: bool
-    next_at: float | None
-
-
 class Schedules(Document):
     """The schedules of a database.
 
@@ -287,27 +257,7 @@ class Schedules(Document):
         schedules: The schedules, by name.
     """
 
-    schedules: Sequence[OneSchedule]
-
-
-class OneWorker(Part):
-    """A process that drives runs.
-
-    Attributes:
-        id: Its owner, the `driver` of its runs.
-        host: Its host.
-        pid: Its number on the host.
-        role: What it takes: graphs, queues; null if not a worker.
-        runs: The runs that it drives, at most a hundred.
-        driven: How many it drives.
-    """
-
-    id: str
-    host: str
-    pid: int
-    role: Mapping[str, Any] | None
-    runs: Sequence[str]
-    driven: int
+    schedules: Sequence[Schedule]
 
 
 class Workers(Document):
@@ -317,7 +267,7 @@ class Workers(Document):
         workers: The processes.
     """
 
-    workers: Sequence[OneWorker]
+    workers: Sequence[OwnerInfo]
 
 
 class Queued(Document):
@@ -438,3 +388,193 @@ class Stopped(Document):
 
     run_id: str
     stop: Literal["asked", "done"]
+
+
+class Made(Document):
+    """A project that was created.
+
+    Attributes:
+        path: Its folder, absolute.
+        name: Its name in pyproject.toml.
+        files: Its files, relative to the folder.
+        next: The commands to run next.
+    """
+
+    path: str
+    name: str
+    files: Sequence[str]
+    next: Sequence[str]
+
+
+class ListedGraph(Part):
+    """A graph of the project.
+
+    Attributes:
+        name: Its name.
+        file: Its file, relative to the project's folder.
+        about: The first sentence of its file.
+        nodes: How many nodes it has.
+        example: Whether it runs without input.
+        models: The sets of models in its file.
+        input: The JSON Schema of its state.
+    """
+
+    name: str
+    file: str
+    about: str
+    nodes: int
+    example: bool
+    models: Sequence[str]
+    input: Mapping[str, Any]
+
+
+class Broken(Part):
+    """A file that cannot be run.
+
+    Attributes:
+        file: The file.
+        line: The line of the error, from 1; null if unknown.
+        error: The reason.
+    """
+
+    file: str
+    line: int | None
+    error: Error
+
+
+class Graphs(Document):
+    """The graphs of a project.
+
+    Attributes:
+        graphs: In order of their files.
+        broken: Files that cannot be run.
+    """
+
+    graphs: Sequence[ListedGraph]
+    broken: Sequence[Broken]
+
+
+class CheckedGraph(Part):
+    """A graph and its problems.
+
+    Attributes:
+        name: Its name.
+        file: Its file, as given or relative to the project's folder.
+        problems: Errors and warnings, in the order they were found.
+    """
+
+    name: str
+    file: str
+    problems: Sequence[Problem]
+
+
+class Checked(Document):
+    """The problems of graphs.
+
+    Attributes:
+        errors: The number of errors.
+        warnings: The number of warnings.
+        graphs: The checked graphs.
+        broken: Files that cannot be run.
+    """
+
+    errors: int
+    warnings: int
+    graphs: Sequence[CheckedGraph]
+    broken: Sequence[Broken]
+
+
+class Drawn(Document):
+    """A picture that was drawn.
+
+    Attributes:
+        file: The file.
+    """
+
+    file: str
+
+
+class Script(Document):
+    """A shell completion script.
+
+    Attributes:
+        shell: The shell.
+        script: The script.
+    """
+
+    shell: str
+    script: str
+
+
+class Serving(Document):
+    """A service that answers requests until it is stopped.
+
+    Attributes:
+        url: Its address.
+        database: The database of its runs.
+        graphs: The graphs whose runs it starts.
+        queue: The queue of the runs that it starts.
+        token: The token, if it was generated; null if it was given.
+    """
+
+    url: str
+    database: str
+    graphs: Sequence[str]
+    queue: str
+    token: str | None
+
+
+class Inspected(Document):
+    """A local page that is served until Ctrl-C.
+
+    Attributes:
+        url: The page, with the token that opens it.
+        database: The database that it shows.
+        read_only: Whether it writes nothing.
+    """
+
+    url: str
+    database: str
+    read_only: bool
+
+
+class EstimatedAgent(Part):
+    """The calls of one agent to one model, as a rehearsal by rules counts them.
+
+    Attributes:
+        agent: The agent.
+        model: Its model; offline for rules.
+        calls: Its calls.
+        input_tokens: The tokens of its questions, estimated by their length.
+        output_tokens: The tokens of its answers, estimated by the rules' answers; of placeholders, the most allowed.
+        cost_usd: Their cost; null if it is unknown, as it is where placeholders stood in for the answers.
+        most_usd: The same if each answer is as long as it may be.
+    """
+
+    agent: str
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    most_usd: float | None
+
+
+class Estimated(Document):
+    """What a run is expected to cost.
+
+    Attributes:
+        graph: The graph.
+        agents: The calls by agent and model.
+        cost_usd: The expected cost; null if it is unknown for any agent.
+        most_usd: The same if each answer is as long as it may be.
+        unknown: Why not even the most is known, else empty.
+        ended: How the rehearsal ended, as a run's status; empty if there was none.
+    """
+
+    graph: str
+    agents: Sequence[EstimatedAgent]
+    cost_usd: float | None
+    most_usd: float | None
+    unknown: str
+    ended: str
