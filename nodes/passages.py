@@ -124,7 +124,7 @@ def read(source: TextFile) -> list[Passage]:
 def _rows(source: TextFile) -> list[Passage]:
     first = source.text.partition("\n")[0]
     rows = csv.reader(io.StringIO(source.text, newline=""), delimiter=max(",;\t|", key=first.count))
-    names: list[str] = next(rows, [])
+    names = next(rows, list[str]())
     found: list[Passage] = []
     line = rows.line_num + 1
     for row in rows:
