@@ -20,7 +20,6 @@ from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
 from graphengine.models.names import model_of
-from graphengine.models.placeholder import PLACEHOLDER
 from graphengine.state.hiding import struck
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 Chosen: TypeAlias = "Mapping[str, Model | str]"
 """Models as a Runner takes them."""
 
+_PLACEHOLDER: Final = "placeholder"
+"""The name of `graphengine.models.placeholder`, whose import takes longer than that of the command line."""
 SETS: Final = "MODELS"
 """The variable of a graph file that holds its sets."""
 DEFAULT: Final = "default"
@@ -83,7 +84,7 @@ def with_default(given: Sequence[str], found: Found) -> Sequence[str]:
 
 def placeholders(chosen: Chosen) -> bool:
     """Return whether placeholders answer for any agent."""
-    return any(model == PLACEHOLDER for model in chosen.values())
+    return any(model == _PLACEHOLDER for model in chosen.values())
 
 
 def ways_to_a_model(found: Found) -> str:
@@ -91,7 +92,7 @@ def ways_to_a_model(found: Found) -> str:
     sets = [
         name
         for name, models in sets_of(found.module).items()
-        if any(model not in ("offline", PLACEHOLDER) for model in models.values())
+        if any(model not in ("offline", _PLACEHOLDER) for model in models.values())
     ]
     return ", ".join(f"--model {name}" for name in [*(sets or ["anthropic:MODEL", "openai:MODEL"]), _LOCAL])
 

@@ -398,7 +398,6 @@ def _as_text(output: object) -> str:
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
     from graphengine.agents.model_routing import Models
-    from graphengine.models.base import OfflineModel
 
     models = Models(chosen)
     found: list[Model] = []
@@ -407,7 +406,11 @@ def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
             agent = getattr(call.body, "agent", None) if call else None
             if agent is not None:
                 found.append(models.of(plan.graph, name, agent.name, agent.model))
-    return bool(found) and all(isinstance(model, OfflineModel) for model in found)
+    if not found:
+        return False
+    from graphengine.models.base import OfflineModel
+
+    return all(isinstance(model, OfflineModel) for model in found)
 
 
 def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool = False) -> bool:

@@ -1,109 +1,42 @@
-"""Edge coverage: the edges of graphs that the tests never took.
+"""Edge coverage: the edges and conditions of graphs that the tests never took.
 
     with EdgeCoverage() as coverage:
         ...
     print(coverage.report())
 
 While it is entered it records every edge that is chosen in this process: in runs of any Runner, in walks and in
-replays, but not in nodes that run alone. It counts each outgoing edge, each case of a switch and its otherwise, each
-fork, and each arm that has a condition.
+replays, but not in nodes that run alone. It counts these units of a graph:
+
+    each outgoing edge    an edge, each case of a switch and its otherwise, a fork, each arm that has a condition: taken
+    each condition that   of an edge whose condition is composed of several: each of them true once, and false once;
+    is a part of another  `failed(Exception)` holds whenever it is checked, and need not be false once
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from dataclasses import astuple, dataclass, field, replace
-from pathlib import Path
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from typing_extensions import override
 
 from graphengine.api.graph import Graph
 from graphengine.engine.session import Session
-from graphengine.graph.conditions import Condition
-from graphengine.graph.definition import Edge, Fork, Switch
-from graphengine.graph.options import START
+from graphengine.graph.conditions import Composed, Condition, Negated
+from graphengine.graph.definition import Edge, Switch
+from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
-    from typing import Self, TypeAlias
+    from typing import Self
 
     from graphengine.engine.plan import Plan
     from graphengine.graph.definition import AnyEdge
     from graphengine.state.selector import Tracker
     from graphengine.state.view import View
-
-    Place: TypeAlias = tuple[str, bool, int, str]
-    """The place of a unit: the node, whether it is after a failure, the number of the edge, its part ("" for all)."""
-
-_WHOLE: Final = "whole"
-"""The part of an edge that is its whole condition."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A unit of a graph's coverage: an edge, a case, or an arm.
-
-    Attributes:
-        place: Its place.
-        to: The target of the edge.
-        edge: The edge in words, as `review -> write (otherwise)`.
-        conditional: Whether it has a condition.
-    """
-
-    place: Place
-    to: str
-    edge: str = field(compare=False)
-    conditional: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The units of a graph.
-
-    Graphs with the same name whose edges lead to the same nodes count as one, such as graphs that a function builds
-    with different numbers in their conditions.
-    """
-
-    graph: str
-    file: str
-    units: tuple[Unit, ...]
-
-    @classmethod
-    def of(cls, plan: Plan[Any]) -> Shape:
-        """Return the units of a graph; its file is that of its state's model."""
-        module = sys.modules.get(plan.state.model.__module__)
-        file, here = Path(getattr(module, "__file__", None) or plan.state.model.__module__), Path.cwd()
-        shown = file.relative_to(here).as_posix() if file.is_relative_to(here) else file.name
-        units = [*_units(START, plan.start, after=False)]
-        for name, node in plan.nodes.items():
-            units += [*_units(name, node.edges, after=False), *_units(name, node.failure_edges, after=True)]
-        return cls(plan.graph, shown, tuple(units))
-
-
-def _units(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[Unit]:
-    for at, edge in enumerate(edges):
-        if isinstance(edge, Switch):
-            for value, target in edge.cases.items():
-                label = str(getattr(value, "value", value))
-                text = f"{node} -> {target} ({edge.reading.text} == {label!r})"
-                yield Unit((node, after, at, f"case {label}"), target, text, conditional=False)
-            if edge.otherwise is not None:
-                text = f"{node} -> {edge.otherwise} ({edge.reading.text} otherwise)"
-                yield Unit((node, after, at, "case "), edge.otherwise, text, conditional=False)
-            continue
-        arms = edge.arms if isinstance(edge, Fork) else ()
-        to = edge.target if isinstance(edge, Edge) else f"[{' | '.join(name for name, _ in arms)}] {edge.join}"
-        start = f"{node} -> {to}" + (f" {edge.label!r}" if edge.label else "")
-        text = f"{start} ({'otherwise' if edge.condition is None else edge.condition})"
-        yield Unit((node, after, at, ""), to, text, conditional=edge.condition is not None)
-        for number, (target, condition) in enumerate(arms):
-            if condition is not None:
-                text = f"{start}, arm {target} ({condition})"
-                yield Unit((node, after, at, f"arm {number}"), target, text)
+    from graphengine.testing.coverage_units import Place
 
 
 class EdgeCoverage:
@@ -187,7 +120,7 @@ class EdgeCoverage:
 
     @property
     def percent(self) -> float:
-        """The covered share of all edges, in percent; 100 if there are none."""
+        """The covered share of all edges and conditions, in percent; 100 if there are none."""
         return _percent(*self._total())
 
     def report(self) -> str:
@@ -201,7 +134,7 @@ class EdgeCoverage:
         if not lines:
             return "no graph was run"
         seen, count = self._total()
-        return "\n".join([*lines, f"edges seen: {seen} of {count}, {_percent(seen, count):.1f} %"])
+        return "\n".join([*lines, f"edges and conditions seen: {seen} of {count}, {_percent(seen, count):.1f} %"])
 
     def _shapes(self) -> Sequence[Shape]:
         return sorted(self._seen, key=lambda shape: (shape.file, shape.graph, len(shape.units)))
@@ -211,7 +144,7 @@ class EdgeCoverage:
 
     def _counted(self, shape: Shape) -> tuple[int, int]:
         seen = self._seen[shape]
-        return sum((unit.place, True) in seen for unit in shape.units), len(shape.units)
+        return sum((unit.place, unit.held) in seen for unit in shape.units), len(shape.units)
 
     def _total(self) -> tuple[int, int]:
         counted = [self._counted(shape) for shape in self._seen]
@@ -222,13 +155,20 @@ class EdgeCoverage:
         """Yield what was not seen of a graph, in words."""
         seen = self._seen[shape]
         for unit in shape.units:
-            if (unit.place, True) in seen:
+            node, after, at, _ = unit.place
+            checked = seen[(node, after, at, WHOLE), True] + seen[(node, after, at, WHOLE), False]
+            if (unit.place, unit.held) in seen:
                 continue
-            node, after, at, part = unit.place
-            checked = seen[(node, after, at, part or _WHOLE), True] + seen[(node, after, at, part or _WHOLE), False]
-            times = "once" if checked == 1 else f"{checked} times"
-            never = f"checked {times}, never held" if checked else "never checked"
-            yield f"{unit.edge}: {never if unit.conditional else 'never taken'}"
+            if not unit.part:
+                count = seen[unit.place, False] if unit.place[3] else checked
+                never = f"checked {_times(count)}, never held" if count else "never checked"
+                yield f"{unit.edge}: {never if unit.conditional else 'never taken'}"
+            elif checked:  # otherwise the edge itself is reported already
+                yield f"{unit.edge}: {unit.part!r} {'never' if unit.held else 'always'} held"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _percent(seen: int, count: int) -> float:
@@ -283,7 +223,7 @@ class _Fan:
     def shape(self, plan: Plan[Any]) -> Shape:
         """Return the units of a graph."""
         if plan.fingerprint not in self._shapes:
-            self._shapes[plan.fingerprint] = Shape.of(plan)
+            self._shapes[plan.fingerprint] = shape_of(plan)
         return self._shapes[plan.fingerprint]
 
     def introduce(self, plan: Plan[Any]) -> None:
@@ -330,7 +270,9 @@ class _Fan:
             return edge
         condition = edge.condition
         if condition is not None:
-            condition = _Noted(condition, self._noting(shape, (*place[:3], _WHOLE)))
+            number = iter(range(len(list(condition.leaves()))))
+            parts = self._tree(shape, place, condition, number)
+            condition = _Noted(parts, self._noting(shape, (*place[:3], WHOLE)))
         if isinstance(edge, Edge):
             return replace(edge, condition=condition)
         arms = tuple(
@@ -338,6 +280,15 @@ class _Fan:
             for number, (target, at) in enumerate(edge.arms)
         )
         return replace(edge, condition=condition, arms=arms)
+
+    def _tree(self, shape: Shape, place: Place, condition: Condition, number: Iterator[int]) -> Condition:
+        """Return a condition whose parts note their results."""
+        if isinstance(condition, Composed):
+            left = self._tree(shape, place, condition.left, number)
+            return Composed(condition.word, left, self._tree(shape, place, condition.right, number))
+        if isinstance(condition, Negated):
+            return Negated(self._tree(shape, place, condition.of, number))
+        return _Noted(condition, self._noting(shape, (*place[:3], f"part {next(number)}")))
 
     def _noting(self, shape: Shape, place: Place) -> Callable[[bool], None]:
         def note(held: bool) -> None:  # noqa: FBT001 - a condition's result

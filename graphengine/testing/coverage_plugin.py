@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--graphengine-coverage",
         action="store_true",
-        help="report which edges of graphs the tests never took",
+        help="report which edges and conditions of graphs the tests never took",
     )
     group.addoption(
         "--graphengine-coverage-under",
@@ -109,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_sep("=", "edges of graphs")
     terminalreporter.write_line(coverage.report())
     if _is_under(config):
-        line = f"FAIL: {_percent_seen(coverage):.1f} % of edges seen, {_under(config):g} % are required"
+        line = f"FAIL: {_percent_seen(coverage):.1f} % of edges and conditions seen, {_under(config):g} % are required"
         terminalreporter.write_line(line, red=True, bold=True)
 
 
@@ -119,5 +119,5 @@ def _is_under(config: pytest.Config) -> bool:
 
 
 def _percent_seen(coverage: EdgeCoverage) -> float:
-    """Return the covered share of all edges; 0 if no graph was run at all."""
+    """Return the covered share of all edges and conditions; 0 if no graph was run at all."""
     return coverage.percent if coverage.graphs else 0.0

@@ -59,18 +59,19 @@ HERE = "tests/testing/test_coverage.py"
 
 
 async def test_edges_that_were_never_taken_are_reported() -> None:
-    """The report has edges that never held, edges that were never checked."""
+    """The report has edges that never held, edges that were never checked, and parts of conditions."""
     with EdgeCoverage() as coverage:
         await loop().run({"n": 0})
 
     file, *lines = coverage.report().splitlines()
-    assert file.endswith("test_coverage.py: talk: 3 of 7 seen")
+    assert file.endswith("test_coverage.py: talk: 6 of 11 seen")
     assert lines == [
         "  speak -> END 'done' (n >= 3 and ok is true): checked 4 times, never held",
+        "  speak -> END 'done' (n >= 3 and ok is true): 'ok is true' never held",
         "  speak -> think (n == 99): checked 3 times, never held",
         "  speak -> END 'broken' (failed with ValueError): never checked",
         "  think -> END (otherwise): never taken",
-        "edges seen: 3 of 7, 42.9 %",
+        "edges and conditions seen: 6 of 11, 54.5 %",
     ]
 
 
@@ -85,7 +86,7 @@ async def test_coverage_is_complete_once_every_edge_was_taken() -> None:
         await loop().run({"n": 5, "ok": True})
         await loop().run({"n": 98})
     assert first < coverage.percent == 100.0
-    assert coverage.report().splitlines()[1:] == ["edges seen: 7 of 7, 100.0 %"]
+    assert coverage.report().splitlines()[1:] == ["edges and conditions seen: 11 of 11, 100.0 %"]
     assert [*coverage.graphs.values()] == [100.0]
 
 
@@ -174,6 +175,15 @@ async def test_cases_and_arms_are_units() -> None:
         for state in ({"n": 5}, {"n": 3, "mood": "bad"}, {"ok": True}):
             await edges().run(state)
     assert coverage.percent == 100.0
+
+
+async def test_failed_with_exception_need_not_be_false() -> None:
+    """`failed(Exception)` in a composed condition counts once."""
+    graph = talk("talk", (END, {"when": failed(Exception) & (value("n") < 0)}), ("think", {}))
+    with EdgeCoverage(graph) as coverage:
+        await graph.run({"n": -1})
+    assert "'failed with Exception'" not in coverage.report()
+    assert "'n < 0' always held" in coverage.report()
 
 
 async def test_only_named_graphs_count() -> None:

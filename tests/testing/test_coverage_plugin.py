@@ -63,7 +63,7 @@ def test_the_report_is_printed_below_the_tests(project: pytest.Pytester) -> None
             "graphs_of_mine.py: count: 2 of 3 seen",
             "  more -> more (otherwise): never taken",
             "graphs_of_mine.py: other: 3 of 3 seen",
-            "edges seen: 5 of 6, 83.3 %",
+            "edges and conditions seen: 5 of 6, 83.3 %",
         ]
     )
 
@@ -83,7 +83,7 @@ def test_too_little_fails(project: pytest.Pytester, percent: str, code: int) -> 
 
     found.assert_outcomes(passed=2)
     assert found.ret == code
-    failed = f"FAIL: 83.3 % of edges seen, {percent} % are required"
+    failed = f"FAIL: 83.3 % of edges and conditions seen, {percent} % are required"
     assert (failed in found.stdout.str()) is (code == 1)
 
 

@@ -1,0 +1,118 @@
+"""The units of a graph's coverage: its edges, their arms and cases, and the parts of composed conditions."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.graph.conditions import Condition, Failed
+from graphengine.graph.definition import Edge, Fork, Switch
+from graphengine.graph.options import START
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.definition import AnyEdge
+
+    Place: TypeAlias = tuple[str, bool, int, str]
+    """The place of a unit: the node, whether it is after a failure, the number of the edge, its part ("" for all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of a graph's coverage.
+
+    Attributes:
+        place: Its place.
+        to: The target of the edge.
+        edge: The edge in words, as `review -> write (otherwise)`.
+        part: The part of the edge's condition, in words; "" for the edge itself.
+        held: Whether the part must be seen to be true, or false.
+        conditional: Whether the edge has a condition.
+    """
+
+    place: Place
+    to: str
+    edge: str = field(compare=False)
+    part: str = field(default="", compare=False)
+    held: bool = True
+    conditional: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The units of a graph.
+
+    Graphs with the same name whose edges lead to the same nodes count as one, such as graphs that a function builds
+    with different numbers in their conditions.
+    """
+
+    graph: str
+    file: str
+    units: tuple[Unit, ...]
+
+
+def shape_of(plan: Plan[Any]) -> Shape:
+    """Return the units of a graph."""
+    return Shape(plan.graph, _file_of(plan), tuple(_units(plan)))
+
+
+WHOLE: Final = "whole"
+"""The part of an edge that is its whole condition."""
+
+
+def _units(plan: Plan[Any]) -> Iterator[Unit]:
+    """Yield the units of a graph."""
+    yield from _of_edges(START, plan.start, after=False)
+    for name, node in plan.nodes.items():
+        yield from _of_edges(name, node.edges, after=False)
+        yield from _of_edges(name, node.failure_edges, after=True)
+
+
+def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[Unit]:
+    for at, edge in enumerate(edges):
+        place: Place = (node, after, at, "")
+        if isinstance(edge, Switch):
+            cases = [(str(getattr(value, "value", value)), target) for value, target in edge.cases.items()]
+            for label, target in cases:
+                text = f"{node} -> {target} ({edge.reading.text} == {label!r})"
+                yield Unit((node, after, at, f"case {label}"), target, text, conditional=False)
+            if edge.otherwise is not None:
+                text = f"{node} -> {edge.otherwise} ({edge.reading.text} otherwise)"
+                yield Unit((node, after, at, "case "), edge.otherwise, text, conditional=False)
+            continue
+        label = f" {edge.label!r}" if edge.label else ""
+        to = edge.target if isinstance(edge, Edge) else f"[{' | '.join(target for target, _ in edge.arms)}] {edge.join}"
+        text = f"{node} -> {to}{label} ({'otherwise' if edge.condition is None else edge.condition})"
+        yield Unit(place, to, text, conditional=edge.condition is not None)
+        yield from _parts(edge.condition, place, to, text)
+        for number, (target, condition) in enumerate(edge.arms if isinstance(edge, Fork) else ()):
+            if condition is not None:
+                yield Unit(
+                    (node, after, at, f"arm {number}"), target, f"{node} -> {to}{label}, arm {target} ({condition})"
+                )
+
+
+def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
+    """Yield the units of a composed condition's parts."""
+    found = list(condition.leaves()) if condition is not None else []
+    for number, leaf in enumerate(found if len(found) > 1 else ()):
+        part: Place = (*place[:3], f"part {number}")
+        yield Unit(part, to, text, str(leaf))
+        if not (isinstance(leaf, Failed) and any(issubclass(Exception, kind) for kind in leaf.types)):
+            yield Unit(part, to, text, str(leaf), held=False)
+
+
+def _file_of(plan: Plan[Any]) -> str:
+    """Return the file of a graph: the file of its state's model."""
+    module = sys.modules.get(plan.state.model.__module__)
+    file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
+    here = Path.cwd()
+    return file.relative_to(here).as_posix() if file.is_relative_to(here) else file.name
+
+
+__all__ = ["WHOLE", "Place", "Shape", "Unit", "shape_of"]
