@@ -138,9 +138,9 @@ def test_every_copied_workflow_runs_and_passes_its_tests(name: str, tmp_path: Pa
     folder = tmp_path / "flows"
     write(folder, project_files("flows", name), tmp_path)
     (folder / "tests" / "test_placed.py").write_text(PLACED.format(name=name), encoding="utf-8")
-    tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder, loads=forks.BRIEFS)
+    tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder, loads=forks.WORKFLOWS)
     assert tested.returncode == 0, tested.stdout
-    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder, loads=forks.BRIEFS)
+    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder, loads=forks.WORKFLOWS)
     assert (ran.returncode, document(ran.stdout)["graph"]) == (4, name), ran.stderr  # its tests run it to the end
 
 
