@@ -105,6 +105,12 @@ def test_a_new_project_is_clean(made: Path, tmp_path: Path) -> None:
     assert_clean(made, tmp_path)
 
 
+def test_a_copied_review_loop_is_clean(invoke: Invoke, project: Path, tmp_path: Path) -> None:
+    """Also without what stands in for a model."""
+    assert invoke("new", "copied", "--from", "review_loop").exit_code == 0
+    assert_clean(project / "copied", tmp_path)
+
+
 def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path, tmp_path: Path) -> None:
     """It has the modules that its graph imports, and no other workflow; its own checks find nothing."""
     made = document(invoke("new", "copied", "--from", "handoff", "--json").stdout)
