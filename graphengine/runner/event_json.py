@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
     """Return an event of a run as JSON values, such as the data of a server-sent event.
 
-    `graphengine schema watch` prints the schema. `plain(step_document(step))` of `graphengine.history.step_document` does
-    the same for a step.
+    `graphengine schema watch` prints the schema. `plain(step_document(step))` of `graphengine.history.step_document`
+    does the same for a step.
 
     Args:
         event: The event.
