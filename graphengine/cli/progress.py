@@ -206,7 +206,7 @@ class Progress:
 
     def _writes(self, delta: TextDelta) -> None:
         """Show the end of a model's text, at most a few times a second."""
-        if not self._is_live:
+        if not self._is_live or "[" in delta.path:  # of the items of a map, a bar is shown
             return
         key = (delta.path, delta.agent)
         text = self._written[key] = (self._written.get(key, "") + delta.text)[-_KEPT_CHARACTERS:]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.step_document import Document
     from graphengine.history.usage import Spent
-    from graphengine.history.visit_tree import DrivenTime, Entry, Track
+    from graphengine.history.visit_tree import DrivenTime, Entry
     from graphengine.state.amounts import CountName, Usage
     from graphengine.stores.base import RunInfo, Store
 
@@ -29,7 +29,7 @@ _STEPS: Final = 200
 _BEFORE: Final = 1000
 """How many steps before those are read."""
 _ITEMS: Final = 5
-"""The most consecutive items of a map that are shown on a line each; more are shown as one line."""
+"""The most consecutive items of a map whose steps are listed; of more, one line and their first failures."""
 
 
 @options.command(
@@ -62,8 +62,8 @@ def show(  # noqa: PLR0913 - one for each option
     """Show a run: how it ended and why, what it waits for, what it cost, its state, its steps.
 
     Long values of the state are cut; --state shows all of it. Of a run with more than 1,200 steps the last 200 are
-    shown; --all shows every step. More than five consecutive items of a map are shown as one line; --step shows one of
-    them, --json has them all.
+    shown; --all shows every step. More than five consecutive items of a map are shown as one line, with
+    their first failures; --step shows one of them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
     _check_options(click.get_current_context().params)
@@ -245,27 +245,44 @@ def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], St
 
     run = Visits.of(recorded.steps, recorded.start)
     shown = [entry for entry in run.entries if entry.step.seq >= first]
-    for _, group in groupby(shown, key=_map_of):
+    for path, group in groupby(shown, key=_map_of):
         entries = list(group)
-        if len(entries) > _ITEMS and entries[0].step.kind == "item":
-            yield _items_row(entries, run.time), None
-        else:
-            yield from ((_row(entry), entry.step) for entry in entries)
+        if path and len({_item_of(entry) for entry in entries}) > _ITEMS:
+            yield _items_row(path, entries, run.time), None
+            entries = [entry for entry in entries if _is_news(entry.step)][:_ITEMS]
+        yield from ((_row(entry), entry.step) for entry in entries)
 
 
-def _map_of(entry: Entry) -> Track | None:
-    """Return the map of a finished item; None for other steps, such as failed items, which have a row each."""
-    return entry.track.parent if entry.step.kind == "item" and entry.track is not None else None
+def _map_of(entry: Entry) -> str:
+    """Return the path of the outermost map whose item a step is a part of; "" if there is none."""
+    return entry.step.path.partition("[")[0] if "[" in entry.step.frame else ""
 
 
-def _items_row(items: Sequence[Entry], time: DrivenTime) -> tuple[str, ...]:
+def _item_of(entry: Entry) -> str:
+    return entry.step.frame.partition("]")[0]
+
+
+def _is_news(step: Step) -> bool:
+    """Return whether a step of one of many items is shown by itself: a failure, or a question."""
+    return step.kind in ("failed", "waiting", "answered", "refused")
+
+
+def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[str, ...]:
     from graphengine.engine.steps import falls_back
 
-    first, last = items[0].step, items[-1].step
-    began = min(entry.began or entry.step.at for entry in items)
-    path = first.path.rpartition("[")[0]
-    fallbacks = sum(falls_back(entry.step) for entry in items)
-    label = f"{path}[…] {len(items):,} items" + (f", {fallbacks:,} by fallback" if fallbacks else "")
+    first, last = entries[0].step, entries[-1].step
+    began = min(entry.began or entry.step.at for entry in entries)
+    own = [entry for entry in entries if entry.step.frame.endswith("]") and entry.step.frame.count("[") == 1]
+    done = [entry for entry in own if entry.step.kind == "item"]
+    facts = {
+        "by fallback": sum(falls_back(entry.step) for entry in done),
+        "failed": sum(entry.step.kind == "failed" for entry in own),
+        "in progress": len(
+            {_item_of(entry) for entry in entries}
+            - {_item_of(entry) for entry in own if entry.step.kind in ("item", "failed")}
+        ),
+    }
+    label = f"{path}[…] {len(done):,} items" + "".join(f", {n:,} {what}" for what, n in facts.items() if n)
     return (f"{first.seq}-{last.seq}", label, "", "", _seconds(time.between(began, last.at)), "")
 
 

@@ -338,7 +338,7 @@ class Binder:
                 text = f"{kind} cannot be read back from JSON"
                 self.report("not_recordable", f"{where}, each {name}", text, "use another type")
         state = with_items(self.state, items)
-        return Each(tuple(sources), state, options.concurrency or _CONCURRENCY)
+        return Each(tuple(sources), state, options.concurrency or _CONCURRENCY, options.on_item_error == "keep")
 
     @staticmethod
     def unread(each: Each, read: Collection[str]) -> Sequence[str]:

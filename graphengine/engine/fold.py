@@ -28,7 +28,7 @@ from graphengine.engine.frame_tree import (
     wake,
 )
 from graphengine.engine.graph_migration import apply_shift, keep_items
-from graphengine.engine.map_items import end_item, open_map, reopen_failed
+from graphengine.engine.map_items import end_item, keep_failures, open_map, reopen_failed
 from graphengine.engine.phases import (
     Collecting,
     Ended,
@@ -299,6 +299,8 @@ _DECISION: Final[JsonObject] = {
 def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     """Complete a visit: apply its update, count its cost, and move along its edge."""
     frame = snapshot.frames[step.frame]
+    if frame.phase is not READY or frame.recorded_results:  # before the update, which may change the list of a map
+        _end_visit(snapshot, frame)
     if step.update:  # as in `_apply`
         apply_ops(frame, step.update, step.typed if type(step) is Decided else None)
     if facts.usage:
@@ -309,8 +311,6 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     snapshot.steps += 1
     if frame.sub is not None:
         _count_in_graphs(frame.sub)
-    if frame.phase is not READY or frame.recorded_results:
-        _end_visit(snapshot, frame)
     if facts.marks:
         _set_marks(frame, facts)
     if facts.sent:
@@ -504,6 +504,8 @@ def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Outcome) -
 def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
     """End a visit: drop its items or subgraph, end its wait, forget its recorded work."""
     if isinstance(frame.phase, (Collecting, Inside)):
+        if isinstance(frame.phase, Collecting):
+            keep_failures(snapshot, frame, frame.phase)
         drop_children(snapshot, frame)
     elif isinstance(frame.phase, Waiting):
         wake(snapshot, frame)

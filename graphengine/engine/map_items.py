@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from graphengine.engine.field_ops import list_of
 from graphengine.engine.frame_tree import add_usage, touch
-from graphengine.engine.phases import Collecting, FailedItem
+from graphengine.engine.phases import Collecting, FailedItem, LostItem
 from graphengine.engine.snapshot import Frame, children, item_id
 
 if TYPE_CHECKING:
@@ -45,9 +47,7 @@ def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
         if earlier is not None and earlier.kept:
             _reopen(snapshot, snapshot.frames[key])
             continue
-        values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
-        for name, records in map_.items.items():
-            values[name] = records[index]
+        values = _values(frame, map_, index)
         item = snapshot.frames[key] = Frame(
             id=key,
             kind="item",
@@ -63,6 +63,26 @@ def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
         if earlier is not None:
             item.attempt, item.recorded_results, item.begun = earlier.attempt, earlier.recorded_results, earlier.begun
         snapshot.changed.append(key)
+
+
+def _values(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
+    """Return an item's value in each list, by its name in the node."""
+    values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
+    for name, records in map_.items.items():
+        values[name] = records[index]
+    return values
+
+
+def failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
+    """Return the items of a map that have failed, in item order."""
+    failed = map_.failed
+    return [LostItem(failed[index].error, _values(frame, map_, int(index))) for index in sorted(failed, key=int)]
+
+
+def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
+    """Remember the failed items of a map that is left; their tracebacks stay in the log only."""
+    for item in failed_items(frame, map_):
+        snapshot.failures.append(LostItem(replace(item.error, traceback="", replaced=None), item.values))
 
 
 def _reopen(snapshot: Snapshot, frame: Frame) -> None:

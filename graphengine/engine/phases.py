@@ -92,6 +92,13 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
     begun: bool = False
 
 
+class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """An item of a map that failed: its failure, and its value in each list, by the item's name in the node."""
+
+    error: FailureRecord
+    values: dict[str, JsonValue]
+
+
 class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Its items are running.
 

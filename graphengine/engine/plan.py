@@ -284,11 +284,13 @@ class Each:
         sources: The item's name, the reading of the list, and the field's name if the list is a whole field.
         state: The fields that an item sees: those of the state, and the item's values by name.
         concurrency: How many items run at a time.
+        keeps: Whether the map goes on without its failed items.
     """
 
     sources: tuple[tuple[str, Reading, str], ...]
     state: StateType[Any]
     concurrency: int
+    keeps: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from graphengine.engine.open_waits import OpenWaits
-from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Phase, Ready, Waiting
+from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, LostItem, Phase, Ready, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -196,6 +196,7 @@ class Snapshot(Struct, eq=False):
         limits: The limits at which it stops.
         stop: Why it ended, while it is not running.
         failure: The failure it ended with, if it failed.
+        failures: Items that failed in maps that were left since, without tracebacks.
         pause: Nodes before which the run waits, by path.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
@@ -223,6 +224,7 @@ class Snapshot(Struct, eq=False):
     limits: LimitsRecord = {}
     stop: Ending | None = None
     failure: FailureRecord | None = None
+    failures: list[LostItem] = field(default_factory=list)
     pause: Sequence[str] = ()
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0

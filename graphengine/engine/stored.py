@@ -23,6 +23,7 @@ from graphengine.engine.phases import (
     GivenUp,
     Inside,
     Leaving,
+    LostItem,
     Ready,
     RecordedResult,
     Waiting,
@@ -107,6 +108,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     mailbox: dict[str, list[Any]]
     waiting: int
     deaths: int = 0
+    failures: list[LostItem] = []
     shared_process: bool | UnsetType = UNSET
     frames: dict[str, _Frame]
 

@@ -39,6 +39,7 @@ WriteSource: TypeAlias = "str | Callable[..., object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
 Each: TypeAlias = "Mapping[str, str | Callable[..., object]]"
 OnResume: TypeAlias = 'Literal["rerun", "ask"]'
+OnItemError: TypeAlias = 'Literal["fail", "keep"]'
 Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"
 
 
@@ -56,6 +57,7 @@ class Options:
     on: str | None = None
     each: Each | None = None
     concurrency: int | None = None
+    on_item_error: OnItemError | None = None
     on_resume: OnResume | None = None
 
 
@@ -66,8 +68,8 @@ class Node(Options):
     Args:
         runnable: The runnable, or another Node whose options these override.
 
-    The other arguments are the options of `Graph.add_node`: title, inputs, writes, each, concurrency, retry,
-    timeout_seconds, fallback, on_resume, thread, on.
+    The other arguments are the options of `Graph.add_node`: title, inputs, writes, each, concurrency,
+    on_item_error, retry, timeout_seconds, fallback, on_resume, thread, on.
 
     >>> Node(len, writes="size").writes
     'size'
@@ -260,6 +262,7 @@ class GraphDefinition(Generic[S]):
         on: str | None = None,
         each: Each | None = None,
         concurrency: int | None = None,
+        on_item_error: OnItemError | None = None,
         on_resume: OnResume | None = None,
     ) -> None:
         """Add a node.
@@ -288,6 +291,8 @@ class GraphDefinition(Generic[S]):
                 fallback read the item by that name. Results are in the order of the items: a field without a reducer
                 becomes their list. Several lists are read together, item by item, and must have equal lengths.
             concurrency: How many items run at a time; 16 if not given.
+            on_item_error: What failed items do to the node once all items have ended: fail it (`"fail"`), so that a
+                resume repeats them, or let it go on with the results of the others (`"keep"`), if there is any.
             on_resume: What to do with an attempt that a crash interrupted: run it again (`"rerun"`), or ask a person
                 (`"ask"`).
 
@@ -315,6 +320,7 @@ class GraphDefinition(Generic[S]):
             on=on,
             each=each,
             concurrency=concurrency,
+            on_item_error=on_item_error,
             on_resume=on_resume,
         )
         self._edited()

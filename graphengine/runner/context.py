@@ -214,6 +214,12 @@ class Context:
         return path_of(self._task.frame, self._task.node)
 
     @property
+    def item_index(self) -> int | None:
+        """The position of its item in the map's list, from 0, also in a graph that is mapped; None outside a map."""
+        index = self.path.rpartition("[")[2].partition("]")[0]
+        return int(index) if "[" in self.path else None
+
+    @property
     def visit(self) -> int:
         """Which visit of the node this is, from 1."""
         return self._task.visit

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 
 from pydantic import BaseModel, ConfigDict
 
+from graphengine.engine.map_items import failed_items
+from graphengine.engine.phases import Collecting, LostItem
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.history.load import Wait, load_snapshot, waits_of
@@ -45,6 +47,22 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
+class FailedPart:
+    """An item of a map, or an arm of a fork, that failed.
+
+    Attributes:
+        item: The item's recorded value, by its name in `each`: JSON values, secrets encrypted. Empty for an arm.
+        error: The failure; its `path` has the item's position, from 0, as in `research[3]`. The traceback is "" once
+            the map was left: then only the log has it.
+        attempts: How many attempts failed.
+    """
+
+    item: Mapping[str, Any]
+    error: Failure
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Generic[S]):
     """The result of a run that ended, or its state so far.
 
@@ -56,6 +74,7 @@ class Result(Generic[S]):
         ending: Why it ended; None while it is running or waits.
         error: The failure it ended with; if the run has not failed, the failure of a part of it, while others wait or
             could continue.
+        failures: Every item of a map, and every arm of a fork, that failed for good and was not repeated since.
         repair: How to fix the failure, if the engine knows.
         usage: What it used of models in total.
         inherited: The part of the usage from before the run branched off its parent.
@@ -82,6 +101,7 @@ class Result(Generic[S]):
     seq: int
     elapsed_seconds: float
     repair: str = ""
+    failures: Sequence[FailedPart] = ()
     waits: Sequence[Wait] = ()
     cut_off: Sequence[str] = ()
     deaths: int = 0
@@ -178,10 +198,29 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
+        failures=_failed_parts(snapshot),
         waits=waits_of(snapshot) if snapshot.waiting else [],
         cause=cause,
         recorded=snapshot.root.values,
     )
+
+
+def _failed_parts(snapshot: Snapshot) -> Sequence[FailedPart]:
+    """Return the failed items of maps that were left, those of maps in progress, and failed arms."""
+    lost = list(snapshot.failures)
+    for frame in snapshot.frames.values():
+        if isinstance(frame.phase, Collecting):
+            lost += failed_items(frame, frame.phase)
+        elif frame.kind == "arm" and frame.failing is not None:
+            lost.append(LostItem(frame.failing.error, {}))
+    return [
+        FailedPart(
+            {name: deepcopy(opened(value)) for name, value in each.values.items()},
+            Failure.of(each.error),
+            each.error.attempt or 1,
+        )
+        for each in lost
+    ]
 
 
 class PastRun(BaseModel):
@@ -222,6 +261,7 @@ async def past_runs(
 
 __all__ = [
     "Draws",
+    "FailedPart",
     "Past",
     "PastRun",
     "RecordedState",

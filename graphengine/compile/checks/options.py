@@ -73,6 +73,10 @@ def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
         yield f"concurrency={wanted!r} is not a number of items", "give a whole number above 0"
     if wanted is not None and options.each is None:
         yield f"concurrency={wanted!r} without each", "concurrency limits the items that run at a time: add each={…}"
+    if options.on_item_error not in (None, "fail", "keep"):
+        yield f"on_item_error={options.on_item_error!r} is unknown", "give 'fail' or 'keep'"
+    elif options.on_item_error is not None and options.each is None:
+        yield f"on_item_error={options.on_item_error!r} without each", "add each={…}, or give the node a fallback"
 
 
 def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:

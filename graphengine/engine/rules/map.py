@@ -19,6 +19,7 @@ from graphengine.engine.size_limits import size_of
 from graphengine.engine.steps import Mapped, Node, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
+from graphengine.state.failure import Failure
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Decided
     from graphengine.state.json_values import JsonValue, Op
-    from graphengine.state.schema import Change, StateType
+    from graphengine.state.schema import Change
 
 
 def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
@@ -82,13 +83,17 @@ def _items(each: Each, view: View, node: str) -> Mapped:
 
 
 def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Return the step of a map whose items have all ended: their combined updates, or the first failure."""
+    """Return the step of a map whose items have all ended: their combined updates, or the first failure.
+
+    A map that keeps what succeeded fails only if nothing did.
+    """
     facts = frame.phase
     if not isinstance(facts, Collecting) or facts.left:
         raise StaleEvent(event)
     plan = plan_of(run.plan, frame)
     visit = (frame.id, frame.at, frame.visit, frame.attempt, facts.began, event.now)
-    if facts.failed:
+    each = plan.nodes[frame.at].each
+    if facts.failed and (each is None or not each.keeps or len(facts.failed) == facts.count):
         first = facts.failed[min(facts.failed, key=int)]
         return give_up(run, frame, NodeFailed(*visit, first.error))
     done = NodeFinished(*visit, result=None)  # the items' updates are the change
@@ -96,7 +101,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     trouble, change = event.error, NO_CHANGE
     try:
         if trouble is None and facts.count:
-            change = _collected(plan.state, view, facts.done)
+            change = _collected(plan, view, facts)
             if view.weight:
                 change.weight = size_of(run, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif trouble is None:
@@ -121,18 +126,18 @@ def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
     return [name for name in whole if plan.state.fields[name].reducer is None]
 
 
-def _collected(state: StateType[Any], view: View, done: Sequence[Sequence[Op] | None]) -> Change:
-    """Return the updates of all items, in item order, as one change of the state.
+def _collected(plan: Plan[Any], view: View, facts: Collecting) -> Change:
+    """Return the updates of all items, in item order, as one change of the state, and the failures it survives.
 
     Raises:
         InvalidUpdate, NotRecordable: The combined updates do not fit, or two items wrote the same key.
     """
     together: dict[str, list[Op]] = {}
-    for writes in done:
+    for writes in facts.done:
         for op in writes or ():
             together.setdefault(op[1], []).append(op)
     keys: dict[tuple[str, str], tuple[int, str]] = {}
-    for index, writes in enumerate(done):
+    for index, writes in enumerate(facts.done):
         for op in writes or ():
             if op[0] in ("put", "grow"):
                 first, kind = keys.setdefault((op[1], op[2]), (index, op[0]))
@@ -140,8 +145,10 @@ def _collected(state: StateType[Any], view: View, done: Sequence[Sequence[Op] | 
                     _refuse_key(view, op, first, index)
     updates: list[tuple[str, object]] = []
     for name, ops in together.items():
-        updates += [(name, update) for update in state.fields[name].parts(ops, view)]
-    return state.apply(view, updates)
+        updates += [(name, update) for update in plan.state.fields[name].parts(ops, view)]
+    if plan.collect_errors is not None:
+        updates += [(plan.collect_errors, Failure.of(facts.failed[n].error)) for n in sorted(facts.failed, key=int)]
+    return plan.state.apply(view, updates)
 
 
 def _refuse_key(view: View, op: Op, first: int, second: int) -> None:
