@@ -44,6 +44,7 @@ from .models import (
 from .reducers import Replace as Replace
 from .runner import (
     Context as Context,
+    FailedPart as FailedPart,
     PastRun as PastRun,
     Pruned as Pruned,
     Result as Result,

@@ -188,6 +188,26 @@ def test_a_map_has_a_bar_while_its_items_are_at_work(monkeypatch: pytest.MonkeyP
     assert bars[-1].endswith("120 of 500, 10 by fallback")
 
 
+def test_the_text_of_a_map_s_models_does_not_hide_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the agents of many items write, the bar advances, and no text is shown."""
+    monkeypatch.setattr(Channel, "columns", 100)
+    channel = Channel(Screen(), must_arrive=False)
+    shown: list[str] = []
+    channel.transient = lambda head, text, *, keeps_end=True: shown.append(head + text)  # type: ignore[method-assign]
+    progress = Progress(channel)
+    begun(progress, "each")
+    items = {"count": 4, "concurrency": 2, "fields": {"n": "n"}}
+    progress.recorded(progress.visits.feed(made_step(2, "branched", 100.0, update=[["set", "n", [1, 2, 3, 4]]])))
+    progress.recorded(progress.visits.feed(made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items)))
+    for n in range(2):
+        progress.show(NodeBegan(f"each[{n}]", "each", 1, 1, 100.0, 2))
+        progress.show(TextDelta(f"each[{n}]", "reader", "a text"))
+    progress.recorded(progress.visits.feed(made_step(4, "item", 101.0, "each[0]", "each", 1, 1, 100.0)))
+    progress.show(TextDelta("each[1]", "reader", " that goes on"))
+    progress.tick(101.0)
+    assert shown == ["items    each: [#####...............] 1 of 4, about 3 s left"]
+
+
 def test_a_map_that_began_before_is_counted_from_its_begin() -> None:
     """After a resume, or in another process, a map counts its total and what ended before, failed or not."""
     pipe = io.StringIO()

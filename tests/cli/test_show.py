@@ -29,6 +29,37 @@ graph.add_node("work", work, writes="n")
 graph.add_path(START, "work", END)
 """
 
+MANY = """
+from pydantic import BaseModel
+from graphengine import END, START, Context, Graph
+
+class State(BaseModel):
+    items: list[int] = list(range(40))
+    seen: list[int] = []
+
+async def work(ctx: Context, n: int) -> int:
+    await ctx.step(abs, n, key="first")
+    await ctx.step(abs, n, key="second")
+    if n % 4 == 1:
+        raise ValueError(f"not {n}")
+    return n
+
+graph = Graph("many", State)
+graph.add_node("work", work, each={"n": "items"}, writes="seen", on_item_error="keep")
+graph.add_path(START, "work", END)
+"""
+
+
+def test_items_that_record_work_are_one_line(project: Path, invoke: Invoke) -> None:
+    """The items of a map are one line whatever they recorded, as agents do; below it are their first failures."""
+    (project / "many.py").write_text(MANY)
+    invoke("run", "many.py", "--run-id", "r")
+    lines = [line for line in invoke("show", "r").stdout.splitlines() if "work[" in line]
+    assert "3-122" in lines[0]
+    assert "work[…] 30 items, 10 failed" in lines[0]
+    assert len(lines) == 6
+    assert all("failed" in line for line in lines[1:])
+
 
 def test_show_shows_steps_state_and_parent(invoke: Invoke) -> None:
     """The table of steps with updates and reasons, the state at a step, and the run's parent."""

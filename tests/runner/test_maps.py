@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from graphengine import (
     END,
     START,
+    Context,
     Failure,
     Graph,
+    Retry,
     RunFailed,
     Runner,
 )
@@ -225,3 +227,70 @@ async def test_what_is_not_a_list_fails_the_node(runner: Runner) -> None:
     """A function of fields that returns no list fails the node, and no item begins."""
     with pytest.raises(RunFailed, match="not a list"):
         await runner.start(mapped(lambda n: n, each={"n": lambda shared: 3})).result()
+
+
+class Inner(BaseModel):
+    n: int = 0
+    seen: int | None = None
+
+
+async def test_a_map_keeps_what_succeeded_and_the_result_lists_all_failures(runner: Runner) -> None:
+    """The node goes on without the failed items; the result has their values, errors and attempts, also afterwards."""
+
+    def work(n: int, numbers: list[int]) -> str:
+        if n % 2:
+            raise ValueError(f"odd {n}")
+        return f"{n} of {len(numbers)}"
+
+    graph = mapped(work, on_item_error="keep", retry=Retry(attempts=2, initial_seconds=0))
+    result = await runner.start(graph, run_id="kept").result()
+    assert result.state.findings == ["0 of 5", "2 of 5", "4 of 5"]
+    found = [(part.item, part.error.path, part.error.message, part.attempts) for part in result.failures]
+    assert found == [({"n": 1}, "work[1]", "odd 1", 2), ({"n": 3}, "work[3]", "odd 3", 2)]
+    assert result.state.survived == [part.error for part in result.failures]
+    again = await (await runner.get("kept")).result()
+    assert again.failures == result.failures
+
+
+async def test_a_failed_map_lists_all_failures_and_repeats_only_those(runner: Runner) -> None:
+    """A failed run's result has them with tracebacks; once the items were repeated, they are no longer failures."""
+    calls: list[int] = []
+    bad = {1, 3}
+
+    def work(n: int) -> str:
+        calls.append(n)
+        if n in bad:
+            raise ValueError(f"bad {n}")
+        return str(n)
+
+    graph = mapped(work, concurrency=1)
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(graph, run_id="fails").result()
+    failures = caught.value.result.failures
+    assert [(part.item, part.error.message, part.attempts) for part in failures] == [
+        ({"n": 1}, "bad 1", 1),
+        ({"n": 3}, "bad 3", 1),
+    ]
+    assert all("bad {n}" in part.error.traceback for part in failures)
+    bad.clear()
+    result = await runner.resume(graph, "fails").result()
+    assert calls == [0, 1, 2, 3, 4, 1, 3]
+    assert result.failures == []
+
+
+async def test_a_node_knows_the_position_of_its_item(runner: Runner) -> None:
+    """Also in a graph that is mapped; None outside a map."""
+
+    def index(ctx: Context) -> int | None:
+        return ctx.item_index
+
+    inner = Graph("inner", Inner, result="seen")
+    inner.add_node("look", index, writes="seen")
+    inner.add_path(START, "look", END)
+    graph = Graph("outer", State)
+    graph.add_node("plain", lambda n, ctx: n * 0 + ctx.item_index, each={"n": "numbers"}, writes="shared")
+    graph.add_node("nested", inner, each={"n": "numbers"}, inputs={"n": "n"}, writes="numbers")
+    graph.add_node("outside", lambda ctx: [str(ctx.item_index)], writes="findings")
+    graph.add_path(START, "plain", "nested", "outside", END)
+    state = (await runner.start(graph).result()).state
+    assert (state.shared, state.numbers, state.findings) == (list(range(5)), list(range(5)), ["None"])
