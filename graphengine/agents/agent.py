@@ -104,7 +104,9 @@ class Agent(Generic[T]):
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
-            meanwhile. For the items of a map, and for nodes whose result is not urgent.
+            meanwhile. For the items of a map, and for nodes whose result is not urgent. The provider is asked for the
+            state of a batch after 30 s, later after a quarter of the time it has taken, at most an hour. An agent that
+            runs alone or in `ctx.step` cannot sleep, so this is an error there.
 
     Raises:
         DefinitionError: An argument is invalid.
