@@ -57,16 +57,18 @@ class Extension:
 
     Example:
         >>> class Kinds(Extension, Follower):
-        ...     async def opened(self, run: OpenRun) -> Follower:
+        ...     async def opened(self, run):
         ...         return self  # or an object for each run
         ...
-        ...     def recorded(self, steps: Sequence[Step]) -> None:
+        ...     def recorded(self, steps):
         ...         print([step.kind for step in steps])
         >>> async def main() -> None:
         ...     async with Runner(extensions=[Kinds()]) as runner:
         ...         await runner.start(count).result()
         >>> asyncio.run(main())
         ['started']
+        ['node']
+        ['node']
         ['node']
     """
 
