@@ -96,7 +96,8 @@ class Agent(Generic[T]):
         effort: How much to think before an answer, as `Settings(effort=…)`.
         cache: Whether the provider should cache what calls share, as `Settings(cache=…)`.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
-            reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`.
+            reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`. A visit records only its own
+            messages, unless the dict or its lists have a validator or another constraint: then all of that key.
         history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
             the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
