@@ -248,7 +248,7 @@ async def test_a_map_keeps_what_succeeded_and_the_result_lists_all_failures(runn
     found = [(part.item, part.error.path, part.error.message, part.attempts) for part in result.failures]
     assert found == [({"n": 1}, "work[1]", "odd 1", 2), ({"n": 3}, "work[3]", "odd 3", 2)]
     assert result.state.survived == [part.error for part in result.failures]
-    again = await (await runner.get("kept")).result()
+    again = await runner.get("kept").result()
     assert again.failures == result.failures
 
 
