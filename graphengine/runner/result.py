@@ -184,6 +184,12 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         if frame.failing is not None:  # a failed part is reported while others still wait
             failure = frame.failing.error
             break
+    lost = list(snapshot.failures)
+    for frame in snapshot.frames.values():
+        if isinstance(frame.phase, Collecting):
+            lost += failed_items(frame, frame.phase)
+        elif frame.kind == "arm" and frame.failing is not None:
+            lost.append(LostItem(frame.failing.error, {}))
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
@@ -198,29 +204,16 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
-        failures=_failed_parts(snapshot),
+        failures=list(map(_failed_part, lost)),
         waits=waits_of(snapshot) if snapshot.waiting else [],
         cause=cause,
         recorded=snapshot.root.values,
     )
 
 
-def _failed_parts(snapshot: Snapshot) -> Sequence[FailedPart]:
-    """Return the failed items of maps that were left, those of maps in progress, and failed arms."""
-    lost = list(snapshot.failures)
-    for frame in snapshot.frames.values():
-        if isinstance(frame.phase, Collecting):
-            lost += failed_items(frame, frame.phase)
-        elif frame.kind == "arm" and frame.failing is not None:
-            lost.append(LostItem(frame.failing.error, {}))
-    return [
-        FailedPart(
-            {name: deepcopy(opened(value)) for name, value in each.values.items()},
-            Failure.of(each.error),
-            each.error.attempt or 1,
-        )
-        for each in lost
-    ]
+def _failed_part(lost: LostItem) -> FailedPart:
+    item = {name: deepcopy(opened(value)) for name, value in lost.values.items()}
+    return FailedPart(item, Failure.of(lost.error), lost.error.attempt or 1)
 
 
 class PastRun(BaseModel):
