@@ -88,14 +88,15 @@ def test_a_text_at_the_start_of_a_line_and_a_decorator_hide_no_line() -> None:
 
     @final
     class Decorated(BaseModel):
-        """A state
-        whose text begins at the start of a line.
+        """A state.
+
+        Its text begins at the start of a line.
         """
 
         kept: int = 0
 
     begin = inspect.getsourcelines(Decorated)[1]
-    assert origin_of_field(Decorated, "kept") == (str(HERE), begin + 6)
+    assert origin_of_field(Decorated, "kept") == (str(HERE), begin + 7)
     assert origin_of_field(Decorated, "nope") == (str(HERE), begin + 1)
 
 
