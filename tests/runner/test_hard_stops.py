@@ -129,8 +129,8 @@ async def test_a_limit_of_seconds_cuts_a_call_that_hangs() -> None:
         assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
 
 
-async def test_a_release_can_cut_too() -> None:
-    """The run stays running, for another process, and repeats the call."""
+async def test_a_release_can_cut_too(caplog: pytest.LogCaptureFixture) -> None:
+    """The run stays running, for another process, and repeats the call; the result and the log name what was cut."""
     model = Torn([paid("", ADD), paid("3")], at=2)
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
@@ -138,6 +138,8 @@ async def test_a_release_can_cut_too() -> None:
         async with asyncio.timeout(SOON):
             await model.reached.wait()
             await runner.release("r", now=True)
-        assert (await within(run)).status == "running"
+        released = await within(run)
+        assert (released.status, released.cut_off) == ("running", ("work",))
+        assert [record.levelname for record in caplog.records if "cut off: work" in record.getMessage()] == ["WARNING"]
         done = await within(runner.resume(graph, "r"))
         assert (done.status, done.state.draft) == ("finished", "3")
