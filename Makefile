@@ -14,9 +14,9 @@ unexport TASK SOURCES
 
 # More arguments, in shell syntax, for the main job and for pytest.
 RUN_ARGS ?= --output brief.md
-# What `make run` and `make demo` install: the page of `graphengine inspect`, models for who has a key, pictures, and
+# What `make demo` installs. `make run` needs less: `.venv/bin/pip install -e ".[models,sources]"` adds models, and
 # readers of HTML, PDF and DOCX.
-RUN_EXTRAS = inspect,models,render,sources
+DEMO_EXTRAS = inspect,render
 ARGS ?=
 
 # How many processes run the tests of `make test`, `make check` and `make coverage`: by default two for a core, see
@@ -71,7 +71,7 @@ run: .venv/ready-run ## the main job, the review loop: make run [TASK="…" SOUR
 	for source in $$GRAPHENGINE_SOURCES; do set -- "$$@" --input "sources=@$$source"; done; \
 	exec $(BIN)/graphengine "$$@" $(RUN_ARGS)
 
-demo: .venv/ready-run ## run every bundled workflow without a key; results and pictures go to demo/
+demo: .venv/ready-demo ## run every bundled workflow without a key; results and pictures go to demo/
 	$(BIN)/python scripts/demo.py demo
 
 check: style ## the inner loop, under a minute: style, types by mypy, the scenarios and fewer tests of the engine
@@ -150,11 +150,15 @@ install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
   $(@D)/bin/python scripts/install.py '$(1)' && touch $@
 
 .venv/ready-run: .venv/$(IDENTITY) pyproject.toml constraints.txt
-	$(call install,$(RUN_EXTRAS))
+	$(call install,inspect)
+
+.venv/ready-demo: .venv/$(IDENTITY) pyproject.toml constraints.txt
+	$(call install,$(DEMO_EXTRAS))
+	@touch .venv/ready-run
 
 .venv/ready-test: .venv/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,dev)
-	@touch .venv/ready-run
+	@touch .venv/ready-run .venv/ready-demo
 
 .venv/ready-docs: .venv/ready-test
 	$(call install,docs)

@@ -32,8 +32,7 @@ from graphengine import (
 from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
 from nodes.citing import Passage, located, marked, sample
-from nodes.review.agents import Review
-from nodes.review.offline import research, reviewer, writer
+from nodes.review.offline import Review, research, reviewer, writer
 
 THRESHOLD = 7.0  # a review with at least this score ends the loop
 RISE = 0.1  # and so does one that rises by no more than this

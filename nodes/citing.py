@@ -173,7 +173,7 @@ def check_brief(draft: str, findings: Sequence[Passage], word_budget: int) -> No
     known = {name for finding in findings for name in (finding.place, finding.file)}
     cited = [place for claim in claims(draft) for place in claim.places]
     wrong = [place for place in dict.fromkeys(cited) if place not in known and findings]
-    why = []
+    why: list[str] = []
     if not draft.lstrip().startswith("# "):
         why.append("it has no title: begin with # and a title, and write nothing but the brief")
     if wrong:

@@ -45,7 +45,7 @@ def doubtful(draft: str, findings: Sequence[Passage]) -> list[str]:
     texts: dict[str, list[str]] = {}
     for finding in findings:
         texts.setdefault(finding.place, []).append(finding.text)
-    found = []
+    found: list[str] = []
     for claim in claims(draft):
         passages = [text for place in claim.places for text in texts.get(place, ())]
         if passages and claim.text.strip(" .") not in (passage.strip(" .") for passage in passages):
@@ -66,7 +66,7 @@ def remarks(claim: str, passage: str) -> list[str]:
 
 def _tokens(text: str) -> list[str]:
     """Return the words; numbers in one form: 1,364 and 1.364 as 1364, 3,1 as 3.1, twelve as 12; isn't as is and not."""
-    found = []
+    found: list[str] = []
     for word in words(re.sub(r"(\w)n['\u2019]t\b", r"\1 not", text)):
         if re.fullmatch(r"\d{1,3}([.,]\d{3})+", word):
             word = re.sub("[.,]", "", word)  # noqa: PLW2901 - the same number

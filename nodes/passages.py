@@ -124,8 +124,9 @@ def read(source: TextFile) -> list[Passage]:
 def _rows(source: TextFile) -> list[Passage]:
     first = source.text.partition("\n")[0]
     rows = csv.reader(io.StringIO(source.text, newline=""), delimiter=max(",;\t|", key=first.count))
-    names = next(rows, [])
-    found, line = [], rows.line_num + 1
+    names = next(rows, list[str]())
+    found: list[Passage] = []
+    line = rows.line_num + 1
     for row in rows:
         if any(map(str.strip, row)):
             found.append(Passage(text=_named(names, row), file=source.path, line=line))

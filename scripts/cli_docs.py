@@ -32,8 +32,7 @@ HEAD = """\
 
 # The command line
 
-`graphengine COMMAND --help` shows the same text in a terminal. [The guide](guide.md#command-line) explains how graphs
-are found, how input is written and where runs are stored.
+`graphengine COMMAND --help` shows the same text in a terminal. `graphengine new PATH` creates a project to start from.
 
 Every command takes `--json` and `--debug`. With `--json` it writes only one JSON document to stdout (`watch` and
 `worker` write one per line); other messages go to stderr. [The documents](json.md) are described key by key, and
@@ -42,6 +41,40 @@ colours if `NO_COLOR` is set or if it does not go to a terminal.
 
 `graphengine completion bash` (or `zsh`, `fish`) prints a script that completes commands, options, graphs, runs, tags
 and nodes. For bash, add `eval "$(graphengine completion bash)"` at the end of `~/.bashrc`.
+
+## Graphs and runs
+
+Names of graphs are looked up in the folders that `[tool.graphengine] graphs = ["graphs"]` in pyproject.toml lists. A
+graph file is imported, so it must not start a run at import: put script code below `if __name__ == "__main__":`. A run
+stores its graph's name, never a path. So commands that need the code of a run from another file, such as `resume` and
+`branch`, take `--graph FILE`; `show`, `render` and `export` read the record.
+
+RUN_ID can be a unique prefix of an id, at least four characters long.
+
+## Input
+
+| `--input …`, `--set …` | meaning |
+|---|---|
+| `task=Tides` | a text field takes the value unparsed: `task=null` is the text `null` |
+| `budget=350`, `review={"score": 7}` | any other field takes JSON |
+| `notes=one`, then `notes=two` | a list takes one item each time, or a JSON array |
+| `draft=@file.md` | a file's text, JSON or `TextFile`, as the field needs; a text that begins with `@` is `@@…` |
+| `sources=@report.pdf`, `sources=@notes/` | a list of `TextFile` takes files, or all readable ones of a folder |
+| `sources=https://…` | the page, if its address is public, up to 5 MB |
+| `task:=null` | JSON for any field, so that a text can be None |
+
+Markdown, text, CSV and TSV stay unchanged in a `TextFile`; HTML and DOCX become Markdown, and PDF becomes text. The
+last three need `pip install "durable-graphengine[sources]"`. A folder gives up to 200 files, sorted; a note lists each
+file that was left out with the reason. PDF and DOCX are read in a child process, which is ended after 60 s or at 2 GB
+of memory. `graphengine.agents.sources` does the same in Python.
+
+## Models and costs
+
+A set of models is defined in the graph's file: `MODELS = {"default": {"*": "placeholder"}}` is what runs without
+`--model`. `run --estimate` rehearses the run with the set "default": agents answer by rules or placeholders, and their
+questions and answers are counted as tokens of the models that `--model` names. For a placeholder, only the most that
+the answer may cost is shown. A rehearsal calls the graph's functions, so without such a set, or without a price, the
+cost is shown as unknown.
 """
 
 EXITS = {

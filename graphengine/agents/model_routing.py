@@ -15,7 +15,7 @@ import contextlib
 import inspect
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.steps import without_items
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
+    from graphengine.agents.agent import Agent
     from graphengine.agents.budget import Opens
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
@@ -183,16 +184,12 @@ def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
     seen.add(id(thing))
     agents: Any = sys.modules.get("graphengine.agents.agent")  # if it is not loaded, there are no agents
     if agents is not None and isinstance(thing, agents.Agent):
-        yield thing.name
-        if thing.window is not None and thing.window.model is not None:
-            yield f"{thing.name} summary"
-        for function in (
-            thing.prompt,
-            thing.system,
-            thing.check,
-            thing.offline,
-            *(getattr(each, "function", None) for each in thing.kit),
-        ):
+        agent = cast("Agent[Any]", thing)
+        yield agent.name
+        if agent.window is not None and agent.window.model is not None:
+            yield f"{agent.name} summary"
+        tools = (getattr(each, "function", None) for each in agent.kit)
+        for function in (agent.prompt, agent.system, agent.check, agent.offline, *tools):
             if callable(function):
                 yield from _agents_below(function, 0, seen)
         return

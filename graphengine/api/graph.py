@@ -31,10 +31,13 @@ class Graph(GraphDefinition[S]):
 
     Args:
         name: Its name in runs, messages and pictures.
-        state: The type of its state: a pydantic model, a TypedDict or a dataclass.
+        state: The type of its state: a pydantic model, a TypedDict or a dataclass. A `NotRequired` key begins as an
+            empty list, dict or set if its type is one, else it is missing until a node writes it. Models with
+            `model_post_init`, dataclasses with `__post_init__` and fields that could not be read back are refused.
         result: The field or path that is its result, for an enclosing graph and for `Result.output`.
-        resources: Factories of the objects that nodes can take by parameter name. Each is called once per runner, and
-            its object is closed with the runner.
+        resources: Factories of the objects that nodes can take by parameter name. Each takes no arguments, may be async
+            and is called once per runner, before the first run that needs it. A context manager is entered, and exited
+            when the runner closes; any other object is not closed.
         collect_errors: A `list[Failure]` field with the `append` reducer, to which every survived failure is appended.
         carry_over: The fields that `after=` carries over; all if not given.
         limits: The default limits of its runs: 1,000 steps if not given. As a node of another graph it has only the
@@ -64,6 +67,10 @@ class Graph(GraphDefinition[S]):
     @with_our_keywords
     def compile(self) -> Plan[S]:
         """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.
+
+        A loop that nothing forces to end is a warning. What ends one is a cap on visits, a plateau, a bound on time,
+        cost or a list that each round appends to, on an exit edge tried before the edges back or as the guard of an
+        edge back; or a question or a message that each round waits for.
 
         Raises:
             CompileError: With every problem, warnings included.
@@ -114,6 +121,8 @@ class Graph(GraphDefinition[S]):
     def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
         """Run it as `run` does, in a script without an event loop. `SyncRunner` has the methods of a Runner for that.
 
+        Ctrl-C cancels async nodes at once and waits for a sync node's thread, which cannot be cancelled.
+
         Raises:
             DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
         """
@@ -126,6 +135,9 @@ class Graph(GraphDefinition[S]):
         self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto", detail: Detail = "full"
     ) -> None:
         """Draw it into a file.
+
+        Painting needs the `dot` program or the extra `render`; DOT, Mermaid and text need neither. An HTML page works
+        offline and includes the picture in words. PNG and PDF use the machine's fonts.
 
         Args:
             path: The file. Its extension selects the format: .svg, .png, .pdf, .html, .dot, .mmd for Mermaid, or .txt
@@ -173,7 +185,9 @@ class Graph(GraphDefinition[S]):
             steps: All steps of a run of it, as from `runner.history(run_id)`, to add what it did; None for no run.
 
         Returns:
-            A graph with the attributes that `graphengine.render.network.to_networkx` lists.
+            A graph with the attributes that `graphengine.render.network.to_networkx` lists. For the critical path of
+            a run, pass the edges that are `taken` and not `back`, with the seconds of their targets, to
+            `networkx.dag_longest_path`.
 
         Raises:
             CompileError: The graph has problems.

@@ -31,7 +31,7 @@ class Runner(QueueRunner):
 
     Args:
         store: The path of a SQLite database, the address of a PostgreSQL database, a Store, or None for memory.
-        resources: Ready-made resources that replace the graphs' own, by name.
+        resources: Ready-made resources that replace the graphs' own, by name; they are neither entered nor closed.
         models: Models that replace agents' own, as objects or names (`"openai:…"`). The keys are an agent's name, a
             node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all agents; the
             most specific key wins. A key such as `review_loop:writer` applies only in that graph.

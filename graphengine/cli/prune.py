@@ -107,13 +107,16 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
         click.UsageError: It is a tag: runs that should be kept would be removed.
     """
     from difflib import get_close_matches
+    from functools import partial
 
     from graphengine.history.selection import other_words
 
     words: list[tuple[Literal["graph", "tag"], str]] = [("tag", tag) for tag in given["tags"]]
-    words += [("graph", given["graph"])] if given["graph"] else []
+    if given["graph"]:
+        words.append(("graph", given["graph"]))
     for what, word in words:
-        near = get_close_matches(word, context.read(lambda store: other_words(store, word, what)), n=1)  # noqa: B023
+        others = context.read(partial(other_words, given=word, what=what))
+        near = get_close_matches(word, others, n=1)
         if near and what == "tag":
             raise click.UsageError(f"no run has the tag {word!r}; did you mean {near[0]!r}? Nothing was removed")
         if near:

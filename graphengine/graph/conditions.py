@@ -531,6 +531,8 @@ def changed(source: Source, since: str | None = None) -> Condition:
 def failed(*types: type[BaseException]) -> Condition:
     """Return a condition that holds if the node failed with one of these exceptions, after retries, without a fallback.
 
+    `failed(Exception)` does not hold after `sys.exit()` in a node's code, `failed(SystemExit)` does.
+
     >>> str(failed(ValueError, KeyError))
     'failed with ValueError or KeyError'
     """

@@ -276,7 +276,9 @@ class GraphDefinition(Generic[S]):
                 name, or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it,
                 the result's keys name the fields.
             retry: How often to try again.
-            timeout_seconds: The longest that an attempt can take; None or `math.inf` for no limit.
+            timeout_seconds: The longest that an attempt can take; None or `math.inf` for no limit. The time that a sync
+                function waits for a free thread does not count. If a sync function is late, the next attempt, the
+                fallback or the edge waits until its thread has returned.
             fallback: The result if every attempt failed: a value, or a function that takes its parameters like a node,
                 and `error` too.
             thread: Whether a sync function runs in a thread (the default); False for trivial ones.

@@ -132,7 +132,8 @@ class Sizes:
     The defaults are far above what a well-made graph writes, and far below what causes trouble. A step is written as a
     whole, and read again on every resume: 16 MiB take about 0.1 s each time. A state is kept in memory as records and
     as typed values, about ten times its JSON: 256 MiB take a few GB. A message or an answer comes from outside, perhaps
-    over a network, and waits in the inbox: 1 MiB is a long document.
+    over a network, and waits in the inbox: 1 MiB is a long document. Values nested deeper than 128 levels are refused
+    at any size. Small updates are measured only once in 1,024 steps, so a run may exceed `state_bytes` by about 1 MiB.
 
     Args:
         update_bytes: What one step writes to the state. A node that returns more fails with `too_large`.
@@ -162,7 +163,8 @@ class Limits:
     Args:
         steps: Completed node visits. Attempts and the engine's own rows do not count.
         tokens: Input and output tokens of all model calls.
-        cost_usd: The cost of all model calls, in US dollars.
+        cost_usd: The cost of all model calls, in US dollars; checked before each call. Calls in parallel exceed it by
+            one call at most, unless they take more than estimated. A failed call of unknown cost stops the run too.
         seconds: The time for which the run is driven; waiting does not count.
         unknown_cost: Whether to allow models of unknown price although `cost_usd` is limited. Their calls then count
             as free. By default, they are rejected.

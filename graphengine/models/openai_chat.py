@@ -293,16 +293,16 @@ class _Chunks(StreamReader):
         self._places: dict[str, _Begun] = {}
         self._reason = ""
 
-    def take(self, chunk: JsonObject) -> bool:
+    def take(self, event: JsonObject) -> bool:
         """Add a chunk. Always return False: the usage arrives after the answer ends, so no chunk is known to be last.
 
         Raises:
             ModelError: The chunk is an error.
         """
-        if chunk.get("type") == "error" or ("choices" not in chunk and text(chunk, "message")):
-            raise self._server.refused({**chunk, "type": ""})
-        self.head |= {key: chunk[key] for key in _HEAD if chunk.get(key)}
-        for choice in listed(chunk, "choices")[:1]:
+        if event.get("type") == "error" or ("choices" not in event and text(event, "message")):
+            raise self._server.refused({**event, "type": ""})
+        self.head |= {key: event[key] for key in _HEAD if event.get(key)}
+        for choice in listed(event, "choices")[:1]:
             if choice.get("error"):
                 raise self._server.refused(choice["error"])
             self._reason = text(choice, "finish_reason") or self._reason

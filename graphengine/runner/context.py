@@ -227,6 +227,8 @@ class Context:
     def idempotency_key(self) -> str:
         """A key that stays the same over retries and resumes of this visit, and differs in each visit, item and branch.
 
+        It begins with the run's id, so an id of your own that is reused in another database produces the same keys.
+
         In a tool it is the key of the call: equal calls in one answer of an agent have different keys, and a call that
         is repeated, after a crash or in a retry with the same request to the agent, keeps its key.
         """

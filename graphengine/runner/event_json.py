@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
     """Return an event of a run as JSON values, such as the data of a server-sent event.
 
+    `graphengine schema watch` prints the schema. `plain(step_document(step))` of `graphengine.history.step_document`
+    does the same for a step.
+
     Args:
         event: The event.
         info: The run, as `Runner.info` returned it at any time.

@@ -46,7 +46,20 @@ _CUT: Final = re.compile(r"(\.\.\.|…)")
 class Secret:
     """Marks a field of a state as secret: `token: Annotated[str, Secret]`; needs `Graph(secret_key=…)`.
 
-    Nodes get the value in clear. Records hold it encrypted, and pydantic's JSON of the state hides it.
+    Nodes and `Result.state` have the value in clear. Steps, snapshots, exports, events and pictures hold it encrypted,
+    and pydantic's JSON of the state hides it. In errors and tracebacks of nodes, in what they emit and in the live text
+    of agents it is replaced, but not in data that a node spreads over several calls of `ctx.emit`. Only the exact text
+    is found: one that a model writes with blanks between the letters is shown. An emitted object that shows it is
+    hidden as a whole.
+
+    A node that would record it elsewhere (in another field, or in a payload, topic, key, question, type or default of a
+    method of `ctx`) fails with `not_recordable`; texts shorter than 8 characters are not searched for. Compile refuses
+    (`secret_field`) a graph that uses it in `value`, `plateau`, `changed`, a switch, a choice, a map or a question,
+    shows it to an agent, or passes it to a subgraph that does not hide it. `value("token").is_none()` and conditions
+    that are functions are allowed.
+
+    To rotate keys, pass both, the new one first: `secret_key=[new, old]`. New records use the new key; keep the old one
+    until every secret field has been written again.
     """
 
     @classmethod

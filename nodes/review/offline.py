@@ -139,3 +139,6 @@ async def research(  # noqa: PLR0913 - what a researcher reads
     return await researcher.run(
         task=task, sources=sources, findings=findings, draft=draft, word_budget=word_budget, reviews=reviews
     )
+
+
+__all__ = ["Review", "arranged", "extracted", "measured", "research", "researcher", "reviewer", "writer"]

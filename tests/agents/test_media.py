@@ -217,5 +217,5 @@ class TestRecords:
 )
 def test_an_address_is_no_media(given: Any) -> None:
     """The error says how to fetch it."""
-    with pytest.raises(ValidationError, match=r"fetch it once, .* `await web\.media\(url\)`"):
+    with pytest.raises(ValidationError, match=r"fetch it once, .* `read_media\(url\)`"):
         Media.model_validate(given)

@@ -180,7 +180,7 @@ def _loads(words: Sequence[str]) -> Sequence[str]:
     """Return what a command with these arguments imports for its models and its workflow."""
     line = " ".join(words)
     sdks = forks.SDKS if re.search(r"\b(anthropic|openai|openai-chat):", line) else ()
-    return (*sdks, *(forks.BRIEFS if "review_loop" in line else ()))
+    return (*sdks, *(forks.WORKFLOWS if "review_loop" in line else ()))
 
 
 def read_until(process: Process, text: str) -> str:

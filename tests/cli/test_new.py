@@ -105,6 +105,12 @@ def test_a_new_project_is_clean(made: Path, tmp_path: Path) -> None:
     assert_clean(made, tmp_path)
 
 
+def test_a_copied_review_loop_is_clean(invoke: Invoke, project: Path, tmp_path: Path) -> None:
+    """Also without what stands in for a model."""
+    assert invoke("new", "copied", "--from", "review_loop").exit_code == 0
+    assert_clean(project / "copied", tmp_path)
+
+
 def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path, tmp_path: Path) -> None:
     """It has the modules that its graph imports, and no other workflow; its own checks find nothing."""
     made = document(invoke("new", "copied", "--from", "handoff", "--json").stdout)
@@ -138,9 +144,9 @@ def test_every_copied_workflow_runs_and_passes_its_tests(name: str, tmp_path: Pa
     folder = tmp_path / "flows"
     write(folder, project_files("flows", name), tmp_path)
     (folder / "tests" / "test_placed.py").write_text(PLACED.format(name=name), encoding="utf-8")
-    tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder, loads=forks.BRIEFS)
+    tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder, loads=forks.WORKFLOWS)
     assert tested.returncode == 0, tested.stdout
-    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder, loads=forks.BRIEFS)
+    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder, loads=forks.WORKFLOWS)
     assert (ran.returncode, document(ran.stdout)["graph"]) == (4, name), ran.stderr  # its tests run it to the end
 
 

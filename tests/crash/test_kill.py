@@ -22,9 +22,11 @@ def test_the_main_job_survives_kills_at_random_moments(
 
     def begin(*words: str) -> forks.Started:
         seconds = "0.2" if "undisturbed" in words else "0.8"
-        return forks.start("graphengine", *words, folder=ROOT, variables={"SLOW_SECONDS": seconds}, loads=forks.BRIEFS)
+        return forks.start(
+            "graphengine", *words, folder=ROOT, variables={"SLOW_SECONDS": seconds}, loads=forks.WORKFLOWS
+        )
 
-    call = partial(forks.run, "graphengine", folder=ROOT, variables={"SLOW_SECONDS": "0.2"}, loads=forks.BRIEFS)
+    call = partial(forks.run, "graphengine", folder=ROOT, variables={"SLOW_SECONDS": "0.2"}, loads=forks.WORKFLOWS)
     monkeypatch.setattr(kill_review_loop, "begin", begin)
     monkeypatch.setattr(kill_review_loop, "call", call)
     assert kill_review_loop.main(["--kills", "1", "--seed", "11"]) == 0

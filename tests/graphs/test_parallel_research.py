@@ -49,9 +49,13 @@ async def test_every_source_is_read_alone_and_the_merger_sees_lines() -> None:
 async def test_specialists_read_all_and_nothing_is_sent_twice() -> None:
     """Each has its field in its question; what two of them quote is in the merger's question once."""
     given = {**GIVEN, "specialists": ["sailing", "building"]}
-    played = await play(graph, given, {"reader": [quoted("ebb"), quoted("ebb", "flood")], "merger": [REPORT]})
-    first, second = played.asked("reader")
-    assert ("an expert in sailing" in first, "an expert in building" in second) == (True, True)
+
+    def reads_all(request: Request) -> object:
+        return quoted("ebb") if "an expert in sailing" in request.prompt else quoted("ebb", "flood")
+
+    played = await play(graph, given, {"reader": reads_all, "merger": [REPORT]})
+    first, second = played.asked("reader")  # in any order
+    assert ("an expert in sailing" in first + second, "an expert in building" in first + second) == (True, True)
     assert all(sentence in first for sentence in SENTENCES.values())
     (asked,) = played.asked("merger")
     assert asked.count(SENTENCES["ebb"]) == 1

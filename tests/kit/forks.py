@@ -58,7 +58,7 @@ SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "sta
 """What a server of HTTP imports."""
 INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER)
 SERVICE: Final = ("graphengine.serve.service.server", "graphengine.serve.service.app", "graphengine.cli.serve", *SERVER)
-BRIEFS: Final = ("csv", "difflib", "html.parser", "networkx")
+WORKFLOWS: Final = ("csv", "difflib", "networkx")
 """What the bundled workflows import. Theirs, `graphs` and `nodes`, would hide the copies of a new project."""
 PIPES: Final = ("report", "stdin", "stdout", "stderr")
 Runs = TypeVar("Runs", bound="Child")

@@ -1,4 +1,7 @@
-"""`Runner.stop(id, now=True)` cancels what is in flight: recorded work stays, and the rest is repeated by a resume."""
+"""What is in flight is cancelled by a stop or a release with `now=True`, and at a limit of seconds.
+
+Recorded work stays, and the rest is repeated by a resume.
+"""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Agent, Graph, Runner
+from graphengine import END, START, Agent, Graph, Limits, Runner
 from graphengine.models import Request, Response
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
 from tests.kit.runs import SOON
@@ -78,3 +81,30 @@ async def test_a_hard_stop_cuts_all_nodes_in_flight_and_keeps_what_ended(tmp_pat
         done = await within(runner.resume(graph, "r"))
     assert (done.state.draft, done.state.other, done.state.task) == ("quick", "slow", "slower")
     assert sorted(began) == ["quick", "slow", "slow", "slower", "slower"]
+
+
+async def test_a_limit_of_seconds_cuts_a_call_that_hangs() -> None:
+    """The run is stopped by its limit, as between two nodes; with a higher one only the call is repeated."""
+    model = Torn([paid("", ADD), paid("3")], at=2)
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        stopped = await within(runner.start(graph, run_id="r", limits=Limits(seconds=0.2)))
+        assert stopped.ending is not None
+        assert (stopped.status, stopped.ending.reason) == ("stopped", "limit")
+        assert stopped.ending.explanation.startswith("seconds 0.2")
+        done = await within(runner.resume(graph, "r", limits=Limits()))
+        assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
+
+
+async def test_a_release_can_cut_too() -> None:
+    """The run stays running, for another process, and repeats the call."""
+    model = Torn([paid("", ADD), paid("3")], at=2)
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        run = runner.start(graph, run_id="r")
+        async with asyncio.timeout(SOON):
+            await model.reached.wait()
+            await runner.release("r", now=True)
+        assert (await within(run)).status == "running"
+        done = await within(runner.resume(graph, "r"))
+        assert (done.status, done.state.draft) == ("finished", "3")
