@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.runner.run import Run
     from graphengine.runner.run_events import Watcher
     from graphengine.runner.shared import Shared
     from graphengine.stores.base import Message, RunInfo
@@ -71,7 +70,7 @@ class Life(Generic[S]):
         is_released: Whether it is, or is to be, released for another process.
         driving: What drives it, while it is driven.
         result: How it ended.
-        handle: The handle on it, if one was made.
+        handle: The `Run` on it, if one was made.
         is_told: Whether somebody got its result or its error.
     """
 
@@ -96,7 +95,7 @@ class Life(Generic[S]):
         self.is_parked = self.is_released = False
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
-        self.handle: weakref.ref[Run[S]] | None = None
+        self.handle: weakref.ref[Any] | None = None
         self.is_told = False
         self._follows = follows
         self._callers = 0
@@ -115,7 +114,13 @@ class Life(Generic[S]):
         """Live it. A run that only sleeps is resumed when its time comes."""
         await asyncio.sleep(0)  # lets the caller watch the run from its first event on
         try:
-            opened = await self._opened(open_)
+            opened = None
+            try:
+                opened = await open_(self)
+            except RunIsDriven:
+                if not self._follows:
+                    raise
+                self.note_seq((await self.shared.store.info(self.id)).seq)
             self.shared.quieter.set()
             self.is_asked = False  # if it ends in another process while it sleeps here, that end is not retried
             self.result = await self._lived(opened)
@@ -129,20 +134,14 @@ class Life(Generic[S]):
                 repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error
 
-    async def _opened(self, open_: Opening[S]) -> Driving | Result[S] | None:
-        """Open it; None if another process drives it, and it is to be followed."""
-        try:
-            return await open_(self)
-        except RunIsDriven:
-            if not self._follows:
-                raise
-            self.note_seq((await self.shared.store.info(self.id)).seq)
-            return None
-
     async def _lived(self, opened: Driving | Result[S] | None) -> Result[S] | None:
-        """Drive it, and let it sleep, until it is over; None if it slept when its Runner closed."""
+        """Drive it, and let it sleep, until it is over; None if it slept when its Runner closed.
+
+        If it is not opened, another process drives it, and it is followed.
+        """
         try:
-            opened = opened or await self._resume()
+            if opened is None:
+                opened = await self._resume()
             while True:
                 if isinstance(opened, Driving):
                     result = await self._drive(opened)

@@ -89,7 +89,7 @@ class Records:
 
     def _handle(self, life: Life[S]) -> Run[S]:
         """Return the one handle on a life."""
-        run = None if life.handle is None else life.handle()
+        run: Run[S] | None = None if life.handle is None else life.handle()
         if run is None:
             run = Run(life.id, self._reading, life)
             life.handle = weakref.ref(run)
