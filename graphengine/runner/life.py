@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import weakref
 from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from graphengine.engine.snapshot import Snapshot
-from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed
+from graphengine.engine.user_frames import cut_to_user_code
+from graphengine.errors import DefinitionError, GraphEngineError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import NodeServices
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience, log_run
-from graphengine.runner.result import Result, result_of
+from graphengine.runner.result import Result, RunFailed, result_of
+from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.runner.threads import FROM_THREAD
@@ -58,6 +61,7 @@ class Life(Generic[S]):
         waits_out: Whether it stays here while it waits only for a time.
         of_worker: Whether only `Store.take` may continue it once it waits.
         held_back: Whether it is recorded, but not opened here until no other run is.
+        follows: Whether it follows the run, if another process drives it, and resumes it when that one has left it.
 
     Attributes:
         seq: The seq of its last durable step here, apart from those since it is driven.
@@ -67,6 +71,8 @@ class Life(Generic[S]):
         is_released: Whether it is, or is to be, released for another process.
         driving: What drives it, while it is driven.
         result: How it ended.
+        handle: The `Run` on it, if one was made.
+        is_told: Whether somebody got its result or its error.
     """
 
     def __init__(  # noqa: PLR0913 - what a run begins with
@@ -80,6 +86,7 @@ class Life(Generic[S]):
         waits_out: bool = True,
         of_worker: bool = False,
         held_back: bool = False,
+        follows: bool = False,
     ) -> None:
         self.shared, self.id, self.plan = shared, run_id, plan
         self.is_asked, self.waits_out, self.of_worker, self.is_held_back = is_asked, waits_out, of_worker, held_back
@@ -89,6 +96,9 @@ class Life(Generic[S]):
         self.is_parked = self.is_released = False
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
+        self.handle: weakref.ref[Any] | None = None
+        self.is_told = False
+        self._follows = follows
         self._callers = 0
         self.context = copy_context()
         self.context.run(FROM_THREAD.set, None)  # a node, or an agent's tool, may have started it
@@ -105,7 +115,13 @@ class Life(Generic[S]):
         """Live it. A run that only sleeps is resumed when its time comes."""
         await asyncio.sleep(0)  # lets the caller watch the run from its first event on
         try:
-            opened = await open_(self)
+            opened = None
+            try:
+                opened = await open_(self)
+            except RunIsDriven:
+                if not self._follows:
+                    raise
+                self.note_seq((await self.shared.store.info(self.id)).seq)
             self.shared.quieter.set()
             self.is_asked = False  # if it ends in another process while it sleeps here, that end is not retried
             self.result = await self._lived(opened)
@@ -119,9 +135,14 @@ class Life(Generic[S]):
                 repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error
 
-    async def _lived(self, opened: Driving | Result[S]) -> Result[S] | None:
-        """Drive it, and let it sleep, until it is over; None if it slept when its Runner closed."""
+    async def _lived(self, opened: Driving | Result[S] | None) -> Result[S] | None:
+        """Drive it, and let it sleep, until it is over; None if it slept when its Runner closed.
+
+        If it is not opened, another process drives it, and it is followed.
+        """
         try:
+            if opened is None:
+                opened = await self._resume()
             while True:
                 if isinstance(opened, Driving):
                     result = await self._drive(opened)
@@ -145,13 +166,37 @@ class Life(Generic[S]):
             return await self._current_result()
 
     def _is_over(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved, so that asyncio does not warn if `result` is never called
+        error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
         self.shared.lives.discard(self)
         self.begun.set()
         self.over.set()
         for queue in self.audience.watchers:
             queue.put_nowait(None)
+        if error is None and (self.result is None or self.result.status != "failed"):
+            return
+        handle = self.handle() if self.handle is not None else None
+        if handle is not None:
+            weakref.finalize(handle, self._tell)  # who has it may still ask; at the latest at the end of the process
+        elif not self._callers and not self.audience.watchers:  # else those who found the run by its id are told
+            self._tell()
+
+    def _tell(self) -> None:
+        """Log what ended it, if nobody was told and nobody can ask any more."""
+        if self.is_told:
+            return
+        self.is_told = True
+        result, error = self.result, self.task.exception()
+        cause, recorded = error, ""
+        if error is None and result is not None:
+            error, cause = RunFailed(result), result.cause
+            if cause is None and result.error is not None and result.error.traceback:
+                recorded = f"\n{result.error.traceback}"
+        elif isinstance(error, GraphEngineError):  # its own frames are the engine's
+            cause = error.__cause__
+        if cause is not None:
+            cut_to_user_code(cause)
+        text = "nobody asked for the result of run %s, which raises %s: %s%s"
+        log.error(text, self.id, type(error).__name__, error, recorded, exc_info=cause, extra={"run": self.id})
 
     def deliver(self, messages: Sequence[Message]) -> None:
         """Accept messages, if it is driven."""
@@ -364,6 +409,10 @@ class Life(Generic[S]):
                 if self._must_end():
                     return await self._current_result()
                 await asyncio.sleep(INBOX_SECONDS)  # cancelled if the Runner closes: `_live` then reads the result
+                if self.audience.watchers:
+                    seq = (await self.shared.store.info(self.id)).seq
+                    for step in await self.shared.store.steps(self.id, seq - 1, seq):
+                        self.audience.show(StepRecorded(seq, step))  # watchers read those before
 
     # --- its recorded result ----------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -20,7 +21,6 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
     from datetime import timedelta
-    from weakref import WeakValueDictionary
 
     from graphengine.engine.steps import Step
     from graphengine.graph.definition import GraphDefinition
@@ -44,7 +44,6 @@ class Records:
     store: Store
     _clock: Clock
     _shared: Shared[Life[Any]]
-    _handles: WeakValueDictionary[Life[Any], Run[Any]]
     _pid: int
     _loop: asyncio.AbstractEventLoop | None
 
@@ -90,7 +89,11 @@ class Records:
 
     def _handle(self, life: Life[S]) -> Run[S]:
         """Return the one handle on a life."""
-        return self._handles.get(life) or self._handles.setdefault(life, Run(life.id, self._reading, life))
+        run: Run[S] | None = None if life.handle is None else life.handle()
+        if run is None:
+            run = Run(life.id, self._reading, life)
+            life.handle = weakref.ref(run)
+        return run
 
     @overload
     def get(self, run_id: str, graph: None = None) -> Run[Any]: ...

@@ -52,6 +52,9 @@ class Reading(NamedTuple):
 class Run(Generic[S]):
     """A run: driven in the background here or by another process, waiting, or over. A handle only reads.
 
+    If the handle that started or resumed a run is dropped, and nobody got its error by `result()`, or by its events to
+    the end, the logger `graphengine.runner` gets the error, once.
+
     Attributes:
         id: Its id.
     """
@@ -109,8 +112,10 @@ class Run(Generic[S]):
         if life is not None:
             try:
                 result = await life.outcome()
-            except GraphEngineError:
-                if life is self._life:
+                life.is_told = True
+            except Exception as error:
+                if life is self._life or not isinstance(error, GraphEngineError):
+                    life.is_told = True
                     raise  # else it could not be claimed here: another process has it
         if result is None:
             async for event in self._events(None, None, wait_out=False):
@@ -233,11 +238,14 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
         queue.check(life.id)
         if life.task.cancelled() and life.seq:  # the event loop ends: there is no result
             return
+        if not wait_out:
+            life.is_told = True  # also by an error that is raised here
         ended = RunEnded(life.ended_with())
         with suppress(RunnerClosed):  # then a later watcher gets them
             for step in await _steps(life, last, ended.result.seq):  # not recorded by its driver: it was asleep
                 yield StepRecorded(step.seq, step)
         if not wait_out or ended.result.status in OVER:
+            life.is_told = True
             yield ended
     except GraphEngineError as error:
         if not wait_out or isinstance(error, WatcherTooSlow):

@@ -10,7 +10,6 @@ import os
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakValueDictionary
 
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
@@ -112,7 +111,6 @@ class Runner(Records):
             checks=check,
             sizes=self._sizes,
         )
-        self._handles: WeakValueDictionary[Life[Any], Run[Any]] = WeakValueDictionary()
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -443,10 +441,16 @@ class Runner(Records):
         left = [info for info in found if info.status == "running"]
         alone = [await opening.is_better_alone(self.store, info) for info in left]
         lives = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
+        runs = [self._handle(life) for life in lives]  # else an error before they are returned would be logged
         taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
         are_taken = iter(taken)
-        kept = (each for each, a in zip(lives, alone, strict=True) if a or next(are_taken) or each.has_trouble)
-        return [self._handle(life) for life in kept]
+        kept: list[Run[Any]] = []
+        for run, life, a in zip(runs, lives, alone, strict=True):
+            if a or next(are_taken) or life.has_trouble:
+                kept.append(run)
+            else:
+                life.is_told = True  # another process has it
+        return kept
 
     def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:
         plan, shared = self._usable_plan(graph), self._shared
@@ -547,8 +551,8 @@ class Runner(Records):
             tags: Tags of the run if it is started.
 
         Returns:
-            A handle on the run. If another process drives it, its `result()` raises `RunIsDriven`: the message is
-            recorded, and that process continues the run. A run that failed or was stopped is resumed.
+            A handle on the run. If another process drives it, the handle follows it there, and continues it here when
+            that process has left it with the message unread. A run that failed or was stopped is resumed.
 
         Raises:
             CompileError, StoreError; InputError: The run is over, or JSON cannot represent the payload.
@@ -566,7 +570,9 @@ class Runner(Records):
         await self.send(run_id, topic, record, key=key)
         await self._known(run_id)  # another caller's start may be about to find that the run exists
         here = self._life_of(run_id)
-        return self._handle(here) if here is not None and not here.is_parked else self.resume(graph, run_id)
+        if here is None or here.is_parked:
+            here = self._live(self._usable_plan(graph), run_id, opening.resume, follows=True)
+        return self._handle(here)
 
     async def _look(self, run_id: str) -> None:
         """Read a run's inbox now, if it is driven here, or wake it, if it sleeps here."""

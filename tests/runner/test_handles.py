@@ -526,24 +526,81 @@ async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner, monk
     assert result.state.heard[-1] == "bye"
 
 
-async def test_start_or_send_to_a_run_of_another_process_leaves_it_the_message(database: Path | str) -> None:
-    """The handle's result raises RunIsDriven, and the other process receives the message."""
+async def test_start_or_send_to_a_run_of_another_process_follows_it_there(database: Path | str) -> None:
+    """That process receives the message; the handle shows its steps, and has the result that it leads to."""
     gate = Gate()
 
-    async def hear(n: int, ctx: Context) -> int:
+    async def hear(heard: list[str], ctx: Context) -> list[str]:
         gate.entered.set()
         await gate.leave.wait()
-        return await ctx.receive("said", int)
+        return [*heard, await ctx.receive("said", str)]
+
+    graph = Graph("listens", State)
+    graph.add_node("hear", hear, writes="heard")
+    graph.add_edge(START, "hear")
+    graph.add_edge("hear", END, when=lambda heard: heard[-1] == "bye")
+    graph.add_edge("hear", "hear")
+    async with Runner(database) as runner, Runner(database) as other:
+        run = runner.start(graph, run_id="r")
+        await gate.entered.wait()
+        theirs = await other.start_or_send(graph, "r", "said", "hello")
+        seen = asyncio.ensure_future(kinds_of(theirs.events()))
+        again = await other.start_or_send(graph, "r", "said", "again")  # another exchange meanwhile
+        gate.leave.set()
+        for each in (theirs, again):
+            result = await each.result()
+            assert (result.status, result.state.heard) == ("waiting", ["hello", "again"])
+        assert (await seen).count("node") == 2
+        assert not other.drives("r")
+        last = await other.start_or_send(graph, "r", "said", "bye")
+        assert (await last.result()).state.heard == ["hello", "again", "bye"]
+        assert (await run.result()).state.heard[:1] == ["hello"]
+
+
+async def test_start_or_send_does_not_retry_what_fails_in_another_process(database: Path | str) -> None:
+    """The handle's result raises the failure, as that of the process that drove the run."""
+    gate = Gate()
+
+    async def hear(ctx: Context) -> int:
+        gate.entered.set()
+        await gate.leave.wait()
+        return 1 // (await ctx.receive("said", int))
 
     graph = one("listens", hear)
     async with Runner(database) as runner, Runner(database) as other:
         run = runner.start(graph, run_id="r")
         await gate.entered.wait()
-        theirs = await other.start_or_send(graph, "r", "said", 7)
-        with pytest.raises(RunIsDriven):
-            await theirs.result()
+        theirs = await other.start_or_send(graph, "r", "said", 0)
+        await theirs.begun()
         gate.leave.set()
-        assert (await run.result()).state.n == 7
+        for each in (run, theirs):
+            with pytest.raises(RunFailed, match="ZeroDivisionError"):
+                await each.result()
+        assert [step.kind for step in await runner.history("r")].count("failed") == 1
+
+
+async def test_start_or_send_continues_a_run_that_another_process_leaves(database: Path | str) -> None:
+    """The message was not received there; a Runner that closes while it follows the run has the state so far."""
+    gate = Gate()
+
+    async def hear(n: int, ctx: Context) -> int:
+        gate.entered.set()
+        await gate.leave.wait()
+        return n + await ctx.receive("said", int)
+
+    graph = one("listens", hear)
+    async with Runner(database) as other:
+        async with Runner(database) as runner:
+            runner.start(graph, run_id="r")
+            await gate.entered.wait()
+            async with Runner(database) as third:
+                left = await third.start_or_send(graph, "r", "said", 0, key="1")
+                await left.begun()
+            assert (await left.result()).status == "running"
+            theirs = await other.start_or_send(graph, "r", "said", 7, key="1")
+            await theirs.begun()
+        gate.leave.set()
+        assert (await theirs.result()).state.n == 0
 
 
 async def test_start_or_send_starts_with_state_and_limits(runner: Runner) -> None:
