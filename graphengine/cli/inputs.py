@@ -211,7 +211,10 @@ def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
         return [_page(raw, item.file, where)]
     try:
         found = from_json(raw, allow_inf_nan=False)
-    except (ValueError, TypeError):  # the latter for lone surrogates
+    except (ValueError, TypeError) as error:  # the latter for lone surrogates
+        if raw.startswith("["):
+            repair = """write a JSON array, in quotes for the shell: 'key=["a", "b"]'; or each item: key=a key=b"""
+            raise InputError(f"the value is invalid JSON: {error}", where=where, repair=repair) from error
         return [_value(raw, item, where)]
     return found if isinstance(found, list) else [_value(raw, item, where)]
 

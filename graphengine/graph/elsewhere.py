@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from graphengine.errors import DefinitionError
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -59,6 +61,13 @@ KEYWORDS: Final[Mapping[str, str]] = {
     "input_schema": "inputs={'parameter': 'field'}",
     "destinations": "add_edge(…) for each target",
     "state_schema": "Graph('name', State)",
+    "db": "store='runs.db'",
+    "instructions": "system='…'",
+    "system_prompt": "system='…'",
+    "output_type": "output=…, a type",
+    "response_format": "output=…, a type",
+    "max_turns": "turns=…",
+    "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
     "context_schema": "resources={'name': factory} of the graph",
 }
 """Keywords of calls elsewhere."""
@@ -139,6 +148,39 @@ def named_node(given: object, what: str, other: str) -> None:
     name = getattr(given, "__name__", None)
     repair = f"its name: {name!r}" if name else "the name of a node"
     raise DefinitionError(f"the {what} of an edge is a node's name, not {given!r}", where="add_edge", repair=repair)
+
+
+def check_cases(given: object, where: str, target: str) -> None:
+    """Check that the cases of a switch or a choice are a mapping.
+
+    Raises:
+        DefinitionError: They are not. For a list, the repair has its items as values.
+    """
+    if isinstance(given, Mapping):
+        return
+    names = [repr(each) for each in given] if isinstance(given, (list, tuple)) else ["value"]
+    repair = "a mapping of values to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
+    raise DefinitionError(f"the cases are {given!r}, not a mapping", where=where, repair=repair)
+
+
+def check_options(given: Mapping[str, object], known: Iterable[str], fields: Iterable[str], called: str) -> None:
+    """Check the keywords of a call that passes them on.
+
+    Args:
+        given: The keywords.
+        known: The options that it has.
+        fields: The fields of the graph's state, which are not keywords.
+        called: The method, as `run_sync`.
+
+    Raises:
+        DefinitionError: It has no such option.
+    """
+    for name in given.keys() - known:
+        is_field = name in fields
+        repair = (
+            f"{called}({{{name!r}: …}}): the state is the first argument" if is_field else did_you_mean(name, known)
+        )
+        raise DefinitionError(f"{called} has no option {name!r}", repair=KEYWORDS.get(name, repair))
 
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
