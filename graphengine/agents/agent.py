@@ -97,7 +97,8 @@ class Agent(Generic[T]):
         effort: How much to think before an answer, as `Settings(effort=…)`.
         cache: Whether the provider should cache what calls share, as `Settings(cache=…)`.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
-            reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`.
+            reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`. A visit records only its own
+            messages, unless the dict or its lists have a validator or another constraint: then all of that key.
         history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
             the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
@@ -105,7 +106,9 @@ class Agent(Generic[T]):
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
-            meanwhile. For the items of a map, and for nodes whose result is not urgent.
+            meanwhile. For the items of a map, and for nodes whose result is not urgent. The provider is asked for the
+            state of a batch after 30 s, later after a quarter of the time it has taken, at most an hour. An agent that
+            runs alone or in `ctx.step` cannot sleep, so this is an error there.
 
     Raises:
         DefinitionError: An argument is invalid.

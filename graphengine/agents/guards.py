@@ -46,7 +46,8 @@ class Hooks:
 
     A hook sees what is sent and what comes back, and may change both, refuse a call by raising, answer without calling,
     or call again. What it returns is recorded, and is not asked for again when a run is resumed: a hook runs once for
-    each call that is made. The first hook of an agent is the outermost.
+    each call that is made (around a call in a batch, at each look at the batch). The first hook of an agent is the
+    outermost. If a hook calls the model again, watchers get an `AnswerReset` for the call before.
 
     Example:
         >>> class Audit(Hooks):

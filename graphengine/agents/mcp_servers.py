@@ -81,7 +81,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
             the server marks as an error always goes to the model.
 
     Returns:
-        A source of tools; nothing is started yet.
+        A source of tools; nothing is started yet. A server that ends is restarted once, at the next call.
 
     Raises:
         DefinitionError: Neither or both of a command and a url are given, or an option is invalid.

@@ -91,7 +91,8 @@ class Tool(Generic[P, R_co]):
             `Approval` for more.
         timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled. A sync one
             cannot be: the model gets a timeout error, the conversation is continued, and the function keeps running in
-            its thread until it returns or the program ends. Its side effects still happen, its result is dropped.
+            its thread until it returns or the program ends. Its side effects still happen, its result is dropped, and
+            after 32 such calls at once the tool is not called until one returns.
         serial: Whether a call never runs at the same time as another call of the same turn: it begins when those before
             it have ended, and those after it begin when it has ended.
         on_error: What an exception of the function, or a timeout, does: `"report"` gives its text to the model,

@@ -37,6 +37,7 @@ class Window:
     """How much of a conversation is sent before its older part becomes a summary.
 
     The results of the tools of one turn get at most half of it: of longer ones, the beginning and the end are sent.
+    Tokens are the provider's count if it is known, else estimated at 4 bytes each; a picture counts as 1,600.
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.

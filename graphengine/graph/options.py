@@ -163,7 +163,8 @@ class Limits:
     Args:
         steps: Completed node visits. Attempts and the engine's own rows do not count.
         tokens: Input and output tokens of all model calls.
-        cost_usd: The cost of all model calls, in US dollars.
+        cost_usd: The cost of all model calls, in US dollars; checked before each call. Calls in parallel exceed it by
+            one call at most, unless they take more than estimated. A failed call of unknown cost stops the run too.
         seconds: The time for which the run is driven; waiting does not count.
         unknown_cost: Whether to allow models of unknown price although `cost_usd` is limited. Their calls then count
             as free. By default, they are rejected.

@@ -93,7 +93,8 @@ class RateLimiter:
     """The limits on the calls of one model in this process, by all agents, runs and items that use it.
 
     Every model has a limiter. By default it learns the server's limits from its refusals; give limits to be refused
-    less. Models with the same address, name and key share a limiter, and so do models that get the same object.
+    less. Models with the same address, name and key share a limiter, and so do models that get the same object. The
+    limiter that a model called over HTTP gets by itself has at most 100 calls in flight.
 
     Args:
         calls_at_once: The most calls in flight; None for no limit.

@@ -40,6 +40,8 @@ THOUSAND: Final = 1_000
 class Price:
     """A model's price, in US dollars per million tokens, of whatever sort: text, sound or images.
 
+    Give it where the tables have none, and for a proxy or a region's address: listed prices are of the provider's own.
+
     Args:
         input_usd: The price of a question's tokens.
         output_usd: The price of an answer's tokens, including those of its thinking.

@@ -50,11 +50,14 @@ class Settings:
             apply to the first turn alone, since the model could never answer otherwise.
         temperature: How varied answers are, from 0 to 2; many models that think refuse it.
         top_p: From which share of the most probable tokens to choose, above 0 and at most 1.
-        max_tokens: The most tokens of one answer, thinking included.
+        max_tokens: The most tokens of one answer, thinking included. Without it Anthropic's is 16,384, and others have
+            the server's default.
         stop: Texts at which an answer ends, without them; at most 4. Not for OpenAI's Responses API.
         cache: Whether the provider should cache what calls share: with True instructions and tools, and the
             conversation of an agent with tools or a memory, which sends it again; with "conversation" always that too.
-        service_tier: The provider's class of service, as `flex`.
+            Of parallel calls with the same beginning, the first goes alone, since it writes what the others read.
+        service_tier: The provider's class of service, as `flex`. The cost of a call served in another class than the
+            standard one is unknown unless the model has a price of its own.
         headers: Further headers of the request, as `{"anthropic-beta": …}`. Their values are not recorded, except
             those of headers with `beta` or `version` in their name.
         extra: Further fields of the request's body, in the provider's own form: `{"verbosity": "low"}`. Objects are

@@ -50,7 +50,27 @@ class OpenRun(NamedTuple):
 
 
 class Extension:
-    """An extension of a Runner: `Runner(extensions=[…])`."""
+    """An extension of a Runner: `Runner(extensions=[…])`.
+
+    Override the methods of the moments that it needs. They run in the event loop and must not block; what they raise
+    fails the call, or the run. An extension adds nothing to the log of a run.
+
+    Example:
+        >>> class Kinds(Extension, Follower):
+        ...     async def opened(self, run):
+        ...         return self  # or an object for each run
+        ...
+        ...     def recorded(self, steps):
+        ...         print([step.kind for step in steps])
+        >>> async def main() -> None:
+        ...     async with Runner(extensions=[Kinds()]) as runner:
+        ...         await runner.start(count).result()
+        >>> asyncio.run(main())
+        ['started']
+        ['node']
+        ['node']
+        ['node']
+    """
 
     @property
     def executors(self) -> Executors | None:

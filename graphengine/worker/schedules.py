@@ -41,8 +41,9 @@ class Schedule:
 
     Attributes:
         name: Its name; its runs are `NAME@20261121T060000Z`, with the time in UTC.
-        cron: The times: minute, hour, day of the month, month, day of the week.
-        zone: The time zone of the times, as `Europe/Berlin`.
+        cron: The times: minute, hour, day of the month, month, day of the week; a sixth field in front is seconds.
+        zone: The time zone of the times, as `Europe/Berlin`. A time that it skips when its clocks change comes right
+            after the gap, and one that occurs twice counts once.
         graph: The name of the graph.
         input: The fields of the initial state.
         missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.

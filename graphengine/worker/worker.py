@@ -95,6 +95,9 @@ WorkerEvent: TypeAlias = "Took | RunOutcome | Refused"
 class Worker:
     """Drives the due runs in the store of a Runner.
 
+    A program that drives thousands of runs at once should collect garbage less often, as `graphengine worker` does:
+    `gc.set_threshold(50_000, 20, 20)`.
+
     Args:
         runner: The runner that drives them. It must stay open while the worker works.
         graphs: The graphs by name. Runs of other graphs are left alone.

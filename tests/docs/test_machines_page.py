@@ -15,7 +15,12 @@ from tests.kit import forks
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "machines.md").read_text(encoding="utf-8")
 COMPOSE, KUBERNETES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-JOBS, SERVICE = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+JOBS, SERVICE = (
+    re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "use" / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )[0]
+    for page in ("deployment.md", "machines.md")
+)
 (WORKER,) = re.findall(r"^\$ (graphengine worker --graph .*?) +#", PAGE, re.MULTILINE)
 
 

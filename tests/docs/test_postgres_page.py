@@ -3,16 +3,13 @@
 import asyncio
 import re
 import textwrap
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import psycopg
-import pytest
 
 from graphengine.stores.postgres import PostgresStore
 from tests.conformance.store_kit import append, batch, new_run, step
-from tests.kit.postgres import PostgresServer, execute
+from tests.kit.postgres import PostgresServer
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "postgres.md").read_text(encoding="utf-8")
 ADDRESS = "postgresql://me@db.example/runs"
@@ -26,7 +23,7 @@ def blocks(language: str) -> list[str]:
 async def test_its_python_runs(postgres: str) -> None:
     """A Runner at an address, and a store with other options."""
     names: dict[str, object] = {}
-    code = "\n".join(block for block in blocks("python") if "procrastinate" not in block).replace(ADDRESS, postgres)
+    code = "\n".join(blocks("python")).replace(ADDRESS, postgres)
     source = f"from graphengine import Runner\nasync def main():\n{textwrap.indent(code, '    ')}    return store\n"
     exec(compile(source, "postgres.md", "exec"), names)  # noqa: S102 - it is our own page
     main = names["main"]
@@ -35,33 +32,6 @@ async def test_its_python_runs(postgres: str) -> None:
     assert isinstance(store, PostgresStore)
     await store.open()
     await store.close()
-
-
-async def test_procrastinate_drives_runs(postgres: str) -> None:
-    """Its worker drives a run to its question, and after the answer to its end; the sweep finds one without a job."""
-    pytest.importorskip("procrastinate")
-    base, _, schema = postgres.partition("?schema=")
-    execute(base, f"CREATE SCHEMA jobs_{schema}")
-    (code,) = [block for block in blocks("python") if "procrastinate" in block]
-    own = f"{base}?options=-csearch_path%3Djobs_{schema}"
-    page = ModuleType("shop")
-    code = code.replace(f'"{ADDRESS}"', f'"{postgres}"').replace("=DB)", f'="{own}")')
-    exec(compile(code, "shop", "exec"), vars(page))  # noqa: S102 - it is our own page
-    jobs, runner = page.jobs, page.runner
-    async with runner, jobs.open_async():
-        await jobs.schema_manager.apply_schema_async()
-        work = partial(jobs.run_worker_async, queues=["runs"], wait=False, install_signal_handlers=False)
-        run = await page.submit(page.Order(item="tea"))
-        lost = runner.start(page.orders, page.Order(item="salt"), queue="procrastinate")
-        await lost.result()
-        await page.sweep(0)
-        await work()
-        for each in (run, lost):
-            assert (await runner.info(each.id)).status == "waiting"
-            await page.approve(each.id)
-        await work()
-        results = [await runner.get(each.id, page.orders).result() for each in (run, lost)]
-    assert [(result.status, result.state.approved) for result in results] == [("finished", True)] * 2
 
 
 async def test_its_grants_are_enough(postgres_server: PostgresServer) -> None:
