@@ -51,6 +51,9 @@ stores its graph's name, never a path. So commands that need the code of a run f
 
 RUN_ID can be a unique prefix of an id, at least four characters long.
 
+`busy_timeout_seconds = 60` in `[tool.graphengine]` is how long commands wait for another program's lock of a SQLite
+file; 10 if not given.
+
 ## Input
 
 | `--input …`, `--set …` | meaning |

@@ -132,8 +132,9 @@ class CommandContext:
         """Its one store; `read`, or a Runner, opens it."""
         if self._store is None:
             from graphengine.api.places import store_at
+            from graphengine.cli.places import lock_options
 
-            self._store = store_at(self.place.database, read_only=not self._writes)
+            self._store = store_at(self.place.database, read_only=not self._writes, **lock_options())
         return self._store
 
     def read(self, reading: Callable[[Store], Awaitable[T]]) -> T:
