@@ -60,7 +60,7 @@ file; 10 if not given.
 |---|---|
 | `task=Tides` | a text field takes the value unparsed: `task=null` is the text `null` |
 | `budget=350`, `review={"score": 7}` | any other field takes JSON |
-| `notes=one`, then `notes=two` | a list takes one item each time, or a JSON array |
+| `notes=one`, then `notes=two` | a list takes one item each time, or a JSON array, which begins with `[` |
 | `draft=@file.md` | a file's text, JSON or `TextFile`, as the field needs; a text that begins with `@` is `@@…` |
 | `sources=@report.pdf`, `sources=@notes/` | a list of `TextFile` takes files, or all readable ones of a folder |
 | `sources=https://…` | the page, if its address is public, up to 5 MB |

@@ -249,6 +249,8 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
     if len(begin) == 1:
         return await store.info(begin[0])
     repair = "`graphengine runs` lists the runs of a database; choose another database with --db PATH"
+    if len(given) < _SHORTEST:
+        repair = f"give the first {_SHORTEST} characters of its id or more; {repair}"
     if begin:
         count = f"{len(begin)} or more" if len(begin) == _COUNTED else str(len(begin))
         message = f"{count} runs in {database} begin with {given!r}"

@@ -2,11 +2,11 @@
 
 A field whose values are all texts (str, dates, paths, text enums) takes the value unchanged; it is never parsed. Any
 other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
-JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, read by its kind
-(`graphengine.agents.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder`
-adds a `TextFile` for each file in it to a list. `@photo.png` is a `Media` for a field of that type. An address, `https://…`,
-is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a literal `@`. `key:=value`
-is JSON for every field, so that a text can be None: `name:=null`.
+JSON array, which begins with `[`, or one item each time its key is given. `@file` is a `TextFile` for a field of that
+type, read by its kind (`graphengine.agents.sources`), the file's text for a text field, and JSON read from the file for
+any other; `@folder` adds a `TextFile` for each of its files to a list. `@photo.png` is a `Media` for such a field.
+An address, `https://…`, is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a
+literal `@`. `key:=value` is JSON for every field, so that a text can be None: `name:=null`.
 """
 
 from __future__ import annotations
