@@ -13,6 +13,7 @@ from graphengine import END, START, Agent, Graph, RunFailed, Runner, ScriptedMod
 from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
+from graphengine.worker.worker import Worker
 from graphs import blackboard, content_queue, event_bus, orchestrator, review_loop, writers_room
 
 
@@ -107,6 +108,7 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
     ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
     ("choices as the type of an answer", lambda: ask("Which?", ["a", "b"]), "Literal['a', 'b']"),
+    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "{name: graph}"),
     ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 
