@@ -265,7 +265,7 @@ async def _pages(store: object, size: Size) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     for name, given in wanted.items():
         for where, before in (("first page", None), ("middle page", middle)):
-            ask = partial(store.runs, limit=_PAGE, before=before, **given)  # type: ignore[arg-type]  # values of each
+            ask = partial(store.runs, limit=_PAGE, before=before, **given)  # values of each
             label = f"{where} of runs, {name}"
             found[f"page {label}"] = await _timed(label, size.rounds, ask)
     found["due"] = await _timed("what is due, 100 runs", size.rounds, lambda: store.due(time.time() + 7200))

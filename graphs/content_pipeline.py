@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from graphengine import END, FAIL, START, Agent, Failure, Graph, ask, iterations, value
 from graphengine.graph.definition import Writes
@@ -22,7 +22,7 @@ from graphengine.reducers import append
 from nodes.citing import sample, size, uncited
 from nodes.press import agents as press
 from nodes.press.agents import Edited, Piece
-from nodes.press.publishing import Listing, Post, is_address, publish_file, publish_webhook
+from nodes.press.publishing import Listing, Post, checked_site, is_address, publish_file, publish_webhook
 from nodes.review.agents import Review
 
 MODELS = press.MODELS
@@ -32,7 +32,7 @@ class Order(Piece):
     """The state: a piece, where it goes, what the person decided, and where the post is."""
 
     word_budget: int = Field(default=1000, ge=100)
-    site: str = Field(default="published", min_length=1)
+    site: Annotated[str, AfterValidator(checked_site)] = Field(default="published", min_length=1)
     decisions: Annotated[list[Decision], append] = Field(default_factory=list)
     published: str = ""
     errors: Annotated[list[Failure], append] = Field(default_factory=list)

@@ -2,9 +2,9 @@
 
 `graphengine run content_queue` runs it on two orders and closes. With `--input stays_open=true` it waits for more:
 `graphengine send RUN research '{"task": "…", "sources": [{"path": "a.md", "text": "…"}]}'` from any process,
-`graphengine worker` processes what arrived, and `graphengine send RUN research '"close"'` lets it finish. Each finished
-piece is shown at once, and with `--input folder=pieces` it is a file there. Without a model it is a dry
-run: placeholders answer.
+`graphengine worker` processes what arrived, and `graphengine send RUN research '"close"'` lets it finish. Each of these
+takes `--model`, which no run records. Each finished piece is shown at once, and with `--input folder=pieces` it is a
+file there. Without a model it is a dry run: placeholders answer.
 
 A queue is a topic of the run's messages: each message is kept until taken, taken once, and in order. A message is sent
 with the step that made it, so a process that dies loses none and sends none twice. A piece that fails travels on with

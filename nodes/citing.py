@@ -91,8 +91,11 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
 
 
 def lines_of(findings: Iterable[Passage]) -> str:
-    """Return findings as lines of text, each after the place that a text cites."""
-    return "\n".join(f"[{finding.place}] {finding.text}" for finding in findings)
+    """Return findings as lines of text, each after the place that a text cites.
+
+    Further lines of a finding are set in, so that none of them looks like a finding of another place.
+    """
+    return "\n".join(f"[{finding.place}] {finding.text}".replace("\n", "\n  ") for finding in findings)
 
 
 def check_quotations(found: Quotations, sources: Sequence[TextFile]) -> None:

@@ -107,7 +107,12 @@ def _closed() -> RunnerClosed:
 
 def _run(begun: Future[asyncio.AbstractEventLoop]) -> None:
     """Run an event loop until it is stopped, then end its tasks, as `asyncio.run` does."""
-    with asyncio.Runner() as runner:
+    runner = asyncio.Runner()
+    try:
         loop = runner.get_loop()
+    except BaseException as error:  # noqa: BLE001 - as without a file descriptor: the caller waits for it
+        begun.set_exception(error)
+        return
+    with runner:
         begun.set_result(loop)
         loop.run_forever()

@@ -17,7 +17,7 @@ from graphengine.cli.steps import all_waits, counted, explained, is_offline, sho
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
-from graphengine.errors import GraphEngineError, PriceUnknown
+from graphengine.errors import GraphEngineError, ModelError, PriceUnknown
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown
 
@@ -76,7 +76,8 @@ class DriveJob:
         notes: Lines to show before it begins.
         is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
         chosen: The models of the command, as a Runner takes them; without `--model` those of the set "default", unless
-            language models answered in the run before, for which nothing else should stand in unasked.
+            language models answered in the run before, or one failed it, for which nothing else should stand in
+            unasked.
     """
 
     context: CommandContext
@@ -95,7 +96,7 @@ class DriveJob:
         from graphengine.cli.models import models_for, with_default  # `show` needs no models
 
         if self.is_in_file:
-            is_dry = self.snapshot is None or are_offline(self.snapshot.usage)
+            is_dry = self.snapshot is None or _is_dry(self.snapshot)
             given = with_default(self.context.models, self.found) if is_dry else self.context.models
             self.chosen = models_for(given, self.found)
 
@@ -146,6 +147,17 @@ class DriveJob:
             return False
         self.context.err.prose((PLACEHOLDERS, "yellow"), f"; for answers: {ways_to_a_model(self.found)}")
         return True
+
+
+def _is_dry(snapshot: Snapshot) -> bool:
+    """Return whether no language model has answered in a run, and none has failed it, as one without a key does."""
+    is_failed_by_model = snapshot.failure is not None and snapshot.failure.kind in _codes_of(ModelError)
+    return are_offline(snapshot.usage) and not is_failed_by_model
+
+
+def _codes_of(kind: type[GraphEngineError]) -> set[str]:
+    """Return the codes of an error's class and of all that derive from it."""
+    return {kind.code}.union(*map(_codes_of, kind.__subclasses__()))
 
 
 @dataclass(frozen=True, slots=True)

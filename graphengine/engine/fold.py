@@ -303,9 +303,8 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
         apply_ops(frame, step.update, step.typed if type(step) is Decided else None)
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
-    frame.counts[step.node] = (
-        frame.counts.get(step.node, 0) + 1
-    )  # as in `_count_visit`: a call takes a percent of a step
+    # As in `_count_visit`: a call takes a percent of a step.
+    frame.counts[step.node] = frame.counts.get(step.node, 0) + 1
     snapshot.steps += 1
     if frame.sub is not None:
         _count_in_graphs(frame.sub)

@@ -1,4 +1,4 @@
-"""GraphFits: the changes that a resume or a branch under a changed graph makes to a snapshot before the run continues.
+"""Shifts: the changes that a resume or a branch under a changed graph makes to a snapshot before the run continues.
 
 The step records all of them, so that a fold needs no user code. They are applied in this order:
 

@@ -61,6 +61,11 @@ KEYWORDS: Final[Mapping[str, str]] = {
     "input_schema": "inputs={'parameter': 'field'}",
     "destinations": "add_edge(…) for each target",
     "state_schema": "Graph('name', State)",
+    "context_schema": "resources={'name': factory} of the graph",
+}
+"""Keywords of calls elsewhere."""
+
+_SIMILAR: Final[Mapping[str, str]] = {
     "db": "store='runs.db'",
     "instructions": "system='…'",
     "system_prompt": "system='…'",
@@ -68,9 +73,9 @@ KEYWORDS: Final[Mapping[str, str]] = {
     "response_format": "output=…, a type",
     "max_turns": "turns=…",
     "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
-    "context_schema": "resources={'name': factory} of the graph",
 }
-"""Keywords of calls elsewhere."""
+"""Other keywords that one tries: of the command line, and of other libraries' agents."""
+_REPAIRS: Final = {**KEYWORDS, **_SIMILAR}
 
 NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
 """Names of the two ends elsewhere."""
@@ -119,14 +124,14 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
 def with_our_keywords(function: F) -> F:
     """Let a method refuse a keyword that has another name here with our name for it."""
     own = frozenset(inspect.signature(function).parameters)
-    foreign = KEYWORDS.keys() - own
+    foreign = _REPAIRS.keys() - own
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         for name in foreign & kwargs.keys() if kwargs else ():
             is_made = function.__name__ != "__init__"  # until then an object has no repr
             called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
-            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=KEYWORDS[name])
+            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=_REPAIRS[name])
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
@@ -180,7 +185,7 @@ def check_options(given: Mapping[str, object], known: Iterable[str], fields: Ite
         repair = (
             f"{called}({{{name!r}: …}}): the state is the first argument" if is_field else did_you_mean(name, known)
         )
-        raise DefinitionError(f"{called} has no option {name!r}", repair=KEYWORDS.get(name, repair))
+        raise DefinitionError(f"{called} has no option {name!r}", repair=_REPAIRS.get(name, repair))
 
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})

@@ -39,22 +39,24 @@ def origin_of_field(model: type, name: str) -> Origin | None:
     """Return the line that declares a field of a model, else that of its class; None if its source cannot be read."""
     import ast  # noqa: PLC0415 - needed only to report a problem
     import inspect  # noqa: PLC0415
-    import textwrap  # noqa: PLC0415
+    from tokenize import TokenError  # noqa: PLC0415
 
     model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
     found: Origin | None = None
     for owner in model.__mro__:
         try:
             lines, first = inspect.getsourcelines(owner)
-            (declared,) = ast.parse(textwrap.dedent("".join(lines))).body
+            # Not dedented: a text in it can begin at the start of a line. It begins in line 2.
+            tree = ast.parse("".join(["if True:\n" if lines[0][:1].isspace() else "\n", *lines]))
+            declared = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
             file = inspect.getfile(owner)
-        except (OSError, TypeError, SyntaxError, ValueError):  # entered at a prompt, or deleted since
+        except (OSError, TypeError, SyntaxError, ValueError, TokenError, StopIteration):  # from a prompt, or changed
             continue
-        for node in getattr(declared, "body", ()):
+        for node in declared.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-                return Origin(file, first + node.lineno - 1)
+                return Origin(file, first + node.lineno - 2)
         if owner is model:
-            found = Origin(file, first)
+            found = Origin(file, first + declared.lineno - 2)
     return found
 
 

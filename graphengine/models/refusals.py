@@ -239,7 +239,7 @@ def kind_of(report: Complaint) -> type[ModelError]:
     words = " ".join((*report.codes, report.message))
     if found is RateLimited and _OUT_OF_CREDIT.search(words):
         return QuotaExceeded
-    if found in {BadRequest, NotAuthenticated} and _NO_MONEY.search(words):
+    if found in {BadRequest, NotAuthenticated} and not report.about and _NO_MONEY.search(words):
         return QuotaExceeded
     if found is RateLimited and _NEVER_SMALL_ENOUGH.search(report.message):
         return BadRequest

@@ -37,7 +37,7 @@ class Room(BaseModel):
     Attributes:
         premise: The premise.
         views: The last view of each role.
-        done: Whether each role was done in the last round.
+        done: Whether each role was done when it last gave a view.
         rounds_held: The number of rounds so far.
         output: The conclusion.
         errors: The failures of roles.
@@ -68,7 +68,7 @@ def role_based(
 
     Args:
         roles: The roles by name. Each can read `premise`, `views` and the caller's own fields, and returns a `View`, or
-            a text, which is never done. The rounds end early once every role is done in the same round.
+            a text, which is never done. The rounds end early once the last view of every role is done.
         conclude: Makes the output from the views. As a `Node` with `writes=` it names the fields of the caller's state
             for its result, if that is not a text.
         rounds: The maximum number of rounds; or a condition that ends them, for example

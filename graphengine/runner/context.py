@@ -469,7 +469,7 @@ class Context:
         self.outputs = self.outputs or {}
         self.outputs.setdefault(what, []).append(record)
         if self.work is not None:
-            self.work.note_said(what, record)
+            self.work.note_output(what, record)
 
     def more(self) -> Node | None:
         """Return what the node's step records in addition to its result; None for nothing. Called by the runner."""

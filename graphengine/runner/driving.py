@@ -133,7 +133,8 @@ class Driving:
         self._stop_reason = ""
         self._consume: Sequence[int] = ()
         self._cuts = False  # a stop that cancels what is in flight
-        self._is_late = False  # the limit of seconds was reached in a node
+        self._timer: asyncio.Handle | None = None  # of the limit of seconds
+        self._is_late = False  # that limit was reached in a node
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | None = None
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
@@ -149,9 +150,8 @@ class Driving:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
         snapshot = self.snapshot
-        limit = snapshot.limits.get("seconds")
-        left = None if limit is None else max(0.0, limit - snapshot.elapsed_seconds) + _MARGIN_SECONDS
-        timer = None if left is None else self.loop.call_later(left, self._end_late)
+        if snapshot.limits.get("seconds") is not None:
+            self._timer = self.loop.call_soon(self._end_if_late)
         try:
             ready = self._ready(anew=True)
             while self.is_ours:
@@ -172,8 +172,8 @@ class Driving:
                 if not ready and (self.is_halting or not any(map(self._can_record, self._mail.values()))):
                     break
         finally:
-            if timer is not None:
-                timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             if self._jobs:
                 await self._cancel_all()
         is_released = self.is_halting and not (self._stop_reason or self._is_late)
@@ -467,16 +467,28 @@ class Driving:
                 if job.has_begun:  # else it ends as soon as it begins
                     job.cancel()
 
-    def _end_late(self) -> None:
-        """Cancel what is in flight when the limit of seconds is reached: a call that hangs would never end."""
-        self._is_late = True
-        self.release(now=True)
+    def _end_if_late(self) -> None:
+        """Cancel what is in flight if the limit of seconds is reached: a call that hangs would never end.
+
+        Otherwise check again later: the run's clock decides, and the event loop's timers may count other seconds.
+        """
+        left = (self.snapshot.limits.get("seconds") or 0.0) - self._driven_seconds()
+        if left <= 0 and self.snapshot.status == "running":
+            self._is_late = True
+            self.release(now=True)
+        else:
+            self._timer = self.loop.call_later(max(0.0, left) + _MARGIN_SECONDS, self._end_if_late)
+
+    def _driven_seconds(self) -> float:
+        """Return for how long the run has been driven, as of now instead of the last step."""
+        snapshot = self.snapshot
+        return snapshot.elapsed_seconds + (
+            max(0.0, self.time.now() - snapshot.now) if snapshot.status == "running" else 0.0
+        )
 
     def _lateness(self) -> str:
-        """Return the reached limit of seconds in words, as of now instead of the last step."""
-        snapshot = self.snapshot
-        seconds = snapshot.elapsed_seconds + max(0.0, self.time.now() - snapshot.now)
-        return f"seconds {seconds:.3f} >= {snapshot.limits.get('seconds')}"
+        """Return the reached limit of seconds in words."""
+        return f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
 
     @property
     def missed_stop(self) -> tuple[str, Sequence[int]] | None:

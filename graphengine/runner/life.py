@@ -43,6 +43,7 @@ Opening: TypeAlias = "Callable[[Life[S]], Awaitable[Driving | Result[S]]]"
 log = logging.getLogger("graphengine.runner")
 
 _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
+_RELEASED: Final = "resume or recover continues it"
 
 
 class Life(Generic[S]):
@@ -264,7 +265,8 @@ class Life(Generic[S]):
             if followers.left:
                 await followers.leave()
         log_run(driving.snapshot, followers, is_over=True)
-        if shared.closed and (is_cut or driving.snapshot.status == "running"):
+        is_running = driving.snapshot.status == "running"
+        if (shared.closed and (is_cut or is_running)) or (driving.cut_off and is_running):
             return await self._cut_off(driving)
         cause = driving.cause if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
@@ -306,15 +308,16 @@ class Life(Generic[S]):
         await driving.drive(TaskRunner(services))
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
-        """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""
+        """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""
         result = await self._current_result()
         if result.status != "running":
             return result
         cut_off = tuple(sorted(set(driving.cut_off)))
         listed = f"; cut off: {', '.join(cut_off)}" if cut_off else ""
-        text = "run %s was in progress when its Runner closed, and is released%s\n  repair: %s"
-        log.warning(text, self.id, listed, _CLOSED)
-        return replace(result, cut_off=cut_off, repair=_CLOSED)
+        why, repair = ("closed", _CLOSED) if self.shared.closed else ("released it at once", _RELEASED)
+        text = "run %s was in progress when its Runner %s, and is released%s\n  repair: %s"
+        log.warning(text, self.id, why, listed, repair)
+        return replace(result, cut_off=cut_off, repair=repair)
 
     # --- asleep -----------------------------------------------------------------------------------------------------
 

@@ -336,7 +336,7 @@ class StepJournal:
                 self._say(what, record)
         return memo.value
 
-    def note_said(self, what: OutputKind, record: JsonValue) -> None:
+    def note_output(self, what: OutputKind, record: JsonValue) -> None:
         """Add a message or live data to the recorded calls that the calling code runs inside."""
         for place in self._here.around:
             self._outputs.setdefault(place, {}).setdefault(what, []).append(record)

@@ -65,7 +65,7 @@ class Result(Generic[S]):
         seq: The last step of its log.
         elapsed_seconds: Driven time.
         waits: What it waits for.
-        cut_off: The nodes, by path, that were in flight when the Runner closed; they run again when the run is resumed.
+        cut_off: The nodes, by path, that a Runner cut when it closed or released the run; a resume runs them again.
         recorded: The records of the state's fields, which may still be encoded; use `values`.
         cause: The exception that caused `error`, if it was raised in this process by this handle's run and the graph
             has no secrets.

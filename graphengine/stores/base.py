@@ -290,6 +290,17 @@ class Page(TypedDict, total=False):
     begun_before: float | None
 
 
+def check_page(page: Page) -> None:
+    """Check the words of a page, which Python does not: a misspelt one would select all runs.
+
+    Raises:
+        TypeError: There is no such word.
+    """
+    for name in page.keys() - Page.__annotations__.keys():
+        message = f"runs() got an unexpected keyword argument {name!r}"
+        raise TypeError(message)
+
+
 class RunStore(Protocol):
     """What a run needs of a store: its log, its driver, its inbox. One instance belongs to one event loop.
 

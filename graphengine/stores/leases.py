@@ -69,5 +69,6 @@ class LeaseThread(ABC):
                 self._disconnect()
                 abandon()
                 return
-            if self._turn(is_due=time.monotonic() >= due):
-                due = time.monotonic() + interval
+            now = time.monotonic()  # before the turn: what it waits for must not delay the next renewal
+            if self._turn(is_due=now >= due):
+                due = now + interval

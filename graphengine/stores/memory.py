@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING
 
 from graphengine.engine.step_json import as_stored, encode_step
 from graphengine.errors import RunIsDriven
-from graphengine.stores.base import PAGE_LIMIT, ClaimedRun, Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo
+from graphengine.stores.base import (
+    PAGE_LIMIT,
+    ClaimedRun,
+    Count,
+    Loaded,
+    Message,
+    OwnerInfo,
+    QueueCount,
+    RunInfo,
+    check_page,
+)
 from graphengine.stores.dispatch import Candidate, Load, choose
 from graphengine.stores.refusals import (
     lease_lost,
@@ -265,6 +275,7 @@ class MemoryStore:
     async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
         self._check_open()
+        check_page(page)
         before = page.get("before")
         last = (inf, "") if before is None else _age(self._log(before))
         found = [log for log in self._logs.values() if _age(log) < last and log.is_of(page)]

@@ -25,6 +25,7 @@ from nodes.citing import KNOWLEDGE, Passage, marked
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}  # search engines show some 160
 TAGS: Final = (3, 5)
 TIMEOUT_SECONDS: Final = 30.0
+LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 SLUG: Final = 48  # characters; even with four bytes each below the 255 bytes of a file's name
 _CITED: Final = re.compile(r"\s*\[([^\[\]]+)\](?!\()")
 _BUSY: Final = (429, 503)
@@ -102,6 +103,22 @@ def save(folder: str, title: str, page: str, key: str) -> str:
 def is_address(site: str) -> bool:
     """Return whether a site is the address of a webhook, and no folder."""
     return site.startswith(("https://", "http://"))
+
+
+def checked_site(site: str) -> str:
+    """Return a site as it is.
+
+    Raises:
+        ValueError: It is an address, but would send posts in clear over a network, or a password that no header takes.
+    """
+    if "://" not in site:
+        return site
+    url = urlsplit(site)
+    is_safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOCAL)
+    if not is_address(site) or not is_safe or not url.hostname or url.username is not None or url.port == 0:
+        message = "a webhook has an https:// address without a user, or an http:// address on this machine"
+        raise ValueError(message)
+    return site
 
 
 async def publish_webhook(post: Post, site: str, ctx: Context) -> str:

@@ -174,7 +174,7 @@ writer = Agent(
         "says; a sentence that only leads on cites nothing. What limits a finding goes with it.\n"
         "- If the findings do not answer a point, say so in one sentence.\n"
         "- With a last draft, mend what its review names and keep the rest.\n"
-        "Answer with the brief alone."
+        "Answer with the brief alone.\n" + DATA_NOTE
     ),
     prompt=ask_writer,
     check=check_brief,

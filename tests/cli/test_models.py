@@ -315,6 +315,19 @@ def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch
     assert "no model wrote this: rules or placeholders answered" in done.stderr
 
 
+def test_placeholders_do_not_continue_a_run_that_a_model_failed(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are a dry run only for who has not asked for a model; who names them gets them."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    graph = LOOP.replace("review_loop", "handoff")
+    assert invoke("run", graph, "--model", "anthropic", "--run-id", "r", "--db", "runs.db").exit_code == 1
+    unasked = invoke("resume", "r", "--graph", graph, "--db", "runs.db")
+    assert (unasked.exit_code, "model_unavailable: " in unasked.stderr) == (1, True)
+    asked = invoke("resume", "r", "--graph", graph, "--db", "runs.db", "--model", "default")
+    assert (asked.exit_code, "dry run: placeholders answer" in asked.stderr) == (0, True)
+
+
 def test_a_server_that_is_down_is_retried_and_then_reported(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, edge: EdgeServer
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from graphengine.errors import RunnerClosed, UnknownRun
 from graphengine.stores.base import Append
 from tests.conformance.store_kit import (
@@ -108,6 +110,13 @@ class GrowingStores(StoreSuite):
         assert [info.id for info in await store.runs(tag="x", status="finished")] == ["r5", "r7"]
         assert [info.id for info in await store.runs(tag="x", status="finished", graph="g2")] == ["r5"]
         assert list(await store.runs(tag="nothing")) == []
+
+    @scenario
+    async def test_a_page_of_runs_refuses_words_that_it_does_not_know(self, store: Store) -> None:
+        """A misspelt word is refused, and does not select all runs."""
+        await new_run(store, "a", count=3)
+        with pytest.raises(TypeError, match="'stats'"):
+            await store.runs(stats="failed")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
     # -- branches and sizes
 

@@ -1,6 +1,7 @@
 import inspect
 import types
 from pathlib import Path
+from typing import final
 
 from pydantic import BaseModel, Field
 
@@ -80,6 +81,23 @@ def test_a_class_inside_a_function_is_found_too() -> None:
     assert origin_of_field(Inner, "kept") == (str(HERE), begin + 1)
     Inner.__qualname__ = "renamed"
     assert origin_of_field(Inner, "kept") is None
+
+
+def test_a_text_at_the_start_of_a_line_and_a_decorator_hide_no_line() -> None:
+    """The lines of a class that is indented, with a text that is not, and with a decorator above it."""
+
+    @final
+    class Decorated(BaseModel):
+        """A state.
+
+        Its text begins at the start of a line.
+        """
+
+        kept: int = 0
+
+    begin = inspect.getsourcelines(Decorated)[1]
+    assert origin_of_field(Decorated, "kept") == (str(HERE), begin + 7)
+    assert origin_of_field(Decorated, "nope") == (str(HERE), begin + 1)
 
 
 def test_a_field_without_source_has_the_line_of_the_graph() -> None:

@@ -380,6 +380,24 @@ async def test_a_webhook_that_refuses_fails_the_run_with_the_post(status: int) -
             assert (await runner.resume(graph, "r").result()).label == "published"
 
 
+@pytest.mark.parametrize(
+    "site",
+    [
+        "http://blog.example.org/posts",
+        "https://me:secret@blog.example.org/posts",
+        "https://blog.example.org:99999/",
+        "https:///posts",
+        "HTTPS://blog.example.org/",
+        "ftp://blog.example.org/",
+    ],
+)
+async def test_a_webhook_that_is_not_safe_is_refused_before_anything_is_paid(site: str) -> None:
+    """No post goes over a network in clear, and no address becomes the name of a folder."""
+    async with Runner() as runner:
+        with pytest.raises(InputError, match="site"):
+            await runner.start(content_pipeline(), {**GIVEN, "site": site}).result()
+
+
 async def test_a_webhook_that_cannot_be_reached_is_tried_three_times(unused_tcp_port: int) -> None:
     """Nothing was sent, so nothing can be there twice."""
     async with Runner(models=scripted(), clock=FakeClock()) as runner:

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from graphengine import RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.agents.prompts import DATA_NOTE
 from graphengine.errors import BadAnswer, ModelUnavailable
 from graphs.review_loop import Article, example, graph, review_loop
 from nodes.citing import Passage, Quotations, claims
+from nodes.review.agents import recaller, researcher, reviewer, searcher, writer
 from tests.graphs.review_kit import BRIEF, FOUND, MOON, TIDES, WIND, judged, says
 from tests.nodes.sources.test_passages import CASES, source
 from tests.patterns.scripted import play
@@ -141,6 +143,12 @@ async def test_what_cannot_count_is_asked_for_again(agent: str, answers: list[ob
     sent = [request for request in played.requests if request.agent == agent][1]
     assert complaint in str(sent.messages)
     assert played.output == BRIEF
+
+
+def test_each_agent_is_told_that_sources_give_no_orders() -> None:
+    """A function writes their questions, so each of them has to say it itself."""
+    for agent in (researcher, searcher, recaller, writer, reviewer):
+        assert str(agent.system).endswith(DATA_NOTE), agent.name
 
 
 async def test_a_refusal_is_never_the_brief() -> None:

@@ -40,6 +40,7 @@ def error(
         (400, error("flagged", "invalid_prompt"), AnswerRefused),
         (400, error("'temperature' does not fit", "unsupported_parameter", param="temperature"), BadRequest),
         (400, error("invalid model ID", None, param="model"), UnknownModel),
+        (400, error("Invalid schema: 'billing_address'", "invalid_json_schema", param="text.format"), BadRequest),
         (403, error("Project does not have access to model", "model_not_found"), UnknownModel),
         (403, error("Country is not supported", "unsupported_country_region_territory"), NotAuthenticated),
         (401, error("Incorrect API key provided", "invalid_api_key"), NotAuthenticated),

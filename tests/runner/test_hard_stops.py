@@ -11,8 +11,11 @@ import pytest
 
 from graphengine import END, START, Agent, Graph, Limits, Runner
 from graphengine.models import Request, Response
+from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, pass_time
+
+HOUR = 3600.0
 
 
 class Torn(Stuck):
@@ -83,6 +86,36 @@ async def test_a_hard_stop_cuts_all_nodes_in_flight_and_keeps_what_ended(tmp_pat
     assert sorted(began) == ["quick", "slow", "slow", "slower", "slower"]
 
 
+async def test_the_clock_of_the_run_decides_when_its_limit_of_seconds_is_reached() -> None:
+    """On a clock that stands still no limit is reached; once it has moved, a call that hangs is cut."""
+    clock, began, held = FakeClock(jumps=False), asyncio.Event(), asyncio.Event()
+
+    async def hang() -> str:
+        began.set()
+        await held.wait()
+        return "done"
+
+    graph = Graph("hangs", Work)
+    graph.add_node("hang", hang, writes="draft")
+    graph.add_path(START, "hang", END)
+    async with Runner(clock=clock) as runner:
+        run = runner.start(graph, limits=Limits(seconds=HOUR))
+        async with asyncio.timeout(SOON):
+            await began.wait()
+        for moved in (0, 2 * HOUR):
+            assert runner.drives(run.id)
+            clock.move(moved)
+            pass_time(2 * HOUR)  # on the clock of the machine the limit is over
+            for _ in range(3):  # turns of the event loop, in which timers that are due are called
+                await asyncio.sleep(0)
+        stopped = await within(run)
+        assert stopped.ending is not None
+        assert (stopped.ending.reason, stopped.ending.explanation) == ("limit", f"seconds {2 * HOUR:.3f} >= {HOUR}")
+        held.set()
+        done = await within(runner.resume(graph, run.id, limits=Limits(seconds=9 * HOUR)))
+        assert (done.status, done.state.draft) == ("finished", "done")
+
+
 async def test_a_limit_of_seconds_cuts_a_call_that_hangs() -> None:
     """The run is stopped by its limit, as between two nodes; with a higher one only the call is repeated."""
     model = Torn([paid("", ADD), paid("3")], at=2)
@@ -96,8 +129,8 @@ async def test_a_limit_of_seconds_cuts_a_call_that_hangs() -> None:
         assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
 
 
-async def test_a_release_can_cut_too() -> None:
-    """The run stays running, for another process, and repeats the call."""
+async def test_a_release_can_cut_too(caplog: pytest.LogCaptureFixture) -> None:
+    """The run stays running, for another process, and repeats the call; the result and the log name what was cut."""
     model = Torn([paid("", ADD), paid("3")], at=2)
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
@@ -105,6 +138,8 @@ async def test_a_release_can_cut_too() -> None:
         async with asyncio.timeout(SOON):
             await model.reached.wait()
             await runner.release("r", now=True)
-        assert (await within(run)).status == "running"
+        released = await within(run)
+        assert (released.status, released.cut_off) == ("running", ("work",))
+        assert [record.levelname for record in caplog.records if "cut off: work" in record.getMessage()] == ["WARNING"]
         done = await within(runner.resume(graph, "r"))
         assert (done.status, done.state.draft) == ("finished", "3")

@@ -1,11 +1,13 @@
 """Runs from code without an event loop: SyncRunner, and the options of run_sync."""
 
 import asyncio
+import errno
 import inspect
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -25,10 +27,12 @@ from graphengine import (
     ask,
     value,
 )
+from graphengine.api.portal import Portal
 from graphengine.api.sync import LEFT_OUT
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
 from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
+from tests.kit.runs import SOON
 
 
 class State(BaseModel):
@@ -67,6 +71,31 @@ def test_every_method_has_the_signature_and_the_text_of_the_async_one() -> None:
     assert inspect.signature(SyncRunner.start).return_annotation == "SyncRun[S]"
     assert inspect.signature(SyncRunner.watch).return_annotation == "Iterator[Event]"
     assert "await" not in (SyncRunner.start.__doc__ or "")
+
+
+def test_a_loop_that_cannot_be_created_raises_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a free file descriptor, say, a call raises instead of waiting for ever, and a later one can succeed."""
+    told: Queue[object] = Queue()
+
+    def refuse() -> asyncio.AbstractEventLoop:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def use() -> None:
+        try:
+            portal.call(os.getpid)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test compares it
+            told.put(error)
+
+    portal = Portal()
+    with monkeypatch.context() as patched:
+        patched.setattr("asyncio.events.new_event_loop", refuse)
+        patched.setattr("asyncio.new_event_loop", refuse)
+        threading.Thread(target=use, daemon=True).start()
+        error = told.get(timeout=SOON)
+    assert isinstance(error, OSError)
+    assert error.errno == errno.EMFILE
+    assert portal.call(os.getpid) == os.getpid()
+    portal.stop()
 
 
 def test_a_script_starts_answers_and_lists_runs(database: Path | str) -> None:

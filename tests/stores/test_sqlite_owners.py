@@ -14,10 +14,13 @@ import warnings
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
+from graphengine.stores import leases
+from graphengine.stores.leases import LeaseThread
 from graphengine.stores.sqlite import SQLiteStore, owners
 from graphengine.stores.sqlite.owners import Lease
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
@@ -181,6 +184,31 @@ async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: 
     while connection.execute(renewed, (first_end,)).fetchone() == (0,):  # the loop is blocked here
         assert time.monotonic() < give_up_at
     connection.close()
+
+
+def test_the_wait_after_a_renewal_does_not_delay_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease is renewed three times in its length, so that a single renewal that fails loses no run."""
+    renewed: list[float] = []
+    now, over = 0.0, threading.Event()
+    monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=lambda: now))
+
+    class Turns(LeaseThread):
+        def _turn(self, *, is_due: bool) -> bool:
+            nonlocal now
+            renewed.extend([now] if is_due else [])
+            now += 0.5
+            if now > 3 * LEASE_SECONDS:
+                over.set()
+            return is_due
+
+        def _disconnect(self) -> None:
+            pass
+
+    lease = Turns(LEASE_SECONDS)
+    lease.keep(threading.current_thread(), lambda: None)
+    assert over.wait(60)
+    lease.stop()
+    assert renewed[:4] == [10.0, 20.0, 30.0, 40.0]
 
 
 def test_the_lease_is_renewed_without_a_free_descriptor(start_process: Callable[[], OtherProcess], path: Path) -> None:

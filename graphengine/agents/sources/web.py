@@ -8,19 +8,23 @@ second answer of the name server cannot change it. Pages are not crawled; models
 from __future__ import annotations
 
 import http.client
+import io
 import ipaddress
 import socket
 import ssl
 import time
 from functools import cache
-from typing import Final, NamedTuple
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from pydantic import ValidationError
 
 from graphengine.agents.sources.kinds import source_from_bytes
 from graphengine.errors import GraphEngineError, SourceUnreadable
 from graphengine.media import Media, TextFile
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 MAX_PAGE_BYTES: Final = 5_000_000
 MAX_MEDIA_BYTES: Final = 20_000_000
@@ -39,6 +43,7 @@ _ENDINGS: Final = {
     "text/x-markdown": ".md",
 }
 _PIECE_BYTES: Final = 65_536
+_IN_ADDRESSES: Final = "%/:?#[]@!$&'()*+,;="  # what is no part of a name, or is encoded already
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -142,26 +147,53 @@ def _answer(url: str, max_bytes: int, deadline: float) -> _Answer:
         message = "only http and https addresses without a user are fetched"
         raise PageRefused(message, where=url, repair="name a page of the web")
     port = parsed.port or {"http": 80, "https": 443}[parsed.scheme]
-    plain = socket.create_connection((_number(parsed, port), port), timeout=_left(deadline))
+    used = socket.create_connection((_number(parsed, port), port), timeout=_left(deadline))
     connection = http.client.HTTPConnection(parsed.hostname, port)
     try:
-        is_secure = parsed.scheme == "https"
-        connection.sock = _trusted().wrap_socket(plain, server_hostname=parsed.hostname) if is_secure else plain
+        if parsed.scheme == "https":
+            used = _trusted().wrap_socket(used, server_hostname=parsed.hostname)  # the plain one is empty from here on
+        connection.sock = used
         target = parsed._replace(scheme="", netloc="", fragment="", path=parsed.path or "/").geturl()
-        headers = {"User-Agent": "graphengine (durable-graphengine)", "Host": parsed.netloc}
-        connection.request("GET", target, headers=headers)
-        answer = connection.getresponse()
-        content = b""
+        host = parsed.netloc.encode("idna").decode()
+        headers = {"User-Agent": "graphengine (durable-graphengine)", "Host": host}
+        connection.request("GET", quote(target, _IN_ADDRESSES), headers=headers)
+        answer = http.client.HTTPResponse(cast("socket.socket", _Until(used, deadline)), method="GET")
+        answer.begin()
+        content = bytearray()
         while piece := answer.read1(_PIECE_BYTES):
-            plain.settimeout(_left(deadline))
             content += piece
             if len(content) > max_bytes:
                 raise PageRefused(f"it has more than {max_bytes:,} bytes", where=url, repair="name another page")
-        target = urljoin(url, found) if (found := answer.getheader("Location")) else ""
-        return _Answer(answer.status, answer.getheader("Content-Type", ""), target, content)
+        found = quote(answer.getheader("Location", "").encode("latin-1"), _IN_ADDRESSES)
+        target = urljoin(url, found) if found else ""
+        return _Answer(answer.status, answer.getheader("Content-Type", ""), target, bytes(content))
     finally:
         connection.close()
-        plain.close()
+        used.close()
+
+
+class _Until(io.RawIOBase):
+    """Reads from a connection until a deadline; a limit on each read would never end a server that sends bit by bit."""
+
+    def __init__(self, used: socket.socket, deadline: float) -> None:
+        self._used, self._deadline = used, deadline
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - as `http.client` calls a socket's
+        """Return a file to read from."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Read what has arrived.
+
+        Raises:
+            TimeoutError: The deadline is over.
+        """
+        self._used.settimeout(_left(self._deadline))
+        return self._used.recv_into(buffer)
 
 
 def _number(parsed: SplitResult, port: int) -> str:

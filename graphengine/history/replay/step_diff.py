@@ -53,7 +53,7 @@ COMPARED: Final[Mapping[str, _Part]] = {
 """What can differ; those without facts are compared otherwise."""
 SHOWN_OF_EDGES: Final = ("to", "edge", "fork", "cancelled", "why")
 """The fields of facts that are shown if the edge differs."""
-_MISFITS: Final = ("invalid_update", "not_recordable")
+_MISMATCHES: Final = ("invalid_update", "not_recordable")
 
 
 class StepDifference(NamedTuple):
@@ -142,7 +142,7 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
     error, recorded = failure_of(made), failure_of(step)
     was = {"kind": step.kind, **_ending(step)}
     now = {"kind": made.kind, **_ending(made)}
-    is_mismatch = error is not None and error.kind in _MISFITS
+    is_mismatch = error is not None and error.kind in _MISMATCHES
     if step.kind in ("node", "item", "joined") and error is not None and is_mismatch and recorded is None:
         message = f"today's types reject what it wrote: {error.message}"
         return _one("update", plain(step.update) or was, now, message)

@@ -98,7 +98,7 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot.
-        found: The field_changes, with its mismatches.
+        found: How the run fits it, with the mismatches.
     """
     lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
     lines += ["  what does not fit:", *(f"    {mismatch.text}" for mismatch in found.mismatches)]

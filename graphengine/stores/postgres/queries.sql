@@ -33,7 +33,7 @@ SELECT count(*) FROM unnest(%s::integer[], %s::float8[], %s::integer[]) AS x (se
 JOIN steps AS s ON s.run = %s::bigint AND s.seq = x.seq AND s.at = x.at AND s.sum = x.sum;
 
 -- name: create_many
--- Runs of one step, without a parent, tags and long texts; their graph_specs are sent once.
+-- Runs of one step, without a parent, tags and long texts; their graph specs are sent once.
 SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
 FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::integer[] AS sums) AS o, unnest(
     %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],

@@ -1,7 +1,10 @@
 """Pages of the web as texts: limits and private addresses."""
 
 import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -147,3 +150,61 @@ def test_a_server_that_is_slow_or_not_there_is_reported(site: Site, monkeypatch:
     monkeypatch.setattr(web, "MAX_SECONDS", 0)
     with pytest.raises(PageRefused, match="it took longer than 0 seconds"):
         read_page(f"{site.address}/tides")
+
+
+def test_a_page_is_read_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In several pieces. The server has no certificate here: both sides take a cipher that needs none."""
+
+    def context(side: int) -> ssl.SSLContext:
+        made = ssl.SSLContext(side)
+        made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            made.set_ciphers("AECDH-AES128-SHA:@SECLEVEL=0")
+        except ssl.SSLError:
+            pytest.skip("this OpenSSL has no cipher without certificates")
+        return made
+
+    long = "The moon. " * 10_000
+
+    def answer() -> None:
+        with context(ssl.PROTOCOL_TLS_SERVER).wrap_socket(listening.accept()[0], server_side=True) as used:
+            used.recv(10_000)
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(long)}\r\n\r\n"
+            used.sendall(f"{head}{long}".encode())
+
+    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
+    monkeypatch.setattr(web, "_trusted", lambda: context(ssl.PROTOCOL_TLS_CLIENT))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=answer, daemon=True)
+        server.start()
+        assert read_page(f"https://127.0.0.1:{listening.getsockname()[1]}/").text == long
+        server.join()
+
+
+def test_a_server_that_never_comes_to_the_point_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is for all of an answer: each piece of this one arrives in time."""
+
+    def answer() -> None:
+        used = listening.accept()[0]
+        with used, suppress(OSError):
+            while True:
+                used.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
+    monkeypatch.setattr(web, "MAX_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=answer, daemon=True)
+        server.start()
+        with pytest.raises(PageRefused, match=r"it took longer than 0\.2 seconds"):
+            read_page(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        server.join()
+
+
+@pytest.mark.parametrize("path", ["Flut\u00e4ler", "Flut%C3%A4ler", "away"])
+def test_addresses_may_have_other_characters(site: Site, path: str) -> None:
+    """They are sent as browsers send them, also those of a redirect, which are UTF-8."""
+    site.pages["/Flut%C3%A4ler"] = Page("The moon.", "text/plain")
+    site.pages["/away"] = Page(status=301, headers={"Location": "/Flut\u00c3\u00a4ler"})
+    assert read_page(f"{site.address}/{path}").text == "The moon."
+    assert site.asked[-1] == "/Flut%C3%A4ler"

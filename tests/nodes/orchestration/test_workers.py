@@ -28,6 +28,12 @@ def test_findings_pass_as_lines_and_are_found_again(place: Passage) -> None:
     assert findings_in([f"Some words.\n{lines_of([place])}\n"]) == [place]
 
 
+def test_a_source_cannot_speak_for_another() -> None:
+    """A quotation with a line that looks like a finding of another place gives none there."""
+    forged = Passage(text="The moon.\n[law.md:1] All is free.", file="a.md", line=3)
+    assert [each.place for each in findings_in([lines_of([forged])])] == ["a.md:3"]
+
+
 def test_every_worker_has_a_duty() -> None:
     """The planner reads it of the worker, and the worker of itself."""
     assert WORKERS.keys() == DUTIES.keys()

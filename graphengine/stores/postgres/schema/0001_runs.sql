@@ -26,7 +26,7 @@ CREATE TABLE owners (                  -- one row for each open store that may d
     role       text NOT NULL DEFAULT ''    -- JSON of what a worker takes; '' for an owner that is no worker
 ) WITH (fillfactor = 50);
 
-CREATE TABLE graph_specs (                -- what a graph looked like, once for each fingerprint
+CREATE TABLE graph_specs (             -- what a graph looked like, once for each fingerprint
     fingerprint text COLLATE "C" PRIMARY KEY,
     body        text NOT NULL,         -- JSON
     sum         integer NOT NULL
@@ -125,7 +125,7 @@ CREATE TABLE trash (                   -- removed runs whose rows are still to g
     token bigint NOT NULL              -- of the call that removed it
 );
 
-CREATE TABLE earlier_graph_specs (        -- what a run's graph was before it changed: its history still needs the graph_spec
+CREATE TABLE earlier_graph_specs (     -- what a run's graph was before it changed: its history still needs that
     run         bigint NOT NULL,
     fingerprint text COLLATE "C" NOT NULL,
     PRIMARY KEY (run, fingerprint)
@@ -298,7 +298,7 @@ CREATE FUNCTION append(
     p_row_runs bigint[], p_row_seqs integer[], p_row_ats float8[], p_row_sums integer[], p_row_bodies text[],
     p_consume_runs bigint[], p_consume_ids bigint[],
     p_shot_runs bigint[], p_shot_seqs integer[], p_shot_sums integer[], p_shot_bodies text[],
-    p_print_runs bigint[], p_prints text[], p_outlines text[], p_outline_sums integer[],
+    p_print_runs bigint[], p_prints text[], p_specs text[], p_spec_sums integer[],
     p_digests bytea[], p_texts text[],
     p_use_runs bigint[], p_use_seqs integer[], p_use_places integer[], p_use_shots boolean[], p_uses bytea[]
 ) RETURNS TABLE (run bigint, fence integer, driver text, status text, last integer) LANGUAGE plpgsql AS $$
@@ -344,7 +344,7 @@ BEGIN
         WHERE r.key = c.run AND c.run = ANY (good);
         INSERT INTO graph_specs (fingerprint, body, sum)
         SELECT DISTINCT ON (c.print) c.print, c.body, c.sum
-        FROM unnest(p_prints, p_outlines, p_outline_sums) AS c (print, body, sum)
+        FROM unnest(p_prints, p_specs, p_spec_sums) AS c (print, body, sum)
         WHERE c.body IS NOT NULL ORDER BY c.print ON CONFLICT DO NOTHING;
     END IF;
     IF cardinality(p_uses) > 0 THEN
@@ -405,7 +405,7 @@ $$;
 -- A new run, driven by its owner, or queued: then it has no driver, and is announced on the channel. `outcome`:
 -- made; exists; no_parent; no_step, with the parent's last step in `fence`.
 CREATE FUNCTION create_run(
-    p_owner text, p_token bigint, p_id text, p_graph text, p_print text, p_outline text, p_outline_sum integer,
+    p_owner text, p_token bigint, p_id text, p_graph text, p_print text, p_spec text, p_spec_sum integer,
     p_status text, p_created float8, p_due float8, p_parent text, p_parent_seq integer, p_tags text[],
     p_seqs integer[], p_ats float8[], p_sums integer[], p_bodies text[],
     p_digests bytea[], p_texts text[], p_use_seqs integer[], p_use_places integer[], p_uses bytea[],
@@ -446,7 +446,7 @@ BEGIN
         END IF;
         RETURN;
     END IF;
-    INSERT INTO graph_specs (fingerprint, body, sum) VALUES (p_print, p_outline, p_outline_sum) ON CONFLICT DO NOTHING;
+    INSERT INTO graph_specs (fingerprint, body, sum) VALUES (p_print, p_spec, p_spec_sum) ON CONFLICT DO NOTHING;
     INSERT INTO steps (run, seq, at, sum, body)
         SELECT key, x.* FROM unnest(p_seqs, p_ats, p_sums, p_bodies) AS x (seq, at, sum, body);
     IF cardinality(p_tags) > 0 THEN
@@ -678,7 +678,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Delete the graph_specs that no run needs; the lock waits for the writers that may just be using one.
+-- Delete the graph specs that no run needs; the lock waits for the writers that may just be using one.
 CREATE FUNCTION drop_graph_specs() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM graph_specs AS o

@@ -88,7 +88,7 @@ def all_findings(
     report("the rest", 0, 0)
     for what, check in (
         ("messages", _messages),
-        ("graph_specs", _graph_specs),
+        ("graph specs", _graph_specs),
         ("long texts", _texts),
         ("rest", _strays),
     ):
