@@ -51,13 +51,16 @@ stores its graph's name, never a path. So commands that need the code of a run f
 
 RUN_ID can be a unique prefix of an id, at least four characters long.
 
+`busy_timeout_seconds = 60` in `[tool.graphengine]` is how long commands wait for another program's lock of a SQLite
+file; 10 if not given.
+
 ## Input
 
 | `--input …`, `--set …` | meaning |
 |---|---|
 | `task=Tides` | a text field takes the value unparsed: `task=null` is the text `null` |
 | `budget=350`, `review={"score": 7}` | any other field takes JSON |
-| `notes=one`, then `notes=two` | a list takes one item each time, or a JSON array |
+| `notes=one`, then `notes=two` | a list takes one item each time, or a JSON array, which begins with `[` |
 | `draft=@file.md` | a file's text, JSON or `TextFile`, as the field needs; a text that begins with `@` is `@@…` |
 | `sources=@report.pdf`, `sources=@notes/` | a list of `TextFile` takes files, or all readable ones of a folder |
 | `sources=https://…` | the page, if its address is public, up to 5 MB |

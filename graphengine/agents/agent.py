@@ -24,6 +24,7 @@ from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
+from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.question import holes
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media, joined
@@ -310,6 +311,10 @@ class Agent(Generic[T]):
         return answer
 
 
+if not TYPE_CHECKING:  # type checkers know what it has
+    Agent.__init__ = with_our_keywords(Agent.__init__)
+
+
 @dataclass(frozen=True, slots=True)
 class AgentBody(Generic[T]):
     """An agent in the form the engine calls."""
@@ -423,6 +428,10 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         number = getattr(agent, name)
         if not (type(number) is int and number >= least):
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
+    if not isinstance(agent.memory, str):
+        found.append((f"memory={agent.memory!r}", "name a field of the state: memory='messages'"))
+    if isinstance(agent.output, (dict, list, tuple, set)):
+        found.append((f"output={agent.output!r}", "give a type: a pydantic model, Literal['a', 'b'], list[str], …"))
     return [*found, *_invalid_types(agent)]
 
 

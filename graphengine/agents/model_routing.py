@@ -97,6 +97,7 @@ class Models(Extension):
             if (colon and graph != plan.graph) or wanted in known:
                 continue
             repair = did_you_mean(wanted, [*agents, *paths])
+            repair += "" if agents else "; no node is an agent, so only functions of nodes could use a model"
             raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
         self._checked = plan
 

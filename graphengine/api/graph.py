@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.graph.definition import GraphDefinition
-from graphengine.graph.elsewhere import with_our_keywords
+from graphengine.graph.elsewhere import check_options, with_our_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Container, Coroutine, Mapping, Sequence
@@ -113,8 +113,9 @@ class Graph(GraphDefinition[S]):
             RunExists: A run with this id is recorded.
             RunFailed: The run failed; the error has the result up to the failure.
         """
-        from graphengine.api.once import run_once  # noqa: PLC0415 - declaring a graph needs no runner
+        from graphengine.api.once import RunOptions, run_once  # noqa: PLC0415 - declaring a graph needs no runner
 
+        check_options(options, RunOptions.__annotations__, getattr(self.state, "model_fields", ()), "run")
         return run_once(self, state, **options)
 
     @with_our_keywords
@@ -126,8 +127,9 @@ class Graph(GraphDefinition[S]):
         Raises:
             DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
         """
-        from graphengine.api.once import run_alone, run_once  # noqa: PLC0415 - the same
+        from graphengine.api.once import RunOptions, run_alone, run_once  # noqa: PLC0415 - the same
 
+        check_options(options, RunOptions.__annotations__, getattr(self.state, "model_fields", ()), "run_sync")
         self.compile()
         return run_alone(lambda: run_once(self, state, **options), f"graph {self.name}")
 

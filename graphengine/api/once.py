@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+import warnings
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
 from graphengine.api.runner import Runner
 from graphengine.errors import DefinitionError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_WARNED: Final[dict[str | tuple[str, type[Warning], int], int]] = {}  # what was shown; each warning is shown once
 
 
 class RunOptions(TypedDict, total=False):
@@ -55,6 +58,9 @@ async def run_once(  # noqa: PLR0913 - the run options
     executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
 ) -> Result[S]:
     """Run a graph once, and return its result. Raises: as `Run.result`."""
+    for problem in graph.compile().warnings:
+        text, file = f"graph {graph.name!r} compiles with a {problem}", problem.file or "<graph>"
+        warnings.warn_explicit(text, UserWarning, file, problem.line or 1, registry=_WARNED)
     async with Runner(store, models=models, resources=resources, executors=executors) as runner:
         return await runner.start(graph, state, run_id=run_id, limits=limits).result()
 

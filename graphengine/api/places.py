@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 
-def store_at(given: str | PathLike[str], *, read_only: bool = False) -> Store:
+def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeout_seconds: float = 10.0) -> Store:
     """Return the store at a path or an address; each is imported when it is used.
 
     Args:
         given: The path of a SQLite file, or `postgresql://…`.
         read_only: Whether to only read.
+        busy_timeout_seconds: How long to wait for another program's lock of a SQLite file.
 
     Raises:
         StoreNotSupported: It is an address of another kind, or what it needs is not installed.
@@ -31,7 +32,7 @@ def store_at(given: str | PathLike[str], *, read_only: bool = False) -> Store:
         return PostgresStore(given, read_only=read_only)
     from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
-    return SQLiteStore(given, read_only=read_only)
+    return SQLiteStore(given, read_only=read_only, busy_timeout_seconds=busy_timeout_seconds)
 
 
 def require_postgres(address: str) -> None:

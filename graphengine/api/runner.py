@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
+from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
@@ -69,6 +71,10 @@ class Runner(QueueRunner):
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),
     ) -> None:
+        if models is not None and not isinstance(models, Mapping):
+            shown = repr(models) if isinstance(models, str) else "model"
+            text = f"models={models!r} is not a mapping of agents to models"
+            raise DefinitionError(text, where="Runner", repair=f"for all agents: models={{'*': {shown}}}")
         super().__init__(
             store_at(store) if isinstance(store, (str, os.PathLike)) else store,
             resources=resources,
@@ -84,6 +90,14 @@ class Runner(QueueRunner):
                 *extensions,
             ),
         )
+
+    if not TYPE_CHECKING:  # type checkers know that it has neither
+
+        def __enter__(self) -> NoReturn:
+            repair = "write: async with Runner(…) as runner; in a script: with SyncRunner(…) as runner"
+            raise DefinitionError("a Runner is entered with async with", repair=repair)
+
+        __exit__ = __enter__
 
 
 def _html(result: Result[Any], snapshot: Snapshot | None) -> str:

@@ -64,8 +64,13 @@ def check(context: CommandContext, references: tuple[str, ...], *, strict: bool)
     problems.
     """
     from graphengine.cli.context import Exit
+    from graphengine.errors import GraphNotFound
 
     checked = [each for listed in _files(references) for each in _check(listed)]
+    if not checked:
+        where = ", ".join(references) or "[tool.graphengine] graphs"
+        repair = 'define a graph at the top level of a file, as graph = Graph("name", State)'
+        raise GraphNotFound("there is no graph to check", where=where, repair=repair)
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
     if context.json:
         context.document(_check_document(checked, errors, warnings))

@@ -132,8 +132,9 @@ class CommandContext:
         """Its one store; `read`, or a Runner, opens it."""
         if self._store is None:
             from graphengine.api.places import store_at
+            from graphengine.cli.places import lock_options
 
-            self._store = store_at(self.place.database, read_only=not self._writes)
+            self._store = store_at(self.place.database, read_only=not self._writes, **lock_options())
         return self._store
 
     def read(self, reading: Callable[[Store], Awaitable[T]]) -> T:
@@ -248,6 +249,8 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
     if len(begin) == 1:
         return await store.info(begin[0])
     repair = "`graphengine runs` lists the runs of a database; choose another database with --db PATH"
+    if len(given) < _SHORTEST:
+        repair = f"give the first {_SHORTEST} characters of its id or more; {repair}"
     if begin:
         count = f"{len(begin)} or more" if len(begin) == _COUNTED else str(len(begin))
         message = f"{count} runs in {database} begin with {given!r}"

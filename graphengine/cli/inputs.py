@@ -2,11 +2,11 @@
 
 A field whose values are all texts (str, dates, paths, text enums) takes the value unchanged; it is never parsed. Any
 other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
-JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, read by its kind
-(`graphengine.agents.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder`
-adds a `TextFile` for each file in it to a list. `@photo.png` is a `Media` for a field of that type. An address, `https://…`,
-is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a literal `@`. `key:=value`
-is JSON for every field, so that a text can be None: `name:=null`.
+JSON array, which begins with `[`, or one item each time its key is given. `@file` is a `TextFile` for a field of that
+type, read by its kind (`graphengine.agents.sources`), the file's text for a text field, and JSON read from the file for
+any other; `@folder` adds a `TextFile` for each of its files to a list. `@photo.png` is a `Media` for such a field.
+An address, `https://…`, is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a
+literal `@`. `key:=value` is JSON for every field, so that a text can be None: `name:=null`.
 """
 
 from __future__ import annotations
@@ -211,7 +211,10 @@ def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
         return [_page(raw, item.file, where)]
     try:
         found = from_json(raw, allow_inf_nan=False)
-    except (ValueError, TypeError):  # the latter for lone surrogates
+    except (ValueError, TypeError) as error:  # the latter for lone surrogates
+        if raw.startswith("["):
+            repair = """write a JSON array, in quotes for the shell: 'key=["a", "b"]'; or each item: key=a key=b"""
+            raise InputError(f"the value is invalid JSON: {error}", where=where, repair=repair) from error
         return [_value(raw, item, where)]
     return found if isinstance(found, list) else [_value(raw, item, where)]
 

@@ -88,6 +88,12 @@ class Command(click.Command):
         except click.NoSuchOption as error:
             near = get_close_matches(error.option_name, error.possibilities or (), n=1)
             raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
+        except click.UsageError as error:
+            extra = re.findall(r"[^\s()]+=[^\s()]*", error.message)
+            if not extra or all(param.name != "pairs" for param in self.params):
+                raise
+            inputs = " ".join(f"--input {pair}" for pair in extra)
+            raise click.UsageError(f"{error.message}. Inputs are options: {inputs}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
         """Run the command; with `--log-format` or `--log-level`, show the log meanwhile."""

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.errors import GraphEngineError, StoreMissing
 from graphengine.stores import addresses
@@ -103,6 +103,13 @@ def _database_in(root: Path) -> Database | None:
         repair = 'write [tool.graphengine] and below it db = "runs.db", or db = "postgresql://user@host/database"'
         raise ProjectBroken(message, where=str(root / "pyproject.toml"), repair=repair)
     return database_from(found, root)
+
+
+def lock_options() -> dict[str, Any]:
+    """Return how long a store waits for another program's lock, if the project's settings say it."""
+    root = project_of(Path.cwd())
+    seconds = setting(root, "busy_timeout_seconds") if root is not None else None
+    return {} if seconds is None else {"busy_timeout_seconds": seconds}
 
 
 def graph_files(root: Path) -> list[Path]:

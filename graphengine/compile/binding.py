@@ -396,6 +396,9 @@ class Binder:
         found = [(target.field, value) for target in writer.whole if target.key is None]
         if writer.keys is not None and isinstance(value, Mapping):
             found += [(name, part) for name, part in value.items() if name in writer.keys]
+            for name in value.keys() - writer.keys:
+                near = did_you_mean(str(name), writer.keys)
+                self.report("unknown_field", where, f"its key {name!r} is no field that the node writes", near)
         for name, part in found:
             field = self.state.fields.get(name)
             wrong = field.mismatch(part, in_map=each) if field is not None else None

@@ -176,6 +176,7 @@ class _Compiler:
         if self.broken or any(not p.warning for p in self.problems):
             return None
         graph_spec = graph_spec_of(graph, nodes)
+        place_rest(self.problems, graph)
         body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
         samples, epochs = _by_trigger(self.trackers.values())
         return Plan(
@@ -306,10 +307,13 @@ class _Compiler:
 
     def _cases(self, declared: Switch, where: str) -> None:
         reading = declared.reading
-        values = closed_values(self._types(reading))
+        types = self._types(reading)
+        values = closed_values(types)
         if values is None:
             return
-        unknown = [case for case in declared.cases if case not in values]
+        if type(None) in types:
+            self._case_of_none(declared, where)
+        unknown = [case for case in declared.cases if case not in values and not (case is None and type(None) in types)]
         words = [str(v) for v in values]
         for case in unknown:
             self.report("unknown_case", where, f"{reading.text} is never {case!r}", did_you_mean(str(case), words))
@@ -318,6 +322,13 @@ class _Compiler:
         if len(missing) > meant.count("") and declared.otherwise is None:
             text = ", ".join(repr(v) for v in missing)
             self.report("missing_case", where, f"no case for {reading.text} == {text}", "add a case, or otherwise=…")
+
+    def _case_of_none(self, declared: Switch, where: str) -> None:
+        """Warn of a switch on a value that can be None, if neither a case nor a later edge takes None."""
+        last = [edge for edge in self.graph.edges if edge.source == declared.source and not _on_failure(edge)][-1]
+        if None not in declared.cases and declared.otherwise is None and declared is last:
+            text = f"no case for {declared.reading.text} == None: the run would fail with no_way_out"
+            self.report("missing_case", where, text, "add otherwise=…, or a case None", warning=True)
 
     def _types(self, reading: Reading) -> Sequence[object]:
         """Return the types of the value that is read, as declared by its field; empty if unknown."""
@@ -360,11 +371,17 @@ class _Compiler:
             if isinstance(leaf, Plateau) and reading is not None:
                 self._numeric(reading, where)
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Fact):
-            for name in leaf.quantity.names:
-                if name not in self.names:
-                    self._unknown_node(name, where)
+            self._fact(leaf, leaf.quantity, where)
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value):
             self._value(leaf, leaf.quantity, where)
+
+    def _fact(self, leaf: Comparison, quantity: Fact, where: str) -> None:
+        for name in quantity.names:
+            if name not in self.names:
+                self._unknown_node(name, where)
+        if not is_number(type(leaf.other)):
+            text = f"'{leaf}' compares a number with {type(leaf.other).__name__}"
+            self.report("wrong_comparison", where, text, "compare with a number")
 
     def _value(self, leaf: Comparison, quantity: Value, where: str) -> None:
         reading = quantity.reading

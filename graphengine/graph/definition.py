@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
-from graphengine.graph.elsewhere import missing, named_node, with_our_keywords
+from graphengine.graph.elsewhere import check_cases, missing, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -111,6 +111,7 @@ def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -
         >>> graph.run_sync({"n": 1}).state.n
         7
     """
+    check_cases(cases, f"choose({source!r}, …)", "runnable")
     return Choose(source, dict(cases))
 
 
@@ -395,6 +396,7 @@ class GraphDefinition(Generic[S]):
             >>> graph.run_sync({"n": 1}).state.n, graph.run_sync({"n": 2}).state.n
             (10, 2)
         """
+        check_cases(cases, f"add_switch({source!r}, {on!r}, …)", "'target'")
         self._edited()
         self.edges.append(Switch(source, Reading.of(on), dict(cases), otherwise, origin_of_call()))
 

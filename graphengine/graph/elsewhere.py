@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from graphengine.errors import DefinitionError
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -63,6 +65,18 @@ KEYWORDS: Final[Mapping[str, str]] = {
 }
 """Keywords of calls elsewhere."""
 
+_SIMILAR: Final[Mapping[str, str]] = {
+    "db": "store='runs.db'",
+    "instructions": "system='…'",
+    "system_prompt": "system='…'",
+    "output_type": "output=…, a type",
+    "response_format": "output=…, a type",
+    "max_turns": "turns=…",
+    "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
+}
+"""Other keywords that one tries: of the command line, and of other libraries' agents."""
+_REPAIRS: Final = {**KEYWORDS, **_SIMILAR}
+
 NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
 """Names of the two ends elsewhere."""
 
@@ -110,14 +124,14 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
 def with_our_keywords(function: F) -> F:
     """Let a method refuse a keyword that has another name here with our name for it."""
     own = frozenset(inspect.signature(function).parameters)
-    foreign = KEYWORDS.keys() - own
+    foreign = _REPAIRS.keys() - own
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         for name in foreign & kwargs.keys() if kwargs else ():
             is_made = function.__name__ != "__init__"  # until then an object has no repr
             called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
-            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=KEYWORDS[name])
+            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=_REPAIRS[name])
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
@@ -139,6 +153,39 @@ def named_node(given: object, what: str, other: str) -> None:
     name = getattr(given, "__name__", None)
     repair = f"its name: {name!r}" if name else "the name of a node"
     raise DefinitionError(f"the {what} of an edge is a node's name, not {given!r}", where="add_edge", repair=repair)
+
+
+def check_cases(given: object, where: str, target: str) -> None:
+    """Check that the cases of a switch or a choice are a mapping.
+
+    Raises:
+        DefinitionError: They are not. For a list, the repair has its items as values.
+    """
+    if isinstance(given, Mapping):
+        return
+    names = [repr(each) for each in given] if isinstance(given, (list, tuple)) else ["value"]
+    repair = "a mapping of values to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
+    raise DefinitionError(f"the cases are {given!r}, not a mapping", where=where, repair=repair)
+
+
+def check_options(given: Mapping[str, object], known: Iterable[str], fields: Iterable[str], called: str) -> None:
+    """Check the keywords of a call that passes them on.
+
+    Args:
+        given: The keywords.
+        known: The options that it has.
+        fields: The fields of the graph's state, which are not keywords.
+        called: The method, as `run_sync`.
+
+    Raises:
+        DefinitionError: It has no such option.
+    """
+    for name in given.keys() - known:
+        is_field = name in fields
+        repair = (
+            f"{called}({{{name!r}: …}}): the state is the first argument" if is_field else did_you_mean(name, known)
+        )
+        raise DefinitionError(f"{called} has no option {name!r}", repair=_REPAIRS.get(name, repair))
 
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})

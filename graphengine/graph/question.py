@@ -41,6 +41,10 @@ class Answers:
 
     def __init__(self, output: Any) -> None:  # noqa: ANN401 - any type that pydantic knows
         self.type = output
+        if isinstance(output, (list, tuple, set, dict)):
+            choices = ", ".join(map(repr, output))
+            repair = f"of these answers one: Literal[{choices}], with `from typing import Literal`"
+            raise DefinitionError(f"{output!r} cannot be the type of an answer: it is a value", repair=repair)
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(output)
             self.schema: dict[str, JsonValue] = self._adapter.json_schema()

@@ -12,6 +12,7 @@ from graphengine.engine.map_items import failed_items
 from graphengine.engine.phases import Collecting, LostItem
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
+from graphengine.graph.elsewhere import missing
 from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
 from graphengine.state.declared import values_of
@@ -126,6 +127,11 @@ class Result(Generic[S]):
 
         def __getitem__(self, name: object) -> NoReturn:
             raise DefinitionError(f"a result has no item {name!r}", repair=f"result.state.{name}, or result.output")
+
+        def __getattr__(self, name: str) -> NoReturn:
+            is_own = name.startswith("_") or name in Result.__dataclass_fields__  # while it is copied
+            hints = {} if is_own or not hasattr(self.state, name) else {name: f"result.state.{name}"}
+            missing(self, name, hints)
 
 
 class RecordedState(BaseModel):

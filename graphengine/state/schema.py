@@ -178,9 +178,11 @@ class StateType(Generic[S]):
                 repair=f"pass {self.model.__name__}(…) or a mapping of its fields",
             )
         if not hasattr(given, "keys"):
-            raise InputError(
-                f"the state is a {type(given).__name__}, not a {self.model.__name__} or a mapping", where=where
-            )
+            is_class = isinstance(given, type)
+            what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+            repair = f"pass an instance: {self.model.__name__}({'' if is_class else '…'}), or a mapping of its fields"
+            text = f"the state is {what}, not a {self.model.__name__} or a mapping"
+            raise InputError(text, where=where, repair=repair)
         known = {*self.fields, *(f.info.alias for f in self.fields.values() if f.info.alias)}
         unknown = [key for key in given if key not in known]  # type: ignore[attr-defined]
         if unknown:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -22,7 +23,7 @@ from graphengine.stores.base import ClaimQuery
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
@@ -130,6 +131,8 @@ class Worker:
             raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
         if not is_seconds(poll_seconds):
             raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
+        if not isinstance(graphs, Mapping):
+            raise DefinitionError(f"the graphs are {graphs!r}, not a mapping", where="Worker", repair="{name: graph}")
         self._runner = runner
         self._graphs = dict(graphs)
         self._queues = None if queues is None else tuple(queues)

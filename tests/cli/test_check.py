@@ -104,8 +104,10 @@ def test_strict_counts_warnings_as_errors(project: Path, invoke: Invoke) -> None
     assert invoke("check", "--strict").exit_code == 0
 
 
-def test_a_file_without_graphs_is_not_an_error(project: Path, invoke: Invoke) -> None:
-    """A helper next to the graphs, for instance."""
+def test_a_check_of_no_graph_is_an_error(project: Path, invoke: Invoke) -> None:
+    """A file without graphs next to others is a helper; alone, it is probably the wrong file."""
     (project / "flows" / "helper.py").write_text("")
     found = invoke("check", "flows/helper.py")
-    assert (found.exit_code, found.stdout) == (0, "0 graphs: 0 errors, 0 warnings\n")
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert "there is no graph to check" in found.stderr
+    assert invoke("check", "flows/helper.py", "flows/counter.py").exit_code == 0

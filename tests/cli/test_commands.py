@@ -325,6 +325,13 @@ def test_an_unknown_graph_can_be_a_misspelt_run(invoke: Invoke) -> None:
     assert "no run" not in invoke("render", "nope.py", "-o", "x.svg").stderr
 
 
+def test_too_short_a_beginning_of_an_id_says_how_much_is_needed(invoke: Invoke) -> None:
+    """Three characters of an id match no run."""
+    invoke("run", "counter", "--run-id", "abcdef")
+    assert "give the first 4 characters" in invoke("show", "abc").stderr
+    assert invoke("show", "abcd").exit_code == 0
+
+
 def test_a_graph_and_a_run_are_drawn(project: Path, invoke: Invoke) -> None:
     """Render draws a graph by file or name, and a recorded run without its code."""
     invoke("run", "counter", "--run-id", "r")

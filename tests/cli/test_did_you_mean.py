@@ -51,6 +51,12 @@ def test_a_misspelt_word_is_reported_with_the_closest_one(tried: Path, line: str
     assert f"id you mean {meant}?" in shown_text["message"] + shown_text["repair"]
 
 
+def test_inputs_without_their_option_and_models_without_an_agent(tried: Path) -> None:
+    """The repair is the option; a model of a graph without agents is pointless."""
+    found = CliRunner().invoke(main, ["run", "review", "task=x"])
+    assert (found.exit_code, "Inputs are options: --input task=x" in found.stderr) == (Exit.USAGE, True)
+
+
 def test_a_tag_or_a_graph_that_no_run_has_gives_a_hint_and_no_error(tried: Path) -> None:
     """Such runs can exist later; but a misspelt tag that should keep runs is refused, see above."""
     listed = CliRunner().invoke(main, ["runs", "--tag", "nightl"])

@@ -97,8 +97,8 @@ def test_other_values_are_read_by_the_type_of_their_field(pair: str, value: obje
 
 def test_a_repeated_key_appends_to_a_list() -> None:
     """A list takes an item for each time its key is given, or a whole JSON array."""
-    found = parsed("words=a", "words=[b", "words=c d", "numbers=1", "numbers=[2, 3]", 'items={"x": 7}')
-    assert found == {"words": ["a", "[b", "c d"], "numbers": [1, 2, 3], "items": [{"x": 7}]}
+    found = parsed("words=a", "words=b]", "words=c d", "numbers=1", "numbers=[2, 3]", 'items={"x": 7}')
+    assert found == {"words": ["a", "b]", "c d"], "numbers": [1, 2, 3], "items": [{"x": 7}]}
 
 
 def test_a_file_is_read_by_the_type_of_its_field(tmp_path: Path) -> None:
@@ -137,6 +137,7 @@ def test_a_literal_at_is_written_twice() -> None:
         (["text=@missing.md"], "cannot be read", "@@"),
         (["maybe:=nul"], "invalid JSON", "quotes"),
         (["numbr:=1"], "unknown input 'numbr'", "did you mean 'number'?"),
+        (["words=[1,2"], "invalid JSON", "each item"),
         (["words=a", "words:=[]"], "given twice", "once"),
         (["number=1", "number=2"], "given twice", "once"),
     ],

@@ -67,6 +67,9 @@ def test_without_graphs_the_error_explains_how_to_list_them(project: Path, invok
     nothing = invoke("list")
     assert nothing.exit_code == 2
     assert "the project has no file with graphs" in nothing.stderr
+    for given, said in (('graphs = ["nofolder"]', "the folders of graphs=['nofolder']"), ('graph = ["a"]', "not read")):
+        Path("pyproject.toml").write_text(f"[tool.graphengine]\n{given}\n")
+        assert said in invoke("list").stderr
     assert '[tool.graphengine] graphs = ["folder"]' in nothing.stderr
     (project / "pyproject.toml").unlink()
     assert invoke("list").stderr.endswith("; or create a project: graphengine new PATH\n")

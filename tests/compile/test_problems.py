@@ -20,9 +20,11 @@ from graphengine import (
     Retry,
     ask,
     choose,
+    elapsed_seconds,
     failed,
     iterations,
     plateau,
+    usage,
     value,
 )
 from graphengine.errors import Problem
@@ -47,6 +49,7 @@ class State(BaseModel):
     views: dict[str, str] = {}
     next_agent: Literal["writer", "done"] = "done"
     colour: Colour = Colour.RED
+    kind: Literal["long", "short"] | None = None
     when: datetime.date = datetime.date(2026, 1, 1)
     errors: Annotated[list[Failure], append] = []
     anything: Any = None
@@ -152,6 +155,10 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ("key of a model", when(value("review[x]") == 1), "unknown_field", "review[x]", ""),
     ("text with number", when(value("task") >= 7), "wrong_comparison", "task >= 7", "type"),
     ("date with text", when(value("when") < "2026"), "wrong_comparison", "when < '2026'", "type"),
+    ("visits with text", when(iterations("a") >= "3"), "wrong_comparison", "with str", "number"),
+    ("cost with text", when(usage("cost_usd") > "1"), "wrong_comparison", "with str", "number"),
+    ("time with text", when(elapsed_seconds() > "1"), "wrong_comparison", "with str", "number"),
+    ("unknown key of a fallback", node("b", noop, fallback={"tsk": ""}), "unknown_field", "'tsk'", "'task'"),
     ("value no literal has", when(value("next_agent") == "writr"), "wrong_comparison", "never", "'writer'"),
     ("value no enum has", when(value("colour") == "rad"), "wrong_comparison", "never", "'red'"),
     ("bad plateau path", when(plateau("histroy[-1].score")), "unknown_field", "histroy", "history"),
@@ -178,6 +185,9 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ("choose uncalled", node("b", choose, writes="task"), "not_runnable", "choose itself", "choose(…)"),
     ("plateau of text", when(plateau("task")), "not_a_number", "'task'", "numeric field"),
     ("retry as a number", node("b", words, writes="task", retry=3), "bad_option", "retry=3", "Retry(attempts=3)"),
+    ("retry as a flag", node("b", words, writes="task", retry=True), "bad_option", "retry=True", "Retry(attempts=3)"),
+    ("a constant input", node("b", words, writes="task", inputs={"k": 3}), "bad_option", "{'k': 3}", "function"),
+    ("a constant item", node("b", words, writes="task", each={"x": 3}), "bad_option", "{'x': 3}", "function"),
     (
         "timeout as text",
         node("b", words, writes="task", timeout_seconds="5"),
@@ -242,6 +252,23 @@ def test_each_problem_has_its_code_place_and_repair(
     assert codes(problems) == [code]
     assert text in problems[0].message
     assert repair in problems[0].message + problems[0].repair + problems[0].where
+
+
+@pytest.mark.parametrize(
+    ("cases", "end", "expected"),
+    [
+        ({"long": END, "short": END}, False, ["missing_case"]),
+        ({"long": END, "short": END, None: END}, False, []),
+        ({"long": END, "short": END}, True, []),
+    ],
+)
+def test_a_switch_on_what_can_be_none_needs_a_case_for_it(
+    cases: dict[str | None, str], expected: list[str], *, end: bool
+) -> None:
+    """A switch on `Kind | None` that has no case for None, nor an edge after it, is a warning."""
+    problems = found(lambda g: g.add_switch("a", "kind", cases), end=end)
+    assert codes(problems) == expected
+    assert all(problem.warning and "kind == None" in problem.message for problem in problems)
 
 
 def test_an_edge_after_the_otherwise_is_never_tried() -> None:

@@ -4,15 +4,16 @@ import asyncio
 import operator
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, RunFailed, Runner
+from graphengine import END, START, Agent, Graph, RunFailed, Runner, ScriptedModel, ask, choose
 from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
+from graphengine.worker.worker import Worker
 from graphs import blackboard, content_queue, event_bus, orchestrator, review_loop, writers_room
 
 
@@ -48,6 +49,22 @@ def configured(**options: Any) -> Any:
     return Graph("configured", State, **options)
 
 
+def agent(**options: Any) -> Any:
+    """An agent with options of any name."""
+    return Agent("a", **options)
+
+
+def made_with(**options: Any) -> Any:
+    """A runner with options of any name."""
+    return Runner(**options)
+
+
+def enter(runner: Any) -> None:
+    """Enter it as other libraries do."""
+    with runner:
+        pass
+
+
 class Command:
     def __init__(self, **_: object) -> None:
         """As elsewhere."""
@@ -78,6 +95,21 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("edges to a list", lambda: three().add_edge("a", ["b", "c"]), "add_fork('a', ['b', 'c'], join=…)"),
     ("a function as a node's name", lambda: three().add_edge(work, END), "its name: 'work'"),
     ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
+    ("a field of the state as of a result", lambda: one(work, writes="text").run_sync({}).text, "result.state.text"),
+    ("one model", lambda: made_with(models="anthropic:x"), "models={'*': 'anthropic:x'}"),
+    ("one model of a runner", lambda: made_with(models=ScriptedModel([])), "models={'*': model}"),
+    ("a switch of a list", lambda: three().add_switch("a", "text", ["x"]), "{'x': 'target'}"),
+    ("a choice of a list", lambda: choose("text", cast("Any", [work])), "mapping of values"),
+    ("a field as an option", lambda: three().run_sync(text="x"), "run_sync({'text': …})"),
+    ("a field as an option of run", lambda: three().run(text="x"), "run({'text': …})"),
+    ("a misspelt option", lambda: three().run_sync(run_idd="x"), "did you mean 'run_id'?"),
+    ("a database", lambda: three().run_sync(db="runs.db"), "store='runs.db'"),
+    ("instructions", lambda: agent(instructions="Be brief."), "system='…'"),
+    ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
+    ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
+    ("choices as the type of an answer", lambda: ask("Which?", ["a", "b"]), "Literal['a', 'b']"),
+    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "{name: graph}"),
+    ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 
 

@@ -13,7 +13,20 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRun, SyncRunner, ask
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    RunFailed,
+    Runner,
+    ScriptedModel,
+    SyncRun,
+    SyncRunner,
+    ask,
+    value,
+)
 from graphengine.api.portal import Portal
 from graphengine.api.sync import LEFT_OUT
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
@@ -235,10 +248,19 @@ def test_run_sync_takes_what_a_script_needs(tmp_path: Path) -> None:
     assert graph.run_sync(resources={"db": "given"}).state.text == "given"
 
 
-def test_a_misspelt_option_of_run_sync_is_refused() -> None:
-    """So is one of SyncRunner, which names itself; type checkers refuse both too."""
-    with pytest.raises(TypeError, match="run_idd"):
-        adds().run_sync(run_idd="r")  # type: ignore[call-arg]
+async def test_warnings_of_a_graph_are_shown_when_it_is_run() -> None:
+    """`run` and `run_sync` warn with the place of the declaration; a Runner does not."""
+    graph = Graph("loops", State)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=value("n") >= 1)
+    with pytest.warns(UserWarning, match=r"graph 'loops' compiles with a warning no_otherwise at node a") as shown:
+        await graph.run()
+    assert [each.filename for each in shown] == [__file__]
+
+
+def test_a_misspelt_option_of_a_sync_runner_is_refused() -> None:
+    """The error names SyncRunner; type checkers refuse it too."""
     with SyncRunner() as runner, pytest.raises(TypeError, match=r"SyncRunner\.start\(\) .*run_idd"):
         runner.start(adds(), run_idd="r")  # type: ignore[call-arg]
 

@@ -15,17 +15,19 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.graph.definition import Declared, GraphDefinition
+    from graphengine.graph.definition import Declared, GraphDefinition, Options
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     """Yield the problems of a node's options by themselves, as (message, repair)."""
     options, runnable = declared.options, declared.runnable
     if options.retry is not None and not isinstance(options.retry, Retry):
-        yield f"retry={options.retry!r} is not a Retry", f"write retry=Retry(attempts={options.retry!r})"
+        attempts = options.retry if type(options.retry) is int else 3
+        yield f"retry={options.retry!r} is not a Retry", f"write retry=Retry(attempts={attempts})"
     if options.inputs is not None and not isinstance(options.inputs, Mapping):
         repair = "give a mapping of parameter to path: inputs={'text': 'draft'}"
         yield f"inputs={options.inputs!r} is not a mapping", repair
+    yield from _source_problems(options)
     if options.writes is not None and not isinstance(options.writes, (str, Mapping, Sequence)):
         repair = "give a field's name, a tuple of names, or a mapping"
         yield f"writes={options.writes!r} does not name fields", repair
@@ -49,6 +51,14 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
         yield "the function is a generator, but a node returns its result", "return it; ctx.emit(…) shows progress"
+
+
+def _source_problems(options: Options) -> Iterator[tuple[str, str]]:
+    for what, sources in (("inputs", options.inputs), ("each", options.each)):
+        for name, source in sources.items() if isinstance(sources, Mapping) else ():
+            if not (isinstance(source, str) or callable(source)):
+                repair = f"name a field, or give a function: {what}={{{name!r}: lambda: …}}"
+                yield f"{what}={{{name!r}: {source!r}}} does not name a field", repair
 
 
 def _executor_problems(declared: Declared, on: object) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,8 @@ _READ_ONLY: Final = Meaning(
 _LOCKED: Final = Meaning(
     StoreLocked,
     "another program held the database's lock for longer than the busy timeout",
-    "close the program that has the database open, or raise busy_timeout_seconds",
+    "close the program that has the database open, or wait longer: busy_timeout_seconds = 60 in [tool.graphengine] of "
+    "pyproject.toml for commands, Runner(SQLiteStore('runs.db', busy_timeout_seconds=60)) in Python",
 )
 _CORRUPT: Final = Meaning(
     StoreCorrupt,
