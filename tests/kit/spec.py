@@ -431,7 +431,7 @@ def build(spec: Spec, calls: list[str]) -> Graph[Any]:
     graph = _built(spec, calls)
     if not any(node.fallback == "bad value" for node in spec.nodes):
         return graph
-    refused = {problem.where for problem in graph.check() if problem.message.startswith("its value does not fit")}
+    refused = {problem.where for problem in graph.check() if problem.where.endswith(", fallback")}
     kept = [replace(node, fallback="") if f"node {node.name}, fallback" in refused else node for node in spec.nodes]
     return _built(replace(spec, nodes=tuple(kept)), calls) if refused else graph
 
