@@ -400,11 +400,15 @@ async def _fitted(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> tuple
 
 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
-    """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes."""
+    """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes.
+
+    1. Two processes list an orphan. 2. The first one claims it and records `resumed`, with the crash. 3. The second one
+    reads it: on top of that step the crash of `info` would count twice. So it reads the run as of `info`.
+    """
     if info.status != "running":
         return False
     try:
-        return wants_alone(await load_snapshot(store, info.id, None), crashed=info.held)
+        return wants_alone(await load_snapshot(store, info.id, info.seq), crashed=info.held)
     except GraphEngineError:  # it was removed, or cannot be read; a resume reports that
         return False
 
