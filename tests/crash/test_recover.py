@@ -7,6 +7,7 @@ import pytest
 
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import DefinitionError, GraphChanged
+from graphengine.runner.opening import is_better_alone
 from graphengine.worker import Worker
 from graphengine.worker.worker import Took, WorkerEvent
 from tests.crash.leaver import ORPHANS, Work, graph, work
@@ -49,6 +50,24 @@ async def test_two_that_recover_share_the_orphans(database: Path) -> None:
             assert (await run.result()).status == "finished"
         for run_id in ORPHANS:
             assert sum(step.kind == "resumed" for step in await first.history(run_id)) == 1
+
+
+async def test_an_orphan_that_another_process_takes_first_is_no_suspect(database: Path) -> None:
+    """Its crash counts once: the step that records it here is not read together with the listed orphan."""
+
+    async def never(*, patient: bool) -> int:
+        del patient
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await answer
+
+    held = Graph("b", Work)
+    held.add_node("work", never, writes="done")
+    held.add_path(START, "work", END)
+    async with Runner(database) as first, Runner(database) as second:
+        (info,) = await second.due(["b"])
+        assert not await is_better_alone(second.store, info)
+        assert [run.id for run in await first.recover(held)] == ["b1"]
+        assert not await is_better_alone(second.store, info)
 
 
 async def test_an_orphan_that_cannot_be_resumed_raises_the_reason(database: Path) -> None:
