@@ -224,7 +224,8 @@ class _Watch:
     """Shows the events of a run, and sets what a signal does according to the run's state.
 
     Attributes:
-        before_last: The seq of the step before the visit that ended last; what it recorded meanwhile does not count.
+        before_last: The seq of the step before the visit that ended last, and the first field it wrote, "" for none;
+            what it recorded meanwhile does not count.
     """
 
     def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
@@ -234,7 +235,7 @@ class _Watch:
         self._run = run
         self._progress = Progress(job.context.err, is_live=not job.context.json)
         self._is_begun = False
-        self.before_last = self._last = 0
+        self.before_last = self._last = (0, "")
 
     @property
     def snapshot(self) -> Snapshot:
@@ -263,7 +264,8 @@ class _Watch:
             await self._catch_up(event)
             self._progress.show(event)
             if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
-                self.before_last, self._last = self._last, event.seq
+                written = event.step.update[0][1] if event.step.update else ""
+                self.before_last, self._last = self._last, (event.seq, written)
 
     async def _catch_up(self, event: Event) -> None:
         """Continue from the run's state before its first event here, or before an event after others were left out."""

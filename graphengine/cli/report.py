@@ -167,7 +167,7 @@ class StoredOutcome:
     Attributes:
         asked_by: The signal that stopped it, if any.
         steps: Its steps, if the job needs them.
-        before_last: The seq of the step before the visit that ended last here; 0 if none did.
+        before_last: The seq of the step before the visit that ended last here, 0 if none did, and a field it wrote.
     """
 
     result: Result[Any]
@@ -175,7 +175,7 @@ class StoredOutcome:
     snapshot: Snapshot
     asked_by: str = ""
     steps: Sequence[Step] = ()
-    before_last: int = 0
+    before_last: tuple[int, str] = (0, "")
 
 
 def report(job: DriveJob, ended: StoredOutcome) -> int:
@@ -306,7 +306,7 @@ def show_cost(err: Channel, snapshot: Snapshot) -> None:
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:
     """Show the commands that look at this run, resume, branch and draw it, as far as they apply.
 
-    The branch of a finished run repeats its last node: nothing is left to do after it.
+    The branch of a finished run repeats its last node on another value of what the step before it wrote.
     """
     info, place, graph = ended.info, job.context.place, job.graph_words
     err = job.context.err
@@ -315,9 +315,11 @@ def show_next(job: DriveJob, ended: StoredOutcome) -> None:
     if _can_resume(ended):
         higher = raised_limit(ended.snapshot)
         err.line(("resume: ", "dim"), job.resume_command(info.id, *higher, *job.words))
-    at = ended.before_last if info.status == "finished" else info.seq
+    at, field = ended.before_last if info.status == "finished" else (info.seq, "")
     if at > 0 and job.is_in_file:
-        err.line(("branch: ", "dim"), place.command("branch", info.id, "--at", str(at), *job.model_words, *graph))
+        changed = ["--set", f"{field}=…"] if field else []
+        words = ["branch", info.id, "--at", str(at), *changed, *job.model_words, *graph]
+        err.line(("branch: ", "dim"), place.command(*words))
     picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
     err.line(("draw:   ", "dim"), place.command("render", info.id, "-o", picture))
 

@@ -32,7 +32,7 @@ def test_run_writes_the_result_to_stdout_and_the_rest_to_stderr(project: Path, i
         "n 3 >= 3: yes",
         "3 steps in ",
         ", no model calls\n",
-        "branch: graphengine branch r --at 3",
+        "branch: graphengine branch r --at 3 --set 'n=…'",
         "draw:   graphengine render r -o r.svg",
         "look:   graphengine inspect",
     ):
