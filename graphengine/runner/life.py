@@ -72,7 +72,7 @@ class Life(Generic[S]):
         driving: What drives it, while it is driven.
         result: How it ended.
         handle: The `Run` on it, if one was made.
-        is_told: Whether somebody got its result or its error.
+        is_retrieved: Whether a caller retrieved its result or its error.
     """
 
     def __init__(  # noqa: PLR0913 - what a run begins with
@@ -97,7 +97,7 @@ class Life(Generic[S]):
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
         self.handle: weakref.ref[Any] | None = None
-        self.is_told = False
+        self.is_retrieved = False
         self._follows = follows
         self._callers = 0
         self.context = copy_context()
@@ -176,15 +176,19 @@ class Life(Generic[S]):
             return
         handle = self.handle() if self.handle is not None else None
         if handle is not None:
-            weakref.finalize(handle, self._tell)  # who has it may still ask; at the latest at the end of the process
-        elif not self._callers and not self.audience.watchers:  # else those who found the run by its id are told
-            self._tell()
+            weakref.finalize(
+                handle, self._log_error
+            )  # who has it may still ask; at the latest at the end of the process
+        elif (
+            not self._callers and not self.audience.watchers
+        ):  # else callers that found the run by its id get the error
+            self._log_error()
 
-    def _tell(self) -> None:
-        """Log what ended it, if nobody was told and nobody can ask any more."""
-        if self.is_told:
+    def _log_error(self) -> None:
+        """Log the error that ended it, unless a caller retrieved it."""
+        if self.is_retrieved:
             return
-        self.is_told = True
+        self.is_retrieved = True
         result, error = self.result, self.task.exception()
         cause, recorded = error, ""
         if error is None and result is not None:

@@ -112,10 +112,10 @@ class Run(Generic[S]):
         if life is not None:
             try:
                 result = await life.outcome()
-                life.is_told = True
+                life.is_retrieved = True
             except Exception as error:
                 if life is self._life or not isinstance(error, GraphEngineError):
-                    life.is_told = True
+                    life.is_retrieved = True
                     raise  # else it could not be claimed here: another process has it
         if result is None:
             async for event in self._events(None, None, wait_out=False):
@@ -239,13 +239,13 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
         if life.task.cancelled() and life.seq:  # the event loop ends: there is no result
             return
         if not wait_out:
-            life.is_told = True  # also by an error that is raised here
+            life.is_retrieved = True  # also by an error that is raised here
         ended = RunEnded(life.ended_with())
         with suppress(RunnerClosed):  # then a later watcher gets them
             for step in await _steps(life, last, ended.result.seq):  # not recorded by its driver: it was asleep
                 yield StepRecorded(step.seq, step)
         if not wait_out or ended.result.status in OVER:
-            life.is_told = True
+            life.is_retrieved = True
             yield ended
     except GraphEngineError as error:
         if not wait_out or isinstance(error, WatcherTooSlow):

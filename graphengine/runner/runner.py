@@ -449,7 +449,7 @@ class Runner(Records):
             if a or next(are_taken) or life.has_trouble:
                 kept.append(run)
             else:
-                life.is_told = True  # another process has it
+                life.is_retrieved = True  # another process has it
         return kept
 
     def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:

@@ -1,0 +1,188 @@
+"""Errors of runs whose results nobody retrieves: each is logged once, with the traceback of the user's code."""
+
+import asyncio
+import gc
+import logging
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from graphengine import (
+    END,
+    START,
+    Graph,
+    RunFailed,
+    Runner,
+    ask,
+)
+from graphengine.errors import UnknownRun
+from tests.kit.runs import SOON
+
+
+class State(BaseModel):
+    n: int = 0
+    text: str = ""
+    other: str = ""
+    xs: list[int] = []
+
+
+def one(runnable: Any, name: str = "g", **options: Any) -> Graph[State]:
+    """Return a graph START → a → END."""
+    graph = Graph(name, State, resources=options.pop("resources", None))
+    graph.add_node("a", runnable, **options)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+def reports(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what was logged of runs whose errors nobody got."""
+    return [each for each in caplog.records if each.name == "graphengine.runner" and each.levelno == logging.ERROR]
+
+
+def broken() -> int:
+    """Raise, as a user's node does."""
+    raise ValueError("no tides today")
+
+
+async def test_the_error_of_a_run_that_nobody_awaits_is_logged(
+    runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure with the user's traceback, and what could not be begun; each once, as soon as it is over."""
+    await runner.start(one(lambda n: n + 1, writes="n"), run_id="dup").result()
+    runner.start(one(broken, writes="n"), run_id="r")
+    runner.start(one(broken, writes="n"), run_id="dup")
+    runner.resume(one(broken, writes="n"), "nope")
+    async with asyncio.timeout(SOON):
+        while len(reports(caplog)) < 3:  # noqa: ASYNC110 - nobody may have a handle
+            await asyncio.sleep(0)
+    logged = {each.__dict__["run"]: each for each in reports(caplog)}
+    assert sorted(logged) == ["dup", "nope", "r"]
+    assert "ValueError: no tides today" in logged["r"].getMessage()
+    assert "repair: " in logged["r"].getMessage()
+    text = logging.Formatter().format(logged["r"])
+    assert "in broken" in text
+    assert "life.py" not in text
+    assert "RunExists" in logged["dup"].getMessage()
+    assert "UnknownRun" in logged["nope"].getMessage()
+    await runner.close()
+    assert len(reports(caplog)) == 3
+
+
+async def test_an_error_is_logged_when_its_handle_is_gone(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever has the handle can still ask."""
+    run = runner.start(one(broken, writes="n"), run_id="r")
+    await run.ended()
+    assert reports(caplog) == []
+    del run
+    (record,) = reports(caplog)
+    assert "ValueError: no tides today" in record.getMessage()
+
+
+async def test_an_error_of_a_graph_with_secrets_is_logged_with_its_recorded_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The exception itself could quote a secret."""
+
+    class Hidden(BaseModel):
+        token: SecretStr = SecretStr("hunter2-very-secret")
+        n: int = 0
+
+    def leaks(token: SecretStr) -> int:
+        raise ValueError(token.get_secret_value())
+
+    graph = Graph("g", Hidden, secret_key=secrets.token_urlsafe(32))
+    graph.add_node("a", leaks, writes="n")
+    graph.add_path(START, "a", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        await run.ended()
+        del run
+    (record,) = reports(caplog)
+    text = logging.Formatter().format(record)
+    assert "in leaks" in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("how", ["result", "late", "events", "watch", "get", "recover"])
+async def test_nothing_is_logged_of_an_error_that_somebody_got(
+    how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By `result()` before or after the end, also of a handle that was got by the id, or by a watch to the end."""
+    graph = one(broken, writes="n")
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph, run_id="r")
+        if how == "late":
+            await run.ended()
+        if how == "recover":
+            await runner.release("r")
+            (run,) = await runner.recover(graph)
+            await run.ended()
+        if how == "get":
+            del run
+            run = runner.get("r")
+        if how in ("events", "watch"):
+            stream = run.events() if how == "events" else runner.watch("r")
+            del run
+            assert [type(each).__name__ async for each in stream][-1] == "RunEnded"
+        else:
+            with pytest.raises(RunFailed):
+                await run.result()
+            del run
+        with pytest.raises(UnknownRun):
+            await runner.resume(graph, "nope").result()
+        with pytest.raises(UnknownRun):
+            _ = [each async for each in runner.resume(graph, "nope").events()]
+    gc.collect()
+    assert reports(caplog) == []
+
+
+async def test_nothing_is_logged_of_what_another_process_recovers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those runs are left out of what `recover` returns."""
+    graph = one(ask("Go?", int), writes="n")
+    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+        for number in range(10):
+            runner.start(graph, run_id=str(number))
+            await runner.release(str(number))
+        found = await asyncio.gather(runner.recover(graph), other.recover(graph))
+        assert len(found[0]) + len(found[1]) == 10
+        for run in (*found[0], *found[1]):
+            await run.result()
+    gc.collect()
+    assert reports(caplog) == []
+
+
+SCRIPT = """
+from pydantic import BaseModel
+from graphengine import END, START, Graph, SyncRunner
+
+class State(BaseModel):
+    n: int = 0
+
+def broken() -> int:
+    raise ValueError("no tides today")
+
+graph = Graph("g", State)
+graph.add_node("a", broken, writes="n")
+graph.add_path(START, "a", END)
+with SyncRunner("runs.db") as runner:
+    run = runner.start(graph, run_id="r")
+    run.ended()
+    again = runner.start(graph, run_id="r")
+    again.ended()
+"""
+
+
+def test_a_script_that_never_asks_shows_the_errors_at_its_end(tmp_path: Path) -> None:
+    """On stderr, without a configuration of the log; each once."""
+    (tmp_path / "flow.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "flow.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr.count("ValueError: no tides today\n  at: ") == 1
+    assert done.stderr.count("in broken") == 1
+    assert done.stderr.count("RunExists") == 1
