@@ -39,7 +39,7 @@ class Order(Piece):
 
 
 def survey(site: str) -> list[str]:
-    """Return the posts that are in a folder already; a webhook tells none."""
+    """Return the posts that are in a folder already; none of a webhook, which lists nothing."""
     return [] if is_address(site) else sorted(file.name for file in Path(site).glob("*.md"))
 
 
@@ -53,7 +53,7 @@ def question(post: Post, draft: str, changes: Sequence[str], site: str) -> str:
 
 def review_of(result: Decision) -> list[Review]:
     """Return the review of a person who sent a post back."""
-    wanted = Review(score=5, issues=[result.note], summary="Whoever publishes it wants changes.")
+    wanted = Review(score=5, issues=[result.note], summary="The publisher asks for changes.")
     return [wanted] if result.verdict == "revise" else []
 
 
