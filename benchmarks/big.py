@@ -127,7 +127,7 @@ async def build(path: Path, size: Size) -> None:
     templates["stopped"] = await _recorded("stopped", size.steps)
     templates["branch"] = await _branched(size.steps)
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
-        await runner.start(counting(NEVER), Counter(), run_id=_FIRST, limits=Limits(steps=size.steps)).result()
+        await runner.start(counting(NEVER), Counter(), run_id=_FIRST, limits=Limits(visits=size.steps)).result()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         for first in range(0, size.runs, 200):
@@ -163,7 +163,7 @@ def _ending(kind: str, steps: int) -> Graph[_Asked]:
             raise ValueError(message)
         return count + 1
 
-    graph = Graph("counting", _Asked, limits=Limits(steps=None))
+    graph = Graph("counting", _Asked, limits=Limits(visits=None))
     seconds = 1e9 if kind == "waiting" else 3600.0
     graph.add_node("increase", increase, writes="count")
     graph.add_node("agree", ask("Continue?", bool, timeout_seconds=seconds), writes="answer")
@@ -179,7 +179,7 @@ async def _recorded(kind: str, steps: int) -> _Template:
     """Record a run with an end of this kind: a status, or `due`, waiting for a timer that is due soon."""
     async with Runner() as runner:
         graph = _ending(kind, steps)
-        limits = Limits(steps=steps - 2 if kind == "stopped" else None)
+        limits = Limits(visits=steps - 2 if kind == "stopped" else None)
         with suppress(RunFailed):
             await runner.start(graph, _Asked(), run_id=_TEMPLATE, limits=limits).result()
         return await _template(runner, 0)
@@ -189,9 +189,9 @@ async def _branched(steps: int) -> _Template:
     """Record a branch that leaves such a run in the middle, without the steps of its parent."""
     graph = _ending("stopped", steps)
     async with Runner() as runner:
-        await runner.start(graph, _Asked(), run_id=_PARENT, limits=Limits(steps=steps - 2)).result()
-        limits = Limits(steps=steps - 3)
-        await runner.branch(graph, _PARENT, steps // 2, run_id=_TEMPLATE, limits=limits).result()
+        await runner.start(graph, _Asked(), run_id=_PARENT, limits=Limits(visits=steps - 2)).result()
+        limits = Limits(visits=steps - 3)
+        await runner.branch(_PARENT, graph, steps // 2, run_id=_TEMPLATE, limits=limits).result()
         return await _template(runner, steps // 2)
 
 
@@ -327,13 +327,13 @@ async def _steps(folder: Path, path: Path, size: Size) -> dict[str, Figure]:
             taken = (await here.store.info(_FIRST)).seq
 
             async def begin(runner: Runner) -> float:
-                await runner.start(graph, Counter(), limits=Limits(steps=count)).result()
+                await runner.start(graph, Counter(), limits=Limits(visits=count)).result()
                 return visits.seconds_a_step() * MICRO
 
             async def resume() -> float:
                 nonlocal taken
                 taken += count
-                await here.resume(graph, _FIRST, limits=Limits(steps=taken)).result()
+                await here.resume(_FIRST, graph, limits=Limits(visits=taken)).result()
                 return visits.seconds_a_step() * MICRO
 
             visits.times.clear()

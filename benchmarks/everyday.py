@@ -93,7 +93,7 @@ async def _record(runner: Runner, run_id: str, count: int) -> None:
     """Record a run of the counting graph with that many steps, as a Runner records it, and faster."""
     graph = counting(NEVER)
     async with Runner() as memory:
-        await memory.start(graph, Counter(), run_id=run_id, limits=Limits(steps=count - 2)).result()
+        await memory.start(graph, Counter(), run_id=run_id, limits=Limits(visits=count - 2)).result()
         steps = await memory.history(run_id)
         info = await memory.store.info(run_id)
         graph_spec = await memory.store.graph_spec(info.fingerprint)

@@ -40,7 +40,7 @@ def add(n: int, text: str) -> int:
 
 def counting(on: str | None) -> Graph[Job]:
     """Return a graph that runs one node 100 times, on an executor if one is named."""
-    graph = Graph("counting", Job, limits=Limits(steps=None))
+    graph = Graph("counting", Job, limits=Limits(visits=None))
     if on is None:
         graph.add_node("add", add, writes="n")
     else:

@@ -49,7 +49,7 @@ class Count(BaseModel):
 
 def counting(most: int, pause: float = 0.0) -> Graph[Count]:
     """Return a graph that counts, with a pause of so many seconds in each visit."""
-    graph = Graph("count", Count, limits=Limits(steps=2 * most + 9))
+    graph = Graph("count", Count, limits=Limits(visits=2 * most + 9))
 
     async def slowly(n: int) -> dict[str, int]:
         await asyncio.sleep(pause)

@@ -549,7 +549,7 @@ async def run_ours(case: type[Nodes], name: str) -> Outcome:
             return Outcome((), f"CompileError: {' / '.join(problems)}")
         except RunFailed as error:
             nodes.happened.append(RESUMED)
-            result = await runner.resume(graph, error.result.run_id).result()
+            result = await runner.resume(error.result.run_id, graph).result()
     return Outcome(nodes.happened, _shown(dict(result.state)))
 
 

@@ -72,7 +72,7 @@ def counting(steps: int) -> Graph[Counter]:
     async def increase(count: int) -> int:
         return count + 1
 
-    graph = Graph("counting", Counter, limits=Limits(steps=None))
+    graph = Graph("counting", Counter, limits=Limits(visits=None))
     graph.add_node("increase", increase, writes="count")
     graph.add_edge(START, "increase")
     graph.add_edge("increase", END, when=value("count") >= steps)
@@ -94,7 +94,7 @@ def counting_noted(steps: int, visited: Callable[[], object]) -> Graph[Counter]:
         visited()
         return count + 1
 
-    graph = Graph("counting", Counter, limits=Limits(steps=None))
+    graph = Graph("counting", Counter, limits=Limits(visits=None))
     graph.add_node("increase", increase, writes="count")
     graph.add_edge(START, "increase")
     graph.add_edge("increase", END, when=value("count") >= steps)
@@ -109,7 +109,7 @@ def writing(steps: int, entry: str, visited: Callable[[], object]) -> Graph[Diar
         visited()
         return f"{entry} {count}"
 
-    graph = Graph("writing", Diary, limits=Limits(steps=None))
+    graph = Graph("writing", Diary, limits=Limits(visits=None))
     graph.add_node("write", write, writes="entries")
     graph.add_edge(START, "write")
     graph.add_edge("write", END, when=iterations("write") >= steps)
@@ -158,7 +158,7 @@ def chain(nodes: int) -> Graph[Counter]:
     async def increase(count: int) -> int:
         return count + 1
 
-    graph = Graph("chain", Counter, limits=Limits(steps=None))
+    graph = Graph("chain", Counter, limits=Limits(visits=None))
     names = [f"node{number}" for number in range(nodes)]
     for name in names:
         graph.add_node(name, increase, writes="count")
@@ -172,7 +172,7 @@ def counting_pairs(steps: int) -> Graph[Pair]:
     async def increase(count: int) -> dict[str, object]:
         return {"count": count + 1, "name": f"number {count}"}
 
-    graph = Graph("pairs", Pair, limits=Limits(steps=None))
+    graph = Graph("pairs", Pair, limits=Limits(visits=None))
     graph.add_node("increase", increase, writes=("count", "name"))
     graph.add_edge(START, "increase")
     graph.add_edge("increase", END, when=lambda count: count >= steps)
@@ -186,12 +186,12 @@ def spreading(loops: int) -> Graph[Jobs]:
     async def increase(count: int) -> int:
         return count + 1
 
-    inner = Graph("inner", Counter, result="count", limits=Limits(steps=None))
+    inner = Graph("inner", Counter, result="count", limits=Limits(visits=None))
     inner.add_node("increase", increase, writes="count")
     inner.add_edge(START, "increase")
     inner.add_edge("increase", END, when=iterations("increase") >= loops)
     inner.add_edge("increase", "increase")
-    graph = Graph("spreading", Jobs, limits=Limits(steps=None))
+    graph = Graph("spreading", Jobs, limits=Limits(visits=None))
     graph.add_node("inner", inner, each={"number": "numbers"}, inputs={"count": "number"}, writes="totals")
     graph.add_path(START, "inner", END)
     return graph
@@ -209,7 +209,7 @@ def fanning(arms: int, rounds: int) -> Graph[Sum]:
     async def join() -> int:
         return 1
 
-    graph = Graph("fanning", Sum, limits=Limits(steps=None))
+    graph = Graph("fanning", Sum, limits=Limits(visits=None))
     graph.add_node("plan", plan, writes=())
     names = [f"arm{number}" for number in range(arms)]
     for name in names:
@@ -225,7 +225,7 @@ def fanning(arms: int, rounds: int) -> Graph[Sum]:
 
 def nested(inner: Graph[Counter], visits: int = 1) -> Graph[Counter]:
     """Return a graph whose node is a graph, visited this many times; each visit counts from 0."""
-    graph = Graph("nested", Counter, limits=Limits(steps=None))
+    graph = Graph("nested", Counter, limits=Limits(visits=None))
     graph.add_node("inner", inner, inputs={"name": "name"}, writes={"count": "count"})
     graph.add_edge(START, "inner")
     graph.add_edge("inner", END, when=iterations("inner") >= visits)

@@ -62,14 +62,14 @@ async def resume(settings: Settings) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         original, copied = Path(name) / "original.db", Path(name) / "copied.db"
         async with Runner(SQLiteStore(original, synchronous="NORMAL")) as runner:
-            await runner.start(graph, run_id="long", limits=Limits(steps=steps)).result()
+            await runner.start(graph, run_id="long", limits=Limits(visits=steps)).result()
 
         async def side() -> float:
             shutil.copyfile(original, copied)
             visits.times.clear()
             began = time.perf_counter()
             async with Runner(copied) as runner:
-                await runner.resume(graph, "long", limits=Limits(steps=steps + 1)).result()
+                await runner.resume("long", graph, limits=Limits(visits=steps + 1)).result()
             return (visits.times[0] - began) * MILLI
 
         found = await alternate({"graphengine": side}, "ms", settings.count(15, 2))
@@ -118,13 +118,13 @@ async def _branched(steps: int) -> _Branched:
 
         graph = writing(NEVER, MESSAGE, visited)
         async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
-            parent = await runner.start(graph, limits=Limits(steps=steps)).result()
+            parent = await runner.start(graph, limits=Limits(visits=steps)).result()
         async with Runner(SQLiteStore(path)) as runner:
             await runner.history(parent.run_id)
             before = log_frames(log)
             times.append(time.perf_counter())
             middle = steps // 2
-            await runner.branch(graph, parent.run_id, middle, limits=Limits(steps=middle + 1)).result()
+            await runner.branch(parent.run_id, graph, middle, limits=Limits(visits=middle + 1)).result()
     pages, commits = (after - earlier for after, earlier in zip(seen[0], before, strict=True))
     return _Branched(commits, pages, (times[1] - times[0]) * MILLI)
 

@@ -122,7 +122,7 @@ def ours(shape: Shape) -> tuple[Graph[Any], BaseModel]:
     async def settle(notes: list[dict[str, Any]], recent: list[dict[str, Any]]) -> dict[str, Any]:
         return work.settle(notes, recent)
 
-    graph: Graph[Any] = Graph("wide", state, limits=Limits(steps=None))
+    graph: Graph[Any] = Graph("wide", state, limits=Limits(visits=None))
     graph.add_node("plan", plan, writes=("recent", "last", "rounds", "topic"))
     graph.add_node("left", left, writes=("messages", "found"))
     graph.add_node("right", right, writes=("messages", "notes"))

@@ -86,7 +86,7 @@ def content_queue(*, pieces: int = PIECES) -> Graph[Queue]:
     """Return the graph of a consumer for each stage, in parallel, for at most this many pieces."""
     work = press.stages()
     queues = [*work, "collect"]
-    graph = Graph("content_queue", Queue, result="texts", limits=Limits(steps=15 * pieces + 10))
+    graph = Graph("content_queue", Queue, result="texts", limits=Limits(visits=15 * pieces + 10))
     graph.add_node("order", order)
     graph.add_edge(START, "order")
     graph.add_fork("order", queues, join=END)

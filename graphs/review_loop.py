@@ -39,7 +39,7 @@ RISE = 0.1  # and so does one that rises by no more than this
 ROUNDS = 5
 
 MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "offline"},
+    "default": {"*": "rules"},
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }

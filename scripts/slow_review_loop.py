@@ -27,7 +27,7 @@ def slowly(function: Callable[..., object]) -> Callable[..., object]:
 
 def slowed(agent: Agent[T]) -> Agent[T]:
     """Return the same agent with a delay."""
-    return agent.but(offline=slowly(agent.offline)) if agent.offline is not None else agent
+    return agent.but(by_rules=slowly(agent.by_rules)) if agent.by_rules is not None else agent
 
 
 graph = review_loop(slowed(researcher), slowed(writer), slowed(reviewer))

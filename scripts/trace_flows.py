@@ -216,7 +216,7 @@ def trace_resume() -> Trace:
         resume = ["resume", "one", "--graph", graph, *store, "--limit"]
         sys.path.insert(0, name)
         try:
-            _called(main, ["run", graph, "--run-id", "one", "--limit", "steps=2", *store])
+            _called(main, ["run", graph, "--run-id", "one", "--limit", "visits=2", *store])
             _called(main, [*resume, "steps=4"])
             with (
                 traced() as trace,

@@ -37,10 +37,10 @@ graph.add_edge("more", "more")
 
 async def main():
     async with Runner("runs.db") as runner:
-        cut = await runner.start(graph, run_id="first", limits=Limits(steps=1)).result()
+        cut = await runner.start(graph, run_id="first", limits=Limits(visits=1)).result()
     async with Runner("runs.db") as runner:
-        whole = await runner.resume(graph, "first", limits=Limits(steps=9)).result()
-        other = await runner.branch(graph, "first", at=2, update={"n": 7}).result()
+        whole = await runner.resume("first", graph, limits=Limits(visits=9)).result()
+        other = await runner.branch("first", graph, at=2, update={"n": 7}).result()
         kinds = [step.kind for step in await runner.history("first")]
     print(cut.status, whole.status, whole.state.n, other.state.n, *kinds)
 

@@ -28,7 +28,7 @@ from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.question import holes
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media, joined
-from graphengine.models.base import Message, Model, OfflineModel
+from graphengine.models.base import Message, Model, RulesModel
 from graphengine.models.batches import lacks_batches
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
@@ -80,7 +80,7 @@ class Agent(Generic[T]):
     Args:
         name: Its name in usage and messages.
         model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"`, `"openai-chat:…"` or
-            `"offline"`, or an object with the `Model` protocol. A Runner can replace it.
+            `"rules"`, or an object with the `Model` protocol. A Runner can replace it.
         system: Standing instructions: text with `{paths}` of the state, or a function of fields that returns the text.
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
             instructions, and pictures and documents shown in their place; or a function of fields that returns the
@@ -102,25 +102,25 @@ class Agent(Generic[T]):
         history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
             the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
-        offline: A function that answers by rules when no language model is used. Its parameters name what it reads.
+        by_rules: A function that answers by rules when no language model is used. Its parameters name what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
             meanwhile. For the items of a map, and for nodes whose result is not urgent. The provider is asked for the
             state of a batch after 30 s, later after a quarter of the time it has taken, at most an hour. An agent that
-            runs alone or in `ctx.step` cannot sleep, so this is an error there.
+            runs alone or in `ctx.call` cannot sleep, so this is an error there.
 
     Raises:
         DefinitionError: An argument is invalid.
 
     Example:
-        >>> shout = Agent("shout", prompt="Shout: {word}", offline=lambda word: word.upper() + "!")
+        >>> shout = Agent("shout", prompt="Shout: {word}", by_rules=lambda word: word.upper() + "!")
         >>> asyncio.run(shout.run(word="ho"))
         'HO!'
     """
 
     name: str
-    model: str | Model = "offline"
+    model: str | Model = "rules"
     system: str | Callable[..., str | Awaitable[str]] = ""
     prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
@@ -135,7 +135,7 @@ class Agent(Generic[T]):
     memory: str = ""
     history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
     window: Window | None = None
-    offline: Callable[..., object] | None = None
+    by_rules: Callable[..., object] | None = None
     output_retries: int = 2
     turns: int = 20
     batch: bool = False
@@ -229,7 +229,7 @@ class Agent(Generic[T]):
         if self.history is not None:
             before = _chosen_history(self, before)
         given = {name: value for name, value in inputs.items() if name != self.memory}
-        stand_in = self._stand_in(runtime, given) if self.offline is not None else None
+        stand_in = self._stand_in(runtime, given) if self.by_rules is not None else None
         try:
             talk = Conversation(self, runtime, await self._instructions(runtime, given), before, given, stand_in)
             question, media = await self._question(runtime, given)
@@ -299,7 +299,7 @@ class Agent(Generic[T]):
         return self.reads or ()
 
     def _stand_in(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:
-        function = cast("Callable[..., object]", self.offline)
+        function = cast("Callable[..., object]", self.by_rules)
         wanted = Injected.of(function).names
 
         async def answer() -> object:
@@ -364,7 +364,7 @@ class AgentBody(Generic[T]):
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
         """Return the functions that read fields, each with the index of its first parameter that is a field."""
         agent = self.agent
-        given = ((agent.prompt, 0), (agent.system, 0), (agent.offline, 0), (agent.check, 1))
+        given = ((agent.prompt, 0), (agent.system, 0), (agent.by_rules, 0), (agent.check, 1))
         return [(function, first) for function, first in given if callable(function)]
 
     def _holes(self) -> Sequence[tuple[str, str]]:
@@ -389,7 +389,7 @@ class AgentBody(Generic[T]):
                 found.append(("bad_path", message, "write {{ and }} for braces"))
         for function, _ in self._functions():
             injected = Injected.of(function)
-            what = "stand-in" if function is agent.offline else injected.name
+            what = "stand-in" if function is agent.by_rules else injected.name
             template = f"{self.name}'s {what} has %s"
             found += [("bad_parameter", template % text, "name each field") for text in injected.variadic]
         if agent.memory and not is_path(agent.memory):
@@ -410,9 +410,9 @@ class AgentBody(Generic[T]):
             ("bad_setting", f"{template} {setting}={getattr(agent.chosen, setting)!r}", repair)
             for setting, repair in missing.items()
         ]
-        hosted = () if isinstance(model, OfflineModel) else agent.hosted  # rules answer without tools
+        hosted = () if isinstance(model, RulesModel) else agent.hosted  # rules answer without tools
         found += [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
-        if agent.batch and not isinstance(model, OfflineModel) and (repair := lacks_batches(model)):
+        if agent.batch and not isinstance(model, RulesModel) and (repair := lacks_batches(model)):
             found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))
         return found
 
@@ -443,7 +443,7 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         if not isinstance(text, str) and not callable(text):
             found.append((f"{name}={text!r}", "give a text, or a function that returns it"))
     found += _invalid_settings(agent)
-    for name in ("check", "offline"):
+    for name in ("check", "by_rules"):
         function = getattr(agent, name)
         if function is not None and not callable(function):
             found.append((f"{name}={function!r}", "give a function"))

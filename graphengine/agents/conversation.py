@@ -2,7 +2,7 @@
 
 Every turn of the model and every tool call is a recorded piece of the run's work, so that an agent that is run again,
 after a crash or a wait, continues after the last recorded one. A turn is interpreted from its record alone, whether it
-was just made or is read again. Only the rule-based answers of the offline model are not recorded but computed again, at
+was just made or is read again. Only the rule-based answers of an agent are not recorded but computed again, at
 no cost.
 """
 
@@ -44,7 +44,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
-from graphengine.models.base import Compacts, Message, OfflineModel, Request, Response, usage_of
+from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
@@ -123,7 +123,7 @@ class Conversation(Generic[T]):
         self._is_last = False
         self.messages: list[Message] = []
         self._key = ""
-        if self._is_made and not isinstance(self._model, OfflineModel):
+        if self._is_made and not isinstance(self._model, RulesModel):
             self._key = runtime.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
         self.usage: Usage = {}
@@ -136,8 +136,8 @@ class Conversation(Generic[T]):
         """
         question = Message(role="user", text=utf8_text(prompt), media=tuple(media), agent=self._agent.name)
         self.messages.append(question)
-        if isinstance(self._model, OfflineModel):
-            return await self._offline()
+        if isinstance(self._model, RulesModel):
+            return await self._by_rules()
         async with AsyncExitStack() as stack:
             await self._open_tools(stack)
             self._key = self._place()
@@ -152,7 +152,7 @@ class Conversation(Generic[T]):
         live.call, live.structured, live.key = self._key, reader.schema is not None, KEY if reader.wrapped else ""
         return live
 
-    async def _offline(self) -> T:
+    async def _by_rules(self) -> T:
         """Return the rule-based answer or a placeholder, computed once: it would be the same again."""
         try:
             response = await self._model.answer(self._request())

@@ -190,7 +190,7 @@ def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
         if agent.window is not None and agent.window.model is not None:
             yield f"{agent.name} summary"
         tools = (getattr(each, "function", None) for each in agent.kit)
-        for function in (agent.prompt, agent.system, agent.check, agent.offline, *tools):
+        for function in (agent.prompt, agent.system, agent.check, agent.by_rules, *tools):
             if callable(function):
                 yield from _agents_below(function, 0, seen)
         return

@@ -74,7 +74,7 @@ class RunRuntime(NodeScope):
         """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
 
         A tool's call in which that happens is cut off, and repeated when the run is resumed, with the work recorded
-        inside it. A call that the node records with `ctx.step` finishes first.
+        inside it. A call that the node records with `ctx.call` finishes first.
 
         Raises:
             PriceUnknown: A limit on costs is in force, and the model's price is not known.
@@ -148,7 +148,7 @@ class RunWaits:
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
         """Return when the first is done. If the run must stop first, or has reached a limit then, never return.
 
-        The attempt then ends with its recorded work, and runs again when the run is resumed. Inside a `ctx.step`, which
+        The attempt then ends with its recorded work, and runs again when the run is resumed. Inside a `ctx.call`, which
         finishes first, only the wait counts.
         """
         work, host = self._runtime.work, self._runtime.around.host
@@ -313,7 +313,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
         raise DefinitionError(
             f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
             where=f"agent {request.agent}",
-            repair="run it as a node, outside of ctx.step; or agent.but(batch=False).run(…)",
+            repair="run it as a node, outside of ctx.call; or agent.but(batch=False).run(…)",
         )
     return await _collected(runtime, model, request, collector_of(model, batches))
 

@@ -63,7 +63,7 @@ def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
         yield "because", ": ".join(text for text in (result.label, result.ending.explanation) if text)
     if result.error is not None:
         yield "failure", f"{result.error.path}: {result.error.kind}: {result.error.message}"
-    used = [counted(result.steps, "visit"), took(result.elapsed_seconds)]
+    used = [counted(result.visits, "visit"), took(result.elapsed_seconds)]
     usage = result.usage
     spent: Usage = {
         "calls": usage.calls,

@@ -65,8 +65,8 @@ class SyncRunner:
     ) -> SyncRun[S]: ...
     def resume(
         self,
-        graph: GraphDefinition[S],
         run_id: str,
+        graph: GraphDefinition[S],
         *,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
@@ -74,8 +74,8 @@ class SyncRunner:
     ) -> SyncRun[S]: ...
     def branch(
         self,
-        graph: GraphDefinition[S],
         parent: str,
+        graph: GraphDefinition[S],
         at: int,
         *,
         update: Mapping[str, object] | None = None,

@@ -543,7 +543,7 @@ class EstimatedAgent(Part):
 
     Attributes:
         agent: The agent.
-        model: Its model; offline for rules.
+        model: Its model; `rules` for rules.
         calls: Its calls.
         input_tokens: The tokens of its questions, estimated by their length.
         output_tokens: The tokens of its answers, estimated by the rules' answers; of placeholders, the most allowed.

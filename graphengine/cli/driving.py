@@ -82,7 +82,7 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
         return None
     known = snapshot.limits
     limits = Limits(
-        known.get("steps"),
+        known.get("visits"),
         known.get("tokens"),
         known.get("cost_usd"),
         known.get("seconds"),
@@ -98,7 +98,7 @@ def resume(job: DriveJob) -> int:
         pauses = job.context.pauses or None  # else it keeps its own
         if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
             runner.hand_over(copy_of(job.snapshot))
-        return runner.resume(job.found.graph, job.run_id, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
+        return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
 
     return drive(job, begin)
 

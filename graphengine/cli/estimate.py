@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from graphengine.cli.documents import Estimated, EstimatedAgent
 from graphengine.cli.models import DEFAULT, sets_of
-from graphengine.models.base import EstimatesCosts, KnowsWindow, OfflineModel
+from graphengine.models.base import EstimatesCosts, KnowsWindow, RulesModel
 from graphengine.models.names import as_model
 from graphengine.models.placeholder import PlaceholderModel
 from graphengine.state.amounts import dollars
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _BYTES_A_TOKEN: Final = 4
 """Of English prose; other languages and code have up to twice as many tokens."""
-_RULES: Final = "offline"
+_RULES: Final = "rules"
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class _Counted:
 
     async def cost(self, answer: int) -> float | None:
         """Return what its calls cost with answers of the length in this column; None if anything is unknown."""
-        if isinstance(self.asked, OfflineModel):
+        if isinstance(self.asked, RulesModel):
             return 0.0
         if not isinstance(self.asked, EstimatesCosts):
             return None
@@ -100,10 +100,10 @@ class _Counting(PlaceholderModel):
         name = given if isinstance(given, str) else given.name
         row = self._rows.setdefault((request.agent, name), _Counted(request.agent, name, as_model(given)))
         has_rules = request.stand_in is not None
-        response = await (OfflineModel().answer(request) if has_rules else super().answer(request))
+        response = await (RulesModel().answer(request) if has_rules else super().answer(request))
         read, most = 0, request.settings.max_tokens
         written: int | None = 0
-        if not isinstance(row.asked, OfflineModel):
+        if not isinstance(row.asked, RulesModel):
             schemas = [request.schema, *(f"{one.name} {one.description} {dict(one.schema)}" for one in request.tools)]
             read = _tokens(request.system, *(message.text for message in request.messages), *schemas) + self._longest
             written = _tokens(response.content) if has_rules else None
@@ -150,7 +150,7 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
     rows: dict[tuple[str, str], _Counted] = {}
     ended = unknown = ""
     default = sets_of(job.found.module).get(DEFAULT)
-    if default is not None and all(isinstance(as_model(model), OfflineModel) for model in default.values()):
+    if default is not None and all(isinstance(as_model(model), RulesModel) for model in default.values()):
         own = dict(_own_models(job.found.graph.compile()))
         models = {who: _Counting(own, model, rows) for who, model in job.chosen.items()}
         models.setdefault("*", _Counting(own, None, rows))
@@ -162,7 +162,7 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
                 unknown = f"the rehearsal failed: {error.message if error else failed}"
     else:
         unknown = (
-            f'{job.found.file.name} has no MODELS["{DEFAULT}"] of "offline" and "placeholder", with which a rehearsal '
+            f'{job.found.file.name} has no MODELS["{DEFAULT}"] of "rules" and "placeholder", with which a rehearsal '
             "has no effect that a run without a model has not; --limit cost_usd=… bounds the cost of a run"
         )
     agents = [await row.document() for row in rows.values()]
@@ -201,7 +201,7 @@ def _usd(amount: float | None) -> str:
 def _in_words(found: Estimated) -> Sequence[str]:
     if found.unknown:
         return [f"expected cost: unknown, because {found.unknown}"]
-    if all(isinstance(as_model(row.model), OfflineModel) for row in found.agents):
+    if all(isinstance(as_model(row.model), RulesModel) for row in found.agents):
         return ["expected cost: 0 USD, since no language model answers; name models with --model"]
     about = "" if found.cost_usd is None else f"about {_usd(found.cost_usd)}, "
     lines = [f"expected cost: {about}at most {_usd(found.most_usd)} if every answer is as long as it may be"]

@@ -92,7 +92,7 @@ def ways_to_a_model(found: Found) -> str:
     sets = [
         name
         for name, models in sets_of(found.module).items()
-        if any(model not in ("offline", _PLACEHOLDER) for model in models.values())
+        if any(model not in ("rules", _PLACEHOLDER) for model in models.values())
     ]
     return ", ".join(f"--model {name}" for name in [*(sets or ["anthropic:MODEL", "openai:MODEL"]), _LOCAL])
 
@@ -160,7 +160,7 @@ def _known(who: str, graph: Graph[Any]) -> str:
     prefix, colon, rest = who.partition(":")
     wanted = rest if colon and prefix == graph.name else who
     try:
-        Models({wanted.replace(":", " "): "offline"}).checked(graph.compile())
+        Models({wanted.replace(":", " "): "rules"}).checked(graph.compile())
     except InputError as error:
         message = f"{graph.name} has no agent and no node {who!r}"
         raise UnknownAgent(message, where=_where(f"{who}=…"), repair=error.repair) from error

@@ -32,7 +32,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_LIMITS: Final = ("steps", "tokens", "cost_usd", "seconds")
+_LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds")
 _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
@@ -303,7 +303,7 @@ MODEL: Final = click.Option(
     expose_value=False,
     callback=_kept,
     help="The model to use for all agents, or only for WHO, an agent or a node's path. NAME is "
-    "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, offline, placeholder, or a "
+    "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, rules, placeholder, or a "
     "set of models that the graph's file defines in MODELS. May be repeated.",
 )
 _OUTPUT: Final = click.Option(
@@ -320,7 +320,7 @@ _LIMIT: Final = click.Option(
     callback=_kept,
     metavar="NAME=NUMBER",
     multiple=True,
-    help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
+    help="Stop at visits=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
     "allows models whose price is unknown.",
 )
 _PAUSE: Final = click.Option(
@@ -445,18 +445,18 @@ def _known(name: str) -> str:
     """Return a hint for an unknown limit: a similar name, or all names."""
     names = (*_LIMITS, _UNKNOWN_COST)
     near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. steps=50"
+    return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. visits=50"
 
 
 def _number(name: str, text: str) -> float | None:
     if text.lower() == "none":
         return None
     try:
-        number = int(text) if name in ("steps", "tokens") else float(text)
+        number = int(text) if name in ("visits", "tokens") else float(text)
     except ValueError:
         number = -1
     if not 0 <= number < float("inf"):
-        kind = "whole number" if name in ("steps", "tokens") else "number"
+        kind = "whole number" if name in ("visits", "tokens") else "number"
         raise click.BadParameter(f"{name}={text}: give a {kind} of 0 or more, or none", param_hint="--limit")
     return number
 

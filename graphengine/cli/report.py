@@ -348,7 +348,7 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     if name == "cost_usd" and is_unknown:  # raising the limit does not help
         return _UNKNOWN_COST
     higher = 2 * max(spent(snapshot, name), by_name(snapshot.limits)[name] or 0) or 1
-    return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
+    return ["--limit", f"{name}={higher:.0f}" if name in ("visits", "tokens") else f"{name}={higher:g}"]
 
 
 def _beginning(job: DriveJob, output: object) -> object:
@@ -422,9 +422,9 @@ def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
                 found.append(models.of(plan.graph, name, agent.name, agent.model))
     if not found:
         return False
-    from graphengine.models.base import OfflineModel
+    from graphengine.models.base import RulesModel
 
-    return all(isinstance(model, OfflineModel) for model in found)
+    return all(isinstance(model, RulesModel) for model in found)
 
 
 def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool = False) -> bool:

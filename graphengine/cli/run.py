@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         graphengine run review --input task=Tides
         graphengine run flows/review.py --input task=@task.txt -o draft.md
         graphengine run review --estimate
-        graphengine run review --limit steps=50 --run-id moon --tag nightly
+        graphengine run review --limit visits=50 --run-id moon --tag nightly
         graphengine run publish --pause-before approve     # exits with 3, waiting
     """,
     exits=options.DRIVES,
@@ -121,7 +121,7 @@ def run(  # noqa: PLR0913 - one for each option
     "resume",
     *options.DRIVING,
     examples="""
-        graphengine resume cut --limit steps=100
+        graphengine resume cut --limit visits=100
         graphengine resume cut -o draft.md       # finished: prints its result again
     """,
     exits=options.DRIVES,
@@ -197,7 +197,7 @@ def branch(  # noqa: PLR0913 - one for each option
     more |= {"pause_before": context.pauses or None, "tags": tags}
 
     async def begin(runner: Runner) -> Run[Any]:
-        return runner.branch(graph, job.run_id, at, update=update, **more)
+        return runner.branch(job.run_id, graph, at, update=update, **more)
 
     return drive(job, begin)
 

@@ -203,7 +203,7 @@ def spent(snapshot: Snapshot, name: str) -> float:
     return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
-def _over(limits: LimitsRecord, steps: int, seconds: float, usage: Usage) -> str:
+def _over(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> str:
     given: Any = limits  # `by_name` is a call on every step
     limit: float | None
     for name, limit in given.items():
@@ -212,16 +212,16 @@ def _over(limits: LimitsRecord, steps: int, seconds: float, usage: Usage) -> str
         if name == "cost_usd" and is_cost_unknown(usage) and not allows_unknown_cost(limits):
             cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"
             return f"cost_usd is unknown under a limit of {Decimal(str(limit)):f}: {cause} is not known"
-        spent = steps if name == "steps" else _spent(name, steps, seconds, usage)
+        spent = visits if name == "visits" else _spent(name, visits, seconds, usage)
         if spent >= limit:
             return f"{name} {Decimal(str(spent)):f} >= {Decimal(str(limit)):f}"  # never 2.6e-05
     return ""
 
 
-def _spent(name: str, steps: int, seconds: float, usage: Usage) -> float:
+def _spent(name: str, visits: int, seconds: float, usage: Usage) -> float:
     """Return how much of a limited quantity is used."""
-    if name == "steps":
-        return steps
+    if name == "visits":
+        return visits
     if name == "seconds":
         return round(seconds, 3)
     return of_limit("tokens" if name == "tokens" else "cost_usd", usage)

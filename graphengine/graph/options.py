@@ -67,7 +67,7 @@ class Retry:
         on: The exceptions after which to try again. If an agent's rule-based stand-in computed the error, the node is
             not tried again, since the stand-in would raise it again.
         afresh: Whether an attempt after a failure, by this retry or a resume, repeats the node's recorded work too:
-            every `ctx.step`, turn of an agent and call of a tool. By default, it makes only the calls that have no
+            every `ctx.call`, turn of an agent and call of a tool. By default, it makes only the calls that have no
             record, and those whose answers caused the failure.
 
     Example:
@@ -141,7 +141,7 @@ class Sizes:
             recorded work, stored messages. A node that would exceed it fails with `too_large`; a run cannot start with
             more.
         message_bytes: A message or an answer. A larger one is rejected when it is sent.
-        work_bytes: The result of a call of `ctx.step`. The call raises `too_large`.
+        work_bytes: The result of a call of `ctx.call`. The call raises `too_large`.
     """
 
     update_bytes: int | None = 16 << 20
@@ -161,7 +161,7 @@ class Limits:
     """The limits at which a run stops cleanly, to be resumed with higher ones. None and `math.inf` mean no limit.
 
     Args:
-        steps: Completed node visits. Attempts and the engine's own rows do not count.
+        visits: Completed node visits. Attempts and the engine's own rows do not count.
         tokens: Input and output tokens of all model calls.
         cost_usd: The cost of all model calls, in US dollars; checked before each call. Calls in parallel exceed it by
             one call at most, unless they take more than estimated. A failed call of unknown cost stops the run too.
@@ -172,11 +172,11 @@ class Limits:
     Example:
         With the graph of `Graph`'s example:
 
-        >>> count.run_sync(limits=Limits(steps=2)).ending.explanation
-        'steps 2 >= 2'
+        >>> count.run_sync(limits=Limits(visits=2)).ending.explanation
+        'visits 2 >= 2'
     """
 
-    steps: int | None = 1000
+    visits: int | None = 1000
     tokens: int | None = None
     cost_usd: float | None = None
     seconds: float | None = None
@@ -185,8 +185,8 @@ class Limits:
     def given(self) -> LimitsRecord:
         """Return the limits that are set, by name."""
         given: LimitsRecord = {}
-        if self.steps is not None:
-            given["steps"] = self.steps
+        if self.visits is not None:
+            given["visits"] = self.visits
         if self.tokens is not None:
             given["tokens"] = self.tokens
         if self.cost_usd is not None:
@@ -198,7 +198,7 @@ class Limits:
         return given
 
     def __post_init__(self) -> None:
-        for name in ("steps", "tokens", "cost_usd", "seconds"):
+        for name in ("visits", "tokens", "cost_usd", "seconds"):
             limit = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, limit)
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too

@@ -19,7 +19,7 @@ from .hosted import (
 )
 from .limiter import RateLimiter as RateLimiter
 from .names import as_model as as_model, model_of as model_of
-from .base import OfflineModel as OfflineModel
+from .base import RulesModel as RulesModel
 from .openai import OpenAIModel as OpenAIModel
 from .openai_chat import OpenAIChatModel as OpenAIChatModel
 from .parts import Citation as Citation, Cited as Cited

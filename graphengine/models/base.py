@@ -388,10 +388,10 @@ class EstimatesCosts(Protocol):
         ...
 
 
-class OfflineModel:
-    """Answers with the function that the agent has as `offline=`, at no cost."""
+class RulesModel:
+    """Answers with the function that the agent has as `by_rules=`, at no cost."""
 
-    name = "offline"
+    name = "rules"
 
     async def answer(self, request: Request) -> Response:
         """Return the stand-in's answer.
@@ -401,9 +401,9 @@ class OfflineModel:
         """
         if request.stand_in is None:
             raise ModelUnavailable(
-                f"agent {request.agent} has no rule-based stand-in to answer offline",
+                f"agent {request.agent} has no rule-based stand-in to answer by rules",
                 where=f"agent {request.agent}",
-                repair="give it offline=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
+                repair="give it by_rules=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
                 "openai-chat:MODEL@http://HOST:PORT/v1",
             )
         return Response(await request.stand_in(), cost_usd=0.0, offline=True)

@@ -1,4 +1,4 @@
-"""Models by name: `anthropic:claude-…`, `openai-chat:MODEL@http://HOST/v1`, `offline`, `placeholder`, and so on.
+"""Models by name: `anthropic:claude-…`, `openai-chat:MODEL@http://HOST/v1`, `rules`, `placeholder`, and so on.
 
 Agents, runs and the command line accept a name in place of a model object. Making the object is cheap: no SDK is
 imported, no file is read and no server is called before the first call.
@@ -28,7 +28,7 @@ FORMS: Final = (
     "bedrock:MODEL",
     "vertex:MODEL",
     "pydantic-ai:PROVIDER:MODEL",
-    "offline",
+    "rules",
     "placeholder",
     "recorded:FILE",
 )
@@ -47,14 +47,14 @@ def model_of(name: str) -> Model:
             suggests a name.
 
     Example:
-        >>> model_of("offline").name
-        'offline'
+        >>> model_of("rules").name
+        'rules'
     """
     provider, _, rest = name.strip().partition(":")
-    if provider == "offline" and not rest:
-        from graphengine.models.base import OfflineModel  # noqa: PLC0415 - each name loads what it needs
+    if provider == "rules" and not rest:
+        from graphengine.models.base import RulesModel  # noqa: PLC0415 - each name loads what it needs
 
-        return OfflineModel()
+        return RulesModel()
     if provider == "placeholder" and not rest:
         from graphengine.models.placeholder import PlaceholderModel  # noqa: PLC0415 - as above
 
@@ -101,7 +101,7 @@ _PROVIDERS: Final = {
     "recorded": ("recorded", "RecordedModel"),
 }
 """The module and the class of each provider; a module is loaded by the first name that needs it."""
-_ALONE: Final = ("offline", "placeholder")
+_ALONE: Final = ("rules", "placeholder")
 """The names that are complete without a model's name."""
 _WITHOUT_ADDRESS: Final = ("pydantic-ai", "recorded")
 

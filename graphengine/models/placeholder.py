@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pydantic_core import to_json
 
-from graphengine.models.base import OfflineModel, Response
+from graphengine.models.base import Response, RulesModel
 
 if TYPE_CHECKING:
     from graphengine.models.base import Request
@@ -35,7 +35,7 @@ _DEPTH: Final = 3
 """Of objects in objects, below which lists are empty: a schema can contain itself."""
 
 
-class PlaceholderModel(OfflineModel):
+class PlaceholderModel(RulesModel):
     """Answers every agent at once and at no cost; it calls no tools, and the agent's `check` is not applied.
 
     A check tests what a language model wrote, which a placeholder never satisfies by itself. Calls are counted for each

@@ -93,8 +93,8 @@ class Router(OverModels):
         DefinitionError: No model is given, or a setting is invalid.
 
     Example:
-        >>> Router(["offline", "recorded:answers.json"]).name
-        'router(offline, recorded:answers.json)'
+        >>> Router(["rules", "recorded:answers.json"]).name
+        'router(rules, recorded:answers.json)'
     """
 
     reports_usage: Final = True

@@ -246,7 +246,7 @@ class Key:
             raise ModelUnavailable(
                 f"{model} needs an API key, and {self.variable} is not set",
                 where=f"model {model}",
-                repair=f"set {self.variable}, pass api_key=…, run with --model offline if the agents have "
+                repair=f"set {self.variable}, pass api_key=…, run with --model rules if the agents have "
                 "stand-ins, or use another model",
             )
         if not key.isascii() or not key.isprintable() or " " in key:

@@ -37,7 +37,7 @@ def with_limits(
         >>> loop.add_edge(START, "look")
         >>> loop.add_edge("look", END, when=lambda found: "gold" in found)
         >>> loop.add_edge("look", "look")
-        >>> graph = with_limits(Search, loop, answer="found", limits=Limits(steps=5), instead=lambda: "nothing")
+        >>> graph = with_limits(Search, loop, answer="found", limits=Limits(visits=5), instead=lambda: "nothing")
         >>> done = graph.run_sync()
         >>> done.output, done.label
         ('nothing', 'limit reached')

@@ -133,7 +133,7 @@ def as_limits(limits: Limits) -> LimitsRecord:
     """
     given: object = limits
     if not isinstance(given, Limits):
-        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
+        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(visits=…)")
     return limits.given()
 
 

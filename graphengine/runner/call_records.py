@@ -1,4 +1,4 @@
-"""Calls of functions as `ctx.step` records them: what identifies a call, and how its result is written and read.
+"""Calls of functions as `ctx.call` records them: what identifies a call, and how its result is written and read.
 
 A call is identified by its function's name and a digest of its arguments, the same in every process. Its result is
 recorded as the type of the function's return annotation, and the value read back must equal the result.
@@ -50,10 +50,10 @@ class Returned:
             back = self._read(body)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             text = f"the record cannot carry what {name} returned: {text_of(error).splitlines()[0]}"
-            raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
+            raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
         if back != value:
             text = f"the record of {value!r} would be read back as {back!r}"
-            raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE)
+            raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE)
         return made, back, len(body)
 
     def read(self, record: JsonValue) -> object:
@@ -84,7 +84,7 @@ def returned(function: Callable[..., object], name: str) -> Returned:
         return Returned(annotation)
     except PydanticSchemaGenerationError as error:
         text = f"the record cannot carry what {name} returns, {getattr(annotation, '__name__', annotation)}"
-        raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
+        raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
 
 
 def _annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
@@ -142,7 +142,7 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
     except PydanticSerializationError as error:
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",
-            where=f"ctx.step({own_name(name)})",
+            where=f"ctx.call({own_name(name)})",
             repair="give it key='…', which identifies the call",
         ) from error
     return hashlib.blake2b(body, digest_size=9).hexdigest()

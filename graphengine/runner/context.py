@@ -20,7 +20,7 @@ from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_f
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.recorded_work import StepJournal, answers_of
-from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
+from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
 from graphengine.runner.threads import FROM_THREAD, in_thread
 from graphengine.state.json_values import as_record, checked_name
 from graphengine.state.path import did_you_mean
@@ -171,7 +171,7 @@ class Context:
 
     Example:
         >>> async def draw(ctx: Context, n: int) -> int:
-        ...     await ctx.step(print, "once, whatever happens")
+        ...     await ctx.call(print, "once, whatever happens")
         ...     return n + await ctx.ask("How many more?", int)
         >>> graph = Graph("draws", Count)
         >>> graph.add_node("draw", draw, writes="n")
@@ -180,7 +180,7 @@ class Context:
         ...     async with Runner() as runner:
         ...         run = await runner.start(graph, {"n": 2}).result()
         ...         await runner.answer(run.run_id, 5)
-        ...         print((await runner.resume(graph, run.run_id).result()).state.n)
+        ...         print((await runner.resume(run.run_id, graph).result()).state.n)
         >>> asyncio.run(main())
         once, whatever happens
         7
@@ -261,16 +261,16 @@ class Context:
         return self.work.time if self.work is not None else self._frame.arrived
 
     @overload
-    def step(
+    def call(
         self, function: Callable[..., Awaitable[T]], *args: object, key: str | None = None, **kwargs: object
     ) -> Coroutine[Any, Any, T]: ...
 
     @overload
-    def step(
+    def call(
         self, function: Callable[..., T], *args: object, key: str | None = None, **kwargs: object
     ) -> Coroutine[Any, Any, T]: ...
 
-    def step(
+    def call(
         self, function: Callable[..., Any], *args: object, key: str | None = None, **kwargs: object
     ) -> Coroutine[Any, Any, Any]:
         """Call a function, sync or async, and record its result; a node that runs again gets the recorded result.
@@ -289,8 +289,8 @@ class Context:
             NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
                 function raises.
         """
-        work = self._work("step")
-        return work.track("step", work.call(function, args, kwargs, key))
+        work = self._work("call")
+        return work.track("call", work.call(function, args, kwargs, key))
 
     @overload
     async def ask(
@@ -445,7 +445,7 @@ class Context:
         async def earlier_runs() -> list[PastRun]:
             return list(await past(self.run_id, name, last, wanted))
 
-        return await self.step(earlier_runs, key=" ".join([name, str(last), *(wanted or ())]))
+        return await self.call(earlier_runs, key=" ".join([name, str(last), *(wanted or ())]))
 
     def emit(self, data: object, *, record: bool = False) -> None:
         """Show data to the live watchers of the run.

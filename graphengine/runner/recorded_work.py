@@ -1,4 +1,4 @@
-"""Recorded work and waits of one attempt of a node: `ctx.step`, `ctx.ask`, `ctx.receive` and `ctx.sleep`.
+"""Recorded work and waits of one attempt of a node: `ctx.call`, `ctx.ask`, `ctx.receive` and `ctx.sleep`.
 
 Each piece of work is kept in the log under a key: its name, a digest of its input, and its number among equal ones.
 When the node runs again in the same attempt, recorded work is not repeated. The order in which parallel pieces finish
@@ -72,7 +72,7 @@ class _Inside(NamedTuple):
     Attributes:
         work: The work of that attempt.
         key: The key below which work recorded here has its keys.
-        is_call: Whether the code runs inside a `ctx.step`.
+        is_call: Whether the code runs inside a `ctx.call`.
         around: The keys of the recorded work that the code runs inside.
     """
 
@@ -211,7 +211,7 @@ class StepJournal:
         """
         name, identity, given = identity_of(function, args, kwargs)
         what = digest_of_call(name, *given) if key is None else key
-        kind, where = returned(function, own_name(name)), f"ctx.step({own_name(name)})"
+        kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
 
         results: list[object] = []
 
@@ -283,7 +283,7 @@ class StepJournal:
 
     @property
     def is_inside(self) -> bool:
-        """Whether the calling code runs inside a `ctx.step`."""
+        """Whether the calling code runs inside a `ctx.call`."""
         return self._here.is_call
 
     async def halt(self) -> None:
@@ -397,7 +397,7 @@ class StepJournal:
         if known != identity:
             raise NotRecordable(
                 f"two different functions named {own_name(name)} were called with the same arguments",
-                where=f"ctx.step({own_name(name)})",
+                where=f"ctx.call({own_name(name)})",
                 repair="give each call key='…', or pass what differs as an argument",
             )
 
@@ -448,7 +448,7 @@ class StepJournal:
         self.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         if self.is_inside:
-            text = f"ctx.{wait.kind} was called inside a ctx.step, which the end of the attempt would cancel"
+            text = f"ctx.{wait.kind} was called inside a ctx.call, which the end of the attempt would cancel"
             repair = "wait in the node itself, and pass the answer to the step"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
         found = self._frame.recorded_results.get(place)

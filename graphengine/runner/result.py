@@ -80,7 +80,7 @@ class Result(Generic[S]):
         usage: What it used of models in total.
         inherited: The part of the usage from before the run branched off its parent.
         deaths: How often a process died with nodes of the run in flight: model calls in flight then are in no usage.
-        steps: Completed node visits.
+        visits: Completed node visits.
         seq: The last step of its log.
         elapsed_seconds: Driven time.
         waits: What it waits for.
@@ -98,7 +98,7 @@ class Result(Generic[S]):
     error: Failure | None
     usage: Usage
     inherited: Usage
-    steps: int
+    visits: int
     seq: int
     elapsed_seconds: float
     repair: str = ""
@@ -206,7 +206,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         usage=usage_from(snapshot.usage) if snapshot.usage else NO_USAGE,
         inherited=usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE,
         deaths=snapshot.deaths,
-        steps=snapshot.steps,
+        visits=snapshot.steps,
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",

@@ -246,8 +246,8 @@ class Runner(Records):
 
     def resume(
         self,
-        graph: GraphDefinition[S],
         run_id: str,
+        graph: GraphDefinition[S],
         *,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
@@ -259,8 +259,8 @@ class Runner(Records):
         that failed while others wait are retried, unless an answer, a message or a time has come.
 
         Args:
-            graph: The run's graph, changed or not.
             run_id: The run.
+            graph: Its graph, changed or not.
             limits: Limits that replace those it had.
             pause_before: Nodes that replace those before which it pauses.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
@@ -272,8 +272,8 @@ class Runner(Records):
         Example:
             >>> async def main() -> None:
             ...     async with Runner() as runner:
-            ...         cut = await runner.start(count, limits=Limits(steps=1)).result()
-            ...         whole = await runner.resume(count, cut.run_id, limits=Limits(steps=9)).result()
+            ...         cut = await runner.start(count, limits=Limits(visits=1)).result()
+            ...         whole = await runner.resume(cut.run_id, count, limits=Limits(visits=9)).result()
             ...         print(cut.status, whole.status, whole.state.n)
             >>> asyncio.run(main())
             stopped finished 3
@@ -294,8 +294,8 @@ class Runner(Records):
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
-        graph: GraphDefinition[S],
         parent: str,
+        graph: GraphDefinition[S],
         at: int,
         *,
         update: Mapping[str, object] | None = None,
@@ -308,8 +308,8 @@ class Runner(Records):
         """Start a child run after a step of another run, which is not changed.
 
         Args:
-            graph: The run's graph.
             parent: The id of the run to branch from.
+            graph: Its graph.
             at: The seq of the last step that the child shares with the parent.
             update: Fields to write first, through their reducers.
             path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
@@ -326,7 +326,7 @@ class Runner(Records):
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         first = await runner.start(count).result()
-            ...         other = await runner.branch(count, first.run_id, at=2, update={"n": 7}).result()
+            ...         other = await runner.branch(first.run_id, count, at=2, update={"n": 7}).result()
             ...         print(first.state.n, other.state.n)
             >>> asyncio.run(main())
             3 8
@@ -485,7 +485,7 @@ class Runner(Records):
             ...         run = await runner.start(graph).result()
             ...         print(run.status, [wait.question for wait in run.waits])
             ...         await runner.answer(run.run_id, 5)
-            ...         print((await runner.resume(graph, run.run_id).result()).state.n)
+            ...         print((await runner.resume(run.run_id, graph).result()).state.n)
             >>> asyncio.run(main())
             waiting ['Which number?']
             5

@@ -53,14 +53,14 @@ if TYPE_CHECKING:
         """The limits that are set, by the names of `graphengine.Limits`.
 
         Attributes:
-            steps: Completed node visits.
+            visits: Completed node visits.
             tokens: Input and output tokens.
             cost_usd: US dollars.
             seconds: Driven time.
             unknown_cost: 1 if models of unknown price are allowed under a limit on costs.
         """
 
-        steps: int | None
+        visits: int | None
         tokens: int | None
         cost_usd: float | None
         seconds: float | None

@@ -49,7 +49,7 @@ class EdgeTaken:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A piece of work that was recorded: a call of `ctx.step`, a model's answer, a tool's result.
+    """A piece of work that was recorded: a call of `ctx.call`, a model's answer, a tool's result.
 
     Attributes:
         name: What was called: the function, `model` or the tool.

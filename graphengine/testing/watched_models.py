@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import Models
-from graphengine.models.base import KnowsPrices, OfflineModel
+from graphengine.models.base import KnowsPrices, RulesModel
 from graphengine.testing.done import Asked
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class WatchedModels(Models):
         """Return the model for an agent, wrapped so that it notes its requests."""
         found = super().of(graph, path, agent, own)
         if id(found) not in self._watched:
-            kinds = (_WatchedOffline, found) if isinstance(found, OfflineModel) else (_Watched, found)
+            kinds = (_WatchedOffline, found) if isinstance(found, RulesModel) else (_Watched, found)
             kind: type[_Watched] = kinds[0]
             if kind is _Watched and isinstance(found, KnowsPrices):
                 kind = _WatchedPriced
@@ -55,8 +55,8 @@ class _WatchedPriced(_Watched):
         return bool(await model.knows_price())
 
 
-class _WatchedOffline(_WatchedPriced, OfflineModel):
-    """The same for the offline model, which agents call differently."""
+class _WatchedOffline(_WatchedPriced, RulesModel):
+    """The same for the model of rules, which agents call differently."""
 
 
 __all__ = ["WatchedModels"]

@@ -120,9 +120,9 @@ def ask_reviewer(task: str, findings: Sequence[Passage], draft: str, reviews: Se
     return f"{asked}\n\n{note}\n{block('remarks', listed(doubts))}"
 
 
-researcher = agents.researcher.but(prompt=ask_researcher, check=check_found, offline=extracted)
-writer = agents.writer.but(offline=arranged)
-reviewer = agents.reviewer.but(prompt=ask_reviewer, offline=measured)
+researcher = agents.researcher.but(prompt=ask_researcher, check=check_found, by_rules=extracted)
+writer = agents.writer.but(by_rules=arranged)
+reviewer = agents.reviewer.but(prompt=ask_reviewer, by_rules=measured)
 
 
 async def research(  # noqa: PLR0913 - what a researcher reads

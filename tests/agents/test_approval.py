@@ -65,7 +65,7 @@ async def test_a_person_approves_refuses_or_changes_the_arguments(answer: Any, p
         assert wait.question == 'May writer call pay({"to": "Ada", "amount": 50})?'
         assert bank.paid == []
         await runner.answer(run.id, answer)
-        assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
     assert [call[:2] for call in bank.paid] == ([paid] if paid else [])
     assert text in last_result(model)
     assert model.requests[-1].messages[-1].is_error is (paid is None)
@@ -95,9 +95,9 @@ async def test_changed_arguments_have_to_fit_and_have_a_key_of_their_own() -> No
             with pytest.raises(InputError, match=problem):
                 await runner.answer(run.id, answer)
         await runner.answer(run.id, Edit({"amount": 6}))
-        await within(runner.resume(graph, run.id))
+        await within(runner.resume(run.id, graph))
         await runner.answer(run.id, YES)
-        assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
     assert last_result(model) == "paid 4"
     assert len(set(keys)) == 2  # services refuse a key that comes again with other arguments
 
@@ -121,10 +121,10 @@ async def test_a_rule_over_the_arguments_decides_whether_a_person_is_asked() -> 
         assert [call[:2] for call in bank.paid] == [("Ada", 50)]
         for limit[0] in (1, 1000):  # neither is Ada asked about, nor does Bob's question go away
             await runner.stop(run.id)
-            (wait,) = (await within(runner.resume(graph, run.id))).waits
+            (wait,) = (await within(runner.resume(run.id, graph))).waits
             assert "Bob" in wait.question
         await runner.answer(run.id, NO)
-        assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
     assert [call[:2] for call in bank.paid] == [("Ada", 50)]
     assert sorted(ruled) == [50, 500]
 
@@ -140,7 +140,7 @@ async def test_after_its_deadline_a_call_is_refused_or_made(*, default: bool, ma
         (wait,) = (await within(run)).waits
         assert wait.due_at == pytest.approx(clock.now() + 7200, abs=60)
         clock.move(7300)
-        assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
     assert len(bank.paid) == made
     assert ("The reason: no person answered within 2 hours" in last_result(model)) is not default
 
@@ -174,10 +174,10 @@ async def test_what_a_person_sees_is_a_table_or_what_the_tool_shows(tmp_path: Pa
         assert second.question == "May writer call mail?\n\nto    Ada\ntext  Dear\n\n      you"
         path.unlink()
         await runner.answer(run.id, YES, question=second.name)
-        (first,) = (await within(runner.resume(graph, run.id))).waits
+        (first,) = (await within(runner.resume(run.id, graph))).waits
         assert "(does not exist)" in first.question  # asked again, it shows the file of now
         await runner.answer(run.id, YES)
-        assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
     assert file_diff(str(tmp_path), "x").startswith(f"{tmp_path} cannot be read")
     path.write_bytes(b"\xff")
     assert "is not a text" in file_diff(str(path), "x")

@@ -137,7 +137,7 @@ async def test_items_share_a_batch_over_two_processes(tmp_path: Path, members: C
         assert waits <= {("sleep", f"batch {next(iter(provider.submitted))} of provider")}
     provider.is_open = False
     async with Runner(tmp_path / "runs.db") as runner:
-        result = await within(runner.resume(graph, "r"))
+        result = await within(runner.resume("r", graph))
         steps = await runner.history("r")
     assert not any("unused=[" in str(step) for step in steps)  # earlier sleeps are gone through again
     assert result.state.drafts == ["A", "B", "C"]

@@ -60,7 +60,7 @@ async def test_a_limit_on_costs_holds_whatever_the_concurrency(concurrency: int)
         run = runner.start(mapped(concurrency), {"items": MANY}, limits=Limits(cost_usd=0.08))
         stopped = await within(run)
         assert (stopped.status, stopped.usage.cost_usd, server.calls) == ("stopped", 0.08, 2)
-        done = await within(runner.resume(mapped(concurrency), run.id, limits=Limits(cost_usd=99)))
+        done = await within(runner.resume(run.id, mapped(concurrency), limits=Limits(cost_usd=99)))
     assert (len(done.state.drafts), server.calls) == (50, 50)
     assert done.usage.cost_usd == pytest.approx(2.0)
 
@@ -188,7 +188,7 @@ async def test_a_stop_ends_calls_that_wait_for_a_budget() -> None:
         await stopping
         stopped = await within(run)
         assert (stopped.status, stopped.usage.calls) == ("stopped", 1)
-        done = await within(runner.resume(mapped(), run.id))
+        done = await within(runner.resume(run.id, mapped()))
     assert (len(done.state.drafts), done.usage.calls) == (50, 50)
 
 

@@ -174,7 +174,7 @@ async def test_a_model_that_swallows_its_cancellation_is_not_called_again() -> N
         stopped = await run.result()
         assert (stopped.status, asked) == ("running", 1)
         async with Runner(store) as runner:
-            done = await runner.resume(graph, "r").result()
+            done = await runner.resume("r", graph).result()
     assert (done.state.draft, asked, done.usage.cost_usd) == ("3", 2, 2.0)
 
 
@@ -202,7 +202,7 @@ async def test_a_failing_store_ends_the_conversation(error: StoreError, fails_at
         with pytest.raises(StoreError):
             await within(runner.start(graph, run_id="r"))
         before = len(model.requests)
-        done = await within(runner.resume(graph, "r"))
+        done = await within(runner.resume("r", graph))
     assert done.state.draft == "done"
     assert before <= 2
     assert len(model.requests) == 3 + (fails_at != 3)
@@ -296,10 +296,10 @@ async def test_two_calls_of_one_turn_wait_for_approval_concurrently() -> None:
             waits = (await within(run)).waits
             assert [wait.name for wait in waits] == ["work", "work#2"]
             await runner.answer(run.id, value=False, question="work#2")
-            (left,) = (await within(runner.resume(graph, run.id))).waits
+            (left,) = (await within(runner.resume(run.id, graph))).waits
             assert left.name == "work"
             await runner.answer(run.id, value=True, question="work")
-            result = await within(runner.resume(graph, run.id))
+            result = await within(runner.resume(run.id, graph))
         assert (result.state.draft, sent, result.usage.cost_usd) == ("done", ["a"], 2.0)
         results = [
             (message.text[:6], message.is_error) for message in model.requests[1].messages if message.role == "tool"
@@ -316,9 +316,9 @@ async def test_a_limit_and_a_question_at_once_lose_nothing() -> None:
         run = runner.start(graph, limits=Limits(cost_usd=1))
         assert (await within(run)).status == "waiting"
         await runner.answer(run.id, value=True)
-        stopped = await within(runner.resume(graph, run.id))
+        stopped = await within(runner.resume(run.id, graph))
         assert (stopped.status, sent) == ("stopped", [])
-        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=5)))
+        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=5)))
         recorded = await names(runner, run.id)
     assert (done.state.draft, sent, done.usage.cost_usd) == ("done", ["a"], 2.0)
     assert recorded.count("tool add") == 1
@@ -333,9 +333,9 @@ async def test_a_stop_while_a_tool_waits_for_approval_keeps_the_question() -> No
         run = runner.start(graph)
         assert (await within(run)).status == "waiting"
         await runner.stop(run.id)
-        assert (await within(runner.resume(graph, run.id))).status == "waiting"
+        assert (await within(runner.resume(run.id, graph))).status == "waiting"
         await runner.answer(run.id, value=True)
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
     assert (done.state.draft, sent, len(model.requests)) == ("done", ["a"], 2)
 
 
@@ -354,7 +354,7 @@ async def test_a_limit_that_a_sibling_arm_reaches_holds_between_two_turns() -> N
         run = runner.start(graph, limits=Limits(cost_usd=2))
         stopped = await within(run)
         assert (stopped.status, stopped.usage.cost_usd, asked) == ("stopped", 2.0, {"one": 1, "two": 1})
-        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=50)))
+        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=50)))
     assert (done.state.draft, done.state.other, done.usage.cost_usd) == ("one", "two", 6.0)
 
 
@@ -372,16 +372,16 @@ async def test_agents_in_a_map_stop_at_a_limit_and_continue() -> None:
         run = runner.start(graph, limits=Limits(cost_usd=3))
         stopped = await within(run)
         assert (stopped.status, 3 <= (stopped.usage.cost_usd or 0) <= 4) == ("stopped", True)
-        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=50)))
+        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=50)))
     assert (len(done.state.drafts), done.usage.cost_usd, sum(asked.values())) == (3, 6.0, 6)
 
 
 async def test_recorded_work_of_a_node_finishes_before_a_limit_applies() -> None:
-    """An agent inside a ctx.step is not interrupted, and the next one outside is not called."""
+    """An agent inside a ctx.call is not interrupted, and the next one outside is not called."""
     helper = Agent("helper", prompt="{task}", tools=[add])
 
     async def work(ctx: Context, task: str) -> str:
-        first = await ctx.step(helper.run, task=task)
+        first = await ctx.call(helper.run, task=task)
         return first + await helper.run(task="more")
 
     def script(request: Request) -> Response:
@@ -392,7 +392,7 @@ async def test_recorded_work_of_a_node_finishes_before_a_limit_applies() -> None
         run = runner.start(graph, limits=Limits(cost_usd=1))
         stopped = await within(run)
         assert (stopped.status, stopped.usage.cost_usd) == ("stopped", 2.0)
-        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=50)))
+        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=50)))
     assert (done.state.draft, done.usage.cost_usd) == ("xx", 4.0)
 
 
@@ -402,12 +402,12 @@ async def test_approval_inside_a_recorded_call_is_a_clear_error() -> None:
     helper = Agent("helper", prompt="{task}", tools=[send])
 
     async def work(ctx: Context, task: str) -> str:
-        return await ctx.step(helper.run, task=task)
+        return await ctx.call(helper.run, task=task)
 
     async with Runner(models={"helper": ScriptedModel([paid("", ("send", {"text": "a"}))])}) as runner:
         result = await failing(runner.start(one(work)))
     assert result.error is not None
-    assert "inside a ctx.step" in result.error.message
+    assert "inside a ctx.call" in result.error.message
     assert sent == []
 
 
@@ -431,7 +431,7 @@ async def test_an_agent_that_calls_itself_stops_at_a_limit() -> None:
         run = runner.start(graph, limits=Limits(cost_usd=5))
         stopped = await within(run)
         assert (stopped.status, asked) == ("stopped", 5)
-        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=100)))
+        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=100)))
     assert (done.state.draft, done.usage.cost_usd, asked) == ("done", 99.0, 99)
 
 
@@ -458,5 +458,5 @@ async def test_an_agent_that_is_a_tool_can_ask_for_approval() -> None:
         (wait,) = (await within(run)).waits
         assert "send" in wait.question
         await runner.answer(run.id, value=True)
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
     assert (done.state.draft, sent, done.usage.cost_usd, consulted) == ("so", ["a"], 4.0, 2)

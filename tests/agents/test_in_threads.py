@@ -53,7 +53,7 @@ async def test_a_limit_holds_between_two_turns(node_of: Any) -> None:
         assert (stopped.status, len(model.requests)) == ("stopped", 1)
         assert stopped.ending is not None
         assert "cost_usd 1.0 >= 1" in stopped.ending.explanation
-        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=9)))
+        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=9)))
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)
 
 
@@ -72,7 +72,7 @@ async def test_a_person_can_be_asked_for_approval() -> None:
         run = runner.start(graph)
         assert (await within(run)).status == "waiting"
         await runner.answer(run.id, value=True)
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
     assert (done.state.draft, sent, done.usage.cost_usd) == ("done", ["a"], 2.0)
 
 
@@ -94,7 +94,7 @@ async def test_a_stop_takes_effect_between_two_turns(node_of: Any) -> None:
         stopped = await within(runner.start(graph, run_id="r"))
         await stopping[0]
         assert (stopped.status, stopped.usage.cost_usd) == ("stopped", 1.0)
-        assert (await within(runner.resume(graph, "r"))).usage.cost_usd == 3.0
+        assert (await within(runner.resume("r", graph))).usage.cost_usd == 3.0
 
 
 @either_way
@@ -111,7 +111,7 @@ async def test_a_runner_that_closes_cancels_the_call(node_of: Any, at: int) -> N
         released = await run.result()
         assert (released.status, released.usage.cost_usd) == ("running", at - 1.0)
         async with Runner(store) as runner:
-            done = await runner.resume(graph, "r").result()
+            done = await runner.resume("r", graph).result()
     assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
 
 
@@ -222,7 +222,7 @@ async def test_a_tool_that_timed_out_asks_nothing_more() -> None:
         run = runner.start(one(agent), limits=Limits(cost_usd=1))
         assert (await within(run)).status == "stopped"
         assert await asyncio.to_thread(ended.wait, SOON)
-        assert (await within(runner.resume(one(agent), run.id, limits=Limits(cost_usd=9)))).state.draft == "alone"
+        assert (await within(runner.resume(run.id, one(agent), limits=Limits(cost_usd=9)))).state.draft == "alone"
 
 
 async def test_many_tools_of_one_turn_share_threads() -> None:

@@ -57,7 +57,7 @@ async def test_a_changed_prompt_starts_anew_and_the_old_turns_are_listed() -> No
     never = Retry(attempts=1)
     async with Runner() as runner:
         await failing(runner.start(one(before, retry=never), run_id="r"))
-        done = await within(runner.resume(one(after, retry=never), "r"))
+        done = await within(runner.resume("r", one(after, retry=never)))
         (step,) = [step for step in await runner.history("r") if step.kind == "node"]
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 3.0, 4)
     assert [key.split("|")[0] for key in said(step)["unused"]] == ["agent writer/turn", "agent writer/tool add"] or [
@@ -73,7 +73,7 @@ async def test_a_run_continues_with_another_model_after_the_first_ones_turns() -
         await failing(runner.start(graph, run_id="r"))
     other = ScriptedModel([paid("three")])
     async with Runner(store, models={"writer": other}) as runner:
-        done = await within(runner.resume(graph, "r"))
+        done = await within(runner.resume("r", graph))
     assert (done.state.draft, [message.role for message in other.requests[0].messages]) == (
         "three",
         ["user", "assistant", "tool"],
@@ -91,9 +91,9 @@ async def test_turns_are_exported_imported_and_replayed() -> None:
     assert found.same, str(found)
     async with Runner() as other:
         await import_run(other.store, exported)
-        again = await within(other.resume(graph, "r"))
+        again = await within(other.resume("r", graph))
         assert (again.state, again.usage) == (result.state, result.usage)
-        child = await within(other.branch(graph, "r", 2))
+        child = await within(other.branch("r", graph, 2))
     assert (child.state.draft, child.usage.cost_usd, child.inherited.cost_usd) == ("done", 2.0, 1.0)
 
 
@@ -117,7 +117,7 @@ async def test_approvals_and_messages_of_tools_are_replayed() -> None:
             run = runner.start(graph)
             assert (await within(run)).status == "waiting"
             await runner.answer(run.id, value=True)
-            assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+            assert (await within(runner.resume(run.id, graph))).state.draft == "done"
             exported = await export_run(runner.store, run.id)
         found = replay(graph, exported)
         assert found.same, str(found)
@@ -173,12 +173,12 @@ async def test_what_a_recorded_call_sent_is_delivered_once(whose: str) -> None:
         nonlocal tries
         tries += 1
         if whose == "step":
-            await ctx.step(tell, "x", ctx, key="tell")
+            await ctx.call(tell, "x", ctx, key="tell")
         elif whose == "nested":
-            await ctx.step(inner.run, task=task)
+            await ctx.call(inner.run, task=task)
         else:
             await inner.run(task=task)
-        await ctx.step(fail, key="fail")
+        await ctx.call(fail, key="fail")
         return "done"
 
     async def fail() -> None:
@@ -219,8 +219,8 @@ async def test_a_price_that_is_not_known_loses_nothing() -> None:
     model = Unpriced(script)
     async with Runner(store, models={"writer": model}) as runner:
         with pytest.raises(RunFailed, match="price_unknown"):
-            await within(runner.resume(graph, "r", limits=Limits(cost_usd=9)))
-        done = await within(runner.resume(graph, "r", limits=Limits(cost_usd=9, unknown_cost=True)))
+            await within(runner.resume("r", graph, limits=Limits(cost_usd=9)))
+        done = await within(runner.resume("r", graph, limits=Limits(cost_usd=9, unknown_cost=True)))
     assert (done.state.draft, len(model.requests), done.usage.calls) == ("done", 1, 2)
 
 
@@ -242,7 +242,7 @@ async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, k
             failed = await failing(run)
             assert failed.error is not None
             assert (failed.error.kind, failed.usage.cost_usd) == (kind, cost)
-            run = runner.resume(one(agent.but(max_tokens=100)), run.id)
+            run = runner.resume(run.id, one(agent.but(max_tokens=100)))
         done = await within(run)
         recorded = await names(runner, run.id)
     assert (done.state.draft, done.usage.cost_usd) == ("three", 4.0)
@@ -304,8 +304,8 @@ async def test_only_the_answer_that_was_refused_is_asked_for_again(
             await within(run)
         if failed.value.result.usage.calls == 3:  # a guard's failure is not retried
             with pytest.raises(RunFailed):
-                await within(runner.resume(graph, run.id))
-        done = await within(runner.resume(graph, run.id))
+                await within(runner.resume(run.id, graph))
+        done = await within(runner.resume(run.id, graph))
         recorded = await names(runner, run.id)
     assert (done.state.draft, done.usage.calls) == ("three", 5)
     assert (recorded.count("turn"), recorded.count("tool add")) == (5, 2)
@@ -375,7 +375,7 @@ async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_atte
         run = runner.start(one(work))
         assert (await within(run)).status == "waiting"
         await runner.answer(run.id, "!")
-        done = await within(runner.resume(one(work), run.id))
+        done = await within(runner.resume(run.id, one(work)))
     assert (done.state.draft, done.usage.cost_usd) == ("whole!", 2.0)
 
 
@@ -399,8 +399,8 @@ async def test_too_many_turns_lose_nothing() -> None:
     async with Runner() as runner:
         run = runner.start(one(agent))
         assert (await failing(run)).usage.calls == 4
-        assert (await failing(runner.resume(one(agent), run.id))).usage.calls == 4
-        done = await within(runner.resume(one(agent.but(turns=4)), run.id))
+        assert (await failing(runner.resume(run.id, one(agent)))).usage.calls == 4
+        done = await within(runner.resume(run.id, one(agent.but(turns=4))))
         recorded = await names(runner, run.id)
     assert (done.usage.calls, len(model.requests), recorded.count("tool add")) == (5, 5, 4)
 
@@ -415,7 +415,7 @@ async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
     async with Runner() as runner:
         await failing(runner.start(one(agent, retry=never), run_id="r"))
         windowed = agent.but(window=Window(600, keep=2, model=cheap))
-        done = await within(runner.resume(one(windowed, retry=never), "r"))
+        done = await within(runner.resume("r", one(windowed, retry=never)))
         recorded = await names(runner, "r")
         (step,) = [step for step in await runner.history("r") if step.kind == "node"]
     assert (done.state.draft, recorded.count("turn"), recorded.count("tool add")) == ("done", 4, 3)
@@ -458,8 +458,8 @@ async def test_tools_that_cannot_be_had_lose_nothing() -> None:
         await within(runner.start(graph, run_id="r", limits=Limits(cost_usd=1)))
     async with Runner(store) as runner:
         with pytest.raises(RunFailed, match="tools_unavailable"):
-            await within(runner.resume(graph, "r", limits=Limits(cost_usd=9)))
-        done = await within(runner.resume(graph, "r"))
+            await within(runner.resume("r", graph, limits=Limits(cost_usd=9)))
+        done = await within(runner.resume("r", graph))
     assert (done.state.draft, len(model.requests), done.usage.cost_usd) == ("done", 2, 2.0)
 
 
@@ -541,7 +541,7 @@ async def test_a_tool_that_gives_a_secret_away_fails_the_node_and_loses_nothing(
         assert failed.error is not None
         assert (failed.error.kind, failed.usage.cost_usd) == ("not_recordable", 2.0)
         secret = False
-        done = await within(runner.resume(echo(), run.id))
+        done = await within(runner.resume(run.id, echo()))
         log = b"".join(encode_step(step) for step in await runner.history(run.id))
     assert b"sesame" not in log
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)

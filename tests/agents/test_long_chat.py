@@ -36,10 +36,10 @@ async def test_a_long_chat_costs_the_same_at_every_exchange() -> None:
         await (await runner.start_or_send(chat, "long", "said", "Hello")).result()
         for n in range(EXCHANGES):
             await runner.send("long", "said", f"message {n}, with some more words than these")
-        result = await runner.resume(chat, "long").result()
+        result = await runner.resume("long", chat).result()
         steps = [step for step in await runner.history("long") if step.kind != "message"]  # sent before all the others
     assert (result.status, result.state.answer[-8:-1]) == ("waiting", "answer.")
-    assert result.steps > 2 * EXCHANGES
+    assert result.visits > 2 * EXCHANGES
     third = len(steps) // 3
     first, last = steps[:third], steps[-third:]
     assert len(result.state.messages) < 250

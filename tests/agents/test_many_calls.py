@@ -66,7 +66,7 @@ async def test_each_call_of_a_tool_has_an_idempotency_key_of_its_own() -> None:
     async def pay(amount: int, ctx: Context) -> str:
         """Pay."""
         keys.append(ctx.idempotency_key)
-        return await ctx.step(lambda: ctx.idempotency_key.rpartition("/")[2], key="inside")
+        return await ctx.call(lambda: ctx.idempotency_key.rpartition("/")[2], key="inside")
 
     async def write(ctx: Context, task: str) -> str:
         before = ctx.idempotency_key
@@ -112,6 +112,6 @@ async def test_a_call_that_is_made_again_has_its_key_again(tmp_path: Path) -> No
         run = runner.start(graph)
         await reached.wait()
     async with Runner(tmp_path / "runs.db", models={"writer": ScriptedModel(["hm", wanted, "done"])}) as runner:
-        await within(runner.resume(graph, run.id))
+        await within(runner.resume(run.id, graph))
     assert len(keys) == 3
     assert len(set(keys)) == 1

@@ -172,7 +172,7 @@ class TestRecords:
             await stuck.reached.wait()
         model = ScriptedModel([paid("A boat.")])
         async with Runner(tmp_path / "runs.db", models={"eye": model}) as runner:
-            assert (await runner.resume(graph_of(agent), run.id).result()).state.answer == "A boat."
+            assert (await runner.resume(run.id, graph_of(agent)).result()).state.answer == "A boat."
         question, _, result = model.requests[0].messages
         assert (question.text, question.media[0].content) == ("Describe it. 1 [media 1: application/pdf]", b"%PDF-1")
         assert result.media == (PHOTO,)

@@ -69,7 +69,7 @@ async def test_an_invalid_answer_fails_the_node_with_its_problem(given: Any, pro
         failed = await failing(run)
         assert failed.error is not None
         assert (failed.error.kind, problem in failed.error.message) == ("model_error", True), failed.error.message
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 2.0, 3)
 
 
@@ -90,7 +90,7 @@ async def test_whatever_a_model_raises_fails_the_node_and_keeps_what_was_recorde
         run = runner.start(graph)
         failed = await failing(run)
         assert (len(model.requests), failed.usage.cost_usd) == (2, 1.0)
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 2.0, 3)
 
 
@@ -120,7 +120,7 @@ async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() ->
         assert failed.error is not None
         assert (failed.error.kind, failed.usage.cost_usd, failed.usage.calls) == ("too_large", 2.0, 2)
         assert "20,000," in failed.error.message
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
         assert sum(len(to_json(said(step))) for step in await runner.history(run.id)) < 20_000
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 3.0, 3)
 

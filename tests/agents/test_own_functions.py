@@ -85,7 +85,7 @@ async def test_a_prompt_that_differs_each_time_is_sent_once(tmp_path: Path, how:
         await stuck.reached.wait()
     model = ScriptedModel([paid("3")])
     async with Runner(tmp_path / "runs.db", models={"writer": model}) as runner:
-        result = await within(runner.resume(graph, run.id))
+        result = await within(runner.resume(run.id, graph))
     assert result.state.draft == "3"
     asked = "<task>rhyme</task> at 1" if how == "by a guard" else "rhyme at 1"
     assert [[message.text for message in request.messages] for request in model.requests] == [[asked, "", "3"]]
@@ -120,7 +120,7 @@ async def test_a_question_with_a_secret_is_not_recorded(tmp_path: Path) -> None:
         await stuck.reached.wait()
     model = ScriptedModel([paid("3")])
     async with Runner(tmp_path / "runs.db", models={"writer": model}) as runner:
-        await within(runner.resume(graph, run.id))
+        await within(runner.resume(run.id, graph))
         log = b"".join(encode_step(step) for step in await runner.history(run.id))
     assert len(model.requests[0].messages) == 3
     assert b"sesame" not in log

@@ -93,7 +93,7 @@ async def test_a_stop_during_a_wait_ends_the_run_at_once() -> None:
         await runner.stop(run.id)
         stopped = await within(run)
         assert (stopped.status, stopped.usage.calls) == ("stopped", 0)
-        resumed = runner.resume(graph, run.id)
+        resumed = runner.resume(run.id, graph)
         await asyncio.sleep(0)
         clock.move(90)
         done = await within(resumed)
@@ -109,7 +109,7 @@ async def test_a_runner_that_closes_during_a_wait_releases_the_run() -> None:
         await refused(model)
     clock.move(90)
     async with Runner(store, models={"writer": model}, clock=clock) as runner:
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
     assert (done.state.draft, done.usage.calls, done.usage.unknown_calls) == ("fine", 1, 0)
 
 
@@ -142,7 +142,7 @@ async def test_a_recorded_call_does_not_wait() -> None:
         while len(model.requests) < 2:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
         await runner.answer(run.id, "!")
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
         assert done.state.draft == "fine!"
         await runner.stop(other.id)
         await within(other)

@@ -25,7 +25,7 @@ def agent(asked: list[str], error: Exception | None = None, **more: Any) -> Agen
             raise error
         return "many"
 
-    return Agent("writer", prompt="{task}", offline=rules, **more)
+    return Agent("writer", prompt="{task}", by_rules=rules, **more)
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyError("no"), ZeroDivisionError("no")])

@@ -58,14 +58,14 @@ def test_all_misfitting_inputs_are_one_error_before_the_model_is_called() -> Non
 def test_an_agent_without_a_prompt_takes_all_inputs() -> None:
     """They become labelled blocks; what its functions read must be among them."""
     model = ScriptedModel(["yes"])
-    agent = Agent("writer", model, offline=lambda word: word)
+    agent = Agent("writer", model, by_rules=lambda word: word)
     with pytest.raises(DefinitionError, match="'word' is missing"):
         agent.run_sync(wrod="ho")
     assert agent.run_sync(word="ho", more="x") == "yes"
 
 
 def test_instructions_and_prompt_may_be_async() -> None:
-    """An async function of fields is awaited, as check= and offline= are."""
+    """An async function of fields is awaited, as check= and by_rules= are."""
 
     async def look_up(topic: str) -> str:
         return f"About {topic}."

@@ -146,6 +146,6 @@ class TestInstructions:
             await stuck.reached.wait()
         model = ScriptedModel([paid("3")])
         async with Runner(tmp_path / "runs.db", models={"writer": model}) as runner:
-            result = await within(runner.resume(one(agent), run.id))
+            result = await within(runner.resume(run.id, one(agent)))
         assert (result.state.draft, model.requests[0].system.splitlines()[0]) == ("3", "Today is day 1.")
         assert [request.messages[-1].text for request in model.requests] == ["3"]

@@ -64,7 +64,7 @@ async def test_a_sub_agents_model_that_is_not_ready_fails_the_node(error: ModelN
         failed = await failing(run)
         assert failed.error is not None
         assert failed.error.kind == error.code
-        result = await within(runner.resume(graph, run.id))
+        result = await within(runner.resume(run.id, graph))
     assert result.state.draft == "so"
 
 
@@ -139,5 +139,5 @@ async def test_no_approval_is_requested_for_arguments_that_do_not_fit(arguments:
         assert wait.question == 'May writer call send({"text": "hi"})?'
         assert model.requests[1].messages[-1].is_error
         await runner.answer(run.id, answer)
-        result = await within(runner.resume(graph, run.id))
+        result = await within(runner.resume(run.id, graph))
     assert (result.state.draft, sent) == ("done", ["hi"])

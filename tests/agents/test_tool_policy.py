@@ -73,8 +73,8 @@ async def test_errors_of_a_tool_that_raises_fail_the_node_which_repeats_the_call
             await within(run)
         assert isinstance(caught.value.__cause__, LookupError)
         with pytest.raises(RunFailed):
-            await within(runner.resume(graph, run.id))
-        assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+            await within(runner.resume(run.id, graph))
+        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
     assert len(set(keys)) == 1
     assert (len(keys), len(model.requests)) == (3, 2)
     assert model.requests[1].messages[-1].text == "paid 5"

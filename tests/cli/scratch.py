@@ -79,7 +79,7 @@ graph.add_path(START, "listen", END)
 RUNS = (
     ("run review --run-id tides --tag nightly", 0),
     ("branch tides --at 1 --run-id tides-2", 0),
-    ("run review --run-id cut --limit steps=1", 4),
+    ("run review --run-id cut --limit visits=1", 4),
     ("run publish --run-id post", 3),
     ("run publish --run-id post-2", 3),
     ("run publish --run-id post-3", 3),

@@ -80,7 +80,7 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
         (["run", "counter", "--input", "txt=1"], "invalid_input", 2),
         (["run", "counter", "--input", "n=[]"], "invalid_input", 2),
         (["run", "counter", "--limit", "stepz=1"], "usage", 2),
-        (["run", "counter", "--limit", "steps=-1"], "usage", 2),
+        (["run", "counter", "--limit", "visits=-1"], "usage", 2),
         (["run", "counter", "--run-id", "r"], "run_exists", 2),
         (["run", "counter", "--run-id", "a b"], "invalid_input", 2),
         (["run", "counter", "-o", "missing/file.txt"], "bad_output", 2),
@@ -149,7 +149,7 @@ def test_a_run_is_announced_once_it_is_recorded(project: Path, invoke: Invoke, w
     """A run that cannot be started gives only an error; one that is started, or had finished, is announced once."""
     invoke("run", "counter", "--run-id", "r")
     announced = "run stopped of counter, stored in checkpoints/runs.db"
-    found = [invoke("run", "counter", "--run-id", "stopped", "--limit", "steps=1")]
+    found = [invoke("run", "counter", "--run-id", "stopped", "--limit", "visits=1")]
     found.append(invoke("resume", "stopped"))
     assert [each.stderr.count(announced) for each in found] == [1, 1]
     assert invoke("resume", "r").stderr.count("stored in") == 1
@@ -247,12 +247,12 @@ def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke
 
 def test_a_limit_stops_a_run_and_the_resume_command_raises_it(invoke: Invoke) -> None:
     """A limit stops a run with exit code 4; the shown command continues beyond it."""
-    found = invoke("run", "counter", "--limit", "steps=2", "--run-id", "r")
+    found = invoke("run", "counter", "--limit", "visits=2", "--run-id", "r")
     assert found.exit_code == 4
-    assert "stopped: steps 2 >= 2" in found.stderr
-    assert "resume: graphengine resume r --limit steps=4" in found.stderr
+    assert "stopped: visits 2 >= 2" in found.stderr
+    assert "resume: graphengine resume r --limit visits=4" in found.stderr
     assert invoke("resume", "r").exit_code == 4
-    assert invoke("resume", "r", "--limit", "steps=4").exit_code == 0
+    assert invoke("resume", "r", "--limit", "visits=4").exit_code == 0
 
 
 def test_without_input_the_example_is_run_and_announced(project: Path, invoke: Invoke) -> None:
@@ -312,8 +312,8 @@ def test_branch_writes_fields_through_their_reducers(invoke: Invoke) -> None:
 
 def test_warnings_are_shown_when_a_run_begins(invoke: Invoke) -> None:
     """A resume does not repeat them."""
-    assert "warning unbounded_loop" in invoke("run", "counter", "--run-id", "r", "--limit", "steps=1").stderr
-    assert "warning" not in invoke("resume", "r", "--limit", "steps=9").stderr
+    assert "warning unbounded_loop" in invoke("run", "counter", "--run-id", "r", "--limit", "visits=1").stderr
+    assert "warning" not in invoke("resume", "r", "--limit", "visits=9").stderr
 
 
 def test_an_unknown_graph_can_be_a_misspelt_run(invoke: Invoke) -> None:
@@ -344,7 +344,7 @@ def test_a_graph_and_a_run_are_drawn(project: Path, invoke: Invoke) -> None:
 
 def test_a_run_without_a_language_model_is_marked_as_offline(project: Path, invoke: Invoke) -> None:
     """If rules gave all answers, this is shown: at the end with the ways to a model, and first if it is known."""
-    agent = "ann = Agent('ann', prompt='{n}', output=int, offline=lambda n: n + 1)\n"
+    agent = "ann = Agent('ann', prompt='{n}', output=int, by_rules=lambda n: n + 1)\n"
     text = COUNTER.replace("import END", "import Agent, END").replace("graph =", agent + "graph =")
     known = text.replace('"more", more', '"more", ann').replace(", thread=False", "")
     hidden = text.replace("def more", "async def more").replace("return n + 1", "return await ann.run(n=n)")

@@ -158,12 +158,12 @@ def move(values: dict) -> dict:
 def test_show_reports_a_changed_graph_and_the_updates_of_a_migration(project: Path, invoke: Invoke) -> None:
     """Its fields, its nodes, its changes, at the step of the resume; the old steps stay unchanged."""
     file = project / "flows" / "counter.py"
-    assert invoke("run", "counter", "--run-id", "r", "--limit", "steps=2").exit_code == 4
+    assert invoke("run", "counter", "--run-id", "r", "--limit", "visits=2").exit_code == 4
     code = COUNTER.replace("n: int = 0", "total: int = 0").replace('"n"', '"total"').replace('"more"', '"count"')
     code = code.replace("def more(n: int)", "def more(total: int)").replace("return n + 1", "return total + 1")
     code = code.replace('result="text"', 'result="text", version=2, migrate={1: Migration(move, {"more": "count"})}')
     file.write_text(MIGRATION + code)
-    assert invoke("resume", "r", "--limit", "steps=none").exit_code == 0
+    assert invoke("resume", "r", "--limit", "visits=none").exit_code == 0
     shown = invoke("show", "r").stdout
     written = " ".join(shown.split())
     for text in (

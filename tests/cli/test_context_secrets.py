@@ -137,7 +137,7 @@ async def hand_over(ctx: Context, state: Holder) -> str:
     made = method(*args, **kwargs)
     if isinstance(made, AbstractContextManager):
         with made:
-            await ctx.step(greet)
+            await ctx.call(greet)
     elif inspect.isawaitable(made):
         await made
     return "done"

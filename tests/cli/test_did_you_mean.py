@@ -74,7 +74,7 @@ CODES = [
     ("run flows/failing.py", Exit.FAILED),
     ("run nothing", Exit.USAGE),
     ("run publish", Exit.WAITING),
-    ("run review --limit steps=1", Exit.STOPPED),
+    ("run review --limit visits=1", Exit.STOPPED),
     ("runs --db nowhere.db", Exit.STORE),
 ]
 

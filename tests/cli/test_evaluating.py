@@ -29,10 +29,10 @@ def loud(task: str) -> str:
 
 
 graph = Graph("speaker", Said, result="text")
-graph.add_node("speak", Agent("speaker", prompt="Say {task}", offline=loud), writes="text")
+graph.add_node("speak", Agent("speaker", prompt="Say {task}", by_rules=loud), writes="text")
 graph.add_path(START, "speak", END)
-MODELS = {"cheap": {"*": "offline"}}
-kind = Agent("kind", prompt="Is {output} kind?", output=Score, offline=lambda: Score(value=0.5, why="By rules."))
+MODELS = {"cheap": {"*": "rules"}}
+kind = Agent("kind", prompt="Is {output} kind?", output=Score, by_rules=lambda: Score(value=0.5, why="By rules."))
 SCORERS = {"loud": lambda output: output.isupper(), "kind": kind}
 """
 
@@ -91,12 +91,12 @@ def test_a_threshold_decides_the_exit_code(tried: Path, thresholds: list[str], b
 
 def test_an_interrupted_evaluation_is_resumed_by_the_command_that_it_shows(tried: Path) -> None:
     """A limit stops it here; the same id continues it, and shows the report."""
-    code, _, err = call(*EVAL, "--run-id", "nightly", "--limit", "steps=3")
+    code, _, err = call(*EVAL, "--run-id", "nightly", "--limit", "visits=3")
     assert code == 4
     (resume,) = (line for line in err.splitlines() if line.startswith("resume: "))
-    assert resume.endswith("--limit steps=8 --run-id nightly")
+    assert resume.endswith("--limit visits=8 --run-id nightly")
     assert "branch" not in err
-    code, document = report_of(*EVAL, "--run-id", "nightly", "--limit", "steps=none")
+    code, document = report_of(*EVAL, "--run-id", "nightly", "--limit", "visits=none")
     assert (code, document["run_id"], document["subject"]["means"]["named"]) == (0, "nightly", 0.5)
 
 
@@ -122,7 +122,7 @@ def test_models_are_compared_and_a_scorer_has_a_model_of_its_own(tried: Path) ->
         ([*EVAL, "--threshold", "short=1"], "there are brief, named"),
         ([*EVAL, "--threshold", "7"], "give a number from 0 to 1"),
         ([*EVAL, "--against", "nothing"], "nothing is neither a model"),
-        ([*EVAL, "--against", "review", "--against", "offline"], "compare with one graph, or with models"),
+        ([*EVAL, "--against", "review", "--against", "rules"], "compare with one graph, or with models"),
         ([*EVAL, "--pause-before", "write"], "pauses before no node"),
         ([*EVAL, "--picture", "no/scores.svg"], "there is no folder no"),
         ([*EVAL[:3], "nothing.jsonl"], "the cases cannot be read"),

@@ -254,7 +254,7 @@ def test_graphs_of_a_database_are_searched_only_in_the_project(project: Path, in
     """A graph's name in a database is compared with names, and is never run as a file."""
     evil = project / "evil.py"
     evil.write_text("raise SystemExit('run by a database')")
-    assert invoke("run", "counter", "--run-id", "r", "--limit", "steps=1").exit_code == 4
+    assert invoke("run", "counter", "--run-id", "r", "--limit", "visits=1").exit_code == 4
     for name in (str(evil), "evil", "./evil.py", "../evil", f"{evil}:graph"):
         with closing(sqlite3.connect(DATABASE)) as connection:
             connection.execute("UPDATE runs SET graph = ?", (name,))

@@ -31,7 +31,7 @@ ASKER = """
 from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph, Retry
 
-MODELS = {"cheap": {"*": "offline", "answerer": "anthropic:claude-haiku-4-5"}}
+MODELS = {"cheap": {"*": "rules", "answerer": "anthropic:claude-haiku-4-5"}}
 
 class Talk(BaseModel):
     text: str = "Why?"
@@ -41,8 +41,8 @@ class Talk(BaseModel):
 def shrug(text: str) -> str:
     return "who knows"
 
-asker = Agent("asker", prompt="Ask better: {text}", offline=shrug)
-answerer = Agent("answerer", prompt="Answer: {first}", offline=lambda first: "so")
+asker = Agent("asker", prompt="Ask better: {text}", by_rules=shrug)
+answerer = Agent("answerer", prompt="Answer: {first}", by_rules=lambda first: "so")
 again = Retry(attempts=2, initial_seconds=0)
 
 graph = Graph("asking", Talk, result="second")
@@ -179,7 +179,7 @@ def test_a_run_can_continue_with_another_provider(
     (resume,) = re.findall(r"resume: graphengine (.*)", stopped.stderr)
     assert "--model anthropic:claude-haiku-4-5" in resume
     words = ["resume", "r", "--graph", LOOP, "--db", "runs.db"]
-    done = invoke(*words, "--model", "openai:gpt-5-mini", "--limit", "steps=none")
+    done = invoke(*words, "--model", "openai:gpt-5-mini", "--limit", "visits=none")
     assert (done.exit_code, done.stdout.strip()) == (0, texts["writer"][1].strip())
     assert "cost unknown, at least 0.0024 USD" in done.stderr
     assert [one.path for one in edge.calls] == ["/v1/messages"] * 3 + ["/v1/responses"] * 3
@@ -243,7 +243,7 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
         (["--model", "asker=cheap"], "sets of models named cheap, which are for all agents", "anthropic:MODEL"),
         (["--model", "askr=offline"], "asking has no agent and no node 'askr'", "did you mean 'asker'?"),
         (["--model", "other:asker=offline"], "asking has no agent and no node 'other:asker'", ""),
-        (["--model", "offline", "--model", "offline"], "for all agents is given twice", "once"),
+        (["--model", "rules", "--model", "rules"], "for all agents is given twice", "once"),
         (["--model", f"{KEY}"], "has no known provider", ""),
         (["--model", f"asker={KEY}"], "has no known provider", ""),
         (["--limit", "unknown_cost=perhaps"], "unknown_cost=perhaps", "yes or no"),
@@ -267,8 +267,8 @@ def test_an_answer_is_not_recorded_if_the_model_is_invalid(folder: Path, invoke:
     refused = invoke("answer", "r", "yes", "--model", "nobody=offline")
     assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
     assert document(invoke("show", "r", "--json").stdout)["status"] == "waiting"
-    assert invoke("answer", "r", "yes", "--no-resume", "--model", "offline").exit_code == 2
-    assert invoke("answer", "r", "yes", "--model", "offline").exit_code == 0
+    assert invoke("answer", "r", "yes", "--no-resume", "--model", "rules").exit_code == 2
+    assert invoke("answer", "r", "yes", "--model", "rules").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_model_that_gives_no_answer_fails_the_run_in_a_screen_of_text(
         assert text in found.stderr
     assert "Traceback" not in found.output
     assert len(found.stderr.splitlines()) <= 24
-    went_on = invoke("resume", "r", "--model", "offline", "--json")
+    went_on = invoke("resume", "r", "--model", "rules", "--json")
     assert document(went_on.stdout)["state"] == {"text": "Why?", "first": "What is it?", "second": "so"}
     see_no_key(folder, found.output, went_on.output, invoke("show", "r", "--json").output)
 
@@ -307,10 +307,10 @@ def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch
         "model_unavailable: anthropic:claude-haiku-5-5 needs an API key, and ANTHROPIC_API_KEY is not set"
         in found.stderr
     )
-    assert "--model offline" in found.stderr
+    assert "--model rules" in found.stderr
     assert "Traceback" not in found.output
     assert "--model anthropic " in found.stderr.partition("resume: ")[2]
-    done = invoke("resume", "r", "--graph", LOOP, "--model", "offline", "--db", "runs.db")
+    done = invoke("resume", "r", "--graph", LOOP, "--model", "rules", "--db", "runs.db")
     assert (done.exit_code, "finished [no longer improving]" in done.stderr) == (0, True)
     assert "no model wrote this: rules or placeholders answered" in done.stderr
 

@@ -60,8 +60,8 @@ def test_a_new_project_lists_checks_runs_draws_and_resumes(made: Path) -> None:
     assert (checked["errors"], checked["warnings"], len(checked["graphs"])) == (0, 0, 1)
     ran = call(made, "run", "review_loop", "--run-id", "first")
     assert (ran.returncode, ran.stdout[:6]) == (0, "Tides:")
-    stopped = call(made, "run", "review_loop", "--run-id", "second", "--limit", "steps=2")
-    assert (stopped.returncode, call(made, "resume", "second", "--limit", "steps=9").returncode) == (4, 0)
+    stopped = call(made, "run", "review_loop", "--run-id", "second", "--limit", "visits=2")
+    assert (stopped.returncode, call(made, "resume", "second", "--limit", "visits=9").returncode) == (4, 0)
     assert call(made, "show", "first").returncode == 0
     for picture in ("review_loop", "first"):
         assert call(made, "render", picture, "-o", f"{picture}.mmd").returncode == 0
@@ -146,7 +146,7 @@ def test_every_copied_workflow_runs_and_passes_its_tests(name: str, tmp_path: Pa
     (folder / "tests" / "test_placed.py").write_text(PLACED.format(name=name), encoding="utf-8")
     tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder, loads=forks.WORKFLOWS)
     assert tested.returncode == 0, tested.stdout
-    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder, loads=forks.WORKFLOWS)
+    ran = forks.run("graphengine", "run", name, "--json", "--limit", "visits=1", folder=folder, loads=forks.WORKFLOWS)
     assert (ran.returncode, document(ran.stdout)["graph"]) == (4, name), ran.stderr  # its tests run it to the end
 
 
@@ -156,7 +156,7 @@ def test_a_copy_is_short_and_stands_alone(name: str) -> None:
     files = {path: text for path, text in project_files("flows", name).items() if path.endswith((".py", ".md"))}
     code = [line for path, text in files.items() if path.endswith(".py") for line in text.splitlines() if line.strip()]
     assert len(code) <= (500 if name == "review_loop" else 1_000)
-    assert not [path for path, text in files.items() if "offline" in text]
+    assert not [path for path, text in files.items() if "rules" in text]
     assert f"`graphs/{name}.py`" in files["README.md"]
     assert not [path for path in files if path.startswith(("nodes/points", "nodes/comparing", "nodes/passages"))]
 

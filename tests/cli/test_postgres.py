@@ -31,10 +31,10 @@ def checked(result: Result, code: int = 0) -> str:
 
 def test_a_run_is_driven_listed_shown_branched_and_resumed(invoke: Invoke, address: str, project: Path) -> None:
     """A run in PostgreSQL is driven, shown, branched and resumed as in a file; commands omit the password."""
-    words = ["run", "counter", "--run-id", "one", "--limit", "steps=1", "--tag", "x"]
+    words = ["run", "counter", "--run-id", "one", "--limit", "visits=1", "--tag", "x"]
     printed = checked(invoke(*words, "--db", address), 4)
     assert f"--db '{address.replace(':' + PASSWORD, '')}'" in printed
-    checked(invoke("resume", "one", "--limit", "steps=9", "--db", address))
+    checked(invoke("resume", "one", "--limit", "visits=9", "--db", address))
     checked(invoke("branch", "one", "--at", "1", "--run-id", "two", "--db", address))
     listed = json.loads(checked(invoke("runs", "--json", "--db", address)))
     assert {run["run_id"]: run["status"] for run in listed["runs"]} == {"one": "finished", "two": "finished"}
@@ -56,10 +56,10 @@ def test_the_settings_of_a_project_name_its_database(invoke: Invoke, address: st
     """Then no command needs `--db`, and those to paste have none."""
     settings = project / "pyproject.toml"
     settings.write_text(f'{settings.read_text()}db = "{address}"\n')
-    printed = checked(invoke("run", "counter", "--run-id", "one", "--limit", "steps=1"), 4)
+    printed = checked(invoke("run", "counter", "--run-id", "one", "--limit", "visits=1"), 4)
     assert "--db" not in printed
     assert "one" in checked(invoke("runs"))
-    checked(invoke("resume", "one", "--limit", "steps=9"))
+    checked(invoke("resume", "one", "--limit", "visits=9"))
     assert "finished" in checked(invoke("show", "one"))
     settings.write_text(settings.read_text().replace(address, "elsewhere/here.db"))
     checked(invoke("run", "counter", "--run-id", "two"))
@@ -70,11 +70,11 @@ def test_the_settings_of_a_project_name_its_database(invoke: Invoke, address: st
 
 def test_runs_move_between_files_and_postgres(invoke: Invoke, address: str, project: Path) -> None:
     """Export and import keep every step, and the run can be resumed in its new place."""
-    checked(invoke("run", "counter", "--run-id", "one", "--limit", "steps=2"), 4)
+    checked(invoke("run", "counter", "--run-id", "one", "--limit", "visits=2"), 4)
     checked(invoke("export", "one", "-o", "one.json"))
     assert "recorded" in checked(invoke("import", "one.json", "--db", address))
     assert "nothing was done" in checked(invoke("import", "one.json", "--db", address))
-    checked(invoke("resume", "one", "--limit", "steps=9", "--db", address))
+    checked(invoke("resume", "one", "--limit", "visits=9", "--db", address))
     checked(invoke("export", "one", "-o", "back.json", "--db", address))
     checked(invoke("import", "back.json", "--db", "other.db"))
     there = json.loads(checked(invoke("show", "one", "--json", "--db", address)))

@@ -23,7 +23,7 @@ async def more(n: int) -> int:
     await asyncio.sleep(0.005)
     return n + 1
 
-graph = Graph("endless", Count, limits=Limits(steps=None))
+graph = Graph("endless", Count, limits=Limits(visits=None))
 graph.add_node("more", more, writes="n")
 graph.add_edge(START, "more")
 graph.add_edge("more", END, when=value("n") >= 1_000_000)

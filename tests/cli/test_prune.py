@@ -14,7 +14,7 @@ def recorded(invoke: Invoke) -> None:
     for run_id in ("r1", "r2", "r3"):
         invoke("run", "counter", "--run-id", run_id, "--tag", "nightly", "--tag", f"of {run_id}")
     invoke("branch", "r1", "--at", "2", "--run-id", "b", "--tag", "keep")
-    invoke("run", "counter", "--run-id", "s", "--limit", "steps=1")
+    invoke("run", "counter", "--run-id", "s", "--limit", "visits=1")
 
 
 @pytest.mark.usefixtures("recorded")

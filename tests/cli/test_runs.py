@@ -57,7 +57,7 @@ async def test_age_is_that_of_the_last_step(project: Path) -> None:
             await runner.start(graph, {}, run_id=f"later{number}").result()
     async with Runner("checkpoints/runs.db") as runner:
         await runner.answer("moved", value=True)
-        await runner.resume(graph, "moved").result()
+        await runner.resume("moved", graph).result()
         wanted = [Wanted(9, newer_seconds=3600), Wanted(9, older_seconds=3600)]
         new, old = [[info.id for info in await newest(runner.store, each)] for each in wanted]
     assert new == ["moved"]

@@ -21,7 +21,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     ],
     "eval": [
         ("eval review --data cases.jsonl --against flows/review.py", "Report"),
-        ("eval review --data cases.jsonl --limit steps=1", "Run"),
+        ("eval review --data cases.jsonl --limit visits=1", "Run"),
     ],
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
     "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "AnswerDocument")],

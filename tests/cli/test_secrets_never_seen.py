@@ -71,11 +71,11 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
         assert {"runs.db", "runs.db-wal", "runs.db-shm"} <= {Path(name).name for name in files_of(tmp_path)}
         await runner.answer("r", value=True)
         with pytest.raises(RunFailed) as caught:
-            await runner.resume(graph, "r").result()
+            await runner.resume("r", graph).result()
         print(caught.value, caught.value.result, repr(caught.value.result.error), file=message)
         steps = await runner.history("r")
         assert sum("**********" in repr(said(step).get("error")) for step in steps) >= 4
-        branch = runner.branch(graph, "r", 5, update={"token": CANARY + "x", "tries": -1}, run_id="b")
+        branch = runner.branch("r", graph, 5, update={"token": CANARY + "x", "tries": -1}, run_id="b")
         print((await branch.result()).status, file=message)
         for run_id in ("r", "b"):
             print(await runner.history(run_id), await runner.state_at(run_id), file=message)
@@ -85,7 +85,7 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
             runner.start(graph, {"word": "bad" + CANARY, "token": [CANARY]})
         print(refused.value, repr(refused.value.__cause__), file=message)
         with pytest.raises(Exception, match="word") as refused:
-            await runner.branch(graph, "r", 5, update={"word": "bad" + CANARY}).result()
+            await runner.branch("r", graph, 5, update={"word": "bad" + CANARY}).result()
         print(refused.value, repr(refused.value.__cause__), file=message)
     assert {name: seen_in(body) for name, body in files_of(tmp_path).items() if seen_in(body)} == {}
     outputs = capsys.readouterr()

@@ -20,8 +20,8 @@ async def work(ctx: Context, n: int) -> int:
     def parse() -> object:
         return lambda: 1
 
-    await ctx.step(fetch)
-    await ctx.step(parse)
+    await ctx.call(fetch)
+    await ctx.call(parse)
     return n
 
 graph = Graph("inner", State)
@@ -38,8 +38,8 @@ class State(BaseModel):
     seen: list[int] = []
 
 async def work(ctx: Context, n: int) -> int:
-    await ctx.step(abs, n, key="first")
-    await ctx.step(abs, n, key="second")
+    await ctx.call(abs, n, key="first")
+    await ctx.call(abs, n, key="second")
     if n % 4 == 1:
         raise ValueError(f"not {n}")
     return n
@@ -82,7 +82,7 @@ def test_functions_are_named_without_those_around_them(project: Path, invoke: In
     found = invoke("run", "inner.py", "--run-id", "r")
     assert found.exit_code == 1
     assert "recorded work: fetch returned 1" in found.stderr
-    assert "ctx.step(parse)" in found.stderr
+    assert "ctx.call(parse)" in found.stderr
     shown = [invoke("show", "r"), invoke("show", "r", "--step", "2"), invoke("watch", "r"), invoke("replay", "r")]
     assert not [each for each in (found, *shown) if "<locals>" in each.output]
 
@@ -160,7 +160,7 @@ def test_show_at_a_step_shows_the_run_as_of_it(invoke: Invoke) -> None:
 
 def test_a_run_can_be_named_by_a_prefix_of_its_id(invoke: Invoke) -> None:
     """A run can be named by at least four characters that only its id begins with; the matching run is reported."""
-    invoke("run", "counter", "--run-id", "tides-1", "--limit", "steps=1")
+    invoke("run", "counter", "--run-id", "tides-1", "--limit", "visits=1")
     invoke("run", "counter", "--run-id", "tidy")
     shown = invoke("show", "tide")
     assert "run tides-1 of counter" in shown.stdout
@@ -169,7 +169,7 @@ def test_a_run_can_be_named_by_a_prefix_of_its_id(invoke: Invoke) -> None:
     assert invoke("render", "tide", "-o", "run.txt").exit_code == 0
     assert document(invoke("branch", "tide", "--at", "1", "--json").stdout)["parent"]["run_id"] == "tides-1"
     assert document(invoke("run", "counter", "--after", "tide", "--json").stdout)["state"]["n"] == 3
-    assert document(invoke("resume", "tide", "--limit", "steps=9", "--json").stdout)["run_id"] == "tides-1"
+    assert document(invoke("resume", "tide", "--limit", "visits=9", "--json").stdout)["run_id"] == "tides-1"
     assert invoke("show", "tid").exit_code == 2
     invoke("run", "counter", "--run-id", "tides-2")
     refused = invoke("show", "tides")

@@ -29,9 +29,9 @@ graph.add_path(START, "review", END)
 def test_a_nested_graph_that_is_resumed_is_not_shown_as_started(project: Path, invoke: Invoke) -> None:
     """Its end is shown without a start just before it, and without an unmeasured duration."""
     (project / "flows" / "news.py").write_text(NESTED)
-    first = invoke("run", "news", "--run-id", "n", "--limit", "steps=2")
+    first = invoke("run", "news", "--run-id", "n", "--limit", "visits=2")
     assert "started  review (visit 1)" in first.stderr.splitlines()
-    lines = invoke("resume", "n", "--limit", "steps=9").stderr.splitlines()
+    lines = invoke("resume", "n", "--limit", "visits=9").stderr.splitlines()
     assert "done     review (visit 1, ended [good]) -> END" in lines
     assert [line for line in lines if line.startswith("started")] == ["started  review/write (visit 3)"]
     whole = invoke("run", "news").stderr.splitlines()

@@ -224,7 +224,7 @@ def test_an_answer_can_be_read_from_stdin(project: Path, invoke: Invoke) -> None
         (["answer", "a", "yes", "--question", "questoin", "--graph", "asking.py"], "did you mean 'question'?"),
         (["answer", "a", "yes", "--graph", "asking.py", "-o", "missing/file.txt"], "missing"),
         (["answer", "a", "yes", "--graph", "asking.py", "--limit", "stepz=1"], "stepz"),
-        (["answer", "a", "yes", "--no-resume", "--limit", "steps=1"], "--no-resume"),
+        (["answer", "a", "yes", "--no-resume", "--limit", "visits=1"], "--no-resume"),
         (["answer", "nobody", "yes", "--graph", "asking.py"], "nobody"),
         (["answer", "c", "yes"], "asks nothing"),
         (["send", "c", "tips", "yes"], "is over"),
@@ -388,7 +388,7 @@ def test_a_message_is_kept_until_it_is_received(waiting: Invoke) -> None:
 
 def test_a_message_to_a_run_that_does_not_wait_is_only_sent(invoke: Invoke) -> None:
     """A stopped run is not resumed, and its graph is not needed."""
-    invoke("run", "counter", "--run-id", "c", "--limit", "steps=1")
+    invoke("run", "counter", "--run-id", "c", "--limit", "visits=1")
     found = invoke("send", "c", "tips", "1", "--json")
     assert (found.exit_code, document(found.stdout)) == (0, {"schema": 1, "run_id": "c", "message": "sent"})
     reported = invoke("send", "c", "tips", "2")

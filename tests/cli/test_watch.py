@@ -201,7 +201,7 @@ async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(
         await follower.until("answer r TEXT")
         assert follower.shown.count("Enough?") == 2  # the step, and below it the run's waits
         await runner.answer("r", "yes")
-        await runner.resume(graph, "r").result()
+        await runner.resume("r", graph).result()
         assert await watching == 0
     shown = follower.shown
     assert "3 of 3 items done" in shown

@@ -387,7 +387,7 @@ async def test_graphs_are_nested_up_to_a_limit(tmp_path: Path) -> None:
     most = validation.MOST_NESTED
     result = await nested(most).run(store=tmp_path / "runs.db")
     async with Runner(tmp_path / "runs.db") as runner:
-        assert (await runner.resume(nested(most), result.run_id).result()).state.n == 1
+        assert (await runner.resume(result.run_id, nested(most)).result()).state.n == 1
     for levels in (most + 1, 1000):
         graph = nested(levels)
         (problem,) = graph.check()
@@ -464,7 +464,7 @@ async def test_an_agent_can_be_a_fallback() -> None:
     async def breaks() -> str:
         raise ValueError
 
-    cheap = Agent("cheap", prompt="{kind}", offline=lambda kind: f"cheap {kind}")
+    cheap = Agent("cheap", prompt="{kind}", by_rules=lambda kind: f"cheap {kind}")
     graph = Graph("g", State)
     graph.add_node("b", breaks, writes="task", fallback=cheap)
     graph.add_path(START, "b", END)

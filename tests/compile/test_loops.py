@@ -169,7 +169,7 @@ def test_a_loop_that_waits_for_input_is_not_reported(node: Any, expected: list[s
     assert loops(("a", "b"), ("b", "a", UNCERTAIN), ("b", END), b=node) == expected
 
 
-@pytest.mark.parametrize("limits", [Limits(steps=None), Limits(steps=50), Limits(cost_usd=1)])
+@pytest.mark.parametrize("limits", [Limits(visits=None), Limits(visits=50), Limits(cost_usd=1)])
 def test_a_limit_that_was_given_explicitly_is_no_warning(limits: Limits) -> None:
     """The user decided where the graph ends, or that it never does; the default limit is no such decision."""
     edges: Edges = [("a", END, UNCERTAIN), ("a", "a")]

@@ -166,8 +166,8 @@ def test_a_copy_of_a_graph_has_another_name_and_result() -> None:
     inner.add_node("both", lambda: {"a": "x", "b": "y"}, writes=("a", "b"))
     inner.add_path(START, "both", END)
     assert inner.run_sync().output == "x"
-    whole = inner.but(name="whole", result=None, limits=Limits(steps=5))
-    assert (whole.name, whole.own_limits, inner.name, inner.own_limits) == ("whole", Limits(steps=5), "inner", None)
+    whole = inner.but(name="whole", result=None, limits=Limits(visits=5))
+    assert (whole.name, whole.own_limits, inner.name, inner.own_limits) == ("whole", Limits(visits=5), "inner", None)
     outer = Graph("outer", Two)
     outer.add_node("i", whole, writes={"a": "b", "b": "a"})
     outer.add_path(START, "i", END)

@@ -102,7 +102,7 @@ def test_limits_of_runs_are_numbers(name: str, number: float) -> None:
 def test_an_infinite_limit_is_none() -> None:
     """It is recorded as no limit."""
     for_ever: Any = math.inf
-    assert Limits(steps=for_ever, tokens=for_ever, cost_usd=for_ever, seconds=for_ever).given() == {}
+    assert Limits(visits=for_ever, tokens=for_ever, cost_usd=for_ever, seconds=for_ever).given() == {}
     assert tool(add, timeout_seconds=math.inf).timeout_seconds is None
     assert ask("Sure?", bool, timeout_seconds=math.inf, default=False).timeout_seconds is None
     assert one(math.inf).compile().nodes["work"].timeout_seconds is None

@@ -135,7 +135,7 @@ async def test_a_validator_that_changes_fields_gives_one_truth(tmp_path: Path, s
         result = await runner.start(graph, run_id="r").result()
         recorded = await runner.state_at("r")
     async with Runner(tmp_path / "runs.db") as runner:
-        again = await runner.resume(graph, "r").result()
+        again = await runner.resume("r", graph).result()
     wanted = state(price=5)
     assert (seen, result.state, recorded, again.state) == ([wanted], wanted, wanted.model_dump(), wanted)
 

@@ -56,5 +56,5 @@ async def live(graph: Graph[State]) -> None:
         try:
             result = await runner.start(graph, run_id="r").result()
         except RunExists:
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
         sys.stdout.write(f"{result.status} {result.usage.calls} {result.usage.cost_usd:.2f} {result.state.said}\n")

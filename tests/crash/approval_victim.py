@@ -52,7 +52,7 @@ async def main() -> None:
         try:
             result = await runner.start(graph, run_id="r").result()
         except RunExists:
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
         answers = 0
         while result.waits:
             note("asked")
@@ -60,7 +60,7 @@ async def main() -> None:
             await runner.answer("r", Edit({"amount": 3}) if is_first else True)
             answers += 1
             note(f"answered {answers}")
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
         sys.stdout.write(f"{result.status} {result.usage.calls} {result.state.said}\n")
 
 

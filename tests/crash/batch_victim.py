@@ -86,7 +86,7 @@ async def main(file: str, url: str, api: str, point: str = "") -> None:
         try:
             result = await runner.start(graph, run_id="r").result()
         except RunExists:
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
         cost = result.usage.cost_usd
         shown = "unknown" if cost is None else f"{cost:.6f}"
         sys.stdout.write(f"{result.status} {result.usage.calls} {shown} {', '.join(result.state.said)}\n")

@@ -99,7 +99,7 @@ async def drive(runner: Runner) -> list[str]:
     async def one(run_id: str) -> None:
         try:
             known = {info.id for info in await runner.store.runs()}
-            run = runner.resume(graph(), run_id) if run_id in known else runner.start(graph(), run_id=run_id)
+            run = runner.resume(run_id, graph()) if run_id in known else runner.start(graph(), run_id=run_id)
             await run.result()
         except GraphEngineError as error:
             codes.append(error.code)

@@ -93,7 +93,7 @@ class Article(BaseModel):
 
 async def draft(ctx: Context, topic: str) -> str:
     """Do recorded work; for one topic, fail after it."""
-    text = await ctx.step(effect, tag(ctx, f"draft of {topic}"))
+    text = await ctx.call(effect, tag(ctx, f"draft of {topic}"))
     if topic == "b" and ctx.attempt == 1:
         raise Trouble
     return text.partition(" ")[2]
@@ -171,10 +171,10 @@ async def hear(ctx: Context) -> list[str]:
 
 async def christen(ctx: Context) -> str:
     """Do recorded work, ask a question, sleep, do recorded work."""
-    await ctx.step(effect, tag(ctx, "before"))
+    await ctx.call(effect, tag(ctx, "before"))
     name = await ctx.ask("What is it called?", str)
     await ctx.sleep(0.003)
-    await ctx.step(effect, tag(ctx, "after"))
+    await ctx.call(effect, tag(ctx, "after"))
     return name
 
 
@@ -285,7 +285,7 @@ async def live(runner: Runner) -> None:
     await to_the_end(runner, MAIN, "main", lambda: begin_main(runner))
     at = await step_of_merge(runner)
     update = {"name": "Eve"}
-    await to_the_end(runner, MAIN, "branch", lambda: runner.branch(MAIN, "main", at, update=update, run_id="branch"))
+    await to_the_end(runner, MAIN, "branch", lambda: runner.branch("main", MAIN, at, update=update, run_id="branch"))
     await to_the_end(runner, DIARY, "after", lambda: runner.start(DIARY, {"total": 1}, after="main", run_id="after"))
     await live_short(runner)
     await tidy(runner)
@@ -320,10 +320,10 @@ async def tidy(runner: Runner) -> None:
 async def to_the_end(runner: Runner, graph: Graph[State], run_id: str, begin: Callable[[], Run[State]]) -> None:
     """Start or resume a run, raise its limit and answer its questions, until it is finished."""
     while (status := await status_of(runner, run_id)) != "finished":
-        limits = Limits(steps=1000) if status == "stopped" else None
+        limits = Limits(visits=1000) if status == "stopped" else None
         if status == "waiting":
             await answer_all(runner, run_id)
-        run = runner.resume(graph, run_id, limits=limits) if status else begin()
+        run = runner.resume(run_id, graph, limits=limits) if status else begin()
         if run_id == "main":
             with contextlib.suppress(InputError):  # only its last step was missing
                 await runner.send(run_id, "news", "good", key="1")  # while it is driven; each key counts once
@@ -332,7 +332,7 @@ async def to_the_end(runner: Runner, graph: Graph[State], run_id: str, begin: Ca
 
 def begin_main(runner: Runner) -> Run[State]:
     """Start the run with most features."""
-    return runner.start(MAIN, run_id="main", limits=Limits(steps=FEW_STEPS), pause_before=["publish"])
+    return runner.start(MAIN, run_id="main", limits=Limits(visits=FEW_STEPS), pause_before=["publish"])
 
 
 async def step_of_merge(runner: Runner) -> int:
@@ -347,14 +347,14 @@ async def live_short(runner: Runner) -> None:
         if not status:
             runner.start(SHORT, run_id="short")
         elif status != "waiting":
-            going = runner.resume(LATER, "short")
+            going = runner.resume("short", LATER)
             if stops > 0:
                 await going.result()
         if stops < 2:
             await runner.stop("short")
         elif await status_of(runner, "short") == "waiting":
             await answer_all(runner, "short")
-            await runner.resume(LATER, "short").result()
+            await runner.resume("short", LATER).result()
 
 
 async def status_of(runner: Runner, run_id: str) -> str:

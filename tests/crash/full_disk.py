@@ -73,7 +73,7 @@ async def main() -> None:
         later = dict(BEGUN)
         seqs = {run.id: [step.seq for step in await runner.history(run.id)] for run in runs}
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        again = await asyncio.gather(*(outcome(runner.resume(graph(), run.id)) for run in runs))
+        again = await asyncio.gather(*(outcome(runner.resume(run.id, graph())) for run in runs))
     sys.stdout.write(json.dumps({"full": full, "later": later, "seqs": seqs, "again": again}))
 
 

@@ -83,7 +83,7 @@ async def drive(runner: Runner) -> str:
     """Start or resume the run. Return its result."""
     while True:
         try:
-            run = runner.start(graph, run_id="r") if DO == "start" else runner.resume(graph, "r")
+            run = runner.start(graph, run_id="r") if DO == "start" else runner.resume("r", graph)
             return (await run.result()).status
         except RunIsDriven as error:
             if DO != "insist":

@@ -197,7 +197,7 @@ class Article(BaseModel):
 async def draft(ctx: Context, topic: str) -> list[str]:
     """Do two pieces of work in parallel; one topic fails after them at first, another one always."""
     parts = await asyncio.gather(
-        ctx.step(done, tag(ctx, f"left of {topic}")), ctx.step(done_later, tag(ctx, f"right of {topic}"))
+        ctx.call(done, tag(ctx, f"left of {topic}")), ctx.call(done_later, tag(ctx, f"right of {topic}"))
     )
     if topic == "t7" or (topic == "t2" and ctx.attempt == 1):
         message = f"no draft of {topic}"
@@ -252,7 +252,7 @@ def web(ctx: Context) -> str:
 
 async def books(ctx: Context) -> str:
     """Do a recorded piece of work."""
-    return await ctx.step(done, tag(ctx, "asked"))
+    return await ctx.call(done, tag(ctx, "asked"))
 
 
 async def shelve(ctx: Context) -> str:
@@ -277,10 +277,10 @@ async def size_of(ctx: Context, facts: dict[str, str]) -> list[str]:
 
 async def christen(ctx: Context, *, agreed: bool) -> str:
     """Do recorded work, ask a question, sleep, do recorded work."""
-    before = await ctx.step(done, tag(ctx, "before"))
+    before = await ctx.call(done, tag(ctx, "before"))
     name = await ctx.ask("What is it called?", str)
     await ctx.sleep(death.orders.nap_seconds)
-    after = await ctx.step(done_later, tag(ctx, "after"))
+    after = await ctx.call(done_later, tag(ctx, "after"))
     return f"{name} {agreed} ({before}, {after})"
 
 
@@ -295,7 +295,7 @@ async def tell(ctx: Context) -> int:
 async def hear(ctx: Context) -> list[str]:
     """Receive two messages of a node, and one from outside."""
     heard = [str(await ctx.receive("gossip", int)), str(await ctx.receive("gossip", int))]
-    return [*heard, await ctx.receive("news", str), await ctx.step(done, tag(ctx, "heard"))]
+    return [*heard, await ctx.receive("news", str), await ctx.call(done, tag(ctx, "heard"))]
 
 
 def merge(ctx: Context, articles: list[list[str]], total: int) -> list[str]:
@@ -354,7 +354,7 @@ def life() -> Graph[State]:
 async def drive(runner: Runner) -> None:
     """Drive the run until it ends or waits for an answer."""
     graph = life()
-    run = runner.resume(graph, RUN) if death.orders.what == "resume" else runner.start(graph, run_id=RUN)
+    run = runner.resume(RUN, graph) if death.orders.what == "resume" else runner.start(graph, run_id=RUN)
     result = await run.result()
     if result.status == "waiting" and death.orders.stays:
         await asyncio.get_running_loop().create_future()

@@ -50,7 +50,7 @@ def effect(what: str) -> str:
 async def plan(ctx: Context) -> list[str]:
     """Do two recorded pieces of work."""
     key = ctx.idempotency_key
-    return [await ctx.step(effect, f"{key} one"), await ctx.step(effect, f"{key} two")]
+    return [await ctx.call(effect, f"{key} one"), await ctx.call(effect, f"{key} two")]
 
 
 def left(ctx: Context) -> str:
@@ -69,7 +69,7 @@ async def right(ctx: Context) -> str:
 
 async def nap(ctx: Context) -> list[str]:
     """Do recorded work, and sleep."""
-    line = await ctx.step(effect, f"{ctx.idempotency_key} before")
+    line = await ctx.call(effect, f"{ctx.idempotency_key} before")
     await ctx.sleep(NAP_SECONDS)
     return [line]
 

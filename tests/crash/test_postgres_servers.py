@@ -147,7 +147,7 @@ async def test_a_full_disk_stops_runs_that_can_be_resumed(full: Path, postgres: 
         await asyncio.to_thread(subprocess.check_call, ["mount", "-o", "remount,size=256m", full])
         for run, was in zip(runs, outcomes, strict=True):
             if was == "store_full":
-                again = runner.resume(graph, run.id) if run.id in kept else runner.start(graph, run_id=run.id)
+                again = runner.resume(run.id, graph) if run.id in kept else runner.start(graph, run_id=run.id)
                 assert await outcome(again) == "finished"
         logs = {run.id: await runner.history(run.id) for run in runs}
     for name, log in logs.items():

@@ -158,7 +158,7 @@ async def all_over(runner: Runner, effects: Path, dead: set[int]) -> None:
                 assert info.summary is not None
                 assert "died 3 times in a row" in info.summary.reason
                 assert len(dead) >= CRASHES
-                runner.resume(small(), info.id)
+                runner.resume(info.id, small())
                 await runner.release(info.id)  # before any node begins
         if len(done(effects)) > seen:
             give_up_at, seen = time.monotonic() + PATIENCE_SECONDS, len(done(effects))

@@ -67,7 +67,7 @@ def test_a_row_that_is_not_a_step_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b'"kind":"started","data":{"run_id":"r","graph":"g","fingerprint":"f","limits":{"turns":4,"steps":null}}',
+        b'"kind":"started","data":{"run_id":"r","graph":"g","fingerprint":"f","limits":{"turns":4,"visits":null}}',
         b'"kind":"entered","data":{"graph":"g","limits":{"seconds":1.0,"turns":4,"unknown_cost":1}}',
         b'"kind":"node","data":{"usage":{"images":2,"calls":1,"cost_usd":null,"priced_usd":0.5}}',
         b'"kind":"recorded","data":{"key":"k","name":"n","value":1,"by":{"model":"m","agent":"a","team":"t"}}',

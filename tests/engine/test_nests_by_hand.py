@@ -37,7 +37,7 @@ def work() -> int:
 
 def inside(*, steps: int = 1000, visits: int = 1, label: str = "good") -> Graph[Inner]:
     """Return a graph with this many nodes in a row."""
-    graph = Graph("inside", Inner, result="n", limits=Limits(steps=steps))
+    graph = Graph("inside", Inner, result="n", limits=Limits(visits=steps))
     names = [f"a{i}" for i in range(visits)]
     for name in names:
         graph.add_node(name, work, writes="n")
@@ -118,7 +118,7 @@ def test_a_label_is_that_of_this_visit() -> None:
 @pytest.mark.parametrize(("inner", "outer", "first"), [(2, 3, "sub/sub/"), (9, 2, "sub/")])
 def test_a_visit_counts_in_every_graph_around_it(inner: int, outer: int, first: str) -> None:
     """Each limit of nested graphs counts all visits inside its graph."""
-    middle = Graph("middle", Inner, limits=Limits(steps=outer))
+    middle = Graph("middle", Inner, limits=Limits(visits=outer))
     middle.add_node("sub", inside(steps=inner, visits=5), writes="n")
     middle.add_path(START, "sub", END)
     graph = Graph("outer", Outer)

@@ -30,7 +30,7 @@ async def test_a_run_stuck_at_start_can_be_resumed_at_once() -> None:
         with pytest.raises(RunFailed):
             await run.result()
         with pytest.raises(RunFailed, match="no edge out of START"):
-            await runner.resume(graph(repaired=False), run.id).result()
+            await runner.resume(run.id, graph(repaired=False)).result()
 
 
 async def test_a_branch_under_a_repaired_graph_finds_an_edge() -> None:
@@ -39,5 +39,5 @@ async def test_a_branch_under_a_repaired_graph_finds_an_edge() -> None:
         run = runner.start(graph(repaired=False))
         with pytest.raises(RunFailed):
             await run.result()
-        result = await runner.branch(graph(repaired=True), run.id, at=1).result()
+        result = await runner.branch(run.id, graph(repaired=True), at=1).result()
         assert result.label == "nothing to do"

@@ -194,6 +194,6 @@ async def test_work_ends_with_a_killed_runner_and_is_repeated_under_its_key(
     (tmp_path / "hang").unlink()
     resumed = graph(heavy.notes_its_key, "out", on="cpu")
     async with Runner(tmp_path / "runs.db", executors={"cpu": processes}) as runner:
-        assert (await runner.resume(resumed, "r").result()).state.out == 7
+        assert (await runner.resume("r", resumed).result()).state.out == 7
     first, second = (tmp_path / "keys").read_text().split()
     assert first == second == "r/work:1"

@@ -61,7 +61,7 @@ def graph() -> Graph[State]:
     made = Graph("outer", State)
 
     async def work(ctx: Context, n: int) -> int:
-        return await ctx.step(lambda: n + 1, key="plus")
+        return await ctx.call(lambda: n + 1, key="plus")
 
     made.add_node("work", work, writes="n")
     made.add_node("left", lambda: "l", writes="log", thread=False)
@@ -90,7 +90,7 @@ def recorded() -> tuple[list[bytes], bytes, Any]:
             await runner.start(GRAPH, State(words=["a", "b"]), run_id="r").result()
             await runner.send("r", "topic", {"a": 1})
             await runner.answer("r", value=True)
-            await runner.start(GRAPH, run_id="other", limits=Limits(steps=2)).result()
+            await runner.start(GRAPH, run_id="other", limits=Limits(visits=2)).result()
             return [encode_step(step) for step in await runner.history("r")]
 
     steps = asyncio.run(run())

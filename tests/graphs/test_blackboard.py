@@ -154,12 +154,12 @@ async def test_without_a_model_it_is_a_dry_run() -> None:
 async def test_stopped_after_any_step_it_has_the_same_result(tmp_path: Path) -> None:
     """Another Runner continues on the same database, and no call is repeated."""
     whole = await run()
-    for steps in range(1, whole.result.steps, 3):
+    for steps in range(1, whole.result.visits, 3):
         with ScriptedModel(SCRIPT) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                stopped = await runner.start(graph, GIVEN, limits=Limits(steps=steps)).result()
+                stopped = await runner.start(graph, GIVEN, limits=Limits(visits=steps)).result()
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                done = await runner.resume(graph, stopped.run_id, limits=Limits()).result()
+                done = await runner.resume(stopped.run_id, graph, limits=Limits()).result()
         assert done.output == whole.output, steps
 
 

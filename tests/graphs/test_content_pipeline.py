@@ -61,7 +61,7 @@ async def decided(
     for decision in decisions:
         assert result.status == "waiting"
         await runner.answer("r", decision)
-        result = await runner.resume(made, "r").result()
+        result = await runner.resume("r", made).result()
     return result
 
 
@@ -134,7 +134,7 @@ async def test_what_is_no_decision_publishes_nothing(site: Path, answer: object)
         await decided(runner, site)
         with pytest.raises(InputError):
             await runner.answer("r", answer)
-        assert (await runner.resume(graph, "r").result()).status == "waiting"
+        assert (await runner.resume("r", graph).result()).status == "waiting"
     assert not site.exists()
 
 
@@ -144,7 +144,7 @@ async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path
         await decided(runner, site)
     async with Runner(tmp_path / "runs.db") as runner:
         await runner.answer("r", YES)
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
     assert (result.label, len(list(site.iterdir()))) == ("published", 1)
 
 
@@ -174,7 +174,7 @@ async def test_if_the_editor_fails_the_draft_is_kept(site: Path, answers: list[o
     async with Runner(models=scripted(editor=answers)) as runner:
         waiting = await decided(runner, site)
         await runner.answer("r", YES)
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
     assert "Edited: None: the editor failed" in str(waiting.waits[0].question)
     assert (result.label, result.state.draft) == ("published", TEXT)
     assert [failure.path for failure in result.state.errors] == ["edit"]
@@ -222,7 +222,7 @@ async def test_without_research_or_a_text_the_run_fails_and_is_resumed(
     assert (found.error.path, found.state.draft) == (path, "")
     with ScriptedModel(says(*then)) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            assert (await runner.resume(graph, "r").result()).status == "waiting"
+            assert (await runner.resume("r", graph).result()).status == "waiting"
             looks = [step for step in await runner.history("r") if (step.node, step.kind) == ("survey", "node")]
     assert len(looks) == 1
 
@@ -310,7 +310,7 @@ async def main():
     async with Runner(folder + "/runs.db", models={"*": ScriptedModel(ANSWERS)}) as runner:
         await runner.start(graph, {**GIVEN, "site": site}, run_id="r").result()
         await runner.answer("r", Decision(verdict="approve"))
-        await runner.resume(graph, "r").result()
+        await runner.resume("r", graph).result()
 
 asyncio.run(main())
 """
@@ -331,7 +331,7 @@ async def test_a_kill_around_the_writing_leaves_one_file(site: Path, tmp_path: P
     pages = [file.read_text("utf-8") for file in site.iterdir()]
     assert len(pages) == (when == "after")
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel([])}) as runner:
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
     (file,) = site.iterdir()
     assert (result.label, result.state.published) == ("published", str(file))
     assert pages in ([], [file.read_text("utf-8")])
@@ -344,14 +344,14 @@ async def test_after_a_kill_while_sending_a_person_decides(tmp_path: Path, answe
         died = await asyncio.to_thread(life, tmp_path, server.url, "sent")
         assert died.returncode == -9, died.stderr
         async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel([])}) as runner:
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
             assert (result.status, len(server.got)) == ("waiting", 1)
             await runner.answer("r", {"result": server.url} if answer == "result" else answer)
             if answer == "fail":
                 with pytest.raises(RunFailed):
-                    await runner.resume(graph, "r").result()
+                    await runner.resume("r", graph).result()
             else:
-                assert (await runner.resume(graph, "r").result()).label == "published"
+                assert (await runner.resume("r", graph).result()).label == "published"
     assert len(server.got) == (2 if answer == "rerun" else 1)
     assert len({key for key, _ in server.got}) == 1
 
@@ -377,7 +377,7 @@ async def test_a_webhook_that_refuses_fails_the_run_with_the_post(status: int) -
             with pytest.raises(RunFailed, match=f"did not take the post: status {status}") as failed:
                 await decided(runner, server.url, YES)
             assert (failed.value.result.state.decisions, len(server.got)) == ([YES], 1)
-            assert (await runner.resume(graph, "r").result()).label == "published"
+            assert (await runner.resume("r", graph).result()).label == "published"
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ async def test_a_folder_that_is_full_is_tried_again(site: Path, monkeypatch: pyt
     async with Runner(models=scripted(), clock=FakeClock()) as runner:
         with pytest.raises(RunFailed, match="no space left"):
             await decided(runner, site, YES)
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
     assert (result.label, len(set(tries)), len(tries)) == ("published", 1, 4)
 
 
@@ -431,9 +431,9 @@ async def test_a_run_that_was_stopped_anywhere_repeats_no_call(site: Path, tmp_p
     """It is stopped after each step up to the question."""
     with ScriptedModel(ANSWERS) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            run = runner.start(graph, {**GIVEN, "site": str(site)}, limits=Limits(steps=steps))
+            run = runner.start(graph, {**GIVEN, "site": str(site)}, limits=Limits(visits=steps))
             assert (await run.result()).status == "stopped"
-            result = await runner.resume(graph, run.id, limits=Limits(steps=20)).result()
+            result = await runner.resume(run.id, graph, limits=Limits(visits=20)).result()
     assert (result.status, result.usage.calls) == ("waiting", 4)
 
 

@@ -98,12 +98,12 @@ async def test_a_queue_that_stays_open_shows_each_piece_at_once(tmp_path: Path) 
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
         assert (await runner.start(graph, given, run_id="r").result()).status == "waiting"
         await runner.send("r", "research", Parcel(task="Ebb", sources=[SOURCE]))
-        assert (await runner.resume(graph, "r").result()).status == "waiting"
+        assert (await runner.resume("r", graph).result()).status == "waiting"
         (file,) = (tmp_path / "pieces").iterdir()
         assert "Most coasts see two tides[^1]" in file.read_text("utf-8")
         assert str(file) in str([step.data for step in await runner.history("r") if step.node == "collect"])
         await runner.send("r", "research", "close")
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
     assert (result.status, result.output) == ("finished", [EDITED.text])
     assert list((tmp_path / "pieces").iterdir()) == [file]
 
@@ -119,7 +119,7 @@ async def test_without_an_account_a_piece_stays_where_it_is(tmp_path: Path) -> N
         assert (found.status, found.error and found.error.kind) == ("waiting", "quota_exceeded")
     with always() as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
     assert result.output == [EDITED.text]
     assert [request.agent for request in model.requests] == ["writer", "editor", "publisher"]
 
@@ -136,7 +136,7 @@ async def test_a_worker_processes_orders_of_any_process(tmp_path: Path) -> None:
         worker = Worker(runner, {graph.name: graph}, poll_seconds=0.01, on_event=lambda _: worker.stop())
         async with asyncio.timeout(30):
             await worker.run()
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
     assert (result.status, [parcel.task for parcel in result.state.parcels]) == ("finished", ["Ebb", "Flood"])
 
 
@@ -153,7 +153,7 @@ async def test_an_order_that_is_none_is_refused() -> None:
         )
         for message in messages:
             await runner.send("r", "research", message)
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
         refused = [step for step in await runner.history("r") if step.kind == "refused"]
     assert ([parcel.task for parcel in result.state.parcels], len(refused)) == ([TASK], 3)
 
@@ -163,9 +163,9 @@ async def test_stopped_queues_continue_without_loss(tmp_path: Path, steps: int) 
     """No call is repeated, and nothing is passed on twice."""
     with always() as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            run = runner.start(graph, orders("Ebb", "Flood"), limits=Limits(steps=steps))
+            run = runner.start(graph, orders("Ebb", "Flood"), limits=Limits(visits=steps))
             assert (await run.result()).status == "stopped"
-            result = await runner.resume(graph, run.id, limits=Limits(steps=999)).result()
+            result = await runner.resume(run.id, graph, limits=Limits(visits=999)).result()
     assert (result.output, len(model.requests)) == ([EDITED.text] * 2, 8)
 
 

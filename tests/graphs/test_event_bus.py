@@ -161,7 +161,7 @@ async def test_an_agent_whose_model_cannot_be_called_holds_the_run_until_another
         assert (await runner.start(graph, GIVEN, run_id="r").result()).status == "waiting"
     with ScriptedModel({"writer": [BRIEF], "reviewer": [GOOD]}) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            assert (await runner.resume(graph, "r").result()).output == BRIEF
+            assert (await runner.resume("r", graph).result()).output == BRIEF
 
 
 # -- stopped, killed, and from outside
@@ -170,13 +170,13 @@ async def test_an_agent_whose_model_cannot_be_called_holds_the_run_until_another
 async def test_stopped_after_any_step_each_letter_is_delivered_once(tmp_path: Path) -> None:
     """Another Runner continues on the same database, and no call is repeated."""
     whole = await played(graph, SCRIPT)
-    for steps in range(1, whole.steps, 2):
+    for steps in range(1, whole.visits, 2):
         with ScriptedModel(SCRIPT) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                stopped = await runner.start(graph, GIVEN, limits=Limits(steps=steps)).result()
+                stopped = await runner.start(graph, GIVEN, limits=Limits(visits=steps)).result()
             assert stopped.status == "stopped"
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                done = await runner.resume(graph, stopped.run_id, limits=Limits()).result()
+                done = await runner.resume(stopped.run_id, graph, limits=Limits()).result()
                 letters = letters_in(await runner.history(stopped.run_id))
         assert (done.output, events(letters)) == (SECOND, HEARD), steps
 
@@ -229,7 +229,7 @@ async def test_a_letter_can_be_sent_from_outside() -> None:
         await run.result()
         await runner.send(run.id, "writer", Letter(event="please_mend", to="writer"))
         await runner.answer(run.id, value=True)
-        await runner.resume(graph, run.id, pause_before=[]).result()
+        await runner.resume(run.id, graph, pause_before=[]).result()
         letters = letters_in(await runner.history(run.id))
     assert events(letters)["writer"] == ["please_mend", "research_complete", "closed"]
 

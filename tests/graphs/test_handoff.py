@@ -120,7 +120,7 @@ async def test_a_failed_run_is_resumed_where_it_failed(
     assert error.path == path
     with ScriptedModel(says(*then)) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            result = await runner.resume(graph, "r").result()
+            result = await runner.resume("r", graph).result()
     assert (result.status, result.output) == ("finished", EDITED.text)
 
 
@@ -129,9 +129,9 @@ async def test_a_stopped_run_repeats_no_call(steps: int, tmp_path: Path) -> None
     """It is stopped after each of its steps."""
     with ScriptedModel(TEAM) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            run = runner.start(graph, GIVEN, limits=Limits(steps=steps))
+            run = runner.start(graph, GIVEN, limits=Limits(visits=steps))
             assert (await run.result()).status == "stopped"
-            result = await runner.resume(graph, run.id, limits=Limits(steps=9)).result()
+            result = await runner.resume(run.id, graph, limits=Limits(visits=9)).result()
     assert (result.status, result.output, result.usage.calls) == ("finished", EDITED.text, 3)
 
 

@@ -59,7 +59,7 @@ async def test_a_stage_that_fails_fails_the_run_which_can_be_resumed(tmp_path: P
                 await runner.start(graph, GIVEN, run_id="r").result()
     with ScriptedModel({"writer": [TEXT, MENDED], "reviewer": [REVIEW]}) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            assert (await runner.resume(graph, "r").result()).output == MENDED
+            assert (await runner.resume("r", graph).result()).output == MENDED
 
 
 async def test_stopped_after_any_step_it_repeats_no_call(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ async def test_stopped_after_any_step_it_repeats_no_call(tmp_path: Path) -> None
     for steps in (1, 2, 3):
         with ScriptedModel(SCRIPT) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                stopped = await runner.start(graph, GIVEN, limits=Limits(steps=steps)).result()
+                stopped = await runner.start(graph, GIVEN, limits=Limits(visits=steps)).result()
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                assert (await runner.resume(graph, stopped.run_id, limits=Limits()).result()).output == MENDED
+                assert (await runner.resume(stopped.run_id, graph, limits=Limits()).result()).output == MENDED
 
 
 @pytest.mark.parametrize("given", [{"task": " "}, {}, {"task": "x", "word_budget": 5}])

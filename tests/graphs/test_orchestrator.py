@@ -259,18 +259,18 @@ async def test_a_run_whose_model_cannot_be_called_continues_with_another(agent: 
     done = {request.agent for request in gone.requests} - {agent}
     with ScriptedModel({name: answers for name, answers in team().items() if name not in done}) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            assert (await runner.resume(graph, "r").result()).output == MENDED
+            assert (await runner.resume("r", graph).result()).output == MENDED
 
 
 async def test_stopped_after_any_step_it_repeats_no_call(tmp_path: Path) -> None:
     """Another Runner continues on the same database."""
     whole = await run()
-    for steps in range(1, whole.result.steps):
+    for steps in range(1, whole.result.visits):
         with ScriptedModel(team()) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                stopped = await runner.start(graph, GIVEN, limits=Limits(steps=steps)).result()
+                stopped = await runner.start(graph, GIVEN, limits=Limits(visits=steps)).result()
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                result = await runner.resume(graph, stopped.run_id, limits=Limits()).result()
+                result = await runner.resume(stopped.run_id, graph, limits=Limits()).result()
         assert result.output == MENDED, steps
 
 

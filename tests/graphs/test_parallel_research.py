@@ -144,9 +144,9 @@ async def test_a_resume_asks_nothing_again_that_was_answered(tmp_path: Path) -> 
             await runner.start(made, GIVEN, run_id="r").result()
     with ScriptedModel({"reader": [quoted("flood"), quoted("neap")], "merger": [REPORT]}) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            stopped = await runner.resume(made, "r", limits=Limits(steps=2)).result()
+            stopped = await runner.resume("r", made, limits=Limits(visits=2)).result()
             assert stopped.status == "stopped"
-            result = await runner.resume(made, "r", limits=Limits(steps=9)).result()
+            result = await runner.resume("r", made, limits=Limits(visits=9)).result()
     assert result.output == REPORT
 
 

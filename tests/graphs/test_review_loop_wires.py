@@ -93,7 +93,7 @@ def test_a_refusal_for_ever_fails_the_run_and_says_what_is_wrong(provider: EdgeS
     failed = run(tmp_path, "run", LOOP, "--model", WIRES[0], "--run-id", "r")
     assert failed.exit_code == 1
     assert "it has no title" in failed.stderr
-    assert run(tmp_path, "resume", "r", "--graph", LOOP, "--model", "offline").exit_code == 0
+    assert run(tmp_path, "resume", "r", "--graph", LOOP, "--model", "rules").exit_code == 0
 
 
 @pytest.mark.parametrize(("model", "trouble"), [(WIRES[0], "hangs"), (WIRES[1], "429 for ever"), (WIRES[2], "hangs")])

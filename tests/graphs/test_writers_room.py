@@ -158,7 +158,7 @@ async def test_a_room_without_a_key_can_be_resumed_with_other_models(tmp_path: P
             await runner.start(graph, {**GIVEN, "rounds": 1}, run_id="r").result()
     with ScriptedModel({"continuity": views("continuity", 1), "showrunner": [OUTLINE]}) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            assert (await runner.resume(graph, "r").result()).state.views.keys() == {*NAMES}
+            assert (await runner.resume("r", graph).result()).state.views.keys() == {*NAMES}
 
 
 @pytest.mark.parametrize("steps", [1, 4, 7])
@@ -166,9 +166,9 @@ async def test_a_stopped_run_continues_at_its_step(steps: int, tmp_path: Path) -
     """No role is asked twice in a round."""
     with ScriptedModel(script(2)) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            stopped = await runner.start(graph, GIVEN, limits=Limits(steps=steps)).result()
+            stopped = await runner.start(graph, GIVEN, limits=Limits(visits=steps)).result()
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            result = await runner.resume(graph, stopped.run_id, limits=Limits()).result()
+            result = await runner.resume(stopped.run_id, graph, limits=Limits()).result()
     assert result.state.rounds_held == 2
 
 

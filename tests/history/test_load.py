@@ -131,11 +131,11 @@ async def test_runs_of_a_kept_database_can_be_continued(dump: Path, tmp_path: Pa
             for run_id, graph in known.items():
                 if run_id == "stuck":  # it fails again
                     continue
-                result = await runner.resume(GRAPHS[graph], run_id, limits=Limits(steps=50)).result()
+                result = await runner.resume(run_id, GRAPHS[graph], limits=Limits(visits=50)).result()
                 assert result.status == "finished", run_id
         finally:
             Workshop.is_repaired = False
-        branch = await runner.branch(GRAPHS["loop"], "loop", 2, update={"title": "Wasps"}).result()
+        branch = await runner.branch("loop", GRAPHS["loop"], 2, update={"title": "Wasps"}).result()
         assert branch.state.draft.startswith("Wasps")
 
 
@@ -193,7 +193,7 @@ async def resumed(runner: Runner, run: Exported) -> Any:
     """Resume a run in the repaired workshop and return its result."""
     Workshop.is_repaired = True
     try:
-        return await runner.resume(graph_for(run), run.info.id).result()
+        return await runner.resume(run.info.id, graph_for(run)).result()
     except RunFailed as failed:
         return failed.result
     finally:
@@ -210,7 +210,7 @@ async def test_an_exported_branch_has_its_steps_without_its_parent() -> None:
         with pytest.raises(UnknownRun):
             await runner.store.info("loop")
         assert (await export_run(runner.store, "branch")).info.parent == "loop"
-        child = await runner.branch(GRAPHS["loop"], "branch", 3).result()
+        child = await runner.branch("branch", GRAPHS["loop"], 3).result()
         assert child.status == "finished"
         with suppress(RunFailed):
-            await runner.resume(GRAPHS["loop"], "branch").result()
+            await runner.resume("branch", GRAPHS["loop"]).result()

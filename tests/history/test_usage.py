@@ -30,7 +30,7 @@ def shouting() -> Graph[Words]:
     """Return a graph that shouts two words in parallel, then joins them; the last agent has rules."""
     graph = Graph("shouting", Words)
     graph.add_node("each", Agent("shout", prompt="{word}"), writes="loud", each={"word": "words"})
-    graph.add_node("join", Agent("join", prompt="{loud}", offline=_joined), writes="all")
+    graph.add_node("join", Agent("join", prompt="{loud}", by_rules=_joined), writes="all")
     graph.add_path(START, "each", "join", END)
     return graph
 
@@ -46,14 +46,14 @@ async def test_spending_adds_up_to_the_usage_of_the_run() -> None:
         found = await runner.spending("r")
         assert [(s.agent, s.model, s.node, s.inherited) for s in found] == [
             ("shout", "dear", "each", False),
-            ("", "offline", "join", False),
+            ("", "rules", "join", False),
         ]
         assert found[0].usage["cost_usd"] == 1.0
         (total,) = summed(found, lambda _: "").values()
         assert (total["calls"], total["cost_usd"]) == (result.usage.calls, result.usage.cost_usd) == (3, 1.0)
         steps = await runner.store.steps("r")
         at = next(step.seq for step in steps if step.kind == "node" and step.node == "each")
-        await runner.branch(shouting(), "r", at, run_id="b").result()
+        await runner.branch("r", shouting(), at, run_id="b").result()
         assert [(s.node, s.inherited) for s in await runner.spending("b")] == [("each", True), ("join", False)]
 
 
@@ -79,4 +79,4 @@ def test_steps_may_not_name_the_agent() -> None:
     half = made_step(5, "recorded", 1.0, "", "half", 1, 1, data={"by": {"agent": "a"}, "usage": {"calls": 1}})
     none = made_step(6, "recorded", 1.0, "", "none", 1, 1, data={"by": {}, "usage": {"calls": 1}})
     found = [(s.agent, s.model) for s in spending([old, answered, half, none])]
-    assert found == [("", ""), ("", "offline"), ("a", ""), ("", "")]
+    assert found == [("", ""), ("", "rules"), ("a", ""), ("", "")]

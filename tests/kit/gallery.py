@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from graphengine import Graph, Runner, TextFile, __version__
 from graphengine.history.export import Exported, export_run, to_json_text
-from graphengine.models.base import OfflineModel, Request, Response
+from graphengine.models.base import Request, Response, RulesModel
 from graphengine.models.placeholder import PlaceholderModel
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
@@ -30,7 +30,7 @@ from scripts.demo import ANSWERS
 from tests.kit.record import BEGAN, FOLDER, clean
 
 GALLERY: Final = FOLDER / "gallery"
-MODELS: Final = {"offline": OfflineModel, "placeholder": PlaceholderModel}
+MODELS: Final = {"rules": RulesModel, "placeholder": PlaceholderModel}
 THINKS_SECONDS: Final = 5400.0
 """The time a person takes to answer."""
 NAMES: Final = (
@@ -48,10 +48,10 @@ NAMES: Final = (
 """The bundled workflows, as `graphengine list` names them."""
 
 
-class Unhurried(OfflineModel):
+class Unhurried(RulesModel):
     """A model that answers by rules or with placeholders and takes a time that depends only on the agent."""
 
-    def __init__(self, clock: FakeClock, model: OfflineModel) -> None:
+    def __init__(self, clock: FakeClock, model: RulesModel) -> None:
         self._clock = clock
         self._model = model
 
@@ -127,7 +127,7 @@ async def recorded(name: str) -> Exported:
         while result.status == "waiting":
             clock.move(THINKS_SECONDS)
             await runner.answer(run_id, json.loads(ANSWERS[name]))
-            result = await runner.resume(graph, run_id).result()
+            result = await runner.resume(run_id, graph).result()
         assert result.status == "finished", result
         return clean(await export_run(store, run_id))
 

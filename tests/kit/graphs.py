@@ -177,7 +177,7 @@ def limits(random: Random) -> list[dict[str, float]]:
     """Return the limits of a start and of up to three resumes, which always end a run."""
     found: list[dict[str, float]] = []
     for i in range(random.randint(1, 4)):
-        limit: dict[str, float] = {"steps": 6 + 8 * i}
+        limit: dict[str, float] = {"visits": 6 + 8 * i}
         if random.random() < 0.25:
             limit[random.choice(("seconds", "tokens", "cost_usd"))] = random.randint(2, 20)
         found.append(limit)

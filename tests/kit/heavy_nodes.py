@@ -53,7 +53,7 @@ def facts_of(ctx: Context) -> list[str]:
 
 async def steps_there(ctx: Context) -> int:
     """Use the functions of the context that need the run."""
-    return await ctx.step(double, 2)
+    return await ctx.call(double, 2)
 
 
 def refused_there(ctx: Context) -> list[str]:

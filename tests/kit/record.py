@@ -84,7 +84,7 @@ async def answered() -> Exported:
         await made.start(graph, Text(), run_id="answered").result()
         for answer in (False, True):
             await made.answer("answered", answer)
-            await made.resume(graph, "answered").result()
+            await made.resume("answered", graph).result()
         return await export_run(store, "answered")
 
 
@@ -103,7 +103,7 @@ async def worked() -> Exported:
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="work").result()
         await made.send("work", "tips", "look closer", key="1")
-        await made.resume(graph, "work").result()
+        await made.resume("work", graph).result()
         return await export_run(store, "work")
 
 
@@ -115,7 +115,7 @@ async def failed_and_resumed() -> Exported:
             await made.start(graph, Text(), run_id="failed_resumed").result()
         Workshop.is_repaired = True
         try:
-            await made.resume(graph, "failed_resumed").result()
+            await made.resume("failed_resumed", graph).result()
         finally:
             Workshop.is_repaired = False
         return await export_run(store, "failed_resumed")
@@ -126,7 +126,7 @@ async def branched() -> Exported:
     store, graph = MemoryStore(), GRAPHS["loop"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="loop").result()
-        await made.branch(graph, "loop", 2, update={"title": "Bees"}, run_id="branch").result()
+        await made.branch("loop", graph, 2, update={"title": "Bees"}, run_id="branch").result()
         return await export_run(store, "branch")
 
 
@@ -135,7 +135,7 @@ async def limited_and_resumed() -> Exported:
     store, graph = MemoryStore(), GRAPHS["limited"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="limited").result()
-        await made.resume(graph, "limited", limits=Limits(steps=10)).result()
+        await made.resume("limited", graph, limits=Limits(visits=10)).result()
         return await export_run(store, "limited")
 
 
@@ -152,7 +152,7 @@ async def died(name: str, run_id: str, left: int, *answers: Any) -> Exported:
     for answer in answers:
         if answer is not None:
             await first.answer(run_id, answer)
-        await first.resume(graph, run_id).result()
+        await first.resume(run_id, graph).result()
         store.died = False
     if answers:
         found = await export_run(store, run_id)
@@ -167,7 +167,7 @@ async def refused() -> Exported:
         await made.start(graph, Text(), run_id="refused").result()
         for n in (2, 3, 4, 5):
             await made.answer("refused", {"n": n})
-            await made.resume(graph, "refused").result()
+            await made.resume("refused", graph).result()
         return await export_run(store, "refused")
 
 
@@ -178,7 +178,7 @@ async def stuck() -> Exported:
         with suppress(RunFailed):
             await made.start(graph, Text(), run_id="stuck").result()
         with suppress(RunFailed):
-            await made.resume(graph, "stuck").result()
+            await made.resume("stuck", graph).result()
         return await export_run(store, "stuck")
 
 
@@ -237,7 +237,7 @@ async def database(runs: Mapping[str, Exported]) -> str:
                 if run.info.graph != "review_loop":
                     await import_run(store, run)
             await made.start(GRAPHS["loop"], Text(title="Ants" * 2000), run_id="long", tags=["kept"]).result()
-            await made.branch(GRAPHS["loop"], "long", 4, run_id="long_branch").result()
+            await made.branch("long", GRAPHS["loop"], 4, run_id="long_branch").result()
             await made.start(GRAPHS["loop"], Text(), run_id="queued", queue="slow", priority=2, key="tenant").result()
         with closing(sqlite3.connect(path)) as connection:
             lines = connection.iterdump()

@@ -111,7 +111,7 @@ async def lengthen(draft: str) -> str:
 
 async def flaky(ctx: Context) -> str:
     """Fail until the workshop is repaired."""
-    if not await ctx.step(mended, key="mended"):
+    if not await ctx.call(mended, key="mended"):
         raise BadAnswer("the draft is empty", where="flaky", repair="try again")
     return "mended"
 
@@ -134,7 +134,7 @@ async def look_up(word: str) -> str:
 
 async def work(ctx: Context, title: str) -> str:
     """Record a piece of work, sleep, and receive a message."""
-    found = await ctx.step(look_up, title)
+    found = await ctx.call(look_up, title)
     await ctx.sleep(3600)
     tip = await ctx.receive("tips", str)
     return f"{found} {tip}"
@@ -242,7 +242,7 @@ def made_work() -> Graph[Text]:
 
 def made_limited() -> Graph[Text]:
     """Repeat until its limit stops it."""
-    graph = Graph("limited", Text, limits=Limits(steps=3))
+    graph = Graph("limited", Text, limits=Limits(visits=3))
     graph.add_node("note", note, writes="notes")
     graph.add_edge(START, "note")
     graph.add_edge("note", END, when=value("notes").length() >= 5, label="enough notes")
@@ -303,8 +303,8 @@ def made_memory() -> Graph[Talk]:
         return verse[:3]
 
     graph = Graph("memory", Talk)
-    poet = Agent("poet", prompt="{topic}", memory="memories[poet]", offline=rhyme)
-    critic = Agent("critic", prompt="{verse}", memory="memories[critic]", offline=judge)
+    poet = Agent("poet", prompt="{topic}", memory="memories[poet]", by_rules=rhyme)
+    critic = Agent("critic", prompt="{verse}", memory="memories[critic]", by_rules=judge)
     graph.add_node("write", poet, writes="verse")
     graph.add_node("judge", critic, writes="verdict")
     graph.add_node("once", poet.but(memory="memories[both]"), writes="verse")

@@ -46,7 +46,7 @@ async def recorded(graph: Graph[Any], state: object = None, *answers: object) ->
             await run.result()
             for answer in answers:
                 await runner.answer("r", answer)
-                await runner.resume(graph, "r").result()
+                await runner.resume("r", graph).result()
         except RunFailed:
             pass
         return await export_run(runner.store, "r")

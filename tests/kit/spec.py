@@ -444,7 +444,7 @@ def _built(spec: Spec, calls: list[str]) -> Graph[Any]:
         state,
         collect_errors=f"errors{mark}" if spec.errors else None,
         result=marked(spec.result, mark) if spec.result else None,
-        limits=Limits(steps=spec.steps or 1000),
+        limits=Limits(visits=spec.steps or 1000),
     )
     for node in spec.nodes:
         _add_node(graph, node, mark, calls)

@@ -65,7 +65,7 @@ async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:
 async def resume_run(runner: Runner, graph: Graph[Any], run_id: str) -> Any:
     """Resume a run and return its result."""
     async with asyncio.timeout(SOON):
-        return await runner.resume(graph, run_id).result()
+        return await runner.resume(run_id, graph).result()
 
 
 def shown(result: object) -> str:

@@ -54,7 +54,7 @@ async def kinds(runner: Runner, run_id: str) -> Sequence[str]:
 
 async def failing(runner: Runner, graph: Graph[State], run_id: str | None = None) -> Any:
     """Run or resume a run that must fail, and return its result."""
-    run = runner.start(graph) if run_id is None else runner.resume(graph, run_id)
+    run = runner.start(graph) if run_id is None else runner.resume(run_id, graph)
     with pytest.raises(RunFailed) as caught:
         await run.result()
     return caught.value.result

@@ -99,7 +99,7 @@ class TestAnswers:
         """It is in the same tables; a router has that of its smallest model."""
         known, own = AnthropicModel("claude-haiku-4-5"), AnthropicModel("my-own", price=Price(1, 2))
         assert (await known.window_tokens(), await own.window_tokens()) == (200_000, None)
-        assert await Router([own, known, "openai:gpt-4o", "offline"]).window_tokens() == 128_000
+        assert await Router([own, known, "openai:gpt-4o", "rules"]).window_tokens() == 128_000
 
 
 def start(**more: Any) -> Event:

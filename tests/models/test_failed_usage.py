@@ -144,7 +144,7 @@ async def test_failed_attempts_count_with_their_known_usage() -> None:
         result = await within(runner.start(graph, limits=Limits(tokens=99_000)))
         assert result.status == "stopped"
         assert (result.usage.input_tokens, result.usage.cost_usd) == (100_000, 1.0)
-        result = await within(runner.resume(graph, result.run_id, limits=Limits(tokens=None)))
+        result = await within(runner.resume(result.run_id, graph, limits=Limits(tokens=None)))
     assert (result.usage.calls, result.usage.input_tokens, result.usage.cost_usd) == (3, 100_010, 1.25)
 
 
@@ -157,7 +157,7 @@ async def test_a_call_of_unknown_cost_stops_a_run_under_a_limit_on_costs() -> No
         assert (result.status, result.usage.unknown_calls, result.usage.cost_usd) == ("stopped", 1, None)
         assert result.ending is not None
         assert "what a failed call used is not known" in result.ending.explanation
-        result = await within(runner.resume(graph, result.run_id, limits=Limits(cost_usd=5, unknown_cost=True)))
+        result = await within(runner.resume(result.run_id, graph, limits=Limits(cost_usd=5, unknown_cost=True)))
     assert (result.status, result.usage.priced_usd, result.usage.calls) == ("finished", 0.25, 2)
 
 

@@ -236,7 +236,7 @@ def test_a_model_without_the_tool(model: Any, given: Any, message: str, repair: 
 
 async def test_a_replaced_model_is_checked_at_the_call() -> None:
     """A replaced model, also a Runner's, is checked at the call; an offline agent answers by rules."""
-    agent = Agent("writer", prompt="{task}", tools=[web_search()], offline=lambda task: task)
+    agent = Agent("writer", prompt="{task}", tools=[web_search()], by_rules=lambda task: task)
     async with Runner() as runner:
         assert (await within(runner.start(one(agent), Work()))).state.draft == "rhyme"
     async with Runner(models={"*": Plain()}) as runner:

@@ -9,9 +9,9 @@ from graphengine.errors import DefinitionError, ModelUnavailable
 from graphengine.models import (
     Closes,
     Message,
-    OfflineModel,
     RecordedModel,
     Request,
+    RulesModel,
     ScriptedModel,
     as_model,
     model_of,
@@ -23,7 +23,7 @@ CHEAP = """
 import sys
 import graphengine
 from graphengine.models import *
-for name in ("offline", "recorded:x.json", "anthropic:claude-x", "openai:gpt-x", "openai-chat:m@http://127.0.0.1:1/v1"):
+for name in ("rules", "recorded:x.json", "anthropic:claude-x", "openai:gpt-x", "openai-chat:m@http://127.0.0.1:1/v1"):
     model_of(name)
 Router(["anthropic:claude-x", "openai:gpt-x"])
 print([name for name in ("anthropic", "openai", "genai_prices", "httpx", "httpx2") if name in sys.modules])
@@ -46,7 +46,7 @@ def test_no_sdk_is_imported_to_make_a_model() -> None:
 
 def test_names_without_a_provider_of_their_own() -> None:
     """Rules and a file have names without a provider of their own."""
-    assert isinstance(model_of("offline"), OfflineModel)
+    assert isinstance(model_of("rules"), RulesModel)
     recorded = model_of(" recorded:C:/some dir/x.json ")
     assert isinstance(recorded, RecordedModel)
     assert recorded.name == "recorded:C:/some dir/x.json"
@@ -155,7 +155,7 @@ def test_models_can_be_objects() -> None:
     """Any object with a name and `answer`; others are refused."""
     model = ScriptedModel([])
     assert as_model(model) is model
-    assert isinstance(as_model("offline"), OfflineModel)
+    assert isinstance(as_model("rules"), RulesModel)
     for wrong in (7, None, ScriptedModel, print):
         with pytest.raises(DefinitionError, match="is not a model"):
             as_model(wrong)  # type: ignore[arg-type]

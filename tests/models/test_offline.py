@@ -4,21 +4,21 @@ import pytest
 
 from graphengine import Agent
 from graphengine.errors import ModelUnavailable
-from graphengine.models import KnowsPrices, OfflineModel, Request
+from graphengine.models import KnowsPrices, Request, RulesModel
 
 
 async def test_the_error_of_an_agent_without_rules_lists_the_alternatives() -> None:
     """The error of an agent without rules lists the alternatives: rules, or a model of either kind."""
     with pytest.raises(ModelUnavailable) as caught:
-        await OfflineModel().answer(Request("writer", "", []))
+        await RulesModel().answer(Request("writer", "", []))
     assert "agent writer has no rule-based stand-in to answer offline" in str(caught.value)
-    for option in ("offline=function", "anthropic:MODEL", "openai:MODEL", "openai-chat:MODEL@http://HOST:PORT/v1"):
+    for option in ("by_rules=function", "anthropic:MODEL", "openai:MODEL", "openai-chat:MODEL@http://HOST:PORT/v1"):
         assert option in caught.value.repair
 
 
 async def test_rules_answer_and_cost_nothing() -> None:
     """The value is the agent's own, not text; its price is known."""
-    model = OfflineModel()
-    assert await Agent("n", prompt="{n}", output=int, model=model, offline=lambda n: n + 1).run(n=1) == 2
+    model = RulesModel()
+    assert await Agent("n", prompt="{n}", output=int, model=model, by_rules=lambda n: n + 1).run(n=1) == 2
     assert isinstance(model, KnowsPrices)
     assert await model.knows_price()

@@ -36,7 +36,7 @@ async def test_without_a_key_the_error_has_a_repair(kind: Kind) -> None:
     """OpenAI without a key is an error that has the variable and the alternatives."""
     with pytest.raises(ModelUnavailable, match="OPENAI_API_KEY") as caught:
         await kind("gpt-5-mini").answer(asked())
-    assert "offline" in caught.value.repair
+    assert "rules" in caught.value.repair
     assert "api_key=" in caught.value.repair
 
 

@@ -174,20 +174,20 @@ def test_any_graph_can_be_run_dry(command: Callable[..., Result]) -> None:
 def test_one_agent_of_a_dry_run_can_have_a_model(command: Callable[..., Result]) -> None:
     """`--model WHO=NAME` applies on top of the set "default"; an option for all agents replaces it."""
     assert "no rule-based stand-in" in command("run", "talk.py", "--model", "writer=offline").stderr
-    assert "no rule-based stand-in" in command("run", "talk.py", "--model", "offline").stderr
+    assert "no rule-based stand-in" in command("run", "talk.py", "--model", "rules").stderr
 
 
 def test_a_dry_run_is_resumed_dry(command: Callable[..., Result]) -> None:
     """A run in which no language model answered keeps its placeholders."""
-    assert command("run", "talk.py", "--run-id", "cut", "--limit", "steps=1").exit_code == 4
-    done = command("resume", "cut", "--limit", "steps=9")
+    assert command("run", "talk.py", "--run-id", "cut", "--limit", "visits=1").exit_code == 4
+    done = command("resume", "cut", "--limit", "visits=9")
     assert done.stdout.startswith("[placeholder: writer, call "), done.output
 
 
 def test_placeholders_never_continue_what_a_model_began(command: Callable[..., Result]) -> None:
     """A run in which a language model answered has no default: it fails and can be resumed with the model."""
-    command("run", "talk.py", "--run-id", "cut", "--limit", "steps=1", "--model", "strong")
-    refused = command("resume", "cut", "--limit", "steps=9")
+    command("run", "talk.py", "--run-id", "cut", "--limit", "visits=1", "--model", "strong")
+    refused = command("resume", "cut", "--limit", "visits=9")
     assert "no rule-based stand-in" in refused.stderr
     assert "placeholder" not in refused.stdout
-    assert command("resume", "cut", "--limit", "steps=9", "--model", "strong").stdout == "paid for\n"
+    assert command("resume", "cut", "--limit", "visits=9", "--model", "strong").stdout == "paid for\n"

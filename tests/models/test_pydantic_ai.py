@@ -153,7 +153,7 @@ async def test_their_agents_are_nodes_whose_work_is_recorded() -> None:
         run = runner.start(one(node, retry=Retry(attempts=1)), {"task": "tides"}, run_id="r")
         failed = await failing(run)
         assert (theirs.models, theirs.tools, failed.usage.calls) == (3, 2, 2)
-        done = await within(runner.resume(one(node), "r"))
+        done = await within(runner.resume("r", one(node)))
         recorded = await names(runner, "r")
     assert done.state.draft == "about {'found': 'tides'}"
     assert (theirs.models, theirs.tools) == (4, 2)
@@ -190,7 +190,7 @@ async def test_an_answer_that_their_agent_refused_is_asked_for_again() -> None:
     async with Runner() as runner:
         run = runner.start(graph)
         await failing(run)
-        done = await within(runner.resume(graph, run.id))
+        done = await within(runner.resume(run.id, graph))
         recorded = await names(runner, run.id)
     assert (done.state.draft, seen, recorded.count("tool add")) == ("three", [1, 3, 3], 1)
 

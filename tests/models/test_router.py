@@ -353,7 +353,7 @@ async def test_closing_closes_every_model() -> None:
     """Closing closes every model, also after one that cannot be closed; models without connections need no close."""
     first, second = Named("a:1"), Named("b:2")
     first.fails_to_close = True
-    router = Router([first, "offline", second])
+    router = Router([first, "rules", second])
     assert isinstance(router, Closes)
     with pytest.raises(OSError, match="a:1"):
         await router.close()
@@ -363,7 +363,7 @@ async def test_closing_closes_every_model() -> None:
 async def test_a_price_is_known_if_every_model_knows_its_own() -> None:
     """A price is known if every model knows its own, since any of them may answer."""
     first, second = Named("a:1"), Named("b:2")
-    router = Router([first, second, "offline"])
+    router = Router([first, second, "rules"])
     assert isinstance(router, KnowsPrices)
     assert await router.knows_price()
     second.knows = False
@@ -384,8 +384,8 @@ async def test_a_router_may_contain_a_router() -> None:
         ([], {}, "no model"),
         ("anthropic:x", {}, "give a list"),
         ([7], {}, "7 is not a model"),
-        (["offline"], {"on": "ModelError"}, "on='ModelError'"),
-        (["offline"], {"on": (KeyboardInterrupt,)}, "KeyboardInterrupt"),
+        (["rules"], {"on": "ModelError"}, "on='ModelError'"),
+        (["rules"], {"on": (KeyboardInterrupt,)}, "KeyboardInterrupt"),
     ],
 )
 def test_a_router_that_makes_no_sense_is_refused(models: object, options: dict[str, object], problem: str) -> None:

@@ -40,7 +40,7 @@ async def to_its_end(runner: Runner, scene: Scene, result: Result[Any]) -> Resul
     """Return the result of a run whose questions are all answered by a person."""
     while result.status == "waiting" and scene.person is not None:
         await runner.answer(result.run_id, scene.person(result.state))
-        result = await runner.resume(scene.graph, result.run_id).result()
+        result = await runner.resume(result.run_id, scene.graph).result()
     return result
 
 
@@ -154,7 +154,7 @@ def _with_limits() -> Scene:
     walk.add_edge(START, "look")
     walk.add_edge("look", END, when=iterations("look") >= 9)
     walk.add_edge("look", "look")
-    graph = with_limits(Question, walk, answer="answer", limits=Limits(steps=3), instead=clerk("instead"))
+    graph = with_limits(Question, walk, answer="answer", limits=Limits(visits=3), instead=clerk("instead"))
     return Scene(graph, {"task": "?"}, {"look": says("x"), "instead": says("nothing")}, 4, "nothing")
 
 

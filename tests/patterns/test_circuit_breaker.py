@@ -91,7 +91,7 @@ async def test_a_resumed_run_keeps_its_circuit() -> None:
         for _ in range(3):
             assert (await run.result()).status == "waiting"
             await runner.answer(run.id, True)  # noqa: FBT003 - the answer to a pause
-            run = runner.resume(graph, run.id)
+            run = runner.resume(run.id, graph)
         result = await run.result()
     assert (result.status, [request.agent for request in model.requests].count("call")) == ("finished", 2)
 

@@ -27,7 +27,7 @@ async def decided(graph: Graph[Desk], decisions: Sequence[Decision]) -> tuple[De
         for decision in decisions:
             assert result.status == "waiting"
             await runner.answer(run.id, decision)
-            result = await runner.resume(graph, run.id).result()
+            result = await runner.resume(run.id, graph).result()
     return result.state, result.label, model
 
 
@@ -71,7 +71,7 @@ async def test_an_answer_that_is_not_a_decision_is_refused(answer: object) -> No
         await run.result()
         with pytest.raises(InputError):
             await runner.answer(run.id, answer)
-        result = await runner.resume(graph, run.id).result()
+        result = await runner.resume(run.id, graph).result()
     assert (result.status, result.state.decisions) == ("waiting", [])
 
 
@@ -83,7 +83,7 @@ async def test_silence_is_no_approval() -> None:
         run = runner.start(graph, {"task": "move"})
         await run.result()
         clock.move(3600)
-        result = await runner.resume(graph, run.id).result()
+        result = await runner.resume(run.id, graph).result()
     assert (result.status, result.label) == ("finished", "rejected")
     assert result.state.decisions[0].note == "no answer in time"
 
@@ -114,5 +114,5 @@ async def test_it_is_a_node_of_another_graph() -> None:
         assert [wait.question for wait in waits] == ["to move?", "to stay?"]
         await runner.answer(run.id, NO, question=waits[1].name)
         await runner.answer(run.id, YES, question=waits[0].name)
-        result = await runner.resume(office, run.id).result()
+        result = await runner.resume(run.id, office).result()
     assert result.state.done == ["to move", ""]

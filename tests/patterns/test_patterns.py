@@ -67,5 +67,5 @@ async def test_without_a_key_a_pattern_fails_and_continues_when_there_is_one(nam
         with pytest.raises(RunFailed, match="has no key"):
             await runner.start(scene.graph, scene.given, run_id="r").result()
     async with Runner(store, models={"*": answering}) as runner:
-        result = await to_its_end(runner, scene, await runner.resume(scene.graph, "r").result())
+        result = await to_its_end(runner, scene, await runner.resume("r", scene.graph).result())
     assert (result.status, result.output, len(answering.requests)) == ("finished", scene.output, scene.calls)

@@ -41,7 +41,7 @@ INSTEAD = named("instead")
 @pytest.mark.parametrize(
     ("limits", "allowed"),
     [
-        (Limits(steps=3), 3),
+        (Limits(visits=3), 3),
         (Limits(tokens=100), 2),
         (Limits(cost_usd=0.75), 3),
         (Limits(), 5),
@@ -59,7 +59,7 @@ async def test_a_runnable_is_called_until_a_limit_is_reached(limits: Limits, all
 
 async def test_without_a_replacement_the_answer_is_unchanged() -> None:
     """Without a replacement the answer is unchanged, and the label says so."""
-    graph = with_limits(Search, walk(5), answer="found", limits=Limits(steps=2))
+    graph = with_limits(Search, walk(5), answer="found", limits=Limits(visits=2))
     played = await play(graph, {"task": "?", "found": "old"}, {"look": lambda _: "new"})
     assert (played.label, played.output) == ("limit reached", "old")
 
@@ -104,8 +104,8 @@ async def test_a_failure_by_itself_is_no_limit(instead: Any) -> None:
 
 async def test_limits_can_be_nested() -> None:
     """The inner limit is reached and its replacement runs; the outer one includes both and is not reached."""
-    inner: Graph[Any] = with_limits(Search, walk(5), answer="found", limits=Limits(steps=2), instead=INSTEAD)
-    outer = with_limits(Search, inner, answer="found", limits=Limits(steps=20))
+    inner: Graph[Any] = with_limits(Search, walk(5), answer="found", limits=Limits(visits=2), instead=INSTEAD)
+    outer = with_limits(Search, inner, answer="found", limits=Limits(visits=20))
     graph = Graph("around", Search)
     graph.add_node("search", outer, writes="found")
     graph.add_edge(START, "search")
@@ -117,9 +117,9 @@ async def test_limits_can_be_nested() -> None:
 
 async def test_a_limit_of_the_run_is_another_thing() -> None:
     """It stops the run, which can be resumed; the replacement does not run."""
-    graph = with_limits(Search, walk(3), answer="found", limits=Limits(steps=50), instead=INSTEAD)
+    graph = with_limits(Search, walk(3), answer="found", limits=Limits(visits=50), instead=INSTEAD)
     async with Runner(models={"*": ScriptedModel({"look": ["a", "b", "c"]})}) as runner:
-        run = runner.start(graph, {"task": "?"}, limits=Limits(steps=2))
+        run = runner.start(graph, {"task": "?"}, limits=Limits(visits=2))
         assert (await run.result()).status == "stopped"
-        result = await runner.resume(graph, run.id, limits=Limits(steps=50)).result()
+        result = await runner.resume(run.id, graph, limits=Limits(visits=50)).result()
     assert (result.status, result.output) == ("finished", "c")

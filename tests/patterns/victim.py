@@ -64,7 +64,7 @@ async def main() -> None:
     async with Runner(DATABASE, models={"*": model}) as runner:
         if DIE:
             await model.watch(runner.start(scene.graph, scene.given, run_id="r"))
-        result = await to_its_end(runner, scene, await runner.resume(scene.graph, "r").result())
+        result = await to_its_end(runner, scene, await runner.resume("r", scene.graph).result())
         summary = {"status": result.status, "output": result.output, "calls": result.usage.calls}
         sys.stdout.write(json.dumps(summary))
 

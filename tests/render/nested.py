@@ -64,7 +64,7 @@ def article() -> Graph[Piece]:
     graph.add_node(
         "read", _read, each={"source": "sources"}, writes="notes", concurrency=4, fallback="nothing", thread=False
     )
-    graph.add_node("write", Agent("writer", prompt="{topic} {notes}", offline=_write), writes="draft")
+    graph.add_node("write", Agent("writer", prompt="{topic} {notes}", by_rules=_write), writes="draft")
     graph.add_node("review", _review, writes="score", retry=Retry(attempts=3), thread=False)
     graph.add_path(START, "search", "read", "write", "review")
     graph.add_edge("review", END, when=value("score") >= 7, label="approved")

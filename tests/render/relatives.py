@@ -19,12 +19,12 @@ async def relatives() -> AsyncIterator[Runner]:
         drafted, reviewed = (
             next(s.seq for s in steps if (s.kind, s.node) == ("node", name)) for name in ("write", "review")
         )
-        await runner.branch(graph, "tides", drafted, update={"draft": "Mine."}, run_id="mine").result()
+        await runner.branch("tides", graph, drafted, update={"draft": "Mine."}, run_id="mine").result()
         worse = {"history": Round(score=2)}
-        await runner.branch(graph, "tides", reviewed, update=worse, run_id="harsh").result()
-        await runner.branch(graph, "mine", drafted + 1, run_id="again").result()
+        await runner.branch("tides", graph, reviewed, update=worse, run_id="harsh").result()
+        await runner.branch("mine", graph, drafted + 1, run_id="again").result()
         await runner.answer("again", value=True)
-        await runner.resume(graph, "again").result()
-        await runner.branch(graph, "tides", 1, run_id="anew").result()
+        await runner.resume("again", graph).result()
+        await runner.branch("tides", graph, 1, run_id="anew").result()
         await runner.stop("anew")
         yield runner

@@ -101,7 +101,7 @@ async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
         await runner.start(graph("old"), run_id="r").result()
         await runner.answer("r", "well")
         after = graph("new", {1: Migration(renamed={"old": "new"})})
-        await runner.resume(after, "r").result()
+        await runner.resume("r", after).result()
         steps = await runner.history("r")
     timed = [altered(step, began=step.at - 0.25) if step.node == "old" else step for step in steps]
     assert lines_of(drawing_of(graph_spec_of(after), [altered(timed[0], at=timed[0].at - 1), *timed[1:]]), "new")[
@@ -125,7 +125,7 @@ async def test_a_renamed_node_keeps_its_edges_and_the_end_of_its_arm() -> None:
     async with Runner() as runner:
         await runner.start(graph("old"), run_id="r").result()
         after = graph("new", {1: Migration(renamed={"old": "new"})})
-        await runner.branch(after, "r", 3, run_id="b").result()
+        await runner.branch("r", after, 3, run_id="b").result()
         drawn = drawing_of(graph_spec_of(after), await runner.history("b"))
     assert lines_of(drawn, "FAIL") == ["FAIL", "ended here"]
     assert [arrow.spoken for arrow in drawn.arrows if arrow.spoken.startswith("new to FAIL")] == [

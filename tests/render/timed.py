@@ -51,7 +51,7 @@ def paper(clock: FakeClock) -> Graph[Paper]:
 
     async def doubt(ctx: Context) -> str:
         await busy(0.8)
-        if not await ctx.step(_tried, clock.now()):
+        if not await ctx.call(_tried, clock.now()):
             raise TimeoutError("the library did not answer")
         return "no tides at all"
 
@@ -94,7 +94,7 @@ async def paper_run() -> tuple[Graph[Paper], list[Step]]:
         await run.result()
         clock.move(2 * HOURS)
         await runner.answer(run.id, value=True)
-        await runner.resume(graph, run.id).result()
+        await runner.resume(run.id, graph).result()
         return graph, list(await runner.history(run.id))
 
 

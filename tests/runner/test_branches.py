@@ -42,12 +42,12 @@ async def test_branches_of_branches_share_the_steps_of_their_parents(runner: Run
     graph = counting()
     await runner.start(graph, run_id="0").result()
     for depth in range(1, 5):
-        await runner.branch(graph, str(depth - 1), depth, update={"log": str(depth)}, run_id=str(depth)).result()
-    deepest = await runner.resume(graph, "4").result()
+        await runner.branch(str(depth - 1), graph, depth, update={"log": str(depth)}, run_id=str(depth)).result()
+    deepest = await runner.resume("4", graph).result()
     assert deepest.state.log == ["1", "2", "3", "4"]
     steps = await runner.history("4")
     assert [step.kind for step in steps[:5]] == ["started", "branched", "branched", "branched", "branched"]
-    early = await runner.branch(graph, "4", 2, run_id="early").result()
+    early = await runner.branch("4", graph, 2, run_id="early").result()
     assert early.state.log == ["1"]
     info = await runner.store.info("early")
     assert (info.parent, info.parent_seq) == ("4", 2)
@@ -87,7 +87,7 @@ async def test_an_update_of_an_arm_is_seen_by_that_arm(runner: Runner) -> None:
     run = runner.start(graph)
     await run.result()
     at = await at_step(runner, run.id, "a")
-    child = await runner.branch(graph, run.id, at, path="~a", update={"log": "mine"}).result()
+    child = await runner.branch(run.id, graph, at, path="~a", update={"log": "mine"}).result()
     assert child.state.log == ["begun", "a ant", "mine", "begun/a ant/mine ant", "b ant", "begun/b ant ant"]
 
 
@@ -97,7 +97,7 @@ async def test_an_update_of_the_run_is_seen_by_every_arm(runner: Runner) -> None
     run = runner.start(graph)
     await run.result()
     at = await at_step(runner, run.id, "a")
-    child = await runner.branch(graph, run.id, at, path="", update={"log": "all", "word": "bee"}).result()
+    child = await runner.branch(run.id, graph, at, path="", update={"log": "all", "word": "bee"}).result()
     assert child.state.log == ["begun", "all", "a ant", "begun/all/a ant bee", "b bee", "begun/all/b bee bee"]
 
 
@@ -108,7 +108,7 @@ async def test_an_update_needs_a_path_if_there_are_several_views(runner: Runner)
     await run.result()
     at = await at_step(runner, run.id, "begin")
     with pytest.raises(InputError, match="several states are open there") as caught:
-        await runner.branch(graph, run.id, at, update={"log": "x"}).result()
+        await runner.branch(run.id, graph, at, update={"log": "x"}).result()
     assert "one of: '', '~a', '~b'" in caught.value.repair
     assert [info.id for info in await runner.store.runs()] == [run.id]
 
@@ -138,7 +138,7 @@ async def test_a_branch_within_a_map_runs_the_remaining_items(runner: Runner) ->
     run = runner.start(graph)
     await run.result()
     at = await at_step(runner, run.id, "work[0]", "item")
-    child = await runner.branch(graph, run.id, at, update={"items": [7, 8, 9]}).result()
+    child = await runner.branch(run.id, graph, at, update={"items": [7, 8, 9]}).result()
     assert child.state.made == ["made 1", "made 2", "made 3"]
     assert child.state.items == [7, 8, 9]
     own = [step.path for step in await runner.history(child.run_id) if step.seq > at + 1]
@@ -165,14 +165,14 @@ async def test_a_branch_before_an_answer_asks_again(runner: Runner, kind: str) -
     run = runner.start(graph)
     await run.result()
     await runner.answer(run.id, value=True)
-    assert (await runner.resume(graph, run.id).result()).state.log == ["before", "after True"]
+    assert (await runner.resume(run.id, graph).result()).state.log == ["before", "after True"]
     at = await at_step(runner, run.id, *(("before", "node") if kind == "before" else ("ask", "waiting")))
-    child = await runner.branch(graph, run.id, at, update={"word": "bee"}).result()
+    child = await runner.branch(run.id, graph, at, update={"word": "bee"}).result()
     (wait,) = child.waits
     assert (child.status, wait.question) == ("waiting", f"Continue with {'bee' if kind == 'before' else 'ant'}?")
     await runner.answer(child.run_id, value=False)
-    assert (await runner.resume(graph, child.run_id).result()).state.log == ["before", "after False"]
-    assert (await runner.resume(graph, run.id).result()).state.log == ["before", "after True"]
+    assert (await runner.resume(child.run_id, graph).result()).state.log == ["before", "after False"]
+    assert (await runner.resume(run.id, graph).result()).state.log == ["before", "after True"]
 
 
 async def test_an_answer_in_the_inbox_is_not_inherited(runner: Runner) -> None:
@@ -181,10 +181,10 @@ async def test_an_answer_in_the_inbox_is_not_inherited(runner: Runner) -> None:
     run = runner.start(graph)
     at = (await run.result()).seq
     await runner.answer(run.id, value=True)
-    child = await runner.branch(graph, run.id, at).result()
+    child = await runner.branch(run.id, graph, at).result()
     assert child.status == "waiting"
-    assert (await runner.resume(graph, child.run_id).result()).status == "waiting"
-    assert (await runner.resume(graph, run.id).result()).state.ok is True
+    assert (await runner.resume(child.run_id, graph).result()).status == "waiting"
+    assert (await runner.resume(run.id, graph).result()).state.ok is True
 
 
 # -- edits, drivers, ends
@@ -208,10 +208,10 @@ async def test_a_bad_edit_is_refused_and_nothing_is_written(
     await runner.start(graph, run_id="r").result()
     before = list(await runner.history("r"))
     with pytest.raises(InputError, match=expected):
-        await runner.branch(graph, "r", 2, update=update, run_id="child").result()
+        await runner.branch("r", graph, 2, update=update, run_id="child").result()
     assert [info.id for info in await runner.store.runs()] == ["r"]
     assert list(await runner.history("r")) == before
-    assert (await runner.branch(graph, "r", 2, update={"n": 3}, run_id="child").result()).state.n == 4
+    assert (await runner.branch("r", graph, 2, update={"n": 3}, run_id="child").result()).state.n == 4
 
 
 async def test_a_run_that_is_driven_can_be_branched(runner: Runner) -> None:
@@ -231,7 +231,7 @@ async def test_a_run_that_is_driven_can_be_branched(runner: Runner) -> None:
     run = runner.start(graph)
     async with asyncio.timeout(SOON):
         await begun.wait()
-        child = await runner.branch(graph, run.id, 2, update={"word": "bee"}).result()
+        child = await runner.branch(run.id, graph, 2, update={"word": "bee"}).result()
         assert child.state.log == ["bee 1"]
         leave.set()
         assert (await run.result()).state.log == ["ant 1"]
@@ -241,12 +241,12 @@ async def test_if_nothing_is_ready_the_step_before_is_named(runner: Runner) -> N
     """This is so at the last step of a finished run, also of a branch, whose steps continue from its parent's."""
     graph = counting()
     await runner.start(graph, run_id="r").result()
-    child = await runner.branch(graph, "r", 3, run_id="child").result()
+    child = await runner.branch("r", graph, 3, run_id="child").result()
     for run_id, at in (("r", 5), ("child", child.seq)):
         with pytest.raises(RunNotResumable) as caught:
-            await runner.branch(graph, run_id, at).result()
+            await runner.branch(run_id, graph, at).result()
         assert f"branch at step {at - 1}" in caught.value.repair
-        assert (await runner.branch(graph, run_id, at - 1).result()).status == "finished"
+        assert (await runner.branch(run_id, graph, at - 1).result()).status == "finished"
 
 
 async def test_a_branch_has_an_id_of_its_own(runner: Runner) -> None:
@@ -254,4 +254,4 @@ async def test_a_branch_has_an_id_of_its_own(runner: Runner) -> None:
     graph = alone(State, lambda: "x", "log", thread=False, name="g", node="a")
     await runner.start(graph, run_id="r").result()
     with pytest.raises(InputError, match="cannot have the same id"):
-        runner.branch(graph, "r", 1, run_id="r")
+        runner.branch("r", graph, 1, run_id="r")

@@ -56,7 +56,7 @@ async def test_answers_load_nothing(tmp_path: Path) -> None:
             await runner.answer("r", "moon", question="label[7]")
             with pytest.raises(InputError, match="answered already"):
                 await runner.answer("r", "sun", question="label[7]")
-            await runner.resume(graph, "r").result()
+            await runner.resume("r", graph).result()
             await runner.answer("r", "sun", question="label[8]")
             worker = Worker(runner, {graph.name: graph})
             working = asyncio.create_task(worker.run())
@@ -67,7 +67,7 @@ async def test_answers_load_nothing(tmp_path: Path) -> None:
         assert len(await runner.waits("r")) == COUNT - 2
         for wait in await runner.waits("r"):
             await runner.answer("r", wait.name, question=wait.name)
-        last = await runner.resume(graph, "r").result()
+        last = await runner.resume("r", graph).result()
     assert (last.status, last.state.labels[6:10]) == ("finished", ["label[6]", "moon", "sun", "label[9]"])
     assert (first.status, len(first.waits), bytes(first.recorded["labels"])) == ("waiting", COUNT, b"[]")
 
@@ -81,7 +81,7 @@ async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:
         assert await same(mine, one.store, "r")
         for number in (3, 60):
             await other.answer("r", "moon", question=f"label[{number}]")
-            await other.resume(graph, "r").result()
+            await other.resume("r", graph).result()
             assert await same(mine, one.store, "r")
         with patch(LOAD, side_effect=AssertionError):
             taken = await mine.take("r")

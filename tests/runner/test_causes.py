@@ -201,7 +201,7 @@ async def test_another_process_gets_only_the_recorded_traceback(database: Path |
         with pytest.raises(RunFailed):
             await runner.start(one(breaks), run_id="r").result()
     async with Runner(database) as runner:
-        run: Any = runner.resume(one(breaks), "r")
+        run: Any = runner.resume("r", one(breaks))
         run._life.is_asked = False  # only read it  # noqa: SLF001 - not public
         with pytest.raises(RunFailed) as caught:
             await run.result()

@@ -94,7 +94,7 @@ async def test_the_times_of_a_log_never_go_back(machine: Machine, store: MemoryS
     machine.ahead = 0.0
     async with Runner(store, clock=SystemClock(machine)) as runner:
         await runner.answer(waiting.run_id, 7)
-        assert (await runner.resume(graph, waiting.run_id).result()).state.n == 7
+        assert (await runner.resume(waiting.run_id, graph).result()).state.n == 7
         times = [step.at for step in await store.steps(waiting.run_id)]
     assert all(earlier <= later for earlier, later in pairwise(times))
 

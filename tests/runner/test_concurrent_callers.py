@@ -136,7 +136,7 @@ async def test_events_of_a_run_that_another_caller_resumed_end_with_their_result
     run = runner.start(asking(), run_id="r")
     assert (await run.result()).status == "waiting"
     await runner.answer("r", 5)
-    resumed = runner.resume(asking(), "r")
+    resumed = runner.resume("r", asking())
     assert (await resumed.result()).status == "finished"
     assert seqs([event async for event in run.events()]) == [1, 2, 2]
     assert seqs([event async for event in resumed.events()]) == [1, 2, 3, 4, 4]
@@ -150,7 +150,7 @@ async def test_a_watch_ends_with_the_step_that_it_has_seen() -> None:
 
         async def finish() -> None:
             await runner.answer("r", 5)
-            await runner.resume(asking(), "r").result()
+            await runner.resume("r", asking()).result()
 
         store.calls["load"] = finish
         events = [event async for event in runner.watch("r", wait_out=False)]
@@ -189,12 +189,12 @@ async def test_resume_of_a_run_that_another_process_is_just_resuming_is_refused(
 
         async def resume() -> None:
             await other.answer("r", 5)
-            other.resume(graph, "r")
+            other.resume("r", graph)
             await entered.wait()
 
         store.calls["inbox"] = resume
         with pytest.raises(RunIsDriven):
-            await runner.resume(graph, "r").result()
+            await runner.resume("r", graph).result()
         leave.set()
         assert (await other.get("r", graph).result()).state.n == 6
 
@@ -216,7 +216,7 @@ async def test_start_or_send_starts_a_run_that_another_caller_tries_to_resume() 
     async with Runner(store) as runner:
 
         async def resume() -> None:
-            runner.resume(chat(), "c")
+            runner.resume("c", chat())
 
         store.calls["info"] = resume
         run = await runner.start_or_send(chat(), "c", "said", "bye")
@@ -243,8 +243,8 @@ async def test_start_or_send_returns_no_handle_of_a_start_that_is_about_to_fail(
 async def test_branches_of_each_other_fail(runner: Runner) -> None:
     """A branch waits until its parent is recorded if that was started before it; a circle of branches has no log."""
     await runner.start(asking(), run_id="p").result()
-    circle = [runner.branch(asking(), parent, 1, run_id=child) for child, parent in ("ab", "bc", "ca")]
-    line = [runner.branch(asking(), parent, 1, run_id=child) for child, parent in ("xp", "yx", "zy")]
+    circle = [runner.branch(parent, asking(), 1, run_id=child) for child, parent in ("ab", "bc", "ca")]
+    line = [runner.branch(parent, asking(), 1, run_id=child) for child, parent in ("xp", "yx", "zy")]
     async with asyncio.timeout(60):
         for run in circle:
             with pytest.raises(UnknownRun):
@@ -352,7 +352,7 @@ async def test_a_crash_is_counted_while_another_process_claims_the_run() -> None
         async def claim(self, run_id: str) -> int:
             if self.found == 1:
                 async with Runner(self) as other:
-                    other.resume(graph, run_id)
+                    other.resume(run_id, graph)
                     await other.release(run_id)  # the log of a process that died is the same
                 await self.open()
             return await super().claim(run_id)
@@ -362,7 +362,7 @@ async def test_a_crash_is_counted_while_another_process_claims_the_run() -> None
         runner.start(graph, run_id="r")
         await runner.release("r")
         store.found = 0
-        await runner.resume(graph, "r").result()
+        await runner.resume("r", graph).result()
         resumed = [said(step).get("crashed", False) for step in await runner.history("r") if step.kind == "resumed"]
     assert resumed == [True, True]
 
@@ -374,8 +374,8 @@ async def test_a_run_that_is_cancelled_before_it_is_opened_leaves_nothing_to_awa
         before = asyncio.all_tasks()
         runs = [
             runner.start(asking()),
-            runner.resume(asking(), first.run_id),
-            runner.branch(asking(), first.run_id, at=1),
+            runner.resume(first.run_id, asking()),
+            runner.branch(first.run_id, asking(), at=1),
         ]
         for task in asyncio.all_tasks() - before:
             task.cancel()

@@ -124,7 +124,7 @@ async def test_a_node_does_not_see_what_was_set_before_a_wait(database: Path | s
         waiting = await runner.start(graph, run_id="r").result()
         assert (waiting.status, waiting.state.b) == ("waiting", "unset")
         await runner.answer("r", 5)
-        assert (await runner.resume(graph, "r").result()).state.c == "unset"
+        assert (await runner.resume("r", graph).result()).state.c == "unset"
 
 
 async def test_a_node_and_its_tasks_see_what_it_set(runner: Runner) -> None:
@@ -140,17 +140,17 @@ async def test_a_node_and_its_tasks_see_what_it_set(runner: Runner) -> None:
 
 
 async def test_recorded_work_leaves_no_trace_in_the_context() -> None:
-    """A run whose nodes use ctx.step still runs them in its only asyncio task."""
+    """A run whose nodes use ctx.call still runs them in its only asyncio task."""
     tasks: set[object] = set()
 
     async def work(n: int, ctx: Context) -> int:
         tasks.add(asyncio.current_task())
-        return int(await ctx.step(abs, n)) + 1
+        return int(await ctx.call(abs, n)) + 1
 
     graph = Graph("g", State)
     graph.add_node("a", work, writes="n", timeout_seconds=60)
     graph.add_edge(START, "a")
     graph.add_edge("a", END, when=value("n") >= 5)
     graph.add_edge("a", "a")
-    result = await graph.run(limits=Limits(steps=50))
+    result = await graph.run(limits=Limits(visits=50))
     assert (result.state.n, len(tasks)) == (5, 1)

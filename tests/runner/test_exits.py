@@ -88,7 +88,7 @@ async def test_anything_a_node_raises_is_its_failure(runner: Runner, make: Calla
         raise make()
 
     async def records(n: int, ctx: Context) -> int:
-        return await ctx.step(blocks, n)
+        return await ctx.call(blocks, n)
 
     other = runner.start(one(neighbour))
     await other.begun()

@@ -60,7 +60,7 @@ def two() -> Graph[State]:
     """Return a graph of two nodes, of which the second records work."""
 
     async def records(ctx: Context, n: int) -> int:
-        return n + await ctx.step(int, "1")
+        return n + await ctx.call(int, "1")
 
     graph = Graph("two", State)
     graph.add_node("plain", lambda n: n + 1, writes="n")
@@ -73,12 +73,12 @@ async def test_an_extension_is_told_of_each_moment_in_order(tmp_path: Path) -> N
     """A run that is cut off, and resumed by another Runner, which follows it from where it is."""
     notes, graph = Notes(), two()
     async with Runner(tmp_path / "runs.db", extensions=[notes]) as runner:
-        await runner.start(graph, run_id="r", limits=Limits(steps=1)).result()
+        await runner.start(graph, run_id="r", limits=Limits(visits=1)).result()
     first = "checked two, opened at 0, recorded started, entered plain, recorded node, recorded stopped, left, closed"
     assert notes.seen == first.split(", ")
     notes.seen.clear()
     async with Runner(tmp_path / "runs.db", extensions=[notes]) as runner:
-        assert (await runner.resume(graph, "r", limits=Limits(steps=9)).result()).state.n == 2
+        assert (await runner.resume("r", graph, limits=Limits(visits=9)).result()).state.n == 2
     then = (
         "checked two, opened at 3, recorded resumed, entered records, recorded recorded, ended records, recorded node"
     )
@@ -105,7 +105,7 @@ async def test_an_extension_that_raises_ends_the_drive_and_not_the_run(tmp_path:
             await runner.start(graph, run_id="r").result()
         assert notes.seen[-2:] == ["recorded node", "left"]
         notes.breaks_at = ""
-        assert (await runner.resume(graph, "r").result()).state.n == 2
+        assert (await runner.resume("r", graph).result()).state.n == 2
 
 
 async def test_what_an_extension_leaves_out_is_never_called(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ async def test_a_failed_arm_is_reported_while_another_waits_for_a_person(runner:
     assert (result.error.path, result.error.message) == ("breaks", "broken")
     await runner.answer(result.run_id, "x")
     with pytest.raises(RunFailed, match="broken"):
-        await runner.resume(graph, result.run_id).result()
+        await runner.resume(result.run_id, graph).result()
 
 
 async def test_a_cancelled_arm_begins_no_node_once_enough_have_arrived(runner: Runner) -> None:
@@ -200,7 +200,7 @@ async def test_a_failing_arm_waits_for_its_siblings_and_a_resume_runs_only_it(ru
     assert sorted(calls) == ["a", "b", "c"]
     assert (await runner.store.info(run.id)).status == "failed"
     broken.clear()
-    result = await runner.resume(graph, run.id).result()
+    result = await runner.resume(run.id, graph).result()
     assert (result.state.log, sorted(calls)) == (["a", "b", "c"], ["a", "a", "b", "c", "c"])
 
 
@@ -236,7 +236,7 @@ async def test_a_stop_lets_nodes_in_flight_finish(runner: Runner) -> None:
     await stopping
     assert (await run.result()).status == "stopped"
     assert calls == ["a", "b"]
-    result = await runner.resume(graph, run.id).result()
+    result = await runner.resume(run.id, graph).result()
     assert (result.state.log, calls) == (["a", "b", "b2"], ["a", "b", "b2"])
 
 
@@ -314,7 +314,7 @@ async def test_a_limit_does_not_wait_for_the_next_attempt_of_an_arm(limit: int) 
         graph.add_node("b2")
         graph.add_path("b", "b2", "merge")
     async with Runner(clock=Still()) as runner, asyncio.timeout(SOON):
-        result = await runner.start(graph, limits=Limits(steps=limit)).result()
+        result = await runner.start(graph, limits=Limits(visits=limit)).result()
         assert (result.status, sorted(calls)) == ("stopped", ["a", "b"])
 
 
@@ -359,7 +359,7 @@ async def test_a_failed_run_is_over_though_an_arm_sleeps(database: Path | str) -
         with pytest.raises(RunFailed, match="KeyError"):
             await run.result()
         assert (await runner.store.info(run.id)).status == "failed"
-        again = runner.resume(graph, run.id)
+        again = runner.resume(run.id, graph)
         with pytest.raises(RunFailed, match="KeyError"):
             await again.result()
 
@@ -384,14 +384,14 @@ async def test_a_resume_tries_a_failed_arm_while_another_waits(database: Path | 
         waiting = await runner.start(graph, run_id="r").result()
         assert waiting.status == "waiting"
         assert waiting.error is not None
-        unasked: Any = runner.resume(graph, "r")
+        unasked: Any = runner.resume("r", graph)
         unasked._life.is_asked = False  # as a worker does  # noqa: SLF001 - not public
         assert (await unasked.result()).seq == waiting.seq
-        assert (await runner.resume(graph, "r").result()).error is not None
+        assert (await runner.resume("r", graph).result()).error is not None
         broken.clear()
-        tried = await runner.resume(graph, "r").result()
+        tried = await runner.resume("r", graph).result()
         assert (tried.status, tried.error, len(calls)) == ("waiting", None, 3)
-        assert (await runner.resume(graph, "r").result()).seq == tried.seq
+        assert (await runner.resume("r", graph).result()).seq == tried.seq
         await runner.answer("r", "b")
-        assert (await runner.resume(graph, "r").result()).status == "finished"
+        assert (await runner.resume("r", graph).result()).status == "finished"
     assert len(calls) == 3

@@ -146,7 +146,7 @@ async def test_a_handle_waits_for_a_run_that_is_resumed_here_later() -> None:
     async with Runner(clock=clock) as runner:
         asleep = await runner.start(one("sleeps", a), run_id="r", wait_out=False).result()
         handle = runner.get("r", one("sleeps", a))
-        resumed = runner.resume(one("sleeps", a), "r")
+        resumed = runner.resume("r", one("sleeps", a))
         waiting = asyncio.create_task(handle.result())
         ended = asyncio.create_task(handle.ended())
         await resumed.begun()
@@ -229,7 +229,7 @@ async def test_resume_of_a_run_that_is_driven_here_is_refused_at_once(runner: Ru
     run = runner.start(gate.graph(), run_id="r")
     await gate.entered.wait()
     with pytest.raises(RunIsDriven, match=r"runner\.get\('r'\)"):
-        runner.resume(gate.graph(), "r")
+        runner.resume("r", gate.graph())
     gate.leave.set()
     assert (await run.result()).state.n == 1
 
@@ -250,7 +250,7 @@ async def test_watch_follows_a_run_through_its_waits(database: Path | str) -> No
         task = asyncio.create_task(watch())
         await is_waiting.wait()
         await runner.answer("r", 5)
-        await runner.resume(asking(), "r").result()
+        await runner.resume("r", asking()).result()
         await task
     steps = [event.seq for event in watched if isinstance(event, StepRecorded)]
     assert steps == list(range(1, len(steps) + 1))
@@ -276,7 +276,7 @@ async def test_watch_has_live_events_of_a_run_that_is_driven_here(runner: Runner
     await run.result()
     gate.leave.set()
     await runner.answer("r", 5)
-    await runner.resume(graph, "r").result()
+    await runner.resume("r", graph).result()
     events = await watched
     assert "before" in [event.data for event in events if isinstance(event, Emitted)]
     seqs = [event.seq for event in events if isinstance(event, StepRecorded)]
@@ -464,7 +464,7 @@ async def test_an_answer_given_as_text_is_parsed_if_it_does_not_fit(
     graph = asking(kind, writes)
     await runner.start(graph, run_id="r").result()
     await runner.answer("r", text)
-    result = await runner.resume(graph, "r").result()
+    result = await runner.resume("r", graph).result()
     assert getattr(result.state, writes) == value
 
 
@@ -505,12 +505,12 @@ async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> N
     graph.add_edge("reply", "hear")
     assert list(graph.check()) == []
     async with Runner() as runner:
-        endless = graph.but(limits=Limits(steps=None))
+        endless = graph.but(limits=Limits(visits=None))
         for number in range(510):
             run = await runner.start_or_send(endless, "chat", "said", str(number))
             await run.result()
         result = await runner.get("chat", endless).result()
-        assert (result.status, result.state.n, result.steps) == ("waiting", 510, 1020)
+        assert (result.status, result.state.n, result.visits) == ("waiting", 510, 1020)
 
 
 async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -608,7 +608,7 @@ async def test_start_or_send_starts_with_state_and_limits(runner: Runner) -> Non
     with pytest.raises(InputError, match="the message"):
         await runner.start_or_send(chat(), "c", "said", object())
     assert await runner.runs() == []
-    run = await runner.start_or_send(chat(), "c", "said", "b", state={"heard": ["a"]}, limits=Limits(steps=1))
+    run = await runner.start_or_send(chat(), "c", "said", "b", state={"heard": ["a"]}, limits=Limits(visits=1))
     result = await run.result()
     assert (result.status, result.state.heard) == ("stopped", ["a", "b"])
 

@@ -43,7 +43,7 @@ async def test_a_hard_stop_cuts_a_call_in_flight(*, watched: bool) -> None:
         assert stopped.ending is not None
         assert (stopped.status, stopped.ending.explanation) == ("stopped", "enough")
         assert (stopped.usage.calls, stopped.usage.unknown_calls, stopped.usage.cost_usd) == (2, 1, None)
-        done = await within(runner.resume(graph, "r"))
+        done = await within(runner.resume("r", graph))
         assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
         assert done.usage.priced_usd == 2.0
         del events
@@ -81,7 +81,7 @@ async def test_a_hard_stop_cuts_all_nodes_in_flight_and_keeps_what_ended(tmp_pat
         assert stopped.ending is not None
         assert (stopped.status, stopped.ending.explanation) == ("stopped", "asked by another process")
         held.set()
-        done = await within(runner.resume(graph, "r"))
+        done = await within(runner.resume("r", graph))
     assert (done.state.draft, done.state.other, done.state.task) == ("quick", "slow", "slower")
     assert sorted(began) == ["quick", "slow", "slow", "slower", "slower"]
 
@@ -112,7 +112,7 @@ async def test_the_clock_of_the_run_decides_when_its_limit_of_seconds_is_reached
         assert stopped.ending is not None
         assert (stopped.ending.reason, stopped.ending.explanation) == ("limit", f"seconds {2 * HOUR:.3f} >= {HOUR}")
         held.set()
-        done = await within(runner.resume(graph, run.id, limits=Limits(seconds=9 * HOUR)))
+        done = await within(runner.resume(run.id, graph, limits=Limits(seconds=9 * HOUR)))
         assert (done.status, done.state.draft) == ("finished", "done")
 
 
@@ -125,7 +125,7 @@ async def test_a_limit_of_seconds_cuts_a_call_that_hangs() -> None:
         assert stopped.ending is not None
         assert (stopped.status, stopped.ending.reason) == ("stopped", "limit")
         assert stopped.ending.explanation.startswith("seconds 0.2")
-        done = await within(runner.resume(graph, "r", limits=Limits()))
+        done = await within(runner.resume("r", graph, limits=Limits()))
         assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
 
 
@@ -141,5 +141,5 @@ async def test_a_release_can_cut_too(caplog: pytest.LogCaptureFixture) -> None:
         released = await within(run)
         assert (released.status, released.cut_off) == ("running", ("work",))
         assert [record.levelname for record in caplog.records if "cut off: work" in record.getMessage()] == ["WARNING"]
-        done = await within(runner.resume(graph, "r"))
+        done = await within(runner.resume("r", graph))
         assert (done.status, done.state.draft) == ("finished", "3")

@@ -107,7 +107,7 @@ async def test_ten_thousand_items() -> None:
     async with Runner() as runner:
         result = await runner.start(mapped(work, concurrency=8), numbers(10_000)).result()
     assert result.state.findings == [str(n) for n in range(10_000)]
-    assert result.steps == 1
+    assert result.visits == 1
 
 
 # -- failing
@@ -181,7 +181,7 @@ async def test_another_runner_continues_within_a_map(database: Path | str) -> No
     hang = False
     calls.clear()
     async with Runner(database) as runner:
-        result = await runner.resume(graph, run.id).result()
+        result = await runner.resume(run.id, graph).result()
     assert (result.state.findings, sorted(calls)) == (["0", "1", "2", "3", "4"], [1, 3])
 
 
@@ -273,7 +273,7 @@ async def test_a_failed_map_lists_all_failures_and_repeats_only_those(runner: Ru
     ]
     assert all("bad {n}" in part.error.traceback for part in failures)
     bad.clear()
-    result = await runner.resume(graph, "fails").result()
+    result = await runner.resume("fails", graph).result()
     assert calls == [0, 1, 2, 3, 4, 1, 3]
     assert result.failures == []
 

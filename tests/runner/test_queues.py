@@ -113,9 +113,9 @@ async def test_a_queued_run_can_be_stopped_and_resumed(runner: Runner) -> None:
     await runner.stop("r", "not needed")
     info = await runner.info("r")
     assert (info.status, info.summary is not None and "not needed" in info.summary.reason) == ("stopped", True)
-    assert (await runner.resume(graph, "r").result()).state.n == 1
+    assert (await runner.resume("r", graph).result()).state.n == 1
     await runner.start(graph, run_id="s", queue="mail").result()
-    assert (await runner.resume(graph, "s").result()).state.n == 1
+    assert (await runner.resume("s", graph).result()).state.n == 1
 
 
 async def test_keys_take_turns(runner: Runner) -> None:

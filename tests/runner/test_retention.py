@@ -53,7 +53,7 @@ async def listed(runner: Runner) -> list[str]:
 async def test_a_run_begins_with_its_tags(runner: Runner) -> None:
     """Repeated tags count once; a branch has its own tags and none of its parent's."""
     await finish(runner, "r", tags=["b", "a", "b"])
-    await runner.branch(counting(), "r", 2, run_id="child", tags={"c"}).result()
+    await runner.branch("r", counting(), 2, run_id="child", tags={"c"}).result()
     assert (await runner.store.info("r")).tags == ("a", "b")
     assert (await runner.store.info("child")).tags == ("c",)
 
@@ -103,9 +103,9 @@ async def test_a_prune_removes_old_runs(timed: Runner) -> None:
     assert done == Pruned(seen.runs, seen.steps, seen.db_bytes)
     assert await listed(timed) == ["c"]
     with pytest.raises(UnknownRun):
-        await timed.resume(counting(), "a").result()
+        await timed.resume("a", counting()).result()
     with pytest.raises(UnknownRun):
-        await timed.branch(counting(), "a", 2).result()
+        await timed.branch("a", counting(), 2).result()
 
 
 async def test_the_newest_runs_of_each_graph_are_kept(timed: Runner) -> None:
@@ -125,8 +125,8 @@ async def test_the_newest_runs_of_each_graph_are_kept(timed: Runner) -> None:
 async def test_the_reason_that_keeps_a_run_is_reported(timed: Runner) -> None:
     """It is a tag, or a kept branch; parents of such branches are kept all the way up."""
     await finish(timed, "a", "tagged")
-    await timed.branch(counting(), "a", 2, run_id="b").result()
-    await timed.branch(counting(), "b", 3, run_id="c", limits=Limits(steps=2)).result()
+    await timed.branch("a", counting(), 2, run_id="b").result()
+    await timed.branch("b", counting(), 3, run_id="c", limits=Limits(visits=2)).result()
     await timed.tag("tagged", add=["keep"])
     done = await timed.prune(older_than=0, keep_tags=["keep", "more"])
     assert done.runs == ()
@@ -138,7 +138,7 @@ async def test_the_reason_that_keeps_a_run_is_reported(timed: Runner) -> None:
 
 async def test_resumable_runs_are_not_pruned_by_accident(timed: Runner) -> None:
     """Failed and stopped runs are removed only when they are named; waiting ones never."""
-    await timed.start(counting(), run_id="stopped", limits=Limits(steps=1)).result()
+    await timed.start(counting(), run_id="stopped", limits=Limits(visits=1)).result()
     await timed.start(counting("asks", asks=True), run_id="waits").result()
     with pytest.raises(RunFailed):
         await timed.start(counting(fails=True), run_id="failed").result()

@@ -65,7 +65,7 @@ async def test_a_run_reaches_its_end_and_records_why(runner: Runner) -> None:
     assert result.ending is not None
     assert (result.ending.reason, result.label, result.ending.condition) == ("end", "enough", "n >= 3")
     assert result.ending.explanation == "n 3 >= 3: yes"
-    assert (result.steps, result.seq) == (6, 7)
+    assert (result.visits, result.seq) == (6, 7)
 
 
 async def test_a_failed_run_is_resumed_where_it_failed(runner: Runner) -> None:
@@ -76,7 +76,7 @@ async def test_a_failed_run_is_resumed_where_it_failed(runner: Runner) -> None:
         await run.result()
     assert caught.value.result.state == Count(n=1, seen=[1])
     assert caught.value.result.error == Failure(path="more", kind="ValueError", message="no twos", attempt=1)
-    result = await runner.resume(graph, run.id).result()
+    result = await runner.resume(run.id, graph).result()
     assert result.state == Count(n=3, seen=[1, 2, 3])
     nodes = [(s.node, s.visit) for s in await runner.history(run.id) if s.kind == "node"]
     assert nodes == [("more", 1), ("note", 1), ("more", 2), ("note", 2), ("more", 3), ("note", 3)]
@@ -86,7 +86,7 @@ async def test_resuming_a_finished_run_returns_its_result_and_records_nothing(ru
     """A finished run is read, not driven."""
     graph = counting()
     first = await runner.start(graph, Count(), run_id="done").result()
-    again = await runner.resume(graph, "done").result()
+    again = await runner.resume("done", graph).result()
     assert again == first
     assert len(await runner.history("done")) == first.seq
 
@@ -96,7 +96,7 @@ async def test_a_branch_starts_after_a_step_and_leaves_its_parent_unchanged(runn
     graph = counting()
     parent = await runner.start(graph, Count(), run_id="parent").result()
     before = list(await runner.history("parent"))
-    child = await runner.branch(graph, "parent", at=3, update={"n": 10, "seen": 99}).result()
+    child = await runner.branch("parent", graph, at=3, update={"n": 10, "seen": 99}).result()
     assert child.state == Count(n=11, seen=[1, 99, 11])
     assert list(await runner.history("parent")) == before
     steps = await runner.history(child.run_id)
@@ -111,13 +111,13 @@ async def test_unknown_names_have_their_own_errors(runner: Runner) -> None:
     graph = counting()
     await runner.start(graph, Count(), run_id="r").result()
     with pytest.raises(UnknownRun):
-        await runner.resume(graph, "nope").result()
+        await runner.resume("nope", graph).result()
     with pytest.raises(UnknownStep):
-        await runner.branch(graph, "r", at=99).result()
+        await runner.branch("r", graph, at=99).result()
     with pytest.raises(InputError, match="unknown field 'm'"):
-        await runner.branch(graph, "r", at=2, update={"m": 1}).result()
+        await runner.branch("r", graph, at=2, update={"m": 1}).result()
     with pytest.raises(InputError, match="n: Input should be a valid integer"):
-        await runner.branch(graph, "r", at=2, update={"n": "x"}).result()
+        await runner.branch("r", graph, at=2, update={"n": "x"}).result()
     with pytest.raises(UnknownRun):
         await runner.stop("nope")
 
@@ -303,7 +303,7 @@ async def test_the_events_of_a_run_that_could_not_begin_raise(runner: Runner) ->
         await anext(second.events())
     with pytest.raises(RunExists):
         await second.result()
-    again = runner.resume(counting(), "r")
+    again = runner.resume("r", counting())
     *steps, ended = [event async for event in again.events()]
     assert len(steps) == 7
     assert isinstance(ended, RunEnded)

@@ -71,7 +71,7 @@ async def test_an_update_that_is_too_large_fails_its_node(name: str, database: P
         assert "Sizes(update_bytes" in caught.value.result.repair
         assert graph.calls == [0]  # type: ignore[attr-defined]
     async with Runner(database) as runner:
-        assert (await runner.resume(graph, "r").result()).status == "finished"
+        assert (await runner.resume("r", graph).result()).status == "finished"
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -141,8 +141,8 @@ async def test_the_node_that_makes_the_state_too_large_fails(tmp_path: Path, *, 
     path = tmp_path / "runs.db"
     async with Runner(path, sizes=Sizes(state_bytes=100 * KB)) as runner:
         if reopened:
-            await runner.start(graph, run_id="r", limits=Limits(steps=7)).result()
-            going = runner.resume(graph, "r", limits=Limits())
+            await runner.start(graph, run_id="r", limits=Limits(visits=7)).result()
+            going = runner.resume("r", graph, limits=Limits())
         else:
             going = runner.start(graph, run_id="r")
         with pytest.raises(RunFailed) as caught:
@@ -154,7 +154,7 @@ async def test_the_node_that_makes_the_state_too_large_fails(tmp_path: Path, *, 
         assert 15 <= result.state.n <= 19
         assert "Sizes(state_bytes" in result.repair
     async with Runner(path) as runner:
-        assert (await runner.resume(graph, "r").result()).state.n == 30
+        assert (await runner.resume("r", graph).result()).state.n == 30
 
 
 async def test_a_state_is_measured_only_if_it_can_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ async def test_small_writes_are_measured_now_and_then() -> None:
     graph.add_edge("more", "more")
     async with Runner(sizes=Sizes(state_bytes=200 * KB)) as runner:
         with pytest.raises(RunFailed) as caught:
-            await runner.start(graph, limits=Limits(steps=None)).result()
+            await runner.start(graph, limits=Limits(visits=None)).result()
         assert caught.value.result.error is not None
         assert caught.value.result.error.kind == "too_large"
         assert 1900 < caught.value.result.state.n < 3100
@@ -196,7 +196,7 @@ async def test_a_run_does_not_begin_with_a_state_that_is_too_large() -> None:
             await runner.start(growing(1, 1), Doc(text="x" * 200 * KB), run_id="r").result()
         await runner.start(growing(1, 3), run_id="s").result()
         with pytest.raises(InputError, match="20,000 are allowed"):
-            await runner.branch(growing(1, 3), "s", 2, update={"text": "x" * 30 * KB}).result()
+            await runner.branch("s", growing(1, 3), 2, update={"text": "x" * 30 * KB}).result()
         assert [info.id for info in await runner.store.runs()] == ["s"]
 
 
@@ -237,7 +237,7 @@ async def test_an_answer_and_a_message_are_refused_by_the_call(database: Path | 
         assert await runner.store.inbox(["r"]) == []
         await runner.answer("r", "x" * 998)
         await runner.send("r", "topic", "y")
-        assert (await runner.resume(graph, "r").result()).state.text == "x" * 998 + "y"
+        assert (await runner.resume("r", graph).result()).state.text == "x" * 998 + "y"
 
 
 async def test_recorded_work_and_messages_of_a_node_can_be_too_large() -> None:
@@ -247,7 +247,7 @@ async def test_recorded_work_and_messages_of_a_node_can_be_too_large() -> None:
         return "x" * 5000
 
     async def step(ctx: Context) -> str:
-        return await ctx.step(much)
+        return await ctx.call(much)
 
     async def send(ctx: Context) -> None:
         ctx.send("topic", "x" * 5000)
@@ -285,7 +285,7 @@ async def test_every_recorded_value_can_be_read_at_any_depth(tmp_path: Path, dep
         for start, given in ((graph, {}), (growing(1, 1), with_value)):
             if fits:
                 result = await runner.start(start, given).result()
-                assert (await runner.resume(start, result.run_id).result()).state.free == value
+                assert (await runner.resume(result.run_id, start).result()).state.free == value
             else:
                 with pytest.raises((RunFailed, InputError)):
                     await runner.start(start, given).result()
@@ -301,13 +301,13 @@ async def test_every_recorded_value_can_be_read_at_any_depth(tmp_path: Path, dep
 
 
 async def test_recorded_work_must_not_be_nested_too_deep() -> None:
-    """The result of `ctx.step` is refused like the result of a node."""
+    """The result of `ctx.call` is refused like the result of a node."""
     for depth in (120, 150, 199):
         graph = Graph("work", Doc)
         much = partial(nested, depth)
 
         async def step(ctx: Context, much: Any = much) -> None:
-            await ctx.step(much)
+            await ctx.call(much)
 
         graph.add_node("work", step, writes=())
         graph.add_path(START, "work", END)
@@ -356,21 +356,21 @@ async def test_additions_of_a_migration_count_for_the_size_of_the_state() -> Non
         await runner.start(asking(Old), run_id="r").result()
         await runner.answer("r", value=True)
         with pytest.raises(RunFailed, match="too_large: the state would take"):
-            await runner.resume(newer, "r").result()
-        await runner.branch(newer, "r", 2, run_id="b").result()
+            await runner.resume("r", newer).result()
+        await runner.branch("r", newer, 2, run_id="b").result()
         await runner.answer("b", value=True)
         with pytest.raises(RunFailed, match="too_large: the state would take"):
-            await runner.resume(newer, "b").result()
+            await runner.resume("b", newer).result()
 
 
 async def test_the_update_of_a_branch_counts_for_the_size_of_the_state() -> None:
     """A later write can be too large together with it."""
     async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
         await runner.start(asking(Grown), run_id="r").result()
-        await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 90 * KB}, run_id="b").result()
+        await runner.branch("r", asking(Grown), 2, update={"blob": "x" * 90 * KB}, run_id="b").result()
         assert (await runner.waits("b"))[0].name == "ask"
         with pytest.raises(InputError) as caught:
-            await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 200 * KB}).result()
+            await runner.branch("r", asking(Grown), 2, update={"blob": "x" * 200 * KB}).result()
         assert caught.value.code == "too_large"
 
 

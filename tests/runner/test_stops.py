@@ -262,7 +262,7 @@ async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | 
             await runner.release(run_id)
             await run.result()
             await runner.stop(run_id, "not needed")
-        assert (await runner.resume(gate.graph(), "again").result()).status == "finished"
+        assert (await runner.resume("again", gate.graph()).result()).status == "finished"
 
         def tell(event: object) -> None:
             if isinstance(event, RunOutcome):
@@ -273,7 +273,7 @@ async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | 
         info = await runner.info("r")
         assert (info.status, info.summary and info.summary.reason) == ("stopped", "not needed")
         assert gate.calls == 1
-        assert (await runner.resume(gate.graph(), "r").result()).status == "finished"
+        assert (await runner.resume("r", gate.graph()).result()).status == "finished"
 
 
 async def test_an_explicit_stop_remains_a_stop(database: Path | str) -> None:

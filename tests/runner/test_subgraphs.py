@@ -117,7 +117,7 @@ async def test_a_failed_run_inside_is_resumed_in_another_runner(database: Path |
             await run.result()
     broken = False
     async with Runner(database) as runner:
-        assert (await runner.resume(graph, run.id).result()).state.text == "ants"
+        assert (await runner.resume(run.id, graph).result()).state.text == "ants"
 
 
 # -- resources, models, usage
@@ -201,16 +201,16 @@ async def test_a_branch_inside_continues_inside(runner: Runner) -> None:
     run = runner.start(graph)
     await run.result()
     at = next(step.seq for step in await runner.history(run.id) if step.path == "article/write")
-    child = await runner.branch(graph, run.id, at, path="article", update={"topic": "bees"}).result()
+    child = await runner.branch(run.id, graph, at, path="article", update={"topic": "bees"}).result()
     assert child.state.text == "bees v2"
-    outer = await runner.branch(graph, run.id, at, path="", update={"log": "mine"}).result()
+    outer = await runner.branch(run.id, graph, at, path="", update={"log": "mine"}).result()
     assert (outer.state.text, outer.state.log) == ("ants v2", ["mine"])
     with pytest.raises(InputError, match="several states are open there"):
-        await runner.branch(graph, run.id, at, update={"topic": "bees"}).result()
+        await runner.branch(run.id, graph, at, update={"topic": "bees"}).result()
     with pytest.raises(InputError, match="the paths are: '', 'article'"):
-        await runner.branch(graph, run.id, at, path="artikel", update={"topic": "bees"}).result()
+        await runner.branch(run.id, graph, at, path="artikel", update={"topic": "bees"}).result()
     with pytest.raises(InputError, match="unknown field 'task'"):
-        await runner.branch(graph, run.id, at, path="article", update={"task": "bees"}).result()
+        await runner.branch(run.id, graph, at, path="article", update={"task": "bees"}).result()
 
 
 async def test_a_changed_subgraph_is_compiled_again(runner: Runner) -> None:
@@ -247,15 +247,15 @@ async def test_events_inside_have_their_paths(runner: Runner) -> None:
 
 async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
     """The failure has the kind `limit`; the run's limits still count; a resume with higher ones continues inside."""
-    graph = around(article(until=4, limits=Limits(steps=3)))
+    graph = around(article(until=4, limits=Limits(visits=3)))
     run = runner.start(graph)
-    with pytest.raises(RunFailed, match="article reached its limit: steps 3 >= 3") as caught:
+    with pytest.raises(RunFailed, match="article reached its limit: visits 3 >= 3") as caught:
         await run.result()
     assert caught.value.result.error is not None
     assert (caught.value.result.error.kind, caught.value.result.error.path) == ("limit", "article")
-    raised = around(article(until=4, limits=Limits(steps=99)))
-    result = await runner.resume(raised, run.id).result()
-    assert (result.state.text, result.steps) == ("ants v4", 9)
+    raised = around(article(until=4, limits=Limits(visits=99)))
+    result = await runner.resume(run.id, raised).result()
+    assert (result.state.text, result.visits) == ("ants v4", 9)
 
 
 async def test_usage_inside_counts_for_the_run(runner: Runner) -> None:

@@ -48,7 +48,7 @@ async def test_a_run_from_wait_to_end(runner: Runner) -> None:
     found = await summary(runner, "r")
     assert (found.reason, found.kind, found.waits, found.visits) == ("approve: Publish it?", "ask", 1, 1)
     await runner.answer("r", value=True)
-    await runner.resume(flow(), "r").result()
+    await runner.resume("r", flow()).result()
     found = await summary(runner, "r")
     assert (found.reason, found.kind, found.waits, found.visits) == ("published", "end", 0, 2)
 
@@ -64,7 +64,7 @@ async def test_a_run_that_fails_is_stopped_or_reaches_a_limit(runner: Runner) ->
     found = await summary(runner, "stopped")
     assert found.kind == "asked"
     assert "not needed" in found.reason
-    await runner.start(flow(), run_id="limited", limits=Limits(steps=0)).result()
+    await runner.start(flow(), run_id="limited", limits=Limits(visits=0)).result()
     assert (await summary(runner, "limited")).kind == "limit"
 
 

@@ -106,7 +106,7 @@ def test_a_script_starts_answers_and_lists_runs(database: Path | str) -> None:
         run = runner.start(asking, run_id="second")
         assert [wait.question for wait in run.result().waits] == ["Which?"]
         runner.answer("second", "5")
-        assert runner.resume(asking, "second").result().state.n == 5
+        assert runner.resume("second", asking).result().state.n == 5
         assert [info.id for info in runner.runs()] == ["second", "first"]
         assert runner.get("first", adds()).result().state == State(n=2)
         assert runner.history("first")[-1].kind == "node"

@@ -76,10 +76,10 @@ async def test_items_that_wait_for_a_thread_use_up_no_time() -> None:
 
 
 async def test_recorded_calls_that_wait_for_a_thread_use_up_no_time_of_their_node() -> None:
-    """A node's time does not count while a function passed to `ctx.step` waits for a thread."""
+    """A node's time does not count while a function passed to `ctx.call` waits for a thread."""
 
     async def many(ctx: Context) -> int:
-        return sum(await asyncio.gather(*(ctx.step(work, item) for item in range(5))))
+        return sum(await asyncio.gather(*(ctx.call(work, item) for item in range(5))))
 
     async with one_thread(5) as runner:
         result = await runner.start(alone(State, many, "n", timeout_seconds=LIMIT)).result()

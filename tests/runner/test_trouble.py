@@ -86,7 +86,7 @@ async def test_a_stand_in_that_times_out_is_waited_for() -> None:
         running[0] -= 1
         return str(n)
 
-    agent = Agent("slow", offline=slow)
+    agent = Agent("slow", by_rules=slow)
     again = Retry(attempts=3, initial_seconds=0)
     graph = one(agent, writes="text", timeout_seconds=0.01, retry=again, fallback="late")
     assert (await graph.run()).state.text == "late"
@@ -112,10 +112,10 @@ async def test_stop_reaches_a_run_that_is_just_beginning(runner: Runner) -> None
     graph.add_edge(START, "a")
     graph.add_edge("a", END, when=value("n") < 0)
     graph.add_edge("a", "a")
-    run = runner.start(graph, run_id="r", limits=Limits(steps=None))
+    run = runner.start(graph, run_id="r", limits=Limits(visits=None))
     await runner.stop("r")
     assert (await run.result()).status == "stopped"
-    again = runner.resume(graph, "r")
+    again = runner.resume("r", graph)
     await runner.stop("r")
     assert (await again.result()).status == "stopped"
 
@@ -130,7 +130,7 @@ async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> N
         runner.release,
         lambda run_id: runner.send(run_id, "topic", 1),
         lambda run_id: runner.diff(run_id, run_id),
-        lambda run_id: runner.branch(graph, run_id, at=1).result(),
+        lambda run_id: runner.branch(run_id, graph, at=1).result(),
     ]
     for use in uses:
         run = runner.start(graph)
@@ -189,13 +189,13 @@ async def test_a_resource_that_cannot_be_built_fails_the_run(runner: Runner) -> 
     graph = one(use, writes="text", resources={"db": make})
     run = runner.start(graph)
     for attempt in (run, *(None for _ in range(4))):
-        driven = attempt or runner.resume(graph, run.id)
+        driven = attempt or runner.resume(run.id, graph)
         with pytest.raises(RunFailed, match="db down") as caught:
             await driven.result()
         assert caught.value.result.error is not None
         assert caught.value.result.error.kind == "resource_failed"
     broken.clear()
-    assert (await runner.resume(graph, run.id).result()).state.text == "db"
+    assert (await runner.resume(run.id, graph).result()).state.text == "db"
 
 
 async def test_each_graph_has_its_own_resource_of_a_name() -> None:
@@ -235,20 +235,20 @@ async def test_errors_of_the_store_are_no_crashes() -> None:
             await runner.start(graph, run_id="r").result()
         for _ in range(4):
             with pytest.raises(StoreError):
-                await runner.resume(graph, "r").result()
+                await runner.resume("r", graph).result()
         store.failing = False
-        assert (await runner.resume(graph, "r").result()).state.n == 1
+        assert (await runner.resume("r", graph).result()).state.n == 1
 
 
 async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> None:
     """The error is the store's, whatever the node does with it; nothing is retried."""
 
     async def work(n: int, ctx: Context) -> int:
-        return await ctx.step(len, "abc")
+        return await ctx.call(len, "abc")
 
     async def deaf(n: int, ctx: Context) -> int:
         with contextlib.suppress(StoreError):
-            await ctx.step(len, "abc")
+            await ctx.call(len, "abc")
         return n
 
     for node in (work, deaf):
@@ -259,7 +259,7 @@ async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> N
                 await runner.start(graph, run_id="r").result()
             assert [step.kind for step in await runner.history("r")] == ["started"]
             store.failing = False
-            assert (await runner.resume(graph, "r").result()).state.n == (3 if node is work else 0)
+            assert (await runner.resume("r", graph).result()).state.n == (3 if node is work else 0)
 
 
 async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner) -> None:
@@ -268,13 +268,13 @@ async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner
     graph.add_node("a", lambda n: n + 1, writes="n")
     graph.add_edge(START, "a")
     graph.add_edge("a", END, label="old")
-    run = runner.start(graph, limits=Limits(steps=0))
+    run = runner.start(graph, limits=Limits(visits=0))
     await run.result()
     renamed = Graph("g", State)
     renamed.add_node("a", lambda n: n + 1, writes="n")
     renamed.add_edge(START, "a")
     renamed.add_edge("a", END, label="new")
-    await runner.resume(renamed, run.id, limits=Limits()).result()
+    await runner.resume(run.id, renamed, limits=Limits()).result()
     info = await runner.store.info(run.id)
     assert info.fingerprint == renamed.compile().fingerprint
     assert await runner.store.graph_spec(info.fingerprint) == renamed.compile().graph_spec
@@ -289,9 +289,9 @@ async def test_a_branch_has_the_limits_in_force_last(runner: Runner) -> None:
     graph.add_edge(START, "a")
     graph.add_edge("a", END, when=value("n") >= 5)
     graph.add_edge("a", "a")
-    await runner.start(graph, run_id="r", limits=Limits(steps=2)).result()
-    await runner.resume(graph, "r", limits=Limits(steps=50)).result()
-    assert (await runner.branch(graph, "r", at=2).result()).status == "finished"
+    await runner.start(graph, run_id="r", limits=Limits(visits=2)).result()
+    await runner.resume("r", graph, limits=Limits(visits=50)).result()
+    assert (await runner.branch("r", graph, at=2).result()).status == "finished"
 
 
 async def test_a_run_cannot_begin_after_one_that_is_not_over() -> None:
@@ -362,7 +362,7 @@ async def test_unchecked_runs_compute_no_digests_for_conditions() -> None:
 
 async def test_an_agent_in_a_sync_node_needs_no_second_thread() -> None:
     """An agent in a sync node runs with one thread in the pool: it does not wait for itself."""
-    shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
+    shout = Agent("shout", prompt="{word}", by_rules=lambda word: word.upper())
 
     def work(text: str) -> str:
         return asyncio.run(shout.run(word=text))
@@ -474,12 +474,12 @@ async def test_a_claimed_run_is_released_if_it_cannot_be_read_then() -> None:
     store = Failing()
     graph = one(lambda n: n + 1, writes="n")
     async with Runner(store) as runner:
-        await runner.start(graph, limits=Limits(steps=0), run_id="r").result()
+        await runner.start(graph, limits=Limits(visits=0), run_id="r").result()
         store.reads, store.fails_at = 0, 2  # the first read is before the claim, the second after it
         with pytest.raises(StoreError, match="locked"):
-            await runner.resume(graph, "r", limits=Limits()).result()
+            await runner.resume("r", graph, limits=Limits()).result()
         assert (await store.info("r")).driver is None
-        assert (await runner.resume(graph, "r", limits=Limits()).result()).status == "finished"
+        assert (await runner.resume("r", graph, limits=Limits()).result()).status == "finished"
 
 
 @pytest.mark.parametrize("left", range(2, 9))
@@ -499,7 +499,7 @@ async def test_a_crash_before_a_failure_is_handled_repeats_no_attempt(left: int)
         with contextlib.suppress(StoreError):
             await runner.start(graph, State(xs=[1]), run_id="run").result()
         store.left, store.died = 10**9, True
-        result = await runner.resume(graph, "run").result()
+        result = await runner.resume("run", graph).result()
         assert result.state.xs == [7]
         steps = await store.steps("run")
     assert [step.kind for step in steps if step.node == "fail"] == ["attempt", "failed"]
@@ -523,7 +523,7 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
     for _ in range(2):
         async with Runner(store) as runner:
             began.clear()
-            runner.resume(graph, "suspect")
+            runner.resume("suspect", graph)
             await began.wait()
     store.died = False
     async with Runner(store) as runner:
@@ -543,4 +543,4 @@ async def test_a_run_is_resumed_only_with_its_own_graph(runner: Runner) -> None:
     """A finished run is not shown as another graph's."""
     await runner.start(one(lambda n: n, "mine", writes="n"), run_id="r").result()
     with pytest.raises(GraphChanged, match="'mine', not 'other'"):
-        await runner.resume(one(lambda n: n, "other", writes="n"), "r").result()
+        await runner.resume("r", one(lambda n: n, "other", writes="n")).result()

@@ -56,7 +56,7 @@ async def test_the_error_of_a_run_that_nobody_awaits_is_logged(
     await runner.start(one(lambda n: n + 1, writes="n"), run_id="dup").result()
     runner.start(one(broken, writes="n"), run_id="r")
     runner.start(one(broken, writes="n"), run_id="dup")
-    runner.resume(one(broken, writes="n"), "nope")
+    runner.resume("nope", one(broken, writes="n"))
     async with asyncio.timeout(SOON):
         while len(reports(caplog)) < 3:  # noqa: ASYNC110 - nobody may have a handle
             await asyncio.sleep(0)
@@ -134,9 +134,9 @@ async def test_nothing_is_logged_of_an_error_that_somebody_got(
                 await run.result()
             del run
         with pytest.raises(UnknownRun):
-            await runner.resume(graph, "nope").result()
+            await runner.resume("nope", graph).result()
         with pytest.raises(UnknownRun):
-            _ = [each async for each in runner.resume(graph, "nope").events()]
+            _ = [each async for each in runner.resume("nope", graph).events()]
     gc.collect()
     assert reports(caplog) == []
 

@@ -100,7 +100,7 @@ async def test_the_events_of_a_driven_run_raise_at_once(database: Path | str) ->
         await entered.wait()
         for each in (runner, other):
             with pytest.raises(RunIsDriven):
-                await anext(each.resume(graph, "r").events())
+                await anext(each.resume("r", graph).events())
         leave.set()
         await run.result()
 
@@ -166,7 +166,7 @@ async def test_a_watcher_gets_steps_of_parallel_nodes_in_order() -> None:
 
     async def work(n: int, ctx: Context) -> None:
         for number in range(len(ctx.node)):
-            await ctx.step(count, number)
+            await ctx.call(count, number)
 
     async def count(number: int) -> int:
         await asyncio.sleep(0)

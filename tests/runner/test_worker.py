@@ -520,13 +520,13 @@ async def test_a_node_can_release_its_own_run(runner: Runner) -> None:
         await runner.release(ctx.run_id)
         return "left"
 
-    graph = Graph("leaving", Log, limits=Limits(steps=5))
+    graph = Graph("leaving", Log, limits=Limits(visits=5))
     graph.add_node("leave", leave, writes="seen")
     graph.add_node("more", lambda: "more", writes="seen", thread=False)
     graph.add_path(START, "leave", "more", END)
     result = await runner.start(graph, run_id="r").result()
     assert (result.status, result.state.seen) == ("running", ["left"])
-    assert (await runner.resume(graph, "r").result()).state.seen == ["left", "more"]
+    assert (await runner.resume("r", graph).result()).state.seen == ["left", "more"]
 
 
 async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) -> None:
@@ -551,7 +551,7 @@ async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) 
     gate.set()
     await leaving
     assert ((await run.result()).status, ran) == ("running", [0, 1])
-    assert (await runner.resume(graph, "r").result()).state.found == [0, 1, 2, 3, 4]
+    assert (await runner.resume("r", graph).result()).state.found == [0, 1, 2, 3, 4]
     assert ran == [0, 1, 2, 3, 4]
 
 
@@ -570,7 +570,7 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
     await orphan(still, Steps("other").graph, "s")
     found = await still.due()
     with pytest.raises(RunFailed):
-        await still.resume(broken, "r").result()
+        await still.resume("r", broken).result()
     polls = [found]
 
     async def take(pick: ClaimQuery) -> Sequence[ClaimedRun]:

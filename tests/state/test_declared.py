@@ -86,10 +86,10 @@ async def test_runs_are_resumed_branched_and_continued(tmp_path: Path, made: Any
     graph = made()
     whole = (await graph.run(given)).state
     async with Runner(tmp_path / "runs.db") as runner:
-        run = runner.start(graph, given, limits=Limits(steps=1))
+        run = runner.start(graph, given, limits=Limits(visits=1))
         assert (await run.result()).status == "stopped"
-        assert (await runner.resume(graph, run.id, limits=Limits()).result()).state == whole
-        branch = await runner.branch(graph, run.id, at=2, update={"text": "b"}).result()
+        assert (await runner.resume(run.id, graph, limits=Limits()).result()).state == whole
+        branch = await runner.branch(run.id, graph, at=2, update={"text": "b"}).result()
         assert type(branch.state) is type(whole)
         further = await runner.start(graph, {"text": "c"}, after=run.id).result()
         assert type(further.state) is type(whole)

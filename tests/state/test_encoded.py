@@ -241,7 +241,7 @@ async def test_a_handed_on_value_is_checked_for_changes() -> None:
     async with Runner() as runner:
         with pytest.raises(RunFailed, match="spoil changed recent in place"):
             await runner.start(graph, Talk(messages=GIVEN, n=1), run_id="run").result()
-        result = await runner.branch(graph, "run", 2, update={"n": 0}).result()
+        result = await runner.branch("run", graph, 2, update={"n": 0}).result()
     assert result.state.messages == [*GIVEN, *GIVEN, *GIVEN]
 
 

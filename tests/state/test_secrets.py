@@ -126,8 +126,8 @@ SHOWN: dict[str, Any] = {
     "a switch": lambda g: g.add_switch("a", "word", {"x": END}, END),
     "a choice": lambda g: g.add_node("b", choose("word", {"x": dict}), writes="plain"),
     "a map": lambda g: g.add_node("b", lambda key: "x", each={"key": "keys"}, writes="words"),
-    "an agent": lambda g: g.add_node("b", Agent("shout", prompt="say {word}", offline=lambda: "x"), writes="plain"),
-    "an agent's inputs": lambda g: g.add_node("b", Agent("shout", offline=lambda word: "x"), writes="plain"),
+    "an agent": lambda g: g.add_node("b", Agent("shout", prompt="say {word}", by_rules=lambda: "x"), writes="plain"),
+    "an agent's inputs": lambda g: g.add_node("b", Agent("shout", by_rules=lambda word: "x"), writes="plain"),
     "a question": lambda g: g.add_node("b", ask("is it {word}?", str), writes="plain"),
     "an answer": lambda g: g.add_node("b", ask("which?", str), writes="word"),
     "a key of a dict": lambda g: g.add_node("b", lambda: "x", writes="found[{word}]"),
@@ -191,12 +191,12 @@ async def test_a_wrong_key_is_reported_and_changes_nothing(tmp_path: Path) -> No
     path = tmp_path / "runs.db"
     seen: list[str] = []
     async with Runner(path) as runner:
-        await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(steps=1)).result()
+        await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(visits=1)).result()
         before = await runner.history("r")
         wrong = keyed(KEYS[1], seen)
         starts: list[Callable[[], Run[Any]]] = [
-            lambda: runner.resume(wrong, "r", limits=Limits()),
-            lambda: runner.branch(wrong, "r", 2),
+            lambda: runner.resume("r", wrong, limits=Limits()),
+            lambda: runner.branch("r", wrong, 2),
             lambda: runner.start(wrong, {}, after="r"),
         ]
         for start in starts:
@@ -214,13 +214,13 @@ async def test_keys_may_be_changed(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     seen: list[str] = []
     async with Runner(path) as runner:
-        await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(steps=1)).result()
+        await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(visits=1)).result()
         both = keyed([KEYS[1], KEYS[0]], seen)
-        await runner.resume(both, "r", limits=Limits(steps=2)).result()
+        await runner.resume("r", both, limits=Limits(visits=2)).result()
         for alone in KEYS[:2]:  # later records need the new key, and the field `keys` still the old one
             with pytest.raises(SecretKeyWrong):
-                await runner.resume(keyed(alone, seen), "r", limits=Limits()).result()
-        result = await runner.resume(keyed(lambda: [KEYS[2], *KEYS[1::-1]], seen), "r", limits=Limits()).result()
+                await runner.resume("r", keyed(alone, seen), limits=Limits()).result()
+        result = await runner.resume("r", keyed(lambda: [KEYS[2], *KEYS[1::-1]], seen), limits=Limits()).result()
         assert result.state.token.get_secret_value() == "t0p!!!"
         assert result.state.word == "w0rd!!!"
         assert seen == ["t0pw0rd", "t0p!w0rd!", "t0p!!w0rd!!"]
@@ -265,9 +265,9 @@ def leaking(how: str) -> Callable[..., Any]:
         elif how == "ask":
             await ctx.ask(text)
         elif how == "work":
-            await ctx.step(lambda: text)
+            await ctx.call(lambda: text)
         elif how == "key":
-            await ctx.step(str, key=word)
+            await ctx.call(str, key=word)
         return {"plain": text} if how == "write" else {"found": {word: "x"}} if how == "write a key" else {}
 
     return leak
@@ -339,7 +339,7 @@ async def test_a_graph_inside_may_have_secrets_and_a_condition_on_the_past() -> 
     made.add_node("deep", inner, writes=())
     made.add_path(START, "deep", END)
     async with Runner() as runner:
-        result = await runner.start(made, limits=Limits(steps=5)).result()
+        result = await runner.start(made, limits=Limits(visits=5)).result()
     assert result.status in ("finished", "stopped")
 
 
@@ -374,13 +374,13 @@ async def test_a_migration_renames_and_sets_secrets() -> None:
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")
         newer = asking(Renamed, version=2, migrate={1: rename})
-        result = await runner.resume(newer, "r").result()
+        result = await runner.resume("r", newer).result()
         history = await runner.history("r")
         assert result.state.api_key == "cl3ar-token"
         assert result.state.extra.get_secret_value() == "cl3ar-extra"
         assert seen[0] == {"token": "cl3ar-token", "plain": "seen"}
         assert "cl3ar" not in repr(history)
-        branch = await runner.branch(newer, "r", 2).result()
+        branch = await runner.branch("r", newer, 2).result()
         assert branch.status == "waiting"
         assert "cl3ar" not in repr(await runner.history(branch.run_id))
 
@@ -402,7 +402,7 @@ async def test_a_validator_that_rejects_a_record_reveals_no_secret() -> None:
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")
         with pytest.raises(GraphChanged, match="a validator rejected it") as caught:
-            await runner.resume(asking(Tightened), "r").result()
+            await runner.resume("r", asking(Tightened)).result()
     assert "cl3ar" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -412,7 +412,7 @@ async def test_a_migration_leaves_records_of_secrets_that_it_does_not_change() -
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")
         newer = asking(Unversioned, version=2, migrate={1: lambda old: {**old, "plain": "other"}})
-        await runner.resume(newer, "r").result()
+        await runner.resume("r", newer).result()
         resumed = next(step for step in await runner.history("r") if step.kind == "resumed")
         assert [op[1] for op in said(resumed)["field_changes"][""]] == ["plain"]
 
@@ -438,7 +438,7 @@ async def test_a_migration_that_fails_shows_no_secret(name: str) -> None:
         before = await runner.history("r")
         await runner.answer("r", "yes")
         with pytest.raises(MigrationFailed) as caught:
-            await runner.resume(asking(Renamed, version=2, migrate={1: MIGRATIONS[name]}), "r").result()
+            await runner.resume("r", asking(Renamed, version=2, migrate={1: MIGRATIONS[name]})).result()
         text = "".join(traceback.format_exception(caught.value))
         assert "cl3ar-token" not in text
         assert await runner.history("r") == before
@@ -451,7 +451,7 @@ async def test_a_migration_with_a_wrong_key_is_reported() -> None:
         await runner.answer("r", "yes")
         newer = asking(Renamed, KEYS[1], version=2, migrate={1: lambda old: {"api_key": old["token"]}})
         with pytest.raises(SecretKeyWrong):
-            await runner.resume(newer, "r").result()
+            await runner.resume("r", newer).result()
 
 
 async def test_a_run_that_follows_one_of_another_graph_takes_its_secrets_along() -> None:
@@ -462,7 +462,7 @@ async def test_a_run_that_follows_one_of_another_graph_takes_its_secrets_along()
     async with Runner() as runner:
         await runner.start(first, {"token": "cl3ar-other"}, run_id="r").result()
         await runner.answer("r", "yes")
-        await runner.resume(first, "r").result()
+        await runner.resume("r", first).result()
         result = await runner.start(second, after="r").result()
         assert result.state.token.get_secret_value() == "cl3ar-other"
         assert "cl3ar" not in repr(await runner.history(result.run_id))

@@ -88,7 +88,7 @@ def round_graph(gates: Gates) -> Graph[Book]:
         async def work() -> str:
             return await gates.at(ctx, "left work")
 
-        return f"{await ctx.step(work, key='work')}, {await gates.at(ctx, 'left')}"
+        return f"{await ctx.call(work, key='work')}, {await gates.at(ctx, 'left')}"
 
     async def hear(ctx: Context) -> str:
         return f"hear {await ctx.receive('news', str)}"

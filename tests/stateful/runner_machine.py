@@ -203,7 +203,7 @@ class RunnerMachine(RuleBasedStateMachine):
         self.runs[run_id] = Known()
 
         async def begin() -> None:
-            process.handles.append(process.runner.start(process.graph, run_id=run_id, limits=Limits(steps=limit)))
+            process.handles.append(process.runner.start(process.graph, run_id=run_id, limits=Limits(visits=limit)))
 
         self.do(begin())
         self.look()
@@ -254,7 +254,7 @@ class RunnerMachine(RuleBasedStateMachine):
     def resume(self, pick: int, who: int, limit: int | None, *, raises: bool) -> None:
         """Resume a run: a live owner refuses others, and itself at once; without one, all that is unfinished runs."""
         run_id, _ = self.picked(pick)
-        self.resume_as(self.at(who), run_id, Limits(steps=limit) if raises else None)
+        self.resume_as(self.at(who), run_id, Limits(visits=limit) if raises else None)
 
     def resume_as(self, process: Process, run_id: str, given: Limits | None) -> None:
         """Resume a run."""
@@ -266,9 +266,9 @@ class RunnerMachine(RuleBasedStateMachine):
         async def go_on() -> Run[Book] | None:
             if process.runner.drives(run_id):
                 with pytest.raises(RunIsDriven):
-                    process.runner.resume(process.graph, run_id, limits=given, wait_out=False)
+                    process.runner.resume(run_id, process.graph, limits=given, wait_out=False)
                 return None
-            run = process.runner.resume(process.graph, run_id, limits=given, wait_out=False)
+            run = process.runner.resume(run_id, process.graph, limits=given, wait_out=False)
             process.handles.append(run)
             await self.settle()
             return run
@@ -351,7 +351,7 @@ class RunnerMachine(RuleBasedStateMachine):
         self.runs[child_id] = child
 
         async def begin() -> Run[Book]:
-            run = process.runner.branch(process.graph, run_id, seq, update=update, path="", run_id=child_id)
+            run = process.runner.branch(run_id, process.graph, seq, update=update, path="", run_id=child_id)
             process.handles.append(run)
             await self.settle()
             return run
@@ -577,6 +577,6 @@ class RunnerMachine(RuleBasedStateMachine):
         process = self.at(0)
 
         async def result() -> list[str]:
-            return (await process.runner.resume(process.graph, run_id).result()).state.log
+            return (await process.runner.resume(run_id, process.graph).result()).state.log
 
         assert self.do(result()) == known.story.lines

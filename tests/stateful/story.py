@@ -125,7 +125,7 @@ class Story:
         return text
 
     def _started(self, step: Step) -> None:
-        self.limit = said(step)["limits"].get("steps")
+        self.limit = said(step)["limits"].get("visits")
 
     def _node(self, step: Step) -> None:
         if step.node == "check":
@@ -251,7 +251,7 @@ class Story:
                 self.crashes.pop(name, None)
             self.failed = set()
         self.ended = ""
-        self.limit = said(step)["limits"].get("steps")
+        self.limit = said(step)["limits"].get("visits")
 
     def _branched(self, step: Step) -> None:
         self._resumed(step)

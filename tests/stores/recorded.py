@@ -61,7 +61,7 @@ def part() -> Graph[Part]:
 
 async def left_arm(ctx: Context) -> int:
     """Do recorded work, and send a message to another node."""
-    number = await ctx.step(lambda: 1, key="one")
+    number = await ctx.call(lambda: 1, key="one")
     ctx.send("news", f"visit {ctx.visit}")
     return number
 
@@ -126,7 +126,7 @@ async def record(path: Path, **options: Any) -> None:
         async with Runner(store) as runner:
             await runner.start(graph, run_id="done").result()
             await runner.start(graph, State(asks=True), run_id="asks").result()
-            await runner.branch(graph, "done", 12, update={"total": 5}, run_id="branch").result()
+            await runner.branch("done", graph, 12, update={"total": 5}, run_id="branch").result()
             with pytest.raises(RunFailed):
                 await runner.start(graph, State(fails=True), run_id="failed").result()
             await store.post("asks", "message", {"topic": "t", "payload": 1}, "k")
@@ -146,10 +146,10 @@ async def finish(path: Path, run_id: str) -> dict[str, Any]:
     """Resume a run until it is finished, and answer its questions. Return its state."""
     graph = everything()
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
-        result = await runner.resume(graph, run_id).result()
+        result = await runner.resume(run_id, graph).result()
         while result.status == "waiting":
             await runner.answer(run_id, value=True)
-            result = await runner.resume(graph, run_id).result()
+            result = await runner.resume(run_id, graph).result()
         return dict(await runner.state_at(run_id))
 
 

@@ -39,7 +39,7 @@ def diary(steps: int, entry: str) -> Graph[Diary]:
     async def write(n: int) -> dict[str, object]:
         return {"n": n + 1} | ({"entries": entry} if entry else {})
 
-    graph = Graph("diary", Diary, limits=Limits(steps=None))
+    graph = Graph("diary", Diary, limits=Limits(visits=None))
     graph.add_node("write", write, writes=("n", "entries") if entry else ("n",))
     graph.add_edge(START, "write")
     graph.add_edge("write", END, when=value("n") >= steps)

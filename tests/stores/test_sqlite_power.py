@@ -104,8 +104,8 @@ async def recorded(path: Path, *, moved: bool) -> Recording:
                         _, total, safe = mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                         assert 0 < safe < total
                 await runner.answer("second", value=True)
-                await runner.resume(everything(), "second").result()
-                await runner.branch(everything(), "first", 8, run_id="child").result()
+                await runner.resume("second", everything()).result()
+                await runner.branch("first", everything(), 8, run_id="child").result()
                 file, log = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
                 logs = await logs_of(store)
                 state = dict(await runner.state_at("second"))

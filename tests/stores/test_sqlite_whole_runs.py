@@ -81,7 +81,7 @@ async def test_a_lock_that_is_held_for_long_stops_a_run_and_loses_nothing(path: 
         with pytest.raises(StoreLocked):
             await runner.start(everything(), run_id="other").result()
         holders.pop().end()
-        resumed = await runner.resume(everything(), RUN).result()
+        resumed = await runner.resume(RUN, everything()).result()
     assert resumed.status == "finished"
     assert (await log_of(path))[: len(before)] == before
     assert doctor.examine(path).is_sound

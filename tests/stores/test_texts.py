@@ -243,7 +243,7 @@ async def test_snapshots_share_the_texts_of_steps(path: Path) -> None:
     with small_snapshots(2):
         async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
             await runner.start(drafts(), State(source=MEGABYTE), run_id="r").result()
-            resumed = await runner.resume(drafts(), "r").result()
+            resumed = await runner.resume("r", drafts()).result()
     assert resumed.state.draft == MEGABYTE
     assert rows(path, "SELECT count(*) > 1 FROM snapshots WHERE texts IS NOT NULL") == [(1,)]
     assert path.stat().st_size < len(MEGABYTE) + 400_000

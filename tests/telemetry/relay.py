@@ -27,7 +27,7 @@ class Baton(BaseModel):
 
 async def first(laps: int, ctx: Context) -> int:
     """Work, and ask how far to run."""
-    await ctx.step(warm_up, 1)
+    await ctx.call(warm_up, 1)
     return laps + await ctx.ask("How many laps?", int)
 
 
@@ -38,12 +38,12 @@ def warm_up(minutes: int) -> int:
 
 async def second(laps: int, ctx: Context) -> int:
     """Work, and die once."""
-    await ctx.step(warm_up, 2)
+    await ctx.call(warm_up, 2)
     marker = Path(sys.argv[1]).with_suffix(".died")
     if not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return await ctx.step(warm_up, laps)
+    return await ctx.call(warm_up, laps)
 
 
 graph = Graph("relay", Baton)
@@ -61,7 +61,7 @@ async def main(database: str, verb: str, name: str) -> None:
             await runner.start(graph, run_id="relay").result()
             await runner.answer("relay", 3)
         else:
-            await runner.resume(graph, "relay").result()
+            await runner.resume("relay", graph).result()
     provider.shutdown()
 
 

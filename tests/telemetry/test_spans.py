@@ -107,7 +107,7 @@ def whole() -> Graph[Desk]:
     async def read(part: str, ctx: Context) -> str:
         await asyncio.sleep(0)
         with trace.get_tracer("client", tracer_provider=_http).start_as_current_span(f"GET /{part}"):
-            return await ctx.step(find_part, part)
+            return await ctx.call(find_part, part)
 
     def find_part(part: str) -> str:
         return f"what-{part}-says"
@@ -230,12 +230,12 @@ async def test_a_run_that_is_stopped_failed_and_resumed_is_one_trace(spans: Span
         await runner.start(graph, run_id="r").result()
         await runner.stop("r")  # while it waits: no driver ends it
     async with Runner(tmp_path / "runs.db", telemetry=telemetry) as runner:
-        await runner.resume(graph, "r").result()
+        await runner.resume("r", graph).result()
         await runner.answer("r", 3)
         with pytest.raises(RunFailed):
-            await runner.resume(graph, "r").result()
-        await runner.resume(graph, "r").result()
-        branch = await runner.branch(graph, "r", 1).result()
+            await runner.resume("r", graph).result()
+        await runner.resume("r", graph).result()
+        branch = await runner.branch("r", graph, 1).result()
     ids = [id_of(span) for span in spans.all]
     assert len(ids) == len(set(ids))
     assert (
@@ -292,7 +292,7 @@ async def test_a_fault_of_a_processor_does_not_reach_the_run(caplog: pytest.LogC
 
     provider = TracerProvider()
     provider.add_span_processor(Broken(Spans().exporter))
-    graph = Graph("g", Desk, limits=Limits(steps=3), secret_key=KEY)
+    graph = Graph("g", Desk, limits=Limits(visits=3), secret_key=KEY)
     graph.add_node("a", lambda: "x", writes="text")
     graph.add_node("b", lambda: "y", writes="text")
     graph.add_path(START, "a", "b", END)
@@ -308,7 +308,7 @@ async def test_a_fault_of_a_sampler_does_not_reach_a_run_that_is_resumed(caplog:
         def should_sample(self, *_arguments: Any, **_more: Any) -> SamplingResult:
             raise OSError
 
-    graph = Graph("g", Desk, limits=Limits(steps=1), secret_key=KEY)
+    graph = Graph("g", Desk, limits=Limits(visits=1), secret_key=KEY)
     graph.add_node("a", lambda: "x", writes="text")
     graph.add_node("b", lambda: "y", writes="text")
     graph.add_path(START, "a", "b", END)
@@ -317,7 +317,7 @@ async def test_a_fault_of_a_sampler_does_not_reach_a_run_that_is_resumed(caplog:
         assert (await runner.start(graph, run_id="r8").result()).status == "stopped"
     provider = TracerProvider(sampler=Broken(Decision.RECORD_AND_SAMPLE))
     async with Runner(store, telemetry=Telemetry(tracer_provider=provider)) as runner:
-        assert (await runner.resume(graph, "r8", limits=Limits(steps=3)).result()).state.text == "y"
+        assert (await runner.resume("r8", graph, limits=Limits(visits=3)).result()).state.text == "y"
     assert [record.getMessage() for record in caplog.records] == ["the trace of run r8 ends at step 3"]
 
 

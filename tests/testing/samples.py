@@ -18,7 +18,7 @@ async def note(n: int) -> int:
     return n
 
 async def count(n: int, ctx: Context) -> int:
-    await ctx.step(note, n)
+    await ctx.call(note, n)
     return n + 1
 
 async def hang(n: int) -> int:

@@ -168,7 +168,7 @@ from graphengine import GraphEngineError
 async def test_it(runner):
     await runner.start(counting, {}).result()
     with pytest.raises(GraphEngineError, match="before the first run is started"):
-        runner.use(models={"*": "offline"})
+        runner.use(models={"*": "rules"})
 """,
     )
     result.assert_outcomes(passed=1)

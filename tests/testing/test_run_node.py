@@ -61,7 +61,7 @@ async def test_fields_by_name_override_the_state() -> None:
 
 
 async def test_emitted_events_messages_and_work_are_returned() -> None:
-    """What `ctx.emit`, `ctx.send` and `ctx.step` did is returned."""
+    """What `ctx.emit`, `ctx.send` and `ctx.call` did is returned."""
 
     async def fetch(url: str) -> int:
         return len(url)
@@ -69,7 +69,7 @@ async def test_emitted_events_messages_and_work_are_returned() -> None:
     async def work(ctx: Context) -> str:
         ctx.emit({"at": 1})
         ctx.send("news", {"n": 1})
-        return f"{await ctx.step(fetch, 'abc')} {ctx.visit} {ctx.path} {ctx.now()}"
+        return f"{await ctx.call(fetch, 'abc')} {ctx.visit} {ctx.path} {ctx.now()}"
 
     done = await run_node(graph_of(work), "work", clock=FakeClock(start=5.0))
 
@@ -101,7 +101,7 @@ async def test_an_agents_prompt_is_made_from_the_given_fields() -> None:
 
 async def test_models_can_be_given_by_agent() -> None:
     """`models=` works as in a Runner; calls of an offline agent are returned too."""
-    writer = Agent("writer", prompt="Write {task}", offline=lambda task: f"rules on {task}")
+    writer = Agent("writer", prompt="Write {task}", by_rules=lambda task: f"rules on {task}")
     named = await run_node(graph_of(writer), "work", task="t", models={"writer": ScriptedModel(["said"])})
     offline = await run_node(graph_of(writer), "work", task="t")
 
@@ -111,7 +111,7 @@ async def test_models_can_be_given_by_agent() -> None:
 
 async def test_a_node_alone_resets_the_current_scope() -> None:
     """Work after it, such as an agent run directly, belongs to no node."""
-    shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
+    shout = Agent("shout", prompt="{word}", by_rules=lambda word: word.upper())
     await run_node(graph_of(shout, inputs={"word": "task"}), "work", task="a")
 
     assert await shout.run(word="b") == "B"

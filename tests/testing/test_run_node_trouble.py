@@ -81,7 +81,7 @@ async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> 
         ("work/deep", {}, "work is not a graph, so there is no 'deep' in it"),
         ("work", {"taks": 1}, "unknown field 'taks': did you mean 'task'"),
         ("work", {"task": 1}, "task: Input should be a valid string"),
-        ("work", {"task": "", "models": {"wrter": "offline"}}, "unknown agent 'wrter'"),
+        ("work", {"task": "", "models": {"wrter": "rules"}}, "unknown agent 'wrter'"),
         ("work", {"state": Review(score=1)}, "the state is a Review, not a Article"),
     ],
 )

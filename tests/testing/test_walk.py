@@ -215,10 +215,10 @@ async def test_questions_and_choices_have_stand_ins() -> None:
 
 async def test_limits_end_a_walk() -> None:
     """The graph's own limits, or those of the walk."""
-    walked = await walk(review_loop(), {"review": scores(3, 4)}, limits=Limits(steps=4))
+    walked = await walk(review_loop(), {"review": scores(3, 4)}, limits=Limits(visits=4))
 
     assert walked.path == "research write review write STOPPED"
-    with pytest.raises(AssertionError, match="it stopped: steps 4 >= 4"):
+    with pytest.raises(AssertionError, match="it stopped: visits 4 >= 4"):
         walked.assert_path("research")
 
 
@@ -237,7 +237,7 @@ async def test_an_unfinished_nested_graph_is_in_the_path(monkeypatch: pytest.Mon
     graph.add_edge("one", "last")
     graph.add_edge("each", "last")
     graph.add_edge("last", END)
-    walked = await walk(graph, {"each/step": None}, facts=["a", "b"], limits=Limits(steps=6))
+    walked = await walk(graph, {"each/step": None}, facts=["a", "b"], limits=Limits(visits=6))
     walked.assert_path("[one (step step) | each (step step | step step)] STOPPED")
 
 

@@ -39,8 +39,8 @@ async def main() -> None:
     async with Runner("checkpoints/runs.db") as runner:
         run = runner.start(graph, State(text="Hi"))
         result = await run.result()
-        again = await runner.resume(graph, run.id).result()  # after a crash, a stop, a raised limit
-        other = await runner.branch(graph, run.id, at=3, update={"text": "Bonjour"}).result()
+        again = await runner.resume(run.id, graph).result()  # after a crash, a stop, a raised limit
+        other = await runner.branch(run.id, graph, at=3, update={"text": "Bonjour"}).result()
         print(again.state == result.state, other.state.text)
 
 

@@ -82,7 +82,7 @@ def shout(task: str) -> str:
 
 async def test_patterns_give_graphs_of_their_states_or_the_callers() -> None:
     """Agents, functions, graphs and nodes are accepted alike."""
-    clerk = Agent("clerk", prompt="{task}", offline=shout)
+    clerk = Agent("clerk", prompt="{task}", by_rules=shout)
     critic = Agent("critic", prompt="{draft}", output=Critique)
     assert_type(pipeline({"clerk": clerk, "again": Node(clerk, retry=Retry(attempts=2))}), Graph[Passage])
     assert_type(pipeline({"clerk": clerk}, state=Article, result="draft"), Graph[Article])
@@ -117,6 +117,6 @@ async def test_teams_and_frames_around_others_know_their_states_too() -> None:
     good = value("draft").length() > 0
     ladder = escalation(Article, {"shout": shout, "chain": chain}, answer="draft", accept=good)
     assert_type(ladder, Graph[Article])
-    assert_type(with_limits(Article, ladder, answer="draft", limits=Limits(steps=9)), Graph[Article])
+    assert_type(with_limits(Article, ladder, answer="draft", limits=Limits(visits=9)), Graph[Article])
     assert_type(circuit_breaker(Offer, lambda: 1.0, lambda: 2.0, answer="price"), Graph[Offer])
     assert (await ladder.run({"task": "ho"})).output == "ho!"

@@ -60,7 +60,7 @@ async def test_types_of_the_public_api() -> None:
     def judge(task: str) -> Review:
         return Review(score=len(task))
 
-    critic = Agent("critic", prompt="{task}", output=Review, offline=judge)
+    critic = Agent("critic", prompt="{task}", output=Review, by_rules=judge)
     writer = Agent("writer", prompt="{task}", model=ScriptedModel(["text"]))
     assert_type(critic, Agent[Review])
     assert_type(writer, Agent[str])
@@ -78,7 +78,7 @@ async def test_types_of_the_public_api() -> None:
         run = runner.start(graph, {"task": "abcdefgh"})
         assert_type(run, Run[Article])
         assert_type((await run.result()).state, Article)
-        assert_type(runner.branch(graph, run.id, at=1), Run[Article])
+        assert_type(runner.branch(run.id, graph, at=1), Run[Article])
     assert result.state.review == Review(score=8)
     if TYPE_CHECKING:
         # Each line is wrong, and both checkers report it: an unneeded ignore is an error too.
@@ -111,7 +111,7 @@ async def test_types_of_agents() -> None:
         check=within,
         tools=[size_of, tool(size_of, name="again", approve=True)],
         guards=[guard(str.strip, on="input")],
-        window=Window(1000, keep=2, model="offline"),
+        window=Window(1000, keep=2, model="rules"),
         effort="low",
         cache=True,
         memory="messages",
@@ -133,7 +133,7 @@ async def test_types_of_agents() -> None:
     assert_type(await positive.but(name="m").run(task="x"), int)
     assert_type(tool(size_of)("four"), int)
     assert tool(size_of)("four", times=2) == 8
-    async with Runner(models={"planner": team, "*": "offline"}):
+    async with Runner(models={"planner": team, "*": "rules"}):
         pass
     if TYPE_CHECKING:
         Agent("n", effort="extreme")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -161,9 +161,9 @@ async def editor(task: str, ctx: Context) -> Review:
     assert_type((ctx.run_id, ctx.node, ctx.path, ctx.idempotency_key), tuple[str, str, str, str])
     assert_type((ctx.visit, ctx.attempt, ctx.now()), tuple[int, int, float])
     assert_type(ctx.random.random(), float)
-    assert_type(await ctx.step(fetch, task), Review)
-    assert_type(await ctx.step(count, task, key="length"), int)
-    assert_type(await ctx.step(lambda: 3), int)
+    assert_type(await ctx.call(fetch, task), Review)
+    assert_type(await ctx.call(count, task, key="length"), int)
+    assert_type(await ctx.call(lambda: 3), int)
     assert_type(await ctx.runs(published, last=3), Sequence[PastRun])
     assert_type(await ctx.runs("published", fields=("text",)), Sequence[PastRun])
     title = await ctx.ask("Which title?")
@@ -214,6 +214,6 @@ async def test_types_of_what_a_node_may_do() -> None:
                 assert_type((wait.name, wait.due_at), tuple[str, float | None])
                 given = True if wait.kind == "pause" else answers[wait.question]
                 await runner.answer(result.run_id, given, question=wait.name)
-            result = await runner.resume(published, result.run_id).result()
+            result = await runner.resume(result.run_id, published).result()
     assert_type(result, Result[Article])
     assert (result.status, result.state.review, seen) == ("finished", Review(score=7), ["Ants b"])

@@ -77,7 +77,7 @@ def read_page(url: str) -> TextFile:
 def read_media(url: str) -> Media:
     """Return a picture, a PDF document or a piece of sound, named after the last part of its address.
 
-    A node or `ctx.step` that returns it fetches it once: the run records it, and models are sent what was there. In
+    A node or `ctx.call` that returns it fetches it once: the run records it, and models are sent what was there. In
     async code call it in a thread.
 
     Raises:

@@ -92,7 +92,7 @@ def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
 def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
     """Yield the problems of a graph's own options by themselves, as (message, repair)."""
     if not isinstance(graph.limits, Limits):
-        yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(steps=…)"
+        yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(visits=…)"
     for name, factory in graph.resources.items():
         if not callable(factory):
             text = f"the resource {name!r} is a {type(factory).__name__}, not a factory"

@@ -176,7 +176,7 @@ class Driver:
     async def resume(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Resume a run; one that failed is retried."""
         info = await self._reader.info(text_of(body, "id"))
-        return await self._begun(self.runner.resume(self.graph(info.graph).graph, info.id))
+        return await self._begun(self.runner.resume(info.id, self.graph(info.graph).graph))
 
     async def branch(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Branch a run at a step, with updated fields."""
@@ -185,7 +185,7 @@ class Driver:
         graph = self.graph(info.graph).graph
         tags = texts_of(body, "tags")
         return await self._begun(
-            self.runner.branch(graph, info.id, at, update=update, path=path, run_id=run_id, tags=tags)
+            self.runner.branch(info.id, graph, at, update=update, path=path, run_id=run_id, tags=tags)
         )
 
     async def preview(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class Driver:
         info, at, update, path = await self._branching(body)
         unkept = _Unkept(self._reader)
         async with Runner(cast("Store", unkept)) as runner:
-            run = runner.branch(self.graph(info.graph).graph, info.id, at, update=update, path=path)
+            run = runner.branch(info.id, self.graph(info.graph).graph, at, update=update, path=path)
             with suppress(_NotKept):
                 await run.result()
         step = unkept.step

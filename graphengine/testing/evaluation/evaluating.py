@@ -113,7 +113,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     if EvaluationState.model_validate({"cases": recorded.get("cases", [])}).cases != state.cases:
         message = f"run {run_id} is recorded with other cases"
         raise InputError(message, where=f"run {run_id}", repair="give the same cases, or another run id")
-    return runner.resume(graph, run_id, limits=limits)
+    return runner.resume(run_id, graph, limits=limits)
 
 
 def _version(graph: Graph[Any], against: Graph[Any] | Mapping[str, Model | str]) -> Graph[Any]:

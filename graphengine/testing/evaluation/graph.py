@@ -100,7 +100,7 @@ def evaluation(
         {'exact': Score(value=1.0, why='', failure='')}
     """
     named = named_scorers(scorers)
-    whole = Graph(f"eval_{graph.name}", EvaluationState, limits=Limits(steps=None), secret_key=graph.secret_key)
+    whole = Graph(f"eval_{graph.name}", EvaluationState, limits=Limits(visits=None), secret_key=graph.secret_key)
     versions = {SUBJECT: graph} if against is None else {SUBJECT: graph, AGAINST: against}
     for name, version in versions.items():
         whole.add_node(
@@ -120,7 +120,7 @@ def evaluation(
 
 
 def judge(
-    name: str, question: str, *, model: str = "offline", reads: Sequence[str] = ("case.input", "output", "expected")
+    name: str, question: str, *, model: str = "rules", reads: Sequence[str] = ("case.input", "output", "expected")
 ) -> Agent[Score]:
     """Return an agent that scores a result by a question.
 

@@ -188,7 +188,7 @@ async def test_steps_inside_a_graph_are_decided_by_it() -> None:
     assert found.first is not None
     assert (found.first.seq, found.first.path, found.first.what) == (4, "count/more", "edge")
     assert first_difference(replay(inside(inputs={"n": "score"}), run)) == (2, "inputs")
-    assert first_difference(replay(inside(limits=Limits(steps=9)), run)) == (2, "limit")
+    assert first_difference(replay(inside(limits=Limits(visits=9)), run)) == (2, "limit")
 
 
 # -- work and waits

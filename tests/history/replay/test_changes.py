@@ -357,7 +357,7 @@ async def test_a_migrated_run_is_compared_from_the_migration_on() -> None:
     async with Runner(clock=FakeClock()) as runner:
         await runner.start(old, State(), run_id="r").result()
         await runner.answer("r", value=True)
-        assert (await runner.resume(new, "r").result()).status == "finished"
+        assert (await runner.resume("r", new).result()).status == "finished"
         run = await export_run(runner.store, "r")
     assert [step.kind for step in run.steps] == ["started", "waiting", "resumed", "node"]
     found = replay(new, run)
@@ -426,4 +426,4 @@ async def test_limits_are_reported_as_unknown_only_if_they_differ() -> None:
 
 
 def _limited(step: Step) -> Step:
-    return resaid(step, limits={"steps": 7})
+    return resaid(step, limits={"visits": 7})

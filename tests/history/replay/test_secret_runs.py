@@ -80,7 +80,7 @@ async def test_a_branch_that_sets_a_secret_replays() -> None:
     """The update of a branch can be a secret."""
     async with Runner(clock=FakeClock()) as runner:
         await runner.start(vault(), run_id="r").result()
-        await runner.branch(vault(), "r", 2, update={"word": f"{CANARY}?"}, run_id="b").result()
+        await runner.branch("r", vault(), 2, update={"word": f"{CANARY}?"}, run_id="b").result()
         run = await export_run(runner.store, "b")
     assert CANARY not in to_json_text(run, "1")
     assert replay(vault(), run).same

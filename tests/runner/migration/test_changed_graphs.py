@@ -145,9 +145,9 @@ async def refused(runner: Runner, graph: Graph[Any], run_id: str, *expected: str
     """Assert that a graph does not fit, that the error has these texts, and that the run is unchanged."""
     before = list(await runner.history(run_id)), await runner.store.info(run_id)
     with pytest.raises(GraphChanged):
-        await runner.resume(graph, run_id, limits=Limits()).result()
+        await runner.resume(run_id, graph, limits=Limits()).result()
     with pytest.raises(GraphChanged) as caught:
-        await runner.resume(graph, run_id, limits=Limits()).result()
+        await runner.resume(run_id, graph, limits=Limits()).result()
     after = list(await runner.history(run_id)), await runner.store.info(run_id)
     assert after == before
     for text in expected:
@@ -212,11 +212,11 @@ async def test_a_change_that_the_run_fits_is_a_step(
     run_id = await waiting(runner, desk())
     await runner.answer(run_id, value=True)
     after = desk(edit, state)
-    result = await runner.resume(after, run_id).result()
+    result = await runner.resume(run_id, after).result()
     assert result.status == "finished"
     changes = await changes_of(runner, run_id)
     assert (expected in changes) if expected else not changes
-    assert (await runner.resume(after, run_id).result()).status == "finished"
+    assert (await runner.resume(run_id, after).result()).status == "finished"
 
 
 async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> None:
@@ -229,7 +229,7 @@ async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> 
     run_id = await waiting(runner, graph("Tell of this: {draft}"))
     await runner.answer(run_id, value=True)
     long = "Tell of this: {draft}" + " and be kind" * 20
-    await runner.resume(graph(long), run_id).result()
+    await runner.resume(run_id, graph(long)).result()
     (line,) = await changes_of(runner, run_id)
     assert line.startswith("node publish: prompt '…ell of this: {draft}' → '…ell of this: {draft} and be kind")
     assert len(line) < 200
@@ -241,7 +241,7 @@ async def test_edges_in_another_order_are_a_change(runner: Runner) -> None:
     one, other = ("publish", {"when": value("n") >= 1, "label": "a"}), ("write", {"when": value("n") < 1})
     run_id = await waiting(runner, desk(rewired("approve", one, other, (END, {}))))
     await runner.answer(run_id, value=True)
-    await runner.resume(desk(rewired("approve", other, one, (END, {}))), run_id).result()
+    await runner.resume(run_id, desk(rewired("approve", other, one, (END, {})))).result()
     assert await changes_of(runner, run_id) == ["edges out of approve: they are tried in another order"]
 
 
@@ -261,7 +261,7 @@ async def test_new_conditions_begin_at_the_resume(runner: Runner) -> None:
 
     run_id = await waiting(runner, graph(new=False))
     await runner.answer(run_id, value=True)
-    result = await runner.resume(graph(new=True), run_id).result()
+    result = await runner.resume(run_id, graph(new=True)).result()
     assert result.status == "waiting"  # n is 3 now, and neither new condition held
     resumed = [step for step in await runner.history(run_id) if step.kind == "resumed"][-1]
     assert set(said(resumed)["marks_of"]["inner/"]) == {"count:check:count", "change:title:check"}
@@ -279,13 +279,13 @@ async def test_a_question_that_changed_is_asked_again(runner: Runner, *, answere
         await runner.answer(run_id, value=True)
     other = ask("Print {title} how often?", Literal["once", "twice"])
     after = desk(replaced("approve", other, writes="draft"))
-    (wait,) = (await runner.resume(after, run_id).result()).waits
+    (wait,) = (await runner.resume(run_id, after).result()).waits
     assert (wait.question, wait.schema) == ("Print Ants how often?", {"enum": ["once", "twice"], "type": "string"})
     kinds = [step.kind for step in await runner.history(run_id)]
     assert kinds.count("waiting") == 2
     assert kinds.count("refused") == answered
     await runner.answer(run_id, "twice")
-    result = await runner.resume(after, run_id).result()
+    result = await runner.resume(run_id, after).result()
     assert result.state.log == ["published twice"]
 
 
@@ -366,11 +366,11 @@ async def test_a_run_that_does_not_fit_is_left_unchanged(
     error = await refused(runner, desk(after, state), run_id, *expected)
     assert error.code == "graph_changed"
     assert all(len(line) < 200 for line in error.message.splitlines())
-    result = await runner.resume(desk(before), run_id).result()
+    result = await runner.resume(run_id, desk(before)).result()
     while result.waits:
         for name in dict.fromkeys(wait.name for wait in result.waits):
             await runner.answer(run_id, value=True, question=name)
-        result = await runner.resume(desk(before), run_id).result()
+        result = await runner.resume(run_id, desk(before)).result()
     assert result.status == "finished"
 
 
@@ -381,7 +381,7 @@ async def test_a_run_continues_where_a_migration_moves_it(runner: Runner, before
     """The visit in progress is dropped with all below it, and the run continues at the given node."""
     run_id = await waiting(runner, desk(before))
     moved = desk(after, version=2, migrate={1: Migration(moved={"approve": "publish"})})
-    result = await runner.resume(moved, run_id).result()
+    result = await runner.resume(run_id, moved).result()
     assert (result.status, result.state.log) == ("finished", ["published all about Ants"])
     resumed = next(step for step in await runner.history(run_id) if step.kind == "resumed")
     assert said(resumed)["moved"] == {"": "publish"}
@@ -404,7 +404,7 @@ async def test_a_change_inside_is_recorded_with_its_path(runner: Runner) -> None
     run_id = await waiting(runner, book(desk()))
     await runner.answer(run_id, value=True)
     inner = desk(replaced("publish", publish, writes="draft"), WithDefault)
-    result = await runner.resume(book(inner), run_id).result()
+    result = await runner.resume(run_id, book(inner)).result()
     assert result.state.draft == "published all about Ants"
     assert await changes_of(runner, run_id) == [
         "field chapter/pages is new: int",
@@ -428,7 +428,7 @@ async def test_a_run_inside_a_graph_that_does_not_fit_is_refused(
     error = await refused(runner, book(desk(edit, state)), run_id, expected, "Graph('desk', …, version=2, migrate={1: ")
     assert "chapter" in error.message
     await runner.answer(run_id, value=True)
-    assert (await runner.resume(book(desk()), run_id).result()).status == "finished"
+    assert (await runner.resume(run_id, book(desk())).result()).status == "finished"
 
 
 async def test_another_graph_at_the_node_is_reported(runner: Runner) -> None:
@@ -514,7 +514,7 @@ async def test_a_forked_run_is_refused_if_its_arms_are_gone(runner: Runner, afte
     await refused(runner, after, run_id, expected)
     for name in ("a2", "b2"):
         await runner.answer(run_id, name, question=name)
-    result = await runner.resume(forked(), run_id).result()
+    result = await runner.resume(run_id, forked()).result()
     assert result.state == Plan(log=["begun", "x", "x", "merged"], one="a2", two="b2")
 
 
@@ -522,7 +522,7 @@ async def test_a_field_that_an_arm_wrote_cannot_be_removed(runner: Runner) -> No
     """The join could not apply the write."""
     run_id = await waiting(runner, forked())
     await runner.answer(run_id, "one", question="a2")
-    assert (await runner.resume(forked(), run_id).result()).status == "waiting"
+    assert (await runner.resume(run_id, forked()).result()).status == "waiting"
     after = forked(state=PlanWithout, edit=replaced("a2", ask("Well?"), writes="log"))
     await refused(runner, after, run_id, "the arm to a wrote field 'one', which no longer exists")
 
@@ -533,7 +533,7 @@ async def test_a_new_arm_is_for_the_next_fork(runner: Runner) -> None:
     after = forked(("a", "b", "c"))
     for name in ("a2", "b2"):
         await runner.answer(run_id, name, question=name)
-    result = await runner.resume(after, run_id).result()
+    result = await runner.resume(run_id, after).result()
     assert result.state.log == ["begun", "x", "x", "merged"]
 
 
@@ -544,7 +544,7 @@ async def test_a_run_at_a_node_that_became_part_of_an_arm_does_not_fit(runner: R
     await refused(runner, forked(), run_id, expected)
     moved = forked()
     moved.version, moved.migrate = 2, {1: Migration(moved={"a2": "begin"})}
-    result = await runner.resume(moved, run_id).result()
+    result = await runner.resume(run_id, moved).result()
     assert sorted(wait.name for wait in result.waits) == ["a2", "b2"]
 
 
@@ -574,7 +574,7 @@ async def test_items_keep_what_they_wrote_if_it_still_fits(runner: Runner) -> No
     run_id = await waiting(runner, graph(double))
     await refused(runner, graph(double, Appended), run_id, "an item of the map at sum wrote item to field 'sums'")
     await runner.answer(run_id, 7)
-    assert (await runner.resume(graph(treble), run_id).result()).state.sums == [2, 4, 21]
+    assert (await runner.resume(run_id, graph(treble)).result()).state.sums == [2, 4, 21]
 
 
 async def test_a_new_plateau_has_no_sample_yet(runner: Runner) -> None:
@@ -591,9 +591,9 @@ async def test_a_new_plateau_has_no_sample_yet(runner: Runner) -> None:
     run_id = await waiting(runner, graph(new=False))
     for score in (5, 5):
         await runner.answer(run_id, score)
-        assert (await runner.resume(graph(new=False), run_id).result()).status == "waiting"
+        assert (await runner.resume(run_id, graph(new=False)).result()).status == "waiting"
     after = graph(new=True)
     await runner.answer(run_id, 5)
-    assert (await runner.resume(after, run_id).result()).status == "waiting"
+    assert (await runner.resume(run_id, after).result()).status == "waiting"
     await runner.answer(run_id, 5)
-    assert (await runner.resume(after, run_id).result()).status == "finished"
+    assert (await runner.resume(run_id, after).result()).status == "finished"

@@ -78,7 +78,7 @@ async def answered_run(runner: Runner, graph: Graph[Any], *scores: int) -> str:
     run_id = (await runner.start(graph).result()).run_id
     for score in scores:
         await runner.answer(run_id, score)
-        assert (await runner.resume(graph, run_id).result()).status == "waiting"
+        assert (await runner.resume(run_id, graph).result()).status == "waiting"
     return run_id
 
 
@@ -91,7 +91,7 @@ async def untouched(runner: Runner, graph: Graph[Any], run_id: str) -> GraphChan
     """Assert that a resume is refused and leaves the run unchanged; return the error."""
     before = list(await runner.history(run_id)), await runner.store.info(run_id)
     with pytest.raises(GraphChanged) as caught:
-        await runner.resume(graph, run_id).result()
+        await runner.resume(run_id, graph).result()
     assert (list(await runner.history(run_id)), await runner.store.info(run_id)) == before
     return caught.value
 
@@ -103,7 +103,7 @@ async def test_a_function_alone_moves_the_state_forward(runner: Runner) -> None:
     """It gets the recorded fields; its result is recorded with the resume, and the run continues with current types."""
     run_id = await answered_run(runner, rated(), 3)
     after = rated(Second, {1: to_second})
-    result = await runner.resume(after, run_id).result()
+    result = await runner.resume(run_id, after).result()
     assert result.state == Second(title="ANTS", score=3, log=["note 0", "note 1"])
     step = await last(runner, run_id)
     assert said(step)["field_changes"] == {"": [["set", "title", "ANTS"], ["drop", "name"]]}
@@ -121,12 +121,12 @@ async def test_a_migration_is_not_called_a_second_time(runner: Runner) -> None:
 
     run_id = await answered_run(runner, rated(), 3)
     after = rated(Second, {1: counted})
-    await runner.resume(after, run_id).result()
+    await runner.resume(run_id, after).result()
     made = len(calls)  # one for the check before the run is claimed, one for the claim
     assert {str(call) for call in calls} == {str({"name": "ants", "score": 3, "log": ["note 0", "note 1"]})}
     for _ in range(2):
         await runner.answer(run_id, 4)
-        await runner.resume(after, run_id).result()
+        await runner.resume(run_id, after).result()
     steps = await runner.history(run_id)
     for seq in range(1, len(steps) + 1):
         await runner.state_at(run_id, seq)
@@ -153,7 +153,7 @@ def _second() -> Graph[Any]:
 async def test_a_migration_can_leave_the_state_unchanged(runner: Runner) -> None:
     """`Migration()` means that nothing has to be changed."""
     run_id = await answered_run(runner, rated(), 3)
-    await runner.resume(rated(First, {1: Migration()}), run_id).result()
+    await runner.resume(run_id, rated(First, {1: Migration()})).result()
     assert "field_changes" not in said(await last(runner, run_id))
 
 
@@ -166,7 +166,7 @@ async def test_a_migration_gets_a_copy(runner: Runner) -> None:
 
     run_id = await answered_run(runner, rated())
     after = rated(Second, {1: careless})
-    assert (await runner.resume(after, run_id).result()).state.log == ["a"]
+    assert (await runner.resume(run_id, after).result()).state.log == ["a"]
     assert (await runner.state_at(run_id, 2))["log"] == ["note 0"]
 
 
@@ -178,7 +178,7 @@ async def test_a_change_in_place_that_a_migration_returns_is_recorded(runner: Ru
         return to_second(values)
 
     run_id = await answered_run(runner, rated())
-    result = await runner.resume(rated(Second, {1: appends}), run_id).result()
+    result = await runner.resume(run_id, rated(Second, {1: appends})).result()
     assert result.state.log == ["note 0", "moved on"]
 
 
@@ -215,9 +215,9 @@ async def test_a_migration_that_fails_leaves_the_run_unchanged(
         assert text in str(error)
     assert isinstance(error, MigrationFailed) or "is new" in str(error)
     with pytest.raises(GraphChanged):
-        await runner.branch(rated(Second, {1: bad}), run_id, at=2, run_id="child").result()
+        await runner.branch(run_id, rated(Second, {1: bad}), at=2, run_id="child").result()
     assert [info.id for info in await runner.store.runs()] == [run_id]
-    assert (await runner.resume(rated(Second, {1: to_second}), run_id).result()).state.title == "ANTS"
+    assert (await runner.resume(run_id, rated(Second, {1: to_second})).result()).state.title == "ANTS"
 
 
 async def test_a_missing_migration_is_reported(runner: Runner) -> None:
@@ -252,9 +252,9 @@ async def test_names_can_be_swapped_and_change_twice(runner: Runner) -> None:
     graph.add_edge("judge", END, when=iterations("judge") >= 3, label="thrice")
     graph.add_edge("judge", "write")
     await runner.answer(run_id, 2)
-    assert (await runner.resume(graph, run_id).result()).status == "waiting"
+    assert (await runner.resume(run_id, graph).result()).status == "waiting"
     await runner.answer(run_id, 3)
-    result = await runner.resume(graph, run_id).result()
+    result = await runner.resume(run_id, graph).result()
     assert (result.status, result.state.log) == ("finished", ["note 0", "note 1", "note 2"])
 
 
@@ -281,10 +281,10 @@ async def test_pauses_follow_a_new_name(runner: Runner) -> None:
     steps = Migration(renamed={"part": "piece"}), Migration(renamed={"work": "labour"})
     after = outer("piece", "labour", *steps)
     await runner.answer(run.id, 5)
-    result = await runner.resume(after, run.id).result()
+    result = await runner.resume(run.id, after).result()
     assert [wait.name for wait in result.waits] == ["piece/labour"]
     await runner.answer(run.id, value=True)
-    assert (await runner.resume(after, run.id).result()).status == "finished"
+    assert (await runner.resume(run.id, after).result()).status == "finished"
 
 
 async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> None:
@@ -301,7 +301,7 @@ async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> No
 
     run_id = await answered_run(runner, graph("before"), 1)
     after = graph("after", version=2, migrate={1: Migration(moved={"before": "after"})})
-    assert [wait.question for wait in (await runner.resume(after, run_id).result()).waits] == ["One?"]
+    assert [wait.question for wait in (await runner.resume(run_id, after).result()).waits] == ["One?"]
 
 
 async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
@@ -317,7 +317,7 @@ async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
     after: Graph[Any] = Graph("breaks", First, version=2, migrate={1: Migration(moved={"bad": "good"})})
     after.add_node("good", lambda: 5, writes="score")
     after.add_path(START, "good", END)
-    result = await runner.resume(after, run.id).result()
+    result = await runner.resume(run.id, after).result()
     assert (result.status, result.state.score) == ("finished", 5)
 
 
@@ -358,7 +358,7 @@ async def test_updates_of_arms_are_applied_to_the_migrated_state(runner: Runner)
     assert (await run.result()).status == "waiting"
     await runner.answer(run.id, "go")
     after = forked({1: lambda values: {**values, "log": [text.upper() for text in values["log"]]}})
-    result = await runner.resume(after, run.id).result()
+    result = await runner.resume(run.id, after).result()
     assert result.state.log == ["BEGUN", "a", "saw BEGUN+a"]
 
 
@@ -386,9 +386,9 @@ async def test_items_of_a_map_in_progress_are_kept(runner: Runner) -> None:
     await run.result()
     after = graph(Figures, "figures", {1: lambda values: {"figures": [8, 9], "doubled": values["doubled"]}})
     await runner.answer(run.id, 2)
-    await runner.resume(after, run.id).result()
+    await runner.resume(run.id, after).result()
     await runner.answer(run.id, 2)
-    result = await runner.resume(after, run.id).result()
+    result = await runner.resume(run.id, after).result()
     assert result.state == Figures(figures=[8, 9], doubled=[2, 4])
 
 
@@ -451,7 +451,7 @@ async def test_a_new_version_alone_changes_nothing(runner: Runner) -> None:
     """A run that fits continues; the change is recorded."""
     run_id = await answered_run(runner, rated(), 1, 2)
     await runner.answer(run_id, 3)
-    result = await runner.resume(rated(version=5), run_id, limits=Limits()).result()
+    result = await runner.resume(run_id, rated(version=5), limits=Limits()).result()
     assert result.status == "finished"
     assert said(await last(runner, run_id))["changes"] == ["version 1 → 5"]
 
@@ -466,7 +466,7 @@ async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
     waits = [w.name for w in await runner.waits(run.id)]
     assert sorted(waits) == ["chapter/rate", "other"]
     await runner.answer(run.id, 4, question="chapter/rate")
-    result = await runner.resume(after, run.id).result()
+    result = await runner.resume(run.id, after).result()
     step = await last(runner, run.id)
     assert said(step)["field_changes"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
     assert said(step)["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
@@ -474,7 +474,7 @@ async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
         names_now = [wait.name for wait in result.waits]
         assert "part/judge" in names_now
         await runner.answer(run.id, score, question="part/judge")
-        result = await runner.resume(after, run.id).result()
+        result = await runner.resume(run.id, after).result()
     await runner.answer(run.id, "well", question="other")
-    result = await runner.resume(after, run.id).result()
+    result = await runner.resume(run.id, after).result()
     assert (result.status, result.state.score, result.state.log) == ("finished", 6, ["well"])

@@ -29,7 +29,7 @@ async def test_a_retry_after_a_failed_call_keeps_what_was_recorded(timed: Runner
         return "shaky"
 
     async def bare(ctx: Context) -> str:
-        return await ctx.step(counted(calls, "first")) + await ctx.step(shaky)
+        return await ctx.call(counted(calls, "first")) + await ctx.call(shaky)
 
     async def wrapped(ctx: Context) -> str:
         try:
@@ -55,9 +55,9 @@ async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(ti
         return "shaky"
 
     async def work(ctx: Context) -> str:
-        first = await ctx.step(counted(calls, "first"))
+        first = await ctx.call(counted(calls, "first"))
         async with asyncio.TaskGroup() as group:
-            second = group.create_task(ctx.step(shaky))
+            second = group.create_task(ctx.call(shaky))
         return first + second.result()
 
     assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "firstshaky"
@@ -72,12 +72,12 @@ async def test_a_fallback_can_record_work_too(runner: Runner) -> None:
         raise ValueError
 
     async def instead(ctx: Context) -> str:
-        return await ctx.step(counted(calls, "first")) + await ctx.ask("Well?", str)
+        return await ctx.call(counted(calls, "first")) + await ctx.ask("Well?", str)
 
     graph = one(work, fallback=instead)
     run_id = (await runner.start(graph).result()).run_id
     await runner.answer(run_id, "!")
-    assert (await runner.resume(graph, run_id).result()).state.text == "first!"
+    assert (await runner.resume(run_id, graph).result()).state.text == "first!"
     assert calls == ["first"]
 
 
@@ -96,7 +96,7 @@ async def test_a_timeout_within_a_step_keeps_earlier_records(timed: Runner) -> N
         return "slow"
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(counted(calls, "first")) + await ctx.step(slow)
+        return await ctx.call(counted(calls, "first")) + await ctx.call(slow)
 
     run = timed.start(one(work, timeout_seconds=HOUR, retry=Retry(attempts=2, jitter=0)))
     assert (await run.result()).state.text == "firstslow"
@@ -125,7 +125,7 @@ async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner
         return "slow"
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(slow)
+        return await ctx.call(slow)
 
     graph = one(work, timeout_seconds=HOUR, retry=Retry(attempts=2, initial_seconds=0))
     assert (await timed.start(graph).result()).state.text == "slow"
@@ -145,7 +145,7 @@ async def test_closing_within_a_step_keeps_the_record(database: Path | str) -> N
         return "slow"
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(counted(calls, "first")) + await ctx.step(slow)
+        return await ctx.call(counted(calls, "first")) + await ctx.call(slow)
 
     graph = one(work)
     async with Runner(database) as runner:
@@ -153,7 +153,7 @@ async def test_closing_within_a_step_keeps_the_record(database: Path | str) -> N
         await begun.wait()
     hang = False
     async with Runner(database) as runner:
-        assert (await runner.resume(graph, run.id).result()).state.text == "firstslow"
+        assert (await runner.resume(run.id, graph).result()).state.text == "firstslow"
     assert calls == ["first", "slow", "slow"]
 
 
@@ -161,10 +161,10 @@ async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
     """The error says to make the node async; a step that was not awaited does not count as forgotten."""
 
     def work(ctx: Context) -> str:
-        _ = ctx.step(counted([], "first"))
+        _ = ctx.call(counted([], "first"))
         return "x"
 
-    with pytest.raises(RunFailed, match=r"ctx.step was called outside the event loop[\s\S]*make the node async"):
+    with pytest.raises(RunFailed, match=r"ctx.call was called outside the event loop[\s\S]*make the node async"):
         await runner.start(one(work)).result()
 
 
@@ -202,14 +202,14 @@ async def test_a_crash_costs_only_the_step_in_flight(crash: Crash) -> None:
         return "dies"
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(counted(calls, "first")) + await ctx.step(dies) + ctx.idempotency_key
+        return await ctx.call(counted(calls, "first")) + await ctx.call(dies) + ctx.idempotency_key
 
     graph = one(work)
     async with Runner(crash.here) as runner:
         expected = (await runner.start(graph, run_id="r").result()).state.text
     async with Runner(crash.left) as runner:
         assert (await runner.store.info("r")).status == "running"
-        assert (await runner.resume(graph, "r").result()).state.text == expected
+        assert (await runner.resume("r", graph).result()).state.text == expected
         assert said((await runner.history("r"))[2]).get("crashed") is True
     assert calls == ["first", "dies", "dies"]
 
@@ -240,7 +240,7 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
     """A person decides whether it runs again, or gives its result."""
     graph, sent = await sent_before(crash)
     async with Runner(crash.left) as runner:
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
         assert result.status == "waiting"
         (wait,) = result.waits
         assert (wait.name, wait.kind, wait.answerable) == ("work", "crash", True)
@@ -248,7 +248,7 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
         with pytest.raises(InputError, match="rerun, fail or a JSON object with result"):
             await runner.answer("r", "perhaps")
         await runner.answer("r", decision)
-        assert (await runner.resume(graph, "r").result()).state.text == text
+        assert (await runner.resume("r", graph).result()).state.text == text
     assert len(sent) == calls
 
 
@@ -256,14 +256,14 @@ async def test_a_node_that_is_not_to_be_rerun_fails(crash: Crash) -> None:
     """The answer is not_rerun; a resume of the failed run asks again, and runs nothing without confirmation."""
     graph, sent = await sent_before(crash)
     async with Runner(crash.left) as runner:
-        await runner.resume(graph, "r").result()
+        await runner.resume("r", graph).result()
         await runner.answer("r", "fail")
         result = await failing(runner, graph, "r")
         assert result.error.kind == "not_rerun"
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
         assert (result.status, [wait.kind for wait in result.waits], len(sent)) == ("waiting", ["crash"], 1)
         await runner.answer("r", "rerun")
-        assert (await runner.resume(graph, "r").result()).state.text == "sent"
+        assert (await runner.resume("r", graph).result()).state.text == "sent"
 
 
 async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Crash) -> None:
@@ -279,15 +279,15 @@ async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Cras
     async with Runner(crash.here) as runner:
         await runner.start(graph, run_id="r").result()
     async with Runner(crash.left) as runner:
-        await runner.resume(graph, "r").result()
+        await runner.resume("r", graph).result()
         await runner.answer("r", {"result": "no number"})
-        result = await runner.resume(graph, "r").result()
+        result = await runner.resume("r", graph).result()
         assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["crash"])
         refused = (await runner.history("r"))[-1]
         assert (refused.kind, said(refused)["answer"]) == ("refused", {"result": "no number"})
         assert "this is not a valid result of it" in said(refused)["message"]
         await runner.answer("r", {"result": 7})
-        assert (await runner.resume(graph, "r").result()).state.n == 7
+        assert (await runner.resume("r", graph).result()).state.n == 7
     assert len(calls) == 1
 
 
@@ -308,7 +308,7 @@ async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(datab
         run = runner.start(graph)
         await begun.wait()
     async with Runner(database) as runner:
-        result = await runner.resume(graph, run.id).result()
+        result = await runner.resume(run.id, graph).result()
         assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["crash"], 1)
 
 
@@ -324,7 +324,7 @@ async def test_crashes_at_later_and_later_steps_are_no_crash_loop(tmp_path: Path
         return n
 
     async def work(ctx: Context) -> int:
-        return sum([await ctx.step(call, n) for n in range(5)])
+        return sum([await ctx.call(call, n) for n in range(5)])
 
     graph = one(work, "n")
     for n in range(5):
@@ -334,10 +334,10 @@ async def test_crashes_at_later_and_later_steps_are_no_crash_loop(tmp_path: Path
             for file in crashes[n - 1].left.parent.glob("left.db*"):
                 shutil.copy(file, crashes[n].here.with_name(file.name.replace("left", "runs")))
         async with Runner(crashes[n].here) as runner:
-            run = runner.resume(graph, "r") if n else runner.start(graph, run_id="r")
+            run = runner.resume("r", graph) if n else runner.start(graph, run_id="r")
             assert (await run.result()).state.n == 10
     async with Runner(crashes[-1].left) as runner:
-        assert (await runner.resume(graph, "r").result()).state.n == 10
+        assert (await runner.resume("r", graph).result()).state.n == 10
         crashed = [said(step).get("crashed") for step in await runner.history("r") if step.kind == "resumed"]
     assert crashed == [True] * 5
     assert calls == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 4, 3, 4, 4]

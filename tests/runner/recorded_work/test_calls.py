@@ -34,7 +34,7 @@ async def test_a_step_returns_the_result_of_its_function(runner: Runner) -> None
         return n * by
 
     async def work(ctx: Context) -> str:
-        return f"{await ctx.step(sync, 1)} {await ctx.step(slow, 2, by=3)} {await ctx.step('x'.upper)}"
+        return f"{await ctx.call(sync, 1)} {await ctx.call(slow, 2, by=3)} {await ctx.call('x'.upper)}"
 
     run = runner.start(one(work))
     assert (await run.result()).state.text == "2 6 X"
@@ -59,13 +59,13 @@ async def test_models_come_back_as_models(runner: Runner) -> None:
         return 1, None
 
     async def work(ctx: Context) -> str:
-        seen.append((await ctx.step(fetch, "u"), await ctx.step(pages), await ctx.step(pair)))
+        seen.append((await ctx.call(fetch, "u"), await ctx.call(pages), await ctx.call(pair)))
         return await ctx.ask("Well?", str)
 
     graph = one(work)
     run_id = (await runner.start(graph).result()).run_id
     await runner.answer(run_id, "x")
-    await runner.resume(graph, run_id).result()
+    await runner.resume(run_id, graph).result()
     assert seen == [(Page(url="u", words=["a"]), [Page(url="x")], (1, None))] * 2
 
 
@@ -73,12 +73,12 @@ async def test_without_an_annotation_a_result_is_plain_json(runner: Runner) -> N
     """A lambda's mapping is returned unchanged; a model without an annotation is refused with the repair."""
 
     async def plain(ctx: Context) -> str:
-        return str(await ctx.step(lambda: {"a": [1, None, 2.5]}))
+        return str(await ctx.call(lambda: {"a": [1, None, 2.5]}))
 
     assert (await runner.start(one(plain)).result()).state.text == "{'a': [1, None, 2.5]}"
 
     async def untyped(ctx: Context) -> str:
-        return str(await ctx.step(lambda: Page(url="u")))
+        return str(await ctx.call(lambda: Page(url="u")))
 
     result = await failing(runner, one(untyped))
     assert result.error.kind == "not_recordable"
@@ -93,7 +93,7 @@ async def test_a_result_that_would_change_in_json_is_refused(runner: Runner, mad
         return made
 
     async def work(ctx: Context) -> str:
-        return str(await ctx.step(give))
+        return str(await ctx.call(give))
 
     result = await failing(runner, one(work))
     assert result.error.kind == "not_recordable"
@@ -111,14 +111,14 @@ async def test_an_argument_that_is_no_json_needs_a_key(
     """An argument without a JSON form is refused with the repair; with a key the key identifies the call."""
 
     async def bare(ctx: Context) -> str:
-        return str(await ctx.step(function, make()))
+        return str(await ctx.call(function, make()))
 
     result = await failing(runner, one(bare))
     assert result.error.kind == "not_recordable"
     assert "key=" in result.repair
 
     async def keyed(ctx: Context) -> str:
-        return str(await ctx.step(function, make(), key="its key"))
+        return str(await ctx.call(function, make(), key="its key"))
 
     assert (await runner.start(one(keyed)).result()).state.text == text
 
@@ -137,7 +137,7 @@ async def test_equal_calls_are_identified_by_their_number(runner: Runner) -> Non
         return number
 
     async def work(ctx: Context) -> str:
-        drawn = await asyncio.gather(*(ctx.step(draw) for _ in range(3)))
+        drawn = await asyncio.gather(*(ctx.call(draw) for _ in range(3)))
         await ctx.ask("Well?", str)
         return str(drawn)
 
@@ -146,7 +146,7 @@ async def test_equal_calls_are_identified_by_their_number(runner: Runner) -> Non
     recorded = [said(step)["value"] for step in await runner.history(run_id) if step.kind == "recorded"]
     assert recorded == [2, 1, 0]
     await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.text == "[0, 1, 2]"
+    assert (await runner.resume(run_id, graph).result()).state.text == "[0, 1, 2]"
     assert made == [0, 1, 2]
 
 
@@ -180,15 +180,15 @@ async def crosswise(runner: Runner, *calls: Callable[[Context], Awaitable[str]])
     graph = one(work)
     run_id = (await runner.start(graph).result()).run_id
     await runner.answer(run_id, "x")
-    return (await runner.resume(graph, run_id).result()).state.text
+    return (await runner.resume(run_id, graph).result()).state.text
 
 
 async def test_partials_are_identified_by_their_arguments(runner: Runner) -> None:
     """This is true at any depth, by position and by name; a partial is the call that it makes."""
     first, second = (functools.partial(functools.partial(fetch, name), url="u") for name in "ab")
-    assert await crosswise(runner, lambda ctx: ctx.step(first), lambda ctx: ctx.step(second)) == "a:u b:u"
+    assert await crosswise(runner, lambda ctx: ctx.call(first), lambda ctx: ctx.call(second)) == "a:u b:u"
     first, second = (functools.partial(fetch, "a", url=url) for url in "uv")
-    assert await crosswise(runner, lambda ctx: ctx.step(first), lambda ctx: ctx.step(second)) == "a:u a:v"
+    assert await crosswise(runner, lambda ctx: ctx.call(first), lambda ctx: ctx.call(second)) == "a:u a:v"
 
 
 @pytest.mark.parametrize("kind", ["methods", "lambdas", "partials of methods"])
@@ -207,7 +207,7 @@ async def test_functions_that_look_alike_are_refused_without_a_key(runner: Runne
     given = ["u"] if kind == "methods" else []
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(first, *given) + await ctx.step(second, *given)
+        return await ctx.call(first, *given) + await ctx.call(second, *given)
 
     result = await failing(runner, one(work))
     assert result.error.kind == "not_recordable"
@@ -215,7 +215,7 @@ async def test_functions_that_look_alike_are_refused_without_a_key(runner: Runne
     assert "key=" in result.repair
 
     text = await crosswise(
-        runner, lambda ctx: ctx.step(first, *given, key="a"), lambda ctx: ctx.step(second, *given, key="b")
+        runner, lambda ctx: ctx.call(first, *given, key="a"), lambda ctx: ctx.call(second, *given, key="b")
     )
     assert text == "a:u b:u"
 
@@ -225,7 +225,7 @@ async def test_one_object_can_make_equal_calls(runner: Runner) -> None:
     client = Client("a")
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(client.fetch, "u") + await ctx.step(client.fetch, "u") + await ctx.step(client.fetch, "v")
+        return await ctx.call(client.fetch, "u") + await ctx.call(client.fetch, "u") + await ctx.call(client.fetch, "v")
 
     assert (await runner.start(one(work)).result()).state.text == "a:ua:ua:v"
 
@@ -242,7 +242,7 @@ async def test_a_failed_step_is_not_recorded_and_is_repeated(runner: Runner) -> 
 
     async def work(ctx: Context) -> str:
         try:
-            got = await ctx.step(shaky)
+            got = await ctx.call(shaky)
         except OSError:
             got = "caught"
         return f"{got} {await ctx.ask('Well?', str)}"
@@ -251,7 +251,7 @@ async def test_a_failed_step_is_not_recorded_and_is_repeated(runner: Runner) -> 
     run_id = (await runner.start(graph).result()).run_id
     assert "recorded" not in await kinds(runner, run_id)
     await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.text == "fine x"
+    assert (await runner.resume(run_id, graph).result()).state.text == "fine x"
 
 
 def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
@@ -280,7 +280,7 @@ async def test_a_class_returns_its_own_instances(runner: Runner) -> None:
         return three()
 
     async def work(ctx: Context) -> str:
-        return f"{(await ctx.step(Page, url='u')).url} {await ctx.step(later)}"
+        return f"{(await ctx.call(Page, url='u')).url} {await ctx.call(later)}"
 
     assert (await runner.start(one(work)).result()).state.text == "u 3"
 
@@ -294,7 +294,7 @@ async def test_a_return_type_that_json_cannot_carry_is_refused_before_the_call(r
         return threading.Event()
 
     async def work(ctx: Context) -> str:
-        return str(await ctx.step(make))
+        return str(await ctx.call(make))
 
     result = await failing(runner, one(work))
     assert (result.error.kind, calls) == ("not_recordable", [])
@@ -313,12 +313,12 @@ async def test_steps_inside_steps_are_identified_by_the_outer_one(runner: Runner
     async def outer(name: str, ctx: Context) -> str:
         if name == "a":
             await first_may_go.wait()
-        got = await ctx.step(inner, ctx, name, key="inner")
+        got = await ctx.call(inner, ctx, name, key="inner")
         first_may_go.set()
         return got
 
     async def work(ctx: Context) -> str:
-        both = await asyncio.gather(*(ctx.step(outer, name, ctx, key=name) for name in "ab"))
+        both = await asyncio.gather(*(ctx.call(outer, name, ctx, key=name) for name in "ab"))
         await ctx.ask("Well?", str)
         return " ".join(both)
 
@@ -326,7 +326,7 @@ async def test_steps_inside_steps_are_identified_by_the_outer_one(runner: Runner
     run_id = (await runner.start(graph).result()).run_id
     assert calls == ["b", "a"]
     await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.text == "a b"
+    assert (await runner.resume(run_id, graph).result()).state.text == "a b"
     assert "unused" not in said((await runner.history(run_id))[-1])
 
 
@@ -344,9 +344,9 @@ async def test_waiting_inside_a_step_is_a_clear_error(runner: Runner, kind: str)
         return "x"
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(inner, ctx, key="k")
+        return await ctx.call(inner, ctx, key="k")
 
-    with pytest.raises(RunFailed, match=rf"ctx.{kind} was called inside a ctx.step[\s\S]*in the node itself"):
+    with pytest.raises(RunFailed, match=rf"ctx.{kind} was called inside a ctx.call[\s\S]*in the node itself"):
         async with asyncio.timeout(SOON):
             await runner.start(one(work)).result()
 
@@ -355,7 +355,7 @@ async def test_errors_that_cause_each_other_are_handled(timed: Runner) -> None:
     """Each error in a circle of causes is visited once."""
 
     async def work(ctx: Context) -> str:
-        await ctx.step("x".upper)
+        await ctx.call("x".upper)
         first, second = ValueError("first"), ValueError("second")
         second.__cause__ = first
         raise first from second
@@ -375,12 +375,12 @@ async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
         return len(what["names"])
 
     async def work(ctx: Context) -> str:
-        found = await ctx.step(count, {"names": next(sets)})
+        found = await ctx.call(count, {"names": next(sets)})
         await ctx.ask("Well?", str)
         return str(found)
 
     graph = one(work)
     run_id = (await runner.start(graph).result()).run_id
     await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.text == "3"
+    assert (await runner.resume(run_id, graph).result()).state.text == "3"
     assert len(calls) == 1

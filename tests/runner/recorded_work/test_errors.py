@@ -32,10 +32,10 @@ async def test_an_idempotency_key_is_the_same_over_retries_answers_and_resumes(t
     graph.add_edge("work", "work")
     run_id = (await failing(timed, graph)).run_id
     broken = False
-    result = await timed.resume(graph, run_id).result()
+    result = await timed.resume(run_id, graph).result()
     while result.status == "waiting":
         await timed.answer(run_id, "x")
-        result = await timed.resume(graph, run_id).result()
+        result = await timed.resume(run_id, graph).result()
     assert [visit for visit, _ in keys] == [1, 1, 1, 1, 2, 2]
     assert len(set(keys)) == 2
     assert len({key for _, key in keys}) == 2
@@ -76,7 +76,7 @@ async def test_every_item_arm_subgraph_visit_and_branch_has_its_own_key(runner: 
     assert len(keys) == len(set(keys)) == 2 * (1 + 3 + 4 + 4 + 12)
     before = set(keys)
     keys.clear()
-    await runner.branch(graph, result.run_id, 1).result()
+    await runner.branch(result.run_id, graph, 1).result()
     assert not before & set(keys)
 
 
@@ -122,7 +122,7 @@ async def test_the_random_numbers_of_an_attempt_are_repeated(runner: Runner) -> 
     graph = one(work)
     run_id = (await runner.start(graph).result()).run_id
     await runner.answer(run_id, "x")
-    await runner.resume(graph, run_id).result()
+    await runner.resume(run_id, graph).result()
     await runner.start(graph).result()
     assert drawn[0] == drawn[1] != drawn[2]
 
@@ -149,7 +149,7 @@ async def test_a_node_reads_earlier_runs_of_a_graph(runner: Runner) -> None:
     await runner.start(graph, {"text": "ask"}, run_id="asks").result()
     await runner.start(graph, {"text": "d"}, run_id="d").result()
     await runner.answer("asks", "x")
-    await runner.resume(graph, "asks").result()
+    await runner.resume("asks", graph).result()
     assert seen[3] == seen[5] == [("c", "c!"), ("b", "b!")]
 
 
@@ -208,7 +208,7 @@ async def test_recorded_steps_are_events(runner: Runner) -> None:
     leave = asyncio.Event()
 
     async def work(ctx: Context) -> str:
-        await ctx.step("x".upper)
+        await ctx.call("x".upper)
         await leave.wait()
         return "x"
 
@@ -228,11 +228,11 @@ async def test_a_branch_at_a_recorded_step_keeps_what_was_recorded_by_then(runne
     calls: list[str] = []
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(counted(calls, "first")) + await ctx.step(counted(calls, "second"))
+        return await ctx.call(counted(calls, "first")) + await ctx.call(counted(calls, "second"))
 
     graph = one(work)
     run_id = (await runner.start(graph).result()).run_id
-    result = await runner.branch(graph, run_id, 2).result()
+    result = await runner.branch(run_id, graph, 2).result()
     assert (result.state.text, calls) == ("firstsecond", ["first", "second", "second"])
 
 
@@ -245,7 +245,7 @@ async def test_the_time_of_a_step_is_recorded() -> None:
         return "x"
 
     async def work(ctx: Context) -> str:
-        return await ctx.step(slow)
+        return await ctx.call(slow)
 
     async with Runner(clock=clock) as runner:
         run = runner.start(one(work))

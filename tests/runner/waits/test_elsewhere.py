@@ -72,11 +72,11 @@ async def test_a_question_that_was_replaced_does_not_fit(
     steps = len(await runner.history(run_id))
     for _ in range(2):
         with pytest.raises(GraphChanged, match=expected):
-            await runner.resume(one(after), run_id).result()
+            await runner.resume(run_id, one(after)).result()
     assert len(await runner.history(run_id)) == steps
     if not answered:
         await runner.answer(run_id, "x")
-    assert (await runner.resume(graph, run_id).result()).state.word == "x"
+    assert (await runner.resume(run_id, graph).result()).state.word == "x"
 
 
 # -- runs that another process continues
@@ -103,7 +103,7 @@ async def taken(path: Path | str, graph: Graph[State], *, fails: bool = False) -
         run = first.start(graph)
         await until(run, "waiting")
         async with asyncio.timeout(SOON):
-            other = second.resume(graph, run.id)
+            other = second.resume(run.id, graph)
             if fails:
                 with pytest.raises(RunFailed):
                     await other.result()
@@ -160,7 +160,7 @@ async def test_a_run_that_wakes_while_another_process_drives_it_is_followed(
         run = first.start(graph)
         await until(run, "waiting")
         async with asyncio.timeout(SOON):
-            other = second.resume(graph, run.id)
+            other = second.resume(run.id, graph)
             await begun.wait()
             clock.move(60)
             await refused.wait()
@@ -299,7 +299,7 @@ async def cost(runner: Runner, count: int, calls: list[int]) -> Sequence[int]:
     for n, wait in enumerate(result.waits):
         await runner.answer(result.run_id, n, question=wait.name)
     calls[0] = 0
-    assert (await runner.resume(graph, result.run_id).result()).state.answers == list(range(count))
+    assert (await runner.resume(result.run_id, graph).result()).state.answers == list(range(count))
     return asking, calls[0]
 
 

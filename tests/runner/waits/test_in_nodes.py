@@ -25,7 +25,7 @@ async def test_a_node_that_asks_runs_again_with_its_answer(runner: Runner) -> No
 
     async def work(ctx: Context) -> str:
         calls.append("work")
-        text = await ctx.step(draft)
+        text = await ctx.call(draft)
         verdict = await ctx.ask(f"Is {text!r} fine?", Verdict)
         word = await ctx.ask("Which word?", Literal["yes", "no"])
         names = await ctx.ask("Names?", list[str])
@@ -160,7 +160,7 @@ async def test_work_recorded_in_parallel_with_a_question_is_finished_first(runne
         return "slow"
 
     async def work(ctx: Context) -> str:
-        one, two = await asyncio.gather(ctx.ask("Well?", str), ctx.step(slow))
+        one, two = await asyncio.gather(ctx.ask("Well?", str), ctx.call(slow))
         return f"{one} {two}"
 
     graph = path(("work", work, "word"))

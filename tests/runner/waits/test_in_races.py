@@ -66,7 +66,7 @@ async def test_a_call_that_is_not_awaited_fails_its_node(runner: Runner, forgott
             "sleep": lambda: ctx.sleep(60),
             "ask": lambda: ctx.ask("Well?"),
             "receive": lambda: ctx.receive("topic"),
-            "step": lambda: ctx.step(str, 1),
+            "step": lambda: ctx.call(str, 1),
         }
         calls[forgotten]()
         return "done"
@@ -104,11 +104,11 @@ async def test_a_question_that_lost_a_race_is_not_asked(runner: Runner) -> None:
         return "quick"
 
     async def work(ctx: Context) -> str:
-        step, question = asyncio.create_task(ctx.step(quick)), asyncio.create_task(ctx.ask("Or you?"))
+        step, question = asyncio.create_task(ctx.call(quick)), asyncio.create_task(ctx.ask("Or you?"))
         done, left = await asyncio.wait({step, question}, return_when=asyncio.FIRST_COMPLETED)
         for task in left:
             task.cancel()
-        result = await ctx.step(str.upper, done.pop().result())
+        result = await ctx.call(str.upper, done.pop().result())
         for _ in range(20):  # turns of the event loop, in which the attempt would have been ended
             await asyncio.sleep(0)
         return result
@@ -132,7 +132,7 @@ async def test_a_time_computed_from_now_comes(timed: Runner, clock: FakeClock) -
         if len(seen) > 2:
             return "asked for another time"
         await ctx.sleep_until(ctx.now() + 60)
-        return f"{ctx.now() - seen[0]} {await ctx.step(str, ctx.now())}"
+        return f"{ctx.now() - seen[0]} {await ctx.call(str, ctx.now())}"
 
     async with asyncio.timeout(SOON):
         result = await timed.start(one(work)).result()
@@ -207,7 +207,7 @@ async def test_an_answer_is_kept_over_a_retry(timed: Runner) -> None:
         return "text"
 
     async def work(ctx: Context) -> str:
-        text = await ctx.step(draft)
+        text = await ctx.call(draft)
         answer = await ctx.ask("Well?")
         calls.append(answer)
         if calls.count(answer) == 1:

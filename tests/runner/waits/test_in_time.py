@@ -118,7 +118,7 @@ async def test_a_run_that_sleeps_can_be_answered_meanwhile(timed: Runner) -> Non
         await timed.answer(result.run_id, value=True, question="rest")
     await timed.answer(result.run_id, "x")
     async with asyncio.timeout(SOON):
-        done = await timed.resume(graph, result.run_id).result()
+        done = await timed.resume(result.run_id, graph).result()
     assert (done.status, done.state.log) == ("finished", ["rested", "x"])
 
 
@@ -130,7 +130,7 @@ async def test_a_resume_can_pause_elsewhere(runner: Runner) -> None:
     graph = path(("a", lambda: "a", "log"), ("b", lambda: "b", "log"), ("c", lambda: "c", "log"))
     run_id = await waiting(runner, graph, pause_before=["a", "b"])
     await runner.answer(run_id, value=True)
-    result = await runner.resume(graph, run_id, pause_before=["c"]).result()
+    result = await runner.resume(run_id, graph, pause_before=["c"]).result()
     assert (result.state.log, names(result.waits)) == (["a", "b"], ["c"])
     await runner.answer(run_id, value=True)
     assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
@@ -147,9 +147,9 @@ async def test_a_resume_can_lift_a_pause(runner: Runner) -> None:
     """With another list, or an empty one, the run continues without an answer; a pause that is still listed stays."""
     graph = path(("a", lambda: "a", "log"), ("b", lambda: "b", "log"))
     run_id = await waiting(runner, graph, pause_before=["b"])
-    result = await runner.resume(graph, run_id, pause_before=["a", "b"]).result()
+    result = await runner.resume(run_id, graph, pause_before=["a", "b"]).result()
     assert (result.status, names(result.waits)) == ("waiting", ["b"])
-    result = await runner.resume(graph, run_id, pause_before=[]).result()
+    result = await runner.resume(run_id, graph, pause_before=[]).result()
     assert (result.status, result.state.log) == ("finished", ["a", "b"])
 
 

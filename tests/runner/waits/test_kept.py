@@ -28,7 +28,7 @@ async def test_an_answer_survives_restarts(database: Path | str) -> None:
         return "text"
 
     async def work(ctx: Context) -> str:
-        text = await ctx.step(draft)
+        text = await ctx.call(draft)
         return text if await ctx.ask("Fine?", bool) else ""
 
     graph = path(("work", work, "word"))
@@ -82,7 +82,7 @@ async def test_a_sleeping_run_continues_in_another_process(database: Path | str)
                 break
     clock = FakeClock(start=86_400.0)
     async with Runner(database, clock=clock) as runner, asyncio.timeout(SOON):
-        assert (await runner.resume(graph, run.id).result()).state.word == "rested"
+        assert (await runner.resume(run.id, graph).result()).state.word == "rested"
     assert clock.now() == WEEK
 
 
@@ -211,7 +211,7 @@ async def test_events_end_when_the_run_waits_and_continue_with_the_resume(runner
         first = [event.seq async for event in run.events() if isinstance(event, StepRecorded)]
     assert first == [1, 2]
     await runner.answer(run.id, "x")
-    again = runner.resume(graph, run.id)
+    again = runner.resume(run.id, graph)
     async with asyncio.timeout(SOON):
         rest = [event async for event in again.events(after=2) if isinstance(event, StepRecorded)]
     assert [event.seq for event in rest] == [3, 4]
@@ -248,7 +248,7 @@ async def test_a_run_can_sleep_again_and_again() -> None:
         await ctx.sleep(60)
         return "polled"
 
-    graph = Graph("poller", State, limits=Limits(steps=None))
+    graph = Graph("poller", State, limits=Limits(visits=None))
     graph.add_node("poll", poll, writes="log")
     graph.add_edge(START, "poll")
     graph.add_edge("poll", END, when=iterations("poll") >= 400)
@@ -266,5 +266,5 @@ async def test_a_hundred_runs_may_wait_at_once(runner: Runner) -> None:
         results = await asyncio.gather(*(run.result() for run in runs))
         assert {result.status for result in results} == {"waiting"}
         await asyncio.gather(*(runner.answer(run.id, str(n)) for n, run in reversed(list(enumerate(runs)))))
-        done = await asyncio.gather(*(runner.resume(graph, run.id).result() for run in runs))
+        done = await asyncio.gather(*(runner.resume(run.id, graph).result() for run in runs))
     assert [result.state.word for result in done] == [str(n) for n in range(100)]

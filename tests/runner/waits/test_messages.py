@@ -218,7 +218,7 @@ async def test_two_arms_can_exchange_messages(runner: Runner) -> None:
         ctx.send("ping", 0)
         return "serve"
 
-    graph = Graph("g", State, limits=Limits(steps=50))
+    graph = Graph("g", State, limits=Limits(visits=50))
     graph.add_node("serve", serve, writes="log")
     for name, topic_in, topic_out in (("a", "ping", "pong"), ("b", "pong", "ping")):
         graph.add_node(name, player(topic_in, topic_out), writes="log")

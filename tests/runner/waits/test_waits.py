@@ -234,7 +234,7 @@ async def test_only_a_resume_with_nothing_else_to_do_retries_what_failed(
         else:
             clock.move(60)
         async with asyncio.timeout(SOON):
-            return await timed.resume(graph, "r", wait_out=False).result()
+            return await timed.resume("r", graph, wait_out=False).result()
 
     assert (await comes("a")).status == "waiting"
     assert effects == ["a"]

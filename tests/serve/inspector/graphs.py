@@ -38,7 +38,7 @@ class State(BaseModel):
 
 def counter(most: int, *, seconds: float = 0) -> Graph[State]:
     """Return a graph that counts to `most`, with a detour for high scores; each visit takes so many seconds."""
-    graph = Graph("counter", State, limits=Limits(steps=10 * most + 10))
+    graph = Graph("counter", State, limits=Limits(visits=10 * most + 10))
 
     async def work(n: int) -> dict[str, int]:
         if seconds:
@@ -140,7 +140,7 @@ async def record(runner: Runner, graph: Graph[State], run_id: str, tags: Sequenc
 async def record_some(runner: Runner) -> None:
     """Record one run of each kind: `five`, its branch `other`, `asks`, `broken`, `hostile` and `items`."""
     await record(runner, counter(5), "five", tags=["nightly"])
-    await runner.branch(counter(5), "five", at=4, update={"n": 3, "text": "branched"}, run_id="other").result()
+    await runner.branch("five", counter(5), at=4, update={"n": 3, "text": "branched"}, run_id="other").result()
     await record(runner, review(), "asks")
     await record(runner, flaky(), "broken")
     await record(runner, mapped(12), "items")

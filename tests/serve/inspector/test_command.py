@@ -70,7 +70,7 @@ def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatc
     [
         (["--drive", "--read-only"], "--drive and --read-only exclude each other"),
         (["--graph", DRIVEN], "--graph needs --drive"),
-        (["--model", "offline"], "--model needs --drive"),
+        (["--model", "rules"], "--model needs --drive"),
         (["--otel"], "--otel needs --drive"),
         (["--drive", "--graph", "none.py"], "none.py does not exist"),
     ],

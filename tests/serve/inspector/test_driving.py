@@ -200,7 +200,7 @@ async def test_runs_are_released_at_the_end(tmp_path: Path, monkeypatch: pytest.
     assert [info.id for info in driver.released] == ["cut"]
     (tmp_path / "gate").touch()
     async with Runner(tmp_path / "runs.db") as runner:
-        assert (await runner.resume(driven.graph, "cut").result()).status == "waiting"
+        assert (await runner.resume("cut", driven.graph).result()).status == "waiting"
 
 
 async def test_a_refused_start_does_not_hide_a_driven_run(tmp_path: Path) -> None:

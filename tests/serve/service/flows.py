@@ -81,7 +81,7 @@ async def wait(file: str) -> int:
     return 1
 
 
-slow = Graph("slow", Slow, limits=Limits(steps=1_000_000))
+slow = Graph("slow", Slow, limits=Limits(visits=1_000_000))
 slow.add_node("first", wait, writes="done")
 slow.add_node("count", lambda done: done + 1, writes="done", thread=False)
 slow.add_path(START, "first", "count")
