@@ -51,7 +51,7 @@ class Shown:
     @property
     def ended(self) -> str:
         """How the run ended, in words."""
-        label = (self.run["stop"] or {}).get("label")
+        label = (self.run["ending"] or {}).get("label")
         return f"{self.run['status']}: {label}" if label else str(self.run["status"])
 
     @property

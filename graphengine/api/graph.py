@@ -40,7 +40,7 @@ class Graph(GraphDefinition[S]):
             when the runner closes; any other object is not closed.
         collect_errors: A `list[Failure]` field with the `append` reducer, to which every survived failure is appended.
         carry_over: The fields that `after=` carries over; all if not given.
-        limits: The default limits of its runs: 1,000 steps if not given. As a node of another graph it has only the
+        limits: The default limits of its runs: 1,000 visits if not given. As a node of another graph it has only the
             limits given here; reaching one fails the node.
         version: A whole number from 1. Raise it with each change that unfinished runs do not fit by themselves.
         migrate: How a run of an older version becomes one of the next, keyed by the older version: a function of the

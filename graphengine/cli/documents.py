@@ -322,7 +322,7 @@ class WorkerEnded(WorkerLine, kw_only=True):
         graph: The name of its graph.
         status: `left` if the worker was stopped.
         seq: Its last step.
-        stop: Why it ended.
+        ending: Why it ended.
         error: What it failed with.
         waits: What it waits for.
     """
@@ -331,7 +331,7 @@ class WorkerEnded(WorkerLine, kw_only=True):
     graph: str
     status: Literal["waiting", "finished", "stopped", "failed", "left"]
     seq: int
-    stop: Ending | None
+    ending: Ending | None
     error: Failure | None
     waits: Sequence[Wait]
 

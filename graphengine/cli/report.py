@@ -245,7 +245,7 @@ def _document(job: DriveJob, ended: StoredOutcome) -> Document:
 
 def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
     """Show why a run ended, and which signal stopped it, if any; `show_waits` shows what it waits for."""
-    stop, failure = snapshot.stop, snapshot.failure
+    stop, failure = snapshot.ending, snapshot.failure
     is_edge = failure is None or failure.kind == "fail"  # an edge to END or FAIL needs no further text
     why = explained(stop.explanation if stop is not None else "", 1000)
     if stop is not None and stop.reason == "asked" and asked_by:
@@ -339,7 +339,7 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     """Return the option that lets a run that reached a limit be resumed; an empty list if it reached none."""
     if snapshot.failure is not None and snapshot.failure.kind == PriceUnknown.code:
         return _UNKNOWN_COST
-    if snapshot.stop is None or snapshot.stop.reason != "limit":
+    if snapshot.ending is None or snapshot.ending.reason != "limit":
         return []
     name = limit_reached(snapshot).partition(" ")[0]
     if name not in snapshot.limits:

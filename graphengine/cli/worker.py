@@ -212,7 +212,7 @@ def _document(event: WorkerEvent) -> Document:
             graph=event.info.graph,
             status="left" if result.status == "running" else result.status,
             seq=result.seq,
-            stop=result.ending,
+            ending=result.ending,
             error=failure_document(result.error) if result.error is not None else None,
             waits=result.waits,
         )

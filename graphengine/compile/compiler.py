@@ -547,7 +547,7 @@ class _Compiler:
             for name in open_ends:
                 text = "if none of its conditions holds, the run fails with no_way_out"
                 self.report("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
-        if isinstance(self.graph.own_limits, Limits):  # the user decided where it ends; steps=None declares that never
+        if isinstance(self.graph.own_limits, Limits):  # the user decided where it ends; visits=None declares that never
             return
         sound = (shape.reached() & ending) - self.doubtful
         walked = {name: nodes[name] for name in shape.names if name in sound}

@@ -212,7 +212,7 @@ def _continue(
     was_failed = snapshot.status == "failed" or retries
     if was_failed or facts.moves:  # any frame can change
         snapshot.maybe_runnable = snapshot.open = None
-    snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
+    snapshot.status, snapshot.ending, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
     for frame in cut_off:
         # In a shared process, another run may have caused the crash. So the last crash, which fails the node, counts
@@ -283,7 +283,7 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
 
 def _stopped(snapshot: Snapshot, facts: steps.Stopped) -> None:
     """Stop a run."""
-    snapshot.status, snapshot.stop, snapshot.failure = facts.status, facts.stop, facts.error
+    snapshot.status, snapshot.ending, snapshot.failure = facts.status, facts.ending, facts.error
     _spend(snapshot, snapshot.root, facts.usage)
 
 

@@ -38,12 +38,12 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
         raise ValueError(message)
     if facts.fork is not None:
         _fork(snapshot, frame, facts.fork, facts.to)
-    elif facts.stop is not None:
+    elif facts.ending is not None:
         if frame.kind == "root":
             frame.phase = Ended()
-            snapshot.status, snapshot.stop = "finished", facts.stop
+            snapshot.status, snapshot.ending = "finished", facts.ending
         else:
-            frame.phase = Ended(facts.stop)
+            frame.phase = Ended(facts.ending)
     elif frame.kind == "arm" and facts.to[0] == frame.until:
         frame.phase = Ended()
     else:
@@ -197,9 +197,9 @@ def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -
         raise ValueError(message)
     if frame.kind == "root":
         frame.failing = Failing(facts.error)
-        snapshot.status, snapshot.stop, snapshot.failure = "failed", facts.stop, facts.error
+        snapshot.status, snapshot.ending, snapshot.failure = "failed", facts.ending, facts.error
     else:
-        frame.failing = Failing(facts.error, facts.stop)
+        frame.failing = Failing(facts.error, facts.ending)
     touch(snapshot, frame)
 
 

@@ -71,7 +71,7 @@ class Failing(Struct, frozen=True):
     """How a frame failed: the failure, and how it ended."""
 
     error: FailureRecord
-    stop: Ending | None = None
+    ending: Ending | None = None
 
 
 class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -151,7 +151,7 @@ class GivenUp(Struct, frozen=True):
 class Ended(Struct, frozen=True):
     """It ended; `stop` records how, except for arms, which end at their join."""
 
-    stop: Ending | None = None
+    ending: Ending | None = None
 
 
 Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | Waiting | GivenUp | Ended

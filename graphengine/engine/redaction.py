@@ -49,7 +49,9 @@ def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -
     facts = step.data
     if plan is None:  # only a stop is decided without one
         if isinstance(facts, Stopped):
-            facts.stop = dataclasses.replace(facts.stop, explanation=words_for(None, snapshot, facts.stop.explanation))
+            facts.ending = dataclasses.replace(
+                facts.ending, explanation=words_for(None, snapshot, facts.ending.explanation)
+            )
         return step
     if isinstance(facts, (Outcome, Stopped, Continued, Refused)):
         _hide_texts(facts, worth_scrubbing(_texts(plan, snapshot, step)))
@@ -64,12 +66,12 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
         return msgspec.convert(scrubbed(msgspec.to_builtins(fact), secrets), type(fact)) if fact else fact
 
     if isinstance(facts, Outcome):
-        facts.error, facts.stop, facts.why = hide(facts.error), hide(facts.stop), hide(facts.why)
+        facts.error, facts.ending, facts.why = hide(facts.error), hide(facts.ending), hide(facts.why)
         facts.edge, facts.marks, facts.samples = hide(facts.edge), hide(facts.marks), hide(facts.samples)
         if isinstance(facts, Node):
             facts.inside = hide(facts.inside)
     elif isinstance(facts, Stopped):
-        facts.error, facts.stop = hide(facts.error), hide(facts.stop)
+        facts.error, facts.ending = hide(facts.error), hide(facts.ending)
     elif isinstance(facts, Continued):
         facts.marks = hide(facts.marks)
     else:

@@ -167,7 +167,7 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
     if target == END:
         if frame.up is None:
             facts.status = "finished"
-        facts.stop = Ending("end", label, words, why)
+        facts.ending = Ending("end", label, words, why)
         return
     fail_with(facts, FailureRecord(path_of(frame.id, ""), "fail", label or why, attempt_of(frame), names=_FAILED))
-    facts.stop = Ending("failed", label, words, why)
+    facts.ending = Ending("failed", label, words, why)

@@ -127,11 +127,11 @@ class Frame(Struct, eq=False):
         return self.failing.error if self.failing is not None else None
 
     @property
-    def stop(self) -> Ending | None:
+    def ending(self) -> Ending | None:
         """The end of a frame that ended or failed."""
         if self.failing is not None:
-            return self.failing.stop
-        return self.phase.stop if isinstance(self.phase, Ended) else None
+            return self.failing.ending
+        return self.phase.ending if isinstance(self.phase, Ended) else None
 
     @property
     def waits(self) -> Mapping[str, WaitRecord]:
@@ -194,7 +194,7 @@ class Snapshot(Struct, eq=False):
         usage: Model calls, tokens and cost so far; `cost_usd` is None once a price was unknown.
         inherited: The part of `usage` that was spent before the run branched off.
         limits: The limits at which it stops.
-        stop: Why it ended, while it is not running.
+        ending: Why it ended, while it is not running.
         failure: The failure it ended with, if it failed.
         failures: Items that failed in maps that were left since, without tracebacks.
         pause: Nodes before which the run waits, by path.
@@ -222,7 +222,7 @@ class Snapshot(Struct, eq=False):
     usage: Usage = {}
     inherited: Usage = {}
     limits: LimitsRecord = {}
-    stop: Ending | None = None
+    ending: Ending | None = None
     failure: FailureRecord | None = None
     failures: list[LostItem] = field(default_factory=list)
     pause: Sequence[str] = ()

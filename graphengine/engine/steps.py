@@ -199,7 +199,7 @@ class Outcome(Spent, kw_only=True):
         choice: What `choose` picked.
         error: The failure; if a fallback is used, the failure that it replaces.
         status: The frame's new status: `finished`, or `failed`; "" if it continues.
-        stop: How the frame ended.
+        ending: How the frame ended.
         to: Where it moves: a node, or the targets of a fork's arms. Empty if it stays.
         why: The explanations of the evaluated conditions.
         edge: The label of the edge that was taken.
@@ -211,7 +211,7 @@ class Outcome(Spent, kw_only=True):
     choice: str = ""
     error: FailureRecord | None = None
     status: Literal["", "finished", "failed"] = ""
-    stop: Ending | None = None
+    ending: Ending | None = None
     to: Sequence[str] = ()
     why: str = ""
     edge: str = ""
@@ -484,7 +484,7 @@ class Stopped(Spent, kw_only=True):
 
     kind: ClassVar[Kind] = "stopped"
     status: Literal["stopped", "failed"]
-    stop: Ending
+    ending: Ending
     error: FailureRecord | None = None
 
 

@@ -75,7 +75,7 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     map: Collecting | None = None
     journal: list[Sequence[Any]] = []
     samples: list[Any] = []
-    stop: Ending | None = None
+    ending: Ending | None = None
     since: Number = 0.0
     arrived: Number = 0.0
     choice: str = ""
@@ -102,7 +102,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     usage: Usage
     inherited: Usage
     limits: LimitsRecord
-    stop: Ending | None
+    ending: Ending | None
     failure: FailureRecord | None
     pause: Sequence[str]
     mailbox: dict[str, list[Any]]
@@ -116,7 +116,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
 _SAME: Final = tuple(
     name
     for name in _Frame.__struct_fields__
-    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "stop")
+    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "ending")
 )
 """Fields of a frame that are recorded unchanged."""
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "shared_process"))
@@ -178,7 +178,7 @@ def _frame_row(frame: Frame) -> _Frame:
     row = _Frame(kind=frame.kind, parent=frame.parent, values=frame.values, at=frame.at, phase=_NAMES[type(phase)])
     for name in _SAME:
         setattr(row, name, getattr(frame, name))
-    row.stop, row.cause, row.choice = frame.stop, frame.cause, frame.choice
+    row.ending, row.cause, row.choice = frame.ending, frame.cause, frame.choice
     if frame.failing is not None:
         row.failure = frame.failing.error
     match phase:
@@ -227,7 +227,7 @@ def _frame(key: str, row: _Frame) -> Frame:
         setattr(frame, name, getattr(row, name))
     frame.phase = _phase(key, row)
     if row.failure is not None:
-        frame.failing = Failing(row.failure, row.stop)
+        frame.failing = Failing(row.failure, row.ending)
     frame.owned = {name for name, value in frame.values.items() if isinstance(value, (list, dict))}
     return frame
 
@@ -253,7 +253,7 @@ def _phase(key: str, row: _Frame) -> Phase:  # noqa: PLR0911 - one return for ea
         case "failed":
             return GivenUp()
         case "ended":
-            return Ended(row.stop)
+            return Ended(row.ending)
         case _:
             message = f"the frame {key!r} is {row.phase}, but the data of that phase is missing"
             raise ValueError(message)

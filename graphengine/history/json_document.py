@@ -93,7 +93,7 @@ class RunHead(Document):
         status: As of its last step; `running` with no driver was interrupted.
         parent: The run it was branched from.
         tags: Its tags.
-        stop: Why it ended.
+        ending: Why it ended.
         error: What it failed with.
         waits: What it waits for.
         usage: Its usage of models, including what it inherited.
@@ -106,7 +106,7 @@ class RunHead(Document):
     status: RunStatus
     parent: Parent | None
     tags: Sequence[str]
-    stop: Ending | None
+    ending: Ending | None
     error: Failure | None
     waits: Sequence[Wait]
     usage: Usage
@@ -136,7 +136,7 @@ def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
         "run_id": info.id,
         "graph": info.graph,
         "status": snapshot.status,
-        "stop": snapshot.stop,
+        "ending": snapshot.ending,
         "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
         "waits": waits_of(snapshot),
         "usage": usage_from(snapshot.usage),
@@ -242,14 +242,14 @@ class RunNow(ListedRun, tag_field="schema", tag=1, kw_only=True):
     """A run as the HTTP service returns it, without its steps.
 
     Attributes:
-        stop: Why it ended.
+        ending: Why it ended.
         error: What it failed with.
         state: Its fields; secret ones are encrypted.
         output: The value of the graph's `result=`, once it is finished; omitted without one.
         usage: Its usage of models.
     """
 
-    stop: Ending | None
+    ending: Ending | None
     error: Failure | None
     state: Mapping[str, Any]
     output: Any = UNSET
@@ -479,7 +479,7 @@ class WatchEnded(WatchLine, kw_only=True):
         status: As of the last step.
         driver: Null: no process drives it.
         seq: Its last step.
-        stop: Why it ended.
+        ending: Why it ended.
         error: What it failed with.
         waits: What it waits for.
         state: Its fields.
@@ -490,7 +490,7 @@ class WatchEnded(WatchLine, kw_only=True):
     status: RunStatus
     driver: str | None = None
     seq: int
-    stop: Ending | None
+    ending: Ending | None
     error: Failure | None
     waits: Sequence[Wait]
     state: Mapping[str, Any]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     K = TypeVar("K", bound=Hashable)
 
-OFFLINE: Final = "offline"
+RULES: Final = "rules"
 """The model of answers that rules gave."""
 
 
@@ -104,7 +104,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
         if isinstance(step.data, Recorded) and step.data.by:
             agent, model = step.data.by.get("agent", ""), step.data.by.get("model", "")
         if not model and are_offline(usage):
-            model = OFFLINE
+            model = RULES
         key = (agent, model, without_items(step.path), step.seq <= shared_seq)
         found[key] = add_usage(found.get(key, {}), usage)
     return [Spent(*key, usage) for key, usage in found.items()]
@@ -137,4 +137,4 @@ def spent_since(before: amounts.Usage, after: amounts.Usage) -> amounts.Usage:
     return spent
 
 
-__all__ = ["NO_USAGE", "OFFLINE", "Spent", "Usage", "figures_of", "spending", "spent_since", "summed", "usage_from"]
+__all__ = ["NO_USAGE", "RULES", "Spent", "Usage", "figures_of", "spending", "spent_since", "summed", "usage_from"]

@@ -1,4 +1,4 @@
-"""With limits: a limit of steps, tokens, dollars or seconds around a runnable, and a replacement if it is reached."""
+"""With limits: a limit of visits, tokens, dollars or seconds around a runnable, and a replacement if it is reached."""
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
@@ -25,7 +25,7 @@ def with_limits(
         state: The state; each runnable reads the fields that it names.
         runnable: What to run; its result goes to `answer`.
         answer: The field that is the result; it keeps the last write.
-        limits: The limits. The visit of the runnable itself is one step, in addition to the steps of a graph.
+        limits: The limits. The visit of the runnable itself is one, in addition to the visits in a graph.
         instead: What to run when a limit is reached; its result goes to `answer`. Without it `answer` keeps its value.
 
     Example:

@@ -65,7 +65,7 @@ def _line_of(event: Event, run_id: str, graph: str) -> WatchLine:
                 graph=graph,
                 status=result.status,
                 seq=result.seq,
-                stop=result.ending,
+                ending=result.ending,
                 error=None if result.error is None else failure_document(result.error),
                 waits=result.waits,
                 state=result.values,

@@ -201,7 +201,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         status=snapshot.status,
         state=state,
         output=output,
-        ending=snapshot.stop,
+        ending=snapshot.ending,
         error=Failure.of(failure) if failure else None,
         usage=usage_from(snapshot.usage) if snapshot.usage else NO_USAGE,
         inherited=usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE,

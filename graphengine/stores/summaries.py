@@ -25,7 +25,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
     Example:
         >>> from graphengine.engine.snapshot import Snapshot
         >>> from graphengine.state.ending import Ending
-        >>> summary_of(Snapshot(status="finished", stop=Ending("end", label="approved"), steps=3))
+        >>> summary_of(Snapshot(status="finished", ending=Ending("end", label="approved"), steps=3))
         Summary(reason='approved', kind='end', waits=0, cost_usd=0.0, tokens=0, visits=3, seconds=0.0)
     """
     reason = kind = ""
@@ -37,7 +37,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         for name, wait in list(first.items())[:1]:
             reason, kind = wait_words(name, wait, characters=_CHARACTERS), wait.kind
     elif status != "running":
-        stop, failure = snapshot.stop, snapshot.failure
+        stop, failure = snapshot.ending, snapshot.failure
         kind = stop.reason if stop is not None else status
         if failure is not None:
             place = f"{failure.path}: " if failure.path else ""

@@ -500,8 +500,8 @@ class RunTrace(Follower):
             names.SECONDS: snapshot.elapsed_seconds,
             **spent_attributes(spent_since(snapshot.inherited, snapshot.usage)),
         }
-        if snapshot.stop is not None and snapshot.stop.label:
-            more[names.ENDING] = snapshot.stop.label
+        if snapshot.ending is not None and snapshot.ending.label:
+            more[names.ENDING] = snapshot.ending.label
         again = [turn for turn in turns if turn.kind == "resumed" and turn.status in OVER]
         span = self._root
         if again:  # the root was exported when the run was over for the first time

@@ -11,7 +11,7 @@ from graphengine.errors import StoreError
 from graphengine.stores.sqlite.store import SQLiteStore
 from tests.cli.programs import COUNTER, Invoke, document
 
-KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "usage", "inherited"]
+KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "ending", "error", "waits", "usage", "inherited"]
 KEYS += ["deaths", "state", "spending", "steps"]
 ERROR_KEYS = {"code", "message", "where", "repair"}
 STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets", "update"]
@@ -48,7 +48,7 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     assert (list(made), output) == (KEYS, "")
     assert all(list(step) == STEP_KEYS for step in made["steps"])
     assert (made["schema"], made["status"], made["state"]["n"], made["error"]) == (1, "finished", 3, None)
-    assert made["stop"] == {"reason": "end", "label": "enough", "condition": "n >= 3", "explanation": "n 3 >= 3: yes"}
+    assert made["ending"] == {"reason": "end", "label": "enough", "condition": "n >= 3", "explanation": "n 3 >= 3: yes"}
     assert [step["seq"] for step in made["steps"]] == [1, 2, 3, 4]
     assert made["steps"][-1] | {"started_at": 0, "finished_at": 0} == {
         "seq": 4,

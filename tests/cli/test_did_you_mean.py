@@ -32,9 +32,9 @@ MISSPELT = [
     ("run review --input tsk=1", "'task'"),
     ("branch tides --at 1 --set drat=1", "'draft'"),
     ("run review --pause-before wrte", "'write'"),
-    ("run review --limit stps=1", "steps=…"),
-    ("run review --model ofline", "'offline'"),
-    ("run review --model writer=offline", "'write'"),
+    ("run review --limit vists=1", "visits=…"),
+    ("run review --model ruls", "'rules'"),
+    ("run review --model writer=rules", "'write'"),
     ("answer post yes --question approv", "'approve'"),
 ]
 

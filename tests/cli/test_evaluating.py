@@ -104,12 +104,12 @@ def test_models_are_compared_and_a_scorer_has_a_model_of_its_own(tried: Path) ->
     """A set of the graph's file counts, and the scorers can be in that file."""
     Path("flows/speaker.py").write_text(SPEAKER)
     Path("said.jsonl").write_text('{"name": "one", "input": {"task": "ho"}}\n')
-    words = ["eval", "speaker", "--data", "said.jsonl", "--model", "cheap", "--model", "kind=offline"]
-    code, document = report_of(*words, "--against", "speaker=offline")
+    words = ["eval", "speaker", "--data", "said.jsonl", "--model", "cheap", "--model", "kind=rules"]
+    code, document = report_of(*words, "--against", "speaker=rules")
     assert code == 0
     assert [document[name]["name"] for name in ("subject", "against")] == [
         "speaker cheap",
-        "speaker speaker=offline cheap",
+        "speaker speaker=rules cheap",
     ]
     assert document["subject"]["means"] == {"loud": 1.0, "kind": 0.5}
 

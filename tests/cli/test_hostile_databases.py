@@ -114,7 +114,7 @@ SHOWING = (("show", "r"), ("show", "r", "--json"), ("show", "r", "--step", "2"),
         ("data.why", True),
         ("data.usage", {"calls": "x"}),
         ("data.error", {"message": 1.5}),
-        ("data.stop", "x"),
+        ("data.ending", "x"),
     ],
 )
 def test_a_fact_of_another_type_is_damage(invoke: Invoke, name: str, value: object) -> None:

@@ -168,7 +168,7 @@ def test_a_run_can_continue_with_another_provider(
             "--model",
             "anthropic:claude-haiku-4-5",
             "--limit",
-            "steps=3",
+            "visits=3",
             "--run-id",
             "r",
             "--db",
@@ -241,8 +241,8 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
         (["--model", "gpt-5-mini"], "has no known provider", "openai:gpt-5-mini"),
         (["--model", "anthropic"], "the model name 'anthropic' has no model", "after the colon, as anthropic:MODEL"),
         (["--model", "asker=cheap"], "sets of models named cheap, which are for all agents", "anthropic:MODEL"),
-        (["--model", "askr=offline"], "asking has no agent and no node 'askr'", "did you mean 'asker'?"),
-        (["--model", "other:asker=offline"], "asking has no agent and no node 'other:asker'", ""),
+        (["--model", "askr=rules"], "asking has no agent and no node 'askr'", "did you mean 'asker'?"),
+        (["--model", "other:asker=rules"], "asking has no agent and no node 'other:asker'", ""),
         (["--model", "rules", "--model", "rules"], "for all agents is given twice", "once"),
         (["--model", f"{KEY}"], "has no known provider", ""),
         (["--model", f"asker={KEY}"], "has no known provider", ""),
@@ -264,7 +264,7 @@ def test_a_bad_name_is_reported_before_anything_runs(
 def test_an_answer_is_not_recorded_if_the_model_is_invalid(folder: Path, invoke: Invoke) -> None:
     """`answer` checks --model first."""
     invoke("run", "asking", "--pause-before", "answer", "--run-id", "r")
-    refused = invoke("answer", "r", "yes", "--model", "nobody=offline")
+    refused = invoke("answer", "r", "yes", "--model", "nobody=rules")
     assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
     assert document(invoke("show", "r", "--json").stdout)["status"] == "waiting"
     assert invoke("answer", "r", "yes", "--no-resume", "--model", "rules").exit_code == 2
@@ -379,7 +379,7 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     edge.play(*says("A cloud."))
     assert invoke("run", "asking", "--model", "cheap").stdout == "A cloud.\n"
     assert edge.received()[0].turns[-1].text == "Answer: <first>who knows</first>"
-    alone = invoke("run", "asking", "--model", "answerer=offline", "--model", "cheap")
+    alone = invoke("run", "asking", "--model", "answerer=rules", "--model", "cheap")
     assert alone.stdout == "so\n"
     assert "no model wrote this: rules or placeholders answered" in alone.stderr
 
@@ -430,7 +430,7 @@ def test_a_worker_takes_models_for_the_graphs_that_have_the_agents(
         invoke("run", graph, "--pause-before", node, "--run-id", run_id)
         invoke("answer", run_id, "yes", "--no-resume")
     edge.play(*says("A cloud."))
-    refused = invoke("worker", "--model", "askr=offline")
+    refused = invoke("worker", "--model", "askr=rules")
     assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
     worker = start(folder, "worker", "--model", "answerer=anthropic:claude-haiku-4-5", "--poll", "0.05")
     ends = {"r": "finished", "c": "waiting"}

@@ -67,9 +67,9 @@ def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Si
     assert "resume: " in err
     recorded = document(call(folder, "show", "r", "--json").stdout)
     if is_term:
-        assert recorded["stop"] is None
+        assert recorded["ending"] is None
     else:
-        assert (recorded["status"], recorded["stop"]["reason"]) == ("stopped", "asked")
+        assert (recorded["status"], recorded["ending"]["reason"]) == ("stopped", "asked")
     (folder / "endless.py").write_text(ENDLESS.replace("1_000_000", "3"))
     assert call(folder, "resume", "r", "--graph", "endless.py").returncode == 0
 

@@ -97,7 +97,7 @@ def test_each_line_is_a_document_with_the_run(invoke: Invoke) -> None:
         "error": None,
         "waits": [],
     }
-    assert end["stop"]["label"] == "enough"
+    assert end["ending"]["label"] == "enough"
 
 
 def test_with_no_wait_a_waiting_run_ends_the_watching(invoke: Invoke, project: Path) -> None:

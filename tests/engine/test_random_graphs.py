@@ -101,7 +101,7 @@ def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
         "path": (trace(drive.session.log), story.trace),
         "state": (values, story.state),
         "stop": (
-            (snapshot.status, snapshot.stop.reason if snapshot.stop is not None else ""),
+            (snapshot.status, snapshot.ending.reason if snapshot.ending is not None else ""),
             (story.status, story.reason),
         ),
         "steps": (snapshot.steps, story.steps),
@@ -110,8 +110,8 @@ def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
         "calls of conditions": (calls, story.calls),
     }
     assert snapshot.status != "running", where
-    assert snapshot.stop is not None, where
-    assert snapshot.stop.explanation, where
+    assert snapshot.ending is not None, where
+    assert snapshot.ending.explanation, where
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     assert not differing, report(scene, differing, where)
 
@@ -133,6 +133,6 @@ def same_end(cut: Drive, whole: Drive) -> None:
     """Assert that two runs came to the same end."""
     here, there = cut.session.snapshot, whole.session.snapshot
     assert opened(here.root.values) == opened(there.root.values)
-    assert (here.status, here.stop, here.failure) == (there.status, there.stop, there.failure)
+    assert (here.status, here.ending, here.failure) == (there.status, there.ending, there.failure)
     assert (here.root.counts, here.root.marks, here.steps) == (there.root.counts, there.root.marks, there.steps)
     assert (here.usage, here.elapsed_seconds) == (there.usage, there.elapsed_seconds)

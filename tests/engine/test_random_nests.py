@@ -167,8 +167,8 @@ def agree(drive: Schedule, walker: Walker, seed: str) -> None:
     assert (snapshot.status, snapshot.steps) == (story.status, record.steps), seed
     if snapshot.status == "finished":
         assert snapshot.root.usage == snapshot.usage == story.usage, seed
-        assert snapshot.stop is not None
-        assert snapshot.stop.label == story.label, seed
+        assert snapshot.ending is not None
+        assert snapshot.ending.label == story.label, seed
 
 
 def repaired(seed: str, stages: Mapping[str, int]) -> Outcomes:

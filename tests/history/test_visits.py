@@ -216,8 +216,8 @@ def test_recorded_work_belongs_to_its_visit() -> None:
 
 def test_time_in_a_stop_is_not_counted() -> None:
     """A graph that was entered at 10, stopped at 12, resumed at 100 and ended at 103 took five seconds."""
-    stop = {"status": "stopped", "stop": {"reason": "asked"}}
-    ends = {"status": "finished", "stop": {"reason": "end"}}
+    stop = {"status": "stopped", "ending": {"reason": "asked"}}
+    ends = {"status": "finished", "ending": {"reason": "end"}}
     steps = [
         made_step(1, "started", 9.0, data={"to": ["review"]}),
         made_step(2, "entered", 10.0, "", "review", 1, 1, data={"to": ["write"]}),

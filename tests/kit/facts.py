@@ -23,7 +23,7 @@ _NEEDED: Final[Mapping[str, dict[str, Any]]] = {
     "message": {"topic": "t", "payload": None},
     "resumed": {"limits": {}, "fingerprint": "f"},
     "branched": {"run_id": "r", "parent": "p", "limits": {}, "fingerprint": "f"},
-    "stopped": {"status": "stopped", "stop": {"reason": "asked"}},
+    "stopped": {"status": "stopped", "ending": {"reason": "asked"}},
 }
 """The facts that steps of a kind must have, for tests to which their values do not matter."""
 
@@ -50,8 +50,8 @@ def made_step(  # noqa: PLR0913 - the parts of a step
     facts = {**_NEEDED.get(kind, {}), **(data or {})}
     if isinstance(facts.get("error"), Mapping):
         facts["error"] = {"path": node, "kind": "error", "message": "", **facts["error"]}
-    if isinstance(facts.get("stop"), Mapping):
-        facts["stop"] = {"reason": "end", **facts["stop"]}
+    if isinstance(facts.get("ending"), Mapping):
+        facts["ending"] = {"reason": "end", **facts["ending"]}
     made = convert(facts, FACTS[kind])  # not through JSON: hostile texts can hold what JSON cannot carry
     return Step(seq, at, made, frame, node, visit, attempt, began, list(update))
 

@@ -423,7 +423,7 @@ class Interpreter:
         used = self.story.usage
         cost = used.get("cost_usd", 0.0)
         spent = {
-            "steps": self.story.steps,
+            "visits": self.story.steps,
             "seconds": self.story.elapsed,
             "tokens": used.get("input_tokens", 0) or 0,
             "cost_usd": float("inf") if cost is None else cost,

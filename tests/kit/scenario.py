@@ -242,8 +242,8 @@ def _step(step: Step) -> list[str]:
     for name in ("cause", "chance", "given"):  # what a replay reads, which the other lines show too
         data.pop(name, None)
     marks = data.pop("marks", {})
-    if "stop" in data and data["stop"]["explanation"] == said(step).get("why"):
-        data["stop"] = {**data["stop"], "explanation": ""}  # the same text as the reason above
+    if "ending" in data and data["ending"]["explanation"] == said(step).get("why"):
+        data["ending"] = {**data["ending"], "explanation": ""}  # the same text as the reason above
     if data.get("run_id") == "run":
         del data["run_id"]
     late = {"entered": ("limits",), "failed": ("usage",) if target else ()}.get(step.kind, ())
@@ -285,7 +285,19 @@ _ORDER: Final = (
         "wait",
         "by",
     ),
-    *("answer", "message", "outputs", "inside", "fallback", "fork", "edge", "status", "stop", "names", "non_retryable"),
+    *(
+        "answer",
+        "message",
+        "outputs",
+        "inside",
+        "fallback",
+        "fork",
+        "edge",
+        "status",
+        "ending",
+        "names",
+        "non_retryable",
+    ),
     *("samples", "cancelled", "writes"),
 )
 """The order in which a page shows the facts of a step."""
@@ -301,7 +313,7 @@ def _fact_lines(name: str, what: object) -> list[str]:
         return []
     if name == "why":
         return [f"  because {clause}" for clause in str(what).split("; ")]
-    if name == "stop" and isinstance(what, Mapping):
+    if name == "ending" and isinstance(what, Mapping):
         return _stop(what)
     return [f"  {name}: {what if isinstance(what, str) else _json(what)}"]
 
@@ -350,7 +362,8 @@ def _snapshot(session: Session) -> list[str]:
     snapshot = session.snapshot
     lines = [f"{snapshot.run_id} of {snapshot.graph}: {snapshot.status} at {snapshot.now:g}, seq {snapshot.seq}"]
     lines += [
-        line.strip() if i == 0 else line for i, line in enumerate(_stop(asdict(snapshot.stop)) if snapshot.stop else [])
+        line.strip() if i == 0 else line
+        for i, line in enumerate(_stop(asdict(snapshot.ending)) if snapshot.ending else [])
     ]
     lines += [line.removeprefix("  ") for line in _failure(to_builtins(snapshot.failure))]
     lines.append(f"steps {snapshot.steps}, driven {snapshot.elapsed_seconds:g} s")

@@ -382,7 +382,7 @@ def details_of(log: Sequence[Step]) -> dict[tuple[str, str], list[JsonValue]]:
     rows: dict[tuple[str, str], list[JsonValue]] = {}
     for step in log:
         if step.kind not in ("resumed", "stopped", "branched"):
-            data = {name: what for name, what in said(step).items() if name not in ("due_at", "stop", "error")}
+            data = {name: what for name, what in said(step).items() if name not in ("due_at", "ending", "error")}
             row = (step.kind, step.visit, step.attempt, [list(op) for op in opened_ops(step.update)], data)
             rows.setdefault((step.frame, step.node), []).append(row)
     return rows

@@ -170,7 +170,7 @@ def started(to: str) -> Step:
 
 def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
     """Return the step of a completed visit."""
-    ended = {END: {"status": "finished", "stop": {"reason": "end", "label": data.get("edge", "")}}}
+    ended = {END: {"status": "finished", "ending": {"reason": "end", "label": data.get("edge", "")}}}
     return made_step(seq, "node", float(seq), "", name, visit, 1, data={"to": [to], **ended.get(to, {}), **data})
 
 

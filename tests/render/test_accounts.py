@@ -67,7 +67,7 @@ def test_failed_attempts_have_a_time_and_a_cost() -> None:
 
 def test_time_between_stop_and_resume_is_not_counted() -> None:
     """Time in which no process drove the run is not counted."""
-    stop = made_step(2, "stopped", 2.0, data={"status": "stopped", "stop": {"reason": "limit", "label": ""}})
+    stop = made_step(2, "stopped", 2.0, data={"status": "stopped", "ending": {"reason": "limit", "label": ""}})
     resumed = made_step(3, "resumed", 1000.0, data={"limits": {}, "fingerprint": "f"})
     drawing = drawing_of(
         one_node(), [started("a"), stop, resumed, altered(worked(4, 0, "END"), at=1001.0, began=1000.5)]

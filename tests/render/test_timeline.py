@@ -106,7 +106,7 @@ STOP = {"reason": "asked", "label": "", "condition": "", "explanation": "stopped
 
 def test_time_without_a_driver_is_shown() -> None:
     """A resumed run shows the time between, as does a run whose process died."""
-    stopped = made_step(3, "stopped", 3.0, data={"status": "stopped", "stop": STOP})
+    stopped = made_step(3, "stopped", 3.0, data={"status": "stopped", "ending": STOP})
     back = {"limits": {}, "fingerprint": "f"}
     resumed = made_step(4, "resumed", 903.0, data=back)
     crashed = made_step(5, "resumed", 1003.0, data={**back, "crashed": True})

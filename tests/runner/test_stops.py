@@ -49,7 +49,7 @@ async def test_the_reason_of_a_stop_while_waiting_holds_no_secret(tmp_path: Path
         waiting = await runner.start(graph, run_id="r").result()
         assert waiting.status == "waiting"
         await runner.stop("r", f"because of {CANARY}")
-        assert said((await runner.history("r"))[-1])["stop"]["explanation"] == f"because of {HIDDEN}"
+        assert said((await runner.history("r"))[-1])["ending"]["explanation"] == f"because of {HIDDEN}"
         assert CANARY.encode() not in bytes_of(tmp_path)
 
 
@@ -61,7 +61,7 @@ async def test_a_stop_without_the_graph_records_no_reason_of_a_run_with_secrets(
         await other.stop("r", f"because of {CANARY}")
         step = (await other.history("r"))[-1]
         assert step.kind == "stopped"
-        assert "withheld" in said(step)["stop"]["explanation"]
+        assert "withheld" in said(step)["ending"]["explanation"]
         assert CANARY.encode() not in bytes_of(tmp_path)
 
 
@@ -101,7 +101,7 @@ async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> N
     run = await runner.start(graph).result()
     del graph
     await runner.stop(run.run_id, "not needed any more")
-    assert said((await runner.history(run.run_id))[-1])["stop"]["explanation"] == "not needed any more"
+    assert said((await runner.history(run.run_id))[-1])["ending"]["explanation"] == "not needed any more"
 
 
 class Plain(BaseModel):

@@ -235,8 +235,8 @@ class Story:
         self.mailbox.append(said(step)["payload"])
 
     def _stopped(self, step: Step) -> None:
-        assert said(step)["stop"]["reason"] in ("asked", "limit")
-        assert said(step)["stop"]["reason"] == "asked" or self.limited
+        assert said(step)["ending"]["reason"] in ("asked", "limit")
+        assert said(step)["ending"]["reason"] == "asked" or self.limited
         self.ended = "stopped"
 
     def _resumed(self, step: Step) -> None:

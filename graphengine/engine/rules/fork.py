@@ -40,7 +40,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
     if len(arrived) < (len(arms) if fork.need is None else fork.need):
         first = next(arm.failing for arm in arms if arm.failing is not None)
         fail_with(facts, first.error)
-        facts.stop = first.stop or facts.stop
+        facts.ending = first.ending or facts.ending
         return step
     view = View(plan.state, frame)
     view.checks = run.checks

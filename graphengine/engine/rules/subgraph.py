@@ -83,9 +83,9 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
     view.checks = run.checks
     node = plan_of(run.plan, frame).nodes[frame.at]
     result = inner.result.read(view) if inner.result is not None else _state(node, inner, view)
-    more = Node(inside=sub.stop)
+    more = Node(inside=sub.ending)
     done = NodeFinished(*visit, result, choice=frame.choice, chance=event.chance, more=more)
-    return node_finished(run, frame, done, sub.stop)
+    return node_finished(run, frame, done, sub.ending)
 
 
 def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
@@ -109,5 +109,5 @@ def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
     failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair, names=_LIMIT, non_retryable=True)
     facts = Failed()
     fail_with(facts, failure)
-    facts.stop = Ending("limit", explanation=reached)
+    facts.ending = Ending("limit", explanation=reached)
     return Decided(snapshot.seq + 1, event.now, facts, frame.id, "", frame.visit, frame.attempt)

@@ -45,7 +45,7 @@ COMPARED: Final[Mapping[str, _Part]] = {
     "wait": _Part(["waits", "wait", "by", "answer"], "what it waits for", "the question"),
     "retry": _Part(["due_at", "then", "fallback"], "what follows a failure", "the node's retry and fallback"),
     "edge": _Part(["to", "edge", "fork", "cancelled"], "the outgoing edge", "the outgoing edges"),
-    "stop": _Part([], "how it ends", "the outgoing edges"),
+    "ending": _Part([], "how it ends", "the outgoing edges"),
     "outcome": _Part([], "how it fails", "what decides whether it fails"),
     "marks": _Part([], "what its conditions remember", "what conditions on the past read"),
     REASON: _Part([], "same decision, other explanation", ""),
@@ -88,7 +88,7 @@ def step_differences(step: Step, made: Step, keys: Collection[str], *, exact: bo
     was, now = _ending(step), _ending(made)
     same_edge = _target(step) == _target(made)
     if was != now and same_edge:  # otherwise it was reported with the edge
-        yield _one("outcome" if failure_of(step) or failure_of(made) else "stop", was, now)
+        yield _one("outcome" if failure_of(step) or failure_of(made) else "ending", was, now)
     yield from _marks(step, made, keys, exact=exact)
     was, now = _reasons(step), _reasons(made)
     if was != now and same_edge:
@@ -156,7 +156,7 @@ def _ending(step: Step) -> dict[str, JsonValue]:
     """Return the decided parts of a step's failure and of the end of its frame."""
     found: dict[str, JsonValue] = {}
     if isinstance(step.data, (Outcome, Stopped)):
-        stop = step.data.stop
+        stop = step.data.ending
         found |= {"status": step.data.status} if step.data.status else {}
         found |= {"reason": stop.reason, "label": stop.label} if stop is not None else {}
     error = failure_of(step)
@@ -167,7 +167,7 @@ def _ending(step: Step) -> dict[str, JsonValue]:
 
 def _reasons(step: Step) -> dict[str, JsonValue]:
     """Return the texts that explain a decision."""
-    why, stop = outcome_of(step).why, step.data.stop if isinstance(step.data, (Outcome, Stopped)) else None
+    why, stop = outcome_of(step).why, step.data.ending if isinstance(step.data, (Outcome, Stopped)) else None
     found: dict[str, JsonValue] = {"why": why} if why else {}
     return found if stop is None else found | {"condition": stop.condition}
 

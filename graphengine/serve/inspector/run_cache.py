@@ -241,7 +241,7 @@ def _text(step: Step) -> str:
         case Refused():
             text = facts.message
         case Stopped():
-            text = facts.stop.explanation
+            text = facts.ending.explanation
         case _:
             text = _updates(step)
     return _short(text)

@@ -341,7 +341,7 @@ def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[dict[str, str]
 def _line(snapshot: Snapshot) -> dict[str, Any]:
     """Return the status of a run and its reason."""
     at = [frame.at for frame in snapshot.frames.values() if frame.at]
-    stop, failure = snapshot.stop, snapshot.failure
+    stop, failure = snapshot.ending, snapshot.failure
     return {
         "waits": waits_of(snapshot),
         "error": failure_document(failure) if failure is not None else None,

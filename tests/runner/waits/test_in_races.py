@@ -57,7 +57,7 @@ async def test_a_wait_that_is_begun_and_not_awaited_ends_nothing(runner: Runner)
     left[0].cancel()
 
 
-@pytest.mark.parametrize("forgotten", ["sleep", "ask", "receive", "step"])
+@pytest.mark.parametrize("forgotten", ["sleep", "ask", "receive", "call"])
 async def test_a_call_that_is_not_awaited_fails_its_node(runner: Runner, forgotten: str) -> None:
     """Nothing of it was done, and the error names it."""
 
@@ -66,7 +66,7 @@ async def test_a_call_that_is_not_awaited_fails_its_node(runner: Runner, forgott
             "sleep": lambda: ctx.sleep(60),
             "ask": lambda: ctx.ask("Well?"),
             "receive": lambda: ctx.receive("topic"),
-            "step": lambda: ctx.call(str, 1),
+            "call": lambda: ctx.call(str, 1),
         }
         calls[forgotten]()
         return "done"

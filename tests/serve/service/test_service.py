@@ -44,7 +44,7 @@ def test_a_run_is_started_answered_and_returned(service: Service) -> None:
     assert [wait["schema"] for wait in waiting["waits"]] == [{"type": "boolean"}]
     assert service.call("POST", "/runs/a/b/answer", {"value": True, "question": "approve"})[0] == 202
     run = service.settled("a/b", waiting["seq"])
-    assert (run["status"], run["stop"]["label"], run["output"]) == ("finished", "published", "All about Tides")
+    assert (run["status"], run["ending"]["label"], run["output"]) == ("finished", "published", "All about Tides")
     assert (run["state"]["approved"], "output" in waiting) == (True, False)
 
 
@@ -99,7 +99,7 @@ def test_events_continue_after_the_last_one(service: Service) -> None:
     rest = list(service.events(run["run_id"], found[-1]))
     found += [number for number, _ in rest if number]
     assert found == [*map(str, range(1, 7)), "6.ended"]
-    assert (rest[-1][1]["event"], rest[-1][1]["stop"]["label"]) == ("ended", "refused")
+    assert (rest[-1][1]["event"], rest[-1][1]["ending"]["label"]) == ("ended", "refused")
     assert list(service.events(run["run_id"], "6.ended")) == []
 
 
@@ -128,13 +128,13 @@ def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
     waiting = service.settled(run["run_id"])
     assert service.call("POST", f"/runs/{run['run_id']}/stop")[0] == 202
     run = service.settled(run["run_id"], waiting["seq"])
-    assert (run["status"], run["stop"]["reason"]) == ("stopped", "asked")
+    assert (run["status"], run["ending"]["reason"]) == ("stopped", "asked")
     run_id = service.begun(tmp_path / "go")
     assert service.call("POST", f"/runs/{run_id}/stop", {"why": "no longer needed"})[1]["status"] == "running"
     (tmp_path / "go").touch()
     run = service.settled(run_id)
     assert (run["status"], run["state"]["done"]) == ("stopped", 1)
-    assert "no longer needed" in run["stop"]["explanation"]
+    assert "no longer needed" in run["ending"]["explanation"]
     run_id = service.begun(tmp_path / "never")
     assert service.call("POST", f"/runs/{run_id}/stop", {"now": "yes"})[0] == 422
     assert service.call("POST", f"/runs/{run_id}/stop", {"now": True})[0] == 202

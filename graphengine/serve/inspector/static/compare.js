@@ -31,7 +31,7 @@ export function Compare({ a, b }) {
     <header class="bar"><${Link} to="/" class="back">‹ runs</${Link}><h1>Compare</h1>
       <span>${diff.shared ? `they share the steps of ${diff.shared.run_id} up to ${diff.shared.seq}, ` : "they share no step, "}${diff.alike ? `${count(diff.alike, "step")} after that are alike` : "and part at once"}</span></header>
     <div class="sides">${heads.map((head, index) => html`<section class=${index ? "is-b" : "is-a"}><h2><b>${"AB"[index]}</b> <${Status} status=${head.shown} word=${false} /> <${Link} to=${runAddress(head.run_id, sides[index].parted_at)}>${head.run_id}</${Link}></h2>
-      <p>${head.graph}: ${head.shown}${head.stop?.label ? `, ${head.stop.label}` : ""}; since they parted ${count(sides[index].spent.steps, "visit")} in ${seconds(sides[index].spent.seconds)}${cost(sides[index].spent) && `, ${cost(sides[index].spent)}`}</p></section>`)}</div>
+      <p>${head.graph}: ${head.shown}${head.ending?.label ? `, ${head.ending.label}` : ""}; since they parted ${count(sides[index].spent.steps, "visit")} in ${seconds(sides[index].spent.seconds)}${cost(sides[index].spent) && `, ${cost(sides[index].spent)}`}</p></section>`)}</div>
     ${isSame
       ? html`<p class="legend"><span class="key-a">only A</span> <span class="key-b">only B</span> <span class="key-both">both</span></p>
         <${Picture} fingerprint=${heads[0].fingerprint} lit=${both.lit} marks=${both.marks} badge=${badge} />`
