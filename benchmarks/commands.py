@@ -32,7 +32,7 @@ def cost_of(path: Path, *words: str) -> Cost:
     """Run a command on a database, and return its cost."""
     with tempfile.TemporaryDirectory() as name:
         report = Path(name) / "cost"
-        command = [sys.executable, "-m", "benchmarks.commands", str(report), *words, "--db", str(path)]
+        command = [sys.executable, "-m", "benchmarks.commands", str(report), *words, "--store", str(path)]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
         cpu_ms, peak_mb = report.read_text(encoding="utf-8").split()
     return Cost(float(cpu_ms), float(peak_mb))

@@ -127,7 +127,7 @@ async def _record(path: Path, steps: int, runs: int) -> None:
 @contextmanager
 def served(path: Path) -> Iterator[Server]:
     """Run an inspector of a database as a program."""
-    words = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open", "--json"]
+    words = [sys.executable, "-m", "graphengine", "inspect", "--store", str(path), "--no-open", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True) as process:  # noqa: S603 - our own

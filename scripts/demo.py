@@ -99,7 +99,7 @@ def main(folder: Path, *names: str) -> int:
 
 def show(listed: dict[str, Any], folder: Path) -> Shown:
     """Run one workflow, answer its question, draw it."""
-    name, database = listed["name"], ("--db", "runs.db")
+    name, database = listed["name"], ("--store", "runs.db")
     graph = (
         name if ROOT in folder.parents else f"{ROOT / listed['file']}:{name}"
     )  # a name is searched from the parent folder

@@ -51,7 +51,7 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
 
 def start(run_id: str, database: Path) -> subprocess.Popen[str]:
     """Start the main job and return once its first step is durable and its first node has begun."""
-    process = begin("run", str(GRAPH), "--run-id", run_id, "--db", str(database))
+    process = begin("run", str(GRAPH), "--run-id", run_id, "--store", str(database))
     for line in process.stderr or ():
         if "research" in line:
             break
@@ -60,7 +60,7 @@ def start(run_id: str, database: Path) -> subprocess.Popen[str]:
 
 def recorded(run_id: str, database: Path) -> Outcome:
     """Return the log of a run."""
-    document = json.loads(call("show", run_id, "--json", "--db", str(database)).stdout)
+    document = json.loads(call("show", run_id, "--json", "--store", str(database)).stdout)
     steps = document["steps"]
     visits = sorted((step["path"], step["visit"]) for step in steps if step["kind"] == "node")
     return Outcome(document["status"], document["state"], visits, steps[-1]["seq"])
@@ -68,7 +68,7 @@ def recorded(run_id: str, database: Path) -> Outcome:
 
 def resume(run_id: str, database: Path) -> None:
     """Resume a killed run at once."""
-    call("resume", run_id, "--graph", str(GRAPH), "--db", str(database)).check_returncode()
+    call("resume", run_id, "--graph", str(GRAPH), "--store", str(database)).check_returncode()
 
 
 def undisturbed(database: Path) -> tuple[Outcome, float]:

@@ -212,7 +212,7 @@ def trace_resume() -> Trace:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "counter.py").write_text(_GRAPH, encoding="utf-8")
-        graph, store = f"{folder / 'counter.py'}:graph", ["--db", str(folder / "runs.db")]
+        graph, store = f"{folder / 'counter.py'}:graph", ["--store", str(folder / "runs.db")]
         resume = ["resume", "one", "--graph", graph, *store, "--limit"]
         sys.path.insert(0, name)
         try:

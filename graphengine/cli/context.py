@@ -82,7 +82,7 @@ class CommandContext:
         otel: Whether to export traces and metrics.
         log_format: `text` or `json`; None if not given.
         log_level: The level of the log; None if not given.
-        database: The value of `--db`.
+        database: The value of `--store`.
         limits: The limits of the run that it drives, each as NAME=NUMBER.
         pauses: The nodes to pause before; none if a run keeps its own.
         output: The file for the result.
@@ -113,7 +113,7 @@ class CommandContext:
         """Choose the database; a command that does not call this reads that of the current project.
 
         Args:
-            file: A graph's file, to whose project the database belongs if `--db` is not given.
+            file: A graph's file, to whose project the database belongs if `--store` is not given.
             writes: Whether the command records something; otherwise the database is opened read-only.
         """
         from graphengine.cli.places import place_of
@@ -248,7 +248,7 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
         begin = await store.ids(given, limit=_COUNTED) if len(given) >= _SHORTEST else []
     if len(begin) == 1:
         return await store.info(begin[0])
-    repair = "`graphengine runs` lists the runs of a database; choose another database with --db PATH"
+    repair = "`graphengine runs` lists the runs of a database; choose another database with --store PATH"
     if len(given) < _SHORTEST:
         repair = f"give the first {_SHORTEST} characters of its id or more; {repair}"
     if begin:

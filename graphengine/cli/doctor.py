@@ -24,7 +24,7 @@ _SHOWN: Final = 50
     examples="""
         graphengine doctor
         graphengine doctor --quick --json
-        graphengine doctor --repair --db checkpoints/runs.db
+        graphengine doctor --repair --store checkpoints/runs.db
     """,
     exits={
         0: "no fault was found",

@@ -70,7 +70,7 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     "import",
     options.DATABASE,
     examples="""
-        graphengine import tides.json --db elsewhere.db
+        graphengine import tides.json --store elsewhere.db
         graphengine import tides.json            # already there: nothing is done
     """,
 )

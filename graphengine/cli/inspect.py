@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     *options.OBSERVED,
     examples="""
         graphengine inspect
-        graphengine inspect --db checkpoints/runs.db --port 8765 --no-open
+        graphengine inspect --store checkpoints/runs.db --port 8765 --no-open
         graphengine inspect --read-only
         graphengine inspect --drive           # start, resume and branch in the page
     """,

@@ -244,13 +244,13 @@ def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs)
 DATABASE: Final = click.Option(
-    ["--db", "database"],
+    ["--store", "database"],
     metavar="PATH|ADDRESS",
     type=_Database(path_type=Path, readable=False),
     expose_value=False,
     callback=_kept,
     help="The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
-    "given, the `db` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db.",
+    "given, the `store` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db.",
 )
 graph = click.option(
     "--graph",

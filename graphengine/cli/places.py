@@ -92,15 +92,15 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
 
 def _database_in(root: Path) -> Database | None:
-    """Return what a project names as `[tool.graphengine] db = …`; None if it names nothing."""
+    """Return what a project names as `[tool.graphengine] store = …`; None if it names nothing."""
     found: object = None
     with suppress(ProjectBroken):  # it is reported by the commands that need the settings
-        found = setting(root, "db")
+        found = setting(root, "store")
     if found is None:
         return None
     if not isinstance(found, str) or not found:
-        message = f"db is {found!r}, not the path or the address of a database"
-        repair = 'write [tool.graphengine] and below it db = "runs.db", or db = "postgresql://user@host/database"'
+        message = f"store is {found!r}, not the path or the address of a database"
+        repair = 'write [tool.graphengine] and below it store = "runs.db", or store = "postgresql://user@host/database"'
         raise ProjectBroken(message, where=str(root / "pyproject.toml"), repair=repair)
     return database_from(found, root)
 
@@ -149,7 +149,7 @@ class DatabaseOption:
     @property
     def words(self) -> list[str]:
         """The option that names it; empty if none is needed."""
-        return ["--db", self.option] if self.option else []
+        return ["--store", self.option] if self.option else []
 
     @property
     def exists(self) -> bool:
@@ -166,7 +166,7 @@ class DatabaseOption:
             raise StoreMissing(
                 f"there is no database of runs at {shown(self.database)}",
                 where=str(self.database),
-                repair="choose a database with --db PATH; `graphengine run` creates it",
+                repair="choose a database with --store PATH; `graphengine run` creates it",
             )
 
     def command(self, name: str, run_id: str, *words: str, arguments: Sequence[str] = ()) -> str:

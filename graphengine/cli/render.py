@@ -164,7 +164,7 @@ def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
     except GraphNotFound as error:
         if file_of(reference) is not None:
             raise
-        near = "see the ids with `graphengine runs`, or name another database with --db PATH"
+        near = "see the ids with `graphengine runs`, or name another database with --store PATH"
         try:
             if context.place.exists:
                 return context.find(reference)

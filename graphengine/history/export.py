@@ -520,7 +520,7 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
     if _digest(_facts(known), _rows(known)) == _digest(_facts(run), _rows(run)):
         return True
     message = f"another run is already recorded as {run.info.id}"
-    repair = "import into another database with --db PATH, or keep the recorded run"
+    repair = "import into another database with --store PATH, or keep the recorded run"
     raise RunExists(message, where=f"run {run.info.id}", repair=repair)
 
 

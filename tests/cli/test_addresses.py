@@ -44,7 +44,7 @@ def test_a_path_that_resembles_an_address_is_a_path(given: str, tmp_path: Path) 
 @pytest.mark.parametrize("words", [["runs"], ["show", "r"], ["doctor"], ["run", "counter"], ["runs", "--json"]])
 def test_a_command_refuses_an_address(project: Path, invoke: Invoke, words: list[str]) -> None:
     """It creates no file, and prints no password."""
-    found = invoke(*words, "--db", ADDRESSES[0])
+    found = invoke(*words, "--store", ADDRESSES[0])
     assert found.exit_code == 5
     assert "store_not_supported" in found.stdout + found.stderr
     assert "secret" not in found.stdout + found.stderr
@@ -56,7 +56,7 @@ def test_an_address_in_the_settings_of_a_project_is_refused(project: Path, invok
     settings = project / "pyproject.toml"
     text = settings.read_text(encoding="utf-8") if settings.exists() else ""
     text = text if "[tool.graphengine]" in text else text + "\n[tool.graphengine]\n"
-    text = text.replace("[tool.graphengine]", f'[tool.graphengine]\ndb = "{ADDRESSES[0]}"')
+    text = text.replace("[tool.graphengine]", f'[tool.graphengine]\nstore = "{ADDRESSES[0]}"')
     settings.write_text(text, encoding="utf-8")
     found = invoke("runs")
     assert (found.exit_code, "secret" in found.stdout + found.stderr) == (5, False)

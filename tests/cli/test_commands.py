@@ -99,14 +99,14 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
         (["stop", "r"], "not_running", 2),
         (["render", "nope", "-o", "x.svg"], "graph_not_found", 2),
         (["render", "r", "-o", "x.exe"], "render_error", 2),
-        (["runs", "--db", "nowhere.db"], "store_missing", 5),
-        (["runs", "--db", "pyproject.toml"], "store_not_a_database", 5),
-        (["run", "counter", "--db", "pyproject.toml"], "store_not_a_database", 5),
-        (["runs", "--db", "/dev/null"], "store_not_a_database", 5),
-        (["run", "counter", "--db", "/dev/null"], "store_not_a_database", 5),
-        (["runs", "--db", "newer.db"], "store_too_new", 5),
-        (["run", "counter", "--db", "newer.db"], "store_too_new", 5),
-        (["run", "counter", "--db", "flows"], "store_not_a_database", 5),
+        (["runs", "--store", "nowhere.db"], "store_missing", 5),
+        (["runs", "--store", "pyproject.toml"], "store_not_a_database", 5),
+        (["run", "counter", "--store", "pyproject.toml"], "store_not_a_database", 5),
+        (["runs", "--store", "/dev/null"], "store_not_a_database", 5),
+        (["run", "counter", "--store", "/dev/null"], "store_not_a_database", 5),
+        (["runs", "--store", "newer.db"], "store_too_new", 5),
+        (["run", "counter", "--store", "newer.db"], "store_too_new", 5),
+        (["run", "counter", "--store", "flows"], "store_not_a_database", 5),
     ],
 )
 def test_bad_input_is_one_error_with_its_exit_code(
@@ -117,7 +117,7 @@ def test_bad_input_is_one_error_with_its_exit_code(
         COUNTER.replace('"counter"', '"wrong"').replace('value("n")', 'value("m")')
     )
     invoke("run", "counter", "--run-id", "r")
-    invoke("run", "counter", "--db", "newer.db")
+    invoke("run", "counter", "--store", "newer.db")
     with sqlite3.connect("newer.db") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()

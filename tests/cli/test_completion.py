@@ -85,17 +85,17 @@ def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
     assert values("graphengine replay tides-") == ["tides-2"]
     assert set(values("graphengine render des")) == {"desk", "desk-2"}
     assert values("graphengine render tid") == ["tides-2", "tides"]
-    elsewhere = CliRunner().invoke(main, ["import", "tides.json", "--db", "elsewhere.db"])
+    elsewhere = CliRunner().invoke(main, ["import", "tides.json", "--store", "elsewhere.db"])
     assert elsewhere.exit_code == 0
-    assert values("graphengine show --db elsewhere.db |") == ["tides"]
+    assert values("graphengine show --store elsewhere.db |") == ["tides"]
 
 
 def test_words_that_a_shell_would_evaluate_are_not_offered(tried: Path) -> None:
     """A run's id and a file's name can be any text; bash inserts completions without quotes."""
     (tried / "flows" / "$(id).py").write_text("")
-    ran = CliRunner().invoke(main, ["run", "publish", "--run-id", "$(id>told)", "--db", "elsewhere.db"])
+    ran = CliRunner().invoke(main, ["run", "publish", "--run-id", "$(id>told)", "--store", "elsewhere.db"])
     assert "$(id>told)" in ran.output
-    assert values("graphengine show --db elsewhere.db |") == []
+    assert values("graphengine show --store elsewhere.db |") == []
     assert values("graphengine prune --graph |") == ["desk", "publish", "review"]
 
 

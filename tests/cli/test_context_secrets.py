@@ -176,6 +176,6 @@ def test_no_argument_of_a_method_of_the_context_is_recorded_or_shown(
     assert {name: seen_in(body) for name, body in files_of(here).items() if seen_in(body)} == {}
     assert seen_in(caplog.text.encode()) == []
     for run in ("ask-default-text-True", "emit-data-key-True", "send-topic-text-False"):
-        shown = invoke("show", run, "--db", str(database))
+        shown = invoke("show", run, "--store", str(database))
         assert "hand_over" in shown.stdout
         assert seen_in((shown.stdout + shown.stderr).encode()) == []

@@ -75,7 +75,7 @@ CODES = [
     ("run nothing", Exit.USAGE),
     ("run publish", Exit.WAITING),
     ("run review --limit visits=1", Exit.STOPPED),
-    ("runs --db nowhere.db", Exit.STORE),
+    ("runs --store nowhere.db", Exit.STORE),
 ]
 
 

@@ -72,7 +72,7 @@ def test_a_repair_is_reported_as_json(ran: Invoke) -> None:
 def test_a_file_that_is_not_a_database_is_refused(ran: Invoke) -> None:
     """Exit code 5 for a missing or different file, also with --repair; nothing is changed."""
     Path("notes.txt").write_text("some notes\n" * 200)
-    for words in (("--db", "none.db"), ("--db", "notes.txt"), ("--db", "notes.txt", "--repair")):
+    for words in (("--store", "none.db"), ("--store", "notes.txt"), ("--store", "notes.txt", "--repair")):
         found = ran("doctor", *words)
         assert found.exit_code == 5
         assert "repair:" in found.stderr

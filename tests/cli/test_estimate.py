@@ -52,7 +52,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
         monkeypatch.delenv(name, raising=False)
 
     def call(*words: str) -> str:
-        done = CliRunner().invoke(main, ["run", *words, "--estimate", "--db", str(tmp_path / "runs.db")])
+        done = CliRunner().invoke(main, ["run", *words, "--estimate", "--store", str(tmp_path / "runs.db")])
         assert done.exit_code == 0, done.output
         assert not (tmp_path / "runs.db").exists()
         return done.stdout

@@ -141,7 +141,7 @@ def test_the_data_set_of_the_review_loop_runs_by_rules(tmp_path: Path, monkeypat
     """Most facts of sixteen kinds of text are found in 120 words, and every claim is supported."""
     monkeypatch.chdir(ROOT)
     words = ["eval", "review_loop", "--data", "evals/review_loop.jsonl", "--scorers", "evals/review_loop.py"]
-    code, document = report_of(*words, "--db", str(tmp_path / "runs.db"), "--threshold", "facts=0.75")
+    code, document = report_of(*words, "--store", str(tmp_path / "runs.db"), "--threshold", "facts=0.75")
     assert (code, document["below"]) == (0, [])
     assert document["subject"]["means"]["grounded"] == 1.0
     assert all(trial["calls"] == trial["offline_calls"] > 0 for trial in document["subject"]["trials"])

@@ -111,7 +111,7 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
 ) -> None:
     """A model answers for every role; each answer is recorded and priced, and the key is nowhere."""
     edge.answer(team(texts))
-    ran = call(folder, "run", LOOP, "--model", model, "--run-id", "r", "--db", "runs.db")
+    ran = call(folder, "run", LOOP, "--model", model, "--run-id", "r", "--store", "runs.db")
     assert (ran.returncode, ran.stdout.strip()) == (0, texts["writer"][1].strip())
     assert "Traceback" not in ran.stderr
     total = "6 model calls, 6,300 tokens (6,000 in, 3,000 of them cached; 300 out)"
@@ -122,9 +122,9 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     received = edge.received()
     assert [each.key for each in received] == [KEY] * 6
     assert '"text":' not in "".join(turn.text for each in received for turn in each.turns)  # findings are lines
-    shown = invoke("show", "r", "--db", "runs.db").stdout
+    shown = invoke("show", "r", "--store", "runs.db").stdout
     assert f"writer asked {model}: 1,050 tokens" in shown
-    assert invoke("export", "r", "-o", "run.json", "--db", "runs.db").exit_code == 0
+    assert invoke("export", "r", "-o", "run.json", "--store", "runs.db").exit_code == 0
     see_no_key(folder, ran.stdout, ran.stderr, shown)
 
 
@@ -138,7 +138,7 @@ def test_the_review_loop_runs_against_a_server_that_others_made(
     for name, question in QUESTIONS.items():
         answer = texts[name][-1 if name == "reviewer" else 0]
         aimock.add({"match": {"userMessage": question}, "response": {"content": answer}})
-    found = invoke("run", LOOP, "--model", model, "--db", "runs.db")
+    found = invoke("run", LOOP, "--model", model, "--store", "runs.db")
     assert (found.exit_code, found.stdout.strip()) == (0, texts["writer"][0].strip())
     assert "3 model calls," in found.stderr
 
@@ -149,7 +149,7 @@ def test_what_a_researcher_invents_goes_back_to_it(
     """A sentence that no source has is reported to the model, which answers again."""
     wrong = Quotations(quotations=[Passage(text="Logs are made of oak.", file="logging.md")])
     edge.answer(team(texts, researcher=(wrong.model_dump_json(), *texts["researcher"])))
-    found = invoke("run", LOOP, "--model", "anthropic:claude-haiku-4-5", "--db", "runs.db")
+    found = invoke("run", LOOP, "--model", "anthropic:claude-haiku-4-5", "--store", "runs.db")
     assert found.exit_code == 0
     shown_text = next(each for each in edge.received() if len(each.turns) > 1).turns[-1].text
     assert "These are not in the sources word for word:\n- logging.md: 'Logs are made of oak.'" in shown_text
@@ -171,19 +171,19 @@ def test_a_run_can_continue_with_another_provider(
             "visits=3",
             "--run-id",
             "r",
-            "--db",
+            "--store",
             "runs.db",
         )
     )
     assert stopped.exit_code == 4
     (resume,) = re.findall(r"resume: graphengine (.*)", stopped.stderr)
     assert "--model anthropic:claude-haiku-4-5" in resume
-    words = ["resume", "r", "--graph", LOOP, "--db", "runs.db"]
+    words = ["resume", "r", "--graph", LOOP, "--store", "runs.db"]
     done = invoke(*words, "--model", "openai:gpt-5-mini", "--limit", "visits=none")
     assert (done.exit_code, done.stdout.strip()) == (0, texts["writer"][1].strip())
     assert "cost unknown, at least 0.0024 USD" in done.stderr
     assert [one.path for one in edge.calls] == ["/v1/messages"] * 3 + ["/v1/responses"] * 3
-    table = invoke("show", "r", "--usage", "--db", "runs.db").stdout
+    table = invoke("show", "r", "--usage", "--store", "runs.db").stdout
     assert re.search(r"(?m)^anthropic:claude-haiku-4-5 +3 .* 0\.0024 USD$", table)
     assert re.search(r"(?m)^openai:gpt-5-mini +3 .* unknown$", table)
     assert re.search(r"(?m)^writer +2 ", table)
@@ -195,7 +195,7 @@ def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
 ) -> None:
     """The option for the reviewer takes precedence over that for all agents."""
     edge.answer(team(texts))
-    words = ["--model", "anthropic:claude-haiku-4-5", "--model", "reviewer=openai:gpt-5-mini", "--db", "runs.db"]
+    words = ["--model", "anthropic:claude-haiku-4-5", "--model", "reviewer=openai:gpt-5-mini", "--store", "runs.db"]
     ran = invoke("run", LOOP, *words)
     assert (ran.exit_code, ran.stdout.strip()) == (0, texts["writer"][1].strip())
     assert sorted(one.path for one in edge.calls) == ["/v1/messages"] * 4 + ["/v1/responses"] * 2
@@ -208,14 +208,14 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
     """After kill -9 during the reviewer's call, another provider's reviewer continues with the existing draft."""
     shown_text = {name: list(says(*each)) for name, each in texts.items()}
     edge.answer(Team({**shown_text, "reviewer": [Says(texts["reviewer"][0], held=True)]}))
-    words = (LOOP, "--model", "openai-chat:gpt-5-mini", "--run-id", "r", "--db", "runs.db")
+    words = (LOOP, "--model", "openai-chat:gpt-5-mini", "--run-id", "r", "--store", "runs.db")
     process = start(folder, "run", *words)
     await edge.arrived(3)
     process.kill()
     process.communicate()
     edge.play(*says(texts["reviewer"][1]))
     claude = ("--model", "anthropic:claude-haiku-4-5")
-    done = call(folder, "resume", "r", "--graph", LOOP, *claude, "--db", "runs.db", "--json")
+    done = call(folder, "resume", "r", "--graph", LOOP, *claude, "--store", "runs.db", "--json")
     assert done.returncode == 0
     made = document(done.stdout)
     spent = [(each["agent"], each["model"], each["calls"]) for each in made["spending"]]
@@ -230,7 +230,7 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
     assert asked["detail"]["by"] == {"agent": "reviewer", "model": "anthropic:claude-haiku-4-5"}
     assert (asked["usage"]["input_tokens"], asked["usage"]["cache_read_tokens"]) == (1000, 500)
     assert "writes" not in done.stderr
-    shown = call(folder, "show", "r", "--db", "runs.db").stdout
+    shown = call(folder, "show", "r", "--store", "runs.db").stdout
     assert "not counted: model calls in flight, if any, at 1 death of its process" in shown
 
 
@@ -301,7 +301,7 @@ def test_a_model_that_gives_no_answer_fails_the_run_in_a_screen_of_text(
 def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run fails and can be resumed; no work is lost."""
     monkeypatch.delenv("ANTHROPIC_API_KEY")
-    found = invoke("run", LOOP, "--model", "anthropic", "--run-id", "r", "--db", "runs.db")
+    found = invoke("run", LOOP, "--model", "anthropic", "--run-id", "r", "--store", "runs.db")
     assert found.exit_code == 1
     assert (
         "model_unavailable: anthropic:claude-haiku-5-5 needs an API key, and ANTHROPIC_API_KEY is not set"
@@ -310,7 +310,7 @@ def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch
     assert "--model rules" in found.stderr
     assert "Traceback" not in found.output
     assert "--model anthropic " in found.stderr.partition("resume: ")[2]
-    done = invoke("resume", "r", "--graph", LOOP, "--model", "rules", "--db", "runs.db")
+    done = invoke("resume", "r", "--graph", LOOP, "--model", "rules", "--store", "runs.db")
     assert (done.exit_code, "finished [no longer improving]" in done.stderr) == (0, True)
     assert "no model wrote this: rules or placeholders answered" in done.stderr
 
@@ -321,10 +321,10 @@ def test_placeholders_do_not_continue_a_run_that_a_model_failed(
     """They are a dry run only for who has not asked for a model; who names them gets them."""
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     graph = LOOP.replace("review_loop", "handoff")
-    assert invoke("run", graph, "--model", "anthropic", "--run-id", "r", "--db", "runs.db").exit_code == 1
-    unasked = invoke("resume", "r", "--graph", graph, "--db", "runs.db")
+    assert invoke("run", graph, "--model", "anthropic", "--run-id", "r", "--store", "runs.db").exit_code == 1
+    unasked = invoke("resume", "r", "--graph", graph, "--store", "runs.db")
     assert (unasked.exit_code, "model_unavailable: " in unasked.stderr) == (1, True)
-    asked = invoke("resume", "r", "--graph", graph, "--db", "runs.db", "--model", "default")
+    asked = invoke("resume", "r", "--graph", graph, "--store", "runs.db", "--model", "default")
     assert (asked.exit_code, "dry run: placeholders answer" in asked.stderr) == (0, True)
 
 
@@ -480,16 +480,16 @@ def test_a_set_of_models_serves_every_graph_of_its_file(folder: Path, edge: Edge
     text = ASKER.replace('"answerer": "anthropic', '"judge": "openai-chat:judging", "answerer": "anthropic')
     (folder / "flows" / "asking.py").write_text(text + OTHER)
     edge.play(*says("Fine."))
-    found = invoke("run", "other", "--model", "cheap", "--db", "runs.db")
+    found = invoke("run", "other", "--model", "cheap", "--store", "runs.db")
     assert (found.exit_code, found.stdout) == (0, "Fine.\n"), found.stderr
     assert [each.body["model"] for each in edge.received()] == ["judging"]
     edge.play(*says("A cloud.", "Water."))
-    assert invoke("run", "asking", "--model", "cheap", "--db", "runs.db").exit_code == 0
+    assert invoke("run", "asking", "--model", "cheap", "--store", "runs.db").exit_code == 0
 
 
 def test_a_set_that_names_an_agent_of_no_graph_is_refused(folder: Path, invoke: Invoke) -> None:
     """A set that names an agent of no graph is refused, since a misspelt name would leave another model in use."""
     (folder / "flows" / "asking.py").write_text(ASKER.replace('"answerer": "anthropic', '"answrer": "anthropic'))
-    found = invoke("run", "asking", "--model", "cheap", "--db", "runs.db")
+    found = invoke("run", "asking", "--model", "cheap", "--store", "runs.db")
     assert found.exit_code == 2
     assert "asking has no agent and no node 'answrer'" in found.stderr

@@ -186,11 +186,11 @@ def test_an_invalid_pyproject_is_reported(project: Path, invoke: Invoke) -> None
 
 def test_the_project_says_how_long_to_wait_for_a_locked_database(project: Path, invoke: Invoke) -> None:
     """`busy_timeout_seconds` reaches the store; a locked database names the setting."""
-    assert invoke("run", "counter", "--db", "runs.db").exit_code == 0
+    assert invoke("run", "counter", "--store", "runs.db").exit_code == 0
     with (project / "pyproject.toml").open("a") as settings:
         settings.write("busy_timeout_seconds = 0.01\n")
     connection = sqlite3.connect("runs.db", isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
-    locked = invoke("run", "counter", "--db", "runs.db")
+    locked = invoke("run", "counter", "--store", "runs.db")
     connection.close()
     assert (locked.exit_code, "busy_timeout_seconds = 60 in [tool.graphengine]" in locked.stderr) == (5, True)

@@ -54,11 +54,11 @@ def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> N
     assert queued.exit_code == 0
     assert " worker --queue -q --graph flow.py\n" in queued.stderr
     ran("export", "r", "-o", "r.json")
-    done = CliRunner().invoke(main, ["import", "r.json", "--db", "other.db"])
+    done = CliRunner().invoke(main, ["import", "r.json", "--store", "other.db"])
     assert "run r of flow, 1 step, queued: recorded" in done.stdout
     line = next(line for line in done.stderr.splitlines() if line.startswith("worker: "))
-    assert line.endswith(" worker --queue -q --graph FILE --db other.db")
-    (listed,) = json.loads(ran("runs", "--status", "queued", "--db", "other.db", "--json"))["runs"]
+    assert line.endswith(" worker --queue -q --graph FILE --store other.db")
+    (listed,) = json.loads(ran("runs", "--status", "queued", "--store", "other.db", "--json"))["runs"]
     assert (listed["queue"], listed["key"]) == ("-q", "acme")
     words = shlex.split(line.partition(" ")[2].replace("FILE", "flow.py"))
     words = words[words.index("worker") :]

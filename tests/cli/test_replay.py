@@ -141,16 +141,16 @@ def test_a_run_continues_in_another_database(project: Path, invoke: Invoke) -> N
     assert invoke("run", "waiting", "--run-id", "w").exit_code == 3
     assert invoke("send", "w", "tips", "1", "--no-resume").exit_code == 0
     assert invoke("export", "w", "-o", "w.json").exit_code == 0
-    found = invoke("import", "w.json", "--db", "other.db")
+    found = invoke("import", "w.json", "--store", "other.db")
     assert found.exit_code == 0, found.output
     assert "run w of waiting, 3 steps, waiting: recorded" in found.stdout
-    assert "resume: graphengine resume w --db other.db" in found.stderr
-    answered = invoke("answer", "w", '"short"', "--question", "style", "--db", "other.db", "--json")
+    assert "resume: graphengine resume w --store other.db" in found.stderr
+    answered = invoke("answer", "w", '"short"', "--question", "style", "--store", "other.db", "--json")
     assert document(answered.stdout)["state"]["tip"] == 1
     assert document(invoke("show", "w", "--json").stdout)["state"]["style"] == ""
     again = invoke("import", "w.json", "--json")
     assert document(again.stdout) == {"schema": 1, "runs": [{"run_id": "w", "steps": 3, "new": False}]}
-    taken = invoke("import", "w.json", "--db", "other.db")
+    taken = invoke("import", "w.json", "--store", "other.db")
     assert taken.exit_code == 2
     assert "run_exists" in taken.stderr
 
@@ -160,8 +160,8 @@ def test_nothing_is_imported_if_one_file_is_bad(project: Path, invoke: Invoke, r
     assert invoke("export", run, "-o", "r.json").exit_code == 0
     other = json.loads((project / "r.json").read_text())
     (project / "bad.json").write_text(json.dumps({**other, "version": "9"}))
-    assert invoke("import", "r.json", "bad.json", "--db", "new.db").exit_code == 2
+    assert invoke("import", "r.json", "bad.json", "--store", "new.db").exit_code == 2
     assert not (project / "new.db").exists()
     shutil.copy(KEPT / "fork.json", project / "fork.json")
-    assert invoke("import", "r.json", "r.json", "fork.json", "--db", "new.db").exit_code == 2
-    assert invoke("runs", "--db", "new.db", "--json").stdout.count("run_id") == 0
+    assert invoke("import", "r.json", "r.json", "fork.json", "--store", "new.db").exit_code == 2
+    assert invoke("runs", "--store", "new.db", "--json").stdout.count("run_id") == 0

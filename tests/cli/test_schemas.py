@@ -43,7 +43,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "doctor": [("doctor", "Examined"), ("doctor --repair", "Examined")],
     "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],
     "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],
-    "import": [("import tides.json", "Imported"), ("import tides.json --db elsewhere.db", "Imported")],
+    "import": [("import tides.json", "Imported"), ("import tides.json --store elsewhere.db", "Imported")],
     "prune": [
         ("prune --keep-last 0 --dry-run", "Pruned"),
         ("prune --keep-last 100 --yes --vacuum", "Pruned"),
@@ -114,7 +114,7 @@ def test_a_commands_output_matches_its_model(tried: Path, command: str, line: st
 
 
 @pytest.mark.parametrize(
-    "line", ["show nobody", "check nope", "runs --db nowhere.db", "rnu", "run failing --limit x=1"]
+    "line", ["show nobody", "check nope", "runs --store nowhere.db", "rnu", "run failing --limit x=1"]
 )
 def test_every_failure_has_the_same_document(tried: Path, line: str) -> None:
     """Every failure of every command has the same document."""

@@ -128,7 +128,10 @@ def test_words_are_not_broken_at_the_edge(folder: Path) -> None:
     unknown = Terminal(folder, "show", "nothing", columns=48)
     assert unknown.ends() == 2
     at = unknown.lines.index("  repair: `graphengine runs` lists the runs of a")
-    assert unknown.lines[at + 1 : at + 3] == [" " * 6 + "database; choose another database with", " " * 6 + "--db PATH"]
+    assert unknown.lines[at + 1 : at + 3] == [
+        " " * 6 + "database; choose another database with",
+        " " * 6 + "--store PATH",
+    ]
 
 
 def test_a_failure_is_shown_once_and_no_word_is_broken(folder: Path) -> None:

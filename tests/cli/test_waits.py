@@ -515,7 +515,7 @@ def test_the_commands_work_in_a_shell(project: Path) -> None:
     elsewhere = project.parent / "else where"
     elsewhere.mkdir()
     (elsewhere / "ask.py").write_text(ASKING.replace("TYPE", "bool"))
-    ran = call(project, "run", "../else where/ask.py", "--db", "it's.db", "--run-id", "-odd")
+    ran = call(project, "run", "../else where/ask.py", "--store", "it's.db", "--run-id", "-odd")
     assert ran.returncode == 3
     (line,) = [line for line in ran.stderr.splitlines() if line.strip().startswith("answer:")]
     words = shlex.split(line.split(": ", 1)[1].split("  (")[0])

@@ -33,7 +33,7 @@ class Workers:
     def start(self, source: str) -> forks.Started:
         """Start one on this source."""
         (self.folder / "jobs.py").write_text(source, encoding="utf-8")
-        command = [*COMMAND.split(), "--db", "runs.db", "--poll", "0.05", "--json"]
+        command = [*COMMAND.split(), "--store", "runs.db", "--poll", "0.05", "--json"]
         self.started.append(forks.start(*command, folder=self.folder))
         return self.started[-1]
 

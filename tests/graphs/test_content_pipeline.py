@@ -151,7 +151,7 @@ async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path
 def test_a_dry_run_from_a_terminal_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`run` ends with exit code 3 and names the options for a model; `answer` publishes what a person approved."""
     monkeypatch.chdir(tmp_path)
-    file, ours = str(ROOT / "graphs" / "content_pipeline.py"), ("--db", "runs.db")
+    file, ours = str(ROOT / "graphs" / "content_pipeline.py"), ("--store", "runs.db")
     begun = CliRunner().invoke(main, ["run", file, "--run-id", "r", *ours])
     assert (begun.exit_code, "Publish this in published?" in begun.stderr) == (3, True)
     assert "[placeholder: editor, call 1]" in begun.stderr

@@ -200,11 +200,11 @@ async def test_after_a_kill_each_letter_is_delivered_once(
     (tmp_path / "tides.md").write_text(PAGE.text, encoding="utf-8")
     office, claude = str(ROOT / "graphs" / "event_bus.py"), ("--model", "anthropic:claude-haiku-4-5")
     given = ("--input", f"task={TIDES.task}", "--input", "sources=@tides.md")
-    process = start(tmp_path, "run", office, *given, *claude, "--run-id", "r", "--db", "runs.db")
+    process = start(tmp_path, "run", office, *given, *claude, "--run-id", "r", "--store", "runs.db")
     await provider.arrived(3)
     process.kill()
     process.communicate()
-    done = call(tmp_path, "resume", "r", "--graph", office, *claude, "--db", "runs.db", "--json")
+    done = call(tmp_path, "resume", "r", "--graph", office, *claude, "--store", "runs.db", "--json")
     assert done.returncode == 0, done.stderr
     assert document(done.stdout)["state"]["draft"] == SECOND
     assert (len(asked), asked.count("You review the")) == (6, 3)

@@ -29,7 +29,7 @@ REFUSAL = "I'm sorry, but I can't help with that."
 
 def run(folder: Path, *words: str) -> Result:
     """Call the command line in this process."""
-    return CliRunner().invoke(main, [*words, "--db", str(folder / "runs.db")])
+    return CliRunner().invoke(main, [*words, "--store", str(folder / "runs.db")])
 
 
 class Team:
@@ -139,7 +139,7 @@ async def test_nothing_answered_is_asked_again_after_a_kill(provider: EdgeServer
     """After kill -9 during the reviewer's call only that one is repeated."""
     held = Team(reviewer=[Says("word", held=True)])
     provider.answer(held)
-    words = ("--model", WIRES[2], "--db", "runs.db")
+    words = ("--model", WIRES[2], "--store", "runs.db")
     process = start(tmp_path, "run", LOOP, "--run-id", "r", *words)
     await provider.arrived(3)
     process.kill()

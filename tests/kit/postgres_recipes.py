@@ -53,7 +53,7 @@ def promote(standby: PostgresServer) -> None:
 
 def address_of(primary: PostgresServer, standby: PostgresServer) -> str:
     """Return the address for workers."""
-    (address,) = re.findall(r'--db "(.*?)"', _CONSOLE)
+    (address,) = re.findall(r'--store "(.*?)"', _CONSOLE)
     hosts = ",".join(str(server.folder).replace("/", "%2F") for server in (primary, standby))
     return str(address).replace("app@primary,standby1,standby2/runs", f"tester@{hosts}/postgres")
 

@@ -37,7 +37,7 @@ def test_a_command_exports_traces_and_logs_json(tmp_path: Path) -> None:
     (tmp_path / "words.py").write_text(GRAPH, encoding="utf-8")
     with receiving() as (address, got):
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
-        words = ["run", "words.py", "--run-id", "r1", "--db", "runs.db", "--otel", "--log-format", "json", "--json"]
+        words = ["run", "words.py", "--run-id", "r1", "--store", "runs.db", "--otel", "--log-format", "json", "--json"]
         ran = forks.run("graphengine", *words, folder=tmp_path, variables=variables, loads=EXPORTER)
     assert ran.returncode == 0, ran.stderr
     lines = [json.loads(line) for line in ran.stderr.splitlines()]
@@ -78,7 +78,7 @@ def test_all_that_a_worker_says_is_json(tmp_path: Path) -> None:
     """What it says before its work, at a signal and about its failure, and a mistake in its options."""
     (tmp_path / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["."]\n')
     (tmp_path / "words.py").write_text(GRAPH + 'cut = Graph("cut", Text)\ncut.add_edge(START, "nowhere")\n')
-    words = ["worker", "--log-format", "json", "--db", "runs.db"]
+    words = ["worker", "--log-format", "json", "--store", "runs.db"]
     worker = forks.start("graphengine", *words, folder=tmp_path)
     first = [worker.stderr.readline(), worker.stderr.readline()]
     worker.terminate()
@@ -100,6 +100,6 @@ def test_a_missing_exporter_is_named(tmp_path: Path) -> None:
     """A missing exporter is named with the command that installs it."""
     (tmp_path / "words.py").write_text(GRAPH, encoding="utf-8")
     variables = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
-    words = ["run", "words.py", "--otel", "--db", "runs.db"]
+    words = ["run", "words.py", "--otel", "--store", "runs.db"]
     ran = forks.run("graphengine", *words, folder=tmp_path, variables=variables, loads=EXPORTER)
     assert (ran.returncode, "opentelemetry-exporter-otlp-proto-grpc" in ran.stderr) == (2, True), ran.stderr

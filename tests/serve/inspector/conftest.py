@@ -80,7 +80,7 @@ async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
 @contextmanager
 def served(path: Path, *words: str) -> Iterator[str]:
     """Run `graphengine inspect` as a program; yield the URL that it prints."""
-    given = ["inspect", "--db", str(path), "--no-open", "--json", *words]
+    given = ["inspect", "--store", str(path), "--no-open", "--json", *words]
     process = forks.start("graphengine", *given, loads=forks.INSPECTOR)
     try:
         yield json.loads(process.stdout.readline())["url"]

@@ -27,7 +27,7 @@ def invoke(*words: str) -> tuple[int, str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_and_ends_at_a_signal(recorded: Path, number: signal.Signals) -> None:
     """The document of one line has the URL; Ctrl-C and SIGTERM end it without an error or an output."""
-    words = ["inspect", "--db", str(recorded), "--no-open", "--json"]
+    words = ["inspect", "--store", str(recorded), "--no-open", "--json"]
     process = forks.start("graphengine", *words, loads=forks.INSPECTOR)
     try:
         document = json.loads(process.stdout.readline())
@@ -46,7 +46,7 @@ def test_it_prints_its_url_and_ends_at_a_signal(recorded: Path, number: signal.S
 def test_a_port_that_is_taken_is_named(recorded: Path) -> None:
     """The error names the port and how to find a free one."""
     with listen(0) as taken:
-        code, text = invoke("--db", str(recorded), "--port", str(taken.getsockname()[1]))
+        code, text = invoke("--store", str(recorded), "--port", str(taken.getsockname()[1]))
     assert code == 2
     assert "--port 0" in text
 
@@ -60,7 +60,7 @@ def test_only_this_machine_is_listened_to() -> None:
 def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without starlette the error names what to install."""
     monkeypatch.setitem(sys.modules, "graphengine.serve.inspector.server", None)
-    code, text = invoke("--db", str(recorded))
+    code, text = invoke("--store", str(recorded))
     assert code == 2
     assert "durable-graphengine[inspect]" in text
 
@@ -77,7 +77,7 @@ def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatc
 )
 def test_options_that_contradict_are_refused(recorded: Path, words: list[str], problem: str) -> None:
     """What drives needs --drive, which a read-only inspector refuses; a file that does not exist is named."""
-    code, text = invoke("--db", str(recorded), *words)
+    code, text = invoke("--store", str(recorded), *words)
     assert code == 2
     assert problem in text
 
@@ -85,7 +85,7 @@ def test_options_that_contradict_are_refused(recorded: Path, words: list[str], p
 def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
     """With --drive the first run can be started in the page; the graphs that can be driven are printed."""
     path = tmp_path / "new" / "runs.db"
-    words = ["inspect", "--db", str(path), "--no-open", "--drive", "--graph", DRIVEN]
+    words = ["inspect", "--store", str(path), "--no-open", "--drive", "--graph", DRIVEN]
     process = forks.start("graphengine", *words, loads=forks.INSPECTOR)
     url = process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -100,6 +100,6 @@ def test_released_runs_are_named(recorded: Path, monkeypatch: pytest.MonkeyPatch
     """After Ctrl-C the command prints how to resume each run that was driven and released."""
     info = RunInfo("cut", "essay", "f", "running", 3, 0.0, 0.0)
     monkeypatch.setattr("graphengine.serve.inspector.server.serve", lambda *_: [info])
-    code, text = invoke("--db", str(recorded), "--drive", "--graph", DRIVEN)
+    code, text = invoke("--store", str(recorded), "--drive", "--graph", DRIVEN)
     assert code == 0
     assert "run cut was released; resume: graphengine resume cut" in text

@@ -23,7 +23,7 @@ class Service:
     """`graphengine serve` in a process of its own."""
 
     def __init__(self, database: Path | str, *words: str, graphs: str = FLOWS, **env: str) -> None:
-        given = ["serve", graphs, "--db", str(database), "--port", "0", "--json", *words]
+        given = ["serve", graphs, "--store", str(database), "--port", "0", "--json", *words]
         variables = {"GRAPHENGINE_TOKEN": TOKEN, **env}
         loads = (*forks.SERVICE, "graphengine.stores.postgres")
         self.process = forks.start("graphengine", *given, variables=variables, loads=loads)

@@ -114,7 +114,7 @@ def test_clients_that_send_no_request_keep_nobody_from_the_service(
         ([FLOWS, "--port", "PORT"], {}, "--port 0 finds a free one"),
         ([FLOWS, "--host", "256.0.0.1", "--port", "0"], {}, "cannot be used"),
         (["nowhere.py"], {}, "nowhere.py does not exist"),
-        ([FLOWS, "--db", "postgresql://"], {}, "postgresql://"),
+        ([FLOWS, "--store", "postgresql://"], {}, "postgresql://"),
         ([FLOWS, "--queue", "\x07"], {}, "name of a queue"),
     ],
 )
@@ -129,7 +129,7 @@ def test_every_mistake_at_the_start_is_a_clear_error(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         given = [str(taken.getsockname()[1]) if word == "PORT" else word for word in words]
-        done = CliRunner().invoke(main, ["serve", "--db", "runs.db", *given, "--json"])
+        done = CliRunner().invoke(main, ["serve", "--store", "runs.db", *given, "--json"])
     assert done.exit_code in (2, 5), done.output
     error = json.loads(done.stdout)["error"]
     assert problem in json.dumps(error)
