@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
-from graphengine.agents.guards import Guard, as_guards, check_text
+from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
 from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", default=str)
 
-GuardLike: TypeAlias = "Callable[[str], str] | Guard | Hooks"
+GuardLike: TypeAlias = "Callable[[str], str] | Guard"
 Asked: TypeAlias = "str | Sequence[str | Media]"
 ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource | HostedTool"
 
@@ -89,8 +89,8 @@ class Agent(Generic[T]):
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
             `web_search()`, `web_fetch()`, `code_execution()`.
-        guards: Checks of questions, answers and tool results, see `graphengine.agents.guards`; and `Hooks`, code around
-            the calls of the model and of tools.
+        guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
+        hooks: Code around each call of the model and of a tool; see `Hooks`.
         settings: How its model is called; see `Settings`.
         max_tokens: The most tokens of one answer, as `Settings(max_tokens=…)`.
         temperature: How varied answers are, as `Settings(temperature=…)`.
@@ -120,6 +120,7 @@ class Agent(Generic[T]):
     """
 
     name: str
+    _: KW_ONLY
     model: str | Model = "rules"
     system: str | Callable[..., str | Awaitable[str]] = ""
     prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
@@ -127,6 +128,7 @@ class Agent(Generic[T]):
     check: Callable[..., object] | None = None
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
+    hooks: Sequence[Hooks] = ()
     settings: Settings = NO_SETTINGS
     max_tokens: int | None = None
     temperature: float | None = None
@@ -142,7 +144,6 @@ class Agent(Generic[T]):
     reader: Output[T] = field(init=False, repr=False, compare=False)
     checker: Injected | None = field(init=False, repr=False, compare=False)
     kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
-    watch: tuple[Hooks, ...] = field(init=False, repr=False, compare=False)
     checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
     hosted: tuple[HostedTool, ...] = field(init=False, repr=False, compare=False)
     chosen: Settings = field(init=False, repr=False, compare=False)
@@ -168,8 +169,7 @@ class Agent(Generic[T]):
         if len(named) == len(self.kit):  # the tools of a server are known when it is opened
             named += [each.name for each in hosted]
             check_choice(self.chosen.tool_choice, named, where=f"agent {self.name}")
-        object.__setattr__(self, "watch", as_guards(self.guards))
-        object.__setattr__(self, "checks", tuple(each for each in self.watch if isinstance(each, Guard)))
+        object.__setattr__(self, "checks", as_guards(self.guards))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
         """Return a copy with changes."""
@@ -432,7 +432,23 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         found.append((f"memory={agent.memory!r}", "name a field of the state: memory='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):
         found.append((f"output={agent.output!r}", "give a type: a pydantic model, Literal['a', 'b'], list[str], …"))
-    return [*found, *_invalid_types(agent)]
+    return [*found, *_invalid_types(agent), *_invalid_lists(agent)]
+
+
+def _invalid_lists(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """List what is no list, and what stands in the wrong one, each with its repair."""
+    lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks")}
+    found = [
+        (f"{name}={_shown_as(given)}", f"give a list: {name}=[{_shown_as(given)}]")
+        for name, given in lists.items()
+        if not isinstance(given, (list, tuple))
+    ]
+    return found or list(misplaced(agent.guards, agent.hooks))
+
+
+def _shown_as(given: object) -> str:
+    """Return a value as one would write it: a function by its name."""
+    return str(getattr(given, "__name__", repr(given)))
 
 
 def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
