@@ -11,6 +11,7 @@ import asyncio
 import functools
 import inspect
 from dataclasses import KW_ONLY, dataclass, field, replace
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import TypeForm, TypeVar
@@ -79,8 +80,9 @@ class Agent(Generic[T]):
 
     Args:
         name: Its name in usage and messages.
-        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"`, `"openai-chat:…"` or
-            `"rules"`, or an object with the `Model` protocol. A Runner can replace it.
+        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"` or `"openai-chat:…"`, or an
+            object with the `Model` protocol. A Runner can replace it. Without it `by_rules` answers, and an agent that
+            has neither needs a model of the Runner: a run without one is refused at its start.
         system: Standing instructions: text with `{paths}` of the state, or a function of fields that returns the text.
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
             instructions, and pictures and documents shown in their place; or a function of fields that returns the
@@ -102,7 +104,8 @@ class Agent(Generic[T]):
         history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
             the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
-        by_rules: A function that answers by rules when no language model is used. Its parameters name what it reads.
+        by_rules: A function that answers by rules if there is no model, or the model is `"rules"`. Its parameters name
+            what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
@@ -121,7 +124,7 @@ class Agent(Generic[T]):
 
     name: str
     _: KW_ONLY
-    model: str | Model = "rules"
+    model: str | Model | None = None
     system: str | Callable[..., str | Awaitable[str]] = ""
     prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
@@ -158,6 +161,8 @@ class Agent(Generic[T]):
                 object.__setattr__(self, name, utf8_text(text))
         object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
         object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
+        if self.model is None and self.by_rules is not None:
+            object.__setattr__(self, "model", "rules")
         kit, hosted = split_tools(self.tools)
         object.__setattr__(self, "kit", kit)
         object.__setattr__(self, "hosted", hosted)
@@ -400,6 +405,8 @@ class AgentBody(Generic[T]):
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""
         agent = self.agent
+        if agent.model is None:  # a Runner may give it one
+            return []
         try:
             model = model_of(agent.model) if isinstance(agent.model, str) else agent.model
         except (DefinitionError, ModelError) as error:
@@ -422,7 +429,7 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     found = []
     if not agent.name or not agent.name.strip():
         found.append(("", "give it a name"))
-    if not isinstance(agent.model, str) and not callable(getattr(agent.model, "answer", None)):
+    if not isinstance(agent.model, (str, NoneType)) and not callable(getattr(agent.model, "answer", None)):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
     for name, least in (("output_retries", 0), ("turns", 1)):
         number = getattr(agent, name)

@@ -37,8 +37,8 @@ class State(BaseModel):
 
 MODELS = {"default": {"*": "placeholder"}}
 graph = Graph("talk", State)
-graph.add_node("one", Agent("one", prompt="Say {text}", model=LIMIT), writes="text")
-graph.add_node("two", Agent("two", prompt="Say {text}", model=LIMIT), writes="text")
+graph.add_node("one", Agent("one", prompt="Say {text}", LIMIT), writes="text")
+graph.add_node("two", Agent("two", prompt="Say {text}", LIMIT), writes="text")
 graph.add_path(START, "one", "two", END)
 """
 
