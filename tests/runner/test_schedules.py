@@ -78,7 +78,7 @@ def ticker(runner: Runner) -> Ticker:
 
 async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> None:
     """A tick starts a queued run with the schedule's input, queue and tags, at its time and once."""
-    made = await still.schedule(hourly(queue="mail", priority=2, key="ann", tags=("nightly",)), report(), {"day": 3})
+    made = await still.schedule(hourly(queue="mail", priority=2, tenant="ann", tags=("nightly",)), report(), {"day": 3})
     assert made.next_at == NOON + HOUR
     assert await still.schedules() == [made]
     ticking = ticker(still)
@@ -88,7 +88,7 @@ async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> Non
     await ticking.tick()
     await ticking.tick()
     (info,) = await still.runs()
-    assert (info.id, info.queued, info.queue, info.priority, info.key) == (
+    assert (info.id, info.queued, info.queue, info.priority, info.tenant) == (
         "hourly@20260601T130000Z",
         True,
         "mail",
