@@ -127,7 +127,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
     async with Runner(context.store, **of_runner) as runner:
         worker = Worker(
             runner,
-            graphs,
+            *graphs.values(),
             queues=queues or None,
             concurrency=concurrency,
             poll_seconds=poll_seconds,

@@ -125,6 +125,24 @@ def plan_of(graph: GraphDefinition[S]) -> Plan[S]:
     return compiled(graph)
 
 
+def by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[str, GraphDefinition[Any]]:
+    """Return the graphs that a call was given one by one, by name.
+
+    Raises:
+        DefinitionError: One is not a graph, such as a list of graphs, or two have one name.
+    """
+    for each in graphs:
+        given: object = each
+        if not isinstance(given, GraphDefinition):
+            repair = f"give the graphs one by one: {call}graph, other), or {call}*graphs)"
+            raise DefinitionError(f"{given!r} is not a Graph", where=f"{call}…)", repair=repair)
+    found = {graph.name: graph for graph in graphs}
+    if len(found) < len(graphs):
+        repair = "name each graph differently"
+        raise DefinitionError("two graphs have the same name", where=f"{call}…)", repair=repair)
+    return found
+
+
 def as_limits(limits: Limits) -> LimitsRecord:
     """Return the limits that are set, as the engine keeps them.
 

@@ -17,6 +17,7 @@ from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
 from graphengine.runner.arguments import (
     as_limits,
+    by_name,
     checked_id,
     checked_tags,
     new_id,
@@ -429,11 +430,9 @@ class Runner(Records):
             >>> asyncio.run(main())
         """
         self._usable()
-        known = {plan_of(graph).graph: graph for graph in graphs}
-        if len(known) < len(graphs):
-            raise DefinitionError(
-                "two graphs have the same name", where="recover", repair="name each graph differently"
-            )
+        known = by_name(graphs, "recover(")
+        for graph in graphs:
+            plan_of(graph)
         found, limit = await self.due(list(known), limit=_PAGE), _PAGE
         while len(found) == limit:  # there may be more
             limit *= 4

@@ -57,7 +57,7 @@ async def work(runner: Runner, ends: int, *graphs: Graph[State], **options: Any)
         if sum(isinstance(each, RunOutcome) for each in events) >= ends:
             worker.stop()
 
-    worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=note, **options)
+    worker = Worker(runner, *graphs, on_event=note, **options)
     await asyncio.wait_for(worker.run(), 30)
     return events
 
@@ -87,7 +87,7 @@ async def test_a_run_that_waited_returns_to_its_queue(runner: Runner) -> None:
     await work(runner, 1, graph)
     assert (await runner.info("r")).status == "waiting"
     await runner.answer("r", value=True)
-    other = Worker(runner, {graph.name: graph}, queues=["reports"])
+    other = Worker(runner, graph, queues=["reports"])
     working = asyncio.create_task(other.run())
     await asyncio.sleep(0.05)
     other.stop()
@@ -193,7 +193,7 @@ def test_without_an_event_loop(tmp_path: Path) -> None:
 
 async def test_the_health_of_a_worker(runner: Runner) -> None:
     """200 while it works; 503 once it stops."""
-    worker = Worker(runner, {})
+    worker = Worker(runner)
     working = asyncio.create_task(worker.run())
     while worker.standing.polled_at is None:  # noqa: ASYNC110 - nothing announces a poll
         await asyncio.sleep(0.01)
@@ -212,7 +212,7 @@ async def test_clients_that_send_no_request_keep_nobody_from_the_health(
     """The one that has waited longest is closed, so they take few file descriptors from the runs."""
     monkeypatch.setattr(health, "_REQUEST_SECONDS", 3600.0)
     async with AsyncExitStack() as stack, asyncio.timeout(SOON):
-        port = await stack.enter_async_context(serving_health(Worker(runner, {}), "127.0.0.1", 0))
+        port = await stack.enter_async_context(serving_health(Worker(runner), "127.0.0.1", 0))
         clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         for _, writer in clients:
             stack.callback(writer.close)

@@ -202,7 +202,7 @@ async def test_a_worker_starts_and_drives_them(timed: Runner) -> None:
         if len(events) >= 4:
             worker.stop()
 
-    worker = Worker(timed, {"report": report()}, on_event=note)
+    worker = Worker(timed, report(), on_event=note)
     await asyncio.wait_for(worker.run(), 30)
     ended = [info for info in await timed.runs() if info.status == "finished"]
     assert len(ended) >= 2
