@@ -60,7 +60,7 @@ class SyncRunner:
         tags: Iterable[str] = (),
         queue: str | None = None,
         priority: int = 0,
-        key: str | None = None,
+        tenant: str | None = None,
         wait_out: bool = True,
     ) -> SyncRun[S]: ...
     def resume(
@@ -90,7 +90,7 @@ class SyncRunner:
     def release(self, run_id: str, *, now: bool = False) -> None: ...
     def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]: ...
     def answer(self, run_id: str, value: object, *, question: str | None = None) -> None: ...
-    def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None: ...
+    def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def start_or_send(
         self,
         graph: GraphDefinition[S],
@@ -99,7 +99,7 @@ class SyncRunner:
         payload: object,
         *,
         state: S | Mapping[str, object] | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...

@@ -108,7 +108,8 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
     ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
     ("choices as the type of an answer", lambda: ask("Which?", ["a", "b"]), "Literal['a', 'b']"),
-    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "{name: graph}"),
+    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "Worker(runner, *graphs)"),
+    ("a worker of a mapping", lambda: Worker(made_with(), cast("Any", {"three": three()})), "Worker(runner, *graphs)"),
     ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 
