@@ -14,7 +14,7 @@ from graphengine.errors import DefinitionError
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -122,16 +122,20 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
 
 
 def with_our_keywords(function: F) -> F:
-    """Let a method refuse a keyword that has another name here with our name for it."""
-    own = frozenset(inspect.signature(function).parameters)
-    foreign = _REPAIRS.keys() - own
+    """Let a method refuse an unknown keyword with what to write here: our name for it, or the nearest one."""
+    own = frozenset(inspect.signature(function).parameters) - {"self"}
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
-        for name in foreign & kwargs.keys() if kwargs else ():
+        for name in kwargs.keys() - own if kwargs else ():
             is_made = function.__name__ != "__init__"  # until then an object has no repr
             called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
-            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=_REPAIRS[name])
+            state = getattr(args[0], "state", None) if "state" in own else None
+            if name in getattr(state, "model_fields", ()):
+                repair = f"{called}({{{name!r}: …}}): the state is the first argument"
+            else:
+                repair = _REPAIRS.get(name) or did_you_mean(name, own)
+            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
@@ -166,26 +170,6 @@ def check_cases(given: object, where: str, target: str) -> None:
     names = [repr(each) for each in given] if isinstance(given, (list, tuple)) else ["value"]
     repair = "a mapping of values to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
     raise DefinitionError(f"the cases are {given!r}, not a mapping", where=where, repair=repair)
-
-
-def check_options(given: Mapping[str, object], known: Iterable[str], fields: Iterable[str], called: str) -> None:
-    """Check the keywords of a call that passes them on.
-
-    Args:
-        given: The keywords.
-        known: The options that it has.
-        fields: The fields of the graph's state, which are not keywords.
-        called: The method, as `run_sync`.
-
-    Raises:
-        DefinitionError: It has no such option.
-    """
-    for name in given.keys() - known:
-        is_field = name in fields
-        repair = (
-            f"{called}({{{name!r}: …}}): the state is the first argument" if is_field else did_you_mean(name, known)
-        )
-        raise DefinitionError(f"{called} has no option {name!r}", repair=_REPAIRS.get(name, repair))
 
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})

@@ -1,6 +1,7 @@
 """LangGraph's names: each raises an error with the graphengine equivalent."""
 
 import asyncio
+import inspect
 import operator
 import re
 from collections.abc import Callable
@@ -104,6 +105,8 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a field as an option of run", lambda: three().run(text="x"), "run({'text': …})"),
     ("a misspelt option", lambda: three().run_sync(run_idd="x"), "did you mean 'run_id'?"),
     ("a database", lambda: three().run_sync(db="runs.db"), "store='runs.db'"),
+    ("a misspelt option of a node", lambda: three().add_node("d", work, write="text"), "did you mean 'writes'?"),
+    ("a misspelt option of a graph", lambda: configured(results="text"), "did you mean 'result'?"),
     ("instructions", lambda: agent(instructions="Be brief."), "system='…'"),
     ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
     ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
@@ -119,6 +122,13 @@ def test_a_call_as_elsewhere_names_our_way(call: Callable[[], object], repair: s
     with pytest.raises(DefinitionError) as caught:
         call()
     assert repair in caught.value.repair
+
+
+def test_the_signatures_of_runs_show_their_options() -> None:
+    """Of `run` and `run_sync` editors and `help` show the same options by name."""
+    of_run, of_run_sync = inspect.signature(Graph.run), inspect.signature(Graph.run_sync)
+    assert of_run == of_run_sync
+    assert list(of_run.parameters)[:5] == ["self", "state", "limits", "store", "run_id"]
 
 
 def route(text: str) -> Literal["b", "c"]:
