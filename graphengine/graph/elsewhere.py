@@ -1,6 +1,7 @@
 """LangGraph's names, each with the graphengine equivalent.
 
-An unknown name found in these tables raises an error with that equivalent; any other raises Python's own.
+An unknown name found in these tables raises an error with that equivalent. Of other unknown names, a keyword gets the
+nearest of ours, and an attribute Python's own error.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def with_our_keywords(function: F) -> F:
             called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
             state = getattr(args[0], "state", None) if "state" in own else None
             if name in getattr(state, "model_fields", ()):
-                repair = f"{called}({{{name!r}: …}}): the state is the first argument"
+                repair = f"the state is one argument: {{{name!r}: …}}"
             else:
                 repair = _REPAIRS.get(name) or did_you_mean(name, own)
             raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
