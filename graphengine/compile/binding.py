@@ -517,13 +517,15 @@ class Binder:
         if found is None:
             near = did_you_mean(path.root, self.state.fields)
             self._unknown_field(path, where, f"writes unknown field {path.root!r}", near)
-        if not path.parts:
+        if found is None or not path.parts:
             return Target(path.root)
         kind, key = path.parts[0]
         if len(path.parts) > 1 or kind != "item":
-            message = f"writes {text!r}, which is neither a field nor one key of it"
-            self.report("bad_write", where, message, "write a field, or one key of it: 'field[key]'")
-        elif found is not None and not is_mapping(found.info.annotation):
+            message = f"writes {text!r}, but a node writes a whole field, or one key of a dict"
+            whole = f"write {path.root!r} and return all of it: {path.root}.model_copy(update={{{key!r}: …}})"
+            of_dict = len(path.parts) == 1 and is_mapping(found.info.annotation)
+            self.report("bad_write", where, message, f"write '{path.root}[{key}]'" if of_dict else whole)
+        elif not is_mapping(found.info.annotation):
             message = f"writes {text!r}, but {path.root} is not a dict"
             self.report("bad_write", where, message, "make the field dict[str, …]")
         return Target(path.root, str(key))

@@ -142,22 +142,31 @@ def with_our_keywords(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def named_node(given: object, what: str, other: str) -> None:
-    """Check one end of an edge.
+def name_of(runnable: object) -> str | None:
+    """Return the name of a function, an Agent, a Graph, or a Node of one; None if it has none, as a lambda."""
+    inner = getattr(runnable, "runnable", runnable)
+    name = getattr(inner, "__name__", None) or getattr(inner, "name", None)
+    return name if isinstance(name, str) and name != "<lambda>" else None
+
+
+def named_node(given: object, what: str, other: object) -> str:
+    """Return the name of the node at one end of an edge, given by its name or as what `add_node` takes without one.
 
     Raises:
-        DefinitionError: It is not a name. For a list, the repair is a fork.
+        DefinitionError: It has no name. For a list, the repair is a fork.
     """
     if isinstance(given, str):
-        return
+        return given
     if isinstance(given, (list, tuple, set)):
-        names = [str(each) for each in given]
-        fork = f"add_fork(…, {names}, join={other!r})" if what == "source" else f"add_fork({other!r}, {names}, join=…)"
+        names, end = [name_of(each) or str(each) for each in given], name_of(other) or str(other)
+        fork = f"add_fork(…, {names}, join={end!r})" if what == "source" else f"add_fork({end!r}, {names}, join=…)"
         repair = f"{fork}: the arms run in parallel, and the join is visited once"
         raise DefinitionError(f"the {what} of an edge is one node, not {given!r}", where="add_edge", repair=repair)
-    name = getattr(given, "__name__", None)
-    repair = f"its name: {name!r}" if name else "the name of a node"
-    raise DefinitionError(f"the {what} of an edge is a node's name, not {given!r}", where="add_edge", repair=repair)
+    name = name_of(given)
+    if name is None:
+        text = f"the {what} of an edge is a node, not {given!r}"
+        raise DefinitionError(text, where="add_edge", repair="the name of a node, or its function")
+    return name
 
 
 def check_cases(given: object, where: str, target: str) -> None:

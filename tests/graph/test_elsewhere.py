@@ -94,7 +94,10 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a graph without a name", lambda: Graph(State), "Graph('a_name', State)"),  # type: ignore[call-arg, arg-type]
     ("edges from a list", lambda: three().add_edge(["b", "c"], "d"), "add_fork(…, ['b', 'c'], join='d')"),
     ("edges to a list", lambda: three().add_edge("a", ["b", "c"]), "add_fork('a', ['b', 'c'], join=…)"),
-    ("a function as a node's name", lambda: three().add_edge(work, END), "its name: 'work'"),
+    ("an edge from a lambda", lambda: three().add_edge(lambda text: text, END), "the name of a node, or its function"),
+    ("an edge to nothing", lambda: three().add_edge("a", None), "the name of a node, or its function"),
+    ("a case that is a list", lambda: three().add_switch("a", "text", {"x": ["b", "c"]}), "add_fork('a', ['b', 'c']"),
+    ("a fork to one name", lambda: three().add_fork("a", "bc", join=END), "['bc']"),
     ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
     ("a field of the state as of a result", lambda: one(work, writes="text").run_sync({}).text, "result.state.text"),
     ("one model", lambda: made_with(models="anthropic:x"), "models={'*': 'anthropic:x'}"),
