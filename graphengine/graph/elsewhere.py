@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -97,6 +98,12 @@ RESULTS: Final[Mapping[str, str]] = {
 }
 """What nodes return elsewhere, by the name of its class."""
 
+RAISED: Final[Mapping[str, str]] = {
+    "GraphInterrupt": RESULTS["Interrupt"],
+    "Called get_config outside of a runnable context": f"for interrupt: {RESULTS['Interrupt']}",
+}
+"""What calls of LangGraph raise in our nodes, by the name of its class or its text."""
+
 
 class NotCalledSo(DefinitionError, AttributeError):
     """The attribute has another name here."""
@@ -118,7 +125,7 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
     if name in hints:
-        raise NotCalledSo(text, where=repr(owner), repair=hints[name])
+        raise NotCalledSo(text, where=textwrap.shorten(repr(owner), 80, placeholder=" …"), repair=hints[name])
     raise AttributeError(text, name=name, obj=owner)
 
 
