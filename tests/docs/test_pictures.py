@@ -37,6 +37,13 @@ def test_no_text_is_too_small(picture: Path) -> None:
     assert min(sizes(root, 16.0, 1.0)) * shrunk >= LEAST
 
 
+def test_the_picture_at_the_top_of_the_readme_is_low() -> None:
+    """It takes at most 320 px of the first screen."""
+    root = read_xml((ROOT / "docs" / "pictures" / "review_loop.svg").read_bytes())
+    assert pixels(root.get("height", "0")) <= 320
+    assert pixels(root.get("width", "0")) <= COLUMN
+
+
 def test_the_film_of_the_inspector_is_short_and_small() -> None:
     """It is an animation of 6 to 10 seconds, a little wider than the column, and at most 400 kB."""
     film = (ROOT / "docs" / "pictures" / "inspector.webp").read_bytes()
