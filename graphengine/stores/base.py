@@ -6,20 +6,21 @@ the steps; that is the engine's part. `tests/conformance` tests any store agains
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import msgspec
 from msgspec import Struct
 
+from graphengine.engine.graph_spec import GraphSpec
+from graphengine.engine.steps import Step
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Collection
 
     from typing_extensions import Unpack
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
