@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import shutil
 from pathlib import Path
@@ -167,6 +168,9 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 These names are public, and so are their members with a docstring; no other name is. `errors.*` are the other errors.
 """
 
+BRIEF: Final = ("MemoryStore", "SQLiteStore", "PostgresStore", "All errors")
+"""Pages without members: those of a store are `Store`'s, those of an error `GraphEngineError`'s."""
+
 
 ABOUT: Final = """\
 # API reference
@@ -209,9 +213,9 @@ def public_classes() -> dict[str, type[Any]]:
 def reference(page: str) -> str:
     """Return a page of the API reference, with a directive for each name, which mkdocstrings replaces."""
     names = names_on(page)
-    if len(names) == 1:
-        return f"::: {names[0]}\n    options: {{heading_level: 1}}\n"
-    return f"# {page}\n\n" + "\n\n".join(f"::: {name}" for name in names) + "\n"
+    options = {"heading_level": 2 if len(names) > 1 else 1, **({"members": False} if page in BRIEF else {})}
+    title = f"# {page}\n\n" if len(names) > 1 else ""
+    return title + "\n\n".join(f"::: {name}\n    options: {json.dumps(options)}" for name in names) + "\n"
 
 
 def file_of(page: str) -> str:

@@ -61,8 +61,11 @@ def documented() -> Iterator[tuple[str, str]]:
 
 def described() -> Iterator[tuple[str, Any]]:
     """Yield each public name, and each function of a public class that is ours, with what it names."""
+    brief = {name for page in site_pages.BRIEF for name in site_pages.names_on(page)}
     for path, given in PUBLIC.items():
         yield path, given
+        if path in brief:
+            continue
         members = [(name, getattr(given, name)) for name in dir(given) if not name.startswith("_")]
         for name, member in members if isinstance(given, type) else ():
             if callable(member) and (getattr(member, "__module__", None) or "").startswith("graphengine"):
