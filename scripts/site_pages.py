@@ -175,7 +175,8 @@ BRIEF: Final = ("MemoryStore", "SQLiteStore", "PostgresStore", "All errors")
 ABOUT: Final = """\
 # API reference
 
-Generated from the docstrings."""
+Each public name by task, with the path from which it is imported. What is not here can change in any release: see
+[what is public](../docs/README.md#what-is-public). The codes of errors have [a page](../docs/use/errors.md)."""
 
 
 def pages() -> list[str]:
@@ -245,11 +246,13 @@ def on_config(config: MutableMapping[str, Any]) -> None:
 
 
 def index_for_models() -> str:
-    """Return `llms.txt`: what the project is, and each page of docs/README.md with its address on the site."""
+    """Return `llms.txt`: what the project is, and each page of docs/README.md and of the API reference on the site."""
     about = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1]
     pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n\n")[2]
     address = re.sub(r"\]\((?:\.\./([A-Z]+)|([\w/]+?))(?:/README)?\.md\)", _address, pages)
-    return f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)\n\n{address}"
+    names = re.sub(r"\]\((\w+)\.md\)", r"](api/\1/)", overview().partition("\n\n## ")[2])
+    head = f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)"
+    return f"{head}\n\n{address}\n## API reference: {names}"
 
 
 def _address(link: re.Match[str]) -> str:
@@ -257,10 +260,13 @@ def _address(link: re.Match[str]) -> str:
 
 
 def text_for_models() -> str:
-    """Return `llms-full.txt`: the texts of the pages that docs/README.md links to, in its order."""
+    """Return `llms-full.txt`: the texts of the pages that docs/README.md links to, in its order, and all public names.
+
+    The names are as on the first page of the reference.
+    """
     pages = [ROOT / "README.md", *(page for page in linked(ROOT / "docs" / "README.md") if page.suffix == ".md")]
     texts = (f"<!-- {page.relative_to(ROOT).as_posix()} -->\n\n{page.read_text(encoding='utf-8')}" for page in pages)
-    return "\n\n".join(texts)
+    return "\n\n".join([*texts, f"<!-- api/index.md -->\n\n{overview()}"])
 
 
 def linked(page: Path) -> Iterator[Path]:
