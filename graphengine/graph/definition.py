@@ -95,6 +95,7 @@ class Choose:
 
 
 Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
+"""What a node runs: a function, an agent, a graph, a question, `choose(…)`, or one of these in a `Node`."""
 
 
 def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
