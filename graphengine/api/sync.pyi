@@ -6,13 +6,13 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
+from graphengine.agents.model_routing import GivenModels
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
 from graphengine.history.load import At, Difference, Wait
 from graphengine.history.usage import Spent
-from graphengine.models.base import Model
 from graphengine.runner import retention as pruning
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
@@ -31,7 +31,7 @@ class SyncRunner:
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
@@ -58,7 +58,7 @@ class SyncRunner:
         tags: Iterable[str] = (),
         queue: str | None = None,
         priority: int = 0,
-        key: str | None = None,
+        tenant: str | None = None,
         wait_out: bool = True,
     ) -> SyncRun[S]: ...
     def resume(
@@ -87,7 +87,7 @@ class SyncRunner:
     def release(self, run_id: str, *, now: bool = False) -> None: ...
     def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]: ...
     def answer(self, run_id: str, value: object, *, question: str | None = None) -> None: ...
-    def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None: ...
+    def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def start_or_send(
         self,
         graph: GraphDefinition[S],
@@ -96,7 +96,7 @@ class SyncRunner:
         payload: object,
         *,
         state: S | Mapping[str, object] | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...
@@ -151,7 +151,7 @@ class SyncRun(Generic[S]):
     def status(self) -> str: ...
     def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
     def answer(self, value: object, *, question: str | None = None) -> None: ...
-    def send(self, topic: str, payload: object, *, key: str | None = None) -> None: ...
+    def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def stop(self, why: str = "asked", *, now: bool = False) -> None: ...
     def branch(
         self,

@@ -60,11 +60,11 @@ S = TypeVar("S")
 
 
 class InQueue(NamedTuple):
-    """Where a run is queued: its queue, its priority, and its key."""
+    """Where a run is queued: its queue, its priority, and its tenant."""
 
     queue: str
     priority: int
-    key: str | None
+    tenant: str | None
 
 
 # --- a new run ----------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ async def _create(
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None:
-        info = replace(info, queue=place.queue, priority=place.priority, key=place.key, queued=True)
+        info = replace(info, queue=place.queue, priority=place.priority, tenant=place.tenant, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
 
 

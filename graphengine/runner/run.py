@@ -152,27 +152,28 @@ class Run(Generic[S]):
             raise InputError(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
         await self._look()
 
-    async def send(self, topic: str, payload: object, *, key: str | None = None) -> None:
+    async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to the run; it is kept until a node receives its topic.
 
         Args:
             topic: The topic.
             payload: A JSON value or a pydantic model.
-            key: A second message with the same key is not sent: for callers that may retry.
+            idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
-                a lone surrogate.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
+                NUL or a lone surrogate.
         """
         shared, where = self._lives.shared, f"run {self.id}"
         checked_name(topic, "a topic", where)
-        checked_name(key or "", "the key of a message", where)
+        checked_name(idempotency_key or "", "the key of a message", where)
         await self._lives.known(self.id)
         info = await shared.store.info(self.id)
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes)}
-        await shared.store.post(self.id, "message", message, key=f"message {topic} {key or secrets.token_hex(8)}")
+        key = idempotency_key or secrets.token_hex(8)
+        await shared.store.post(self.id, "message", message, key=f"message {topic} {key}")
         await self._look()
 
     async def _look(self) -> None:

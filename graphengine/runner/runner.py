@@ -14,6 +14,7 @@ from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
 from graphengine.runner.arguments import (
     as_limits,
+    by_name,
     checked_id,
     checked_tags,
     new_id,
@@ -179,7 +180,7 @@ class Runner(Records):
         tags: Iterable[str] = (),
         queue: str | None = None,
         priority: int = 0,
-        key: str | None = None,
+        tenant: str | None = None,
         wait_out: bool = True,
     ) -> Run[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
@@ -200,7 +201,7 @@ class Runner(Records):
             tags: Tags of the run, for `runs` and `prune`.
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
-            key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
+            tenant: For whom the run is, such as a customer: the tenants of a queue take turns, and can have limits.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
@@ -215,7 +216,7 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 3
         """
-        place = place_in(queue, priority, key) if queue is not None or priority or key is not None else None
+        place = place_in(queue, priority, tenant) if queue is not None or priority or tenant is not None else None
         plan = self._lives.plan_of(graph, is_queued=queue is not None)
         begin = partial(
             opening.begin,
@@ -375,11 +376,9 @@ class Runner(Records):
             >>> asyncio.run(main())
         """
         self._lives.check_usable()
-        known = {plan_of(graph).graph: graph for graph in graphs}
-        if len(known) < len(graphs):
-            raise DefinitionError(
-                "two graphs have the same name", where="recover", repair="name each graph differently"
-            )
+        known = by_name(graphs, "recover(")
+        for graph in graphs:
+            plan_of(graph)
         await self.store.open()
         limit = _PAGE
         while len(found := await self._due(known, limit)) == limit:  # there may be more
@@ -444,20 +443,20 @@ class Runner(Records):
         """
         await Run(run_id, self._lives).answer(value, question=question)
 
-    async def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:
+    async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.
 
         Args:
             run_id: The run.
             topic: The topic.
             payload: A JSON value or a pydantic model.
-            key: A second message with the same key is not sent: for callers that may retry.
+            idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
-                a lone surrogate.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
+                NUL or a lone surrogate.
         """
-        await Run(run_id, self._lives).send(topic, payload, key=key)
+        await Run(run_id, self._lives).send(topic, payload, idempotency_key=idempotency_key)
 
     async def start_or_send(  # noqa: PLR0913 - what a run begins with, and a message
         self,
@@ -467,14 +466,15 @@ class Runner(Records):
         payload: object,
         *,
         state: S | Mapping[str, object] | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> Run[S]:
         """Send a message to a run that is driven here from then on; start the run first if there is none.
 
         For a chat, or an account, that has one run: its first message starts it, and every further one continues it.
-        Any number of processes can call it at the same time. After a crash in between, call it again, with a `key`.
+        Any number of processes can call it at the same time. After a crash in between, call it again, with an
+        `idempotency_key`.
 
         Args:
             graph: The run's graph.
@@ -482,7 +482,7 @@ class Runner(Records):
             topic: The topic of the message.
             payload: A JSON value or a pydantic model.
             state: The initial state if the run is started, as for `start`.
-            key: A second message with the same key is not sent.
+            idempotency_key: A second message with the same one is not sent.
             limits: Limits that replace the graph's own if the run is started.
             tags: Tags of the run if it is started.
 
@@ -504,7 +504,7 @@ class Runner(Records):
                 if life_of(run).task.done():
                     with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
                         await run.result()
-        await self.send(run_id, topic, record, key=key)
+        await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
         if here is None or here.is_parked:
