@@ -52,6 +52,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Failures": "Failure FailedPart RunFailed",
             "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "
             "runner.LiveEvent runner.event_document",
+            "Step": "Step",
             "RunInfo": "stores.base.RunInfo",
             "PastRun": "PastRun",
             "Pruned": "Pruned runner.Vacuumed",
