@@ -195,15 +195,6 @@ class GraphDefinition(Generic[S]):
         compiled: Its plan, if it was compiled and has not changed since; kept here by the compiler.
     """
 
-    if not TYPE_CHECKING:  # type checkers know what it has
-
-        def __new__(cls, *args: object, **_: object) -> Self:
-            """Refuse a state without a name before it: Python would report the state as missing."""
-            if len(args) == 1 and isinstance(args[0], type):
-                name = args[0].__name__
-                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
-            return super().__new__(cls)
-
     @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
         self,

@@ -144,6 +144,11 @@ def with_our_keywords(function: F) -> F:
             else:
                 repair = _REPAIRS.get(name) or did_you_mean(name, own)
             raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
+        if (
+            len(args) == 2 and isinstance(args[1], type) and {"name", "state"} <= own
+        ):  # Python would report the state as missing
+            state = args[1].__name__
+            raise DefinitionError(f"Graph({state}) has no name", repair=f"Graph('a_name', {state})")
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, RunFailed, Runner, ScriptedModel, ask, choose
+from graphengine import END, START, Agent, Graph, RunFailed, Runner, ask, choose
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
@@ -117,8 +117,6 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a fork to one name", lambda: three().add_fork("a", "bc", join=END), "['bc']"),
     ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
     ("a field of the state as of a result", lambda: one(work, writes="text").run_sync({}).text, "result.state.text"),
-    ("one model", lambda: made_with(models="anthropic:x"), "models={'*': 'anthropic:x'}"),
-    ("one model of a runner", lambda: made_with(models=ScriptedModel([])), "models={'*': model}"),
     ("a switch of a list", lambda: three().add_switch("a", "text", ["x"]), "{'x': 'target'}"),
     ("a choice of a list", lambda: choose("text", cast("Any", [work])), "mapping of values"),
     ("a field as an option", lambda: three().run_sync(text="x"), "the state is one argument: {'text': …}"),
