@@ -12,6 +12,8 @@ from tests.cli.programs import GATED, call, document, read_until, start
 
 MISSPELT = [
     ("sho tides", "'show'"),
+    ("schedule ad tea", "'add'"),
+    ("queus list", "'queues'"),
     ("show tides --stpe 1", "'--step'"),
     ("--hlp", "'--help'"),
     ("runs --status finishd", "'finished'"),
