@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.graph.definition import Limits
-    from graphengine.models.base import Model
     from graphengine.runner.result import Result
     from graphengine.stores.base import Store
 
@@ -41,7 +41,7 @@ class RunOptions(TypedDict, total=False):
     limits: Limits | None
     store: str | PathLike[str] | Store | None
     run_id: str | None
-    models: Mapping[str, Model | str] | None
+    models: GivenModels | None
     resources: Mapping[str, object] | None
     executors: Mapping[str, Executor | Callable[[], Executor]] | None
 
@@ -53,7 +53,7 @@ async def run_once(  # noqa: PLR0913 - the run options
     limits: Limits | None = None,
     store: str | PathLike[str] | Store | None = None,
     run_id: str | None = None,
-    models: Mapping[str, Model | str] | None = None,
+    models: GivenModels | None = None,
     resources: Mapping[str, object] | None = None,
     executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
 ) -> Result[S]:

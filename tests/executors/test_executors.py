@@ -120,7 +120,7 @@ async def test_threads_of_a_given_pool_have_the_whole_context() -> None:
 
 async def test_tests_need_no_executor(runner: OpenRunner) -> None:
     """`run_node` and the fixture `runner` run heavy nodes in place, with a whole Context."""
-    made = graph(heavy.steps_there)
+    made = graph(heavy.calls_there)
     assert (await run_node(made, "work")).result == 4
     assert (await runner.start(made).result()).state.out == 4
 

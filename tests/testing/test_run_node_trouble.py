@@ -95,15 +95,15 @@ async def test_a_field_can_have_the_name_of_an_option() -> None:
     """The field is given in `state=`, and the name is the option's."""
 
     class Made(BaseModel):
-        model: str
+        models: str
         text: str = ""
 
-    writer = Agent("writer", prompt="{model}")
+    writer = Agent("writer", prompt="{models}")
     graph = alone(Made, writer, "text", name="made")
 
-    with pytest.raises(InputError, match="model is a field of Made and an option of run_node"):
-        await run_node(graph, "work", model="T")
-    done = await run_node(graph, "work", state={"model": "T"}, model=ScriptedModel(["said"]))
+    with pytest.raises(InputError, match="models is a field of Made and an option of run_node"):
+        await run_node(graph, "work", models="T")
+    done = await run_node(graph, "work", state={"models": "T"}, models=ScriptedModel(["said"]))
     assert done.update == {"text": "said"}
 
 
@@ -231,7 +231,7 @@ async def test_a_model_without_answers_shows_the_request() -> None:
     """The state that led to the request is shown too."""
     critic = Agent("critic", prompt="Task: {task}", output=Review)
     with pytest.raises(OffScript, match="Task: <task>bread</task>") as caught:
-        await run_node(graph_of(critic, "reviews"), "work", task="bread", model=ScriptedModel([]))
+        await run_node(graph_of(critic, "reviews"), "work", task="bread", models=ScriptedModel([]))
     assert "task='bread'" in notes(caught.value)
 
 
