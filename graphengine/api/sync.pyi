@@ -10,7 +10,7 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
-from graphengine.history.load import Difference, Wait
+from graphengine.history.load import At, Difference, Wait
 from graphengine.history.usage import Spent
 from graphengine.models.base import Model
 from graphengine.runner import retention as pruning
@@ -76,7 +76,7 @@ class SyncRunner:
         self,
         parent: str,
         graph: GraphDefinition[S],
-        at: int,
+        at: At,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
@@ -123,9 +123,9 @@ class SyncRunner:
     def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]: ...
     def waits(self, run_id: str) -> Sequence[Wait]: ...
     def history(self, run_id: str) -> Sequence[Step]: ...
-    def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]: ...
+    def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]: ...
     def diff(
-        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]: ...
     def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]: ...
     def prune(

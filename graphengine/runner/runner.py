@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
+    from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Opening
@@ -297,7 +298,7 @@ class Runner(Records):
         self,
         parent: str,
         graph: GraphDefinition[S],
-        at: int,
+        at: At,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
@@ -311,7 +312,8 @@ class Runner(Records):
         Args:
             parent: The id of the run to branch from.
             graph: Its graph.
-            at: The seq of the last step that the child shares with the parent.
+            at: The last step that the child shares with the parent: its seq, or a node's path and visit, as
+                `("review", 2)`: the step that completed that visit.
             update: Fields to write first, through their reducers.
             path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
                 graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.
@@ -327,7 +329,7 @@ class Runner(Records):
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         first = await runner.start(count).result()
-            ...         other = await runner.branch(first.run_id, count, at=2, update={"n": 7}).result()
+            ...         other = await runner.branch(first.run_id, count, at=("more", 1), update={"n": 7}).result()
             ...         print(first.state.n, other.state.n)
             >>> asyncio.run(main())
             3 8
