@@ -177,7 +177,11 @@ class Agent(Generic[T]):
         object.__setattr__(self, "checks", as_guards(self.guards))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
-        """Return a copy with changes."""
+        """Return a copy with changes.
+
+        Args:
+            changes: Arguments of `Agent`, by name, with their new values.
+        """
         return replace(self, **changes)
 
     async def run(self, **inputs: object) -> T:
@@ -195,6 +199,9 @@ class Agent(Generic[T]):
 
     def run_sync(self, **inputs: object) -> T:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
+
+        Args:
+            inputs: As for `run`.
 
         Raises:
             DefinitionError: There is an event loop, which this would block.

@@ -6,20 +6,19 @@ the steps; that is the engine's part. `tests/conformance` tests any store agains
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import msgspec
 from msgspec import Struct
 
+from graphengine.engine.graph_spec import GraphSpec
+from graphengine.engine.steps import Step
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Collection
 
-    from typing_extensions import Unpack
-
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
@@ -267,18 +266,7 @@ class Count(NamedTuple):
 
 
 class Page(TypedDict, total=False):
-    """What `Store.runs` returns a page of; without a key, all runs are meant.
-
-    Attributes:
-        limit: At most how many; 50 unless given.
-        status: Only those with this status.
-        graph: Only those of this graph.
-        tag: Only those with this tag.
-        before: The id of the last one seen, for paging.
-        text: Only those whose id contains this text.
-        begun_after: Only those that began at this time or later, epoch seconds.
-        begun_before: Only those that began before this time.
-    """
+    """The words of `Store.runs`, for stores."""
 
     limit: int
     status: Status | None
@@ -491,8 +479,33 @@ class Store(RunStore, QueueStore, Protocol):
         """
         ...
 
-    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
-        """Return a page of the list of runs, newest first by `created_at` then id."""
+    async def runs(  # noqa: PLR0913 - each selects runs
+        self,
+        *,
+        limit: int = PAGE_LIMIT,
+        status: Status | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
+    ) -> Sequence[RunInfo]:
+        """Return a page of the list of runs, newest first by `created_at` then id.
+
+        Args:
+            limit: At most how many.
+            status: Only those with this status.
+            graph: Only those of this graph.
+            tag: Only those with this tag.
+            before: The id of the last one seen, for paging.
+            text: Only those whose id contains this text.
+            begun_after: Only those that began at this time or later, epoch seconds.
+            begun_before: Only those that began before this time.
+
+        Raises:
+            UnknownRun: There is no run `before`.
+        """
         ...
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:

@@ -53,4 +53,4 @@ def test_a_guard_among_hooks_is_told_where_it_belongs(check: Any) -> None:
 def test_only_the_name_is_positional() -> None:
     """Other arguments are named."""
     with pytest.raises(TypeError):
-        Agent("writer", "rules")  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+        Agent("writer", "rules")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -234,6 +234,31 @@ async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None
     assert most == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "on", "attempts"),
+    [
+        (ValueError("odd"), (Exception,), 3),
+        (TypeError("odd"), (Exception,), 1),
+        (ModuleNotFoundError("odd"), (BaseException,), 1),
+        (TypeError("odd"), (Exception, TypeError), 3),
+        (ModuleNotFoundError("odd"), (ImportError,), 3),
+    ],
+)
+async def test_a_mistake_in_the_code_is_repeated_only_if_it_is_listed(
+    error: Exception, on: tuple[type[BaseException], ...], attempts: int
+) -> None:
+    """`on=Exception` repeats what another attempt can help with; a mistake is repeated if its class is listed."""
+
+    def fail() -> int:
+        raise error
+
+    graph = alone(Count, fail, "n", retry=Retry(attempts=3, initial_seconds=0, on=on), thread=False)
+    with pytest.raises(RunFailed) as caught:
+        await graph.run()
+    assert caught.value.result.error is not None
+    assert caught.value.result.error.attempt == attempts
+
+
 async def test_a_node_that_changes_its_input_fails() -> None:
     """The mutation is named, not retried, and the value is the recorded one."""
 
