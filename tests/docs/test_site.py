@@ -46,7 +46,7 @@ def test_a_bar_in_code_has_no_backslash_on_the_site() -> None:
 
 
 def test_models_find_every_page() -> None:
-    """`llms.txt` links to each page of the documentation and of the reference; `llms-full.txt` has the texts of pages."""
+    """`llms.txt` links to each page, also of the reference, and `llms-full.txt` has the texts."""
     index, full = site_pages.index_for_models(), site_pages.text_for_models()
     for page in site_pages.linked(ROOT / "docs" / "README.md"):
         name = page.relative_to(ROOT).with_suffix("").as_posix().removesuffix("/README")
