@@ -121,7 +121,7 @@ def dead(page: Path, link: str, pages: dict[Path, Page]) -> bool:
 def test_a_page_of_the_reference_has_a_directive_for_each_name() -> None:
     """A page of one name has no other heading."""
     assert site_pages.reference("Graph") == '::: graphengine.Graph\n    options: {"heading_level": 1}\n'
-    assert "# Conditions\n\n::: graphengine.Condition\n" in site_pages.reference("Conditions")
+    assert "# Conditions\n\n::: graphengine.value\n" in site_pages.reference("Conditions")
     assert '.UnknownRun\n    options: {"heading_level": 2, "members": false}\n' in site_pages.reference("All errors")
 
 
