@@ -431,8 +431,6 @@ def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...],
     Raises:
         DefinitionError: An item is neither of these, or a model could not call it, or two tools have one name.
     """
-    if isinstance(items, (str, bytes, Tool, ToolSource)) or callable(items) or not hasattr(items, "__iter__"):
-        raise DefinitionError(f"tools={items!r}", where="tools", repair="give a list: tools=[…]")
     found = tuple(item if isinstance(item, HostedTool) else _as_tool(item) for item in items)
     hosted = tuple(each for each in found if isinstance(each, HostedTool))
     kit = tuple(each for each in found if not isinstance(each, HostedTool))

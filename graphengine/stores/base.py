@@ -89,7 +89,7 @@ class RunInfo:
         tags: Its tags, sorted.
         queue: The queue from which workers take it.
         priority: The higher, the sooner it is taken from its queue.
-        key: Its key in the queue, such as a tenant: keys take turns. None for no key.
+        tenant: For whom it runs: the tenants of a queue take turns. None for no tenant.
         queued: Whether no process has driven it yet.
         summary: Why it ended or what it waits for, and its costs; None before the first change of its status.
     """
@@ -109,7 +109,7 @@ class RunInfo:
     tags: tuple[str, ...] = ()
     queue: str = DEFAULT_QUEUE
     priority: int = 0
-    key: str | None = None
+    tenant: str | None = None
     queued: bool = False
     summary: Summary | None = None
 
@@ -209,14 +209,14 @@ class QueueLimits:
     Attributes:
         concurrency: How many of its runs may be driven at the same time.
         rate: How many of its runs may begin in any span of how many seconds, as (count, seconds).
-        key_concurrency: The same as `concurrency` for the runs of each key.
-        key_rate: The same as `rate` for the runs of each key.
+        tenant_concurrency: The same as `concurrency` for the runs of each tenant.
+        tenant_rate: The same as `rate` for the runs of each tenant.
     """
 
     concurrency: int | None = None
     rate: tuple[int, float] | None = None
-    key_concurrency: int | None = None
-    key_rate: tuple[int, float] | None = None
+    tenant_concurrency: int | None = None
+    tenant_rate: tuple[int, float] | None = None
 
 
 class QueueCount(NamedTuple):
@@ -318,7 +318,7 @@ class RunStore(Protocol):
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
         `graph_spec` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
-        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `key` and `summary`.
+        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `tenant` and `summary`.
 
         With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
 
@@ -405,12 +405,12 @@ class QueueStore(Protocol):
         """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
 
         In each queue, the higher `priority` comes first, then runs that have been driven before, longest due first,
-        then queued runs, whose keys take turns. Queues take turns. The limits of the queues hold over all owners. Runs
-        of dead owners that are due come first, and are returned without being claimed; limits do not hold them back,
-        and count them as driven, unless they are of other graphs or `refused`.
+        then queued runs, whose tenants take turns. Queues take turns. The limits of the queues hold over all owners.
+        Runs of dead owners that are due come first, and are returned without being claimed; limits do not hold them
+        back, and count them as driven, unless they are of other graphs or `refused`.
 
-        Its cost does not depend on how many runs are queued or have ended; with limits for keys it depends on the
-        number of keys that have queued runs.
+        Its cost does not depend on how many runs are queued or have ended; with limits for tenants it depends on
+        the number of tenants that have queued runs.
         """
         ...
 

@@ -89,7 +89,7 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
         tags=tuple(sorted(tags or ())),
         queue=queue,
         priority=priority,
-        key=queue_key or None,
+        tenant=queue_key or None,
         queued=fence == 0,
         summary=read_summary(summary),
     )

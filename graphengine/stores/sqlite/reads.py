@@ -166,7 +166,7 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
         tags=tags,
         queue=queue,
         priority=priority,
-        key=queue_key or None,
+        tenant=queue_key or None,
         queued=fence == 0,
         summary=read_summary(summary),
     )
