@@ -6,6 +6,7 @@ Declarations stay in order, since the outgoing edges of a node are tried in the 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
@@ -228,6 +229,16 @@ class GraphDefinition(Generic[S]):
         self.edges: list[AnyEdge] = []
         self.compiled: Compiled | None = None
         self._edits = 0
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        @functools.wraps(__init__)  # so that help() shows its parameters
+        def __new__(cls, *args: object, **_: object) -> Self:
+            """Refuse a state without a name before it: Python would report the state as missing."""
+            if len(args) == 1 and isinstance(args[0], type):
+                name = args[0].__name__
+                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+            return super().__new__(cls)
 
     def __repr__(self) -> str:
         state = getattr(self.state, "__name__", self.state)
