@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
-from graphengine.agents.guards import Guard, as_guards, check_text
+from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
 from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", default=str)
 
-GuardLike: TypeAlias = "Callable[[str], str] | Guard | Hooks"
+GuardLike: TypeAlias = "Callable[[str], str] | Guard"
 Asked: TypeAlias = "str | Sequence[str | Media]"
 ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource | HostedTool"
 
@@ -79,8 +80,9 @@ class Agent(Generic[T]):
 
     Args:
         name: Its name in usage and messages.
-        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"`, `"openai-chat:…"` or
-            `"rules"`, or an object with the `Model` protocol. A Runner can replace it.
+        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"` or `"openai-chat:…"`, or an
+            object with the `Model` protocol. A Runner can replace it. Without it `by_rules` answers, and an agent that
+            has neither needs a model of the Runner: a run without one is refused at its start.
         system: Standing instructions: text with `{paths}` of the state, or a function of fields that returns the text.
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
             instructions, and pictures and documents shown in their place; or a function of fields that returns the
@@ -89,8 +91,8 @@ class Agent(Generic[T]):
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
             `web_search()`, `web_fetch()`, `code_execution()`.
-        guards: Checks of questions, answers and tool results, see `graphengine.agents.guards`; and `Hooks`, code around
-            the calls of the model and of tools.
+        guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
+        hooks: Code around each call of the model and of a tool; see `Hooks`.
         settings: How its model is called; see `Settings`.
         max_tokens: The most tokens of one answer, as `Settings(max_tokens=…)`.
         temperature: How varied answers are, as `Settings(temperature=…)`.
@@ -102,7 +104,8 @@ class Agent(Generic[T]):
         history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
             the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
-        by_rules: A function that answers by rules when no language model is used. Its parameters name what it reads.
+        by_rules: A function that answers by rules if there is no model, or the model is `"rules"`. Its parameters name
+            what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
@@ -120,13 +123,15 @@ class Agent(Generic[T]):
     """
 
     name: str
-    model: str | Model = "rules"
+    _: KW_ONLY
+    model: str | Model | None = None
     system: str | Callable[..., str | Awaitable[str]] = ""
     prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
+    hooks: Sequence[Hooks] = ()
     settings: Settings = NO_SETTINGS
     max_tokens: int | None = None
     temperature: float | None = None
@@ -142,7 +147,6 @@ class Agent(Generic[T]):
     reader: Output[T] = field(init=False, repr=False, compare=False)
     checker: Injected | None = field(init=False, repr=False, compare=False)
     kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
-    watch: tuple[Hooks, ...] = field(init=False, repr=False, compare=False)
     checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
     hosted: tuple[HostedTool, ...] = field(init=False, repr=False, compare=False)
     chosen: Settings = field(init=False, repr=False, compare=False)
@@ -157,6 +161,8 @@ class Agent(Generic[T]):
                 object.__setattr__(self, name, utf8_text(text))
         object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
         object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
+        if self.model is None and self.by_rules is not None:
+            object.__setattr__(self, "model", "rules")
         kit, hosted = split_tools(self.tools)
         object.__setattr__(self, "kit", kit)
         object.__setattr__(self, "hosted", hosted)
@@ -168,11 +174,14 @@ class Agent(Generic[T]):
         if len(named) == len(self.kit):  # the tools of a server are known when it is opened
             named += [each.name for each in hosted]
             check_choice(self.chosen.tool_choice, named, where=f"agent {self.name}")
-        object.__setattr__(self, "watch", as_guards(self.guards))
-        object.__setattr__(self, "checks", tuple(each for each in self.watch if isinstance(each, Guard)))
+        object.__setattr__(self, "checks", as_guards(self.guards))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
-        """Return a copy with changes."""
+        """Return a copy with changes.
+
+        Args:
+            changes: Arguments of `Agent`, by name, with their new values.
+        """
         return replace(self, **changes)
 
     async def run(self, **inputs: object) -> T:
@@ -190,6 +199,9 @@ class Agent(Generic[T]):
 
     def run_sync(self, **inputs: object) -> T:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
+
+        Args:
+            inputs: As for `run`.
 
         Raises:
             DefinitionError: There is an event loop, which this would block.
@@ -400,6 +412,8 @@ class AgentBody(Generic[T]):
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""
         agent = self.agent
+        if agent.model is None:  # a Runner may give it one
+            return []
         try:
             model = model_of(agent.model) if isinstance(agent.model, str) else agent.model
         except (DefinitionError, ModelError) as error:
@@ -422,7 +436,7 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     found = []
     if not agent.name or not agent.name.strip():
         found.append(("", "give it a name"))
-    if not isinstance(agent.model, str) and not callable(getattr(agent.model, "answer", None)):
+    if not isinstance(agent.model, (str, NoneType)) and not callable(getattr(agent.model, "answer", None)):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
     for name, least in (("output_retries", 0), ("turns", 1)):
         number = getattr(agent, name)
@@ -432,7 +446,23 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         found.append((f"memory={agent.memory!r}", "name a field of the state: memory='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):
         found.append((f"output={agent.output!r}", "give a type: a pydantic model, Literal['a', 'b'], list[str], …"))
-    return [*found, *_invalid_types(agent)]
+    return [*found, *_invalid_types(agent), *_invalid_lists(agent)]
+
+
+def _invalid_lists(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """List what is no list, and what stands in the wrong one, each with its repair."""
+    lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks")}
+    found = [
+        (f"{name}={_shown_as(given)}", f"give a list: {name}=[{_shown_as(given)}]")
+        for name, given in lists.items()
+        if not isinstance(given, (list, tuple))
+    ]
+    return found or list(misplaced(agent.guards, agent.hooks))
+
+
+def _shown_as(given: object) -> str:
+    """Return a value as one would write it: a function by its name."""
+    return str(getattr(given, "__name__", repr(given)))
 
 
 def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:

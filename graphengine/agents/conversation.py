@@ -253,7 +253,7 @@ class Conversation(Generic[T]):
             answered: list[Response] = []
             with self._counting(answered):
                 call = functools.partial(self._called, model, answered)
-                given = await around(self._agent.watch, "around_model", call)(request)
+                given = await around(self._agent.hooks, "around_model", call)(request)
             fresh.append(checked(given, model, request.agent, self._ids()))
             used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
@@ -518,7 +518,7 @@ class Conversation(Generic[T]):
             return await tool.call(call.arguments, given, self._runtime.blocking)
 
         try:
-            return await around(self._agent.watch, "around_tool", made)(call)
+            return await around((*self._agent.checks, *self._agent.hooks), "around_tool", made)(call)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise

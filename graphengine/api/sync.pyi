@@ -6,13 +6,13 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from graphengine.agents.model_routing import GivenModels
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
-from graphengine.history.load import Difference, Wait
+from graphengine.history.load import At, Difference, Wait
 from graphengine.history.usage import Spent
-from graphengine.models.base import Model
 from graphengine.runner import retention as pruning
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
@@ -31,7 +31,7 @@ class SyncRunner:
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
@@ -60,7 +60,7 @@ class SyncRunner:
         tags: Iterable[str] = (),
         queue: str | None = None,
         priority: int = 0,
-        key: str | None = None,
+        tenant: str | None = None,
         wait_out: bool = True,
     ) -> SyncRun[S]: ...
     def resume(
@@ -76,7 +76,7 @@ class SyncRunner:
         self,
         parent: str,
         graph: GraphDefinition[S],
-        at: int,
+        at: At,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
@@ -90,7 +90,7 @@ class SyncRunner:
     def release(self, run_id: str, *, now: bool = False) -> None: ...
     def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]: ...
     def answer(self, run_id: str, value: object, *, question: str | None = None) -> None: ...
-    def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None: ...
+    def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def start_or_send(
         self,
         graph: GraphDefinition[S],
@@ -99,7 +99,7 @@ class SyncRunner:
         payload: object,
         *,
         state: S | Mapping[str, object] | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...
@@ -123,9 +123,9 @@ class SyncRunner:
     def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]: ...
     def waits(self, run_id: str) -> Sequence[Wait]: ...
     def history(self, run_id: str) -> Sequence[Step]: ...
-    def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]: ...
+    def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]: ...
     def diff(
-        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]: ...
     def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]: ...
     def prune(

@@ -87,7 +87,7 @@ def answer(  # noqa: PLR0913 - one for each option
     cls=options.ValueCommand,
     examples="""
         graphengine send desk tips "Ants swim"
-        graphengine send desk-2 tips @tip.txt --key tip-1 --no-resume
+        graphengine send desk-2 tips @tip.txt --idempotency-key tip-1 --no-resume
     """,
     exits={
         **options.DRIVES,
@@ -99,7 +99,9 @@ def answer(  # noqa: PLR0913 - one for each option
 @click.argument("topic", metavar="TOPIC")
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option(
-    "--key", metavar="KEY", help="Send at most one message with this key, so that the command can be retried."
+    "--idempotency-key",
+    metavar="KEY",
+    help="Send at most one message with this key, so that the command can be retried.",
 )
 @options.no_resume
 @options.graph
@@ -108,7 +110,7 @@ def send(  # noqa: PLR0913 - one for each option
     run_id: str,
     topic: str,
     value: str,
-    key: str | None,
+    idempotency_key: str | None,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
 ) -> int:
@@ -126,7 +128,7 @@ def send(  # noqa: PLR0913 - one for each option
     payload = value_from(value, None)
 
     async def post_it(runner: Runner) -> None:
-        await runner.send(info.id, topic, payload, key=key)
+        await runner.send(info.id, topic, payload, idempotency_key=idempotency_key)
 
     note = _not_awaited(snapshot, topic) if info.status == "waiting" else ""
     post = _Post(context, info.id, reference, post_it, "message", "sent", note)

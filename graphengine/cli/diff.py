@@ -56,7 +56,7 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[int, ...]) 
         raise click.UsageError("give --at once for both runs, or twice, once for each")
     ids = context.find(first).id, context.find(second).id
     one, other = (*at, at[0]) if len(at) == 1 else at or (None, None)
-    found = context.read(lambda store: compare(store, *ids, first_seq=one, second_seq=other))
+    found = context.read(lambda store: compare(store, *ids, first_at=one, second_at=other))
     if context.json:
         context.document(diff_document(found))
     else:

@@ -278,7 +278,7 @@ class Queued(Document):
         graph: The name of its graph.
         queue: Its queue.
         priority: Its priority.
-        key: Its key.
+        tenant: For whom it runs.
         status: No process has driven it yet.
     """
 
@@ -286,7 +286,7 @@ class Queued(Document):
     graph: str
     queue: str
     priority: int
-    key: str | None
+    tenant: str | None
     status: Literal["queued"] = "queued"
 
 

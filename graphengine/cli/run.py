@@ -58,9 +58,9 @@ if TYPE_CHECKING:
 @click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")
 @click.option("--priority", type=int, default=0, help="With --queue: the higher, the sooner it is taken.  [default: 0]")
 @click.option(
-    "--key",
+    "--tenant",
     metavar="NAME",
-    help="With --queue: the tenant of the run, or any other name; the keys of a queue take turns.",
+    help="With --queue: for whom the run is; the tenants of a queue take turns.",
 )
 @options.no_wait
 def run(  # noqa: PLR0913 - one for each option
@@ -72,7 +72,7 @@ def run(  # noqa: PLR0913 - one for each option
     tags: tuple[str, ...],
     queue: str | None,
     priority: int,
-    key: str | None,
+    tenant: str | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
     estimate: bool,  # noqa: FBT001
 ) -> int:
@@ -109,7 +109,7 @@ def run(  # noqa: PLR0913 - one for each option
     if after is not None and context.place.exists:
         after = context.find(after).id
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": context.pauses, "tags": tags}
-    more |= {"queue": queue, "priority": priority, "key": key}
+    more |= {"queue": queue, "priority": priority, "tenant": tenant}
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.start(graph, state, run_id=run_id, wait_out=job.sleeps, **more)
@@ -283,7 +283,7 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
     if context.json:
         from graphengine.cli.documents import Queued
 
-        place = info.queue, info.priority, info.key
+        place = info.queue, info.priority, info.tenant
         context.document(Queued(info.id, info.graph, *place))
         return 0
     context.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")

@@ -50,9 +50,7 @@ _MISSED: Final = ("skip", "one", "all")
 )
 @click.option("--queue", metavar="NAME", default="default", show_default=True, help="add: The queue of the runs.")
 @click.option("--priority", type=int, default=0, help="add: The higher, the sooner a run is taken.  [default: 0]")
-@click.option(
-    "--key", metavar="NAME", help="add: The tenant of the runs, or any other name; the keys of a queue take turns."
-)
+@click.option("--tenant", metavar="NAME", help="add: For whom the runs are; the tenants of a queue take turns.")
 @options.tags
 def schedule(
     context: CommandContext,
@@ -105,7 +103,7 @@ def _add(context: CommandContext, name: str, given: Mapping[str, Any]) -> None:
     state = parse_pairs(given["pairs"], forms_of(found.graph.state), "--input", notes)
     for note in notes:
         context.err.prose(note)
-    facts = {each: given[each] for each in ("cron", "zone", "missed", "queue", "priority", "key", "tags")}
+    facts = {each: given[each] for each in ("cron", "zone", "missed", "queue", "priority", "tenant", "tags")}
     added = Schedule(name=name, graph=found.graph.name, **facts)
 
     async def add() -> None:

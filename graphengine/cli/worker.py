@@ -127,7 +127,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
     async with Runner(context.store, **of_runner) as runner:
         worker = Worker(
             runner,
-            graphs,
+            *graphs.values(),
             queues=queues or None,
             concurrency=concurrency,
             poll_seconds=poll_seconds,
@@ -295,15 +295,15 @@ class _Rate(click.ParamType[tuple[int, float]]):
     examples="""
         graphengine queues
         graphengine queues mail --concurrency 20 --rate 100/60s
-        graphengine queues mail --key-concurrency 2 --key-rate 10/1m
+        graphengine queues mail --tenant-concurrency 2 --tenant-rate 10/1m
         graphengine queues mail --no-limits
     """,
 )
 @click.argument("queue", metavar="[QUEUE]", required=False)
 @click.option("--concurrency", type=click.IntRange(min=1), help="How many of its runs may be driven at a time.")
 @click.option("--rate", type=_Rate(), metavar="N/TIME", help="At most N of its runs begin in this time, e.g. 100/60s.")
-@click.option("--key-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each key.")
-@click.option("--key-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each key.")
+@click.option("--tenant-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each tenant.")
+@click.option("--tenant-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each tenant.")
 @click.option("--no-limits", is_flag=True, help="Remove the limits of the queue.")
 def queues(
     context: CommandContext,
@@ -353,7 +353,7 @@ def _words(limits: QueueLimits | None) -> str:
     found: list[str] = []
     for of, concurrency, rate in (
         ("", limits.concurrency, limits.rate),
-        (" of a key", limits.key_concurrency, limits.key_rate),
+        (" of a tenant", limits.tenant_concurrency, limits.tenant_rate),
     ):
         found += [f"{concurrency} at a time{of}"] if concurrency is not None else []
         found += [f"{rate[0]} in {rate[1]:g} s{of}"] if rate is not None else []

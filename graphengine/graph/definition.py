@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
-from graphengine.graph.elsewhere import check_cases, missing, named_node, with_our_keywords
+from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -95,6 +95,7 @@ class Choose:
 
 
 Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
+"""What a node runs: a function, an agent, a graph, a question, `choose(…)`, or one of these in a `Node`."""
 
 
 def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
@@ -329,8 +330,8 @@ class GraphDefinition(Generic[S]):
 
     def add_edge(
         self,
-        source: str,
-        target: str,
+        source: str | Runnable,
+        target: str | Runnable,
         *,
         when: Condition | Callable[..., object] | None = None,
         label: str | None = None,
@@ -338,8 +339,8 @@ class GraphDefinition(Generic[S]):
         """Add an edge from one node to another (or from START, or to END or FAIL).
 
         Args:
-            source: The node it leaves.
-            target: The node it enters.
+            source: The node it leaves: its name, or the function, Agent or Graph that `add_node` took without one.
+            target: The node it enters, likewise.
             when: Its condition. Without one, the edge is taken if no edge before it was.
             label: The label in the picture. For an edge to END or FAIL, also the label with which the run ends.
 
@@ -352,14 +353,14 @@ class GraphDefinition(Generic[S]):
             >>> graph.run_sync().label
             'enough'
         """
-        named_node(source, "source", str(target))
-        named_node(target, "target", str(source))
+        left = named_node(source, "source", target)
+        entered = named_node(target, "target", left)
         self._edited()
         condition = None if when is None else as_condition(when)
-        self.edges.append(Edge(source, target, condition, label or "", origin_of_call()))
+        self.edges.append(Edge(left, entered, condition, label or "", origin_of_call()))
 
-    def add_path(self, *nodes: str) -> None:
-        """Add an edge without a condition from each node to the next.
+    def add_path(self, *nodes: str | Runnable) -> None:
+        """Add an edge without a condition from each node to the next, given as in `add_edge`.
 
         >>> graph = Graph("g", Count)
         >>> graph.add_path(START, END)
@@ -374,15 +375,15 @@ class GraphDefinition(Generic[S]):
 
     def add_switch(
         self,
-        source: str,
+        source: str | Runnable,
         on: str | Callable[..., object],
-        cases: Mapping[Any, str],
-        otherwise: str | None = None,
+        cases: Mapping[Any, str | Runnable],
+        otherwise: str | Runnable | None = None,
     ) -> None:
         """Add several edges, one of which a value selects.
 
         Args:
-            source: The node it leaves.
+            source: The node it leaves, given as in `add_edge`; the targets too.
             on: The path, or function of fields, whose value selects the target.
             cases: The target for each value; the value is the label. A Literal or Enum needs a target for every value,
                 unless `otherwise` is given.
@@ -397,15 +398,18 @@ class GraphDefinition(Generic[S]):
             (10, 2)
         """
         check_cases(cases, f"add_switch({source!r}, {on!r}, …)", "'target'")
+        left = named_node(source, "source", "…")
+        targets = {value: named_node(target, "target", left) for value, target in cases.items()}
+        other = None if otherwise is None else named_node(otherwise, "target", left)
         self._edited()
-        self.edges.append(Switch(source, Reading.of(on), dict(cases), otherwise, origin_of_call()))
+        self.edges.append(Switch(left, Reading.of(on), targets, other, origin_of_call()))
 
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
-        source: str,
-        targets: Sequence[str | tuple[str, Condition | Callable[..., object]]],
+        source: str | Runnable,
+        targets: Sequence[str | Runnable | tuple[str | Runnable, Condition | Callable[..., object]]],
         *,
-        join: str,
+        join: str | Runnable,
         when: Condition | Callable[..., object] | None = None,
         label: str | None = None,
         need: int | None = None,
@@ -413,7 +417,7 @@ class GraphDefinition(Generic[S]):
         """Add a fork: several arms run in parallel, and the run continues at one node when all have arrived there.
 
         Args:
-            source: The node it leaves, or START.
+            source: The node it leaves, or START, given as in `add_edge`; the targets and the join too.
             targets: The first node of each arm; with a condition, `("counter", condition)`, the arm runs only if it
                 holds. If no arm's condition holds, the run goes straight to the join. A target can be the join itself.
             join: The node where the arms meet, or END. It is visited once.
@@ -434,10 +438,19 @@ class GraphDefinition(Generic[S]):
             >>> graph.run_sync().state
             Sides(left=1, right=2)
         """
-        self._edited()
-        arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
+        left, joined = named_node(source, "source", join), named_node(join, "join", source)
+        if isinstance(targets, str):
+            message = f"the targets of a fork are a list, not {targets!r}"
+            raise DefinitionError(message, where="add_fork", repair=f"[{targets!r}]")
+        arms = [
+            (named_node(t[0], "target", left), as_condition(t[1]))
+            if isinstance(t, tuple)
+            else (named_node(t, "target", left), None)
+            for t in targets
+        ]
         condition = None if when is None else as_condition(when)
-        self.edges.append(Fork(source, tuple(arms), join, condition, label or "", need, origin_of_call()))
+        self._edited()
+        self.edges.append(Fork(left, tuple(arms), joined, condition, label or "", need, origin_of_call()))
 
     def body(self) -> Body:
         """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
@@ -521,9 +534,8 @@ def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     Raises:
         DefinitionError: It has no name, or two arguments were given and the first is not a name.
     """
-    inner = runnable.runnable if isinstance(runnable, Node) else runnable
-    name = getattr(inner, "__name__", None) or getattr(inner, "name", None)
-    if second is not None or not isinstance(name, str) or name == "<lambda>":
+    name = name_of(runnable)
+    if second is not None or name is None:
         what = "a node's name is a text" if second is not None else "it has no name of its own"
         raise DefinitionError(f"add_node({runnable!r}): {what}", repair="add_node('a_name', runnable)")
     return name, runnable

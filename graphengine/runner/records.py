@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.errors import DefinitionError, InputError, RunnerClosed
-from graphengine.history.load import Difference, Wait, differences, load_snapshot, waits_of
+from graphengine.history.load import At, Difference, Wait, differences, load_snapshot, waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
@@ -227,16 +227,24 @@ class Records:
         await self._known(run_id)
         return await self.store.steps(run_id)
 
-    async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]:
-        """Return the recorded state after a step (the last one if not given). Raises: UnknownRun, UnknownStep."""
+    async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
+        """Return the recorded state after a step: a seq, or a node's path and visit; by default after the last step.
+
+        Raises:
+            UnknownRun; UnknownStep: There is no such step or visit.
+        """
         await self._known(run_id)
-        return deepcopy((await load_snapshot(self.store, run_id, seq)).root.values)
+        return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
 
     async def diff(
-        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]:
-        """Compare the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
-        return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
+        """Compare the states of two runs, or of one run at two steps, each given as for `state_at`.
+
+        Raises:
+            UnknownRun; UnknownStep: There is no such step or visit.
+        """
+        return differences(await self.state_at(first, first_at), await self.state_at(second, second_at))
 
     async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
         """Change a run's tags, in any status and whichever process drives it, and return them sorted.

@@ -17,6 +17,7 @@ from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
 from graphengine.runner.arguments import (
     as_limits,
+    by_name,
     checked_id,
     checked_tags,
     new_id,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
+    from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Opening
@@ -193,7 +195,7 @@ class Runner(Records):
         tags: Iterable[str] = (),
         queue: str | None = None,
         priority: int = 0,
-        key: str | None = None,
+        tenant: str | None = None,
         wait_out: bool = True,
     ) -> Run[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
@@ -214,7 +216,7 @@ class Runner(Records):
             tags: Tags of the run, for `runs` and `prune`.
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
-            key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
+            tenant: For whom the run is, such as a customer: the tenants of a queue take turns, and can have limits.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
@@ -229,7 +231,7 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 3
         """
-        place = place_in(queue, priority, key) if queue is not None or priority or key is not None else None
+        place = place_in(queue, priority, tenant) if queue is not None or priority or tenant is not None else None
         plan = self._usable_plan(graph, is_queued=queue is not None)
         begin = partial(
             opening.begin,
@@ -296,7 +298,7 @@ class Runner(Records):
         self,
         parent: str,
         graph: GraphDefinition[S],
-        at: int,
+        at: At,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
@@ -310,7 +312,8 @@ class Runner(Records):
         Args:
             parent: The id of the run to branch from.
             graph: Its graph.
-            at: The seq of the last step that the child shares with the parent.
+            at: The last step that the child shares with the parent: its seq, or a node's path and visit, as
+                `("review", 2)`: the step that completed that visit.
             update: Fields to write first, through their reducers.
             path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
                 graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.
@@ -326,7 +329,7 @@ class Runner(Records):
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         first = await runner.start(count).result()
-            ...         other = await runner.branch(first.run_id, count, at=2, update={"n": 7}).result()
+            ...         other = await runner.branch(first.run_id, count, at=("more", 1), update={"n": 7}).result()
             ...         print(first.state.n, other.state.n)
             >>> asyncio.run(main())
             3 8
@@ -429,11 +432,9 @@ class Runner(Records):
             >>> asyncio.run(main())
         """
         self._usable()
-        known = {plan_of(graph).graph: graph for graph in graphs}
-        if len(known) < len(graphs):
-            raise DefinitionError(
-                "two graphs have the same name", where="recover", repair="name each graph differently"
-            )
+        known = by_name(graphs, "recover(")
+        for graph in graphs:
+            plan_of(graph)
         found, limit = await self.due(list(known), limit=_PAGE), _PAGE
         while len(found) == limit:  # there may be more
             limit *= 4
@@ -500,27 +501,28 @@ class Runner(Records):
             raise InputError(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
         await self._look(run_id)
 
-    async def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:
+    async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.
 
         Args:
             run_id: The run.
             topic: The topic.
             payload: A JSON value or a pydantic model.
-            key: A second message with the same key is not sent: for callers that may retry.
+            idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
-                a lone surrogate.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
+                NUL or a lone surrogate.
         """
         checked_name(topic, "a topic", f"run {run_id}")
-        checked_name(key or "", "the key of a message", f"run {run_id}")
+        checked_name(idempotency_key or "", "the key of a message", f"run {run_id}")
         await self._known(run_id)
         info = await self.store.info(run_id)
         if info.status == "finished":
             raise InputError(f"run {run_id} is over", where=f"run {run_id}", repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", self._sizes.message_bytes)}
-        await self.store.post(run_id, "message", message, key=f"message {topic} {key or secrets.token_hex(8)}")
+        key = idempotency_key or secrets.token_hex(8)
+        await self.store.post(run_id, "message", message, key=f"message {topic} {key}")
         await self._look(run_id)
 
     async def start_or_send(  # noqa: PLR0913 - what a run begins with, and a message
@@ -531,14 +533,15 @@ class Runner(Records):
         payload: object,
         *,
         state: S | Mapping[str, object] | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> Run[S]:
         """Send a message to a run that is driven here from then on; start the run first if there is none.
 
         For a chat, or an account, that has one run: its first message starts it, and every further one continues it.
-        Any number of processes can call it at the same time. After a crash in between, call it again, with a `key`.
+        Any number of processes can call it at the same time. After a crash in between, call it again, with an
+        `idempotency_key`.
 
         Args:
             graph: The run's graph.
@@ -546,7 +549,7 @@ class Runner(Records):
             topic: The topic of the message.
             payload: A JSON value or a pydantic model.
             state: The initial state if the run is started, as for `start`.
-            key: A second message with the same key is not sent.
+            idempotency_key: A second message with the same one is not sent.
             limits: Limits that replace the graph's own if the run is started.
             tags: Tags of the run if it is started.
 
@@ -567,7 +570,7 @@ class Runner(Records):
                 if not run.is_going:
                     with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
                         await run.result()
-        await self.send(run_id, topic, record, key=key)
+        await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         await self._known(run_id)  # another caller's start may be about to find that the run exists
         here = self._life_of(run_id)
         if here is None or here.is_parked:

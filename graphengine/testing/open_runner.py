@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.agents.model_routing import by_agent
 from graphengine.api.runner import Runner
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from types import TracebackType
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
@@ -48,14 +50,14 @@ class OpenRunner(Runner):
     def use(
         self,
         *,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> None:
         """Replace models and resources, as `Runner(models=…, resources=…)` does; they add up.
 
         Args:
-            models: Models in place of agents' own, by agent, path or `*`.
+            models: Models in place of agents' own, as `Runner(models=…)` takes them.
             resources: Ready-made resources, by name.
             executors: The executors of nodes with `on=`. Without any, these nodes run in place.
 
@@ -68,7 +70,7 @@ class OpenRunner(Runner):
                 where="the fixture runner",
                 repair="call use before the first run is started",
             )
-        self._models_given |= models or {}
+        self._models_given |= by_agent(models)
         self._resources_given |= resources or {}
         self._executors_used |= executors or {}
         given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}

@@ -92,7 +92,7 @@ class QueueRunner(core.Runner):
             >>> from graphengine.stores.base import QueueLimits
             >>> async def main() -> None:
             ...     async with Runner() as runner:
-            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, key_rate=(10, 60.0)))
+            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, tenant_rate=(10, 60.0)))
             >>> asyncio.run(main())
         """
         self._usable()

@@ -49,7 +49,7 @@ class Schedule:
         missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.
         queue: The queue of the runs.
         priority: Their priority in it.
-        key: Their key in it.
+        tenant: For whom they run.
         tags: Their tags.
         paused: Whether it starts nothing until it is resumed.
         next_at: The next tick, epoch seconds; None while it is paused.
@@ -63,7 +63,7 @@ class Schedule:
     missed: Missed = "skip"
     queue: str = DEFAULT_QUEUE
     priority: int = 0
-    key: str | None = None
+    tenant: str | None = None
     tags: Sequence[str] = ()
     paused: bool = False
     next_at: float | None = None
@@ -240,7 +240,7 @@ class Ticker:
         await self._runner.store.move_schedule(kept.name, kept.next_at, after)
 
     async def _begin(self, schedule: Schedule, tick: float) -> None:
-        place = {"queue": schedule.queue, "priority": schedule.priority, "key": schedule.key}
+        place = {"queue": schedule.queue, "priority": schedule.priority, "tenant": schedule.tenant}
         run = self._runner.start(
             self._graphs[schedule.graph],
             schedule.input,

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
+from graphengine.runner.arguments import by_name
 from graphengine.runner.opening import is_better_alone, release
 from graphengine.runner.result import RunFailed
 from graphengine.stores.base import ClaimQuery
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
@@ -101,7 +101,7 @@ class Worker:
 
     Args:
         runner: The runner that drives them. It must stay open while the worker works.
-        graphs: The graphs by name. Runs of other graphs are left alone.
+        graphs: The graphs, with distinct names. Runs of other graphs are left alone.
         queues: The queues to take from, in turn; None for all.
         concurrency: The maximum number of runs at the same time.
         poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. New queued runs,
@@ -111,17 +111,16 @@ class Worker:
     Example:
         >>> async def main() -> None:
         ...     async with Runner("runs.db") as runner:
-        ...         worker = Worker(runner, {count.name: count})
+        ...         worker = Worker(runner, count)
         ...         worker.stop()  # from another task, when it is to end
         ...         await worker.run()
         >>> asyncio.run(main())
     """
 
-    def __init__(  # noqa: PLR0913 - keyword options of a call that people write once
+    def __init__(
         self,
         runner: QueueRunner,
-        graphs: Mapping[str, GraphDefinition[Any]],
-        *,
+        *graphs: GraphDefinition[Any],
         queues: Sequence[str] | None = None,
         concurrency: int = 4,
         poll_seconds: float = 1.0,
@@ -131,10 +130,8 @@ class Worker:
             raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
         if not is_seconds(poll_seconds):
             raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
-        if not isinstance(graphs, Mapping):
-            raise DefinitionError(f"the graphs are {graphs!r}, not a mapping", where="Worker", repair="{name: graph}")
         self._runner = runner
-        self._graphs = dict(graphs)
+        self._graphs = by_name(graphs, "Worker(runner, ")
         self._queues = None if queues is None else tuple(queues)
         self._concurrency = concurrency
         self._poll_seconds = poll_seconds

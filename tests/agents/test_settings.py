@@ -91,7 +91,7 @@ class TestSettings:
     @pytest.mark.parametrize("model", ["openai:gpt-6", OpenAIModel("gpt-6", api_key="k")], ids=["name", "object"])
     def test_compile_refuses_what_the_model_lacks(self, model: Any) -> None:
         """Compiling refuses every setting that the model lacks at once, with the repair."""
-        agent = Agent("writer", model, prompt="{task}", settings=Settings(thinking=True, stop=["END"]))
+        agent = Agent("writer", model=model, prompt="{task}", settings=Settings(thinking=True, stop=["END"]))
         with pytest.raises(CompileError) as caught:
             one(agent).compile()
         found = {problem.message: problem.repair for problem in caught.value.problems if problem.code == "bad_setting"}

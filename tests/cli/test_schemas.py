@@ -17,7 +17,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("run review --pause-before review", "Run"),
         ("run review --after tides --run-id p", "Run"),
         ("run review --estimate", "Estimated"),
-        ("run review --queue mail --key ann", "Queued"),
+        ("run review --queue mail --tenant ann", "Queued"),
     ],
     "eval": [
         ("eval review --data cases.jsonl --against flows/review.py", "Report"),
@@ -29,7 +29,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "branch": [("branch tides --at 2 --set score=9", "Run")],
     "stop": [("stop post", "Stopped")],
     "workers": [("workers", "Workers")],
-    "queues": [("queues", "Queues"), ("queues mail --concurrency 2 --key-rate 5/1m", "Queues")],
+    "queues": [("queues", "Queues"), ("queues mail --concurrency 2 --tenant-rate 5/1m", "Queues")],
     "schedule": [("schedule", "Schedules")],
     "runs": [("runs", "Runs"), ("runs --tree", "Tree")],
     "show": [

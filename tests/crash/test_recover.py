@@ -89,7 +89,7 @@ async def test_a_worker_takes_the_same_orphans(database: Path) -> None:
 
     async with Runner(database) as runner:
         graphs = {name: graph(name) for name in ("a", "b")}
-        worker = Worker(runner, graphs, poll_seconds=0.01, on_event=note)
+        worker = Worker(runner, *graphs.values(), poll_seconds=0.01, on_event=note)
         await worker.run()
     taken = {event.info.id: event.why for event in events if isinstance(event, Took)}
     assert taken == dict.fromkeys(ORPHANS, "orphan")

@@ -478,10 +478,10 @@ async def test_an_answer_that_no_parsing_makes_fit_is_refused(runner: Runner) ->
 
 async def test_start_or_send_starts_a_run_with_its_first_message(runner: Runner) -> None:
     """Every further message continues the same run; one with a key that was sent already does nothing."""
-    run = await runner.start_or_send(chat(), "c", "said", "hello", key="1", tags=["talk"])
+    run = await runner.start_or_send(chat(), "c", "said", "hello", idempotency_key="1", tags=["talk"])
     await run.result()
     for text, key in (("again", "2"), ("again", "2"), ("bye", "3")):
-        run = await runner.start_or_send(chat(), "c", "said", text, key=key, tags=["talk"])
+        run = await runner.start_or_send(chat(), "c", "said", text, idempotency_key=key, tags=["talk"])
         await run.result()
     result = await run.result()
     assert (result.status, result.state.heard) == ("finished", ["hello", "again", "bye"])
@@ -594,10 +594,10 @@ async def test_start_or_send_continues_a_run_that_another_process_leaves(databas
             runner.start(graph, run_id="r")
             await gate.entered.wait()
             async with Runner(database) as third:
-                left = await third.start_or_send(graph, "r", "said", 0, key="1")
+                left = await third.start_or_send(graph, "r", "said", 0, idempotency_key="1")
                 await left.begun()
             assert (await left.result()).status == "running"
-            theirs = await other.start_or_send(graph, "r", "said", 7, key="1")
+            theirs = await other.start_or_send(graph, "r", "said", 7, idempotency_key="1")
             await theirs.begun()
         gate.leave.set()
         assert (await theirs.result()).state.n == 0

@@ -161,7 +161,7 @@ async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> No
     await runner.start(counting(), Count(), run_id="r").result()
     assert await runner.state_at("r", 3) == {"n": 1, "seen": [1]}
     assert await runner.state_at("r") == {"n": 3, "seen": [1, 2, 3]}
-    found = await runner.diff("r", "r", first_seq=3, second_seq=5)
+    found = await runner.diff("r", "r", first_at=3, second_at=5)
     assert [str(d) for d in found] == ["n: 1 → 2", "seen[1]: None → 2"]
 
 
@@ -232,6 +232,31 @@ async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None
     result = await graph.run()
     assert result.state.done == "gave up"
     assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "on", "attempts"),
+    [
+        (ValueError("odd"), (Exception,), 3),
+        (TypeError("odd"), (Exception,), 1),
+        (ModuleNotFoundError("odd"), (BaseException,), 1),
+        (TypeError("odd"), (Exception, TypeError), 3),
+        (ModuleNotFoundError("odd"), (ImportError,), 3),
+    ],
+)
+async def test_a_mistake_in_the_code_is_repeated_only_if_it_is_listed(
+    error: Exception, on: tuple[type[BaseException], ...], attempts: int
+) -> None:
+    """`on=Exception` repeats what another attempt can help with; a mistake is repeated if its class is listed."""
+
+    def fail() -> int:
+        raise error
+
+    graph = alone(Count, fail, "n", retry=Retry(attempts=3, initial_seconds=0, on=on), thread=False)
+    with pytest.raises(RunFailed) as caught:
+        await graph.run()
+    assert caught.value.result.error is not None
+    assert caught.value.result.error.attempt == attempts
 
 
 async def test_a_node_that_changes_its_input_fails() -> None:

@@ -239,7 +239,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str
                 if len(seen) == 4:
                     worker.stop()
 
-        worker = Worker(runner, {"gated": gate.graph(), "asleep": asleep}, concurrency=1, on_event=tell)
+        worker = Worker(runner, gate.graph(), asleep, concurrency=1, on_event=tell)
         clock.move(10**10)  # after every wait
         await worker.run()
     assert sorted(seen) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]
@@ -268,7 +268,7 @@ async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | 
             if isinstance(event, RunOutcome):
                 worker.stop()
 
-        worker = Worker(runner, {"gated": gate.graph()}, on_event=tell)
+        worker = Worker(runner, gate.graph(), on_event=tell)
         await asyncio.wait_for(worker.run(), 20)
         info = await runner.info("r")
         assert (info.status, info.summary and info.summary.reason) == ("stopped", "not needed")

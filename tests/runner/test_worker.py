@@ -127,7 +127,7 @@ async def work(runner: Runner, *graphs: Graph[Any], enough: int = 1, **options: 
         if sum(not isinstance(each, Took) for each in events) >= enough:
             worker.stop()
 
-    worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=tell, **{"poll_seconds": HOUR, **options})
+    worker = Worker(runner, *graphs, on_event=tell, **{"poll_seconds": HOUR, **options})
     await asyncio.wait_for(worker.run(), SOON)
     return events
 
@@ -315,7 +315,7 @@ async def test_a_run_that_is_refused_at_once_is_released(runner: Runner, monkeyp
         if isinstance(event, Refused):
             claimed.append(asyncio.ensure_future(runner.store.claim("r")))
 
-    worker = Worker(runner, {"steps": steps.graph}, poll_seconds=HOUR, on_event=tell)
+    worker = Worker(runner, steps.graph, poll_seconds=HOUR, on_event=tell)
     working = asyncio.create_task(worker.run())
     await until(lambda: bool(claimed))
     await runner.store.release("r", await claimed[0])
@@ -328,7 +328,7 @@ async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
     steps = Steps()
     await orphan(runner, steps.graph, "r")
     events: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, on_event=events.append)
+    worker = Worker(runner, steps.graph, on_event=events.append)
     working = asyncio.create_task(worker.run())
     await steps.begun.wait()
     worker.stop()
@@ -357,7 +357,7 @@ async def test_a_cancelled_worker_releases_its_runs_too(runner: Runner, monkeypa
 
     await orphan(runner, steps.graph, "r")
     monkeypatch.setattr(runner, "release", noted)
-    working = asyncio.create_task(Worker(runner, {"steps": steps.graph}).run())
+    working = asyncio.create_task(Worker(runner, steps.graph).run())
     await steps.begun.wait()
     working.cancel()
     await until(lambda: released == ["r"])
@@ -399,7 +399,7 @@ async def test_two_workers_share_a_database(database: Path | str) -> None:
                 for worker in workers:
                     worker.stop()
 
-        workers = [Worker(each, {"steps": steps.graph}, poll_seconds=0.01, on_event=tell) for each in (one, two)]
+        workers = [Worker(each, steps.graph, poll_seconds=0.01, on_event=tell) for each in (one, two)]
         await asyncio.wait_for(asyncio.gather(*(worker.run() for worker in workers)), SOON)
     assert sorted(ends(events)) == sorted((f"r{n}", "finished") for n in range(12))
     assert steps.ran.count("first") == 12
@@ -411,7 +411,7 @@ async def test_at_most_concurrency_runs_are_driven_at_once(runner: Runner) -> No
     for n in range(3):
         await orphan(runner, steps.graph, f"r{n}")
     events: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, concurrency=2, on_event=events.append)
+    worker = Worker(runner, steps.graph, concurrency=2, on_event=events.append)
     working = asyncio.create_task(worker.run())
     await until(lambda: len(steps.ran) >= 2)
     await turns()
@@ -439,7 +439,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
     failing = {1}
     async with Runner(Failing(), clock=clock) as runner:
         with pytest.raises(StoreMissing):
-            await Worker(runner, {"steps": steps.graph}).run()
+            await Worker(runner, steps.graph).run()
         failing = {3}
         events: list[WorkerEvent] = []
 
@@ -451,7 +451,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
                 worker.stop()
 
         adding: list[asyncio.Future[None]] = []
-        worker = Worker(runner, {"steps": steps.graph}, on_event=tell)
+        worker = Worker(runner, steps.graph, on_event=tell)
         await asyncio.wait_for(worker.run(), SOON)
     assert [type(each) for each in events] == [Refused, Took, RunOutcome]
 
@@ -461,11 +461,11 @@ async def test_a_worker_of_a_closed_runner_ends() -> None:
     steps = Steps()
     async with Runner() as runner:
         await orphan(runner, steps.graph, "r")
-        working = asyncio.create_task(Worker(runner, {"steps": steps.graph}).run())
+        working = asyncio.create_task(Worker(runner, steps.graph).run())
         await steps.begun.wait()
         await runner.store.info("r")
     with pytest.raises(RunnerClosed):
-        await asyncio.wait_for(Worker(runner, {"steps": steps.graph}).run(), SOON)
+        await asyncio.wait_for(Worker(runner, steps.graph).run(), SOON)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
 
@@ -474,7 +474,7 @@ async def test_a_worker_of_a_closed_runner_ends() -> None:
 async def test_invalid_numbers_are_refused(runner: Runner, options: dict[str, Any]) -> None:
     """The worker is refused when it is made, with the repair."""
     with pytest.raises(DefinitionError, match=r"above 0|or more"):
-        Worker(runner, {}, **options)
+        Worker(runner, **options)
 
 
 # -- Runner.release

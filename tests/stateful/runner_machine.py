@@ -399,7 +399,7 @@ class RunnerMachine(RuleBasedStateMachine):
         own = [word for word in known.sent if word.endswith(f"@{run_id}")]
         word = own[-1] if again and own else f"m{self.new_word()}@{run_id}"
         try:
-            self.do(process.runner.send(run_id, "news", word, key=word))
+            self.do(process.runner.send(run_id, "news", word, idempotency_key=word))
         except InputError:
             assert known.story.at == "end"
         else:

@@ -53,7 +53,7 @@ from graphengine.testing import run_node, walk
 
 
 async def test_judge() -> None:
-    done = await run_node(graph, "judge", text="Hello!")
+    done = await run_node(graph, "judge", {"text": "Hello!"})
     assert done.update == {"score": 6}
     assert done.edge and done.edge.why.startswith("score 6 >= 7: no")
 

@@ -57,7 +57,8 @@ def _source_problems(options: Options) -> Iterator[tuple[str, str]]:
     for what, sources in (("inputs", options.inputs), ("each", options.each)):
         for name, source in sources.items() if isinstance(sources, Mapping) else ():
             if not (isinstance(source, str) or callable(source)):
-                repair = f"name a field, or give a function: {what}={{{name!r}: lambda: …}}"
+                constant = repr(source) if source is None or isinstance(source, (int, float)) else "…"
+                repair = f"name a field, or give a function: {what}={{{name!r}: lambda: {constant}}}"
                 yield f"{what}={{{name!r}: {source!r}}} does not name a field", repair
 
 

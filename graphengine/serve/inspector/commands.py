@@ -55,10 +55,13 @@ class Commands:
             await runner.answer(text_of(body, "id"), body.get("value"), question=text_of(body, "wait"))
 
     async def send(self, body: Mapping[str, Any]) -> None:
-        """Send a message to a run; with the same key it is sent once."""
+        """Send a message to a run; with the same idempotency key it is sent once."""
         async with self._runner() as runner:
             await runner.send(
-                text_of(body, "id"), text_of(body, "topic"), body.get("payload"), key=text_of(body, "key")
+                text_of(body, "id"),
+                text_of(body, "topic"),
+                body.get("payload"),
+                idempotency_key=text_of(body, "idempotency_key"),
             )
 
     async def stop(self, body: Mapping[str, Any]) -> None:

@@ -119,7 +119,7 @@ class Serving:
             if settings.queue is None:
                 worker = Worker(
                     runner,
-                    settings.graphs,
+                    *settings.graphs.values(),
                     queues=(settings.start_queue,),
                     concurrency=settings.concurrency,
                     poll_seconds=settings.poll_seconds,

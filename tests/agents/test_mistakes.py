@@ -1,0 +1,56 @@
+"""Mistakes in `Agent(…)`: each gets what is wrong and what to write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from graphengine import Agent
+from graphengine.agents import Hooks, guard
+from graphengine.errors import DefinitionError
+
+
+def look(text: str) -> str:
+    """Return the text."""
+    return text
+
+
+class Audit(Hooks):
+    """Code around calls."""
+
+    def __repr__(self) -> str:
+        return "Audit()"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem", "repair"),
+    [
+        ({"tools": look}, "tools=look", "give a list: tools=[look]"),
+        ({"guards": look}, "guards=look", "give a list: guards=[look]"),
+        ({"hooks": Audit()}, "hooks=Audit()", "give a list: hooks=[Audit()]"),
+        ({"guards": [Audit()]}, "guards=[Audit()]", "write hooks=[…]: hooks see calls, a guard checks a text"),
+        ({"guards": [5]}, "guards=[5]", "give a function of a text, or guard(function, …)"),
+        ({"hooks": [Audit]}, "hooks=[Audit]", "give an instance: hooks=[Audit()]"),
+        ({"hooks": [5]}, "hooks=[5]", "give an instance of a subclass of Hooks"),
+    ],
+)
+def test_a_mistake_says_what_to_write(given: Any, problem: str, repair: str) -> None:
+    """The message has the argument as it was written, the repair what it should be."""
+    with pytest.raises(DefinitionError) as caught:
+        Agent("writer", prompt="x", **given)
+    assert (caught.value.message, caught.value.repair) == (f"Agent('writer', {problem})", repair)
+
+
+@pytest.mark.parametrize("check", [look, guard(look)])
+def test_a_guard_among_hooks_is_told_where_it_belongs(check: Any) -> None:
+    """A function and a guard belong into guards=."""
+    with pytest.raises(DefinitionError) as caught:
+        Agent("writer", prompt="x", hooks=[check])
+    assert caught.value.repair == "write guards=[…]"
+
+
+def test_only_the_name_is_positional() -> None:
+    """Other arguments are named."""
+    with pytest.raises(TypeError):
+        Agent("writer", "rules")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
