@@ -121,17 +121,23 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
     raise AttributeError(text, name=name, obj=owner)
 
 
-def with_our_keywords(function: F) -> F:
-    """Let a method refuse a keyword that has another name here with our name for it."""
+def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
+    """Let a method refuse a keyword that has another name here with our name for it.
+
+    Args:
+        function: The method.
+        more: What to write in place of further keywords.
+    """
+    repairs = {**_REPAIRS, **(more or {})}
     own = frozenset(inspect.signature(function).parameters)
-    foreign = _REPAIRS.keys() - own
+    foreign = repairs.keys() - own
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         for name in foreign & kwargs.keys() if kwargs else ():
             is_made = function.__name__ != "__init__"  # until then an object has no repr
             called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
-            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=_REPAIRS[name])
+            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repairs[name])
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]

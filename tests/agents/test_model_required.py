@@ -58,7 +58,8 @@ def test_every_agent_without_a_model_is_listed() -> None:
     with pytest.raises(CompileError) as caught:
         outer.run_sync()
     assert [problem.where for problem in caught.value.problems] == ["node plan", "node inner/write"]
-    assert outer.run_sync(models={"inner/write": "placeholder", "plan": "rules", "writer": "placeholder"})
+    models = {"inner/write": "placeholder", "plan": "rules", "writer": "placeholder"}
+    assert outer.run_sync(models=models).state.draft
 
 
 @pytest.mark.parametrize("models", [{"writer": "placeholder"}, {"write": "placeholder"}, "placeholder"])
