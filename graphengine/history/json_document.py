@@ -395,6 +395,7 @@ class Compared(Document):
         first: The first run.
         second: The second run.
         differences: All differences of their states, however large.
+        setup: How their graphs (with prompts), limits and models differ, a line each.
     """
 
     shared: Shared | None
@@ -402,6 +403,7 @@ class Compared(Document):
     first: Side
     second: Side
     differences: Sequence[Difference]
+    setup: Sequence[str]
 
 
 def diff_document(found: load.RunDiff) -> Compared:
@@ -412,6 +414,7 @@ def diff_document(found: load.RunDiff) -> Compared:
         first=_side(found.first),
         second=_side(found.second),
         differences=found.differences,
+        setup=found.setup,
     )
 
 
