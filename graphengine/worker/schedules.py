@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.errors import InputError, RunExists
 from graphengine.graph.options import is_tag
+from graphengine.runner.records import lives_of
 from graphengine.state.declared import given_in
 from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
 
@@ -202,7 +203,7 @@ class Ticker:
         Raises:
             StoreError: The store failed.
         """
-        now, store = self._runner.clock.now(), self._runner.store
+        now, store = lives_of(self._runner).shared.clock.now(), self._runner.store
         is_back, self._seen_at = now < self._seen_at, now  # also the first time
         trouble: InputError | None = None
         for kept in await store.schedules():

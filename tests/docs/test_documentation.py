@@ -83,6 +83,16 @@ def test_the_readme_is_typed() -> None:
     assert copy == "\n\n".join(blocks(ROOT / "README.md", "python"))
 
 
+def test_the_first_graph_prints_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The block below the code is its output."""
+    monkeypatch.chdir(tmp_path)
+    run_blocks(ROOT / "README.md", monkeypatch)
+    (shown,) = blocks(ROOT / "README.md", "text")
+    assert capsys.readouterr().out == shown
+
+
 def test_the_pages_were_found() -> None:
     """Those that run here, and those that other tests run."""
     assert {"README.md", "docs/use/guide.md", "docs/use/agents.md"} <= {named(page) for page in HERE}

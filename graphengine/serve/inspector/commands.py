@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.history.selection import status_of
+from graphengine.runner.records import lives_of
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Commands:
         async with self._runner() as runner:
             # A run that is driven here has been asked at once, and stops after its nodes in flight. Any other stop is
             # work in the database, which a limit would withdraw.
-            seconds = _STOP_SECONDS if runner.drives(info.id) else None
+            seconds = _STOP_SECONDS if info.id in lives_of(runner).shared.driven else None
             with suppress(TimeoutError):
                 await asyncio.wait_for(runner.stop(info.id, now=now), seconds)
 

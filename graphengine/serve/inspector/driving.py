@@ -24,6 +24,7 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.load import differences, load_snapshot
 from graphengine.runner import Run, RunFailed
 from graphengine.runner.migration.compatibility import plan_at
+from graphengine.runner.run import life_of
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
 from graphengine.state.path import did_you_mean
@@ -224,12 +225,14 @@ class Driver:
         Raises:
             GraphEngineError: It could not be begun.
         """
-        task = asyncio.create_task(self._follow(run, run.live()), name=f"graphengine inspector follows {run.id}")
+        life = life_of(run)
+        following = self._follow(run, life.audience.joined())
+        task = asyncio.create_task(following, name=f"graphengine inspector follows {run.id}")
         self._following[task] = run.id
         task.add_done_callback(self._following.pop)
         with suppress(TimeoutError):  # a run that only sleeps has no step before its time
             await asyncio.wait_for(run.begun(), _BEGIN_SECONDS)
-        if not run.is_going:
+        if life.task.done():
             with suppress(RunFailed):
                 await run.result()
         return {"id": run.id}
