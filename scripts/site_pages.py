@@ -32,7 +32,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Graph": "Graph",
             "Start and end": "START END FAIL",
             "Node": "Node Runnable",
-            "Conditions": "Condition value changed plateau iterations elapsed_seconds usage failed ended_with",
+            "Conditions": "value changed plateau iterations elapsed_seconds usage failed ended_with Condition",
             "Questions and choices": "ask choose",
             "Retry": "Retry",
             "Limits": "Limits",

@@ -221,7 +221,7 @@ class Agent(Generic[T]):
         """
         return await self._called(inputs)
 
-    def body(self) -> AgentBody[T]:
+    def __body__(self) -> AgentBody[T]:
         """Return the agent as a node's body."""
         return AgentBody(self)
 
@@ -307,7 +307,7 @@ class Agent(Generic[T]):
     def _reads(self) -> tuple[Parameter, ...]:
         """Return what its node reads, worked out once."""
         if self.reads is None:
-            object.__setattr__(self, "reads", tuple(self.body().parameters))
+            object.__setattr__(self, "reads", tuple(self.__body__().parameters))
         return self.reads or ()
 
     def _stand_in(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:

@@ -144,6 +144,10 @@ def with_our_keywords(function: F) -> F:
             else:
                 repair = _REPAIRS.get(name) or did_you_mean(name, own)
             raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
+        given = args[1:]
+        if {"name", "state"} <= own and len(given) == 1 and isinstance(given[0], type):
+            state = given[0].__name__  # else Python would report the state as missing
+            raise DefinitionError(f"Graph({state}) has no name", repair=f"Graph('a_name', {state})")
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]

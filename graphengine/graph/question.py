@@ -87,7 +87,7 @@ class Ask:
     timeout_seconds: float | None
     default: object
 
-    def body(self) -> AskBody:
+    def __body__(self) -> AskBody:
         """Return the body that the engine runs: called with the values that it reads, it returns the question."""
         if isinstance(self.question, str):
             parameters = [Parameter(hole, shown=True) for hole in holes(self.question) if is_path(hole)]

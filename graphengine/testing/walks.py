@@ -224,7 +224,7 @@ class _NoModel:
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
     """Return a graph with the name and limits of another that has a plan already."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
-    copy.compiled = Compiled(plan, ())
+    copy._compiled = Compiled(plan, ())  # noqa: SLF001 - as the compiler does
     return copy
 
 

@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.errors import InputError, RunExists
 from graphengine.graph.options import is_tag
+from graphengine.runner.records import lives_of
 from graphengine.state.declared import given_in
 from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
 
@@ -173,7 +174,7 @@ async def find(store: QueueStore, name: str) -> Schedule:
     found = [kept for kept in await store.schedules() if kept.name == name]
     if not found:
         raise InputError(
-            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule` lists them"
+            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule list` lists them"
         )
     return as_schedule(found[0])
 
@@ -202,7 +203,7 @@ class Ticker:
         Raises:
             StoreError: The store failed.
         """
-        now, store = self._runner.clock.now(), self._runner.store
+        now, store = lives_of(self._runner).shared.clock.now(), self._runner.store
         is_back, self._seen_at = now < self._seen_at, now  # also the first time
         trouble: InputError | None = None
         for kept in await store.schedules():

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, RunFailed, Runner, ScriptedModel, ask, choose
+from graphengine import END, START, Agent, Graph, RunFailed, Runner, ask, choose
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
@@ -117,8 +117,6 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a fork to one name", lambda: three().add_fork("a", "bc", join=END), "['bc']"),
     ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
     ("a field of the state as of a result", lambda: one(work, writes="text").run_sync({}).text, "result.state.text"),
-    ("one model", lambda: made_with(models="anthropic:x"), "models={'*': 'anthropic:x'}"),
-    ("one model of a runner", lambda: made_with(models=ScriptedModel([])), "models={'*': model}"),
     ("a switch of a list", lambda: three().add_switch("a", "text", ["x"]), "{'x': 'target'}"),
     ("a choice of a list", lambda: choose("text", cast("Any", [work])), "mapping of values"),
     ("a field as an option", lambda: three().run_sync(text="x"), "the state is one argument: {'text': …}"),
@@ -153,6 +151,19 @@ def test_the_signatures_of_runs_show_their_options() -> None:
     of_run, of_run_sync = inspect.signature(Graph.run), inspect.signature(Graph.run_sync)
     assert of_run == of_run_sync
     assert list(of_run.parameters)[:5] == ["self", "state", "limits", "store", "run_id"]
+
+
+def test_what_completion_shows_of_a_graph_is_documented() -> None:
+    """A graph shows its methods, and the attributes that its docstrings name."""
+    graph = one(work, writes="text")
+    shown = {name for name in dir(graph) if not name.startswith("_")}
+    assert shown - vars(graph).keys() == {
+        *("add_node", "add_edge", "add_path", "add_switch", "add_fork"),
+        *("but", "check", "compile", "run", "run_sync"),
+        *("render", "to_dot", "to_mermaid", "to_networkx"),
+    }
+    text = f"{Graph.__doc__}{Graph.__base__.__doc__}"
+    assert not [name for name in shown & vars(graph).keys() if f" {name}: " not in text]
 
 
 def route(text: str) -> Literal["b", "c"]:

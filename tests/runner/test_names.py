@@ -87,7 +87,7 @@ UNKNOWN: dict[str, Callable[[Runner, str], Awaitable[object]]] = {
 EMPTY: dict[str, Callable[[Runner, str], Awaitable[Any]]] = {
     "runs(tag)": lambda runner, text: runner.runs(tag=text),
     "runs(graph)": lambda runner, text: runner.runs(graph=text),
-    "due(graphs)": lambda runner, text: runner.due([text]),
+    "due(graphs)": lambda runner, text: runner.store.due(0.0, graphs=[text]),
     "ids": lambda runner, text: runner.store.ids(text),
     "counts(tag)": lambda runner, text: runner.store.counts(tag=text),
     "counts(text)": lambda runner, text: runner.store.counts(text=text),

@@ -13,6 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
+from graphengine.runner.records import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery, Message
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
@@ -91,7 +92,7 @@ async def still(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @contextmanager
 def passing(runner: Runner) -> Iterator[None]:
     """Let the time of such a runner pass, an hour at each turn of the event loop."""
-    clock = runner.clock
+    clock = lives_of(runner).shared.clock
     assert isinstance(clock, FakeClock)
 
     async def move() -> None:
@@ -158,9 +159,9 @@ async def test_a_sleeper_is_woken_when_its_time_has_come(still: Runner) -> None:
     """A run that sleeps for a week without a driver is finished by a worker a week later."""
     await left_asleep(still, napping(), "r")
     with passing(still):
-        began = still.clock.now()
+        began = lives_of(still).shared.clock.now()
         events = await work(still, napping())
-        passed = still.clock.now() - began
+        passed = lives_of(still).shared.clock.now() - began
     assert [type(each) for each in events] == [Took, RunOutcome]
     assert isinstance(events[0], Took)
     assert events[0].why == "due"
@@ -285,30 +286,31 @@ async def test_a_run_that_another_worker_took_over_is_left_to_it_only_while_it_l
     steps.gate.set()
     await orphan(timed, steps.graph, "r")
     lost = [LeaseLost("the run is no longer driven from here")]
-    resume = timed.resume_taken
+    lives = lives_of(timed)
+    begin = lives.begin
 
-    def resume_taken(graph: Graph[Log], taken: ClaimedRun) -> Any:
+    def begin_late(*given: Any, **how: bool) -> Any:
         if lost:
             raise lost.pop()
-        return resume(graph, taken)
+        return begin(*given, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(timed, "resume_taken", resume_taken)
-    began = timed.clock.now()
+    monkeypatch.setattr(lives, "begin", begin_late)
+    began = lives_of(timed).shared.clock.now()
     events = await work(timed, steps.graph, enough=2, poll_seconds=1.0)
     assert [type(each).__name__ for each in events] == ["Refused", "Took", "RunOutcome"]
-    assert timed.clock.now() - began < 5
+    assert lives_of(timed).shared.clock.now() - began < 5
 
 
 async def test_a_run_that_is_refused_at_once_is_released(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If `resume_taken` raises, another process can claim the run while this worker continues."""
+    """If its life cannot begin, another process can claim the run while this worker continues."""
     steps = Steps()
     await runner.start(steps.graph, queue="nights", run_id="r").result()
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: bool) -> None:
         text = "its executor is gone"
         raise DefinitionError(text)
 
-    monkeypatch.setattr(runner, "resume_taken", refuse)
+    monkeypatch.setattr(lives_of(runner), "begin", refuse)
     claimed: list[asyncio.Task[int]] = []
 
     def tell(event: WorkerEvent) -> None:
@@ -568,7 +570,7 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
     broken = alone(Log, breaks, "seen", name="broken", node="breaks")
     await orphan(still, broken, "r")
     await orphan(still, Steps("other").graph, "s")
-    found = await still.due()
+    found = await still.store.due(lives_of(still).shared.clock.now())
     with pytest.raises(RunFailed):
         await still.resume("r", broken).result()
     polls = [found]
@@ -576,7 +578,7 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
     async def take(pick: ClaimQuery) -> Sequence[ClaimedRun]:
         return [ClaimedRun(info, None) for info in polls.pop()] if polls else ()
 
-    monkeypatch.setattr(still, "take", take)
+    monkeypatch.setattr(still.store, "take", take)
     other = Steps("other")
     other.gate.set()
     assert ends(await work(still, broken, other.graph)) == [("s", "finished")]
