@@ -129,8 +129,14 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
     raise AttributeError(text, name=name, obj=owner)
 
 
-def with_our_keywords(function: F) -> F:
-    """Let a method refuse an unknown keyword with what to write here: our name for it, or the nearest one."""
+def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
+    """Let a method refuse an unknown keyword with what to write here: our name for it, or the nearest one.
+
+    Args:
+        function: The method.
+        more: What to write in place of further keywords.
+    """
+    repairs = {**_REPAIRS, **(more or {})}
     own = frozenset(inspect.signature(function).parameters) - {"self"}
 
     @functools.wraps(function)
@@ -142,7 +148,7 @@ def with_our_keywords(function: F) -> F:
             if name in getattr(state, "model_fields", ()):
                 repair = f"the state is one argument: {{{name!r}: …}}"
             else:
-                repair = _REPAIRS.get(name) or did_you_mean(name, own)
+                repair = repairs.get(name) or did_you_mean(name, own)
             raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
         given = args[1:]
         if {"name", "state"} <= own and len(given) == 1 and isinstance(given[0], type):
