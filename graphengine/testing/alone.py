@@ -26,6 +26,7 @@ from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
+from graphengine.runner.arguments import plan_of
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import NodeServices
 from graphengine.runner.followers import Audience, Following
@@ -124,7 +125,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         ({'n': 3}, ('END',))
     """
     clock = clock or FakeClock()
-    stage = staged(graph.compile(), node, Given({} if state is None else state, item, clock.now()))
+    stage = staged(plan_of(graph), node, Given({} if state is None else state, item, clock.now()))
     chosen: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
     alone = _Alone(stage, clock, WatchedModels(chosen), answers, messages or {}, check=check)
     try:
