@@ -453,7 +453,9 @@ class ModelError(NodeError):
     """A model call failed for a reason that its provider named. A retry helps only if `retryable` is true.
 
     Args:
-        message, where, repair: As for every error.
+        message: What happened.
+        where: The place.
+        repair: What the user can do about it.
         retry_after_seconds: How long the provider asks to wait; no attempt is made before that.
 
     Attributes:

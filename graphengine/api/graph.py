@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from networkx import MultiDiGraph
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.errors import Problem
     from graphengine.graph.definition import Limits
-    from graphengine.models.base import Model
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
@@ -103,7 +103,7 @@ class Graph(GraphDefinition[S]):
         limits: Limits | None = None,
         store: str | PathLike[str] | Store | None = None,
         run_id: str | None = None,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> Result[S]:
@@ -144,7 +144,7 @@ class Graph(GraphDefinition[S]):
         limits: Limits | None = None,
         store: str | PathLike[str] | Store | None = None,
         run_id: str | None = None,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> Result[S]:

@@ -6,6 +6,7 @@ Declarations stay in order, since the outgoing edges of a node are tried in the 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
@@ -95,6 +96,7 @@ class Choose:
 
 
 Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
+"""What a node runs: a function, an agent, a graph, a question, `choose(…)`, or one of these in a `Node`."""
 
 
 def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
@@ -202,18 +204,6 @@ class GraphDefinition(Generic[S]):
         origin: Where it was made; None if unknown.
     """
 
-    if not TYPE_CHECKING:  # type checkers know what it has
-
-        def __new__(cls, *args: object, **options: object) -> Self:
-            """Refuse a state without a name before it, and a name without a state."""
-            if len(args) == 1 and isinstance(args[0], type):
-                name = args[0].__name__
-                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
-            if len(args) == 1 and "state" not in options:
-                repair = f"Graph({args[0]!r}, State), with class State(BaseModel)"
-                raise DefinitionError(f"Graph({args[0]!r}) has no state", repair=repair)
-            return super().__new__(cls)
-
     @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
         self,
@@ -246,6 +236,19 @@ class GraphDefinition(Generic[S]):
         self.nodes: list[Declared] = []
         self.edges: list[AnyEdge] = []
         self._compiled: Compiled | None = None
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        @functools.wraps(__init__)  # so that help() shows its parameters
+        def __new__(cls, *args: object, **options: object) -> Self:
+            """Refuse a state without a name before it, and a name without a state."""
+            if len(args) == 1 and isinstance(args[0], type):
+                name = args[0].__name__
+                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+            if len(args) == 1 and "state" not in options:
+                repair = f"Graph({args[0]!r}, State), with class State(BaseModel)"
+                raise DefinitionError(f"Graph({args[0]!r}) has no state", repair=repair)
+            return super().__new__(cls)
 
     def __repr__(self) -> str:
         state = getattr(self.state, "__name__", self.state)

@@ -144,22 +144,28 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
     raise AttributeError(text, name=name, obj=owner)
 
 
-def with_our_keywords(function: F) -> F:
-    """Let a method refuse an unknown keyword with what to write here: our name for it, or the nearest one."""
-    first, *others = inspect.signature(function).parameters
-    own = {*others, *({first} - {"self"})}
+def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
+    """Let a method refuse an unknown keyword with what to write here: our name for it, or the nearest one.
+
+    Args:
+        function: The method.
+        more: What to write in place of further keywords.
+    """
+    repairs = {**_REPAIRS, **(more or {})}
+    names = list(inspect.signature(function).parameters)
+    own = {*names} - {"self"}
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         for name in kwargs.keys() - own if kwargs else ():
             is_made = function.__name__ != "__init__"  # until then an object has no repr
             called = function.__name__ if is_made else type(args[0]).__name__
-            where = repr(args[0]) if args and is_made and first in ("self", "graph") else ""
+            where = repr(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
             state = getattr(args[0], "state", None) if where and "state" in own else None
             if name in getattr(state, "model_fields", ()):
                 repair = f"the state is one argument: {{{name!r}: …}}"
             else:
-                repair = _REPAIRS.get(name) or did_you_mean(name, own)
+                repair = repairs.get(name) or did_you_mean(name, own)
             raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
         return function(*args, **kwargs)
 

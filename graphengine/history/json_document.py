@@ -214,7 +214,7 @@ class ListedRun(Part):
         due_at: When its first timer is due.
         queue: The queue from which workers take it.
         priority: The higher, the sooner it is taken.
-        key: Its key in the queue, such as a tenant; keys take turns.
+        tenant: For whom it runs; the tenants of a queue take turns.
         queued: Whether no process has driven it yet.
         summary: What a list shows of it; null before its status first changed.
         waits: What it waits for.
@@ -232,7 +232,7 @@ class ListedRun(Part):
     due_at: float | None
     queue: str
     priority: int
-    key: str | None
+    tenant: str | None
     queued: bool
     summary: Summary | None
     waits: Sequence[Wait]
@@ -295,7 +295,7 @@ def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
     names = ("graph", "status", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority")
     return {
         "run_id": info.id,
-        **{name: getattr(info, name) for name in (*names, "key", "queued", "summary")},
+        **{name: getattr(info, name) for name in (*names, "tenant", "queued", "summary")},
         "parent": _parent(info),
         "waits": [] if snapshot is None else waits_of(snapshot),
     }

@@ -9,18 +9,19 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
-from graphengine.errors import StoreCorrupt, UnknownRun
+from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
 from graphengine.state.amounts import is_cost_unknown
 from graphengine.state.json_values import JsonValue
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
@@ -29,9 +30,15 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import Loaded, RunInfo, RunStore
 
+At: TypeAlias = "int | tuple[str, int]"
+"""A step of a run: its seq, or a node's path and visit, as `("review", 2)`: the step that completed that visit."""
+
 _POLL_SECONDS: Final = 0.2
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no edge: two runs that differ only in these took the same path."""
+
+_LISTED: Final = 20
+"""How many visits an error lists."""
 
 LET_GO_LATER: Final = ("waiting", "failed")
 """Statuses that a run's log can have while its row has `running`: it is released once its work in flight has ended."""
@@ -151,7 +158,7 @@ class RunDiff:
 
 
 async def diff(
-    store: RunStore, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+    store: RunStore, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
 ) -> RunDiff:
     """Compare two runs: the last step they share, the path each took from there, how their states differ.
 
@@ -162,13 +169,13 @@ async def diff(
         store: The store that has both.
         first: One run.
         second: The other; it can be the same run at another step.
-        first_seq: The step at which to compare the first; its last one by default.
-        second_seq: The same for the second.
+        first_at: The step at which to compare the first; its last one by default.
+        second_at: The same for the second.
 
     Raises:
         UnknownRun, UnknownStep, StoreCorrupt.
     """
-    ends = await load_snapshot(store, first, first_seq), await load_snapshot(store, second, second_seq)
+    ends = await load_snapshot(store, first, first_at), await load_snapshot(store, second, second_at)
     shared = await _shared(store, (first, ends[0].seq), (second, ends[1].seq))
     after = 0 if shared is None else shared.seq
     own = [await store.steps(run_id, after, end.seq) for run_id, end in zip((first, second), ends, strict=True)]
@@ -235,13 +242,41 @@ async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
     return graph_spec
 
 
-async def load_snapshot(store: RunStore, run_id: str, seq: int | None) -> Snapshot:
+async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot:
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
         UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
     """
+    seq = await seq_of_visit(store, run_id, *at) if isinstance(at, tuple) else at
     return snapshot_of(await store.load(run_id, seq), run_id)
+
+
+async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:
+    """Return the seq of the step that completed a visit of a node.
+
+    Args:
+        store: The store that has the run.
+        run_id: The run.
+        node: The node's path, as `review`, `article/review` or `research[3]`.
+        visit: Which visit of the node, from 1, as `show` and steps number them.
+
+    Raises:
+        UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
+            node was entered again.
+    """
+    done = [each for each in (await load_visits(store, run_id)).visits if each.completed]
+    here = [(each.number, each.entries[-1].step.seq) for each in done if each.path == node]
+    found = [seq for number, seq in here if number == visit]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{number} (step {seq})" for number, seq in here[-_LISTED:])
+    repair = f"give the step; its visits: {'… ' if len(here) > _LISTED else ''}{listed}"
+    text = f"{len(found) or 'no'} completed visits of {node!r} in run {run_id} have the number {visit}"
+    if not here:
+        text = f"run {run_id} has no completed visit of {node!r}"
+        repair = did_you_mean(node, sorted({each.path for each in done}))
+    raise UnknownStep(text, where=f"run {run_id}", repair=repair)
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:

@@ -7,4 +7,3 @@ from .result import FailedPart as FailedPart, Result as Result, RunFailed as Run
 from .retention import Pruned as Pruned, Vacuumed as Vacuumed
 from .run import Run as Run
 from .run_events import RunEnded as RunEnded, StatusChanged as StatusChanged, StepRecorded as StepRecorded
-from .runner import Runner as Runner

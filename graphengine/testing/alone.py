@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.agents.model_routing import ALL
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
@@ -53,11 +52,11 @@ from graphengine.testing.watched_models import WatchedModels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
     from graphengine.engine.steps import Decided, WaitRecord
-    from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
     from graphengine.runner.result import PastRun
@@ -73,8 +72,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
     state: S | BaseModel | Mapping[str, object] | None = None,
     *,
     item: object = NO_ITEM,
-    model: Model | str | None = None,
-    models: Mapping[str, Model | str] | None = None,
+    models: GivenModels | None = None,
     resources: Mapping[str, object] | None = None,
     answers: Mapping[str, object] | Sequence[object] | None = None,
     messages: Mapping[str, Sequence[object]] | None = None,
@@ -95,8 +93,8 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         state: The state, or a mapping of some of its fields. Fields that the node does not read can be omitted.
         item: One item, for a node with `each`; a mapping by name if an item has several parts. By default all items
             run, one after the other.
-        model: A model, or its name, that replaces every agent's model.
-        models: The same by agent or path, as `Runner(models=…)` takes them.
+        models: A model, or its name, that replaces every agent's model; or models by agent or path, as
+            `Runner(models=…)` takes them.
         resources: Resources by name, in place of the graph's own.
         answers: Answers of people: by the name of the wait (the node's path, unless `ctx.ask(name=…)` gives another),
             or in the order of the questions. `NO_ANSWER` lets the time pass. Without any, a node that asks returns
@@ -126,8 +124,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
     """
     clock = clock or FakeClock()
     stage = staged(plan_of(graph), node, Given({} if state is None else state, item, clock.now()))
-    chosen: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
-    alone = _Alone(stage, clock, WatchedModels(chosen), answers, messages or {}, check=check)
+    alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check)
     try:
         alone.known = recorded or {}
         return await alone.run(Resources(resources or {}))
@@ -206,7 +203,7 @@ class _Alone:
         try:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
-            self._models.checked(self._stage.plan)
+            self._models.check_names(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise

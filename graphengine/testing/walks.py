@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from graphengine.agents.model_routing import ALL
+from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
@@ -29,11 +29,12 @@ from graphengine.testing.trail import Word, text_of, trail, words_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.graph.options import Limits
     from graphengine.history.visit_tree import Visit as Visited
-    from graphengine.models.base import Model, Request, Response
+    from graphengine.models.base import Request, Response
     from graphengine.runner.result import Result
     from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
@@ -143,7 +144,7 @@ async def walk(
     state: S | Mapping[str, object] | None = None,
     /,
     *,
-    model: Model | str | None = None,
+    models: GivenModels | None = None,
     limits: Limits | None = None,
     **fields: object,
 ) -> Walked[S]:
@@ -170,7 +171,7 @@ async def walk(
         graph: The graph.
         nodes: The stand-ins for its nodes, by path.
         state: The initial state, or a mapping of its fields.
-        model: The model for fallbacks that call one; without it such a fallback fails.
+        models: The models for fallbacks that call one, as in `Runner`; without one such a fallback fails.
         limits: In place of the graph's own.
         fields: Fields of the state by name, over those of `state`.
 
@@ -198,7 +199,7 @@ async def walk(
     introduce(original)
     plan, scripts = with_stand_ins(original, nodes)
     given = state if not fields else {**given_in(state or {}), **fields}
-    async with Runner(clock=FakeClock(), models={ALL: model or _NoModel()}) as runner:
+    async with Runner(clock=FakeClock(), models={ALL: _NoModel(), **by_agent(models)}) as runner:
         run = runner.start(_with_plan(graph, plan), given, limits=limits)
         try:
             result = await run.result()
@@ -219,7 +220,7 @@ class _NoModel:
         raise ModelUnavailable(
             f"agent {request.agent} called a model in a walk, and there is none",
             where=f"agent {request.agent}",
-            repair="a fallback calls it: pass one, walk(…, model=ScriptedModel([…]))",
+            repair="a fallback calls it: pass one, walk(…, models=ScriptedModel([…]))",
         )
 
 

@@ -174,7 +174,7 @@ def test_a_run_can_be_named_by_a_prefix_of_its_id(invoke: Invoke) -> None:
     invoke("run", "counter", "--run-id", "tides-2")
     refused = invoke("show", "tides")
     assert refused.exit_code == 2
-    assert "2 runs in checkpoints/runs.db begin with 'tides'" in refused.stderr
+    assert "'tides' names no run; 2 in checkpoints/runs.db begin with it" in refused.stderr
     assert "give more of the id: tides-1, tides-2" in refused.stderr
 
 

@@ -64,7 +64,7 @@ def add(a: int) -> int:
         lambda number: circuit_breaker(Guarded, add, add, answer="circuit", pause_seconds=number),
         lambda number: SQLiteStore("runs.db", lease_seconds=number),
         lambda number: SQLiteStore("runs.db", busy_timeout_seconds=number),
-        lambda number: Worker(Runner(), {}, poll_seconds=number),
+        lambda number: Worker(Runner(), poll_seconds=number),
     ],
     ids=["wait", "multiplier", "jitter", "mcp", "anthropic", "openai", "limiter", "circuit", "lease", "busy", "poll"],
 )

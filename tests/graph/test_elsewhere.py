@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, ask, choose, failed
+from graphengine import END, START, Agent, Graph, Limits, Retry, RunFailed, Runner, ask, choose, failed
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
@@ -118,8 +118,6 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a fork to one name", lambda: three().add_fork("a", "bc", join=END), "['bc']"),
     ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
     ("a field of the state as of a result", lambda: one(work, writes="text").run_sync({}).text, "result.state.text"),
-    ("one model", lambda: made_with(models="anthropic:x"), "models={'*': 'anthropic:x'}"),
-    ("one model of a runner", lambda: made_with(models=ScriptedModel([])), "models={'*': model}"),
     ("a switch of a list", lambda: three().add_switch("a", "text", ["x"]), "{'x': 'target'}"),
     ("a choice of a list", lambda: choose("text", cast("Any", [work])), "mapping of values"),
     ("a field as an option", lambda: three().run_sync(text="x"), "the state is one argument: {'text': …}"),
@@ -150,7 +148,8 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
     ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
     ("choices as the type of an answer", lambda: ask("Which?", ["a", "b"]), "Literal['a', 'b']"),
-    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "{name: graph}"),
+    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "Worker(runner, *graphs)"),
+    ("a worker of a mapping", lambda: Worker(made_with(), cast("Any", {"three": three()})), "Worker(runner, *graphs)"),
     ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 

@@ -161,7 +161,7 @@ async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> No
     await runner.start(counting(), Count(), run_id="r").result()
     assert await runner.state_at("r", 3) == {"n": 1, "seen": [1]}
     assert await runner.state_at("r") == {"n": 3, "seen": [1, 2, 3]}
-    found = await runner.diff("r", "r", first_seq=3, second_seq=5)
+    found = await runner.diff("r", "r", first_at=3, second_at=5)
     assert [str(d) for d in found] == ["n: 1 → 2", "seen[1]: None → 2"]
 
 

@@ -89,7 +89,7 @@ async def test_an_agents_prompt_is_made_from_the_given_fields() -> None:
 
     critic = Agent("critic", prompt="Task: {task}", output=Review, tools=[look_up])
     with ScriptedModel([calls(("look_up", {"word": "x"})), {"score": 7}]) as model:
-        done = await run_node(graph_of(critic, "reviews"), "work", {"task": "bread"}, model=model)
+        done = await run_node(graph_of(critic, "reviews"), "work", {"task": "bread"}, models=model)
 
     assert done.update == {"reviews": Review(score=7)}
     assert done.prompts[0] == "Task: <task>bread</task>"

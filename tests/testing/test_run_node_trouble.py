@@ -108,13 +108,13 @@ async def test_a_field_can_have_the_name_of_an_option() -> None:
     """The state is one argument, so its fields are apart from the options."""
 
     class Made(BaseModel):
-        model: str
+        models: str
         text: str = ""
 
-    writer = Agent("writer", prompt="{model}")
+    writer = Agent("writer", prompt="{models}")
     graph = alone(Made, writer, "text", name="made")
 
-    done = await run_node(graph, "work", {"model": "T"}, model=ScriptedModel(["said"]))
+    done = await run_node(graph, "work", {"models": "T"}, models=ScriptedModel(["said"]))
     assert done.update == {"text": "said"}
 
 
@@ -242,7 +242,7 @@ async def test_a_model_without_answers_shows_the_request() -> None:
     """The state that led to the request is shown too."""
     critic = Agent("critic", prompt="Task: {task}", output=Review)
     with pytest.raises(OffScript, match="Task: <task>bread</task>") as caught:
-        await run_node(graph_of(critic, "reviews"), "work", {"task": "bread"}, model=ScriptedModel([]))
+        await run_node(graph_of(critic, "reviews"), "work", {"task": "bread"}, models=ScriptedModel([]))
     assert "task='bread'" in notes(caught.value)
 
 

@@ -48,7 +48,7 @@ def graph() -> Graph[Article]:
 
 async def test_types_of_a_node_run_alone() -> None:
     """Its state is the graph's; its writes can have any type."""
-    done = await run_node(graph(), "review", {"task": "bread"}, model=ScriptedModel([]), clock=FakeClock())
+    done = await run_node(graph(), "review", {"task": "bread"}, models=ScriptedModel([]), clock=FakeClock())
 
     assert_type(done, Done[Article])
     assert_type(done.state, Article)
