@@ -6,13 +6,13 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from graphengine.agents.model_routing import GivenModels
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
 from graphengine.history.load import Difference, Wait
 from graphengine.history.usage import Spent
-from graphengine.models.base import Model
 from graphengine.runner import retention as pruning
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
@@ -31,7 +31,7 @@ class SyncRunner:
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
