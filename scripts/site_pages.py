@@ -32,7 +32,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Graph": "Graph",
             "Start and end": "START END FAIL",
             "Node": "Node Runnable",
-            "Conditions": "Condition value changed plateau iterations elapsed_seconds usage failed ended_with",
+            "Conditions": "value changed plateau iterations elapsed_seconds usage failed ended_with Condition",
             "Questions and choices": "ask choose",
             "Retry": "Retry",
             "Limits": "Limits",
@@ -64,17 +64,19 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Agents": {
             "Agent": "Agent",
             "Answer": "agents.Answer",
+            "block": "agents.block",
             "Tools": "tool agents.Tool agents.ToolSource mcp agents.toolbox.calculate agents.toolbox.sql_reader "
             "agents.toolbox.run_python",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.Hooks",
-            "Window": "Window agents.window.effective agents.without_tools",
+            "Window": "Window agents.effective agents.without_tools",
             "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
             "agents.ToolReturned agents.AnswerReset",
             "TextFile": "TextFile",
             "Media": "Media",
             "Cited": "Cited models.Citation",
             "Sources": "agents.sources.read_source agents.sources.read_sources agents.sources.source_from_bytes "
+            "agents.sources.web.read_page agents.sources.web.read_media agents.sources.web.PageRefused "
             "agents.sources.Sources agents.sources.MAX_FILE_BYTES agents.sources.MAX_TEXT_CHARACTERS",
             "pydantic_ai_node": "agents.pydantic_ai_node",
         },
@@ -160,7 +162,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Errors": {
             "GraphEngineError": "GraphEngineError",
             "CompileError": "CompileError errors.Problem",
-            "All errors": "errors.*",
+            "All errors": "errors.* render.RenderError",
         },
     }
 )

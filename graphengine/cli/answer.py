@@ -7,7 +7,6 @@ reported, and a worker or a later `resume` continues the run.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -209,20 +208,13 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
 
 
 def _text(raw: str) -> str:
-    from graphengine.cli.inputs import read_text
-    from graphengine.errors import InputError
+    from graphengine.cli.inputs import read_stdin, read_text
 
     if raw.startswith("@@"):
         return raw[1:]
     if raw.startswith("@"):
         return _without_last_break(read_text(raw[1:], f"VALUE {raw}"))
-    if raw != "-":
-        return raw
-    try:
-        return _without_last_break(sys.stdin.read())
-    except UnicodeDecodeError as error:
-        message = f"stdin is not UTF-8 text: {error.reason} at byte {error.start}"
-        raise InputError(message, where="VALUE -", repair="give UTF-8") from error
+    return _without_last_break(read_stdin("VALUE -")) if raw == "-" else raw
 
 
 def _without_last_break(text: str) -> str:

@@ -390,6 +390,18 @@ class Stopped(Document):
     stop: Literal["asked", "done"]
 
 
+class Tagged(Document):
+    """A run whose tags were changed.
+
+    Attributes:
+        run_id: The run.
+        tags: The tags that it has now.
+    """
+
+    run_id: str
+    tags: Sequence[str]
+
+
 class Made(Document):
     """A project that was created.
 

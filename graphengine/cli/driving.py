@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.history.load import At
     from graphengine.runner import Run
     from graphengine.runner.run_events import Event
     from graphengine.telemetry import Telemetry
@@ -57,7 +58,7 @@ _LOOK: Final = "check with `graphengine runs` whether it was recorded"
 _LEAVING: Final = "leaving the run waiting"
 
 
-def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: int | None = None) -> DriveJob:
+def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: At | None = None) -> DriveJob:
     """Return the job that continues a recorded run.
 
     If the run cannot be read to its end, its record up to step `at` is used, if that is given.

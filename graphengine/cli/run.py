@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
     from graphengine.engine.plan import Plan
+    from graphengine.history.load import At
     from graphengine.runner import Run
     from graphengine.stores.base import RunInfo
 
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
 @click.option(
     "--input",
     "pairs",
-    metavar="KEY=VALUE",
+    metavar="KEY=VALUE|@FILE",
     multiple=True,
     help="A field of the state: plain text, JSON for other types, @file for a file or @folder for its files, https://… "
-    "for a page as a source; KEY:=JSON is JSON for any field, e.g. name:=null. Repeat the key to add items to a list.",
+    "for a page as a source; KEY:=JSON is JSON for any field, e.g. name:=null. Repeat the key to add items to a list. "
+    "Without KEY, @state.json, or - for stdin, is a JSON object of fields.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id; generated if not given.")
 @click.option(
@@ -153,12 +155,18 @@ def resume(
     *options.DRIVING,
     examples="""
         graphengine branch tides --at 1 --set "draft=Tides come twice a day."
-        graphengine branch tides --at 2 --run-id tides-3 --tag tried
+        graphengine branch tides --at review:1 --run-id tides-3 --tag tried
     """,
     exits=options.DRIVES,
 )
 @options.run_id
-@click.option("--at", type=int, metavar="SEQ", required=True, help="The last step that the branch shares with the run.")
+@click.option(
+    "--at",
+    type=options.At(),
+    metavar="STEP",
+    required=True,
+    help="The last step that the branch shares with the run: its number, or a node and its visit, e.g. review:2.",
+)
 @click.option(
     "--set",
     "pairs",
@@ -178,7 +186,7 @@ def resume(
 def branch(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     run_id: str,
-    at: int,
+    at: At,
     pairs: tuple[str, ...],
     path: str | None,
     branch_id: str | None,

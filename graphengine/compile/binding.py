@@ -266,7 +266,7 @@ class Binder:
             self.report("not_runnable", where, f"{name} itself cannot be run", f"call it: {name}(…)")
             return None
         if isinstance(runnable, HasBody):
-            return runnable.body()
+            return runnable.__body__()
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
         repair = "give a function, an Agent, a Graph, ask(…) or choose(…)"
@@ -375,11 +375,11 @@ class Binder:
         if options.fallback is UNSET:
             return None
         given = options.fallback
-        if isinstance(given, HasBody) and given.body().kind == "agent":
-            if getattr(given.body(), "memory", ""):
-                text = f"the fallback {given.body().name} has a memory, which its node would not record"
+        if isinstance(given, HasBody) and given.__body__().kind == "agent":
+            if getattr(given.__body__(), "memory", ""):
+                text = f"the fallback {given.__body__().name} has a memory, which its node would not record"
                 self.report("bad_memory", f"{where}, fallback", text, "remove it: agent.but(memory='')")
-            return Fallback(call=self.call(given.body(), None, f"{where}, fallback"))
+            return Fallback(call=self.call(given.__body__(), None, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
             text = f"{given!r} cannot be a fallback"
             self.report(

@@ -6,6 +6,7 @@ Declarations stay in order, since the outgoing edges of a node are tried in the 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
@@ -182,27 +183,26 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The plan of a graph, with the graphs inside it and how often each of them had been changed by then."""
+    """The plan of a graph, with it and the graphs inside it, and the `size` of each by then."""
 
     plan: object
-    inner: Sequence[tuple[GraphDefinition[Any], int]]
+    sizes: Sequence[tuple[GraphDefinition[Any], int]]
+
+
+def size(graph: GraphDefinition[Any]) -> int:
+    """Return how many nodes and edges were added to a graph."""
+    return len(graph.nodes) + len(graph.edges)
 
 
 class GraphDefinition(Generic[S]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
 
     Attributes:
-        compiled: Its plan, if it was compiled and has not changed since; kept here by the compiler.
+        nodes: Its nodes, in the order in which they were added.
+        edges: Its edges, switches and forks, likewise.
+        own_limits: The limits that it was given; None if `limits` are the defaults.
+        origin: Where it was made; None if unknown.
     """
-
-    if not TYPE_CHECKING:  # type checkers know what it has
-
-        def __new__(cls, *args: object, **_: object) -> Self:
-            """Refuse a state without a name before it: Python would report the state as missing."""
-            if len(args) == 1 and isinstance(args[0], type):
-                name = args[0].__name__
-                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
-            return super().__new__(cls)
 
     @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
@@ -219,7 +219,7 @@ class GraphDefinition(Generic[S]):
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
     ) -> None:
-        if not is_name(name):
+        if not is_name(name) or not name:
             raise DefinitionError(f"{name!r} cannot be the name of a graph", repair=WITHOUT_NUL)
         self.name = name
         self.state: type[Any] = _model(state)
@@ -235,8 +235,20 @@ class GraphDefinition(Generic[S]):
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
         self.edges: list[AnyEdge] = []
-        self.compiled: Compiled | None = None
-        self._edits = 0
+        self._compiled: Compiled | None = None
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        @functools.wraps(__init__)  # so that help() shows its parameters
+        def __new__(cls, *args: object, **options: object) -> Self:
+            """Refuse a state without a name before it, and a name without a state."""
+            if len(args) == 1 and isinstance(args[0], type):
+                name = args[0].__name__
+                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+            if len(args) == 1 and "state" not in options:
+                repair = f"Graph({args[0]!r}, State), with class State(BaseModel)"
+                raise DefinitionError(f"Graph({args[0]!r}) has no state", repair=repair)
+            return super().__new__(cls)
 
     def __repr__(self) -> str:
         state = getattr(self.state, "__name__", self.state)
@@ -325,9 +337,9 @@ class GraphDefinition(Generic[S]):
             on_item_error=on_item_error,
             on_resume=on_resume,
         )
-        self._edited()
         self.nodes.append(Declared(name, node.runnable, node, origin_of_call()))
 
+    @with_our_keywords
     def add_edge(
         self,
         source: str | Runnable,
@@ -355,7 +367,6 @@ class GraphDefinition(Generic[S]):
         """
         left = named_node(source, "source", target)
         entered = named_node(target, "target", left)
-        self._edited()
         condition = None if when is None else as_condition(when)
         self.edges.append(Edge(left, entered, condition, label or "", origin_of_call()))
 
@@ -369,10 +380,12 @@ class GraphDefinition(Generic[S]):
         [('START', 'END'), ('a', 'b'), ('b', 'c')]
         """
         if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
-            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair="give two nodes or more")
+            repair = "give two nodes or more, each as an argument: add_path('a', 'b')"
+            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair=repair)
         for source, target in pairwise(nodes):
             self.add_edge(source, target)
 
+    @with_our_keywords
     def add_switch(
         self,
         source: str | Runnable,
@@ -401,9 +414,9 @@ class GraphDefinition(Generic[S]):
         left = named_node(source, "source", "…")
         targets = {value: named_node(target, "target", left) for value, target in cases.items()}
         other = None if otherwise is None else named_node(otherwise, "target", left)
-        self._edited()
         self.edges.append(Switch(left, Reading.of(on), targets, other, origin_of_call()))
 
+    @with_our_keywords
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
         source: str | Runnable,
@@ -449,10 +462,9 @@ class GraphDefinition(Generic[S]):
             for t in targets
         ]
         condition = None if when is None else as_condition(when)
-        self._edited()
         self.edges.append(Fork(left, tuple(arms), joined, condition, label or "", need, origin_of_call()))
 
-    def body(self) -> Body:
+    def __body__(self) -> Body:
         """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
         fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
         parameters = [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
@@ -496,15 +508,6 @@ class GraphDefinition(Generic[S]):
         other.nodes, other.edges = [*self.nodes], [*self.edges]
         return other
 
-    @property
-    def edits(self) -> int:
-        """The number of changes since it was created."""
-        return self._edits
-
-    def _edited(self) -> None:
-        self.compiled = None
-        self._edits += 1
-
 
 def _not_called(**_: object) -> object:
     message = "a graph cannot be called as a function; run it, or add it as a node"
@@ -537,8 +540,14 @@ def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     name = name_of(runnable)
     if second is not None or name is None:
         what = "a node's name is a text" if second is not None else "it has no name of its own"
-        raise DefinitionError(f"add_node({runnable!r}): {what}", repair="add_node('a_name', runnable)")
+        repair = f"add_node({second!r}, {name})" if isinstance(second, str) else "add_node('a_name', runnable)"
+        raise DefinitionError(f"add_node({runnable!r}): {what}", repair=repair)
     return name, runnable
+
+
+if not TYPE_CHECKING:  # type checkers know what they have
+    Limits.__init__ = with_our_keywords(Limits.__init__)
+    Retry.__init__ = with_our_keywords(Retry.__init__)
 
 
 def _model(state: type[Any]) -> type[Any]:

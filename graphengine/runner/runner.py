@@ -120,9 +120,9 @@ class Runner(Records):
         """Release the runs that are driven, and close resources and the store.
 
         Nodes in flight have `grace_seconds` to finish, and no node begins. Nodes that are still in flight then are cut
-        off, and run again when the run is resumed. Released runs are `interrupted`: `recover`, `resume` and workers find
-        them, like those of a process that died. A warning names each, and any run that was just being started;
-        the `result()` of a released run has the status `running`.
+        off, and run again when the run is resumed. Released runs are `interrupted`, like those of a process that died:
+        `recover`, `resume` and workers find them. A warning names each, and any run that was just being started; the
+        `result()` of a released run has the status `running`.
         """
         shared = self._shared
         shared.closed = True

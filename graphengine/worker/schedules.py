@@ -174,7 +174,7 @@ async def find(store: QueueStore, name: str) -> Schedule:
     found = [kept for kept in await store.schedules() if kept.name == name]
     if not found:
         raise InputError(
-            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule` lists them"
+            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule list` lists them"
         )
     return as_schedule(found[0])
 

@@ -75,10 +75,10 @@ def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
     assert "queued" in ran("runs")
     (listed,) = json.loads(ran("runs", "--status", "queued", "--json"))["runs"]
     assert (listed["queued"], listed["queue"], listed["tenant"]) == (True, "mail", None)
-    limits = json.loads(ran("queues", "mail", "--concurrency", "2", "--tenant-rate", "5/1m", "--json"))
+    limits = json.loads(ran("queues", "set", "mail", "--concurrency", "2", "--tenant-rate", "5/1m", "--json"))
     (queue,) = limits["queues"]
     assert (queue["queued"], queue["driven"], queue["limits"]["tenant_rate"]) == (1, 0, [5, 60.0])
-    assert "2 at a time, 5 in 60 s of a tenant" in ran("queues")
+    assert "2 at a time, 5 in 60 s of a tenant" in ran("queues", "list")
     assert json.loads(ran("workers", "--json"))["workers"] == []
     worker = start(project, "worker", "--graph", "flow.py", "--queue", "mail", "--json", "--health", "0")
     lines = [json.loads(worker.stdout.readline()) for _ in range(2)]
@@ -95,7 +95,7 @@ def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait(20) == 0
     assert "finished" in ran("runs")
-    assert "queue" not in json.loads(ran("queues", "mail", "--no-limits", "--json"))["queues"]
+    assert "queue" not in json.loads(ran("queues", "set", "mail", "--no-limits", "--json"))["queues"]
 
 
 def test_a_queued_run_is_stopped_at_once(project: Path) -> None:
@@ -108,9 +108,9 @@ def test_a_queued_run_is_stopped_at_once(project: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["queues", "--concurrency", "2"],
-        ["queues", "mail", "--rate", "fast"],
-        ["queues", "mail", "--rate", "5/0s"],
+        ["queues", "set", "--concurrency", "2"],
+        ["queues", "set", "mail", "--rate", "fast"],
+        ["queues", "set", "mail", "--rate", "5/0s"],
         ["run", "flow.py", "--tenant", "ann"],
         ["worker", "--graph", "flow.py", "--health", "here:there"],
     ],

@@ -16,7 +16,6 @@ from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
 
     from graphengine.api.runner import Runner
     from graphengine.stores.base import Store
@@ -29,14 +28,14 @@ class Commands:
     """Writes to one database.
 
     Args:
-        database: Where to write.
+        writer: Returns the store to write to.
         reader: The same, to read from.
         driving: Returns the Runner that drives runs here, so that they get what is sent at once. Without one, a Runner
             is opened for each write, so that the inspector holds no lease meanwhile.
     """
 
-    def __init__(self, database: Path | str, reader: Store, driving: Callable[[], Runner] | None = None) -> None:
-        self._database = database
+    def __init__(self, writer: Callable[[], Store], reader: Store, driving: Callable[[], Runner] | None = None) -> None:
+        self._writer = writer
         self._reader = reader
         self._driving = driving
 
@@ -47,7 +46,7 @@ class Commands:
             return
         from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
 
-        async with Runner(self._database) as runner:
+        async with Runner(self._writer()) as runner:
             yield runner
 
     async def answer(self, body: Mapping[str, Any]) -> None:

@@ -32,7 +32,6 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from concurrent.futures import Executor
-    from pathlib import Path
 
     from graphengine.api.graph import Graph
     from graphengine.engine.graph_spec import GraphSpec
@@ -96,11 +95,11 @@ class Driver:
         released: The runs that it released at its end, which another process can resume.
     """
 
-    def __init__(self, drives: Drives, database: Path | str, reader: Store, books: RunCache, feed: Feed) -> None:
+    def __init__(self, drives: Drives, writer: Callable[[], Store], reader: Store, books: RunCache, feed: Feed) -> None:
         self.drives = drives
         self.live: dict[str, LiveRun] = {}
         self.released: list[RunInfo] = []
-        self._database = database
+        self._writer = writer
         self._reader = reader
         self._books = books
         self._feed = feed
@@ -138,7 +137,7 @@ class Driver:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
         drives = self.drives
         parts: Any = {"models": drives.models, "executors": drives.executors, "telemetry": drives.telemetry}
-        async with Runner(self._database, **parts) as self._runner:
+        async with Runner(self._writer(), **parts) as self._runner:
             try:
                 yield
             finally:

@@ -48,6 +48,17 @@ def test_a_run_is_started_answered_and_returned(service: Service) -> None:
     assert (run["state"]["approved"], "output" in waiting) == (True, False)
 
 
+def test_an_answer_does_not_wait_for_the_rest_of_the_run(service: Service, tmp_path: Path) -> None:
+    """It returns once it is recorded, however long the run continues."""
+    _, run = service.start("press", {"file": str(tmp_path / "go")})
+    waiting = service.settled(run["run_id"])
+    path = f"/runs/{run['run_id']}/answer"
+    assert service.call("POST", path, {"value": True})[0] == 202
+    assert service.call("POST", path, {"value": True})[1]["error"]["code"] == "invalid_input"  # it was answered
+    (tmp_path / "go").touch()
+    assert service.settled(run["run_id"], waiting["seq"])["state"]["done"] == 1
+
+
 def test_runs_are_listed(service: Service) -> None:
     """The newest first, by graph, status and tag; a waiting one has its questions."""
     ids = [service.start("posts", {"title": title}, "?tag=listed")[1]["run_id"] for title in ("One", "Two")]
