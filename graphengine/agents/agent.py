@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import TypeForm, TypeVar
 
@@ -34,7 +34,7 @@ from graphengine.models.batches import lacks_batches
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
-from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
+from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
 from graphengine.state.path import is_path, nearest, parse
@@ -75,6 +75,40 @@ class Answer(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Parts(Generic[T]):
+    """What an agent consists of, worked out once from its arguments."""
+
+    reader: Output[T]
+    checker: Injected | None
+    kit: tuple[Tool | ToolSource, ...]
+    hosted: tuple[HostedTool, ...]
+    guards: tuple[Guard, ...]
+    settings: Settings
+
+    @classmethod
+    def of(cls, agent: Agent[T]) -> Parts[T]:
+        """Return the parts of an agent.
+
+        Raises:
+            DefinitionError: The type of its answers, a tool or a guard is invalid.
+        """
+        where = f"agent {agent.name}"
+        kit, hosted = split_tools(agent.tools)
+        settings = agent.settings
+        if settings.cache and (kit or agent.memory):  # the conversation is sent again, so caching covers it
+            settings = settings.but(cache="conversation")
+        named = [each.name for each in kit if isinstance(each, Tool)]
+        if len(named) == len(kit):  # the tools of a server are known when it is opened
+            check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
+        checker = Injected.of(agent.check) if agent.check is not None else None
+        return cls(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
+
+
+def _parts_of(agent: Agent[T]) -> Parts[T]:
+    return agent._parts  # noqa: SLF001 - of this module
+
+
+@dataclass(frozen=True, slots=True)
 class Agent(Generic[T]):
     """A role that answers prompts with values of one type.
 
@@ -93,11 +127,7 @@ class Agent(Generic[T]):
             `web_search()`, `web_fetch()`, `code_execution()`.
         guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
         hooks: Code around each call of the model and of a tool; see `Hooks`.
-        settings: How its model is called; see `Settings`.
-        max_tokens: The most tokens of one answer, as `Settings(max_tokens=…)`.
-        temperature: How varied answers are, as `Settings(temperature=…)`.
-        effort: How much to think before an answer, as `Settings(effort=…)`.
-        cache: Whether the provider should cache what calls share, as `Settings(cache=…)`.
+        settings: How its model is called: `Settings(max_tokens=…, temperature=…, effort=…, cache=…)` and more.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
             reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`. A visit records only its own
             messages, unless the dict or its lists have a validator or another constraint: then all of that key.
@@ -133,10 +163,6 @@ class Agent(Generic[T]):
     guards: Sequence[GuardLike] = ()
     hooks: Sequence[Hooks] = ()
     settings: Settings = NO_SETTINGS
-    max_tokens: int | None = None
-    temperature: float | None = None
-    effort: Effort | None = None
-    cache: Cache = False
     memory: str = ""
     history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
     window: Window | None = None
@@ -144,13 +170,8 @@ class Agent(Generic[T]):
     output_retries: int = 2
     turns: int = 20
     batch: bool = False
-    reader: Output[T] = field(init=False, repr=False, compare=False)
-    checker: Injected | None = field(init=False, repr=False, compare=False)
-    kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
-    checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
-    hosted: tuple[HostedTool, ...] = field(init=False, repr=False, compare=False)
-    chosen: Settings = field(init=False, repr=False, compare=False)
-    reads: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
+    _parts: Parts[T] = field(init=False, repr=False, compare=False)
+    _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         for invalid, repair in _invalid(self):
@@ -159,22 +180,9 @@ class Agent(Generic[T]):
             text = getattr(self, name)
             if isinstance(text, str):
                 object.__setattr__(self, name, utf8_text(text))
-        object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
-        object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
         if self.model is None and self.by_rules is not None:
             object.__setattr__(self, "model", "rules")
-        kit, hosted = split_tools(self.tools)
-        object.__setattr__(self, "kit", kit)
-        object.__setattr__(self, "hosted", hosted)
-        chosen = _chosen(self)
-        if chosen.cache and (kit or self.memory):  # the conversation is sent again, so caching covers it
-            chosen = chosen.but(cache="conversation")
-        object.__setattr__(self, "chosen", chosen)
-        named = [each.name for each in self.kit if isinstance(each, Tool)]
-        if len(named) == len(self.kit):  # the tools of a server are known when it is opened
-            named += [each.name for each in hosted]
-            check_choice(self.chosen.tool_choice, named, where=f"agent {self.name}")
-        object.__setattr__(self, "checks", as_guards(self.guards))
+        object.__setattr__(self, "_parts", Parts.of(self))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
         """Return a copy with changes.
@@ -243,7 +251,8 @@ class Agent(Generic[T]):
         given = {name: value for name, value in inputs.items() if name != self.memory}
         stand_in = self._stand_in(runtime, given) if self.by_rules is not None else None
         try:
-            talk = Conversation(self, runtime, await self._instructions(runtime, given), before, given, stand_in)
+            system = await self._instructions(runtime, given)
+            talk = Conversation(self, self._parts, runtime, system, before, given, stand_in)
             question, media = await self._question(runtime, given)
             value = await talk.hold(question, media)
         except ModelError as error:
@@ -259,9 +268,9 @@ class Agent(Generic[T]):
             text, media = await self._made("prompt", self.prompt, runtime, inputs)
         else:
             text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(inputs), media)
-        if not (self.checks and any(guard.on == "input" for guard in self.checks)):
+        if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
             return text, media
-        guarded = functools.partial(check_text, self.checks, text, "input", where=f"agent {self.name}")
+        guarded = functools.partial(check_text, self._parts.guards, text, "input", where=f"agent {self.name}")
         return cast("str", await runtime.blocking(guarded)), media
 
     async def _made(
@@ -299,16 +308,16 @@ class Agent(Generic[T]):
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
-        if not (self.prompt and self.kit):
+        if not (self.prompt and self._parts.kit):
             return {}
         read = {parse(parameter.name).root for parameter in self._reads()}
         return {name: value for name, value in inputs.items() if name not in read}
 
     def _reads(self) -> tuple[Parameter, ...]:
         """Return what its node reads, worked out once."""
-        if self.reads is None:
-            object.__setattr__(self, "reads", tuple(self.__body__().parameters))
-        return self.reads or ()
+        if self._read is None:
+            object.__setattr__(self, "_read", tuple(self.__body__().parameters))
+        return self._read or ()
 
     def _stand_in(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:
         function = cast("Callable[..., object]", self.by_rules)
@@ -324,7 +333,8 @@ class Agent(Generic[T]):
 
 
 if not TYPE_CHECKING:  # type checkers know what it has
-    Agent.__init__ = with_our_keywords(Agent.__init__)
+    _SETTINGS = {one.name: f"settings=Settings({one.name}=…)" for one in fields(Settings)}
+    Agent.__init__ = with_our_keywords(Agent.__init__, _SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,13 +428,14 @@ class AgentBody(Generic[T]):
             model = model_of(agent.model) if isinstance(agent.model, str) else agent.model
         except (DefinitionError, ModelError) as error:
             return [("bad_model", error.message, error.repair)]
-        missing = model.lacks(agent.chosen) if isinstance(model, ChecksSettings) else {}
+        settings = _parts_of(agent).settings
+        missing = model.lacks(settings) if isinstance(model, ChecksSettings) else {}
         template = f"{model.name}, the model of {self.name}, has no setting"
         found = [
-            ("bad_setting", f"{template} {setting}={getattr(agent.chosen, setting)!r}", repair)
+            ("bad_setting", f"{template} {setting}={getattr(settings, setting)!r}", repair)
             for setting, repair in missing.items()
         ]
-        hosted = () if isinstance(model, RulesModel) else agent.hosted  # rules answer without tools
+        hosted = () if isinstance(model, RulesModel) else _parts_of(agent).hosted  # rules answer without tools
         found += [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
         if agent.batch and not isinstance(model, RulesModel) and (repair := lacks_batches(model)):
             found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))
@@ -442,6 +453,8 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         number = getattr(agent, name)
         if not (type(number) is int and number >= least):
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
+    if not isinstance(agent.settings, Settings):
+        found.append((f"settings={agent.settings!r}", "write settings=Settings(…)"))
     if not isinstance(agent.memory, str):
         found.append((f"memory={agent.memory!r}", "name a field of the state: memory='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):
@@ -472,7 +485,6 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         text = getattr(agent, name)
         if not isinstance(text, str) and not callable(text):
             found.append((f"{name}={text!r}", "give a text, or a function that returns it"))
-    found += _invalid_settings(agent)
     for name in ("check", "by_rules"):
         function = getattr(agent, name)
         if function is not None and not callable(function):
@@ -490,41 +502,9 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     return found
 
 
-_OF_AGENT: Final = ("max_tokens", "temperature", "effort", "cache")
-"""Settings that are arguments of an agent too."""
-
-
-def _invalid_settings(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
-    """List the invalid settings of the model's call, each with its repair."""
-    if not isinstance(agent.settings, Settings):
-        return [(f"settings={agent.settings!r}", "write settings=Settings(…)")]
-    found = [
-        (f"{name}={value!r}, settings={agent.settings!r}", f"give {name} once")
-        for name, value in _own_settings(agent).items()
-        if name in agent.settings.given()
-    ]
-    try:
-        _chosen(agent)
-    except DefinitionError as error:
-        return [(error.message.removeprefix("Settings(").removesuffix(")"), error.repair)]
-    return found
-
-
-def _chosen(agent: Agent[Any]) -> Settings:
-    """Return all settings of the model's call, those that are arguments of the agent included."""
-    given = _own_settings(agent)
-    return agent.settings.but(**given) if given else agent.settings
-
-
-def _own_settings(agent: Agent[Any]) -> dict[str, Any]:
-    """Return the settings that are arguments of the agent, as far as they are set."""
-    given = {name: getattr(agent, name) for name in _OF_AGENT}
-    return {name: value for name, value in given.items() if value is not None and value is not False}
-
-
 def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read."""
-    return [parameter for each in agent.kit if isinstance(each, Tool) for parameter in each.reads()]
+    return [parameter for each in _parts_of(agent).kit if isinstance(each, Tool) for parameter in each.reads()]
 
 
 def _check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
@@ -538,8 +518,9 @@ def _check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
     missing = {roots[name] for name, each in fields.items() if each.default is NO_DEFAULT and name not in inputs}
     missing -= inputs.keys()
     known = {*roots.values(), *filter(None, [agent.memory])}
-    tools = [each.parameters for each in agent.kit if isinstance(each, Tool)]
-    takes_more = not agent.prompt or len(tools) < len(agent.kit)  # the tools of a server may have any parameters
+    kit = _parts_of(agent).kit
+    tools = [each.parameters for each in kit if isinstance(each, Tool)]
+    takes_more = not agent.prompt or len(tools) < len(kit)  # the tools of a server may have any parameters
     extra = [] if takes_more else sorted(inputs.keys() - known.union(fields, *tools))
     if not (missing or extra):
         return

@@ -243,7 +243,7 @@ def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
         yield agent.name
         if agent.window is not None and agent.window.model is not None:
             yield f"{agent.name} summary"
-        tools = (getattr(each, "function", None) for each in agent.kit)
+        tools = (getattr(each, "function", each) for each in agent.tools)
         for function in (agent.prompt, agent.system, agent.check, agent.by_rules, *tools):
             if callable(function):
                 yield from _agents_below(function, 0, seen)

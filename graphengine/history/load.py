@@ -73,6 +73,21 @@ class Wait:
         return self.kind in ("ask", "pause", "crash")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWait(Wait):
+    """Something that one of many runs waits for.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        since: When it began to wait for it, epoch seconds.
+    """
+
+    run_id: str
+    graph: str
+    since: float
+
+
 def wait_of(name: str, record: WaitRecord) -> Wait:
     """Return a wait as it is recorded under a name."""
     return Wait(name, record.kind, record.question, record.schema, record.topic, record.due)
@@ -81,6 +96,16 @@ def wait_of(name: str, record: WaitRecord) -> Wait:
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     """Return all waits of a run."""
     return [wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
+
+
+def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
+    """Return all waits of a run, with the run."""
+    of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
+    return [
+        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, since=frame.since, **of_run)
+        for frame in snapshot.frames.values()
+        for name, each in frame.waits.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ from graphengine.errors import DefinitionError
 def look(text: str) -> str:
     """Return the text."""
     return text
+
+
+GIVE_A_TYPE = "give a type: a pydantic model, Literal['a', 'b'], list[str], …"
 
 
 class Audit(Hooks):
@@ -32,6 +36,8 @@ class Audit(Hooks):
         ({"guards": [Audit()]}, "guards=[Audit()]", "write hooks=[…]: hooks see calls, a guard checks a text"),
         ({"guards": [5]}, "guards=[5]", "give a function of a text, or guard(function, …)"),
         ({"hooks": [Audit]}, "hooks=[Audit]", "give an instance: hooks=[Audit()]"),
+        ({"memory": True}, "memory=True", "name a field of the state: memory='messages'"),
+        ({"output": {"a": int}}, "output={'a': <class 'int'>}", GIVE_A_TYPE),
         ({"hooks": [5]}, "hooks=[5]", "give an instance of a subclass of Hooks"),
     ],
 )
@@ -48,6 +54,29 @@ def test_a_guard_among_hooks_is_told_where_it_belongs(check: Any) -> None:
     with pytest.raises(DefinitionError) as caught:
         Agent("writer", prompt="x", hooks=[check])
     assert caught.value.repair == "write guards=[…]"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "repair"),
+    [
+        ("instructions", "system='…'"),
+        ("temperature", "settings=Settings(temperature=…)"),
+        ("max_tokens", "settings=Settings(max_tokens=…)"),
+    ],
+)
+def test_another_name_for_an_argument_is_told_ours(keyword: str, repair: str) -> None:
+    """Also in a copy with changes."""
+    for make in (Agent, Agent("writer", prompt="x").but):
+        given: dict[str, Any] = {keyword: 1, **({"name": "writer"} if make is Agent else {})}
+        with pytest.raises(DefinitionError, match=f"Agent has no option '{keyword}'") as caught:
+            make(**given)
+        assert caught.value.repair == repair
+
+
+def test_only_documented_names_are_public() -> None:
+    """What an editor offers is what the documentation explains."""
+    shown = {name for name in dir(Agent) if not name.startswith("_")}
+    assert shown == {*inspect.signature(Agent).parameters, "answer", "but", "run", "run_sync"}
 
 
 def test_only_the_name_is_positional() -> None:
