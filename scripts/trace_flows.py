@@ -158,7 +158,7 @@ async def trace_call() -> Trace:
 
     async with serving() as server:
         model = AnthropicModel("claude-haiku-4-5", base_url=f"http://127.0.0.1:{server.port}", api_key="none")
-        writer = Agent("writer", model, prompt="Write.", guards=[Hook()])
+        writer = Agent("writer", model=model, prompt="Write.", hooks=[Hook()])
         graph = Graph("call", _State)
 
         async def write() -> str:

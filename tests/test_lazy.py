@@ -60,7 +60,7 @@ class Note(BaseModel):
 async def write() -> str:
     print([name for name in ("graphengine.agents.runtime", "graphengine.models.base") if name in sys.modules])
     from graphengine import Agent
-    return await Agent("writer", "rules", prompt="Write.", by_rules=lambda: "Done.").run()
+    return await Agent("writer", model="rules", prompt="Write.", by_rules=lambda: "Done.").run()
 
 async def main() -> None:
     graph = Graph("notes", Note)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
-from graphengine.agents.guards import Guard, as_guards, check_text
+from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
 from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
@@ -33,7 +34,7 @@ from graphengine.models.batches import lacks_batches
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
-from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
+from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
 from graphengine.state.path import is_path, nearest, parse
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", default=str)
 
-GuardLike: TypeAlias = "Callable[[str], str] | Guard | Hooks"
+GuardLike: TypeAlias = "Callable[[str], str] | Guard"
 Asked: TypeAlias = "str | Sequence[str | Media]"
 ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource | HostedTool"
 
@@ -74,13 +75,48 @@ class Answer(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Parts(Generic[T]):
+    """What an agent consists of, worked out once from its arguments."""
+
+    reader: Output[T]
+    checker: Injected | None
+    kit: tuple[Tool | ToolSource, ...]
+    hosted: tuple[HostedTool, ...]
+    guards: tuple[Guard, ...]
+    settings: Settings
+
+    @classmethod
+    def of(cls, agent: Agent[T]) -> Parts[T]:
+        """Return the parts of an agent.
+
+        Raises:
+            DefinitionError: The type of its answers, a tool or a guard is invalid.
+        """
+        where = f"agent {agent.name}"
+        kit, hosted = split_tools(agent.tools)
+        settings = agent.settings
+        if settings.cache and (kit or agent.memory):  # the conversation is sent again, so caching covers it
+            settings = settings.but(cache="conversation")
+        named = [each.name for each in kit if isinstance(each, Tool)]
+        if len(named) == len(kit):  # the tools of a server are known when it is opened
+            check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
+        checker = Injected.of(agent.check) if agent.check is not None else None
+        return cls(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
+
+
+def _parts_of(agent: Agent[T]) -> Parts[T]:
+    return agent._parts  # noqa: SLF001 - of this module
+
+
+@dataclass(frozen=True, slots=True)
 class Agent(Generic[T]):
     """A role that answers prompts with values of one type.
 
     Args:
         name: Its name in usage and messages.
-        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"`, `"openai-chat:…"` or
-            `"rules"`, or an object with the `Model` protocol. A Runner can replace it.
+        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"` or `"openai-chat:…"`, or an
+            object with the `Model` protocol. A Runner can replace it. Without it `by_rules` answers, and an agent that
+            has neither needs a model of the Runner: a run without one is refused at its start.
         system: Standing instructions: text with `{paths}` of the state, or a function of fields that returns the text.
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
             instructions, and pictures and documents shown in their place; or a function of fields that returns the
@@ -89,20 +125,17 @@ class Agent(Generic[T]):
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
             `web_search()`, `web_fetch()`, `code_execution()`.
-        guards: Checks of questions, answers and tool results, see `graphengine.agents.guards`; and `Hooks`, code around
-            the calls of the model and of tools.
-        settings: How its model is called; see `Settings`.
-        max_tokens: The most tokens of one answer, as `Settings(max_tokens=…)`.
-        temperature: How varied answers are, as `Settings(temperature=…)`.
-        effort: How much to think before an answer, as `Settings(effort=…)`.
-        cache: Whether the provider should cache what calls share, as `Settings(cache=…)`.
+        guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
+        hooks: Code around each call of the model and of a tool; see `Hooks`.
+        settings: How its model is called: `Settings(max_tokens=…, temperature=…, effort=…, cache=…)` and more.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
             reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`. A visit records only its own
             messages, unless the dict or its lists have a validator or another constraint: then all of that key.
         history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
             the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
-        by_rules: A function that answers by rules when no language model is used. Its parameters name what it reads.
+        by_rules: A function that answers by rules if there is no model, or the model is `"rules"`. Its parameters name
+            what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
@@ -120,18 +153,16 @@ class Agent(Generic[T]):
     """
 
     name: str
-    model: str | Model = "rules"
+    _: KW_ONLY
+    model: str | Model | None = None
     system: str | Callable[..., str | Awaitable[str]] = ""
     prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
+    hooks: Sequence[Hooks] = ()
     settings: Settings = NO_SETTINGS
-    max_tokens: int | None = None
-    temperature: float | None = None
-    effort: Effort | None = None
-    cache: Cache = False
     memory: str = ""
     history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
     window: Window | None = None
@@ -139,14 +170,8 @@ class Agent(Generic[T]):
     output_retries: int = 2
     turns: int = 20
     batch: bool = False
-    reader: Output[T] = field(init=False, repr=False, compare=False)
-    checker: Injected | None = field(init=False, repr=False, compare=False)
-    kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
-    watch: tuple[Hooks, ...] = field(init=False, repr=False, compare=False)
-    checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
-    hosted: tuple[HostedTool, ...] = field(init=False, repr=False, compare=False)
-    chosen: Settings = field(init=False, repr=False, compare=False)
-    reads: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
+    _parts: Parts[T] = field(init=False, repr=False, compare=False)
+    _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         for invalid, repair in _invalid(self):
@@ -155,24 +180,16 @@ class Agent(Generic[T]):
             text = getattr(self, name)
             if isinstance(text, str):
                 object.__setattr__(self, name, utf8_text(text))
-        object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
-        object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
-        kit, hosted = split_tools(self.tools)
-        object.__setattr__(self, "kit", kit)
-        object.__setattr__(self, "hosted", hosted)
-        chosen = _chosen(self)
-        if chosen.cache and (kit or self.memory):  # the conversation is sent again, so caching covers it
-            chosen = chosen.but(cache="conversation")
-        object.__setattr__(self, "chosen", chosen)
-        named = [each.name for each in self.kit if isinstance(each, Tool)]
-        if len(named) == len(self.kit):  # the tools of a server are known when it is opened
-            named += [each.name for each in hosted]
-            check_choice(self.chosen.tool_choice, named, where=f"agent {self.name}")
-        object.__setattr__(self, "watch", as_guards(self.guards))
-        object.__setattr__(self, "checks", tuple(each for each in self.watch if isinstance(each, Guard)))
+        if self.model is None and self.by_rules is not None:
+            object.__setattr__(self, "model", "rules")
+        object.__setattr__(self, "_parts", Parts.of(self))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
-        """Return a copy with changes."""
+        """Return a copy with changes.
+
+        Args:
+            changes: Arguments of `Agent`, by name, with their new values.
+        """
         return replace(self, **changes)
 
     async def run(self, **inputs: object) -> T:
@@ -190,6 +207,9 @@ class Agent(Generic[T]):
 
     def run_sync(self, **inputs: object) -> T:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
+
+        Args:
+            inputs: As for `run`.
 
         Raises:
             DefinitionError: There is an event loop, which this would block.
@@ -209,7 +229,7 @@ class Agent(Generic[T]):
         """
         return await self._called(inputs)
 
-    def body(self) -> AgentBody[T]:
+    def __body__(self) -> AgentBody[T]:
         """Return the agent as a node's body."""
         return AgentBody(self)
 
@@ -231,7 +251,8 @@ class Agent(Generic[T]):
         given = {name: value for name, value in inputs.items() if name != self.memory}
         stand_in = self._stand_in(runtime, given) if self.by_rules is not None else None
         try:
-            talk = Conversation(self, runtime, await self._instructions(runtime, given), before, given, stand_in)
+            system = await self._instructions(runtime, given)
+            talk = Conversation(self, self._parts, runtime, system, before, given, stand_in)
             question, media = await self._question(runtime, given)
             value = await talk.hold(question, media)
         except ModelError as error:
@@ -247,9 +268,9 @@ class Agent(Generic[T]):
             text, media = await self._made("prompt", self.prompt, runtime, inputs)
         else:
             text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(inputs), media)
-        if not (self.checks and any(guard.on == "input" for guard in self.checks)):
+        if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
             return text, media
-        guarded = functools.partial(check_text, self.checks, text, "input", where=f"agent {self.name}")
+        guarded = functools.partial(check_text, self._parts.guards, text, "input", where=f"agent {self.name}")
         return cast("str", await runtime.blocking(guarded)), media
 
     async def _made(
@@ -287,16 +308,16 @@ class Agent(Generic[T]):
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
-        if not (self.prompt and self.kit):
+        if not (self.prompt and self._parts.kit):
             return {}
         read = {parse(parameter.name).root for parameter in self._reads()}
         return {name: value for name, value in inputs.items() if name not in read}
 
     def _reads(self) -> tuple[Parameter, ...]:
         """Return what its node reads, worked out once."""
-        if self.reads is None:
-            object.__setattr__(self, "reads", tuple(self.body().parameters))
-        return self.reads or ()
+        if self._read is None:
+            object.__setattr__(self, "_read", tuple(self.__body__().parameters))
+        return self._read or ()
 
     def _stand_in(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:
         function = cast("Callable[..., object]", self.by_rules)
@@ -312,7 +333,8 @@ class Agent(Generic[T]):
 
 
 if not TYPE_CHECKING:  # type checkers know what it has
-    Agent.__init__ = with_our_keywords(Agent.__init__)
+    _SETTINGS = {one.name: f"settings=Settings({one.name}=…)" for one in fields(Settings)}
+    Agent.__init__ = with_our_keywords(Agent.__init__, _SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,17 +422,20 @@ class AgentBody(Generic[T]):
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""
         agent = self.agent
+        if agent.model is None:  # a Runner may give it one
+            return []
         try:
             model = model_of(agent.model) if isinstance(agent.model, str) else agent.model
         except (DefinitionError, ModelError) as error:
             return [("bad_model", error.message, error.repair)]
-        missing = model.lacks(agent.chosen) if isinstance(model, ChecksSettings) else {}
+        settings = _parts_of(agent).settings
+        missing = model.lacks(settings) if isinstance(model, ChecksSettings) else {}
         template = f"{model.name}, the model of {self.name}, has no setting"
         found = [
-            ("bad_setting", f"{template} {setting}={getattr(agent.chosen, setting)!r}", repair)
+            ("bad_setting", f"{template} {setting}={getattr(settings, setting)!r}", repair)
             for setting, repair in missing.items()
         ]
-        hosted = () if isinstance(model, RulesModel) else agent.hosted  # rules answer without tools
+        hosted = () if isinstance(model, RulesModel) else _parts_of(agent).hosted  # rules answer without tools
         found += [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
         if agent.batch and not isinstance(model, RulesModel) and (repair := lacks_batches(model)):
             found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))
@@ -422,17 +447,35 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     found = []
     if not agent.name or not agent.name.strip():
         found.append(("", "give it a name"))
-    if not isinstance(agent.model, str) and not callable(getattr(agent.model, "answer", None)):
+    if not isinstance(agent.model, (str, NoneType)) and not callable(getattr(agent.model, "answer", None)):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
     for name, least in (("output_retries", 0), ("turns", 1)):
         number = getattr(agent, name)
         if not (type(number) is int and number >= least):
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
+    if not isinstance(agent.settings, Settings):
+        found.append((f"settings={agent.settings!r}", "write settings=Settings(…)"))
     if not isinstance(agent.memory, str):
         found.append((f"memory={agent.memory!r}", "name a field of the state: memory='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):
         found.append((f"output={agent.output!r}", "give a type: a pydantic model, Literal['a', 'b'], list[str], …"))
-    return [*found, *_invalid_types(agent)]
+    return [*found, *_invalid_types(agent), *_invalid_lists(agent)]
+
+
+def _invalid_lists(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """List what is no list, and what stands in the wrong one, each with its repair."""
+    lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks")}
+    found = [
+        (f"{name}={_shown_as(given)}", f"give a list: {name}=[{_shown_as(given)}]")
+        for name, given in lists.items()
+        if not isinstance(given, (list, tuple))
+    ]
+    return found or list(misplaced(agent.guards, agent.hooks))
+
+
+def _shown_as(given: object) -> str:
+    """Return a value as one would write it: a function by its name."""
+    return str(getattr(given, "__name__", repr(given)))
 
 
 def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
@@ -442,7 +485,6 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         text = getattr(agent, name)
         if not isinstance(text, str) and not callable(text):
             found.append((f"{name}={text!r}", "give a text, or a function that returns it"))
-    found += _invalid_settings(agent)
     for name in ("check", "by_rules"):
         function = getattr(agent, name)
         if function is not None and not callable(function):
@@ -460,41 +502,9 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     return found
 
 
-_OF_AGENT: Final = ("max_tokens", "temperature", "effort", "cache")
-"""Settings that are arguments of an agent too."""
-
-
-def _invalid_settings(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
-    """List the invalid settings of the model's call, each with its repair."""
-    if not isinstance(agent.settings, Settings):
-        return [(f"settings={agent.settings!r}", "write settings=Settings(…)")]
-    found = [
-        (f"{name}={value!r}, settings={agent.settings!r}", f"give {name} once")
-        for name, value in _own_settings(agent).items()
-        if name in agent.settings.given()
-    ]
-    try:
-        _chosen(agent)
-    except DefinitionError as error:
-        return [(error.message.removeprefix("Settings(").removesuffix(")"), error.repair)]
-    return found
-
-
-def _chosen(agent: Agent[Any]) -> Settings:
-    """Return all settings of the model's call, those that are arguments of the agent included."""
-    given = _own_settings(agent)
-    return agent.settings.but(**given) if given else agent.settings
-
-
-def _own_settings(agent: Agent[Any]) -> dict[str, Any]:
-    """Return the settings that are arguments of the agent, as far as they are set."""
-    given = {name: getattr(agent, name) for name in _OF_AGENT}
-    return {name: value for name, value in given.items() if value is not None and value is not False}
-
-
 def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read."""
-    return [parameter for each in agent.kit if isinstance(each, Tool) for parameter in each.reads()]
+    return [parameter for each in _parts_of(agent).kit if isinstance(each, Tool) for parameter in each.reads()]
 
 
 def _check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
@@ -508,8 +518,9 @@ def _check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
     missing = {roots[name] for name, each in fields.items() if each.default is NO_DEFAULT and name not in inputs}
     missing -= inputs.keys()
     known = {*roots.values(), *filter(None, [agent.memory])}
-    tools = [each.parameters for each in agent.kit if isinstance(each, Tool)]
-    takes_more = not agent.prompt or len(tools) < len(agent.kit)  # the tools of a server may have any parameters
+    kit = _parts_of(agent).kit
+    tools = [each.parameters for each in kit if isinstance(each, Tool)]
+    takes_more = not agent.prompt or len(tools) < len(kit)  # the tools of a server may have any parameters
     extra = [] if takes_more else sorted(inputs.keys() - known.union(fields, *tools))
     if not (missing or extra):
         return

@@ -263,7 +263,7 @@ class Opens(Protocol):
 class Routes(Protocol):
     """The models of a Runner: `graphengine.agents.model_routing.Models`."""
 
-    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+    def of(self, graph: str, path: str, agent: str, own: Model | str | None) -> Model:
         """Return the model of an agent at a path in a run of this graph."""
         ...
 

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from graphengine.agents.agent import Agent
+    from graphengine.agents.agent import Agent, Parts
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
     from graphengine.engine.steps import ModelCaller
@@ -88,6 +88,7 @@ class Conversation(Generic[T]):
 
     Args:
         agent: The agent.
+        parts: What it consists of.
         runtime: The run in which it is called.
         system: The agent's standing instructions.
         before: The remembered messages of earlier calls.
@@ -102,6 +103,7 @@ class Conversation(Generic[T]):
     def __init__(  # noqa: PLR0913 - the parts of a call
         self,
         agent: Agent[T],
+        parts: Parts[T],
         runtime: AgentRuntime,
         system: str,
         before: Sequence[Message],
@@ -109,6 +111,7 @@ class Conversation(Generic[T]):
         stand_in: Callable[[], Awaitable[object]] | None,
     ) -> None:
         self._agent = agent
+        self._parts = parts
         self._runtime = runtime
         self._system = utf8_text(system)
         self._before = before
@@ -146,7 +149,7 @@ class Conversation(Generic[T]):
 
     def _shown(self) -> AbstractContextManager[object]:
         """Return the block in which the call's live events are shown."""
-        live, reader = self._live, self._agent.reader
+        live, reader = self._live, self._parts.reader
         if live is None:
             return nullcontext()
         live.call, live.structured, live.key = self._key, reader.schema is not None, KEY if reader.wrapped else ""
@@ -159,7 +162,7 @@ class Conversation(Generic[T]):
             self._runtime.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
             is_placeholder = response.model == PLACEHOLDER  # which no check accepts, so none is applied
-            value = self._agent.reader.read(response.content) if is_placeholder else await self._read(response.content)
+            value = self._parts.reader.read(response.content) if is_placeholder else await self._read(response.content)
         except _OF_RULES as error:
             mark_repeating(error)
             raise
@@ -200,7 +203,7 @@ class Conversation(Generic[T]):
                 if retries == agent.output_retries:
                     raise
                 retries += 1
-                feedback = agent.reader.feedback(error)
+                feedback = self._parts.reader.feedback(error)
                 if self._live is not None:
                     self._live.retract(error.message)
                 self.messages.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
@@ -253,7 +256,7 @@ class Conversation(Generic[T]):
             answered: list[Response] = []
             with self._counting(answered):
                 call = functools.partial(self._called, model, answered)
-                given = await around(self._agent.watch, "around_model", call)(request)
+                given = await around(self._agent.hooks, "around_model", call)(request)
             fresh.append(checked(given, model, request.agent, self._ids()))
             used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
@@ -265,7 +268,7 @@ class Conversation(Generic[T]):
         response = fresh[0] if fresh else response_of(record)
         self.usage = add_usage(self.usage, usage_of(response))
         with self._refusing(AnswerCut, AnswerRefused, ContextFull, name=name):
-            check_usable(response, response.model or model.name, self._agent.name, self._agent.chosen.max_tokens)
+            check_usable(response, response.model or model.name, self._agent.name, self._parts.settings.max_tokens)
         return response
 
     def _recorded_too(self, request: Request) -> dict[str, JsonValue]:
@@ -333,7 +336,7 @@ class Conversation(Generic[T]):
     @property
     def _makes_question(self) -> bool:
         """Whether the question can differ each time: a function makes it, or a guard may change it."""
-        return callable(self._agent.prompt) or any(guard.on == "input" for guard in self._agent.checks)
+        return callable(self._agent.prompt) or any(guard.on == "input" for guard in self._parts.guards)
 
     def _ids(self) -> set[str]:
         """Return the ids of the tool calls of this conversation."""
@@ -346,10 +349,10 @@ class Conversation(Generic[T]):
             system=self._system,
             messages=window.sent([*self._before, *self.messages], agent.window),
             compact_from=self._compact_from,
-            schema=agent.reader.schema,
-            output=agent.reader.name,
+            schema=self._parts.reader.schema,
+            output=self._parts.reader.name,
             tools=self._specs,
-            hosted=self._agent.hosted,
+            hosted=self._parts.hosted,
             settings=self._settings(),
             on_text=None if self._live is None else self._live.text,
             on_thinking=None if self._live is None else self._live.thinking,
@@ -364,7 +367,7 @@ class Conversation(Generic[T]):
 
         A call of a tool can be required in the first turn alone, as the model could never answer otherwise.
         """
-        settings = self._agent.chosen
+        settings = self._parts.settings
         if self._is_last:
             settings = settings.but(tool_choice="none")
         elif self._turn > 1 and settings.tool_choice not in {None, "none"}:
@@ -380,15 +383,15 @@ class Conversation(Generic[T]):
             BadAnswer: It does not fit; the message is sent to the model.
             GuardFailed: A guard rejects it.
         """
-        agent, where = self._agent, f"agent {self._agent.name}"
-        guards = any(guard.on == "output" for guard in agent.checks)
-        if guards and isinstance(content, str) and agent.reader.schema is None:
-            guarded = functools.partial(check_text, agent.checks, content, "output", where=where)
+        parts, where = self._parts, f"agent {self._agent.name}"
+        guards = any(guard.on == "output" for guard in parts.guards)
+        if guards and isinstance(content, str) and parts.reader.schema is None:
+            guarded = functools.partial(check_text, parts.guards, content, "output", where=where)
             content = await self._runtime.blocking(guarded)
-        value = agent.reader.read(content)
-        if guards and agent.reader.schema is not None:
-            watched = cast("T", await self._runtime.blocking(lambda: apply_to_value(agent.checks, value, where=where)))
-            value = value if watched is value else agent.reader.again(watched)
+        value = parts.reader.read(content)
+        if guards and parts.reader.schema is not None:
+            watched = cast("T", await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where)))
+            value = value if watched is value else parts.reader.again(watched)
         await self._check(value)
         return value
 
@@ -398,7 +401,7 @@ class Conversation(Generic[T]):
         Raises:
             BadAnswer: The check raised ValueError.
         """
-        check = self._agent.checker
+        check = self._parts.checker
         if check is None:
             return
         first, *others = check.parameters
@@ -416,16 +419,16 @@ class Conversation(Generic[T]):
     # Tools.
 
     async def _open_tools(self, stack: AsyncExitStack) -> None:
-        if not (self._agent.kit or self._agent.hosted):
+        if not (self._parts.kit or self._parts.hosted):
             return
         self._given = self._runtime.given()
         tools: list[Tool] = []
-        for source in self._agent.kit:
+        for source in self._parts.kit:
             tools += [source] if isinstance(source, Tool) else await self._opened(source, stack)
         self._tools = by_name(tools)
-        named = [*self._tools, *(tool.name for tool in self._agent.hosted)]
-        check_choice(self._agent.chosen.tool_choice, named, where=f"agent {self._agent.name}")
-        refuse_lacking_tools(self._model, self._agent.hosted, self._agent.name)
+        named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
+        check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
+        refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
         self._specs = [tool.spec(self._given_to(tool).keys()) for tool in tools]
 
     def _given_to(self, tool: Tool) -> Mapping[str, object]:
@@ -518,7 +521,7 @@ class Conversation(Generic[T]):
             return await tool.call(call.arguments, given, self._runtime.blocking)
 
         try:
-            return await around(self._agent.watch, "around_tool", made)(call)
+            return await around((*self._parts.guards, *self._agent.hooks), "around_tool", made)(call)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
@@ -553,7 +556,7 @@ class Conversation(Generic[T]):
         text = window.summary_request_text(window.sent(window.to_summarise(messages, count), limit))
         asked = Message(role="user", text=text, agent=self._agent.name)
         extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
-        of_server = {name: getattr(self._agent.chosen, name) for name in ("service_tier", "headers", "extra")}
+        of_server = {name: getattr(self._parts.settings, name) for name in ("service_tier", "headers", "extra")}
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
         request = Request(self._agent.name, DATA_NOTE, [asked], settings=settings)
         response = await self._ask(model, request, "summary", extra)
@@ -580,7 +583,7 @@ class Conversation(Generic[T]):
         messages = [message.model_dump(mode="json") for message in (*self._before, *self.messages)]
         more = [] if inputs is None else [inputs]
         system = "" if callable(self._agent.system) else self._system
-        return _digest(to_json([system, messages, self._agent.reader.schema, *more]))
+        return _digest(to_json([system, messages, self._parts.reader.schema, *more]))
 
 
 def _steady(inputs: Mapping[str, object]) -> JsonValue:

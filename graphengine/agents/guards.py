@@ -24,7 +24,7 @@ from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
 from graphengine.graph.runnable import is_async
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
 
     from graphengine.agents.records import ToolOutcome
     from graphengine.models.base import Request, Response, ToolCall
@@ -42,7 +42,7 @@ gives the model the reason in place of the result."""
 
 
 class Hooks:
-    """Code around the calls of an agent. Subclass it, override one method or both, and give it in `Agent(guards=[…])`.
+    """Code around the calls of an agent. Subclass it, override one method or both, and give it in `Agent(hooks=[…])`.
 
     A hook sees what is sent and what comes back, and may change both, refuse a call by raising, answer without calling,
     or call again. What it returns is recorded, and is not asked for again when a run is resumed: a hook runs once for
@@ -56,7 +56,7 @@ class Hooks:
         ...         print(f"{request.agent}: {response.content}")
         ...         return response
         >>> from graphengine.models import ScriptedModel
-        >>> asyncio.run(Agent("greeter", ScriptedModel(["hello"]), prompt="Greet.", guards=[Audit()]).run())
+        >>> asyncio.run(Agent("greeter", model=ScriptedModel(["hello"]), prompt="Greet.", hooks=[Audit()]).run())
         greeter: hello
         'hello'
     """
@@ -84,7 +84,7 @@ class Hooks:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Guard(Hooks):
+class Guard:
     """A check of the texts that go into an agent, or come out of it. Made by `guard`.
 
     Attributes:
@@ -156,21 +156,28 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
     return Guard(name, check, on, chosen)
 
 
-def as_guards(given: Sequence[Hooks | Callable[[str], str]]) -> tuple[Hooks, ...]:
-    """Return the guards and hooks, with plain functions made into guards on output.
+def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...]:
+    """Return the guards, with plain functions made into guards on output.
 
     Raises:
-        DefinitionError: An item is neither a guard nor hooks nor a function.
+        DefinitionError: An item is neither a guard nor a function.
     """
-    made: list[Hooks] = []
-    for item in given:
-        if isinstance(item, type) or (not isinstance(item, Hooks) and not callable(item)):
-            raise DefinitionError(
-                f"{item!r} is not a guard",
-                repair="give a function of a text, guard(function, …), or Hooks",
-            )
-        made.append(item if isinstance(item, Hooks) else guard(item))
-    return tuple(made)
+    return tuple(item if isinstance(item, Guard) else guard(item) for item in given)
+
+
+def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tuple[str, str]]:
+    """List what is no guard among the guards, and what are no hooks among the hooks, each with its repair."""
+    for item in guards:
+        if isinstance(item, Hooks) or (isinstance(item, type) and issubclass(item, Hooks)):
+            yield f"guards=[{item!r}]", "write hooks=[…]: hooks see calls, a guard checks a text"
+        elif isinstance(item, type) or not (isinstance(item, Guard) or callable(item)):
+            yield f"guards=[{item!r}]", "give a function of a text, or guard(function, …)"
+    for item in hooks:
+        if isinstance(item, type) and issubclass(item, Hooks):
+            yield f"hooks=[{item.__name__}]", f"give an instance: hooks=[{item.__name__}()]"
+        elif not isinstance(item, Hooks):
+            is_check = isinstance(item, Guard) or callable(item)
+            yield f"hooks=[{item!r}]", "write guards=[…]" if is_check else "give an instance of a subclass of Hooks"
 
 
 def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -> str:
@@ -265,11 +272,12 @@ def _replaced(value: object, new: Mapping[str, object]) -> object:
 
 
 def around(
-    hooks: Sequence[Hooks], what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]]
+    hooks: Sequence[Hooks | Guard], what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]]
 ) -> Callable[[A], Awaitable[R]]:
     """Return a function that calls a model, or a tool, with all hooks around the call."""
     for hook in reversed(hooks):
-        if getattr(type(hook), what) is not getattr(Hooks, what):
+        inherited = getattr(Hooks, what)
+        if getattr(type(hook), what, inherited) is not inherited:
             call = functools.partial(_outside, getattr(hook, what), call)
     return call
 
@@ -290,4 +298,5 @@ __all__ = [
     "as_guards",
     "check_text",
     "guard",
+    "misplaced",
 ]

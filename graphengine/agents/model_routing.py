@@ -15,17 +15,18 @@ import contextlib
 import inspect
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.steps import without_items
-from graphengine.errors import DefinitionError, InputError
+from graphengine.errors import CompileError, DefinitionError, InputError, Problem
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FunctionType
 
     from graphengine.agents.agent import Agent
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
 
+GivenModels: TypeAlias = "Mapping[str, Model | str] | Model | str"
+"""Models by agents' names, paths or `*`, or one model for all agents."""
 ALL: Final = "*"
 _USERS: Final[Counter[tuple[int, int]]] = Counter()
 """How many Runners of an event loop use a model: the last one closes it."""
@@ -47,12 +50,12 @@ class Models(Extension):
     """The models of one Runner, and the tool sources that its agents opened.
 
     Args:
-        given: Models, or names of models, by an agent's name, a path or `*`; see above.
+        given: Models, or names of models, by an agent's name, a path or `*`; see above. One model is for all agents.
         clock: The clock of the Runner; rate limits count by that of the machine, unless a test gives another.
     """
 
-    def __init__(self, given: Mapping[str, Model | str], clock: Clock | None = None) -> None:
-        self._given = dict(given)
+    def __init__(self, given: GivenModels | None, clock: Clock | None = None) -> None:
+        self._given = by_agent(given)
         self._clock = None if isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
@@ -61,17 +64,20 @@ class Models(Extension):
         self._checked: Plan[Any] | None = None  # the last one: many runs of one graph often start one after the other
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
-            self._model(model, f"Runner(models={{{name!r}: …}})")
+            self._model(model, f"Runner(models={{{name!r}: …}})" if isinstance(given, Mapping) else "Runner(models=…)")
 
-    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """Return the model of an agent at a path in a run of this graph; its own if none replaces it."""
-        path = without_items(path)
-        key = (graph, path, agent)
-        if key not in self._chosen:
-            found = next((name for name in _names(graph, path, agent) if name in self._given), None)
-            self._chosen[key] = None if found is None else self._given[found]
-        chosen = self._chosen[key]
+    def of(self, graph: str, path: str, agent: str, own: Model | str | None) -> Model:
+        """Return the model of an agent at a path in a run of this graph; its own if none replaces it.
+
+        Raises:
+            ModelUnavailable: It has none.
+        """
+        chosen = self._replacing(graph, without_items(path), agent)
         wanted = own if chosen is None else chosen
+        if wanted is None:
+            from graphengine.models.names import no_model  # noqa: PLC0415 - see above
+
+            raise no_model(agent)
         if id(wanted) in self._used:
             return self._used[id(wanted)]
         model = self._model(wanted, f"agent {agent}")
@@ -80,13 +86,41 @@ class Models(Extension):
             _USERS[_user(model)] += 1
         return model
 
-    def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:  # noqa: ARG002 - a queued run too
+    def _replacing(self, graph: str, path: str, agent: str) -> Model | str | None:
+        """Return what replaces the model of an agent at a path, None if nothing does."""
+        key = (graph, path, agent)
+        if key not in self._chosen:
+            found = next((name for name in _names(graph, path, agent) if name in self._given), None)
+            self._chosen[key] = None if found is None else self._given[found]
+        return self._chosen[key]
+
+    def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
+        """Refuse keys that match nothing in a graph, and nodes whose agents have no model here.
+
+        Raises:
+            InputError: A key matches nothing.
+            CompileError: An agent has no model. A run that is only queued gets its models from a worker.
+        """
+        if plan is self._checked:
+            return
+        self.check_names(plan)
+        lacking = [] if is_queued or ALL in self._given else list(_without_model(plan))
+        lacking = [(path, who) for path, who in lacking if self._replacing(plan.graph, path, who) is None]
+        if lacking:
+            from graphengine.models.names import no_model  # noqa: PLC0415 - see above
+
+            errors = [(path, no_model(who)) for path, who in lacking]
+            problems = [Problem("no_model", f"node {path}", error.message, error.repair) for path, error in errors]
+            raise CompileError(plan.graph, problems)
+        self._checked = None if is_queued else plan
+
+    def check_names(self, plan: Plan[Any]) -> None:
         """Refuse keys that match nothing in a graph.
 
         Raises:
             InputError: A key matches nothing.
         """
-        if not self._given or set(self._given) == {ALL} or plan is self._checked:
+        if set(self._given) <= {ALL}:
             return
         agents = sorted(set(_agents_of(plan)))
         paths = list(plan.paths())
@@ -99,7 +133,6 @@ class Models(Extension):
             repair = did_you_mean(wanted, [*agents, *paths])
             repair += "" if agents else "; no node is an agent, so only functions of nodes could use a model"
             raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
-        self._checked = plan
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
         """Follow a run."""
@@ -151,6 +184,27 @@ class Models(Extension):
         return made
 
 
+def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
+    """Return models by agents' names, paths or `*`; one model is for all agents."""
+    if models is None or isinstance(models, Mapping):
+        return dict(models or {})
+    return {ALL: models}
+
+
+def _without_model(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]]:
+    """Return the path of each node whose agent has no model of its own, and the agent's name."""
+    for name, node in plan.nodes.items():
+        fallback = node.fallback.call if node.fallback is not None else None
+        for call in (*node.calls, fallback):
+            if call is None:
+                continue
+            agent = getattr(call.body, "agent", None)
+            if call.graph is not None:
+                yield from _without_model(call.graph, f"{below}{name}/")
+            elif agent is not None and agent.model is None:
+                yield f"{below}{name}", agent.name
+
+
 def _user(model: Model) -> tuple[int, int]:
     return id(asyncio.get_running_loop()), id(model)
 
@@ -189,7 +243,7 @@ def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
         yield agent.name
         if agent.window is not None and agent.window.model is not None:
             yield f"{agent.name} summary"
-        tools = (getattr(each, "function", None) for each in agent.kit)
+        tools = (getattr(each, "function", each) for each in agent.tools)
         for function in (agent.prompt, agent.system, agent.check, agent.by_rules, *tools):
             if callable(function):
                 yield from _agents_below(function, 0, seen)
@@ -224,4 +278,4 @@ def _globals_of(function: FunctionType) -> Iterator[object]:
             yield value
 
 
-__all__ = ["ALL", "Models"]
+__all__ = ["ALL", "GivenModels", "Models", "by_agent"]

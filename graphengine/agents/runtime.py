@@ -23,7 +23,7 @@ from graphengine.graph.options import MODEL_RETRY
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
 from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
-from graphengine.models.names import model_of
+from graphengine.models.names import model_of, no_model
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.scope import CURRENT, StepResult, as_outcome
@@ -61,7 +61,7 @@ class RunRuntime(NodeScope):
         super().__init__(context)
         self._run = next(each for each in self.around.following.all if isinstance(each, AgentsOfRun))
 
-    def model_for(self, agent: str, own: str | Model) -> Model:
+    def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
         return self._run.models.of(self.around.run.plan.graph, self.context.path, agent, own)
 
@@ -180,8 +180,14 @@ class StandaloneRuntime:
         """The event loop in which it runs."""
         return self._loop
 
-    def model_for(self, agent: str, own: str | Model) -> Model:  # noqa: ARG002 - no run overrides it
-        """Return the agent's own model. A model made from a name is kept, with its connections."""
+    def model_for(self, agent: str, own: str | Model | None) -> Model:
+        """Return the agent's own model. A model made from a name is kept, with its connections.
+
+        Raises:
+            ModelUnavailable: It has none.
+        """
+        if own is None:
+            raise no_model(agent)
         if not isinstance(own, str):
             return own
         if own not in _MODELS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from graphengine.agents.model_routing import Models
@@ -14,13 +13,13 @@ from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.options import Sizes
-    from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import Extension
     from graphengine.runner.result import Result
@@ -34,9 +33,10 @@ class Runner(QueueRunner):
     Args:
         store: The path of a SQLite database, the address of a PostgreSQL database, a Store, or None for memory.
         resources: Ready-made resources that replace the graphs' own, by name; they are neither entered nor closed.
-        models: Models that replace agents' own, as objects or names (`"openai:…"`). The keys are an agent's name, a
-            node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all agents; the
-            most specific key wins. A key such as `review_loop:writer` applies only in that graph.
+        models: Models that replace agents' own, as objects or names (`"openai:…"`): one for all agents, or a mapping
+            whose keys are an agent's name, a node's path (`article/write`), a path and an agent below it
+            (`article/writer`), or `*` for all agents; the most specific key wins. A key such as `review_loop:writer`
+            applies only in that graph.
         check: Detect nodes that change their input in place.
         threads: The maximum number of sync nodes that run at the same time.
         clock: The clock; tests can pass their own.
@@ -61,7 +61,7 @@ class Runner(QueueRunner):
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
@@ -71,10 +71,6 @@ class Runner(QueueRunner):
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),
     ) -> None:
-        if models is not None and not isinstance(models, Mapping):
-            shown = repr(models) if isinstance(models, str) else "model"
-            text = f"models={models!r} is not a mapping of agents to models"
-            raise DefinitionError(text, where="Runner", repair=f"for all agents: models={{'*': {shown}}}")
         super().__init__(
             store_at(store) if isinstance(store, (str, os.PathLike)) else store,
             resources=resources,
@@ -84,7 +80,7 @@ class Runner(QueueRunner):
             sizes=sizes,
             grace_seconds=grace_seconds,
             extensions=(
-                Models(models or {}, clock),
+                Models(models, clock),
                 ExecutorsByName(executors or {}),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,

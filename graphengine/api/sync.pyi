@@ -4,18 +4,19 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from os import PathLike
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
+from graphengine.agents.model_routing import GivenModels
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
-from graphengine.history.load import Difference, Wait
+from graphengine.history.load import At, Difference, RunWait
 from graphengine.history.usage import Spent
-from graphengine.models.base import Model
 from graphengine.runner import retention as pruning
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
+from graphengine.runner.records import Page
 from graphengine.runner.result import Result
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import Event
@@ -31,7 +32,7 @@ class SyncRunner:
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model | str] | None = None,
+        models: GivenModels | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
@@ -46,8 +47,6 @@ class SyncRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def close(self) -> None: ...
-    @property
-    def clock(self) -> Clock: ...
     def start(
         self,
         graph: GraphDefinition[S],
@@ -60,7 +59,7 @@ class SyncRunner:
         tags: Iterable[str] = (),
         queue: str | None = None,
         priority: int = 0,
-        key: str | None = None,
+        tenant: str | None = None,
         wait_out: bool = True,
     ) -> SyncRun[S]: ...
     def resume(
@@ -76,7 +75,7 @@ class SyncRunner:
         self,
         parent: str,
         graph: GraphDefinition[S],
-        at: int,
+        at: At,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
@@ -86,11 +85,10 @@ class SyncRunner:
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...
     def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None: ...
-    def drives(self, run_id: str) -> bool: ...
     def release(self, run_id: str, *, now: bool = False) -> None: ...
     def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]: ...
     def answer(self, run_id: str, value: object, *, question: str | None = None) -> None: ...
-    def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None: ...
+    def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def start_or_send(
         self,
         graph: GraphDefinition[S],
@@ -99,7 +97,7 @@ class SyncRunner:
         payload: object,
         *,
         state: S | Mapping[str, object] | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...
@@ -118,14 +116,15 @@ class SyncRunner:
         tag: str | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> Sequence[RunInfo]: ...
+    ) -> Page[RunInfo]: ...
     def info(self, run_id: str) -> RunInfo: ...
-    def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]: ...
-    def waits(self, run_id: str) -> Sequence[Wait]: ...
-    def history(self, run_id: str) -> Sequence[Step]: ...
-    def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]: ...
+    def waits(
+        self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
+    ) -> Page[RunWait]: ...
+    def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
+    def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]: ...
     def diff(
-        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]: ...
     def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]: ...
     def prune(
@@ -150,13 +149,24 @@ class SyncRun(Generic[S]):
     def __init__(self, portal: Portal, run: Run[S]) -> None: ...
     @property
     def id(self) -> str: ...
-    @property
-    def is_going(self) -> bool: ...
-    def ended(self) -> None: ...
     def result(self) -> Result[S]: ...
     def begun(self) -> None: ...
+    def status(self) -> str: ...
+    def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
+    def answer(self, value: object, *, question: str | None = None) -> None: ...
+    def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
+    def stop(self, why: str = "asked", *, now: bool = False) -> None: ...
+    def branch(
+        self,
+        at: At,
+        *,
+        update: Mapping[str, object] | None = None,
+        path: str | None = None,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        pause_before: Sequence[str] | None = None,
+        tags: Iterable[str] = (),
+    ) -> SyncRun[S]: ...
     def events(self, after: int = 0, *, wait_out: bool = False) -> Iterator[Event]: ...
-
-LEFT_OUT: Final[frozenset[str]]
 
 def without_loop(annotation: str) -> str: ...

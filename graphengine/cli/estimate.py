@@ -78,7 +78,7 @@ class _Counting(PlaceholderModel):
     """Answers by the agents' rules or with placeholders, and counts what a model would have read and written."""
 
     def __init__(
-        self, own: Mapping[str, str | Model], chosen: str | Model | None, rows: dict[tuple[str, str], _Counted]
+        self, own: Mapping[str, str | Model | None], chosen: str | Model | None, rows: dict[tuple[str, str], _Counted]
     ) -> None:
         super().__init__()
         self.name = _RULES
@@ -96,7 +96,7 @@ class _Counting(PlaceholderModel):
 
     async def answer(self, request: Request) -> Response:
         """Return the stand-in's answer or a placeholder, and count it."""
-        given = self._chosen or self._own.get(request.agent, _RULES)
+        given = self._chosen or self._own.get(request.agent) or _RULES
         name = given if isinstance(given, str) else given.name
         row = self._rows.setdefault((request.agent, name), _Counted(request.agent, name, as_model(given)))
         has_rules = request.stand_in is not None
@@ -182,7 +182,7 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
     )
 
 
-def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model]]:
+def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model | None]]:
     """Return the models that agents have of their own, by the agents' names."""
     bodies = [node.call.body for here in plan.nest for node in here.nodes.values() if node.call is not None]
     agents = [getattr(body, "agent", None) for body in bodies if body.kind == "agent"]

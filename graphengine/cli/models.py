@@ -160,7 +160,7 @@ def _known(who: str, graph: Graph[Any]) -> str:
     prefix, colon, rest = who.partition(":")
     wanted = rest if colon and prefix == graph.name else who
     try:
-        Models({wanted.replace(":", " "): "rules"}).checked(graph.compile())
+        Models({wanted.replace(":", " "): "rules"}).check_names(graph.compile())
     except InputError as error:
         message = f"{graph.name} has no agent and no node {who!r}"
         raise UnknownAgent(message, where=_where(f"{who}=…"), repair=error.repair) from error

@@ -9,6 +9,7 @@ spec; the choice is "" if the node has no choices) if it is a graph or chooses a
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.graph.conditions import is_on_failure
@@ -130,7 +131,7 @@ def _source(source: Reading | Injected | None) -> str:
 def _agent(body: Any) -> AgentSpec:  # noqa: ANN401 - an agent's body, which belongs to a higher layer
     """Return the instructions of an agent and the type of its output."""
     agent = body.agent
-    model = agent.model if isinstance(agent.model, str) else type(agent.model).__name__
+    model = agent.model or "" if isinstance(agent.model, (str, NoneType)) else type(agent.model).__name__
     prompt = agent.prompt if isinstance(agent.prompt, str) else getattr(agent.prompt, "__name__", "function")
     system = agent.system if isinstance(agent.system, str) else getattr(agent.system, "__name__", "function")
     facts: AgentSpec = {"model": model, "system": system, "prompt": prompt, "output": type_name(agent.output)}

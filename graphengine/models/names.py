@@ -90,6 +90,13 @@ def as_model(given: str | Model) -> Model:
     return given
 
 
+def no_model(agent: str) -> ModelUnavailable:
+    """Return the error of an agent that no model can answer."""
+    repair = "give it model='anthropic:MODEL' or by_rules=function; or one model to all agents: "
+    repair += "Runner(models='anthropic:MODEL'), --model anthropic:MODEL"
+    return ModelUnavailable(f"agent {agent} has no model", where=f"agent {agent}", repair=repair)
+
+
 _PROVIDERS: Final = {
     "anthropic": ("anthropic", "AnthropicModel"),
     "openai": ("openai", "OpenAIModel"),
@@ -171,4 +178,4 @@ def _unavailable(name: str, what: str, repair: str) -> ModelUnavailable:
     return ModelUnavailable(message, where="model", repair=hidden(repair))
 
 
-__all__ = ["FORMS", "as_model", "model_of"]
+__all__ = ["FORMS", "as_model", "model_of", "no_model"]

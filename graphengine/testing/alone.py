@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.agents.model_routing import ALL
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
+from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
 from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
+from graphengine.runner.arguments import plan_of
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import NodeServices
 from graphengine.runner.followers import Audience, Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
-from graphengine.state.declared import given_in
 from graphengine.state.json_values import as_record
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
@@ -52,11 +52,11 @@ from graphengine.testing.watched_models import WatchedModels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
     from graphengine.engine.steps import Decided, WaitRecord
-    from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
     from graphengine.runner.result import PastRun
@@ -65,22 +65,20 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
+@with_our_keywords
 async def run_node(  # noqa: PLR0913 - a node's possible inputs
     graph: Graph[S],
     node: str,
-    /,
-    *,
     state: S | BaseModel | Mapping[str, object] | None = None,
+    *,
     item: object = NO_ITEM,
-    model: Model | str | None = None,
-    models: Mapping[str, Model | str] | None = None,
+    models: GivenModels | None = None,
     resources: Mapping[str, object] | None = None,
     answers: Mapping[str, object] | Sequence[object] | None = None,
     messages: Mapping[str, Sequence[object]] | None = None,
     recorded: Mapping[str, JsonValue] | None = None,
     clock: Clock | None = None,
     check: bool = True,
-    **fields: object,
 ) -> Done[S]:
     """Run one node alone, and return its result.
 
@@ -95,8 +93,8 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         state: The state, or a mapping of some of its fields. Fields that the node does not read can be omitted.
         item: One item, for a node with `each`; a mapping by name if an item has several parts. By default all items
             run, one after the other.
-        model: A model, or its name, that replaces every agent's model.
-        models: The same by agent or path, as `Runner(models=…)` takes them.
+        models: A model, or its name, that replaces every agent's model; or models by agent or path, as
+            `Runner(models=…)` takes them.
         resources: Resources by name, in place of the graph's own.
         answers: Answers of people: by the name of the wait (the node's path, unless `ctx.ask(name=…)` gives another),
             or in the order of the questions. `NO_ANSWER` lets the time pass. Without any, a node that asks returns
@@ -105,8 +103,6 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         recorded: Work that was recorded already and is not done again, by its key in a log.
         clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
         check: Whether a node fails if it mutates its input.
-        fields: Fields of the state by name, over those of `state`. Pass a field with the name of an option here in
-            `state={…}`.
 
     Raises:
         InputError: There is no such node; a field that it reads is missing, unknown or does not fit; an answer is
@@ -122,30 +118,18 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         >>> graph = Graph("count", Count)
         >>> graph.add_node("more", more, writes="n")
         >>> graph.add_path(START, "more", END)
-        >>> done = asyncio.run(run_node(graph, "more", n=2))
+        >>> done = asyncio.run(run_node(graph, "more", {"n": 2}))
         >>> done.update, done.edge.to
         ({'n': 3}, ('END',))
     """
-    passed: dict[str, object] = {"model": model, "models": models, "resources": resources, "answers": answers}
-    passed |= {"messages": messages, "recorded": recorded, "clock": clock, "item": None if item is NO_ITEM else True}
     clock = clock or FakeClock()
-    options = [] if state is not None else [name for name, given in passed.items() if given is not None]
-    plan = graph.compile()
-    stage = staged(plan, node, Given(_merged(state, fields), item, clock.now(), options))
-    chosen: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
-    alone = _Alone(stage, clock, WatchedModels(chosen), answers, messages or {}, check=check)
+    stage = staged(plan_of(graph), node, Given({} if state is None else state, item, clock.now()))
+    alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check)
     try:
         alone.known = recorded or {}
         return await alone.run(Resources(resources or {}))
     finally:
         await alone.close()
-
-
-def _merged(state: object, fields: Mapping[str, object]) -> object:
-    """Merge the given state with the fields given by name."""
-    if state is None or not fields:
-        return fields if state is None else state
-    return {**given_in(state), **fields}
 
 
 class _Alone:
@@ -219,7 +203,7 @@ class _Alone:
         try:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
-            self._models.checked(self._stage.plan)
+            self._models.check_names(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise

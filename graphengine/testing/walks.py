@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from graphengine.agents.model_routing import ALL
+from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
@@ -18,6 +18,7 @@ from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed
+from graphengine.runner.arguments import plan_of
 from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
@@ -28,11 +29,12 @@ from graphengine.testing.trail import Word, text_of, trail, words_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.graph.options import Limits
     from graphengine.history.visit_tree import Visit as Visited
-    from graphengine.models.base import Model, Request, Response
+    from graphengine.models.base import Request, Response
     from graphengine.runner.result import Result
     from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
@@ -109,6 +111,8 @@ class Walked(Generic[S]):
             AssertionError: They were not; the text shows where the paths diverge, and why that edge was taken.
         """
         __tracebackhide__ = True
+        if not isinstance(expected, str):
+            raise InputError(f"{expected!r} is not a text", where="assert_path", repair="assert_path('one two END')")
         wanted, walked = words_of(expected), [word.text for word in self._words]
         if wanted == walked:
             return
@@ -140,7 +144,7 @@ async def walk(
     state: S | Mapping[str, object] | None = None,
     /,
     *,
-    model: Model | str | None = None,
+    models: GivenModels | None = None,
     limits: Limits | None = None,
     **fields: object,
 ) -> Walked[S]:
@@ -167,7 +171,7 @@ async def walk(
         graph: The graph.
         nodes: The stand-ins for its nodes, by path.
         state: The initial state, or a mapping of its fields.
-        model: The model for fallbacks that call one; without it such a fallback fails.
+        models: The models for fallbacks that call one, as in `Runner`; without one such a fallback fails.
         limits: In place of the graph's own.
         fields: Fields of the state by name, over those of `state`.
 
@@ -191,11 +195,11 @@ async def walk(
         >>> walked.path, walked.label
         ('more more END', 'enough')
     """
-    original = graph.compile()
+    original = plan_of(graph)
     introduce(original)
     plan, scripts = with_stand_ins(original, nodes)
     given = state if not fields else {**given_in(state or {}), **fields}
-    async with Runner(clock=FakeClock(), models={ALL: model or _NoModel()}) as runner:
+    async with Runner(clock=FakeClock(), models={ALL: _NoModel(), **by_agent(models)}) as runner:
         run = runner.start(_with_plan(graph, plan), given, limits=limits)
         try:
             result = await run.result()
@@ -216,14 +220,14 @@ class _NoModel:
         raise ModelUnavailable(
             f"agent {request.agent} called a model in a walk, and there is none",
             where=f"agent {request.agent}",
-            repair="a fallback calls it: pass one, walk(…, model=ScriptedModel([…]))",
+            repair="a fallback calls it: pass one, walk(…, models=ScriptedModel([…]))",
         )
 
 
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
     """Return a graph with the name and limits of another that has a plan already."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
-    copy.compiled = Compiled(plan, ())
+    copy._compiled = Compiled(plan, ())  # noqa: SLF001 - as the compiler does
     return copy
 
 

@@ -9,20 +9,19 @@ from graphengine.models.base import KnowsPrices, RulesModel
 from graphengine.testing.done import Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.models.base import Model, Request, Response
 
 
 class WatchedModels(Models):
     """Models that note the requests to them, and their responses."""
 
-    def __init__(self, given: Mapping[str, Model | str]) -> None:
+    def __init__(self, given: GivenModels | None) -> None:
         super().__init__(given)
         self.asked: list[Asked] = []
         self._watched: dict[int, Model] = {}
 
-    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+    def of(self, graph: str, path: str, agent: str, own: Model | str | None) -> Model:
         """Return the model for an agent, wrapped so that it notes its requests."""
         found = super().of(graph, path, agent, own)
         if id(found) not in self._watched:

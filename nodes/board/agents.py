@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from graphengine import Agent, TextFile
+from graphengine import Agent, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block
 from nodes.citing import Passage, Quotations, lines_of
 from nodes.review.agents import Review, listed, research
@@ -45,5 +45,5 @@ surveyor = Agent(
     ),
     prompt=ask_surveyor,
     output=list[str],
-    max_tokens=1_024,
+    settings=Settings(max_tokens=1_024),
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, WithJsonSchema
 
-from graphengine import Agent, TextFile
+from graphengine import Agent, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block, labelled
 from graphengine.patterns import Outcome, Step
 from graphengine.reducers import Replace
@@ -104,7 +104,7 @@ def planner_of(workers: Sequence[str]) -> Agent[list[Step]]:
         ),
         prompt=ask_planner,
         output=list[Annotated[Step, WithJsonSchema(step)]],
-        max_tokens=4_096,
+        settings=Settings(max_tokens=4_096),
     )
 
 
@@ -120,7 +120,7 @@ validator = Agent(
     prompt=ask_about_results,
     output=Verdict,
     check=check_verdict,
-    max_tokens=2_048,
+    settings=Settings(max_tokens=2_048),
 )
 
 synthesiser = Agent(
@@ -132,5 +132,5 @@ synthesiser = Agent(
     ),
     prompt=ask_about_results,
     check=check_answer,
-    max_tokens=8_192,
+    settings=Settings(max_tokens=8_192),
 )

@@ -6,7 +6,7 @@ Findings pass from one to the next as lines, `[file:line] sentence`, and a text 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from graphengine import Agent, Node, Retry, TextFile
+from graphengine import Agent, Node, Retry, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.errors import ModelTransient
 from nodes.citing import Passage, check_brief, lines_of, located
@@ -64,7 +64,7 @@ def check_text(answer: str, needed: Mapping[str, str], word_budget: int) -> None
 def worker(name: str, max_tokens: int) -> Agent[str]:
     """Return a worker that does what its duty says."""
     system = f"You are the {name} of a team, who {DUTIES[name]}. Answer with the result alone.\n{DATA_NOTE}"
-    return Agent(name, system=system, prompt=ask, max_tokens=max_tokens)
+    return Agent(name, system=system, prompt=ask, settings=Settings(max_tokens=max_tokens))
 
 
 _AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))

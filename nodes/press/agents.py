@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from graphengine import Agent, Failure, Retry, TextFile
+from graphengine import Agent, Failure, Retry, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE
 from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node, Writes
@@ -101,7 +101,7 @@ writer = review.writer.but(
         "- With a last draft, change what its review asks for, as far as the findings allow, and keep the rest.\n"
         "Answer with the text alone.\n" + DATA_NOTE
     ),
-    max_tokens=4_096,
+    settings=Settings(max_tokens=4_096),
 )
 
 editor = Agent(
@@ -117,8 +117,7 @@ editor = Agent(
     prompt="{draft}",
     output=Edited,
     check=check_edited,
-    max_tokens=4_096,
-    cache=True,
+    settings=Settings(max_tokens=4_096, cache=True),
 )
 
 publisher = Agent(
@@ -134,8 +133,7 @@ publisher = Agent(
     prompt="The text:\n{draft}\n\nFiles of the posts that are there already:\n{posts}",
     output=Listing,
     check=check_listing,
-    max_tokens=512,
-    cache=True,
+    settings=Settings(max_tokens=512, cache=True),
 )
 
 

@@ -6,7 +6,7 @@ sees what was found, each passage once as a line of text, and no source.
 
 from collections.abc import Sequence
 
-from graphengine import Agent
+from graphengine import Agent, Settings
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.patterns.outcomes import Outcome
 from nodes.citing import Passage, Quotations, check_brief, lines_of
@@ -45,8 +45,8 @@ reader = researcher.but(
         "contradicts as much as what supports. If the sources have nothing on the task, the list is empty.\n"
         + DATA_NOTE
     ),
-    max_tokens=1_024,
-    cache=False,  # its instructions are too short to be cached, and waiting for the first reader costs an answer's time
+    # Not cached: its instructions are too short, and waiting for the first reader costs an answer's time.
+    settings=Settings(max_tokens=1_024),
 )
 
 merger = Agent(
@@ -63,5 +63,5 @@ merger = Agent(
     ),
     prompt=ask_merger,
     check=check_merged,
-    max_tokens=4_096,
+    settings=Settings(max_tokens=4_096),
 )

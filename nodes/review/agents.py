@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from graphengine import Agent, TextFile
+from graphengine import Agent, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.errors import BadRequest
 from graphengine.models import web_search
@@ -113,8 +113,7 @@ researcher = Agent(
     prompt=ask_researcher,
     output=Quotations,
     check=check_quotations,
-    max_tokens=8_192,
-    cache=True,
+    settings=Settings(max_tokens=8_192, cache=True),
 )
 
 searcher = Agent(
@@ -129,7 +128,7 @@ searcher = Agent(
     prompt=ask_searcher,
     output=Quotations,
     tools=[web_search()],
-    max_tokens=8_192,
+    settings=Settings(max_tokens=8_192),
 )
 
 recaller = Agent(
@@ -141,7 +140,7 @@ recaller = Agent(
     ),
     prompt=ask_searcher,
     output=Quotations,
-    max_tokens=8_192,
+    settings=Settings(max_tokens=8_192),
 )
 
 
@@ -178,8 +177,7 @@ writer = Agent(
     ),
     prompt=ask_writer,
     check=check_brief,
-    max_tokens=8_192,
-    cache=True,
+    settings=Settings(max_tokens=8_192, cache=True),
 )
 
 reviewer = Agent(
@@ -195,6 +193,5 @@ reviewer = Agent(
     ),
     prompt=ask_reviewer,
     output=Review,
-    max_tokens=4_096,
-    cache=True,
+    settings=Settings(max_tokens=4_096, cache=True),
 )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from graphengine import Agent
+from graphengine import Agent, Settings
 from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.patterns import View
 
@@ -49,7 +49,7 @@ def role(name: str, duty: str) -> Agent[View]:
         "say against what does not, and do not defend an idea because it is yours.\n"
         "- `done`: true once you would leave your view and those of the others as they are.\n" + DATA_NOTE
     )
-    return Agent(name, system=f"{duty}\n\n{manner}", prompt=ask_role, output=View, max_tokens=1_024)
+    return Agent(name, system=f"{duty}\n\n{manner}", prompt=ask_role, output=View, settings=Settings(max_tokens=1_024))
 
 
 ROLES = (
@@ -93,5 +93,5 @@ outliner = Agent(
     ),
     prompt=ask_role,
     check=check_outline,
-    max_tokens=8_192,
+    settings=Settings(max_tokens=8_192),
 )

@@ -129,7 +129,7 @@ async def test_items_share_a_batch_over_two_processes(tmp_path: Path, members: C
     """Items of a waiting run share one batch, which another Runner collects; one without an answer is asked alone."""
     members(3)
     provider = Provider()
-    graph = mapped(Agent("shout", provider, prompt="{item}", batch=True))
+    graph = mapped(Agent("shout", model=provider, prompt="{item}", batch=True))
     async with Runner(tmp_path / "runs.db") as runner:
         run = runner.start(graph, run_id="r")
         await provider.looked(7)
@@ -153,7 +153,7 @@ async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable
     provider = Provider()
     provider.is_open = False
     async with Runner() as runner:
-        agent = Agent("shout", provider, prompt="{item}", tools=[add], batch=True)
+        agent = Agent("shout", model=provider, prompt="{item}", tools=[add], batch=True)
         result = await within(runner.start(mapped(agent), Work(items=["a", "b"])))
     assert result.state.drafts == ["A", "B"]
     assert [len(requests) for requests in provider.submitted.values()] == [2, 2]
@@ -170,7 +170,7 @@ async def test_an_answer_that_was_refused_is_not_taken_from_its_batch_again() ->
         if len(answers) == 1:
             raise ValueError(answer)
 
-    agent = Agent("shout", provider, prompt="{task}", tools=[add], batch=True, check=check, output_retries=0)
+    agent = Agent("shout", model=provider, prompt="{task}", tools=[add], batch=True, check=check, output_retries=0)
     async with Runner() as runner:
         done = await within(runner.start(one(agent, retry=Retry(attempts=2, initial_seconds=0))))
     assert (done.state.draft, len(answers)) == ("<TASK>RHYME</TASK>", 2)
@@ -190,9 +190,9 @@ async def test_a_batch_keeps_its_part_of_a_limit() -> None:
 
     async def fast() -> str:
         await provider.looked(1)
-        return await Agent("fast", Other(), prompt="fast").run()
+        return await Agent("fast", model=Other(), prompt="fast").run()
 
-    graph = forked(draft=Agent("slow", provider, prompt="slow", batch=True), other=fast)
+    graph = forked(draft=Agent("slow", model=provider, prompt="slow", batch=True), other=fast)
     async with Runner() as runner:
         run = runner.start(graph, Work(), limits=Limits(cost_usd=1.9))
         await provider.looked(4)
@@ -257,7 +257,7 @@ async def test_refusals() -> None:
     """A model without batches, an agent alone, headers at OpenAI; a script answers at once."""
     router = Router(["anthropic:claude-sonnet-5-5"])
     with pytest.raises(CompileError, match=r"router\(.*\), the model of a, has no batches"):
-        one(Agent("a", router, prompt="{task}", batch=True)).compile()
+        one(Agent("a", model=router, prompt="{task}", batch=True)).compile()
     agent = Agent("a", prompt="{task}", batch=True)
     with pytest.raises(DefinitionError, match="nothing can wait for a batch here"):
         await agent.but(model=Provider()).run(task="x")

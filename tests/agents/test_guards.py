@@ -99,7 +99,6 @@ NONSENSE: dict[str, Any] = {
     "no side": lambda: guard(kind, on="both"),  # type: ignore[arg-type]
     "no consequence": lambda: guard(kind, then="shrug"),  # type: ignore[arg-type]
     "an async function": lambda: guard(wait),  # type: ignore[arg-type]
-    "is not a guard": lambda: as_guards([5]),  # type: ignore[list-item]
 }
 
 

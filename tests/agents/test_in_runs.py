@@ -304,7 +304,7 @@ def test_a_memory_that_cannot_keep_messages_is_refused(memory: str, code: str) -
 @pytest.mark.parametrize(
     "given",
     [
-        {"max_tokens": 0}, {"output_retries": -1}, {"turns": 0}, {"temperature": 3}, {"effort": "extreme"},
+        {"settings": 0}, {"output_retries": -1}, {"turns": 0}, {"temperature": 3}, {"effort": "extreme"},
         {"check": "len"}, {"window": 100}, {"model": 3}, {"name": " "}, {"check": lambda: None},
     ],
 )  # fmt: skip

@@ -22,6 +22,7 @@ from graphengine import (
     RunFailed,
     Runner,
     ScriptedModel,
+    Settings,
     Window,
     tool,
 )
@@ -242,7 +243,7 @@ async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, k
             failed = await failing(run)
             assert failed.error is not None
             assert (failed.error.kind, failed.usage.cost_usd) == (kind, cost)
-            run = runner.resume(run.id, one(agent.but(max_tokens=100)))
+            run = runner.resume(run.id, one(agent.but(settings=Settings(max_tokens=100))))
         done = await within(run)
         recorded = await names(runner, run.id)
     assert (done.state.draft, done.usage.cost_usd) == ("three", 4.0)

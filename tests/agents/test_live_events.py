@@ -236,7 +236,7 @@ async def test_hooks_wrap_each_call_that_is_made() -> None:
     hooks = Masks()
     wanted = paid("", ("add", {"first": 2, "second": 3}))
     model = ScriptedModel([wanted, wanted, paid("done")])
-    agent = Agent("poet", prompt="{task}", tools=[add], guards=[hooks])
+    agent = Agent("poet", prompt="{task}", tools=[add], hooks=[hooks])
     async with Runner(models={"poet": model}) as runner:
         run = runner.start(one(agent))
         found = await shown(run.events())
@@ -261,7 +261,7 @@ async def test_a_hook_that_calls_again_takes_back_what_was_shown() -> None:
             return await call(request)
 
     async with Runner(models={"poet": ScriptedModel(["first", "second"])}) as runner:
-        run = runner.start(one(Agent("poet", prompt="{task}", guards=[Again()])))
+        run = runner.start(one(Agent("poet", prompt="{task}", hooks=[Again()])))
         found = await shown(run.events())
         assert (await within(run)).state.draft == "second"
     assert [type(each) for each in found] == [TextDelta, AnswerReset, TextDelta]
@@ -276,7 +276,7 @@ async def test_a_hook_that_refuses_leaves_nothing_unpaid_or_shown() -> None:
             raise GuardFailed("not this", where="here")
 
     async with Runner(models={"poet": ScriptedModel([paid("bad words")])}) as runner:
-        run = runner.start(one(Agent("poet", prompt="{task}", guards=[Refuses()])))
+        run = runner.start(one(Agent("poet", prompt="{task}", hooks=[Refuses()])))
         found = await shown(run.events())
         result = await failing(run)
     assert result.usage.cost_usd == 1.0
@@ -304,10 +304,10 @@ async def test_a_guard_can_check_the_results_of_tools(one_guard: Any, text: str,
         return "secret words"
 
     model = ScriptedModel([calls(("tell", {})), "done"])
-    answer = await Agent("poet", model, prompt="go", tools=[tell], guards=[one_guard]).answer()
+    answer = await Agent("poet", model=model, prompt="go", tools=[tell], guards=[one_guard]).answer()
     assert [(each.text, each.is_error) for each in answer.messages if each.role == "tool"] == [(text, is_error)]
     fails = Agent(
-        "poet", ScriptedModel([calls(("tell", {}))]), prompt="go", tools=[tell],
+        "poet", model=ScriptedModel([calls(("tell", {}))]), prompt="go", tools=[tell],
         guards=[guard(discreet, on="tool", then="fail")],
     )  # fmt: skip
     with pytest.raises(GuardFailed, match="rejected the result"):

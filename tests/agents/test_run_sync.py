@@ -42,7 +42,9 @@ def test_all_misfitting_inputs_are_one_error_before_the_model_is_called() -> Non
         assert least <= limit, answer
 
     model = ScriptedModel(["yes"])
-    agent = Agent("writer", model, system="In {style.name}.", prompt="Ask: {question}", check=check, memory="before")
+    agent = Agent(
+        "writer", model=model, system="In {style.name}.", prompt="Ask: {question}", check=check, memory="before"
+    )
     with pytest.raises(DefinitionError) as caught:
         agent.run_sync(qustion="x", stlye="y", before=[], wholly_other=1)
     text, repair = caught.value.message, caught.value.repair
@@ -58,7 +60,7 @@ def test_all_misfitting_inputs_are_one_error_before_the_model_is_called() -> Non
 def test_an_agent_without_a_prompt_takes_all_inputs() -> None:
     """They become labelled blocks; what its functions read must be among them."""
     model = ScriptedModel(["yes"])
-    agent = Agent("writer", model, by_rules=lambda word: word)
+    agent = Agent("writer", model=model, by_rules=lambda word: word)
     with pytest.raises(DefinitionError, match="'word' is missing"):
         agent.run_sync(wrod="ho")
     assert agent.run_sync(word="ho", more="x") == "yes"
@@ -74,7 +76,7 @@ def test_instructions_and_prompt_may_be_async() -> None:
         return ["What is", topic]
 
     model = ScriptedModel(["an answer"])
-    assert Agent("writer", model, system=look_up, prompt=both).run_sync(topic="tides") == "an answer"
+    assert Agent("writer", model=model, system=look_up, prompt=both).run_sync(topic="tides") == "an answer"
     (request,) = model.requests
     assert request.system == "About tides."
     assert "tides" in request.prompt

@@ -323,7 +323,7 @@ def test_placeholders_do_not_continue_a_run_that_a_model_failed(
     graph = LOOP.replace("review_loop", "handoff")
     assert invoke("run", graph, "--model", "anthropic", "--run-id", "r", "--store", "runs.db").exit_code == 1
     unasked = invoke("resume", "r", "--graph", graph, "--store", "runs.db")
-    assert (unasked.exit_code, "model_unavailable: " in unasked.stderr) == (1, True)
+    assert (unasked.exit_code, "no_model at node" in unasked.stderr) == (2, True)
     asked = invoke("resume", "r", "--graph", graph, "--store", "runs.db", "--model", "default")
     assert (asked.exit_code, "dry run: placeholders answer" in asked.stderr) == (0, True)
 

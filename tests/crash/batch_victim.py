@@ -39,7 +39,7 @@ def model_of(api: str, url: str) -> Any:
 
 def graph_of(model: Any) -> Graph[Words]:
     """Return the graph: a map over the items."""
-    agent = Agent("shout", model, prompt="{item}", batch=True)
+    agent = Agent("shout", model=model, prompt="{item}", batch=True)
     graph = Graph("words", Words, result="said")
     graph.add_node("shout", agent, each={"item": "items"}, writes="said", concurrency=10)
     graph.add_path(START, "shout", END)

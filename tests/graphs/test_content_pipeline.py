@@ -142,7 +142,7 @@ async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path
     """Publishing needs neither the models nor the process that started the run."""
     async with Runner(tmp_path / "runs.db", models=scripted()) as runner:
         await decided(runner, site)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(tmp_path / "runs.db", models="placeholder") as runner:
         await runner.answer("r", YES)
         result = await runner.resume("r", graph).result()
     assert (result.label, len(list(site.iterdir()))) == ("published", 1)
@@ -393,7 +393,7 @@ async def test_a_webhook_that_refuses_fails_the_run_with_the_post(status: int) -
 )
 async def test_a_webhook_that_is_not_safe_is_refused_before_anything_is_paid(site: str) -> None:
     """No post goes over a network in clear, and no address becomes the name of a folder."""
-    async with Runner() as runner:
+    async with Runner(models="placeholder") as runner:
         with pytest.raises(InputError, match="site"):
             await runner.start(content_pipeline(), {**GIVEN, "site": site}).result()
 

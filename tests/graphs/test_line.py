@@ -75,6 +75,6 @@ async def test_stopped_after_any_step_it_repeats_no_call(tmp_path: Path) -> None
 @pytest.mark.parametrize("given", [{"task": " "}, {}, {"task": "x", "word_budget": 5}])
 async def test_bad_input_is_refused_before_anything_runs(given: dict[str, object]) -> None:
     """The error names the field."""
-    async with Runner() as runner:
+    async with Runner(models="placeholder") as runner:
         with pytest.raises(InputError, match=r"task|word_budget"):
             await runner.start(graph, given).result()

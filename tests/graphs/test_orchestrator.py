@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel
+from graphengine.agents.reading import Output
 from graphengine.errors import BadRequest, ModelUnavailable
 from graphengine.models import Request, model_of
 from graphengine.models.base import KnowsPrices
@@ -125,7 +126,7 @@ def test_the_plans_schema_has_the_workers() -> None:
     """So a model whose provider keeps to schemas cannot name another."""
     planner: Any = orchestrator({"cook": lambda task: task}).compile().nodes["attempt"].call
     body = planner.graph.nodes["make_plan"].call.body
-    assert '"enum":["cook"]' in str(body.agent.reader.schema).replace("'", '"').replace(" ", "")
+    assert '"enum":["cook"]' in str(Output(body.agent.output, where="").schema).replace("'", '"').replace(" ", "")
 
 
 async def test_a_worker_of_a_new_name_needs_no_change_in_the_others() -> None:

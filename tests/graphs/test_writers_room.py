@@ -125,7 +125,7 @@ def test_a_minute_more_or_less_is_no_fault() -> None:
 @pytest.mark.parametrize("given", [{"premise": " "}, {"rounds": 13}, {"minutes": 5}, {"acts": 0}])
 async def test_bounds_are_checked_before_anything_runs(given: dict[str, object]) -> None:
     """The error names the field."""
-    async with Runner() as runner:
+    async with Runner(models="placeholder") as runner:
         with pytest.raises(InputError, match=next(iter(given))):
             await runner.start(graph, {**GIVEN, **given}).result()
 

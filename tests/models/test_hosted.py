@@ -86,7 +86,9 @@ async def test_messages(edge: EdgeServer) -> None:
     edge.play(Raw(body=pause), Raw(body=end), Raw(body=end | {"content": [block("text", text="Yes.")]}))
     own = edge.url.replace("127.0.0.1", "api.anthropic.com")
     model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=own)
-    agent = Agent("a", model, prompt="{task}", tools=[*TOOLS, web_fetch(max_uses=2)], output=Cited, memory="before")
+    agent = Agent(
+        "a", model=model, prompt="{task}", tools=[*TOOLS, web_fetch(max_uses=2)], output=Cited, memory="before"
+    )
     answer = await agent.answer(task="x", before=[])
     plain = await AnthropicModel("claude-sonnet-5-5", price=Price(3, 15, search_usd=10)).price_of(2000, 200)
     await agent.answer(task="and?", before=answer.messages)
@@ -155,7 +157,7 @@ async def test_responses(edge: EdgeServer) -> None:
     price = Price(1, 1, search_usd=10)
     model = OpenAIModel("gpt-6", base_url=edge.openai_url, price=price)
     settings = Settings(tool_choice="code_execution")
-    agent = Agent("a", model, prompt="{task}", tools=TOOLS, memory="before", settings=settings)
+    agent = Agent("a", model=model, prompt="{task}", tools=TOOLS, memory="before", settings=settings)
     answer = await agent.answer(task="x", before=[])
     second = await agent.answer(task="y", before=answer.messages)
     await model.close()
@@ -191,7 +193,9 @@ async def test_chat_completions(edge: EdgeServer) -> None:
     message = {"content": "Tides rise.", "annotations": [note]}
     edge.play(Raw(body={"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}))
     model = OpenAIChatModel("gpt-4o-search-preview", base_url=edge.openai_url)
-    answer = await Agent("a", model, prompt="{task}", tools=[web_search(location={"city": "Bern"})]).answer(task="x")
+    answer = await Agent("a", model=model, prompt="{task}", tools=[web_search(location={"city": "Bern"})]).answer(
+        task="x"
+    )
     await model.close()
     where = {"type": "approximate", "approximate": {"city": "Bern"}}
     assert edge.calls[0].body["web_search_options"] == {"user_location": where}
@@ -228,7 +232,7 @@ class Plain:
 def test_a_model_without_the_tool(model: Any, given: Any, message: str, repair: str) -> None:
     """The compiler names the tool, and models that have it."""
     with pytest.raises(CompileError) as caught:
-        one(Agent("writer", model, prompt="{task}", tools=[given])).compile()
+        one(Agent("writer", model=model, prompt="{task}", tools=[given])).compile()
     (problem,) = (problem for problem in caught.value.problems if problem.code == "bad_tool")
     assert message in problem.message
     assert repair in problem.repair

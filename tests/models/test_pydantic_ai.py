@@ -82,7 +82,7 @@ async def test_any_model_of_theirs_answers_our_agents() -> None:
         return theirs.ModelResponse([theirs.TextPart('{"score": 5}')], usage=used)
 
     model = PydanticAIModel(theirs.FunctionModel(speak))
-    agent = Agent("critic", model, system="Be brief.", prompt="{task}", output=Review, tools=[add])
+    agent = Agent("critic", model=model, system="Be brief.", prompt="{task}", output=Review, tools=[add])
     answer = await agent.answer(task="2 + 3?")
     assert (answer.value, answer.usage["input_tokens"], answer.usage["output_tokens"]) == (Review(score=5), 20, 10)
     assert seen[1][1].parts[0] == theirs.ThinkingPart("hm", signature="s")

@@ -469,7 +469,7 @@ async def test_a_fallback_calls_no_model_unless_one_is_given() -> None:
     fails: dict[str, Visits] = {"write": OSError("gone")}
     agent = Agent("second", model="openai:none", prompt="{task}")
     assert (await walk(built(instead), fails, task="rye")).state.draft == "engine on rye"
-    assert (await walk(built(agent), fails, model=ScriptedModel(["said"]))).state.draft == "said"
+    assert (await walk(built(agent), fails, models=ScriptedModel(["said"]))).state.draft == "said"
     walked = await walk(built(agent), fails)
     assert walked.error is not None
     assert "agent second called a model in a walk" in walked.error.message

@@ -111,7 +111,7 @@ async def test_teams_and_frames_around_others_know_their_states_too() -> None:
     assert_type(role_based(agents, agents["ann"]), Graph[Room])
     kitchen = role_based({**agents, "cid": Node(agents["ann"], retry=Retry(attempts=2))}, shout, state=Kitchen)
     assert_type(kitchen, Graph[Kitchen])
-    turns = {"desk": Agent("desk", prompt="{task}", output=Turn)}
+    turns = {"desk": Agent("desk", model="rules", prompt="{task}", output=Turn)}
     assert_type(swarm(turns), Graph[Swarm])
     chain = topology("chain", {"ann": shout, "team": swarm(turns)})
     good = value("draft").length() > 0

@@ -23,6 +23,7 @@ from graphengine import (
     Runnable,
     Runner,
     ScriptedModel,
+    Settings,
     Window,
     ask,
     iterations,
@@ -112,8 +113,7 @@ async def test_types_of_agents() -> None:
         tools=[size_of, tool(size_of, name="again", approve=True)],
         guards=[guard(str.strip, on="input")],
         window=Window(1000, keep=2, model="rules"),
-        effort="low",
-        cache=True,
+        settings=Settings(effort="low", cache=True),
         memory="messages",
     )
     assert_type(planner, Agent[list[Review]])
@@ -136,7 +136,7 @@ async def test_types_of_agents() -> None:
     async with Runner(models={"planner": team, "*": "rules"}):
         pass
     if TYPE_CHECKING:
-        Agent("n", effort="extreme")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Agent("n", settings=Settings(effort="extreme"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Agent("n", output=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Agent("n", model=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Runner(models={"n": 5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
@@ -206,7 +206,7 @@ async def test_types_of_what_a_node_may_do() -> None:
     }
     async with Runner() as runner:
         run = runner.start(published, {"task": "abc"}, pause_before=["edit"])
-        await runner.send(run.id, "news", Review(score=2), key="1")
+        await runner.send(run.id, "news", Review(score=2), idempotency_key="1")
         await runner.send(run.id, "news", "any")
         result = await run.result()
         while result.status == "waiting":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.agents.model_routing import ALL
+from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError, UnknownRun
 from graphengine.testing.evaluation.cases import check_cases
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.graph.definition import Limits, Runnable
     from graphengine.models.base import Model
@@ -31,7 +32,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
     scorers: Mapping[str, Runnable] | Sequence[Runnable],
     *,
     against: Graph[Any] | Mapping[str, Model | str] | None = None,
-    models: Mapping[str, Model | str] | None = None,
+    models: GivenModels | None = None,
     judges: Mapping[str, Model | str] | None = None,
     store: str | PathLike[str] | Store | None = None,
     run_id: str | None = None,
@@ -75,9 +76,10 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
     for version in (graph, other):
         if version is not None:
             check_cases(version, cases)
-    routed = routes(SUBJECT, models or {}) | dict(judges or {})
+    own = by_agent(models)
+    routed = routes(SUBJECT, own) | dict(judges or {})
     if other is not None:
-        routed |= routes(AGAINST, (models or {}) if other is against else {**(models or {}), **_models(against)})
+        routed |= routes(AGAINST, own if other is against else {**own, **_models(against)})
     async with Runner(store, models=routed, executors=executors) as runner:
         names = [graph.name] if against is None else [graph.name, _name(against)]
         run = await begin(runner, whole, EvaluationState(cases=list(cases), versions=names), run_id)

@@ -42,7 +42,7 @@ def test_a_listing_that_does_not_fit_is_counted(change: dict[str, object], compl
 
 def test_each_agent_is_bounded_and_none_has_a_tool() -> None:
     """So no model can publish."""
-    assert {agent.name: agent.max_tokens for agent in (writer, editor, publisher)} == {
+    assert {agent.name: agent.settings.max_tokens for agent in (writer, editor, publisher)} == {
         "writer": 4096,
         "editor": 4096,
         "publisher": 512,

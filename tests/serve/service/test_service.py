@@ -38,8 +38,8 @@ def test_a_run_is_started_answered_and_returned(service: Service) -> None:
     assert service.opened["token"] is None
     assert service.call("GET", "/health", Authorization="") == (200, {"status": "working", "error": None})
     assert service.call("POST", "/health", {}, Authorization="")[0] == 401  # before its body is read
-    status, run = service.start("posts", {"title": "Tides"}, "?run_id=a/b&priority=3&key=ann&tag=x&tag=y")
-    assert (status, run["run_id"], run["priority"], run["key"], run["tags"]) == (201, "a/b", 3, "ann", ["x", "y"])
+    status, run = service.start("posts", {"title": "Tides"}, "?run_id=a/b&priority=3&tenant=ann&tag=x&tag=y")
+    assert (status, run["run_id"], run["priority"], run["tenant"], run["tags"]) == (201, "a/b", 3, "ann", ["x", "y"])
     waiting = service.settled("a/b")
     assert [wait["schema"] for wait in waiting["waits"]] == [{"type": "boolean"}]
     assert service.call("POST", "/runs/a/b/answer", {"value": True, "question": "approve"})[0] == 202
