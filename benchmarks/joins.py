@@ -585,7 +585,7 @@ async def run_case(case: type[Nodes]) -> Mapping[str, Outcome]:
 def row(program: str, outcome: Outcome, join: str) -> str:
     """Return a program's line in its case's table."""
     happened = ", ".join(outcome.happened).replace(f", {RESUMED}, ", f"; {RESUMED} ") or "nothing"
-    end = re.sub(r"^log: [^;]*(; )?", "", outcome.end)  # the starts are listed already
+    end = re.sub(r"^log: [^;]*(; )?", "", outcome.end).partition("; ")[0]  # the starts are listed already; no repairs
     return f"| {program} | {happened} | {'; '.join(filter(None, (outcome.joined(join), end)))} |"
 
 
