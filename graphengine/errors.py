@@ -302,7 +302,8 @@ class LeaseLost(StoreError):
 class NodeError(GraphEngineError):
     """A node's work failed for a reason that the engine names. The code is recorded as the failure's kind.
 
-    `retryable` is false if running the node again cannot help.
+    Attributes:
+        retryable: Whether running the node again can help.
     """
 
     code = "node_error"

@@ -47,12 +47,13 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Context": "Context",
             "Result": "Result",
             "Ending": "Ending",
-            "Wait": "Wait",
+            "Wait": "Wait runner.RunWait",
             "Usage": "Usage",
             "Failures": "Failure FailedPart RunFailed",
             "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "
             "runner.LiveEvent runner.event_document",
-            "RunInfo": "stores.base.RunInfo",
+            "Step": "Step",
+            "RunInfo": "stores.base.RunInfo runner.Page",
             "PastRun": "PastRun",
             "Pruned": "Pruned runner.Vacuumed",
             "SyncRunner": "SyncRunner",
@@ -63,17 +64,19 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Agents": {
             "Agent": "Agent",
             "Answer": "agents.Answer",
+            "block": "agents.block",
             "Tools": "tool agents.Tool agents.ToolSource mcp agents.toolbox.calculate agents.toolbox.sql_reader "
             "agents.toolbox.run_python",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.Hooks",
-            "Window": "Window agents.window.effective agents.without_tools",
+            "Window": "Window agents.effective agents.without_tools",
             "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
             "agents.ToolReturned agents.AnswerReset",
             "TextFile": "TextFile",
             "Media": "Media",
             "Cited": "Cited models.Citation",
             "Sources": "agents.sources.read_source agents.sources.read_sources agents.sources.source_from_bytes "
+            "agents.sources.web.read_page agents.sources.web.read_media agents.sources.web.PageRefused "
             "agents.sources.Sources agents.sources.MAX_FILE_BYTES agents.sources.MAX_TEXT_CHARACTERS",
             "pydantic_ai_node": "agents.pydantic_ai_node",
         },
@@ -159,7 +162,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Errors": {
             "GraphEngineError": "GraphEngineError",
             "CompileError": "CompileError errors.Problem",
-            "All errors": "errors.*",
+            "All errors": "errors.* render.RenderError",
         },
     }
 )

@@ -84,6 +84,7 @@ def _imports(trees: list[ast.Module]) -> set[str]:
         "from typing import Final, Generic, Self",
         "from collections.abc import Iterator",
         "from graphengine.api.portal import Portal",
+        "from graphengine.runner.records import Page",
         "from graphengine.runner.run import Run",
     }
     for tree in trees:

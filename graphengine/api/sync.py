@@ -74,7 +74,7 @@ def _given(portal: Portal, result: Any) -> Any:
         return SyncRun(portal, result)
     if isinstance(result, AsyncGenerator):
         return portal.iterated(result)
-    return [_given(portal, each) for each in result] if isinstance(result, list) else result
+    return [_given(portal, each) for each in result] if type(result) is list else result
 
 
 @_forwards_to(Runner)

@@ -11,11 +11,12 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
-from graphengine.history.load import At, Difference, Wait
+from graphengine.history.load import At, Difference, RunWait
 from graphengine.history.usage import Spent
 from graphengine.runner import retention as pruning
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
+from graphengine.runner.records import Page
 from graphengine.runner.result import Result
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import Event
@@ -115,9 +116,11 @@ class SyncRunner:
         tag: str | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> Sequence[RunInfo]: ...
+    ) -> Page[RunInfo]: ...
     def info(self, run_id: str) -> RunInfo: ...
-    def waits(self, run_id: str) -> Sequence[Wait]: ...
+    def waits(
+        self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
+    ) -> Page[RunWait]: ...
     def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
     def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]: ...
     def diff(

@@ -49,7 +49,9 @@ _GAP: Final = 2
 def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -> int:
     """Show where two runs diverge: the last step they share, the paths from there side by side, and how they differ.
 
-    Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps.
+    Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps. Graphs,
+    prompts, limits and the models that answered are compared as far as they are recorded: of a prompt that a function
+    makes, only the name of the function is.
     """
     from graphengine.history.json_document import diff_document
     from graphengine.history.load import diff as compare
@@ -81,6 +83,11 @@ def _show(out: Channel, found: RunDiff) -> None:
     _show_paths(out, found, columns)
     out.line("")
     _show_differences(out, found.differences, columns)
+    if found.setup:
+        out.line("")
+        out.line("they were run differently:")
+        for line in found.setup:
+            out.line(fitted(line, columns))
     out.line("")
     for name, side in (("a", found.first), ("b", found.second)):
         first, *more = wrapped(_cost(side, is_whole=found.shared is None), columns - 3)

@@ -137,7 +137,8 @@ class _Compiler:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def _unknown_node(self, name: str, where: str, *also: str) -> None:
-        repair = f"write {NODES[name]}" if name in NODES else did_you_mean(name, [*self.names, *also])
+        end = name.strip("_").upper()  # "__end__", "End"
+        repair = f"write {end}" if end in (START, END, FAIL) else did_you_mean(name, [*self.names, *also])
         self.binder.unknown("node", name, Problem("unknown_node", where, f"unknown node {name!r}", repair))
 
     def plan(self) -> Plan[Any] | None:

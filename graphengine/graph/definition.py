@@ -219,7 +219,7 @@ class GraphDefinition(Generic[S]):
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
     ) -> None:
-        if not is_name(name):
+        if not is_name(name) or not name:
             raise DefinitionError(f"{name!r} cannot be the name of a graph", repair=WITHOUT_NUL)
         self.name = name
         self.state: type[Any] = _model(state)
@@ -240,11 +240,14 @@ class GraphDefinition(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         @functools.wraps(__init__)  # so that help() shows its parameters
-        def __new__(cls, *args: object, **_: object) -> Self:
-            """Refuse a state without a name before it: Python would report the state as missing."""
+        def __new__(cls, *args: object, **options: object) -> Self:
+            """Refuse a state without a name before it, and a name without a state."""
             if len(args) == 1 and isinstance(args[0], type):
                 name = args[0].__name__
                 raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+            if len(args) == 1 and "state" not in options:
+                repair = f"Graph({args[0]!r}, State), with class State(BaseModel)"
+                raise DefinitionError(f"Graph({args[0]!r}) has no state", repair=repair)
             return super().__new__(cls)
 
     def __repr__(self) -> str:
@@ -336,6 +339,7 @@ class GraphDefinition(Generic[S]):
         )
         self.nodes.append(Declared(name, node.runnable, node, origin_of_call()))
 
+    @with_our_keywords
     def add_edge(
         self,
         source: str | Runnable,
@@ -376,10 +380,12 @@ class GraphDefinition(Generic[S]):
         [('START', 'END'), ('a', 'b'), ('b', 'c')]
         """
         if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
-            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair="give two nodes or more")
+            repair = "give two nodes or more, each as an argument: add_path('a', 'b')"
+            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair=repair)
         for source, target in pairwise(nodes):
             self.add_edge(source, target)
 
+    @with_our_keywords
     def add_switch(
         self,
         source: str | Runnable,
@@ -410,6 +416,7 @@ class GraphDefinition(Generic[S]):
         other = None if otherwise is None else named_node(otherwise, "target", left)
         self.edges.append(Switch(left, Reading.of(on), targets, other, origin_of_call()))
 
+    @with_our_keywords
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
         source: str | Runnable,
@@ -533,8 +540,14 @@ def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     name = name_of(runnable)
     if second is not None or name is None:
         what = "a node's name is a text" if second is not None else "it has no name of its own"
-        raise DefinitionError(f"add_node({runnable!r}): {what}", repair="add_node('a_name', runnable)")
+        repair = f"add_node({second!r}, {name})" if isinstance(second, str) else "add_node('a_name', runnable)"
+        raise DefinitionError(f"add_node({runnable!r}): {what}", repair=repair)
     return name, runnable
+
+
+if not TYPE_CHECKING:  # type checkers know what they have
+    Limits.__init__ = with_our_keywords(Limits.__init__)
+    Retry.__init__ = with_our_keywords(Retry.__init__)
 
 
 def _model(state: type[Any]) -> type[Any]:

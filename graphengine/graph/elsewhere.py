@@ -75,8 +75,17 @@ _SIMILAR: Final[Mapping[str, str]] = {
     "response_format": "output=…, a type",
     "max_turns": "turns=…",
     "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
+    "condition": "when=…",
+    "default": "otherwise='node'",
+    "output": "writes='field'",
+    "outputs": "writes='field'",
+    "options": "output=Literal['a', 'b']",
+    "choices": "output=Literal['a', 'b']",
+    "delay": "initial_seconds=…",
+    "steps": "visits=…",
+    "max_steps": "limits=Limits(visits=…)",
 }
-"""Other keywords that one tries: of the command line, and of other libraries' agents."""
+"""Other keywords that one tries: of the command line, and of other libraries."""
 _REPAIRS: Final = {**KEYWORDS, **_SIMILAR}
 
 NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
@@ -101,8 +110,14 @@ RESULTS: Final[Mapping[str, str]] = {
 RAISED: Final[Mapping[str, str]] = {
     "GraphInterrupt": RESULTS["Interrupt"],
     "Called get_config outside of a runnable context": f"for interrupt: {RESULTS['Interrupt']}",
+    "object is not subscriptable": "a state that is a model has attributes: state.text, or a parameter named text",
 }
-"""What calls of LangGraph raise in our nodes, by the name of its class or its text."""
+"""What nodes written for elsewhere raise, by the name of its class or the end of its text."""
+
+
+def repair_of(kind: str, message: str) -> str:
+    """Return the repair for what a node raises that was written for elsewhere, else ""."""
+    return next((repair for end, repair in RAISED.items() if end == kind or message.endswith(end)), "")
 
 
 class NotCalledSo(DefinitionError, AttributeError):
@@ -137,23 +152,21 @@ def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
         more: What to write in place of further keywords.
     """
     repairs = {**_REPAIRS, **(more or {})}
-    own = frozenset(inspect.signature(function).parameters) - {"self"}
+    names = list(inspect.signature(function).parameters)
+    own = {*names} - {"self"}
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         for name in kwargs.keys() - own if kwargs else ():
             is_made = function.__name__ != "__init__"  # until then an object has no repr
-            called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
-            state = getattr(args[0], "state", None) if "state" in own else None
+            called = function.__name__ if is_made else type(args[0]).__name__
+            where = repr(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
+            state = getattr(args[0], "state", None) if where and "state" in own else None
             if name in getattr(state, "model_fields", ()):
                 repair = f"the state is one argument: {{{name!r}: …}}"
             else:
                 repair = repairs.get(name) or did_you_mean(name, own)
             raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
-        given = args[1:]
-        if {"name", "state"} <= own and len(given) == 1 and isinstance(given[0], type):
-            state = given[0].__name__  # else Python would report the state as missing
-            raise DefinitionError(f"Graph({state}) has no name", repair=f"Graph('a_name', {state})")
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
@@ -194,10 +207,14 @@ def check_cases(given: object, where: str, target: str) -> None:
     """
     if isinstance(given, Mapping):
         return
-    names = [repr(each) for each in given] if isinstance(given, (list, tuple)) else ["value"]
+    items = given if isinstance(given, (list, tuple)) else ()
+    names = [repr(each) for each in items if not callable(each)] or ["value"]
     repair = "a mapping of values to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
     raise DefinitionError(f"the cases are {given!r}, not a mapping", where=where, repair=repair)
 
+
+OF_A_GRAPH: Final = ("check", "render", "run", "run_sync", "to_dot", "to_mermaid")
+"""Methods of graphs, which plans do not have."""
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
 """Attributes of results, which runs do not have."""

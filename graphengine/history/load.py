@@ -6,7 +6,7 @@ Nothing here advances a run or calls the user's code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -17,6 +17,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.history.graph_spec_diff import differences as graph_differences
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
 from graphengine.state.amounts import is_cost_unknown
@@ -72,6 +73,21 @@ class Wait:
         return self.kind in ("ask", "pause", "crash")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWait(Wait):
+    """Something that one of many runs waits for.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        since: When it began to wait for it, epoch seconds.
+    """
+
+    run_id: str
+    graph: str
+    since: float
+
+
 def wait_of(name: str, record: WaitRecord) -> Wait:
     """Return a wait as it is recorded under a name."""
     return Wait(name, record.kind, record.question, record.schema, record.topic, record.due)
@@ -80,6 +96,16 @@ def wait_of(name: str, record: WaitRecord) -> Wait:
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     """Return all waits of a run."""
     return [wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
+
+
+def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
+    """Return all waits of a run, with the run."""
+    of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
+    return [
+        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, since=frame.since, **of_run)
+        for frame in snapshot.frames.values()
+        for name, each in frame.waits.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +174,8 @@ class RunDiff:
         shared: The last step that both share; None if they are not in one tree of branches.
         alike: How many steps after it are the same in both before they diverge.
         differences: What differs between their states at the compared steps.
+        setup: What differs in how they were run, a line each: their graphs, with prompts and declared models, their
+            limits, and the models that answered at a node of both since they diverged.
     """
 
     first: Side
@@ -155,6 +183,7 @@ class RunDiff:
     shared: Shared | None
     alike: int
     differences: Sequence[Difference]
+    setup: Sequence[str]
 
 
 async def diff(
@@ -196,7 +225,30 @@ async def diff(
         )
         for run_id, end, steps, path in zip((first, second), ends, own, paths, strict=True)
     ]
-    return RunDiff(sides[0], sides[1], shared, alike, differences(ends[0].root.values, ends[1].root.values))
+    changed = differences(ends[0].root.values, ends[1].root.values)
+    return RunDiff(sides[0], sides[1], shared, alike, changed, await _setup(store, ends, own))
+
+
+async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
+    """Return what differs in how two runs were run, a line each."""
+    specs = [await graph_spec_of(store, end.fingerprint) for end in ends]
+    lines = graph_differences(specs[0], specs[1]) if specs[0] and specs[1] else []
+    for name in {**ends[0].limits, **ends[1].limits}:
+        one, other = (end.limits.get(name, "none") for end in ends)
+        lines += [f"limit {name}: {one} → {other}"] if one != other else []
+    before, after = map(_models_of, own)
+    for node, models in before.items():
+        if node in after and after[node] != models:
+            lines.append(f"node {node}: answered by {', '.join(sorted(models))} → {', '.join(sorted(after[node]))}")
+    return lines
+
+
+def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
+    """Return the models that answered, by the path of the node."""
+    found: dict[str, set[str]] = {}
+    for each in spending(steps):
+        found.setdefault(each.node, set()).add(each.model)
+    return found
 
 
 async def _shared(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:

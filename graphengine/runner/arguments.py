@@ -35,8 +35,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_id(now: float) -> str:
-    """Return a new, unique run id that sorts by time of creation, to the millisecond."""
-    return f"{int(now * 1000):011x}-{_RANDOM.getrandbits(32):08x}"
+    """Return a new, unique run id. It begins with what differs, for people who type the first characters.
+
+    The time of its creation, to the millisecond, follows.
+    """
+    return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
 
 
 def checked_id(run_id: str) -> str:

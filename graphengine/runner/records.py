@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from graphengine.errors import InputError
-from graphengine.history.load import At, Difference, Wait, differences, load_snapshot, waits_of
+from graphengine.errors import InputError, UnknownRun
+from graphengine.history.load import At, Difference, RunWait, differences, load_snapshot, run_waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Page(list[T]):
+    """A page of a list.
+
+    Attributes:
+        more: Whether the list has others after these; `before=` the last run's id returns them.
+    """
+
+    more: bool = False
 
 
 class Records:
@@ -117,7 +129,7 @@ class Records:
         tag: str | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> Sequence[RunInfo]:
+    ) -> Page[RunInfo]:
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
@@ -126,7 +138,7 @@ class Records:
                 `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
-            limit: The maximum number.
+            limit: The maximum number; `more` of the result says whether there are others.
             before: The id of the last run of a page, for the next page.
 
         Raises:
@@ -147,17 +159,57 @@ class Records:
         if limit < 1:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
-        return await newest(self.store, Wanted(limit, status, graph, tag, before=before))
+        found = await newest(self.store, Wanted(limit + 1, status, graph, tag, before=before))
+        page = Page(found[:limit])
+        page.more = len(found) > limit
+        return page
 
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
         await self._lives.known(run_id)
         return await self.store.info(run_id)
 
-    async def waits(self, run_id: str) -> Sequence[Wait]:
-        """Return what a run waits for. Raises: UnknownRun."""
-        await self._lives.known(run_id)
-        return waits_of(await load_snapshot(self.store, run_id, None))
+    async def waits(
+        self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
+    ) -> Page[RunWait]:
+        """Return what a run waits for, or what all waiting runs wait for, those of the newest run first.
+
+        A run that still does something else is not among the waiting runs. The last step of each is read, which takes
+        about a millisecond.
+
+        Args:
+            run_id: The run; all waiting runs if not given.
+            graph: Only runs of this graph, by name.
+            limit: The maximum number of runs; `more` of the result says whether there are others.
+            before: The id of the last run of a page, for the next page.
+
+        Raises:
+            UnknownRun; InputError: The limit is below 1.
+
+        Example:
+            >>> graph = Graph("asks", Count)
+            >>> graph.add_node("number", ask("Which number?", int), writes="n")
+            >>> graph.add_path(START, "number", END)
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         for run_id in ("first", "second"):
+            ...             await runner.start(graph, run_id=run_id).result()
+            ...         for wait in await runner.waits(graph="asks"):
+            ...             print(wait.run_id, wait.name, wait.kind, wait.question)
+            >>> asyncio.run(main())
+            second number ask Which number?
+            first number ask Which number?
+        """
+        if run_id is not None:
+            await self._lives.known(run_id)
+            return Page(run_waits_of(await load_snapshot(self.store, run_id, None)))
+        runs = await self.runs(status="waiting", graph=graph, limit=limit, before=before)
+        found: Page[RunWait] = Page()
+        found.more = runs.more
+        for info in runs:
+            with suppress(UnknownRun):  # it was removed meanwhile
+                found += run_waits_of(await load_snapshot(self.store, info.id, None))
+        return found
 
     async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
@@ -277,4 +329,4 @@ def lives_of(runner: Records) -> Lives:
     return runner._lives  # noqa: SLF001 - of this module
 
 
-__all__ = ["Records", "lives_of"]
+__all__ = ["Page", "Records", "RunWait", "lives_of"]

@@ -146,7 +146,13 @@ class Append(Struct):
 
 
 class Loaded(NamedTuple):
-    """The parts of a run that must be read: a snapshot (None: fold from the first step) and the steps after it."""
+    """The parts of a run that must be read.
+
+    Attributes:
+        info: Its row.
+        snapshot: The record of a snapshot; None to fold from the first step.
+        steps: The steps after it.
+    """
 
     info: RunInfo
     snapshot: bytes | None
@@ -154,12 +160,19 @@ class Loaded(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One message in a run's inbox."""
+    """One message in a run's inbox.
+
+    Attributes:
+        id: Its number, in the order of arrival.
+        run_id: The run.
+        kind: `answer`, `message` or `stop`.
+        payload: What it says, in JSON values; its shape depends on the kind.
+    """
 
     id: int
     run_id: str
     kind: str
-    payload: Any  # its shape depends on the kind
+    payload: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
+from graphengine.runner.arguments import plan_of
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import NodeServices
 from graphengine.runner.followers import Audience, Following
@@ -122,7 +123,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         ({'n': 3}, ('END',))
     """
     clock = clock or FakeClock()
-    stage = staged(graph.compile(), node, Given({} if state is None else state, item, clock.now()))
+    stage = staged(plan_of(graph), node, Given({} if state is None else state, item, clock.now()))
     alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check)
     try:
         alone.known = recorded or {}

@@ -58,6 +58,9 @@ def test_items_that_record_work_are_one_line(project: Path, invoke: Invoke) -> N
     assert "3-122" in lines[0]
     assert "work[…] 30 items, 10 failed" in lines[0]
     assert len(lines) == 6
+    failures = document(invoke("show", "r", "--json").stdout)["failures"]
+    assert [failed["item"]["n"] for failed in failures] == list(range(1, 40, 4))
+    assert (failures[0]["error"]["path"], failures[0]["error"]["message"]) == ("work[1]", "not 1")
     assert all("failed" in line for line in lines[1:])
 
 

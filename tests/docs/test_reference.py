@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts import site_pages
 from tests.docs.test_docstrings import FILES
-from tests.docs.test_documentation import PAGES, blocks, named
+from tests.docs.test_documentation import PAGES, ROOT, blocks, named
 from tests.docs.test_skill import SKILL
 
 PUBLIC = site_pages.public()
@@ -59,6 +59,23 @@ def documented() -> Iterator[tuple[str, str]]:
         yield from ((name, path) for name in used("".join(example.source for example in examples)))
 
 
+def named_in_text() -> Iterator[tuple[str, str]]:
+    """Yield each class and function that a page for users names by its path, and where."""
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs" / "use").rglob("*.md")), SKILL):
+        for path in re.findall(r"`(graphengine(?:\.\w+)+)", page.read_text(encoding="utf-8")):
+            module, _, name = path.rpartition(".")
+            if callable(found(module, name)):
+                yield path, named(page)
+
+
+def found(module: str, name: str) -> object:
+    """Return what a path names, None if there is no such thing, as of an attribute of telemetry."""
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+
+
 def described() -> Iterator[tuple[str, Any]]:
     """Yield each public name, and each function of a public class that is ours, with what it names."""
     brief = {name for page in site_pages.BRIEF for name in site_pages.names_on(page)}
@@ -83,7 +100,8 @@ def has_entry(name: str) -> bool:
 
 def test_every_documented_name_has_an_entry() -> None:
     """A page imports only what the reference explains: export the name, or write the page without it."""
-    assert sorted({(name, where) for name, where in documented() if not has_entry(name)}) == []
+    names = {*documented(), *named_in_text()}
+    assert sorted((name, where) for name, where in names if not has_entry(name)) == []
 
 
 def test_every_exported_name_has_an_entry() -> None:

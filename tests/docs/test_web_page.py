@@ -16,8 +16,9 @@ from tests.kit import forks
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "web.md").read_text(encoding="utf-8")
 (SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-PUBLISHED = 'posts.add_edge("approve", END, when=value("approved").is_true(), label="published")'
-PRINTED = """
+PRINTED = """"approve", "press", END)
+
+
 async def press(text: str) -> str:
     while not __import__("pathlib").Path("quick").exists():
         await asyncio.sleep(0.01)
@@ -25,8 +26,6 @@ async def press(text: str) -> str:
 
 
 posts.add_node("press", press, writes="text")
-posts.add_edge("press", END)
-posts.add_edge("approve", "press", when=value("approved").is_true())
 """
 SLOW = 'if not __import__("pathlib").Path("quick").exists():\n        await asyncio.sleep(60)\n    return f"All'
 
@@ -103,7 +102,7 @@ def test_a_run_is_started_streamed_and_answered(serve: Callable[[str], Service])
 
 def test_an_answer_does_not_wait_for_the_rest_of_the_run(serve: Callable[[str], Service], tmp_path: Path) -> None:
     """It returns once it is recorded, while the next node is at work; the events continue after the last id."""
-    service = serve(SOURCE.replace(PUBLISHED, PRINTED))
+    service = serve(SOURCE.replace('"approve", END)', PRINTED))
     run_id = json.loads(service.call("/posts", {"title": "Tides"})[1])["id"]
     service.events(run_id)
     assert service.call(f"/posts/{run_id}/answer", body=True)[0] == 202

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, RunFailed, Runner, ask, choose
+from graphengine import END, START, Agent, Graph, Limits, Retry, RunFailed, Runner, ask, choose, failed
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
+from graphengine.testing import EdgeCoverage, walk
 from graphengine.worker.worker import Worker
 from graphs import blackboard, content_queue, event_bus, orchestrator, review_loop, writers_room
 
@@ -126,6 +127,21 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a class for a state", lambda: passing(Keys).run_sync(Keys), "pass an instance: Keys()"),
     ("a misspelt option", lambda: three().run_sync(run_idd="x"), "did you mean 'run_id'?"),
     ("a database", lambda: three().run_sync(db="runs.db"), "store='runs.db'"),
+    ("a run of a plan", lambda: one(work, writes="text").compile().run_sync(), "graph.run_sync(…)"),
+    ("a graph without a state", lambda: Graph("g"), "Graph('g', State)"),  # type: ignore[call-arg]
+    ("a graph of no name", lambda: Graph("", State), "NUL"),
+    ("a node before its name", lambda: three().add_node(work, "d"), "add_node('d', work)"),
+    ("a path of a list", lambda: three().add_path(["a", "b"]), "each as an argument"),
+    ("a condition by another name", lambda: three().add_edge("a", "b", condition=None), "when=…"),
+    ("an edge with a condition that is not called", lambda: three().add_edge("a", "b", when=failed), "failed(…)"),
+    ("a default of a switch", lambda: three().add_switch("a", "text", {}, default="b"), "otherwise='node'"),
+    ("arms of a fork", lambda: three().add_fork("a", arms=["b"], join=END), "known: join"),
+    ("a limit by another name", lambda: cast("Any", Limits)(steps=3), "visits=…"),
+    ("a retry by another name", lambda: cast("Any", Retry)(max_attempts=3), "did you mean 'attempts'?"),
+    ("options of a question", lambda: cast("Any", ask)("Which?", options=["a"]), "Literal['a', 'b']"),
+    ("a text as the type of an answer", lambda: ask("Sure?", "bool"), "the type itself"),
+    ("a coverage of a list", lambda: EdgeCoverage(cast("Any", [three()])), "EdgeCoverage(one, another)"),
+    ("a walk of no graph", lambda: asyncio.run(walk(cast("Any", "g"), {})), "give the Graph itself"),
     ("a misspelt option of a node", lambda: three().add_node("d", work, write="text"), "did you mean 'writes'?"),
     ("a misspelt option of a graph", lambda: configured(results="text"), "did you mean 'result'?"),
     ("instructions", lambda: agent(instructions="Be brief."), "system='…'"),
@@ -197,6 +213,7 @@ PROBLEMS: list[tuple[str, Callable[[], Any], str, str]] = [
     ("a route as a condition", routed, "wrong_comparison", "add_switch('a', route, {…})"),
     ("the name of the end", lambda: edges(("a", "b"), ("b", "c"), ("c", "__end__")), "unknown_node", "write END"),
     ("a command", lambda: one(commanding), "no_writes", "edges choose the next node"),
+    ("the end in small letters", lambda: edges(("a", "b"), ("b", "c"), ("c", "end")), "unknown_node", "write END"),
     ("the config", lambda: one(lambda config: {}), "unknown_parameter", "ctx: Context has the run's id"),
     ("a parameter of any name", lambda: one(lambda s: {}), "unknown_parameter", "known: ctx, error, items, state"),
 ]
@@ -231,6 +248,12 @@ RESULTS: list[tuple[str, object, dict[str, object], str]] = [
     ("a value without writes", lambda: "x", {}, "writes='field'"),
     ("a command", lambda: Command(goto="b"), {}, "add_switch(…)"),
     ("an interrupt", lambda: interrupted("Publish?"), {"writes": "text"}, "await ctx.ask('…', bool)"),
+    (
+        "a state read as a dict",
+        lambda state: state["text"],
+        {"writes": "text"},
+        "state.text, or a parameter named text",
+    ),
     ("a list of sends", lambda: [Send()], {"writes": "text"}, "each={'item': 'items'}"),
     ("a coroutine", lambda: {"text": unawaited()}, {}, "write await before the call of unawaited"),
     ("a change in place", lambda state: state.items.append("x"), {}, "return the new value"),
