@@ -144,6 +144,8 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a walk of no graph", lambda: asyncio.run(walk(cast("Any", "g"), {})), "give the Graph itself"),
     ("a misspelt option of a node", lambda: three().add_node("d", work, write="text"), "did you mean 'writes'?"),
     ("a misspelt option of a graph", lambda: configured(results="text"), "did you mean 'result'?"),
+    ("a database of a runner", lambda: made_with(db="runs.db"), "store='runs.db'"),
+    ("limits of a runner", lambda: made_with(limits=Limits(visits=3)), "of Runner.start"),
     ("instructions", lambda: agent(instructions="Be brief."), "system='…'"),
     ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
     ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
