@@ -41,7 +41,7 @@ def is_member(member: object) -> bool:
     return inspect.isroutine(member) or isinstance(member, property | type | classmethod | staticmethod)
 
 
-OPEN = {"Agent", "Edit", "Node", "NodeExecutor", "ProcessExecutor", "RayExecutor", "Refuse", "Router", "RulesModel"}
+OPEN = {"Edit", "Node", "NodeExecutor", "ProcessExecutor", "RayExecutor", "Refuse", "Router", "RulesModel"}
 OPEN |= {"ScriptedModel", "Tool", "ToolSpec"}
 """Public classes that show more than the reference explains."""
 
@@ -72,7 +72,7 @@ async def test_objects_show_no_more_than_their_classes_explain() -> None:
     graph.add_path(START, "node", END)
     async with Runner() as runner:
         run = runner.start(graph)
-        given += [runner, run, await run.result(), *await runner.history(run.id), *await runner.runs()]
+        given += [graph, runner, run, await run.result(), *await runner.history(run.id), *await runner.runs()]
     assert [(type(each).__name__, shown(each) - explained(type(each))) for each in given] == [
         (type(each).__name__, set()) for each in given
     ]

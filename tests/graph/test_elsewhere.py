@@ -171,19 +171,6 @@ def test_the_signatures_of_runs_show_their_options() -> None:
     assert list(of_run.parameters)[:5] == ["self", "state", "limits", "store", "run_id"]
 
 
-def test_what_completion_shows_of_a_graph_is_documented() -> None:
-    """A graph shows its methods, and the attributes that its docstrings name."""
-    graph = one(work, writes="text")
-    shown = {name for name in dir(graph) if not name.startswith("_")}
-    assert shown - vars(graph).keys() == {
-        *("add_node", "add_edge", "add_path", "add_switch", "add_fork"),
-        *("but", "check", "compile", "run", "run_sync"),
-        *("render", "to_dot", "to_mermaid", "to_networkx"),
-    }
-    text = f"{Graph.__doc__}{Graph.__base__.__doc__}"
-    assert not [name for name in shown & vars(graph).keys() if f" {name}: " not in text]
-
-
 def route(text: str) -> Literal["b", "c"]:
     """A router as elsewhere."""
     return "b" if text else "c"
