@@ -64,7 +64,7 @@ async def test_objects_show_no_more_than_their_classes_explain() -> None:
     graph.add_path(START, "node", END)
     async with Runner() as runner:
         run = runner.start(graph)
-        given += [runner, run, await run.result(), *await runner.history(run.id), *await runner.runs()]
+        given += [graph, runner, run, await run.result(), *await runner.history(run.id), *await runner.runs()]
     assert [(type(each).__name__, shown(each) - explained(type(each))) for each in given] == [
         (type(each).__name__, set()) for each in given
     ]
