@@ -160,6 +160,10 @@ def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def _failures(snapshot: Snapshot) -> list[FailedPart]:
+    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)]
+
+
 def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     """Return the fields of a run's `RunHead` at a snapshot."""
     return {
@@ -184,7 +188,7 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Ste
     return Run(
         **head_facts(info, snapshot),
         state=snapshot.root.values,
-        failures=[FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)],
+        failures=_failures(snapshot),
         output=output,
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step) for step in taken],
@@ -334,7 +338,9 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
 def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
     """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
     facts = {**_listed(info, snapshot), **_where(info, snapshot), "seq": snapshot.seq}
-    return RunNow(**facts, state=snapshot.root.values, output=output)
+    if snapshot.seq == info.seq:
+        facts["status"] = status_of(info)
+    return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
 
 
 def tree_document(

@@ -10,13 +10,11 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.errors import DefinitionError, RunnerClosed
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.import_guard import IS_IMPORTING, RunAtImport
 from graphengine.runner.life import Life
 
 if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
-    from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.life import Opening
     from graphengine.runner.shared import Shared
 
@@ -58,13 +56,9 @@ class Lives:
             )
         self.loop = loop
 
-    def plan_of(self, graph: GraphDefinition[S], *, is_queued: bool = False) -> Plan[S]:
-        """Return the plan of a graph that is about to be run, if it has what it needs. Raises: as `Runner.start`."""
-        self.check_usable()
-        return self.checked(plan_of(graph), is_queued=is_queued)
-
     def checked(self, plan: Plan[S], *, is_queued: bool = False) -> Plan[S]:
         """Return a plan that is about to be run, if it has what it needs here. Raises: as `Runner.start`."""
+        self.check_usable()
         resources = self.shared.resources
         if resources.replaced:
             resources.check({name: make for here in plan.nest for name, make in here.resources.items()})

@@ -229,7 +229,6 @@ class Run(Generic[S]):
         if plan is None:
             repair = f"runner.get({self.id!r}, graph).branch(…)"
             raise DefinitionError("this handle does not know the run's graph", where=f"run {self.id}", repair=repair)
-        lives.check_usable()
         lives.checked(plan)
         if run_id == self.id:
             text = f"a branch of run {self.id!r} cannot have the same id"

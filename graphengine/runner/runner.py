@@ -217,7 +217,7 @@ class Runner(Records):
             3 3
         """
         place = place_in(queue, priority, tenant) if queue is not None or priority or tenant is not None else None
-        plan = self._lives.plan_of(graph, is_queued=queue is not None)
+        plan = self._lives.checked(plan_of(graph), is_queued=queue is not None)
         begin = partial(
             opening.begin,
             initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
@@ -265,7 +265,7 @@ class Runner(Records):
             >>> asyncio.run(main())
             stopped finished 3
         """
-        plan = self._lives.plan_of(graph)
+        plan = self._lives.checked(plan_of(graph))
         if checked_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
@@ -403,7 +403,7 @@ class Runner(Records):
         return await self.store.due(self._shared.clock.now(), limit=limit, graphs=list(graphs))
 
     def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:
-        plan, shared = self._lives.plan_of(graph), self._shared
+        plan, shared = self._lives.checked(plan_of(graph)), self._shared
 
         async def when_idle(life: Life[S]) -> Driving | Result[S]:
             async with shared.one_at_a_time:
@@ -509,5 +509,5 @@ class Runner(Records):
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
         if here is None or here.is_parked:
-            here = lives.begin(lives.plan_of(graph), run_id, opening.resume, follows=True)
+            here = lives.begin(lives.checked(plan_of(graph)), run_id, opening.resume, follows=True)
         return handle_on(here, lives)

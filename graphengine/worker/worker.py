@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
-from graphengine.runner.arguments import by_name
+from graphengine.runner.arguments import by_name, plan_of
 from graphengine.runner.records import lives_of
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import handle_on
@@ -162,7 +162,7 @@ class Worker:
             RunnerClosed: The runner was closed.
         """
         for graph in self._graphs.values():
-            self._lives.plan_of(graph)
+            self._lives.checked(plan_of(graph))
         is_first = True
         try:
             await self._introduce()
@@ -314,7 +314,7 @@ class Worker:
         """
         lives, info = self._lives, taken.info
         try:
-            plan = lives.plan_of(self._graphs[info.graph])
+            plan = lives.checked(plan_of(self._graphs[info.graph]))
             resume = partial(opening.resume, taken=taken)
             # Not asked: if another worker was faster and the run failed there, it is not retried.
             life = lives.begin(plan, info.id, resume, is_asked=False, of_worker=True)
