@@ -88,23 +88,23 @@ class Parts(Generic[T]):
     guards: tuple[Guard, ...]
     settings: Settings
 
-    @classmethod
-    def of(cls, agent: Agent[T]) -> Parts[T]:
-        """Return the parts of an agent.
 
-        Raises:
-            DefinitionError: The type of its answers, a tool or a guard is invalid.
-        """
-        where = f"agent {agent.name}"
-        kit, hosted = split_tools(agent.tools)
-        settings = agent.settings
-        if settings.cache and (kit or agent.memory):  # the conversation is sent again, so caching covers it
-            settings = settings.but(cache="conversation")
-        named = [each.name for each in kit if isinstance(each, Tool)]
-        if len(named) == len(kit):  # the tools of a server are known when it is opened
-            check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
-        checker = Injected.of(agent.check) if agent.check is not None else None
-        return cls(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
+def _made_parts(agent: Agent[T]) -> Parts[T]:
+    """Return the parts of an agent.
+
+    Raises:
+        DefinitionError: The type of its answers, a tool or a guard is invalid.
+    """
+    where = f"agent {agent.name}"
+    kit, hosted = split_tools(agent.tools)
+    settings = agent.settings
+    if settings.cache and (kit or agent.memory):  # the conversation is sent again, so caching covers it
+        settings = settings.but(cache="conversation")
+    named = [each.name for each in kit if isinstance(each, Tool)]
+    if len(named) == len(kit):  # the tools of a server are known when it is opened
+        check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
+    checker = Injected.of(agent.check) if agent.check is not None else None
+    return Parts(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
 
 
 def _parts_of(agent: Agent[T]) -> Parts[T]:
@@ -185,12 +185,12 @@ class Agent(Generic[T]):
                 object.__setattr__(self, name, utf8_text(text))
         if self.model is None and self.by_rules is not None:
             object.__setattr__(self, "model", "rules")
-        object.__setattr__(self, "_parts", Parts.of(self))
+        object.__setattr__(self, "_parts", _made_parts(self))
 
     @overload
-    def but(self, *, output: TypeForm[U], **changes: Any) -> Agent[U]: ...
+    def but(self, *, output: TypeForm[U], **changes: Any) -> Agent[U]: ...  # noqa: ANN401 - the arguments of Agent
     @overload
-    def but(self, **changes: Any) -> Agent[T]: ...
+    def but(self, **changes: Any) -> Agent[T]: ...  # noqa: ANN401 - as above
     def but(self, **changes: Any) -> Agent[Any]:
         """Return a copy with changes."""
         return replace(self, **changes)
@@ -245,7 +245,9 @@ class Agent(Generic[T]):
         check_inputs(self, inputs)
         if runtime_here() is not None:
             repair = f"await {self.name}.run(…): who watches the run gets what its agents show"
-            raise DefinitionError(f"{self.name}.stream() was called in a run", where=f"agent {self.name}", repair=repair)
+            raise DefinitionError(
+                f"{self.name}.stream() was called in a run", where=f"agent {self.name}", repair=repair
+            )
         return self._streamed(inputs)
 
     async def _streamed(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T, None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
-
-from typing_extensions import NotRequired, TypedDict
+from copy import copy
+from dataclasses import field, make_dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Optional, TypeVar, cast
 
 from graphengine.agents.agent import reads_of
 from graphengine.agents.live_events import AGENT_EVENTS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
     from graphengine.api.runner import Runner
-    from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
 
 T = TypeVar("T")
 
@@ -40,19 +41,19 @@ def graph_of_agent(agent: Agent[Any]) -> Graph[Any]:
     Raises:
         DefinitionError: The agent reads a field of the name `answer`.
     """
-    fields: dict[str, Any] = {} if agent.prompt else {QUESTION: Any}
+    fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Any, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
-        known = each.annotation if root == each.name else Any
-        fields[root] = known if each.default is NO_DEFAULT else NotRequired[known]
+        default = field() if each.default is NO_DEFAULT else field(default_factory=partial(copy, each.default))
+        fields[root] = (root, each.annotation if root == each.name else Any, default)
     inputs = None if agent.prompt else {name: name for name in fields}
     if agent.memory:
-        fields[agent.memory] = NotRequired[Annotated[list[Message], extend]]
+        fields[agent.memory] = (agent.memory, Annotated[list[Message], extend], field(default_factory=list))
     if ANSWER in fields:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
-    fields[ANSWER] = NotRequired[cast("Any", agent.output)]
-    graph: Graph[Any] = Graph(agent.name, TypedDict("State", fields), result=ANSWER)  # type: ignore[operator]
+    fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
+    graph: Graph[Any] = Graph(agent.name, make_dataclass(agent.name, fields.values(), kw_only=True), result=ANSWER)
     node = agent.name if agent.name.isidentifier() else "agent"
     graph.add_node(node, agent, inputs=inputs, writes=ANSWER)
     graph.add_path(START, node, END)
@@ -61,31 +62,34 @@ def graph_of_agent(agent: Agent[Any]) -> Graph[Any]:
 
 async def answer_of(runner: Runner, agent: Agent[T], inputs: Mapping[str, object]) -> T:
     """Run an agent and return its answer. Raises: as `Runner.run`."""
-    graph = graph_of_agent(agent)
-    return _answer(await runner.start(graph, inputs).result())
+    return await _answer(agent, runner.start(graph_of_agent(agent), inputs))
 
 
-async def streamed(runner: Runner, agent: Agent[T], inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T, None]:
+async def streamed(
+    runner: Runner, agent: Agent[T], inputs: Mapping[str, object]
+) -> AsyncGenerator[AgentEvent | T, None]:
     """Run an agent, and yield what it shows, then its answer. Raises: as `Runner.run`."""
     run = runner.start(graph_of_agent(agent), inputs)
     async for event in run.events():
         if isinstance(event, AGENT_EVENTS):
             yield event
-    yield _answer(await run.result())
+    answer: T = await _answer(agent, run)
+    yield answer
 
 
-def _answer(result: Result[Any]) -> Any:
-    """Return the answer of a run that has finished.
+async def _answer(agent: Agent[T], run: Run[Any]) -> T:
+    """Return the answer of a run.
 
     Raises:
-        DefinitionError: It waits for a person.
+        DefinitionError: The run waits for a person.
     """
+    result = await run.result()
     if result.status == "finished":
-        return result.output
+        return cast("T", result.output)
     waits = ", ".join(wait.question for wait in result.waits)
-    text = f"run {result.run_id} is {result.status}" + (f": it asks {waits}" if waits else "")
-    repair = f"answer it and resume it: runner.answer({result.run_id!r}, …), runner.resume(…, Graph.of(agent))"
-    raise DefinitionError(text, where="runner.run", repair=repair)
+    text = f"run {run.id} is {result.status}" + (f": it asks {waits}" if waits else "")
+    repair = f"answer it, runner.answer({run.id!r}, …), and resume it with the graph Graph.of({agent.name})"
+    raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
 
 
 __all__ = ["answer_of", "graph_of_agent", "streamed"]
