@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Optional, TypeVar, cast
 
 from graphengine.agents.agent import reads_of
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
+from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.options import END, START
 from graphengine.models.base import Message
 from graphengine.reducers import extend
@@ -18,13 +18,14 @@ from graphengine.state.injection import NO_DEFAULT
 from graphengine.state.path import parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.api.runner import Runner
     from graphengine.runner.run import Run
+    from graphengine.runner.runner import Runner
 
+G = TypeVar("G", bound="GraphDefinition[Any]")
 T = TypeVar("T")
 
 ANSWER: Final = "answer"
@@ -33,10 +34,14 @@ QUESTION: Final = "question"
 """What an agent without a prompt reads."""
 
 
-def graph_of_agent(agent: Agent[Any]) -> Graph[Any]:
+def graph_of_agent(agent: Agent[Any], kind: Callable[..., G]) -> G:
     """Return the graph that runs one agent. Its state has what the agent reads, and `answer`.
 
     It is the same for the same agent in every process, so its runs can be resumed.
+
+    Args:
+        agent: The agent.
+        kind: The class of the graph.
 
     Raises:
         DefinitionError: The agent reads a field of the name `answer`.
@@ -53,7 +58,7 @@ def graph_of_agent(agent: Agent[Any]) -> Graph[Any]:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
     fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
-    graph: Graph[Any] = Graph(agent.name, make_dataclass(agent.name, fields.values(), kw_only=True), result=ANSWER)
+    graph = kind(agent.name, make_dataclass(agent.name, fields.values(), kw_only=True), result=ANSWER)
     node = agent.name if agent.name.isidentifier() else "agent"
     graph.add_node(node, agent, inputs=inputs, writes=ANSWER)
     graph.add_path(START, node, END)
@@ -62,14 +67,14 @@ def graph_of_agent(agent: Agent[Any]) -> Graph[Any]:
 
 async def answer_of(runner: Runner, agent: Agent[T], inputs: Mapping[str, object]) -> T:
     """Run an agent and return its answer. Raises: as `Runner.run`."""
-    return await _answer(agent, runner.start(graph_of_agent(agent), inputs))
+    return await _answer(agent, runner.start(graph_of_agent(agent, GraphDefinition), inputs))
 
 
 async def streamed(
     runner: Runner, agent: Agent[T], inputs: Mapping[str, object]
 ) -> AsyncGenerator[AgentEvent | T, None]:
     """Run an agent, and yield what it shows, then its answer. Raises: as `Runner.run`."""
-    run = runner.start(graph_of_agent(agent), inputs)
+    run = runner.start(graph_of_agent(agent, GraphDefinition), inputs)
     async for event in run.events():
         if isinstance(event, AGENT_EVENTS):
             yield event
